@@ -33,5 +33,10 @@ lint: setup  ## ruff and mypy
 test: setup  ## the README's test
 	$(PY) -m pytest
 
+# ---- package --------------------------------------------------------------------------------------------------
+.PHONY: lock
+lock: setup  ## resolve the functions' dependencies anew and write build/*.lock
+	$(PY) build/package.py lock
+
 .PHONY: ci
 ci: test lint
