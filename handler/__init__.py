@@ -1,0 +1,25 @@
+"""What runs in Lambda. `handler.lambda_handler` is the queue function, made when it is first asked for.
+
+Lazily, so that the approval workflow in the same package never pays for the queue function's imports.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from handler.queue_function import QueueFunction
+
+    lambda_handler: QueueFunction
+
+
+def __getattr__(name: str) -> Any:
+    if name != "lambda_handler":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import os
+
+    from handler.queue_function import create
+
+    function = create(os.environ)
+    globals()[name] = function
+    return function

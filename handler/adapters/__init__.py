@@ -1,0 +1,1 @@
+"""The ports' implementations; SDK errors are classified here and nowhere else."""

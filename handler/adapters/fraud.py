@@ -1,0 +1,59 @@
+"""The fraud scoring port over the `scoring` package, with a deployment's rule table, iterations and pepper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from handler.domain.errors import ScoringError
+from handler.domain.payment import Assessment, Payment, Reason
+from handler.domain.score import identity
+from scoring.model import FIELDS
+from scoring.model import Payment as ScoredPayment
+
+_AMOUNT_REASON = "amount"
+
+
+class TableFraudScoring:
+    """`kernel` is one of the scoring twins, `table` an open rule table; `pepper` may be empty."""
+
+    def __init__(
+        self, kernel: Any, table: Any, *, iterations: int, pepper: bytes = b"", pepper_version: str = ""
+    ) -> None:
+        self._kernel = kernel
+        self._table = table
+        self._iterations = iterations
+        self._pepper = pepper
+        self._pepper_version = pepper_version
+
+    def find_card_numbers(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        return self._kernel.find_card_numbers(texts)  # type: ignore[no-any-return]
+
+    def score_batch(self, payments: Sequence[Payment]) -> list[Assessment]:
+        scored = [ScoredPayment(identity(payment), payment.amount_minor, _fields(payment)) for payment in payments]
+        try:
+            scores = self._kernel.score_batch(self._table, scored, iterations=self._iterations, pepper=self._pepper)
+        except (ValueError, OverflowError, MemoryError) as error:
+            raise ScoringError(f"{len(payments)} payments: {error}") from error
+        return [
+            Assessment(
+                risk=score.risk,
+                fraud_score=score.fraud_score,
+                action=score.action,
+                reasons=tuple(Reason(rule_id, self._reason(rule_id), parts) for rule_id, parts in score.reasons),
+                fingerprint=score.fingerprint,
+                fingerprint_version=self._pepper_version,
+            )
+            for score in scores
+        ]
+
+    def _reason(self, rule_id: int) -> str:
+        return self._table.rule(rule_id).reason if rule_id else _AMOUNT_REASON
+
+
+def _fields(payment: Payment) -> tuple[str, ...]:
+    address = payment.billing_address
+    texts = {name: getattr(payment, name) for name in FIELDS if hasattr(payment, name)}
+    if address is not None:
+        texts |= {"street": address.street, "city": address.city, "state": address.state, "zip": address.zip}
+    return tuple(texts.get(name, "") for name in FIELDS)

@@ -1,0 +1,154 @@
+"""In-memory stand-ins of the AWS services for one process: nothing outlives it and nothing leaves it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from handler.adapters.transaction_log import AttributeValue
+from handler.domain.payment import Message
+
+_TOKEN = re.compile(r"\s*(\(|\)|<=|>=|=|<|>|,|AND\b|OR\b|attribute_not_exists|attribute_exists|[#:]\w+)")
+
+_Item = dict[str, AttributeValue]
+_Test = Callable[[Mapping[str, AttributeValue], Mapping[str, str], Mapping[str, AttributeValue]], bool]
+
+
+class MemoryDynamoDb:
+    """A DynamoDB client for tables with the key `transaction_id`, with conditions and updates as this project uses.
+
+    Raises botocore's ClientError as the service does, with the item of ALL_OLD at the top of the response.
+    """
+
+    def __init__(self) -> None:
+        self.items: dict[str, _Item] = {}
+
+    def get_item(self, *, Key: Mapping[str, AttributeValue], **_: Any) -> dict[str, Any]:
+        item = self.items.get(Key["transaction_id"]["S"])
+        return {} if item is None else {"Item": dict(item)}
+
+    def put_item(self, *, Item: _Item, **parameters: Any) -> dict[str, Any]:
+        key = Item["transaction_id"]["S"]
+        self._check(key, parameters, "PutItem")
+        self.items[key] = dict(Item)
+        return {}
+
+    def update_item(
+        self, *, Key: Mapping[str, AttributeValue], UpdateExpression: str, **parameters: Any
+    ) -> dict[str, Any]:
+        key = Key["transaction_id"]["S"]
+        self._check(key, parameters, "UpdateItem")
+        names = parameters["ExpressionAttributeNames"]
+        values = parameters["ExpressionAttributeValues"]
+        item = dict(self.items.get(key, Key))
+        settings, _, removals = UpdateExpression.removeprefix("SET ").partition(" REMOVE ")
+        for assignment in settings.split(", "):
+            name, _, value = assignment.partition(" = ")
+            item[names[name]] = values[value]
+        for name in filter(None, removals.split(", ")):
+            item.pop(names[name], None)
+        self.items[key] = item
+        return {}
+
+    def _check(self, key: str, parameters: Mapping[str, Any], operation: str) -> None:
+        condition = parameters.get("ConditionExpression")
+        item = self.items.get(key)
+        if not condition or _compiled(condition)(
+            item or {}, parameters["ExpressionAttributeNames"], parameters.get("ExpressionAttributeValues", {})
+        ):
+            return
+        response: dict[str, Any] = {
+            "Error": {"Code": "ConditionalCheckFailedException", "Message": "The conditional request failed"}
+        }
+        if item is not None and parameters.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
+            response["Item"] = dict(item)
+        raise ClientError(response, operation)
+
+
+class MemoryRejectedQueue:
+    """Keeps masked copies in a list of (message, masked body, reason code)."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[Message, str, str]] = []
+
+    def send(self, message: Message, masked_body: str, reason_code: str) -> None:
+        self.messages.append((message, masked_body, reason_code))
+
+
+class MemorySourceQueue:
+    """Keeps what was delayed, as (message id, seconds)."""
+
+    def __init__(self) -> None:
+        self.delays: list[tuple[str, int]] = []
+
+    def delay(self, messages: Any, seconds: int) -> None:
+        self.delays.extend((message.message_id, seconds) for message in messages)
+
+
+@lru_cache(maxsize=256)
+def _compiled(condition: str) -> _Test:
+    tokens = _TOKEN.findall(condition)
+    if "".join(tokens) != re.sub(r"\s", "", condition):
+        raise ValueError(f"not a condition this stand-in reads: {condition!r}")
+    test, end = _any_of(tokens, 0)
+    if end != len(tokens):
+        raise ValueError(f"not a condition this stand-in reads: {condition!r}")
+    return test
+
+
+def _any_of(tokens: list[str], at: int) -> tuple[_Test, int]:
+    test, at = _all_of(tokens, at)
+    tests = [test]
+    while at < len(tokens) and tokens[at] == "OR":
+        test, at = _all_of(tokens, at + 1)
+        tests.append(test)
+    return (lambda item, names, values: any(each(item, names, values) for each in tests)), at
+
+
+def _all_of(tokens: list[str], at: int) -> tuple[_Test, int]:
+    test, at = _one(tokens, at)
+    tests = [test]
+    while at < len(tokens) and tokens[at] == "AND":
+        test, at = _one(tokens, at + 1)
+        tests.append(test)
+    return (lambda item, names, values: all(each(item, names, values) for each in tests)), at
+
+
+def _one(tokens: list[str], at: int) -> tuple[_Test, int]:
+    token = tokens[at]
+    if token == "(":
+        test, at = _any_of(tokens, at + 1)
+        return test, at + 1
+    if token.startswith("attribute_"):
+        expected, alias = token == "attribute_exists", tokens[at + 2]
+        return (lambda item, names, values: (names[alias] in item) == expected), at + 4
+    return _comparison(token, tokens[at + 1], tokens[at + 2]), at + 3
+
+
+def _comparison(alias: str, operator: str, value: str) -> _Test:
+    def test(
+        item: Mapping[str, AttributeValue], names: Mapping[str, str], values: Mapping[str, AttributeValue]
+    ) -> bool:
+        left, right = item.get(names[alias]), values[value]
+        # As the service: an attribute that is missing, or of another type, satisfies no comparison.
+        if left is None or left.keys() != right.keys():
+            return False
+        if "N" in left:
+            return _ordered(int(left["N"]), operator, int(right["N"]))
+        return _ordered(next(iter(left.values())), operator, next(iter(right.values())))
+
+    return test
+
+
+def _ordered(left: Any, operator: str, right: Any) -> bool:
+    if operator == "=":
+        return bool(left == right)
+    if operator == "<":
+        return bool(left < right)
+    if operator == "<=":
+        return bool(left <= right)
+    return bool(left > right) if operator == ">" else bool(left >= right)

@@ -1,0 +1,58 @@
+"""The SQS side: masked copies to the rejected queue, and the wait before a returned message comes again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handler.domain.errors import RejectedQueueUnavailableError
+from handler.domain.payment import Message
+
+_LOG = logging.getLogger(__name__)
+
+# ChangeMessageVisibilityBatch takes ten, as many as a FIFO batch has.
+_BATCH_MAX = 10
+
+
+class SqsRejectedQueue:
+    def __init__(self, client: Any, queue_url: str) -> None:
+        self._client = client
+        self._queue_url = queue_url
+
+    def send(self, message: Message, masked_body: str, reason_code: str) -> None:
+        try:
+            self._client.send_message(
+                QueueUrl=self._queue_url,
+                MessageBody=masked_body,
+                MessageGroupId=message.group or message.message_id,
+                MessageDeduplicationId=message.message_id,
+                MessageAttributes={
+                    "reason_code": {"DataType": "String", "StringValue": reason_code},
+                    "original_message_id": {"DataType": "String", "StringValue": message.message_id},
+                },
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise RejectedQueueUnavailableError(f"message {message.message_id}: {error}") from error
+
+
+class SqsSourceQueue:
+    def __init__(self, client: Any, queue_url: str) -> None:
+        self._client = client
+        self._queue_url = queue_url
+
+    def delay(self, messages: Sequence[Message], seconds: int) -> None:
+        entries = [
+            {"Id": str(index), "ReceiptHandle": message.receipt_handle, "VisibilityTimeout": seconds}
+            for index, message in enumerate(messages[:_BATCH_MAX])
+            if message.receipt_handle
+        ]
+        if not entries:
+            return
+        try:
+            self._client.change_message_visibility_batch(QueueUrl=self._queue_url, Entries=entries)
+        except (ClientError, BotoCoreError) as error:
+            # The messages come back at the end of their visibility time-out instead.
+            _LOG.warning("could not delay %d returned messages: %s", len(entries), type(error).__name__)

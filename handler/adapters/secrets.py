@@ -1,0 +1,23 @@
+"""The optional pepper of the fingerprint, from a secret that a person set once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handler.domain.errors import ConfigurationError
+
+
+def read_pepper(client: Any, secret_arn: str) -> tuple[bytes, str]:
+    """The secret's current value and its version id. Raises ConfigurationError, as no payment may be scored without."""
+    try:
+        answer = client.get_secret_value(SecretId=secret_arn)
+    except (ClientError, BotoCoreError) as error:
+        raise ConfigurationError(
+            "FINGERPRINT_PEPPER_SECRET_ARN", secret_arn, f"a secret that the function may read ({error})"
+        ) from error
+    value = answer["SecretBinary"] if "SecretBinary" in answer else answer["SecretString"].encode()
+    if not value:
+        raise ConfigurationError("FINGERPRINT_PEPPER_SECRET_ARN", secret_arn, "a secret that is not empty")
+    return value, answer["VersionId"]

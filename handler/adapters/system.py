@@ -1,0 +1,47 @@
+"""The machine itself: the clock, fresh ids, and alarms as log lines that a metric filter or a person finds."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from typing import Any, Protocol
+
+from handler.domain.payment import Transaction
+
+_LOG = logging.getLogger(__name__)
+
+
+class AnyLogger(Protocol):
+    """What the standard library's logger and Powertools' have in common."""
+
+    def warning(self, msg: object, *args: object) -> None: ...
+
+    def error(self, msg: object, *args: object, extra: Any = None) -> None: ...
+
+
+class SystemClock:
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+
+class RandomIds:
+    def new_id(self) -> str:
+        return str(uuid.uuid4())
+
+
+class LoggingNotifier:
+    """Alarms become ERROR lines; the logger is the function's structured one."""
+
+    def __init__(self, logger: AnyLogger) -> None:
+        self._logger = logger
+
+    def alarm(self, reason_code: str, transaction_id: str, detail: str) -> None:
+        self._logger.error(detail, extra={"alarm": reason_code, "transaction_id": transaction_id})
+
+
+class RecordedApprovals:
+    """`ApprovalStarter` where no workflow is deployed: the pending item itself is the record, for a person to find."""
+
+    def start(self, item: Transaction, request: str) -> None:
+        _LOG.info("approval %s recorded, no workflow is deployed", item["approval_name"])

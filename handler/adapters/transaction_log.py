@@ -1,0 +1,251 @@
+"""The transaction log in DynamoDB: every write is one conditional write, and a refused one returns what stands there.
+
+The conditions are the protocol. Each is a table row below, one clause a line with its reason, so that a test can drop
+any one of them and show that a payment then goes wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handler.domain.claim import timestamp
+from handler.domain.errors import TransactionLogUnavailableError
+from handler.domain.payment import GatewayResult, Transaction
+
+AttributeValue = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write of the protocol. Attributes are spelled `#name`, values `:name`; clauses are joined by AND."""
+
+    name: str
+    condition: tuple[str, ...]
+    set: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+CLAIM = Write(
+    "claim",
+    condition=(
+        # A payment id is claimed once, whoever delivers it and however often.
+        "attribute_not_exists(#transaction_id)",
+    ),
+)
+TAKE_OVER = Write(
+    "take over",
+    condition=(
+        # A final item, or one that waits for a person, is not taken over.
+        "#status = :processing",
+        # Nobody else took it over since we looked: the attempt is the fencing number.
+        "#attempt = :seen",
+        # Its worker had all the time that it may have, and must have stopped.
+        "#lease_until <= :now",
+        # It is the payment that this message asks for.
+        "#request_hash = :request_hash",
+        # The approval workflow charges on its own, without a lease.
+        "attribute_not_exists(#approval_name)",
+    ),
+    set=("#owner = :owner", "#lease_until = :lease_until", "#attempt = :next", "#updated_at = :now"),
+)
+STORE_GATEWAY_REF = Write(
+    "store gateway reference",
+    condition=(
+        "#status = :processing",
+        "#owner = :owner",
+        # The same owner after a take-over and back is another attempt.
+        "#attempt = :attempt",
+        # Never a second reference: each one can be charged once.
+        "attribute_not_exists(#gateway_ref)",
+    ),
+    set=("#gateway_ref = :gateway_ref", "#updated_at = :now"),
+)
+RECORD = Write(
+    "record",
+    condition=(
+        # The first recorded outcome stands.
+        "#status = :processing",
+        # A worker that lost the payment may not write it, however late its answer comes.
+        "#owner = :owner",
+        "#attempt = :attempt",
+    ),
+    set=(
+        "#status = :status",
+        "#gateway_response = :gateway_response",
+        "#processed_at = :processed_at",
+        "#updated_at = :now",
+    ),
+    remove=("#lease_until", "#open_shard"),
+)
+RELEASE = Write(
+    "release",
+    condition=("#status = :processing", "#owner = :owner", "#attempt = :attempt"),
+    set=("#lease_until = :zero", "#updated_at = :now"),
+)
+
+WRITES = (CLAIM, TAKE_OVER, STORE_GATEWAY_REF, RECORD, RELEASE)
+
+_CONSTANTS: Mapping[str, Any] = {":processing": "processing", ":zero": 0}
+_NAME = re.compile(r"#(\w+)")
+_VALUE = re.compile(r":\w+")
+
+
+class DynamoDbClient(Protocol):
+    """The calls of a botocore DynamoDB client that the transaction log makes."""
+
+    def get_item(self, **parameters: Any) -> dict[str, Any]: ...
+
+    def put_item(self, **parameters: Any) -> dict[str, Any]: ...
+
+    def update_item(self, **parameters: Any) -> dict[str, Any]: ...
+
+
+class DynamoDbTransactionLog:
+    """`TransactionLog` over one table."""
+
+    def __init__(self, client: DynamoDbClient, table_name: str) -> None:
+        self._client = client
+        self._table_name = table_name
+
+    def get(self, transaction_id: str) -> Transaction | None:
+        try:
+            answer = self._client.get_item(
+                TableName=self._table_name, Key={"transaction_id": {"S": transaction_id}}, ConsistentRead=True
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise TransactionLogUnavailableError(f"get {transaction_id}: {error}") from error
+        return from_attributes(answer["Item"]) if "Item" in answer else None
+
+    def put_new(self, item: Transaction) -> Transaction | None:
+        request = {
+            "TableName": self._table_name,
+            "Item": to_attributes(item),
+            **_expressions(CLAIM, {}),
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        return self._decided(CLAIM, item["transaction_id"], self._client.put_item, request)
+
+    def take_over(
+        self, transaction_id: str, *, owner: str, attempt_seen: int, lease_until: int, now: int, request_hash: str
+    ) -> Transaction | None:
+        values = {
+            ":owner": owner,
+            ":seen": attempt_seen,
+            ":next": attempt_seen + 1,
+            ":lease_until": lease_until,
+            ":now": now,
+            ":request_hash": request_hash,
+        }
+        return self._update(TAKE_OVER, transaction_id, values)
+
+    def store_gateway_ref(
+        self, transaction_id: str, *, owner: str, attempt: int, gateway_ref: str, now: int
+    ) -> Transaction | None:
+        values = {":owner": owner, ":attempt": attempt, ":gateway_ref": gateway_ref, ":now": now}
+        return self._update(STORE_GATEWAY_REF, transaction_id, values)
+
+    def record(
+        self, transaction_id: str, *, owner: str, attempt: int, status: str, gateway: GatewayResult, now: int
+    ) -> Transaction | None:
+        response = {
+            "status": gateway.state,
+            "authorization_code": gateway.authorization_code,
+            "timestamp": gateway.timestamp,
+        }
+        values = {
+            ":owner": owner,
+            ":attempt": attempt,
+            ":status": status,
+            ":gateway_response": response,
+            ":processed_at": timestamp(now),
+            ":now": now,
+        }
+        return self._update(RECORD, transaction_id, values)
+
+    def release(self, transaction_id: str, *, owner: str, attempt: int, now: int) -> Transaction | None:
+        return self._update(RELEASE, transaction_id, {":owner": owner, ":attempt": attempt, ":now": now})
+
+    def _update(self, write: Write, transaction_id: str, values: Mapping[str, Any]) -> Transaction | None:
+        request = {
+            "TableName": self._table_name,
+            "Key": {"transaction_id": {"S": transaction_id}},
+            **_expressions(write, values),
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        return self._decided(write, transaction_id, self._client.update_item, request)
+
+    def _decided(self, write: Write, transaction_id: str, call: Any, request: dict[str, Any]) -> Transaction | None:
+        try:
+            call(**request)
+        except ClientError as error:
+            # Beside the error and not inside it: botocore puts the image at the top of the response.
+            image = error.response.get("Item")
+            if error.response["Error"]["Code"] == "ConditionalCheckFailedException" and image:
+                return from_attributes(image)
+            raise TransactionLogUnavailableError(f"{write.name} {transaction_id}: {error}") from error
+        except BotoCoreError as error:
+            raise TransactionLogUnavailableError(f"{write.name} {transaction_id}: {error}") from error
+        return None
+
+
+def _expressions(write: Write, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The expression parameters of a write: every name is an alias, as `status` and `owner` are reserved words."""
+    condition = " AND ".join(write.condition)
+    update = f"SET {', '.join(write.set)}" if write.set else ""
+    if write.remove:
+        update += f" REMOVE {', '.join(write.remove)}"
+    text = f"{condition} {update}"
+    given = {**_CONSTANTS, **values}
+    used = sorted(set(_VALUE.findall(text)))
+    parameters: dict[str, Any] = {
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": {f"#{name}": name for name in sorted(set(_NAME.findall(text)))},
+    }
+    if used:
+        parameters["ExpressionAttributeValues"] = {name: _to_attribute(given[name]) for name in used}
+    if update:
+        parameters["UpdateExpression"] = update
+    return parameters
+
+
+def to_attributes(item: Mapping[str, Any]) -> dict[str, AttributeValue]:
+    """A plain mapping as DynamoDB attribute values. Raises TypeError for a float or any other foreign type."""
+    return {name: _to_attribute(value) for name, value in item.items()}
+
+
+def from_attributes(attributes: Mapping[str, AttributeValue]) -> dict[str, Any]:
+    """DynamoDB attribute values as a plain mapping; numbers are int where they are whole, else Decimal."""
+    return {name: _from_attribute(value) for name, value in attributes.items()}
+
+
+def _to_attribute(value: Any) -> AttributeValue:
+    # bool before int, of which it is a subclass.
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, str):
+        return {"S": value}
+    if isinstance(value, int | Decimal):
+        return {"N": str(value)}
+    if isinstance(value, list | tuple):
+        return {"L": [_to_attribute(element) for element in value]}
+    if isinstance(value, dict):
+        return {"M": to_attributes(value)}
+    raise TypeError(f"{type(value).__name__} is not stored: {value!r}")
+
+
+def _from_attribute(attribute: AttributeValue) -> Any:
+    kind, value = next(iter(attribute.items()))
+    if kind == "N":
+        number = Decimal(value)
+        return int(number) if number == number.to_integral_value() else number
+    if kind == "L":
+        return [_from_attribute(element) for element in value]
+    if kind == "M":
+        return from_attributes(value)
+    return value

@@ -1,0 +1,99 @@
+"""Which adapter stands behind which port, from the settings alone; made once per execution environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.config import Config
+from botocore.session import get_session
+
+from handler.adapters.fraud import TableFraudScoring
+from handler.adapters.gateway_simulated import SimulatedGateway
+from handler.adapters.memory import MemoryDynamoDb, MemoryRejectedQueue, MemorySourceQueue
+from handler.adapters.queues import SqsRejectedQueue, SqsSourceQueue
+from handler.adapters.secrets import read_pepper
+from handler.adapters.system import AnyLogger, LoggingNotifier, RandomIds, RecordedApprovals, SystemClock
+from handler.adapters.transaction_log import DynamoDbTransactionLog
+from handler.domain.errors import ConfigurationError, TransactionLogUnavailableError
+from handler.domain.ports import Ids, PaymentGateway, SourceQueue
+from handler.domain.process import Ports, Rules
+from handler.settings import Settings
+from scoring.kernel import load_kernel
+from scoring.table import open_table
+
+# One slow answer must not eat the invocation; a lost one is decided from the stored item.
+_CLIENT_CONFIG = {"connect_timeout": 1, "read_timeout": 1, "retries": {"mode": "standard", "total_max_attempts": 3}}
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All that the queue function works with."""
+
+    rules: Rules
+    ports: Ports
+    source_queue: SourceQueue
+    ids: Ids
+    kernel: Any
+
+
+def compose(settings: Settings, logger: AnyLogger) -> Services:
+    """Build every adapter and send the one read that pays for name look-up, TLS and credentials in init.
+
+    Raises ConfigurationError where a setting and what is there do not fit.
+    """
+    kernel = load_kernel(settings.scoring_engine)
+    path = settings.rule_table_path
+    table = open_table(Path(path)) if path else open_table()
+    session = None if settings.in_memory else get_session()
+    pepper, pepper_version = b"", ""
+    if settings.fingerprint_pepper_secret_arn:
+        pepper, pepper_version = read_pepper(
+            _client(session, "secretsmanager", settings), settings.fingerprint_pepper_secret_arn
+        )
+    dynamodb: Any = MemoryDynamoDb() if session is None else _client(session, "dynamodb", settings)
+    log = DynamoDbTransactionLog(dynamodb, settings.table_name)
+    if session is None:
+        rejected: Any = MemoryRejectedQueue()
+        source_queue: SourceQueue = MemorySourceQueue()
+    else:
+        if not settings.rejected_queue_url:
+            raise ConfigurationError("REJECTED_QUEUE_URL", None, "the URL of the rejected queue")
+        sqs = _client(session, "sqs", settings)
+        rejected = SqsRejectedQueue(sqs, settings.rejected_queue_url)
+        source_queue = SqsSourceQueue(sqs, settings.payment_queue_url)
+        _warm_up(log, logger)
+    ports = Ports(
+        log=log,
+        gateway=_gateway(settings),
+        scoring=TableFraudScoring(
+            kernel, table, iterations=settings.fraud_iterations, pepper=pepper, pepper_version=pepper_version
+        ),
+        approvals=RecordedApprovals(),
+        rejected=rejected,
+        notifier=LoggingNotifier(logger),
+        clock=SystemClock(),
+    )
+    return Services(settings.rules, ports, source_queue, RandomIds(), kernel)
+
+
+def _client(session: Any, service: str, settings: Settings) -> Any:
+    return session.create_client(service, region_name=settings.region, config=Config(**_CLIENT_CONFIG))
+
+
+def _gateway(settings: Settings) -> PaymentGateway:
+    if not settings.gateway_url:
+        return SimulatedGateway()
+    # Imported only where there is a gateway to talk to.
+    from handler.adapters.gateway_http import HttpPaymentGateway
+
+    return HttpPaymentGateway(settings.gateway_url, settings.rules.times.gateway_deadline_seconds)
+
+
+def _warm_up(log: DynamoDbTransactionLog, logger: AnyLogger) -> None:
+    """One harmless read: the first request over TLS costs over ten times the next one, and init is not throttled."""
+    try:
+        log.get("init")
+    except TransactionLogUnavailableError as error:
+        logger.warning("the table did not answer in init: %s", error)

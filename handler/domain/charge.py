@@ -1,0 +1,82 @@
+"""From a claim to what the gateway says: a reference is stored before money moves, and an unknown outcome is looked up.
+
+Protocol, queue function, steps 5 and 6: never a second reference once one is stored, never a repeat in the dark.
+"""
+
+from __future__ import annotations
+
+from handler.domain.claim import Claim, Work
+from handler.domain.errors import GatewayAnswerError, OwnershipLostError, UnknownOutcomeError
+from handler.domain.payment import GatewayResult, Payment, Times
+from handler.domain.ports import Clock, PaymentGateway, TransactionLog
+
+
+def idempotency_key(environment: str, payment_id: str) -> str:
+    """One key a payment and environment, whoever works on it and however often."""
+    return f"{environment}:{payment_id}"
+
+
+def charge(
+    claim: Claim,
+    payment: Payment,
+    key: str,
+    *,
+    gateway: PaymentGateway,
+    log: TransactionLog,
+    clock: Clock,
+    times: Times,
+    work: Work,
+) -> tuple[str, GatewayResult]:
+    """Return the payment's reference and its outcome, `approved` or `declined`.
+
+    Raises UnknownOutcomeError where the gateway is still at work or cannot be asked, GatewayAnswerError where its
+    answer is not about this payment, and the retryable errors of gateway and log.
+    """
+    gateway_ref = claim.gateway_ref
+    if gateway_ref:
+        result = _ask(gateway_ref, gateway, times, work)
+        if result.state != "prepared":
+            return gateway_ref, _settled(result, payment)
+    else:
+        work.require_time(times)
+        gateway_ref = _store(gateway.prepare(payment, key), claim, log, clock)
+    try:
+        work.require_time(times)
+        result = gateway.charge(gateway_ref, key)
+    except UnknownOutcomeError:
+        result = _ask(gateway_ref, gateway, times, work)
+        if result.state == "prepared":
+            work.require_time(times)
+            result = gateway.charge(gateway_ref, key)
+    return gateway_ref, _settled(result, payment)
+
+
+def _ask(gateway_ref: str, gateway: PaymentGateway, times: Times, work: Work) -> GatewayResult:
+    work.require_time(times)
+    return gateway.status(gateway_ref)
+
+
+def _store(gateway_ref: str, claim: Claim, log: TransactionLog, clock: Clock) -> str:
+    """Store the reference, or take the one that is stored while the payment is still ours."""
+    stored = log.store_gateway_ref(
+        claim.transaction_id, owner=claim.owner, attempt=claim.attempt, gateway_ref=gateway_ref, now=clock.now_ms()
+    )
+    if stored is None:
+        return gateway_ref
+    still_mine = (
+        stored["status"] == "processing" and stored["owner"] == claim.owner and stored["attempt"] == claim.attempt
+    )
+    if still_mine and "gateway_ref" in stored:
+        return str(stored["gateway_ref"])
+    raise OwnershipLostError(f"{claim.transaction_id} belongs to {stored.get('owner')}, attempt {stored['attempt']}")
+
+
+def _settled(result: GatewayResult, payment: Payment) -> GatewayResult:
+    if result.state not in ("approved", "declined"):
+        raise UnknownOutcomeError(f"the gateway reports {result.state}")
+    if (result.amount_minor, result.currency) != (payment.amount_minor, payment.currency):
+        raise GatewayAnswerError(
+            f"the gateway answered for {result.amount_minor} {result.currency}, "
+            f"the payment is {payment.amount_minor} {payment.currency}"
+        )
+    return result

@@ -1,0 +1,84 @@
+"""Why a payment did not go on: a retryable error means "redeliver me", a permanent one "record me and acknowledge"."""
+
+from __future__ import annotations
+
+
+class PaymentError(Exception):
+    """Base of all errors of a payment; `reason_code` is stable and may be stored, logged and alarmed on."""
+
+    reason_code = "payment_error"
+
+
+class RetryableError(PaymentError):
+    """The message goes back to its queue and comes again."""
+
+    reason_code = "retryable"
+
+
+class NotEnoughTimeError(RetryableError):
+    """Too little of the invocation is left for a gateway call and its record."""
+
+    reason_code = "not_enough_time"
+
+
+class AlreadyInProgressError(RetryableError):
+    """Another worker holds the payment's lease."""
+
+    reason_code = "already_in_progress"
+
+
+class OwnershipLostError(RetryableError):
+    """Another worker took the payment over; this one may no longer write it."""
+
+    reason_code = "ownership_lost"
+
+
+class TransactionLogUnavailableError(RetryableError):
+    """The table throttled the call, timed out or was not reached."""
+
+    reason_code = "transaction_log_unavailable"
+
+
+class RejectedQueueUnavailableError(RetryableError):
+    """The rejected queue did not take the masked copy."""
+
+    reason_code = "rejected_queue_unavailable"
+
+
+class ApprovalStartError(RetryableError):
+    """The approval workflow could not be started."""
+
+    reason_code = "approval_start_failed"
+
+
+class ScoringError(RetryableError):
+    """The payment could not be scored; others of its batch are not affected."""
+
+    reason_code = "scoring_failed"
+
+
+class GatewayUnavailableError(RetryableError):
+    """The gateway refused or was not reached, and surely nothing took effect."""
+
+    reason_code = "gateway_unavailable"
+
+
+class UnknownOutcomeError(RetryableError):
+    """The call may or may not have taken effect: ask for the status by reference, never repeat it blindly."""
+
+    reason_code = "outcome_unknown"
+
+
+class GatewayAnswerError(RetryableError):
+    """The gateway's answer contradicts the payment or cannot be read; it is never recorded as approved."""
+
+    reason_code = "gateway_answer_invalid"
+
+
+class ConfigurationError(Exception):
+    """A setting is missing or wrong: names the variable, its value and what is allowed."""
+
+    def __init__(self, variable: str, value: str | None, allowed: str) -> None:
+        shown = "is not set" if value is None else f"is {value!r}"
+        super().__init__(f"{variable} {shown}; allowed: {allowed}")
+        self.variable = variable

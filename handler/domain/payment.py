@@ -1,0 +1,136 @@
+"""The values that the steps hand on: a message, a fault, a payment, a score; all immutable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+# A transaction as it stands in the table: attribute name -> str, int, Decimal, bool, list or dict.
+Transaction = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One delivery of one queue message. `receives` counts deliveries from 1."""
+
+    message_id: str
+    body: str
+    group: str = ""
+    sequence_number: str = ""
+    receives: int = 1
+    receipt_handle: str = ""
+
+
+class Fault(NamedTuple):
+    """One thing wrong with a message: the field's name (`""` for the whole body) and a stable reason code."""
+
+    field: str
+    reason_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    street: str = ""
+    city: str = ""
+    state: str = ""
+    zip: str = ""
+
+    @property
+    def complete(self) -> bool:
+        return all((self.street, self.city, self.state, self.zip))
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A valid, masked payment. `amount_minor` is an integer of minor units; `canonical` is what was hashed."""
+
+    payment_id: str
+    order_id: str
+    customer_id: str
+    amount_minor: int
+    currency: str
+    payment_method: str
+    customer_name: str = ""
+    customer_email: str = ""
+    description: str = ""
+    billing_address: Address | None = None
+    request_hash: str = ""
+    canonical: str = field(default="", repr=False)
+
+    @property
+    def transaction_id(self) -> str:
+        return transaction_id(self.payment_id)
+
+
+def transaction_id(payment_id: str) -> str:
+    return f"txn-{payment_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What one rule (id 0: the amount) took from the survival of 10**9, with words for a reviewer."""
+
+    rule_id: int
+    reason: str
+    parts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """A payment's score: `risk` in parts per 10**9, `fraud_score` 0..100, the strongest action of all rules hit."""
+
+    risk: int
+    fraud_score: int
+    action: Literal["score", "review", "decline"]
+    reasons: tuple[Reason, ...]
+    fingerprint: str
+    fingerprint_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayResult:
+    """What the gateway says of one reference; the amount is in minor units."""
+
+    state: Literal["prepared", "in_progress", "approved", "declined"]
+    amount_minor: int
+    currency: str
+    authorization_code: str = ""
+    timestamp: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The protocol's times in seconds; they keep their proportions at every scale (`check`)."""
+
+    function_timeout_seconds: float = 30.0
+    visibility_timeout_seconds: float = 180.0
+    gateway_deadline_seconds: float = 5.0
+    safety_margin_seconds: float = 5.0
+    retry_delay_seconds: float = 5.0
+
+    @property
+    def least_remaining_ms(self) -> int:
+        """Milliseconds that must be left before a claim or a gateway call: G + 5 s."""
+        return round(1000 * (self.gateway_deadline_seconds + self.safety_margin_seconds))
+
+    def lease_until_ms(self, now_ms: int, remaining_ms: int) -> int:
+        return now_ms + remaining_ms + round(1000 * self.safety_margin_seconds)
+
+    def retry_delay(self, receives: int) -> int:
+        """Whole seconds (SQS takes no others) until the next delivery after `receives` of them, doubling each time."""
+        doubled = self.retry_delay_seconds * float(1 << min(max(receives, 1) - 1, 20))
+        return max(1, round(min(doubled, self.visibility_timeout_seconds)))
+
+    def check(self) -> str | None:
+        """What is out of proportion, as a sentence, or None."""
+        if min(self.function_timeout_seconds, self.gateway_deadline_seconds, self.retry_delay_seconds) <= 0:
+            return "times must be above 0"
+        if self.visibility_timeout_seconds < 6 * self.function_timeout_seconds:
+            return "the visibility time-out must be at least 6 function time-outs"
+        if self.safety_margin_seconds <= 0:
+            return "the lease (remaining time + safety margin) must outlive the function's time-out"
+        if self.function_timeout_seconds + self.safety_margin_seconds >= self.visibility_timeout_seconds:
+            return "the lease must end before the visibility time-out"
+        if self.gateway_deadline_seconds + self.safety_margin_seconds >= self.function_timeout_seconds:
+            return "the gateway's deadline and the safety margin must fit into the function's time-out"
+        return None

@@ -1,0 +1,96 @@
+"""Everything outside: each side effect of a payment passes one of these, so that tests and the simulation own all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from handler.domain.payment import Assessment, GatewayResult, Message, Payment, Transaction
+
+
+class Clock(Protocol):
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch."""
+
+
+class Ids(Protocol):
+    def new_id(self) -> str:
+        """A fresh unique identifier."""
+
+
+class TransactionLog(Protocol):
+    """Conditional writes of one item each (protocol: queue function, steps 2 to 9).
+
+    A write that is refused returns the stored item as it was; one that succeeds returns None.
+    Raises TransactionLogUnavailableError when the outcome could not be had.
+    """
+
+    def get(self, transaction_id: str) -> Transaction | None: ...
+
+    def put_new(self, item: Transaction) -> Transaction | None: ...
+
+    def take_over(
+        self, transaction_id: str, *, owner: str, attempt_seen: int, lease_until: int, now: int, request_hash: str
+    ) -> Transaction | None: ...
+
+    def store_gateway_ref(
+        self, transaction_id: str, *, owner: str, attempt: int, gateway_ref: str, now: int
+    ) -> Transaction | None: ...
+
+    def record(
+        self, transaction_id: str, *, owner: str, attempt: int, status: str, gateway: GatewayResult, now: int
+    ) -> Transaction | None: ...
+
+    def release(self, transaction_id: str, *, owner: str, attempt: int, now: int) -> Transaction | None: ...
+
+
+class PaymentGateway(Protocol):
+    """The three-call port to the money.
+
+    Raises GatewayUnavailableError (surely no effect), UnknownOutcomeError (perhaps an effect) and
+    GatewayAnswerError (an answer that cannot be believed). No call repeats itself.
+    """
+
+    def prepare(self, payment: Payment, key: str) -> str:
+        """Announce a payment, moving no money; the same key gives the same reference."""
+
+    def charge(self, gateway_ref: str, key: str) -> GatewayResult:
+        """Move the money of a prepared reference, once for a key."""
+
+    def status(self, gateway_ref: str) -> GatewayResult:
+        """What became of a reference, by id and strongly consistent."""
+
+
+class FraudScoring(Protocol):
+    def find_card_numbers(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Spans `[start, end)` of card numbers in each text."""
+
+    def score_batch(self, payments: Sequence[Payment]) -> list[Assessment]:
+        """One assessment a payment, in one call for the whole batch."""
+
+
+class ApprovalStarter(Protocol):
+    def start(self, item: Transaction, request: str) -> None:
+        """Start the approval workflow of a pending item with its canonical request; idempotent by `approval_name`.
+
+        Raises ApprovalStartError.
+        """
+
+
+class RejectedQueue(Protocol):
+    def send(self, message: Message, masked_body: str, reason_code: str) -> None:
+        """Keep a masked copy of a message that has no usable id. Raises RejectedQueueUnavailableError."""
+
+
+class SourceQueue(Protocol):
+    def delay(self, messages: Sequence[Message], seconds: int) -> None:
+        """Hide returned messages for so many seconds; best effort, never raises for the queue's sake."""
+
+
+class Notifier(Protocol):
+    def alarm(self, reason_code: str, transaction_id: str, detail: str) -> None:
+        """Tell people about something that must never happen; never raises."""
+
+
+class Metrics(Protocol):
+    def count(self, name: str, value: int = 1) -> None: ...

@@ -1,0 +1,52 @@
+"""From an outcome to a final item: the first recorded outcome stands, and who lost the payment may not write it.
+
+Protocol, queue function, steps 7 and 9.
+"""
+
+from __future__ import annotations
+
+from handler.domain.claim import Claim
+from handler.domain.errors import OwnershipLostError, RetryableError
+from handler.domain.payment import GatewayResult
+from handler.domain.ports import Clock, Notifier, TransactionLog
+from handler.domain.states import FINAL, Status
+
+
+def record(
+    claim: Claim, gateway_ref: str, result: GatewayResult, *, log: TransactionLog, clock: Clock, notifier: Notifier
+) -> Status:
+    """Write the outcome and return the state that stands, `completed` or `declined`.
+
+    Raises OwnershipLostError where another worker holds the payment. An outcome that contradicts the recorded one
+    raises an alarm and changes nothing.
+    """
+    status: Status = "completed" if result.state == "approved" else "declined"
+    stored = log.record(
+        claim.transaction_id,
+        owner=claim.owner,
+        attempt=claim.attempt,
+        status=status,
+        gateway=result,
+        now=clock.now_ms(),
+    )
+    if stored is None:
+        return status
+    if stored["status"] not in FINAL:
+        raise OwnershipLostError(
+            f"{claim.transaction_id} belongs to {stored.get('owner')}, attempt {stored['attempt']}"
+        )
+    if (stored["status"], stored.get("gateway_ref")) != (status, gateway_ref):
+        notifier.alarm(
+            "outcome_contradicts_record",
+            claim.transaction_id,
+            f"recorded {stored['status']} for {stored.get('gateway_ref')}, gateway says {status} for {gateway_ref}",
+        )
+    return stored["status"]  # type: ignore[no-any-return]
+
+
+def release(claim: Claim, *, log: TransactionLog, clock: Clock) -> None:
+    """End the lease so that the next delivery need not wait for it; best effort, as the lease ends by itself."""
+    try:
+        log.release(claim.transaction_id, owner=claim.owner, attempt=claim.attempt, now=clock.now_ms())
+    except RetryableError:
+        return

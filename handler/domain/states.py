@@ -1,0 +1,42 @@
+"""The states of a payment and the one table of legal transitions; nothing moves a payment along an arrow not listed."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+Status = Literal["processing", "pending_approval", "completed", "declined", "rejected", "expired"]
+
+OPEN: Final[frozenset[str]] = frozenset({"processing", "pending_approval"})
+FINAL: Final[frozenset[str]] = frozenset({"completed", "declined", "rejected", "expired"})
+# A conflict (same payment id, other content) is an item of its own beside the payment and never moves.
+CONFLICT: Final = "conflict"
+
+# From None: the first write of an item. `processing -> processing` is a take-over or a release.
+TRANSITIONS: Final[frozenset[tuple[str | None, str]]] = frozenset(
+    {
+        (None, "processing"),
+        (None, "pending_approval"),
+        (None, "declined"),
+        (None, "rejected"),
+        (None, CONFLICT),
+        ("processing", "processing"),
+        ("processing", "completed"),
+        ("processing", "declined"),
+        ("pending_approval", "pending_approval"),
+        ("pending_approval", "processing"),
+        ("pending_approval", "rejected"),
+        ("pending_approval", "expired"),
+    }
+)
+
+OPEN_SHARDS: Final = 16
+
+
+def is_legal(before: str | None, after: str) -> bool:
+    """Whether a payment may move from `before` (None: no item yet) to `after`."""
+    return (before, after) in TRANSITIONS
+
+
+def open_shard(status: str, request_hash: str) -> str:
+    """The sparse index's key `<status>#<0..15>` of an open item, spread by the content's hash (64 hex digits)."""
+    return f"{status}#{int(request_hash[:8], 16) % OPEN_SHARDS}"

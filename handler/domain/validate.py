@@ -1,0 +1,200 @@
+"""From a masked document to a payment or to every fault it has, in one pass; stores nothing that is not known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, replace
+from typing import Final
+
+from handler.domain.mask import is_forbidden_name
+from handler.domain.money import as_text, to_minor
+from handler.domain.parse import Document, NumberText
+from handler.domain.payment import Address, Fault, Payment
+
+_PAYMENT_ID = re.compile(r"[A-Za-z0-9_-]{1,48}")
+_PAYMENT_METHOD = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+# Text fields and their longest length in characters; the first ones must be there.
+_REQUIRED: Final = {"order_id": 64, "customer_id": 64, "payment_method": 32}
+_OPTIONAL: Final = {"customer_name": 128, "customer_email": 254, "description": 512}
+_ADDRESS: Final = {"street": 256, "city": 128, "state": 64, "zip": 16}
+_KNOWN: Final = frozenset({"payment_id", "amount", "currency", "billing_address", *_REQUIRED, *_OPTIONAL})
+
+CANONICAL_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a deployment accepts: one currency of two digits and a largest amount in minor units."""
+
+    currency: str = "USD"
+    amount_max_minor: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """`payment` or `faults`, never both; `payment_id` is empty where the message has no usable one."""
+
+    payment_id: str
+    request_hash: str
+    payment: Payment | None
+    faults: tuple[Fault, ...]
+
+
+def validate(document: dict[str, Document], limits: Limits) -> Validation:
+    """Check a masked document and report every fault with its field and reason code."""
+    faults: list[Fault] = []
+    payment_id = _payment_id(document, faults)
+    texts = {name: _text(document, name, length, faults, required=True) for name, length in _REQUIRED.items()}
+    texts |= {name: _text(document, name, length, faults) for name, length in _OPTIONAL.items()}
+    if texts["payment_method"] and not _PAYMENT_METHOD.fullmatch(texts["payment_method"]):
+        faults.append(Fault("payment_method", "malformed"))
+    amount_minor = _amount(document, limits, faults)
+    if "currency" in document and document["currency"] != limits.currency:
+        faults.append(Fault("currency", "unsupported_currency"))
+    address = _address(document, faults)
+    _forbidden(document, faults)
+
+    canonical = _canonical(document, amount_minor, limits.currency, faults)
+    request_hash = hashlib.sha256(canonical.encode()).hexdigest()
+    if faults:
+        return Validation(payment_id, request_hash, None, tuple(faults))
+    payment = Payment(
+        payment_id=payment_id,
+        amount_minor=amount_minor,
+        currency=limits.currency,
+        billing_address=address,
+        request_hash=request_hash,
+        canonical=canonical,
+        **texts,
+    )
+    return Validation(payment_id, request_hash, payment, ())
+
+
+def from_canonical(canonical: str, limits: Limits) -> Payment:
+    """The payment behind stored canonical bytes, e.g. the workflow's input. Raises ValueError where they are none."""
+    document = json.loads(canonical, parse_int=NumberText, parse_float=NumberText)
+    result = validate(document, limits)
+    if result.payment is None:
+        raise ValueError(f"not a canonical payment: {result.faults}")
+    return replace(result.payment, canonical=canonical)
+
+
+def _payment_id(document: dict[str, Document], faults: list[Fault]) -> str:
+    value = document.get("payment_id")
+    if isinstance(value, str) and not isinstance(value, NumberText) and _PAYMENT_ID.fullmatch(value):
+        return value
+    faults.append(Fault("payment_id", "missing" if value is None else "malformed"))
+    return ""
+
+
+def _text(
+    source: dict[str, Document],
+    name: str,
+    length_max: int,
+    faults: list[Fault],
+    *,
+    path: str = "",
+    required: bool = False,
+) -> str:
+    path = path or name
+    value = source.get(name)
+    if value is None:
+        if required:
+            faults.append(Fault(path, "missing"))
+        return ""
+    if not isinstance(value, str) or isinstance(value, NumberText):
+        faults.append(Fault(path, "wrong_type"))
+    elif required and not value.strip():
+        faults.append(Fault(path, "empty"))
+    elif len(value) > length_max:
+        faults.append(Fault(path, "too_long"))
+    elif _SURROGATE.search(value):
+        faults.append(Fault(path, "lone_surrogate"))
+    elif _CONTROL.search(value):
+        faults.append(Fault(path, "control_character"))
+    else:
+        return value
+    return ""
+
+
+def _amount(document: dict[str, Document], limits: Limits, faults: list[Fault]) -> int:
+    value = document.get("amount")
+    if value is None:
+        reason_code = "missing"
+    elif not isinstance(value, NumberText):
+        reason_code = "wrong_type"
+    elif (minor := to_minor(value)) is None:
+        reason_code = "negative_amount" if value.startswith("-") else "malformed_amount"
+    elif minor == 0:
+        reason_code = "zero_amount"
+    elif minor > limits.amount_max_minor:
+        reason_code = "amount_too_large"
+    else:
+        return minor
+    faults.append(Fault("amount", reason_code))
+    return 0
+
+
+def _address(document: dict[str, Document], faults: list[Fault]) -> Address | None:
+    value = document.get("billing_address")
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        faults.append(Fault("billing_address", "wrong_type"))
+        return None
+    return Address(
+        **{
+            name: _text(value, name, length, faults, path=f"billing_address.{name}")
+            for name, length in _ADDRESS.items()
+        }
+    )
+
+
+def _forbidden(value: Document, faults: list[Fault]) -> None:
+    """Verification data at any depth, named by a fixed word: a key is the sender's text and is not repeated."""
+    if isinstance(value, dict):
+        if any(is_forbidden_name(key) for key in value) and Fault("*", "sensitive_authentication_data") not in faults:
+            faults.append(Fault("*", "sensitive_authentication_data"))
+        for element in value.values():
+            _forbidden(element, faults)
+    elif isinstance(value, list):
+        for element in value:
+            _forbidden(element, faults)
+
+
+def _canonical(document: dict[str, Document], amount_minor: int, currency: str, faults: list[Fault]) -> str:
+    """One text for one payment: known fields only, sorted, ASCII, the amount in one spelling.
+
+    A currency left out and the deployment's own are the same payment. The faults of an invalid message are part of
+    its text: its corrected successor is other content, never a duplicate of something rejected.
+    """
+    known = {name: _spelled(value) for name, value in document.items() if name in _KNOWN and value is not None}
+    if isinstance(document.get("billing_address"), dict):
+        known["billing_address"] = {
+            name: value for name, value in known["billing_address"].items() if name in _ADDRESS and value is not None
+        }
+    known.setdefault("currency", currency)
+    known["v"] = CANONICAL_VERSION
+    if faults:
+        known["faults"] = faults
+    if amount_minor:
+        del known["amount"]
+    text = json.dumps(known, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+    # A number again, so that the text is a message that can be read like any other.
+    return f'{{"amount":{as_text(amount_minor)},{text[1:]}' if amount_minor else text
+
+
+def _spelled(value: Document) -> Document:
+    """Numbers told apart from strings of the same spelling."""
+    if isinstance(value, NumberText):
+        return {"number": value}
+    if isinstance(value, list):
+        return [_spelled(element) for element in value]
+    if isinstance(value, dict):
+        return {key: _spelled(element) for key, element in value.items()}
+    return value

@@ -1,0 +1,157 @@
+"""The queue function: one batch of a FIFO queue in, one settled state a message out, or its id among the failures."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from handler.composition import Services, compose
+from handler.domain.claim import Work
+from handler.domain.errors import PaymentError
+from handler.domain.payment import Message
+from handler.domain.process import Reading, read, settle
+from handler.settings import read_settings
+
+_SERVICE = "payment-processor"
+_NAMESPACE = "CloudCafe/Lambda"
+
+
+def create(environment: Mapping[str, str]) -> QueueFunction:
+    """Init: settings, adapters, stress. Raises ConfigurationError naming a wrong variable, so that init fails."""
+    # Init makes many objects that stay; collecting among them is wasted work.
+    gc.disable()
+    settings = read_settings(environment)
+    logger = Logger(service=_SERVICE)
+    metrics = Metrics(namespace=_NAMESPACE, service=_SERVICE)
+    metrics.set_default_dimensions(environment=settings.rules.environment)
+    services = compose(settings, logger)
+    if settings.stress_mode == "cold_start":
+        time.sleep(settings.stress_delay_seconds)
+        services.kernel.cold_start_work(settings.stress_operations)
+    logger.info("ready", extra={"engine": services.kernel.describe(), "in_memory": settings.in_memory})
+    gc.freeze()
+    gc.enable()
+    return QueueFunction(services, logger, metrics, settings.rules.times.function_timeout_seconds)
+
+
+class QueueFunction:
+    """The handler that Lambda calls. An instance serves one execution environment, one batch at a time."""
+
+    def __init__(self, services: Services, logger: Logger, metrics: Metrics, timeout_seconds: float) -> None:
+        self._services = services
+        self._logger = logger
+        self._metrics = metrics
+        self._timeout_seconds = timeout_seconds
+        self._cold_start = True
+        self._processor = SqsFifoPartialProcessor(skip_group_on_error=True)
+        # Its constructor does not take this; without it a batch of one failing message raises.
+        self._processor.raise_on_entire_batch_failure = False
+
+    def __call__(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        """Process `event["Records"]`; returns the seed's response with `batchItemFailures` beside it."""
+        started = time.perf_counter()
+        cold_start, self._cold_start = self._cold_start, False
+        records = [self._complete(record) for record in event.get("Records") or []]
+        try:
+            processed, failed, failures = self._process(records, context) if records else (0, 0, [])
+        except Exception:
+            self._metrics.add_metric("LambdaErrors", MetricUnit.Count, 1)
+            self._flush()
+            raise
+        duration_ms = round((time.perf_counter() - started) * 1000, 2)
+        for name, value in (
+            ("ProcessedPayments", processed),
+            ("FailedPayments", failed),
+            ("ColdStart", int(cold_start)),
+        ):
+            self._metrics.add_metric(name, MetricUnit.Count, value)
+        self._metrics.add_metric("Duration", MetricUnit.Milliseconds, duration_ms)
+        self._metrics.add_metric("LambdaErrors", MetricUnit.Count, 0)
+        self._flush()
+        body = {"processed": processed, "failed": failed, "cold_start": cold_start, "duration_ms": duration_ms}
+        return {"statusCode": 200, "body": body, "batchItemFailures": failures}
+
+    def _process(self, records: list[dict[str, Any]], context: Any) -> tuple[int, int, list[dict[str, str]]]:
+        services = self._services
+        messages = [_message(record) for record in records]
+        readings = read(messages, services.rules, services.ports.scoring)
+        request_id = getattr(context, "aws_request_id", None) or services.ids.new_id()
+        remaining_ms = self._remaining_ms(context)
+        outcomes: list[str] = []
+
+        # Powertools calls it by this parameter's name.
+        def process_record(record: SQSRecord) -> None:
+            """Process one payment. Returning acknowledges the message; raising asks for redelivery."""
+            reading = readings[record.message_id]
+            outcomes.append(self._settle(reading, Work(f"{request_id}:{record.message_id}", remaining_ms)))
+
+        with self._processor(records=records, handler=process_record):
+            self._processor.process()
+        failures: list[dict[str, str]] = self._processor.response()["batchItemFailures"]  # type: ignore[assignment]
+        self._delay({failure["itemIdentifier"] for failure in failures}, messages)
+        rejected = sum(outcome in ("rejected", "unusable") for outcome in outcomes)
+        return len(outcomes) - rejected, len(failures) + rejected, failures
+
+    def _settle(self, reading: Reading, work: Work) -> str:
+        services = self._services
+        message = reading.message
+        keys = {
+            "message_id": message.message_id,
+            "message_group_id": message.group,
+            "correlation_id": reading.validation.payment_id,
+        }
+        try:
+            outcome = settle(reading, services.rules, services.ports, work)
+        except PaymentError as error:
+            self._logger.warning(
+                str(error), extra={**keys, "reason_code": error.reason_code, "receives": message.receives}
+            )
+            raise
+        except Exception:
+            self._logger.exception("payment failed unexpectedly, its message is returned", extra=keys)
+            raise
+        reason_code = {"reason_code": reading.validation.faults[0].reason_code} if reading.validation.faults else {}
+        self._logger.info(outcome, extra={**keys, **reason_code})
+        return outcome
+
+    def _delay(self, failed_ids: set[str], messages: list[Message]) -> None:
+        """A group's returned messages wait together, for as long as its first one has failed often."""
+        groups: dict[str, list[Message]] = {}
+        for message in messages:
+            if message.message_id in failed_ids:
+                groups.setdefault(message.group, []).append(message)
+        for returned in groups.values():
+            self._services.source_queue.delay(returned, self._services.rules.times.retry_delay(returned[0].receives))
+
+    def _complete(self, record: dict[str, Any]) -> dict[str, Any]:
+        """The seed's own test event has no message id, which the batch processor needs."""
+        return record if record.get("messageId") else {**record, "messageId": self._services.ids.new_id()}
+
+    def _remaining_ms(self, context: Any) -> Callable[[], int]:
+        remaining: Callable[[], int] | None = getattr(context, "get_remaining_time_in_millis", None)
+        if remaining is not None:
+            return remaining
+        deadline = time.monotonic() + self._timeout_seconds
+        return lambda: round(1000 * (deadline - time.monotonic()))
+
+    def _flush(self) -> None:
+        self._metrics.flush_metrics(raise_on_empty_metrics=False)
+
+
+def _message(record: Mapping[str, Any]) -> Message:
+    attributes = record.get("attributes") or {}
+    return Message(
+        message_id=record["messageId"],
+        body=record.get("body") or "",
+        group=attributes.get("MessageGroupId", ""),
+        sequence_number=attributes.get("SequenceNumber", ""),
+        receives=int(attributes.get("ApproximateReceiveCount", 1)),
+        receipt_handle=record.get("receiptHandle") or "",
+    )

@@ -1,0 +1,141 @@
+"""The function's settings from environment variables, checked once, at init; an error names the variable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from handler.domain.errors import ConfigurationError
+from handler.domain.money import to_minor
+from handler.domain.payment import Times
+from handler.domain.process import Rules
+from handler.domain.score import Routing
+from handler.domain.validate import Limits
+
+_ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,15}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_URL = re.compile(r"https?://\S+")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting of the queue function; defaults are those of the seed's environment `dev`."""
+
+    region: str = "us-east-1"
+    table_name: str = "cloudcafe-payment-transactions-dev"
+    rules: Rules = field(default_factory=Rules)
+    stress_mode: str = "none"
+    stress_delay_seconds: float = 3.0
+    stress_operations: int = 10_000_000
+    payment_queue_url: str = ""
+    rejected_queue_url: str = ""
+    gateway_url: str = ""
+    approval_function_arn: str = ""
+    fraud_iterations: int = 10_000
+    scoring_engine: str = "auto"
+    rule_table_path: str = ""
+    fingerprint_pepper_secret_arn: str = ""
+    # No endpoint, no credentials, not in Lambda: everything stays inside the process.
+    in_memory: bool = False
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read and check all variables. Raises ConfigurationError for the first that is wrong."""
+    reader = _Reader(environment)
+    name = reader.text("ENVIRONMENT", "dev", _ENVIRONMENT, "1 to 16 of a-z, 0-9 and -, beginning with a letter")
+    return Settings(
+        region=reader.text("AWS_REGION", "us-east-1"),
+        table_name=reader.text("DYNAMODB_TABLE", "cloudcafe-payment-transactions-dev"),
+        rules=Rules(
+            environment=name,
+            limits=Limits(
+                currency=reader.text(
+                    "PAYMENT_CURRENCY", "USD", _CURRENCY, "three letters of ISO 4217, with two digits"
+                ),
+                amount_max_minor=reader.amount("PAYMENT_AMOUNT_MAX", "10000.00") or 0,
+            ),
+            routing=Routing(reader.amount_minor("APPROVAL_AMOUNT_MINOR")),
+            times=reader.times(),
+        ),
+        stress_mode=reader.choice("STRESS_MODE", ("none", "cold_start")),
+        stress_delay_seconds=reader.seconds("STRESS_DELAY_SECONDS", 3.0),
+        stress_operations=reader.whole("STRESS_OPERATIONS", 10_000_000, 0, 10**10),
+        payment_queue_url=reader.text("PAYMENT_QUEUE_URL", "", _URL, "an SQS queue's URL"),
+        rejected_queue_url=reader.text("REJECTED_QUEUE_URL", "", _URL, "an SQS queue's URL"),
+        gateway_url=reader.text("GATEWAY_URL", "", _URL, "an http or https URL, or nothing for the simulated gateway"),
+        approval_function_arn=reader.text("APPROVAL_FUNCTION_ARN", ""),
+        fraud_iterations=reader.whole("FRAUD_ITERATIONS", 10_000, 0, 10**7),
+        scoring_engine=reader.choice("SCORING_ENGINE", ("auto", "compiled", "pure")),
+        rule_table_path=reader.text("RULE_TABLE_PATH", ""),
+        fingerprint_pepper_secret_arn=reader.text("FINGERPRINT_PEPPER_SECRET_ARN", ""),
+        in_memory=not any(environment.get(variable) for variable in _OUTSIDE),
+    )
+
+
+# Any of these says that there is something outside to talk to. Asking the SDK instead would wait for an instance role.
+_OUTSIDE = (
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_PROFILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+)
+
+
+class _Reader:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def text(self, variable: str, default: str, pattern: re.Pattern[str] | None = None, allowed: str = "") -> str:
+        value = self._environment.get(variable, "") or default
+        if value and pattern is not None and not pattern.fullmatch(value):
+            raise ConfigurationError(variable, value, allowed)
+        return value
+
+    def choice(self, variable: str, choices: tuple[str, ...]) -> str:
+        value = self.text(variable, choices[0])
+        if value not in choices:
+            raise ConfigurationError(variable, value, " | ".join(choices))
+        return value
+
+    def whole(self, variable: str, default: int, least: int, most: int) -> int:
+        value = self.text(variable, str(default))
+        # The length first: int() of a very long text is slow, and refuses with words of its own.
+        if not re.fullmatch(r"[0-9]{1,12}", value) or not least <= int(value) <= most:
+            raise ConfigurationError(variable, value, f"a whole number from {least} to {most}")
+        return int(value)
+
+    def seconds(self, variable: str, default: float) -> float:
+        value = self.text(variable, str(default))
+        if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", value):
+            raise ConfigurationError(variable, value, "seconds, such as 30 or 0.5")
+        return float(value)
+
+    def amount(self, variable: str, default: str) -> int:
+        value = self.text(variable, default)
+        minor = to_minor(value)
+        if not minor:
+            raise ConfigurationError(variable, value, "an amount above 0 with at most two decimals, such as 10000.00")
+        return minor
+
+    def amount_minor(self, variable: str) -> int | None:
+        return self.whole(variable, 0, 1, 10**12 - 1) if self._environment.get(variable) else None
+
+    def times(self) -> Times:
+        default = Times()
+        times = Times(
+            function_timeout_seconds=self.seconds("FUNCTION_TIMEOUT_SECONDS", default.function_timeout_seconds),
+            visibility_timeout_seconds=self.seconds("VISIBILITY_TIMEOUT_SECONDS", default.visibility_timeout_seconds),
+            gateway_deadline_seconds=self.seconds("GATEWAY_DEADLINE_SECONDS", default.gateway_deadline_seconds),
+            safety_margin_seconds=self.seconds("SAFETY_MARGIN_SECONDS", default.safety_margin_seconds),
+            retry_delay_seconds=self.seconds("RETRY_DELAY_SECONDS", default.retry_delay_seconds),
+        )
+        problem = times.check()
+        if problem:
+            raise ConfigurationError(
+                "FUNCTION_TIMEOUT_SECONDS", self._environment.get("FUNCTION_TIMEOUT_SECONDS"), problem
+            )
+        return times
