@@ -16,11 +16,18 @@ $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is $$($(PYTHON) -V), 3.11 or later is needed: make PYTHON=python3.13 ..."; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv is missing: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --editable '.[dev]'
+	@command -v $${CC:-cc} gcc clang >/dev/null || echo "no C compiler was found: the scoring extension is built with ziglang from PyPI"
+	SCORING_EXTENSION=require $(PY) -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+# The installation builds the extension too; this is for sources that changed since.
+EXTENSION := scoring/_compiled.abi3.so
+$(EXTENSION): setup.py scoring/_compiled.pyx $(wildcard scoring/c/*.c scoring/c/*.h) | $(VENV)/.installed
+	SCORING_EXTENSION=require $(PY) setup.py --quiet build_clib build_ext --inplace
 	@touch $@
 
 .PHONY: setup
-setup: $(VENV)/.installed
+setup: $(VENV)/.installed $(EXTENSION)
 
 # ---- quality --------------------------------------------------------------------------------------------------
 .PHONY: lint
