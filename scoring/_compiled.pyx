@@ -150,3 +150,21 @@ def cold_start_work(operations, lanes=16) -> bytes:
         with nogil:
             sha256_cold_start_work(work, width, digest)
     return PyBytes_FromStringAndSize(<const char *> digest, 32)
+
+
+def screen(table, fields):
+    from scoring import _pure
+
+    return _pure.screen(table, fields)
+
+
+def find_card_numbers(fields):
+    from scoring import _pure
+
+    return _pure.find_card_numbers(fields)
+
+
+def score_batch(table, payments, *, iterations, pepper):
+    from scoring import _pure
+
+    return _pure.score_batch(table, payments, iterations=iterations, pepper=pepper)
