@@ -1,0 +1,118 @@
+"""CloudWatch metrics from what functions print (AWS: "Specification: Embedded metric format").
+
+On AWS the log agent turns such lines into metrics; the loopback services do not, so this does, and adds the few
+`AWS/Lambda` metrics that the Lambda service itself publishes.
+"""
+
+import json
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from local.execution_environment import ExecutionEnvironment, Outcome
+
+DATA_PER_CALL_MAX = 1000
+#: Datapoints wait this long for company: one call for many invocations.
+GATHER_SECONDS = 0.5
+
+
+def metric_data(line: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(namespace, datum of PutMetricData) for each metric and dimension set of a log line; nothing for other lines."""
+    if '"_aws"' not in line:
+        return
+    try:
+        document = json.loads(line)
+        header = document["_aws"]
+        timestamp = datetime.fromtimestamp(header["Timestamp"] / 1000, UTC)
+        for directive in header["CloudWatchMetrics"]:
+            for names in directive.get("Dimensions") or [[]]:
+                dimensions = [{"Name": name, "Value": str(document[name])} for name in names]
+                for metric in directive["Metrics"]:
+                    value = document[metric["Name"]]
+                    yield (
+                        directive["Namespace"],
+                        {
+                            "MetricName": metric["Name"],
+                            "Dimensions": dimensions,
+                            "Timestamp": timestamp,
+                            "Unit": metric.get("Unit", "None"),
+                            **({"Values": [float(each) for each in value]} if isinstance(value, list) else {}),
+                            **({} if isinstance(value, list) else {"Value": float(value)}),
+                        },
+                    )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        # CloudWatch drops a line that is not valid EMF; it stays in the log.
+        return
+
+
+class MetricForwarder:
+    """Send metrics to CloudWatch from a thread of its own."""
+
+    def __init__(self, cloudwatch: Any, problem: Callable[[str], None]) -> None:
+        self._cloudwatch = cloudwatch
+        self._problem = problem
+        self._offsets: dict[Path, int] = {}
+        self._data: queue.SimpleQueue[tuple[str, dict[str, Any]] | None] = queue.SimpleQueue()
+        self._busy = 0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._forward, name="metrics", daemon=True)
+        self._thread.start()
+
+    def invoked(self, environment: ExecutionEnvironment, outcome: Outcome) -> None:
+        """Take the metrics of one finished invocation: its log lines, and Lambda's own."""
+        path = environment.log_path
+        with path.open("rb") as log:
+            log.seek(self._offsets.get(path, 0))
+            lines = log.read()
+            self._offsets[path] = log.tell()
+        for line in lines.decode(errors="replace").splitlines():
+            for datum in metric_data(line):
+                self._data.put(datum)
+        now = datetime.now(UTC)
+        own = [
+            ("Invocations", 1.0, "Count"),
+            ("Errors", float(outcome.error_type is not None), "Count"),
+            ("Duration", outcome.duration_ms, "Milliseconds"),
+        ]
+        for name, value, unit in own:
+            self._data.put(
+                (
+                    "AWS/Lambda",
+                    {
+                        "MetricName": name,
+                        "Dimensions": [{"Name": "FunctionName", "Value": environment.function.name}],
+                        "Timestamp": now,
+                        "Unit": unit,
+                        "Value": value,
+                    },
+                )
+            )
+
+    def stop(self) -> None:
+        """Send what is queued, then end."""
+        self._stopping.set()
+        self._data.put(None)
+        self._thread.join(timeout=10)
+
+    def _forward(self) -> None:
+        while not self._stopping.is_set() or not self._data.empty():
+            waiting = [self._data.get()]
+            self._stopping.wait(GATHER_SECONDS)
+            while not self._data.empty():
+                waiting.append(self._data.get())
+            by_namespace: dict[str, list[dict[str, Any]]] = {}
+            for each in waiting:
+                if each is not None:
+                    by_namespace.setdefault(each[0], []).append(each[1])
+            for namespace, data in by_namespace.items():
+                for start in range(0, len(data), DATA_PER_CALL_MAX):
+                    try:
+                        self._cloudwatch.put_metric_data(
+                            Namespace=namespace, MetricData=data[start : start + DATA_PER_CALL_MAX]
+                        )
+                    # A metric that is lost must not take the system with it; it is reported.
+                    except Exception as error:  # noqa: BLE001
+                        self._problem(f"metrics of {namespace} lost: {type(error).__name__}: {error}")

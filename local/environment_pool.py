@@ -1,0 +1,172 @@
+"""The execution environments of one function: kept warm, reused, retired.
+
+The rule: the function's configuration has one truth, the version behind its alias in the Lambda API; an environment of
+an older revision is never given another invocation.
+"""
+
+import base64
+import hashlib
+import threading
+import time
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from local.execution_environment import INIT_SECONDS_MAX, ExecutionEnvironment, FunctionVersion, Outcome
+from local.process_group import ProcessGroup
+
+
+class ConfigurationError(RuntimeError):
+    """The function, its alias or its code cannot be had from the Lambda API."""
+
+
+class PublishedFunction:
+    """The version behind an alias, read again at most once a second."""
+
+    def __init__(self, lambda_client: Any, name: str, alias: str, code_directory: Path) -> None:
+        self._client = lambda_client
+        self._name = name
+        self._alias = alias
+        self._code_directory = code_directory
+        self._code: dict[str, Path] = {}
+        self._lock = threading.Lock()
+        self._read_at = 0.0
+        self._version: FunctionVersion | None = None
+
+    def keep_code(self, sha256: str, directory: Path) -> None:
+        """Use `directory` for the package whose base64 SHA-256 is `sha256`, instead of unpacking a copy of it."""
+        self._code[sha256] = directory
+
+    def current(self) -> FunctionVersion:
+        """The version to run now. Raises ConfigurationError."""
+        with self._lock:
+            if self._version is None or time.monotonic() - self._read_at > 1.0:
+                self._version = self._read()
+                self._read_at = time.monotonic()
+            return self._version
+
+    def _read(self) -> FunctionVersion:
+        found = self._client.get_function_configuration(FunctionName=self._name, Qualifier=self._alias)
+        arn = found["FunctionArn"].split(":")
+        return FunctionVersion(
+            name=found["FunctionName"],
+            version=found["Version"],
+            # The alias is what callers invoke, and what the context shows.
+            arn=":".join([*arn[:7], self._alias]),
+            code=self._unpacked(found["CodeSha256"]),
+            handler=found["Handler"],
+            timeout_seconds=found["Timeout"],
+            memory_size=found["MemorySize"],
+            variables=found.get("Environment", {}).get("Variables", {}),
+            revision=f"{found['Version']} {found['CodeSha256']}",
+        )
+
+    def _unpacked(self, sha256: str) -> Path:
+        if sha256 not in self._code:
+            url = self._client.get_function(FunctionName=self._name, Qualifier=self._alias)["Code"]["Location"]
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                package = answer.read()
+            if base64.b64encode(hashlib.sha256(package).digest()).decode() != sha256:
+                raise ConfigurationError(
+                    f"{self._name}: the services serve the code of $LATEST only, and that is no longer the code behind "
+                    f"alias {self._alias}: publish a version and move the alias to it"
+                )
+            directory = self._code_directory / hashlib.sha256(package).hexdigest()[:16]
+            with zipfile.ZipFile(BytesIO(package)) as archive:
+                archive.extractall(directory)
+            self._code[sha256] = directory
+        return self._code[sha256]
+
+
+class EnvironmentPool:
+    """Warm and busy environments. Callers bound the concurrency; the pool makes what they ask for."""
+
+    def __init__(
+        self,
+        function: PublishedFunction,
+        runtime_python: Path,
+        processes: ProcessGroup,
+        log_directory: Path,
+        host_variables: dict[str, str],
+        *,
+        idle_seconds_max: float = 300.0,
+        init_seconds_max: float = INIT_SECONDS_MAX,
+        after: Callable[[ExecutionEnvironment, Outcome], None] = lambda environment, outcome: None,
+    ) -> None:
+        """`idle_seconds_max` is how long an unused environment stays warm; `after` is told of each invocation."""
+        self._function = function
+        self._new = lambda version: ExecutionEnvironment(
+            version, runtime_python, processes, log_directory, host_variables, init_seconds_max
+        )
+        self._idle_seconds_max = idle_seconds_max
+        self._after = after
+        self._lock = threading.Lock()
+        self._idle: list[ExecutionEnvironment] = []
+        self._busy: list[ExecutionEnvironment] = []
+        self._stopped = threading.Event()
+        self._reaper = threading.Thread(target=self._end_idle, name="environment-reaper", daemon=True)
+        self._reaper.start()
+
+    def invoke(self, event: bytes) -> Outcome:
+        """Run one event in a warm environment, or in a new one when there is none. Raises ConfigurationError."""
+        environment = self._take(self._function.current())
+        try:
+            outcome = environment.invoke(event)
+            self._after(environment, outcome)
+        finally:
+            self._give_back(environment)
+        return outcome
+
+    def warm(self, count: int) -> None:
+        """Have `count` environments initialised and idle (what provisioned concurrency does)."""
+        version = self._function.current()
+        taken = [self._take(version) for _ in range(count)]
+        for environment in taken:
+            self._give_back(environment)
+
+    def environments(self) -> list[ExecutionEnvironment]:
+        """Those alive now, busy ones first; a busy one has `request_id` and `event`."""
+        with self._lock:
+            return [*self._busy, *self._idle]
+
+    def stop(self) -> None:
+        """Kill them all; an invocation under way ends as a crash."""
+        self._stopped.set()
+        for environment in self.environments():
+            environment.kill()
+
+    def _take(self, version: FunctionVersion) -> ExecutionEnvironment:
+        while True:
+            with self._lock:
+                # The one used last: the others get a chance to become idle enough to end.
+                environment = self._idle.pop() if self._idle else None
+                if environment is None:
+                    environment = self._new(version)
+                    self._busy.append(environment)
+                    break
+                if environment.pid is not None and environment.function.revision == version.revision:
+                    self._busy.append(environment)
+                    return environment
+            environment.kill()
+        environment.init()
+        return environment
+
+    def _give_back(self, environment: ExecutionEnvironment) -> None:
+        with self._lock:
+            self._busy.remove(environment)
+            if not environment.ended and not self._stopped.is_set():
+                self._idle.append(environment)
+                return
+        environment.kill()
+
+    def _end_idle(self) -> None:
+        while not self._stopped.wait(min(1.0, self._idle_seconds_max)):
+            now = time.monotonic()
+            with self._lock:
+                old = [each for each in self._idle if now - each.idle_since > self._idle_seconds_max]
+                self._idle = [each for each in self._idle if each not in old]
+            for environment in old:
+                environment.kill()

@@ -1,0 +1,59 @@
+"""Python environments of their own for what the local system runs but must not share a process with.
+
+ministack pins an older botocore, the AWS CLI another, and Lambda's runtime client must not see our development
+tools: each lives in `.build/<name>`, made once from the pinned list `local/installs/<name>.txt`.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / ".build"
+
+
+class InstallationError(RuntimeError):
+    """A Python environment could not be made; the message says which, why, and what to do."""
+
+
+def environment(name: str, python: str = sys.executable) -> Path:
+    """Return the `bin` folder of the environment `name` (`ministack`, `runtime`, `awscli`), made when missing.
+
+    `python` is the interpreter it is made from, each version its own environment. The environment is bare (no pip, no
+    site-packages of the host): whatever a host's `.pth` files import would otherwise be charged to a cold start.
+
+    Raises InstallationError.
+    """
+    requirements = ROOT / "local" / "installs" / f"{name}.txt"
+    wanted = requirements.read_text()
+    version = _output([python, "-c", "import sys; print(*sys.version_info[:3], sep='.')"], f"asking {python}").strip()
+    folder = BUILD / f"{name}-{version}"
+    stamp = folder / "installed.txt"
+    BUILD.mkdir(exist_ok=True)
+    # Test runs and `make run` may start at once in one checkout: one installs, the others wait.
+    with (BUILD / f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.exists() or stamp.read_text() != wanted:
+            print(f"installing {name} for Python {version} into {folder.relative_to(ROOT)}", file=sys.stderr)
+            _output([python, "-m", "venv", "--clear", "--without-pip", str(folder)], f"making {folder}")
+            pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "--quiet"]
+            _output([*pip, "install", "--no-deps", "--requirement", str(requirements)], f"installing {name}")
+            stamp.write_text(wanted)
+    return folder / "bin"
+
+
+def _output(command: list[str], doing: str) -> str:
+    # A PYTHONPATH meant for this project must not decide what another environment imports.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+    except OSError as error:
+        raise InstallationError(f"{doing}: {error}; is that Python installed?") from error
+    if done.returncode != 0:
+        raise InstallationError(
+            f"{doing} failed ({done.returncode}): {done.stderr.strip()[-2000:]}\n"
+            "Check that the package index can be reached and that the disk has room, then run the command again."
+        )
+    return done.stdout

@@ -1,0 +1,191 @@
+"""Lambda's Runtime API for one execution environment (AWS: "Using the Lambda runtime API").
+
+It moves bytes and measures the process at each `/next` and each answer; it decides nothing about limits or lifetimes.
+"""
+
+import ctypes
+import queue
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+HOST = "127.0.0.1"
+_LIBC = ctypes.CDLL(None)
+_VERSION = "/2018-06-01/runtime"
+_ANSWER = re.compile(rf"{_VERSION}/invocation/([^/]+)/(response|error)")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process had used at one moment: CPU time in ms, peak resident memory in bytes; None where unknown."""
+
+    at_ns: int
+    cpu_ms: float | None
+    memory_peak_bytes: int | None
+
+
+def usage(pid: int) -> Usage:
+    """Measure a running process from outside.
+
+    CPU is the process's own clock: `/proc/<pid>/task/*` forgets threads that have ended. Linux only; elsewhere both
+    figures are None.
+    """
+    now = time.monotonic_ns()
+    clock = ctypes.c_int()
+    try:
+        if _LIBC.clock_getcpuclockid(pid, ctypes.byref(clock)) != 0:
+            return Usage(now, None, None)
+        cpu_ms = time.clock_gettime_ns(clock.value) / 1e6
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (AttributeError, OSError):
+        return Usage(now, None, None)
+    peak = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return Usage(now, cpu_ms, int(peak[1]) * 1024 if peak else None)
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One event on its way to the function; times are epoch milliseconds."""
+
+    request_id: str
+    event: bytes
+    deadline_ms: int
+    function_arn: str
+    trace_id: str
+    client_context: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the runtime posted: `kind` is `response`, `error` or `init_error`; `request_id` is empty for the last."""
+
+    kind: str
+    request_id: str
+    body: bytes
+    usage: Usage
+
+
+class RuntimeApi:
+    """The HTTP server of one environment.
+
+    `on_next` is called at each `/next` before the runtime waits, `on_answer` at each response, error or init error,
+    after the runtime has its 202; both from the server's threads.
+    """
+
+    def __init__(self, on_next: Callable[[Usage], None], on_answer: Callable[[Answer], None]) -> None:
+        self._on_next = on_next
+        self._on_answer = on_answer
+        self._invocations: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
+        self._pending: str | None = None
+        self.pid = 0
+        self._server = _Server((HOST, 0), _Handler)
+        self._server.api = self
+        self.address = f"{HOST}:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, name="runtime-api", daemon=True).start()
+
+    def submit(self, invocation: Invocation) -> None:
+        """Hand the runtime its next event: at once if it waits in `/next`, else when it asks."""
+        self._invocations.put(invocation)
+
+    def close(self) -> None:
+        """Stop serving. A runtime that waits in `/next` sees its connection end."""
+        self._invocations.put(None)
+        self._server.shutdown()
+        self._server.server_close()
+
+    def next(self) -> Invocation | None:
+        self._on_next(usage(self.pid))
+        invocation = self._invocations.get()
+        if invocation is not None:
+            self._pending = invocation.request_id
+        return invocation
+
+    def accept(self, kind: str, request_id: str, body: bytes) -> bool:
+        """Take an answer; False if no such invocation is pending."""
+        if kind != "init_error":
+            if request_id != self._pending:
+                return False
+            self._pending = None
+        self._on_answer(Answer(kind, request_id, body, usage(self.pid)))
+        return True
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    api: RuntimeApi
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a runtime that was killed drops its connection, and its environment reports that."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # Small writes with Nagle's algorithm cost 40 ms an invocation (seen): whole answers, and TCP_NODELAY.
+    wbufsize = -1
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def do_GET(self) -> None:
+        if self.path != f"{_VERSION}/invocation/next":
+            self._reply(HTTPStatus.NOT_FOUND, b'{"errorMessage":"not found","errorType":"NotFound"}')
+            return
+        invocation = self.server.api.next()
+        if invocation is None:
+            self.close_connection = True
+            return
+        headers = {
+            "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
+            "Lambda-Runtime-Deadline-Ms": str(invocation.deadline_ms),
+            "Lambda-Runtime-Invoked-Function-Arn": invocation.function_arn,
+            "Lambda-Runtime-Trace-Id": invocation.trace_id,
+        }
+        if invocation.client_context:
+            headers["Lambda-Runtime-Client-Context"] = invocation.client_context
+        self._reply(HTTPStatus.OK, invocation.event, headers)
+
+    def do_POST(self) -> None:
+        body = self._body()
+        if self.path == f"{_VERSION}/init/error":
+            kind, request_id = "init_error", ""
+        elif answer := _ANSWER.fullmatch(self.path):
+            request_id, kind = answer.groups()
+        else:
+            self._reply(HTTPStatus.NOT_FOUND, b'{"errorMessage":"not found","errorType":"NotFound"}')
+            return
+        if self.server.api.accept(kind, request_id, body):
+            self._reply(HTTPStatus.ACCEPTED, b'{"status":"OK"}')
+        else:
+            self._reply(
+                HTTPStatus.BAD_REQUEST,
+                b'{"errorMessage":"no such invocation is pending","errorType":"InvalidRequestID"}',
+            )
+
+    def _body(self) -> bytes:
+        """The request's body; libcurl sends large ones chunked."""
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        chunks = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(chunks)
+
+    def _reply(self, status: HTTPStatus, body: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response_only(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Keep the terminal quiet: the environment has a log of its own."""

@@ -1,0 +1,253 @@
+"""The whole payment system on 127.0.0.1: AWS services, execution environments, event source mapping.
+
+The rule: what it starts ends with it, and what it loses it says (`check`).
+"""
+
+import shutil
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from local.embedded_metrics import MetricForwarder
+from local.environment_pool import EnvironmentPool, PublishedFunction
+from local.event_source_mapping import Batch, EventSourceMapping
+from local.execution_environment import INIT_SECONDS_MAX, ExecutionEnvironment, Outcome
+from local.installation import BUILD, environment
+from local.ministack import Ministack, ServicesError
+from local.process_group import ProcessGroup
+from local.resources import ALIAS, Names, Resources, Times, create
+
+REGION = "us-east-1"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+RUNS_KEPT = 20
+_SERVICES = ("sqs", "dynamodb", "lambda", "iam", "cloudwatch", "logs", "sns", "sts")
+
+
+class LocalSystem:
+    """Start everything, be it, end everything: a context manager.
+
+    Attributes for its users: `clients` (boto3 clients by service name), `resources` (queue URLs, names), `endpoint_url`,
+    `directory` and `log_directory`, `processes` (start helpers there: they end with the system), `batches` and
+    `outcomes` (what our mapping has done so far), `pool`, `mapping`.
+    """
+
+    def __init__(
+        self,
+        *,
+        package: Path,
+        concurrency: int = 4,
+        times: Times | None = None,
+        gateway_url: str = "",
+        environment: str = "dev",
+        variables: dict[str, str] | None = None,
+        handler: str = "handler.lambda_handler",
+        memory_size: int = 512,
+        mapping: str = "local",
+        python: str = sys.executable,
+        port: int = 0,
+        directory: Path | None = None,
+        idle_seconds_max: float = 300.0,
+        init_seconds_max: float = INIT_SECONDS_MAX,
+    ) -> None:
+        """Nothing starts before `__enter__`.
+
+        `package` is an unpacked deployment package for this host; `times` the protocol's times; `variables` are added
+        to the function's; `mapping` is `local` (ours), `ministack` (its own mapping and worker) or `none`; `python` the
+        interpreter of the execution environments; `port` 0 takes a free one; `directory` is a new folder in
+        `.build/local` when None.
+        """
+        if mapping not in ("local", "ministack", "none"):
+            raise ValueError(f"mapping {mapping!r} is not one of local, ministack, none")
+        self._package = package.resolve()
+        self._concurrency = concurrency
+        self.times = times or Times()
+        self._variables = {**({"GATEWAY_URL": gateway_url} if gateway_url else {}), **(variables or {})}
+        self.names = Names(environment)
+        self._handler = handler
+        self._memory_size = memory_size
+        self._mapping_kind = mapping
+        self._python = python
+        self._port = port
+        self.directory = directory or _new_directory()
+        self.log_directory = self.directory / "logs"
+        self._idle_seconds_max = idle_seconds_max
+        self._init_seconds_max = init_seconds_max
+        self._lock = threading.Lock()
+        self._lost: str | None = None
+        self._mapping_errors: list[str] = []
+        self.batches: list[Batch] = []
+        self.outcomes: list[Outcome] = []
+        self.mapping: EventSourceMapping | None = None
+        self.pool: EnvironmentPool | None = None
+        self._metrics: MetricForwarder | None = None
+
+    def __enter__(self) -> "LocalSystem":
+        # Both may have to be installed first, and that must not look like a slow start.
+        environment("ministack")
+        runtime_python = environment("runtime", self._python) / "python"
+        self.log_directory.mkdir(parents=True, exist_ok=True)
+        self.processes = ProcessGroup(self.directory / "tmp", self.directory / "code")
+        try:
+            self._start(runtime_python)
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _start(self, runtime_python: Path) -> None:
+        self.services = Ministack(self.processes, self.directory, self._port)
+        self.services.watch(self._died)
+        self.endpoint_url = self.services.url
+        self.clients = {name: client(name, self.endpoint_url) for name in _SERVICES}
+        self.resources: Resources = create(
+            self.clients,
+            self.names,
+            self.times,
+            self._package,
+            handler=self._handler,
+            runtime=f"python{runtime_python.resolve().name.removeprefix('python')}",
+            memory_size=self._memory_size,
+            variables=self._variables,
+        )
+        self._metrics = MetricForwarder(client("cloudwatch", self.endpoint_url), self._note)
+        function = PublishedFunction(
+            client("lambda", self.endpoint_url), self.names.function, ALIAS, self.directory / "code"
+        )
+        function.keep_code(self.resources.code_sha256, self._package)
+        self.pool = EnvironmentPool(
+            function,
+            runtime_python,
+            self.processes,
+            self.log_directory,
+            {"AWS_ENDPOINT_URL": self.endpoint_url, **CREDENTIALS},
+            idle_seconds_max=self._idle_seconds_max,
+            init_seconds_max=self._init_seconds_max,
+            after=self._invoked,
+        )
+        if self._mapping_kind == "local":
+            self.mapping = EventSourceMapping(
+                client("sqs", self.endpoint_url, read_timeout=30),
+                self.resources.queue_url,
+                self.resources.queue_arn,
+                self.pool.invoke,
+                concurrency=self._concurrency,
+                finished=self._finished,
+                failed=lambda error: self._note(f"event source mapping: {type(error).__name__}: {error}"),
+            )
+        elif self._mapping_kind == "ministack":
+            self.clients["lambda"].create_event_source_mapping(
+                EventSourceArn=self.resources.queue_arn,
+                FunctionName=f"{self.names.function}:{ALIAS}",
+                BatchSize=10,
+                FunctionResponseTypes=["ReportBatchItemFailures"],
+            )
+
+    def _stop(self) -> None:
+        if self.mapping is not None:
+            self.mapping.stop()
+        if self.pool is not None:
+            self.pool.stop()
+        if self._metrics is not None:
+            self._metrics.stop()
+        if hasattr(self, "services"):
+            self.services.stop()
+        self.processes.stop()
+        shutil.rmtree(self.directory / "tmp", ignore_errors=True)
+
+    def check(self) -> None:
+        """Raise ServicesError if the services died, with what was lost; call it while waiting for anything."""
+        if self._lost is not None:
+            raise ServicesError(self._lost)
+
+    @property
+    def problems(self) -> list[str]:
+        """Errors of the system itself so far (not of the function), as sentences."""
+        return list(self._mapping_errors)
+
+    def environments(self) -> list[ExecutionEnvironment]:
+        """Execution environments alive now; a busy one has `pid`, `request_id`, `event`, `log_path`."""
+        return self.pool.environments() if self.pool is not None else []
+
+    def kill_environment(self, pid: int | None = None, *, working_on: str = "") -> int | None:
+        """SIGKILL one environment: by pid, or the busy one whose event contains `working_on`.
+
+        Returns the pid killed, None if there was no such environment (any more).
+        """
+        for each in self.environments():
+            found = each.pid
+            if found is None or (pid is not None and found != pid):
+                continue
+            if working_on and working_on.encode() not in (each.event or b""):
+                continue
+            each.kill()
+            return found
+        return None
+
+    def invoke(self, event: bytes) -> Outcome:
+        """Run one event in one of our execution environments, past the queue."""
+        assert self.pool is not None
+        return self.pool.invoke(event)
+
+    def _invoked(self, environment: ExecutionEnvironment, outcome: Outcome) -> None:
+        with self._lock:
+            self.outcomes.append(outcome)
+        if self._metrics is not None:
+            self._metrics.invoked(environment, outcome)
+
+    def _finished(self, batch: Batch) -> None:
+        with self._lock:
+            self.batches.append(batch)
+
+    def _note(self, sentence: str) -> None:
+        with self._lock:
+            self._mapping_errors.append(sentence)
+
+    def _died(self, sentence: str) -> None:
+        in_flight = self.mapping.in_flight if self.mapping is not None else []
+        settled = sum(len(batch.message_ids) - len(batch.failed) for batch in self.batches)
+        self._lost = (
+            f"{sentence}. Lost with it: every message on the queues and every item of {self.names.table} "
+            f"({settled} messages had been settled, {len(in_flight)} were being processed: "
+            f"{', '.join(in_flight[:10]) or 'none'}). Run it again."
+        )
+
+
+def client(service: str, endpoint_url: str, read_timeout: float = 20) -> Any:
+    """A boto3 client of the loopback services, which never looks at this machine's own AWS settings."""
+    return boto3.client(
+        service,
+        endpoint_url=endpoint_url,
+        region_name=REGION,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        config=Config(
+            read_timeout=read_timeout, connect_timeout=5, retries={"total_max_attempts": 2}, max_pool_connections=32
+        ),
+    )
+
+
+def _new_directory() -> Path:
+    """A folder for one run, named by time; the oldest beyond the last twenty go."""
+    runs = BUILD / "local"
+    runs.mkdir(parents=True, exist_ok=True)
+    for old in sorted(each for each in runs.iterdir() if each.is_dir())[: -RUNS_KEPT or None]:
+        shutil.rmtree(old, ignore_errors=True)
+    for attempt in range(1000):
+        folder = runs / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{attempt:03d}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise ServicesError(f"cannot make a folder in {runs}")

@@ -1,0 +1,66 @@
+"""`python -m local up`: the system stays up for the AWS CLI until it is told to stop."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from local.installation import InstallationError
+from local.ministack import ServicesError
+from local.system import CREDENTIALS, REGION, LocalSystem
+
+PORT = 4566
+
+
+def main(arguments: list[str]) -> int:
+    """Run until Ctrl-C; 1 when it cannot start or the services died."""
+    options = _options(arguments)
+    try:
+        with LocalSystem(
+            package=options.package,
+            port=options.port,
+            concurrency=options.concurrency,
+            mapping=options.mapping,
+            environment=options.environment,
+        ) as system:
+            _introduce(system)
+            _wait(system)
+    except (ServicesError, InstallationError) as error:
+        print(f"local up: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m local up", description=__doc__)
+    parser.add_argument("--port", type=int, default=PORT, help="port on 127.0.0.1, 0 for any free one (%(default)s)")
+    parser.add_argument("--concurrency", type=int, default=4, help="environments at most (%(default)s)")
+    parser.add_argument("--environment", default="dev", help="the suffix of all names (%(default)s)")
+    parser.add_argument("--mapping", choices=("local", "ministack"), default="local", help="who polls the queue")
+    parser.add_argument("--package", type=Path, required=True, help="an unpacked deployment package for this machine")
+    return parser.parse_args(arguments)
+
+
+def _introduce(system: LocalSystem) -> None:
+    names = system.names
+    print(f"# {names.function}:live is up behind {names.queue}; logs are in {system.log_directory}")
+    print("# In another terminal:")
+    print(f"export AWS_ENDPOINT_URL={system.endpoint_url}")
+    for name, value in CREDENTIALS.items():
+        print(f"export {name}={value}")
+    print(f"export AWS_DEFAULT_REGION={REGION}")
+    print(f"export QUEUE_URL={system.resources.queue_url}")
+    print("# Ctrl-C stops it; the queue and the table go with it.", flush=True)
+
+
+def _wait(system: LocalSystem) -> None:
+    said = 0
+    try:
+        while True:
+            time.sleep(0.5)
+            system.check()
+            for problem in system.problems[said:]:
+                print(f"local up: {problem}", file=sys.stderr, flush=True)
+                said += 1
+    except KeyboardInterrupt:
+        print("stopping", file=sys.stderr, flush=True)
