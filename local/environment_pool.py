@@ -87,11 +87,11 @@ class EnvironmentPool:
     def __init__(
         self,
         function: PublishedFunction,
+        *,
         runtime_python: Path,
         processes: ProcessGroup,
         log_directory: Path,
         host_variables: dict[str, str],
-        *,
         idle_seconds_max: float = 300.0,
         init_seconds_max: float = INIT_SECONDS_MAX,
         after: Callable[[ExecutionEnvironment, Outcome], None] = lambda environment, outcome: None,
@@ -99,7 +99,12 @@ class EnvironmentPool:
         """`idle_seconds_max` is how long an unused environment stays warm; `after` is told of each invocation."""
         self._function = function
         self._new = lambda version: ExecutionEnvironment(
-            version, runtime_python, processes, log_directory, host_variables, init_seconds_max
+            version,
+            runtime_python=runtime_python,
+            processes=processes,
+            log_directory=log_directory,
+            host_variables=host_variables,
+            init_seconds_max=init_seconds_max,
         )
         self._idle_seconds_max = idle_seconds_max
         self._after = after

@@ -1,4 +1,4 @@
-"""Lambda execution environments: fresh `python -m awslambdaric` processes, kept warm, reused, ended as Lambda ends them.
+"""Lambda execution environments: fresh `python -m awslambdaric` processes that live and end as Lambda's do.
 
 The rule: an environment serves one invocation at a time; a time-out or a crash ends it, an error that the function
 returns does not (AWS: "Understanding the Lambda execution environment lifecycle").
@@ -83,6 +83,7 @@ class ExecutionEnvironment:
     def __init__(
         self,
         function: FunctionVersion,
+        *,
         runtime_python: Path,
         processes: ProcessGroup,
         log_directory: Path,
@@ -202,7 +203,7 @@ class ExecutionEnvironment:
             return self._lost(request_id, started, exited=False, since=process.started)
         answer = process.answers.pop() if process.answers else None
         payload = answer.body if answer else _error("Runtime.ExitError", f"RequestId: {request_id} Error: init exited")
-        return self._end(request_id, payload, _error_type(payload), started, process.started, None, keep=False)
+        return self._end(request_id, payload, _error_type(payload), started=started, since=process.started)
 
     def _run_init(self, late: Callable[[], bool]) -> str:
         """Start a process and wait for its first `/next`: `success`, `error` or `timeout`."""
@@ -292,7 +293,7 @@ class ExecutionEnvironment:
 
     def _answered(self, request_id: str, answer: Answer, started: float, before: Usage) -> Outcome:
         error_type = None if answer.kind == "response" else _error_type(answer.body)
-        return self._end(request_id, answer.body, error_type, started, before, answer.usage, keep=True)
+        return self._end(request_id, answer.body, error_type, started=started, since=before, answered=answer.usage)
 
     def _lost(self, request_id: str, started: float, *, exited: bool, since: Usage) -> Outcome:
         if exited:
@@ -303,29 +304,29 @@ class ExecutionEnvironment:
             sentence = f"RequestId: {request_id} Error: Runtime exited with error: {how}"
         else:
             kind = "Sandbox.Timedout"
-            sentence = (
-                f"RequestId: {request_id} Error: Task timed out after {self.function.timeout_seconds:.2f} seconds"
-            )
+            limit = self.function.timeout_seconds
+            sentence = f"RequestId: {request_id} Error: Task timed out after {limit:.2f} seconds"
         self._log_line(sentence)
-        return self._end(request_id, _error(kind, sentence), kind, started, since, None, keep=False)
+        return self._end(request_id, _error(kind, sentence), kind, started=started, since=since)
 
     def _end(
         self,
         request_id: str,
         payload: bytes,
         error_type: str | None,
-        started: float,
-        before: Usage,
-        after: Usage | None,
         *,
-        keep: bool,
+        started: float,
+        since: Usage,
+        answered: Usage | None = None,
     ) -> Outcome:
-        duration_ms = ((after.at_ns / 1e9 if after else time.monotonic()) - started) * 1000
-        if not keep:
+        """Report an invocation; one that the runtime did not answer ends its environment."""
+        end_seconds = answered.at_ns / 1e9 if answered else time.monotonic()
+        duration_ms = (end_seconds - started) * 1000
+        if answered is None:
             self.kill()
-        cpu_ms = (
-            after.cpu_ms - before.cpu_ms if after and after.cpu_ms is not None and before.cpu_ms is not None else None
-        )
+        cpu_ms = None
+        if answered and answered.cpu_ms is not None and since.cpu_ms is not None:
+            cpu_ms = answered.cpu_ms - since.cpu_ms
         init, self._init_report = self._init_report, None
         outcome = Outcome(
             request_id,
@@ -333,7 +334,7 @@ class ExecutionEnvironment:
             error_type,
             duration_ms,
             cpu_ms,
-            after.memory_peak_bytes if after else before.memory_peak_bytes,
+            (answered or since).memory_peak_bytes,
             *(init or (None, None)),
         )
         self._log_line(f"END RequestId: {request_id}")
@@ -346,7 +347,7 @@ class ExecutionEnvironment:
         ]
         if init:
             report.append(f"Init Duration: {init[0]:.2f} ms")
-        if not keep:
+        if answered is None:
             report.append(f"Status: {'timeout' if error_type == 'Sandbox.Timedout' else 'error'}")
         self._log_line("\t".join(report))
         return outcome

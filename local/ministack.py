@@ -118,10 +118,10 @@ class Ministack:
             "LOG_LEVEL": "WARNING",
         }
         with self.log_path.open("wb") as log:
+            # No worker processes: hypercorn's default forks one, a second process to lose.
+            serve = [str(environment("ministack") / "hypercorn"), "--workers", "0", "--bind", f"{HOST}:{self.port}"]
             self._process = processes.start(
-                # No worker processes: hypercorn's default forks one, a second process to lose.
-                [str(environment("ministack") / "hypercorn"), "--workers", "0", "--bind", f"{HOST}:{self.port}"]
-                + ["ministack.app:app"],
+                [*serve, "ministack.app:app"],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environ,

@@ -4,6 +4,7 @@ The rule: what it starts ends with it, and what it loses it says (`check`).
 """
 
 import shutil
+import subprocess
 import sys
 import threading
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from local.embedded_metrics import MetricForwarder
 from local.environment_pool import EnvironmentPool, PublishedFunction
 from local.event_source_mapping import Batch, EventSourceMapping
 from local.execution_environment import INIT_SECONDS_MAX, ExecutionEnvironment, Outcome
-from local.installation import BUILD, environment
+from local.installation import BUILD, ROOT, InstallationError, environment
 from local.ministack import Ministack, ServicesError
 from local.process_group import ProcessGroup
 from local.resources import ALIAS, Names, Resources, Times, create
@@ -32,15 +33,15 @@ _SERVICES = ("sqs", "dynamodb", "lambda", "iam", "cloudwatch", "logs", "sns", "s
 class LocalSystem:
     """Start everything, be it, end everything: a context manager.
 
-    Attributes for its users: `clients` (boto3 clients by service name), `resources` (queue URLs, names), `endpoint_url`,
-    `directory` and `log_directory`, `processes` (start helpers there: they end with the system), `batches` and
-    `outcomes` (what our mapping has done so far), `pool`, `mapping`.
+    Attributes for its users: `clients` (boto3 clients by service name), `resources` (queue URLs, names),
+    `endpoint_url`, `directory` and `log_directory`, `processes` (start helpers there: they end with the system),
+    `batches` and `outcomes` (what our mapping has done so far).
     """
 
     def __init__(
         self,
         *,
-        package: Path,
+        package: Path | None = None,
         concurrency: int = 4,
         times: Times | None = None,
         gateway_url: str = "",
@@ -57,14 +58,14 @@ class LocalSystem:
     ) -> None:
         """Nothing starts before `__enter__`.
 
-        `package` is an unpacked deployment package for this host; `times` the protocol's times; `variables` are added
-        to the function's; `mapping` is `local` (ours), `ministack` (its own mapping and worker) or `none`; `python` the
-        interpreter of the execution environments; `port` 0 takes a free one; `directory` is a new folder in
-        `.build/local` when None.
+        `package` is an unpacked deployment package for this host, built from this checkout when None; `times` the
+        protocol's times; `variables` are added to the function's; `mapping` is `local` (ours), `ministack` (its own
+        mapping and worker) or `none`; `python` the interpreter of the execution environments; `port` 0 takes a free
+        one; `directory` is a new folder in `.build/local` when None.
         """
         if mapping not in ("local", "ministack", "none"):
             raise ValueError(f"mapping {mapping!r} is not one of local, ministack, none")
-        self._package = package.resolve()
+        self._package = package
         self._concurrency = concurrency
         self.times = times or Times()
         self._variables = {**({"GATEWAY_URL": gateway_url} if gateway_url else {}), **(variables or {})}
@@ -92,9 +93,10 @@ class LocalSystem:
         environment("ministack")
         runtime_python = environment("runtime", self._python) / "python"
         self.log_directory.mkdir(parents=True, exist_ok=True)
+        package = (self._package or host_package(self.directory / "package", self._python)).resolve()
         self.processes = ProcessGroup(self.directory / "tmp", self.directory / "code")
         try:
-            self._start(runtime_python)
+            self._start(runtime_python, package)
         except BaseException:
             self._stop()
             raise
@@ -105,7 +107,7 @@ class LocalSystem:
     ) -> None:
         self._stop()
 
-    def _start(self, runtime_python: Path) -> None:
+    def _start(self, runtime_python: Path, package: Path) -> None:
         self.services = Ministack(self.processes, self.directory, self._port)
         self.services.watch(self._died)
         self.endpoint_url = self.services.url
@@ -114,7 +116,7 @@ class LocalSystem:
             self.clients,
             self.names,
             self.times,
-            self._package,
+            package,
             handler=self._handler,
             runtime=f"python{runtime_python.resolve().name.removeprefix('python')}",
             memory_size=self._memory_size,
@@ -124,13 +126,13 @@ class LocalSystem:
         function = PublishedFunction(
             client("lambda", self.endpoint_url), self.names.function, ALIAS, self.directory / "code"
         )
-        function.keep_code(self.resources.code_sha256, self._package)
+        function.keep_code(self.resources.code_sha256, package)
         self.pool = EnvironmentPool(
             function,
-            runtime_python,
-            self.processes,
-            self.log_directory,
-            {"AWS_ENDPOINT_URL": self.endpoint_url, **CREDENTIALS},
+            runtime_python=runtime_python,
+            processes=self.processes,
+            log_directory=self.log_directory,
+            host_variables={"AWS_ENDPOINT_URL": self.endpoint_url, **CREDENTIALS},
             idle_seconds_max=self._idle_seconds_max,
             init_seconds_max=self._init_seconds_max,
             after=self._invoked,
@@ -221,6 +223,19 @@ class LocalSystem:
             f"({settled} messages had been settled, {len(in_flight)} were being processed: "
             f"{', '.join(in_flight[:10]) or 'none'}). Run it again."
         )
+
+
+def host_package(folder: Path, python: str = sys.executable) -> Path:
+    """Build the deployment package for this machine into `folder` and return it. Raises InstallationError."""
+    built = subprocess.run(
+        [python, str(ROOT / "build" / "package.py"), "host", "--out", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if built.returncode != 0:
+        raise InstallationError(f"the deployment package could not be built: {built.stderr.strip()}")
+    return folder
 
 
 def client(service: str, endpoint_url: str, read_timeout: float = 20) -> Any:

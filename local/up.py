@@ -37,7 +37,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--concurrency", type=int, default=4, help="environments at most (%(default)s)")
     parser.add_argument("--environment", default="dev", help="the suffix of all names (%(default)s)")
     parser.add_argument("--mapping", choices=("local", "ministack"), default="local", help="who polls the queue")
-    parser.add_argument("--package", type=Path, required=True, help="an unpacked deployment package for this machine")
+    parser.add_argument("--package", type=Path, help="an unpacked deployment package (built when not given)")
     return parser.parse_args(arguments)
 
 
