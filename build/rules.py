@@ -1,0 +1,526 @@
+#!/usr/bin/env python3
+"""Compile rule texts to one rule table: identical input gives an identical file, whatever the machine.
+
+    python build/rules.py                                    the built-in rules: scoring/rules/*.rules
+    python build/rules.py --output my.table my.rules ...     other rule files and blocklists, in any number
+
+A rule file is UTF-8 text: sections of rules that share their properties.
+
+    # A comment.
+    [Disposable mailboxes]
+    mode = value                       substring | token | value
+    fields = email_domain              names from scoring.model.RULE_FIELDS, by commas, or: any
+    weight = 2500                      0 to 10000: parts of 10**4 of the survival that the rule takes
+    action = score                     score | review | decline
+    reason = Anybody can read this mailbox, so the buyer cannot be reached later.
+
+    1001 mailinator.com
+    1002 trashmail.example  # A reason of its own, after two spaces.
+    1003 "  quoted as in JSON, where spaces, quotes or # matter"
+
+A blocklist leaves the ids out: with `first_id = 500000` among the properties, every line is a literal, numbered from
+there on (so append to it, and never reorder it). Rule ids are unique over all files compiled together.
+"""
+
+import argparse
+import glob
+import hashlib
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from scoring import table as fmt  # noqa: E402
+from scoring.model import ACTIONS, FIELDS, MODES, RULE_FIELDS, WEIGHT_FULL, Rule  # noqa: E402
+
+RULES_GLOB = str(ROOT / "scoring" / "rules" / "*.rules")
+TABLE_PATH = ROOT / "scoring" / "rules.table"
+ID_MAX = 2**32 - 1
+FAULTS_SHOWN = 20
+# Dense rows are for the states that a scan is in most of the time; they are to stay in a core's second-level cache.
+DENSE_BYTES = 64 * 1024
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Progress = Callable[[str, int, int], None]
+
+
+class RuleTextError(Exception):
+    """Rule texts that cannot be compiled; one line per fault, each with file and line."""
+
+
+class Source(NamedTuple):
+    """A rule and where it stands."""
+
+    rule: Rule
+    place: str  # file:line
+
+
+# ---- reading ----------------------------------------------------------------------------------------------------
+
+PROPERTY = re.compile(r"([a-z_]+)\s*=\s*(.*)")
+NUMBERED = re.compile(r"([0-9]{1,10})\s+(.*)")
+OWN_REASON = re.compile(r"(.*?)\s{2,}# (.+)")
+JSON = json.JSONDecoder()
+PROPERTIES = ("mode", "fields", "weight", "action", "reason", "first_id")
+DOMAIN = re.compile(rb"[a-z0-9\x80-\xff_-]+(\.[a-z0-9\x80-\xff_-]+)*")
+FINGERPRINT_VALUE = re.compile(rb"[0-9a-f]{64}")
+
+
+class _Reader:
+    """Reads rule files line by line, and gathers faults instead of stopping at the first."""
+
+    def __init__(self) -> None:
+        self.sources: list[Source] = []
+        self.faults: list[str] = []
+        self.ids: dict[int, str] = {}
+        self.same: dict[tuple[bytes, str, tuple[str, ...]], str] = {}
+        self.properties: dict[str, str] | None = None
+        self.parsed: tuple[str, tuple[str, ...], int, str, str] | None = None
+        self.next_id: int | None = None
+        self.section_refused = False
+
+    def read(self, path: str, progress: Progress) -> None:
+        try:
+            lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+        except OSError as error:
+            self.faults.append(f"{path}: cannot be read ({error.strerror})")
+            return
+        except UnicodeDecodeError as error:
+            self.faults.append(f"{path}: not UTF-8 at byte {error.start}")
+            return
+        self.properties = self.parsed = self.next_id = None
+        self.section_refused = False
+        for number, line in enumerate(lines, 1):
+            if number % 5000 == 0:
+                progress(f"reading {os.path.basename(path)}", number, len(lines))
+            try:
+                self._line(line.strip(" \t\r"), f"{path}:{number}")
+            except ValueError as fault:
+                self.faults.append(f"{path}:{number}: {fault}")
+
+    def _line(self, line: str, place: str) -> None:
+        if not line or line.startswith("#"):
+            return
+        if line.startswith("[") and line.endswith("]"):
+            self.properties, self.parsed, self.next_id, self.section_refused = {}, None, None, False
+            return
+        if self.section_refused:  # said once is enough
+            return
+        if self.properties is None:
+            raise ValueError("a rule before the first [section]")
+        found = PROPERTY.fullmatch(line)
+        if found and self.parsed is None and found[1] in PROPERTIES:
+            if found[1] in self.properties:
+                raise ValueError(f"{found[1]} is given twice in one section")
+            self.properties[found[1]] = found[2]
+            return
+        if self.parsed is None:
+            self.section_refused = True
+            self.parsed = self._section(self.properties)
+            self.section_refused = False
+        if self.next_id is not None:
+            rule_id, text = self.next_id, line
+            self.next_id += 1
+        else:
+            numbered = NUMBERED.fullmatch(line)
+            if not numbered:
+                raise ValueError(
+                    f"neither a rule (`<id> <literal>`) nor a property ({', '.join(PROPERTIES)}): {line!r}"
+                )
+            rule_id, text = int(numbered[1]), numbered[2]
+        self._rule(rule_id, text, place)
+
+    def _section(self, properties: dict[str, str]) -> tuple[str, tuple[str, ...], int, str, str]:
+        missing = [name for name in PROPERTIES[:5] if not properties.get(name)]
+        if missing:
+            raise ValueError(f"the section lacks {', '.join(missing)} before its first rule")
+        mode, action = properties["mode"], properties["action"]
+        if mode not in MODES:
+            raise ValueError(f"mode is {mode!r}, allowed: {', '.join(MODES)}")
+        if action not in ACTIONS:
+            raise ValueError(f"action is {action!r}, allowed: {', '.join(ACTIONS)}")
+        names = [name.strip() for name in properties["fields"].split(",")]
+        fields = FIELDS if names == ["any"] else tuple(name for name in RULE_FIELDS if name in names)
+        unknown = [name for name in names if name not in RULE_FIELDS and names != ["any"]]
+        if unknown:
+            raise ValueError(f"unknown field {', '.join(unknown)}, allowed: any, {', '.join(RULE_FIELDS)}")
+        if set(fields) & {"email_domain", "fingerprint"} and (len(fields) > 1 or mode != "value"):
+            raise ValueError(f"{', '.join(fields)}: email_domain and fingerprint stand alone, with mode = value")
+        if "fingerprint" in fields and action != "decline":
+            raise ValueError("a blocklisted fingerprint is declined: action = decline")
+        if not re.fullmatch(r"[0-9]{1,5}", properties["weight"]) or int(properties["weight"]) > WEIGHT_FULL:
+            raise ValueError(f"weight is {properties['weight']!r}, allowed: 0 to {WEIGHT_FULL}")
+        if "first_id" in properties:
+            if not re.fullmatch(r"[0-9]{1,10}", properties["first_id"]):
+                raise ValueError(f"first_id is {properties['first_id']!r}, allowed: 1 to {ID_MAX}")
+            self.next_id = int(properties["first_id"])
+        return mode, fields, int(properties["weight"]), action, properties["reason"]
+
+    def _rule(self, rule_id: int, text: str, place: str) -> None:
+        mode, fields, weight, action, reason = self.parsed  # type: ignore[misc]
+        if not 1 <= rule_id <= ID_MAX:
+            raise ValueError(f"id {rule_id}, allowed: 1 to {ID_MAX}")
+        if rule_id in self.ids:
+            raise ValueError(f"id {rule_id} is taken by {self.ids[rule_id]}")
+        self.ids[rule_id] = place
+        if text.startswith('"'):
+            try:
+                unquoted, end = JSON.raw_decode(text)
+            except ValueError:
+                unquoted, end = "", 0
+            own = OWN_REASON.fullmatch(text, end)
+            if not end or (end < len(text) and not (own and not own[1])):
+                raise ValueError(f"not a literal in JSON quotes: {text}")
+            text = unquoted
+        else:
+            own = OWN_REASON.fullmatch(text)
+            text = own[1] if own else text
+        reason = own[2] if own else reason
+        literal = text.encode("utf-8", "surrogatepass").lower()
+        if not literal:
+            raise ValueError("the literal is empty")
+        if len(literal) > fmt.LITERAL_LENGTH_MAX:
+            raise ValueError(f"the literal has {len(literal)} bytes, at most {fmt.LITERAL_LENGTH_MAX} are allowed")
+        if len(reason.encode()) > 0xFFFF:
+            raise ValueError("the reason is longer than 65535 bytes")
+        if mode == "value" and literal != literal.strip():
+            raise ValueError("a whole value never begins or ends with white space, so this rule can never hit")
+        if fields == ("email_domain",) and not DOMAIN.fullmatch(literal):
+            raise ValueError(f"not a domain: {text!r}")
+        if fields == ("fingerprint",) and not FINGERPRINT_VALUE.fullmatch(literal):
+            raise ValueError(f"a fingerprint has 64 hex digits: {text!r}")
+        key = (literal, mode, fields)
+        if key in self.same:
+            raise ValueError(f"the same literal, mode and fields as {self.same[key]}")
+        self.same[key] = place
+        self.sources.append(Source(Rule(rule_id, mode, fields, weight, action, reason, literal), place))  # type: ignore[arg-type]
+
+
+def read_rules(paths: Iterable[str], progress: Progress = lambda *_: None) -> list[Source]:
+    """Read rule files; rules come back with ids ascending. Raises RuleTextError with every fault's file and line."""
+    reader = _Reader()
+    for path in paths:
+        reader.read(path, progress)
+    if reader.faults:
+        shown = reader.faults[:FAULTS_SHOWN]
+        if len(reader.faults) > len(shown):
+            shown.append(f"... and {len(reader.faults) - len(shown)} more")
+        raise RuleTextError("\n".join(shown))
+    return sorted(reader.sources, key=lambda source: source.rule.id)
+
+
+# ---- compiling --------------------------------------------------------------------------------------------------
+
+
+class _Trie(NamedTuple):
+    """A trie in breadth-first order: state 0 is the root, children of one state are neighbours, classes ascending."""
+
+    classes: Array  # byte -> class
+    class_count: int
+    labels: Array  # class that leads to each state
+    levels: list[tuple[int, int]]  # states of each depth as [from, to)
+    keys: Array  # parent << 8 | label of each state, ascending: a child is found by binary search
+    parents: Array
+    ends: Array  # state of each literal
+
+
+def _build_trie(literals: list[bytes]) -> _Trie:
+    """Build the trie of `literals`, which ascend."""
+    used = sorted(set(b"".join(literals)))
+    classes = np.zeros(256, np.uint8)
+    for number, byte in enumerate(used, 1):
+        classes[byte] = number
+        if 0x61 <= byte <= 0x7A:
+            classes[byte - 0x20] = number
+    lengths = np.array([len(literal) for literal in literals], np.int64)
+    starts = np.concatenate(([0], np.cumsum(lengths)))[:-1].astype(np.int64)
+    text = classes[np.frombuffer(b"".join(literals), np.uint8)]
+    state = np.zeros(len(literals), np.int64)
+    labels, parents, levels = [np.zeros(1, np.uint8)], [np.zeros(1, np.int64)], [(0, 1)]
+    active = np.arange(len(literals))
+    depth = 0
+    while active.size:
+        parent, label = state[active], text[starts[active] + depth]
+        # Literals ascend, so those with a common prefix are neighbours, and a new state begins where either changes.
+        new = np.ones(active.size, bool)
+        new[1:] = (parent[1:] != parent[:-1]) | (label[1:] != label[:-1])
+        first = levels[-1][1]
+        state[active] = first + np.cumsum(new) - 1
+        labels.append(label[new])
+        parents.append(parent[new])
+        levels.append((first, first + int(new.sum())))
+        depth += 1
+        active = active[lengths[active] > depth]
+    all_labels, all_parents = np.concatenate(labels), np.concatenate(parents)
+    keys = all_parents << 8 | all_labels
+    keys[0] = -1  # the root is nobody's child
+    return _Trie(classes, len(used) + 1, all_labels, levels, keys, all_parents, state)
+
+
+def _find_children(trie: _Trie, states: Array, labels: Array) -> Array:
+    """Return the child of each state by each label, 0 where there is none."""
+    keys = states << 8 | labels
+    at = np.minimum(np.searchsorted(trie.keys, keys), trie.keys.size - 1)
+    return np.where(trie.keys[at] == keys, at, 0)
+
+
+def _link(trie: _Trie, progress: Progress) -> Array:
+    """Return for each state the one of the longest proper suffix that is also a prefix of some literal."""
+    fail = np.zeros(trie.keys.size, np.int64)
+    for first, end in trie.levels[2:]:
+        progress("linking", end, trie.keys.size)
+        labels = trie.labels[first:end].astype(np.int64)
+        at = fail[trie.parents[first:end]]
+        found = _find_children(trie, at, labels)
+        open_ = np.flatnonzero((found == 0) & (at != 0))
+        while open_.size:
+            at[open_] = fail[at[open_]]
+            found[open_] = _find_children(trie, at[open_], labels[open_])
+            open_ = open_[(found[open_] == 0) & (at[open_] != 0)]
+        fail[first:end] = found
+    return fail
+
+
+def _link_outputs(trie: _Trie, fail: Array, rules_of: list[list[int]], places: list[str]) -> tuple[Array, Array, int]:
+    """Return the output node of each state, the nodes (rule index, next node), and the longest chain of nodes."""
+    own: dict[int, list[int]] = {int(state): rules_of[i] for i, state in enumerate(trie.ends)}
+    outputs = np.zeros(trie.keys.size, np.int64)
+    nodes, chain = [(0, 0)], [0]
+    ending = sorted(own)
+    at = 0
+    for first, end in trie.levels[1:]:
+        outputs[first:end] = outputs[fail[first:end]]
+        while at < len(ending) and ending[at] < end:
+            state = ending[at]
+            at += 1
+            for rule_index in reversed(own[state]):
+                following = int(outputs[state])
+                nodes.append((rule_index, following))
+                chain.append(chain[following] + 1)
+                outputs[state] = len(nodes) - 1
+            if chain[-1] > fmt.CHAIN_LENGTH_MAX:
+                raise RuleTextError(
+                    f"{places[own[state][0]]}: more than {fmt.CHAIN_LENGTH_MAX} rules' literals are ends of this one, "
+                    "so that one byte of a field could cost that much work; drop some"
+                )
+    return outputs, np.array(nodes, np.uint32), max(chain)
+
+
+def _pack_states(trie: _Trie, fail: Array, outputs: Array, dense_bytes: int) -> tuple[int, bytes, bytes, bytes]:
+    """Return the number of dense rows, and the sections dense, tail and labels."""
+    count, classes = trie.keys.size, trie.class_count
+    stride = classes + 1
+    rows = max(1, min(count, dense_bytes // (4 * stride)))
+    states = np.arange(count, dtype=np.int64)
+    encoded = np.where(states < rows, states * stride, rows * stride + states - rows)
+    first_child = np.searchsorted(trie.keys, states << 8)
+    children = np.searchsorted(trie.keys, (states + 1) << 8) - first_child
+
+    following = np.zeros((rows, classes), np.int64)
+    for state in range(rows):
+        if state:
+            following[state] = following[fail[state]]
+        mine = np.arange(first_child[state], first_child[state] + children[state])
+        following[state, trie.labels[mine]] = mine
+    dense = np.zeros((rows, stride), np.uint32)
+    dense[:, :classes] = encoded[following] | np.where(outputs[following] > 0, fmt.OUTPUT_BIT, 0)
+    dense[:, classes] = outputs[:rows]
+
+    size = count - rows
+    tail = np.zeros(
+        size, np.dtype([("first", "<u4"), ("fail", "<u4"), ("labels", "u1", (4,)), ("meta", "<u4")], align=False)
+    )
+    tail["first"] = np.where(children[rows:] > 0, first_child[rows:] - rows, 0)
+    tail["fail"] = encoded[fail[rows:]]
+    for i in range(4):
+        at = np.minimum(first_child[rows:] + i, count - 1)
+        tail["labels"][:, i] = np.where(i < children[rows:], trie.labels[at], 0)
+    tail["meta"] = children[rows:] | outputs[rows:] << 8
+    return rows, dense.astype("<u4").tobytes(), tail.tobytes(), trie.labels[rows:].tobytes()
+
+
+def _pack_slots(rules: list[Rule]) -> tuple[int, bytes, int]:
+    """Return the number of slots, the hash set of the `value` rules, and its longest probe."""
+    hashes = [(fmt.hash_value(rule.literal), i) for i, rule in enumerate(rules) if rule.mode == "value"]
+    if not hashes:
+        return 0, b"", 0
+    slots = 1 << (2 * len(hashes) - 1).bit_length()
+    cells = np.zeros((slots, 2), "<u4")
+    longest = 0
+    for value, rule_index in hashes:
+        at, probe = value & (slots - 1), 1
+        while cells[at, 1]:
+            at, probe = (at + 1) & (slots - 1), probe + 1
+        cells[at] = value >> 32, rule_index + 1
+        longest = max(longest, probe)
+    return slots, cells.tobytes(), longest
+
+
+def compile_rules(sources: list[Source], progress: Progress = lambda *_: None, dense_bytes: int = DENSE_BYTES) -> bytes:
+    """Return the table file for rules in order of their ids. Raises RuleTextError where a limit is passed."""
+    rules = [source.rule for source in sources]
+    scanned: dict[bytes, list[int]] = {}
+    for i, rule in enumerate(rules):
+        if rule.mode != "value":
+            scanned.setdefault(rule.literal, []).append(i)
+    literals = sorted(scanned)
+    progress("building states", 0, 1)
+    trie = _build_trie(literals)
+    fail = _link(trie, progress)
+    outputs, nodes, chain_max = _link_outputs(
+        trie, fail, [scanned[literal] for literal in literals], [source.place for source in sources]
+    )
+    progress("packing", 0, 1)
+    rows, dense, tail, labels = _pack_states(trie, fail, outputs, dense_bytes)
+    slots, slot_bytes, probe_max = _pack_slots(rules)
+
+    strings = bytearray()
+    placed: dict[bytes, int] = {}
+
+    def place(content: bytes) -> int:
+        if content not in placed:
+            placed[content] = len(strings)
+            strings.extend(content)
+        return placed[content]
+
+    records = bytearray()
+    value_fields = 0
+    for rule in rules:
+        bits = sum(1 << RULE_FIELDS.index(name) for name in rule.fields)
+        if rule.mode == "value":
+            value_fields |= bits
+        reason = rule.reason.encode()
+        literal_at, reason_at = place(rule.literal), place(reason)
+        mode, action = MODES.index(rule.mode), ACTIONS.index(rule.action)
+        records += fmt.RULE.pack(
+            rule.id, bits, rule.weight, mode, action, 0, literal_at, len(rule.literal), len(reason), reason_at
+        )
+    sections = {
+        "classes": trie.classes.tobytes(),
+        "dense": dense,
+        "tail": tail,
+        "labels": labels,
+        "outputs": nodes.astype("<u4").tobytes(),
+        "slots": slot_bytes,
+        "rules": bytes(records),
+        "strings": bytes(strings),
+    }
+    counts = {
+        "classes": trie.class_count,
+        "dense_rows": rows,
+        "tail_states": trie.keys.size - rows,
+        "output_nodes": len(nodes),
+        "slots": slots,
+        "rules": len(rules),
+        "value_length_max": max((len(rule.literal) for rule in rules if rule.mode == "value"), default=0),
+        "probe_length_max": probe_max,
+        "output_chain_max": chain_max,
+        "value_fields": value_fields,
+    }
+    return _assemble(sections, counts)
+
+
+def _assemble(sections: dict[str, bytes], counts: dict[str, int]) -> bytes:
+    """Put header and sections together, aligned and checksummed."""
+    body = bytearray()
+    offsets: list[int] = []
+    for name in fmt.SECTIONS:
+        body += bytes(-len(body) % fmt.ALIGNMENT)
+        offsets += fmt.HEADER_SIZE + len(body), len(sections[name])
+        body += sections[name]
+    header = bytearray(fmt.HEADER_SIZE)
+
+    def fill(checksum: int) -> None:
+        fmt.HEADER.pack_into(
+            header,
+            0,
+            fmt.MAGIC,
+            fmt.FORMAT_VERSION,
+            fmt.HEADER_SIZE,
+            fmt.HEADER_SIZE + len(body),
+            checksum,
+            len(fmt.SECTIONS),
+            hashlib.sha256(body).digest(),
+            *(counts[name] for name in fmt.COUNTS),
+        )
+
+    fmt.SECTION_TABLE.pack_into(header, fmt.HEADER.size, *offsets)
+    fill(0)
+    fill(fmt.header_checksum(bytes(header)))
+    data = bytes(header + body)
+    fmt.parse_header(memoryview(data), "the table just compiled")
+    return data
+
+
+def write_table(data: bytes, path: Path) -> None:
+    """Write the table beside `path` and move it into place: a function that maps the old one never sees half of it."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def main() -> int:
+    """Compile the files named on the command line; 1 and the faults on stderr where they cannot be."""
+    parser = argparse.ArgumentParser(description="Compile rule texts to one rule table.")
+    parser.add_argument("--output", type=Path, default=None, help="the table to write (default: scoring/rules.table)")
+    parser.add_argument("files", nargs="*", help="rule files (default: scoring/rules/*.rules)")
+    options = parser.parse_args()
+    if options.files and not options.output:
+        parser.error("--output is needed with files of your own, so that the built-in table stays as it is")
+    paths = options.files or sorted(glob.glob(RULES_GLOB))
+    output = options.output or TABLE_PATH
+    try:
+        with _progress_bar() as progress:
+            sources = read_rules(paths, progress)
+            data = compile_rules(sources, progress)
+        write_table(data, output)
+    except RuleTextError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{output}: cannot be written ({error.strerror})", file=sys.stderr)
+        return 1
+    header = fmt.parse_header(memoryview(data), str(output))
+    states = header.counts["dense_rows"] + header.counts["tail_states"]
+    print(f"{output}: {len(sources)} rules, {states} states, {len(data)} bytes, sha256 {header.body_sha256.hex()[:16]}")
+    return 0
+
+
+class _progress_bar:
+    """A progress bar on a terminal, nothing elsewhere. Gives the `progress` function."""
+
+    def __enter__(self) -> Progress:
+        self.bar = None
+        if not sys.stderr.isatty():
+            return lambda *_: None
+        from rich.console import Console
+        from rich.progress import Progress as Bar
+
+        self.bar = Bar(console=Console(stderr=True), transient=True)
+        self.bar.start()
+        task = self.bar.add_task("", total=None)
+        bar = self.bar
+        return lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,226 @@
+"""The rule table: one file, built before deployment, mapped at start; nothing is built in a cold start.
+
+`open_table` trusts only what it checked (header, sizes, bounds, alignment, header checksum) and reads nothing else, so
+that it stays far below a millisecond at any size. The bytes behind the header may be anything: readers bound every
+index at use. `Table.verify` checks the whole file, when packaging and on request.
+
+Format, version 1, all numbers little-endian, each section at a multiple of 64 bytes, in this order:
+
+    header    384 bytes: HEADER, then a (offset, size) pair of u64 for each section, then zeros
+    classes   256 x u8: byte -> class; upper case ASCII shares its lower case's class; class 0 occurs in no literal
+    dense     rows of (classes + 1) x u32, one for each of the first states in breadth-first order: the next state for
+              each class, then the state's output node. A next state below rows * (classes + 1) is the offset of a
+              dense row, any other is that number plus the index of a tail state; bit 31: the next state has output.
+    tail      16 bytes a state: u32 first child (tail index), u32 state to go on from when no child fits (encoded as in
+              dense), 4 x u8 classes of the first four children (0: none), u32 children | output node << 8
+    labels    u8 a tail state: the class that leads to it; children of one state are neighbours, classes ascending
+    outputs   8 bytes a node: u32 rule index, u32 next node; node 0 is "none"
+    slots     8 bytes: u32 upper half of hash_value, u32 rule index + 1 (0: empty); a power of two many, linear probing
+    rules     24 bytes a rule, ids ascending: RULE
+    strings   literals (folded) and reasons (UTF-8)
+"""
+
+import binascii
+import mmap
+import os
+import struct
+from typing import NamedTuple
+
+from scoring.model import ACTIONS, MODES, RULE_FIELDS, WEIGHT_FULL, Rule
+
+MAGIC = b"PAYRULES"
+FORMAT_VERSION = 1
+HEADER_SIZE = 384
+ALIGNMENT = 64
+SECTIONS = ("classes", "dense", "tail", "labels", "outputs", "slots", "rules", "strings")
+# magic, version, header size, file size, header checksum (CRC-32 with this field zero), sections, SHA-256 of all bytes
+# behind the header; then counts: classes, dense rows, tail states, output nodes, slots, rules, longest whole value,
+# longest probe, longest output chain, fields that whole-value rules look at (bits)
+HEADER = struct.Struct("<8sIIQII32s10I")
+COUNTS = (
+    "classes",
+    "dense_rows",
+    "tail_states",
+    "output_nodes",
+    "slots",
+    "rules",
+    "value_length_max",
+    "probe_length_max",
+    "output_chain_max",
+    "value_fields",
+)
+SECTION_TABLE = struct.Struct(f"<{2 * len(SECTIONS)}Q")
+# id, field bits, weight, mode, action, literal offset, literal length, reason length (u16 each), reason offset
+RULE = struct.Struct("<IHHBBHIHHI")
+OUTPUT_BIT = 0x8000_0000
+LITERAL_LENGTH_MAX = 1000  # bytes
+CHAIN_LENGTH_MAX = 64  # literals that end in one another: what one input byte may cost at most
+
+_CHECKSUM_AT = 24
+
+
+class RuleTableError(Exception):
+    """A rule table that is damaged, truncated, foreign or missing; the message names the file and what to do."""
+
+
+class Header(NamedTuple):
+    """The checked header: counts by the names of COUNTS, sections as name -> (offset, size)."""
+
+    version: int
+    file_size: int
+    body_sha256: bytes
+    counts: dict[str, int]
+    sections: dict[str, tuple[int, int]]
+
+
+def section_sizes(counts: dict[str, int], strings_size: int) -> dict[str, int]:
+    """Return the size in bytes that each section must have for these counts."""
+    return {
+        "classes": 256,
+        "dense": counts["dense_rows"] * (counts["classes"] + 1) * 4,
+        "tail": counts["tail_states"] * 16,
+        "labels": counts["tail_states"],
+        "outputs": counts["output_nodes"] * 8,
+        "slots": counts["slots"] * 8,
+        "rules": counts["rules"] * RULE.size,
+        "strings": strings_size,
+    }
+
+
+def header_checksum(header: bytes) -> int:
+    """Return the CRC-32 of a header whose checksum field counts as zero."""
+    return binascii.crc32(header[:_CHECKSUM_AT] + bytes(4) + header[_CHECKSUM_AT + 4 :])
+
+
+def parse_header(data: memoryview, name: str) -> Header:
+    """Check everything that `open_table` promises about `data`, a whole table file.
+
+    Raises RuleTableError. `name` is for the message.
+    """
+
+    def refuse(fault: str) -> RuleTableError:
+        return RuleTableError(f"{name}: {fault}; compile it again with build/rules.py")
+
+    if len(data) < HEADER_SIZE or bytes(data[:8]) != MAGIC:
+        raise refuse(f"not a rule table ({len(data)} bytes)")
+    head = bytes(data[:HEADER_SIZE])
+    _, version, header_size, file_size, checksum, section_count, body_sha256, *numbers = HEADER.unpack_from(head)
+    if version != FORMAT_VERSION:
+        raise refuse(f"format version {version}, this code reads version {FORMAT_VERSION}")
+    if checksum != header_checksum(head):
+        raise refuse("the header's checksum does not fit, the file is damaged")
+    if header_size != HEADER_SIZE or section_count != len(SECTIONS):
+        raise refuse("the header has another shape than version 1")
+    if file_size != len(data):
+        raise refuse(f"{len(data)} bytes where the header says {file_size}, the file is truncated or has grown")
+    counts = dict(zip(COUNTS, numbers, strict=True))
+    pairs = SECTION_TABLE.unpack_from(head, HEADER.size)
+    sections = {name: (pairs[2 * i], pairs[2 * i + 1]) for i, name in enumerate(SECTIONS)}
+    sizes = section_sizes(counts, sections["strings"][1])
+    end = HEADER_SIZE
+    for section, (offset, size) in sections.items():
+        if offset % ALIGNMENT or offset < end or size != sizes[section] or offset + size > file_size:
+            raise refuse(f"section {section} lies outside its bounds")
+        end = offset + size
+    slots = counts["slots"]
+    if (
+        counts["dense_rows"] < 1
+        or not 1 <= counts["classes"] <= 256
+        or slots & (slots - 1)
+        or not counts["output_nodes"]
+    ):
+        raise refuse("the counts in the header cannot be")
+    cells = counts["dense_rows"] * (counts["classes"] + 1)
+    if cells + counts["tail_states"] >= OUTPUT_BIT or counts["output_nodes"] >= 1 << 24:
+        raise refuse("more states than 31 bits can number")
+    return Header(version, file_size, body_sha256, counts, sections)
+
+
+class Table:
+    """A mapped rule table. `data` is the whole file; `native` is where the compiled twin keeps its view of it."""
+
+    def __init__(self, data: memoryview, name: str) -> None:
+        """Check `data`, the bytes of a table file. Raises RuleTableError."""
+        self.name = name
+        self.data = data
+        self.header = parse_header(data, name)
+        self.version = self.header.version
+        self.rule_count = self.header.counts["rules"]
+        self.native: object = None
+        self.index: object = None
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the body, 64 hex digits: which rules these are, for logs and records."""
+        return self.header.body_sha256.hex()
+
+    def verify(self) -> None:
+        """Read the whole file and compare its checksum. Raises RuleTableError."""
+        import hashlib  # only here: scoring a payment must not pay for this import
+
+        if hashlib.sha256(self.data[HEADER_SIZE:]).digest() != self.header.body_sha256:
+            raise RuleTableError(f"{self.name}: the file's checksum does not fit; compile it again with build/rules.py")
+
+    def rule_at(self, index: int) -> Rule:
+        """Return the rule at `index`, 0 <= index < rule_count. Raises IndexError, and RuleTableError on damage."""
+        if not 0 <= index < self.rule_count:
+            raise IndexError(f"rule index {index} of {self.rule_count}")
+        record = RULE.unpack_from(self.data, self.header.sections["rules"][0] + RULE.size * index)
+        rule_id, field_bits, weight, mode, action, _, literal_at, literal_size, reason_size, reason_at = record
+        offset, size = self.header.sections["strings"]
+        if (
+            mode >= len(MODES)
+            or weight > WEIGHT_FULL
+            or action >= len(ACTIONS)
+            or literal_at + literal_size > size
+            or reason_at + reason_size > size
+        ):
+            raise RuleTableError(f"{self.name}: rule at index {index} is damaged; compile it again with build/rules.py")
+        return Rule(
+            rule_id,
+            MODES[mode],
+            tuple(name for i, name in enumerate(RULE_FIELDS) if field_bits >> i & 1),
+            weight,
+            ACTIONS[action],
+            str(self.data[offset + reason_at : offset + reason_at + reason_size], "utf-8", "replace"),
+            bytes(self.data[offset + literal_at : offset + literal_at + literal_size]),
+        )
+
+    def rule(self, rule_id: int) -> Rule:
+        """Return the rule with this id. Raises KeyError where there is none."""
+        start = self.header.sections["rules"][0]
+        low, high = 0, self.rule_count
+        while low < high:
+            middle = (low + high) // 2
+            if RULE.unpack_from(self.data, start + RULE.size * middle)[0] < rule_id:
+                low = middle + 1
+            else:
+                high = middle
+        if low < self.rule_count:
+            found = self.rule_at(low)
+            if found.id == rule_id:
+                return found
+        raise KeyError(rule_id)
+
+
+def hash_value(value: bytes) -> int:
+    """Hash a folded whole value: FNV-1a, 64 bits, over the bytes from last to first.
+
+    Backwards, so that one walk from the end of an e-mail address meets the hash of every parent domain.
+    """
+    state = 0xCBF29CE484222325
+    for byte in reversed(value):
+        state = (state ^ byte) * 0x100000001B3 & 0xFFFF_FFFF_FFFF_FFFF
+    return state
+
+
+def open_table(path: str | os.PathLike[str]) -> Table:
+    """Map the table at `path`, header checks only. Raises RuleTableError, also where the file cannot be read."""
+    name = os.fspath(path)
+    try:
+        with open(name, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            data = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+    except OSError as error:
+        raise RuleTableError(f"{name}: cannot be read ({error.strerror}); RULE_TABLE_PATH names the table") from error
+    return Table(memoryview(data), name)

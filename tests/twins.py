@@ -1,0 +1,7 @@
+"""The twins that every scoring test runs on."""
+
+from types import ModuleType
+
+from scoring import _pure
+
+TWINS: list[ModuleType] = [_pure]

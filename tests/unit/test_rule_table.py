@@ -1,0 +1,102 @@
+"""The rule table as a file: what is checked when it is opened, and that nothing damaged is taken for a table."""
+
+from pathlib import Path
+
+import pytest
+
+from scoring.table import FORMAT_VERSION, HEADER_SIZE, RuleTableError, Table, hash_value, header_checksum, open_table
+from tests.rule_compiler import ROOT
+
+BUILT_IN = ROOT / "scoring" / "rules.table"
+
+
+def repaired(data: bytes) -> bytes:
+    """Put the right header checksum into a damaged table."""
+    return data[:24] + header_checksum(data[:HEADER_SIZE]).to_bytes(4, "little") + data[28:]
+
+
+def test_built_in_table_opens_and_its_checksum_fits() -> None:
+    table = open_table(BUILT_IN)
+    table.verify()
+    assert table.version == FORMAT_VERSION
+    assert len(table.checksum) == 64
+    assert table.rule(1001).literal == b"mailinator.com"
+    assert table.rule(1001).fields == ("email_domain",)
+
+
+def test_unknown_rule_id_is_a_key_error() -> None:
+    table = open_table(BUILT_IN)
+    for rule_id in (0, 1000, 2**32 - 1):
+        with pytest.raises(KeyError):
+            table.rule(rule_id)
+
+
+def test_missing_file_is_refused_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(RuleTableError, match=r"none\.table: cannot be read .*RULE_TABLE_PATH"):
+        open_table(tmp_path / "none.table")
+
+
+@pytest.mark.parametrize("size", [0, 1, 8, HEADER_SIZE - 1, HEADER_SIZE, -1])
+def test_truncated_file_is_refused(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "cut.table"
+    path.write_bytes(BUILT_IN.read_bytes()[:size])
+    with pytest.raises(RuleTableError, match=r"cut\.table"):
+        open_table(path)
+
+
+def test_any_damaged_header_byte_is_refused() -> None:
+    data = BUILT_IN.read_bytes()
+    for at in range(HEADER_SIZE):
+        damaged = data[:at] + bytes([data[at] ^ 0x40]) + data[at + 1 :]
+        with pytest.raises(RuleTableError):
+            Table(memoryview(damaged), "damaged")
+
+
+def test_file_that_grew_is_refused() -> None:
+    with pytest.raises(RuleTableError, match="truncated or has grown"):
+        Table(memoryview(BUILT_IN.read_bytes() + b"\0"), "grown")
+
+
+def test_other_format_version_is_named() -> None:
+    data = bytearray(BUILT_IN.read_bytes())
+    data[8] = 2
+    with pytest.raises(RuleTableError, match="format version 2, this code reads version 1"):
+        Table(memoryview(repaired(bytes(data))), "new")
+
+
+def test_section_out_of_bounds_is_refused_though_the_checksum_fits() -> None:
+    data = bytearray(BUILT_IN.read_bytes())
+    for at in range(28, HEADER_SIZE - 8, 4):
+        damaged = bytearray(data)
+        damaged[at : at + 4] = b"\xff\xff\xff\x7f"
+        try:
+            Table(memoryview(repaired(bytes(damaged))), "foreign")
+        except RuleTableError:
+            continue
+        # The body's checksum, the limits of a scan and the padding are not what the header check is about.
+        assert 32 <= at < 64 or (at >= 88 and at < 104) or at >= 232, at
+
+
+def test_damaged_body_opens_and_fails_verification() -> None:
+    data = bytearray(BUILT_IN.read_bytes())
+    data[-1] ^= 1
+    with pytest.raises(RuleTableError, match="checksum does not fit"):
+        Table(memoryview(data), "damaged").verify()
+
+
+def test_damaged_rule_record_is_an_error_not_a_rule() -> None:
+    data = bytearray(BUILT_IN.read_bytes())
+    table = Table(memoryview(data), "damaged")
+    start = table.header.sections["rules"][0]
+    for at, value in ((7, 0xFF), (8, 9), (9, 9), (15, 0xFF)):
+        old, data[start + at] = data[start + at], value
+        with pytest.raises(RuleTableError, match="rule at index 0 is damaged"):
+            table.rule_at(0)
+        data[start + at] = old
+
+
+def test_hash_of_a_whole_value_is_fnv_1a_over_the_reversed_bytes() -> None:
+    # Test vectors of FNV-1a, 64 bits: draft-eastlake-fnv, appendix C.
+    assert hash_value(b"") == 0xCBF29CE484222325
+    assert hash_value(b"a") == 0xAF63DC4C8601EC8C
+    assert hash_value(b"raboof") == 0x85944171F73967E8

@@ -1,0 +1,304 @@
+"""Scoring, both twins: golden vectors, and the sentences of the specification one by one."""
+
+import json
+from types import ModuleType
+
+import pytest
+
+from scoring.model import CARD_RANGES, FIELDS, Payment
+from scoring.table import Table, open_table
+from tests.golden import generate_scoring
+from tests.rule_compiler import ROOT, compile_files, compile_table
+from tests.twins import TWINS
+
+GOLDEN = json.loads(generate_scoring.VECTORS.read_text(encoding="ascii"))
+STREET = FIELDS.index("street")
+EMAIL = FIELDS.index("customer_email")
+
+
+@pytest.fixture(params=TWINS, ids=lambda twin: twin.__name__)
+def twin(request: pytest.FixtureRequest) -> ModuleType:
+    module: ModuleType = request.param
+    return module
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    return Table(memoryview(compile_files([generate_scoring.HERE / "golden.rules"])), "golden.rules")
+
+
+def fields(**contents: str | bytes) -> tuple[str | bytes, ...]:
+    return tuple(contents.get(name, "") for name in FIELDS)
+
+
+def test_committed_vectors_equal_what_the_pure_twin_generates() -> None:
+    assert generate_scoring.VECTORS.read_text(encoding="ascii") == generate_scoring.as_text()
+
+
+# ---- golden vectors ---------------------------------------------------------------------------------------------
+
+
+def test_golden_chains(twin: ModuleType) -> None:
+    for message, rounds, digest in GOLDEN["chains"]:
+        assert twin.sha256_chain(bytes.fromhex(message), rounds).hex() == digest
+        assert twin.sha256_chains([bytes.fromhex(message)] * 3, rounds) == [bytes.fromhex(digest)] * 3
+
+
+def test_golden_cold_start_work(twin: ModuleType) -> None:
+    for operations, lanes, digest in GOLDEN["cold_start_work"]:
+        assert twin.cold_start_work(operations, lanes).hex() == digest
+
+
+def test_golden_screening(twin: ModuleType, table: Table) -> None:
+    expected = [tuple(tuple(hits) for hits in payment) for _, payment in GOLDEN["screen"]]
+    assert twin.screen(table, [payment for payment, _ in GOLDEN["screen"]]) == expected
+
+
+def test_golden_card_numbers(twin: ModuleType) -> None:
+    expected = [[tuple(span) for span in spans] for _, spans in GOLDEN["cards"]]
+    assert twin.find_card_numbers([text for text, _ in GOLDEN["cards"]]) == expected
+
+
+def test_golden_scores(twin: ModuleType, table: Table) -> None:
+    payments = [Payment(bytes.fromhex(i), amount, tuple(contents)) for i, amount, contents, _ in GOLDEN["scores"]]
+    scores = twin.score_batch(table, payments, iterations=3, pepper=b"pepper")
+    assert json.loads(json.dumps(scores)) == [score for *_, score in GOLDEN["scores"]]
+
+
+# ---- screening --------------------------------------------------------------------------------------------------
+
+
+def hits(twin: ModuleType, mode: str, literal: bytes, text: str | bytes) -> bool:
+    made = compile_table([(mode, ("street",), literal)])
+    return twin.screen(made, [fields(street=text)])[0][STREET] == (1,)
+
+
+@pytest.mark.parametrize(
+    ("text", "hit"),
+    [
+        ("box", True),
+        ("BoX", True),
+        ("a box.", True),
+        ("box_", True),
+        ("boxes", False),
+        ("inbox", False),
+        ("box9", False),
+        ("boxé", False),
+        ("éBox", False),
+        ("inbox box", True),
+        (b"\xffbox", False),
+        (b"\x7fbox\x00", True),
+    ],
+)
+def test_token_rule_needs_an_edge_on_both_sides(twin: ModuleType, text: str | bytes, hit: bool) -> None:
+    assert hits(twin, "token", b"box", text) is hit
+    assert hits(twin, "substring", b"box", text)
+
+
+@pytest.mark.parametrize(("text", "hit"), [("n/a", True), (" N/A\r\n", True), ("n/a.", False), ("n/a\u00a0", False)])
+def test_value_rule_needs_the_whole_field(twin: ModuleType, text: str, hit: bool) -> None:
+    assert hits(twin, "value", b"n/a", text) is hit
+
+
+@pytest.mark.parametrize(("literal", "text"), [("k", "\u212a"), ("i", "\u0130"), ("ss", "ß"), ("é", "É"), ("a", "ａ")])
+def test_case_is_folded_for_ascii_only(twin: ModuleType, literal: str, text: str) -> None:
+    assert not hits(twin, "substring", literal.encode(), text)
+    assert hits(twin, "substring", text.encode(), f"x{text}x")
+
+
+def test_rule_looks_at_its_own_fields_only(twin: ModuleType) -> None:
+    made = compile_table([("substring", ("street", "zip"), b"x"), ("value", ("city",), b"x")])
+    assert twin.screen(made, [["x"] * 10]) == [((), (), (), (), (), (), (1,), (2,), (), (1,))]
+
+
+@pytest.mark.parametrize(
+    ("address", "hit"),
+    [
+        ("a@b.example", True),
+        ("a@B.EXAMPLE ", True),
+        ("a@x.y.b.example", True),
+        ("a@c@b.example", True),
+        ("b.example", False),
+        ("a@ab.example", False),
+        ("a@b.example@c", False),
+        ("a@b.example.", False),
+        ("a@.b.example", True),
+        ("@b.example", True),
+        ("a@example", False),
+    ],
+)
+def test_domain_rule_looks_at_the_domain_and_its_parents(twin: ModuleType, address: str, hit: bool) -> None:
+    made = compile_table([("value", ("email_domain",), b"b.example")])
+    assert (twin.screen(made, [fields(customer_email=address)])[0][EMAIL] == (1,)) is hit
+
+
+def test_str_bytes_and_other_buffers_screen_alike(twin: ModuleType, table: Table) -> None:
+    text = "ushers, p.o. box é"
+    forms = [text, text.encode(), bytearray(text.encode()), memoryview(text.encode())]
+    assert len(set(twin.screen(table, [fields(description=form) for form in forms]))) == 1
+
+
+def test_lone_surrogates_and_nul_are_content_like_any_other(twin: ModuleType, table: Table) -> None:
+    screened = twin.screen(table, [fields(street="\ud800", city="\udfff\0", zip="\udfff")])[0]
+    assert screened[STREET] == (10,)
+    assert screened[FIELDS.index("city")] == (8,)
+    assert screened[FIELDS.index("zip")] == ()
+
+
+def test_fields_may_be_left_out_but_not_invented(twin: ModuleType, table: Table) -> None:
+    assert twin.screen(table, []) == []
+    assert twin.screen(table, [(), ("his",)]) == [(), ((4,),)]
+    with pytest.raises(ValueError, match="at most 10 fields, not 11"):
+        twin.screen(table, [["x"] * 11])
+
+
+@pytest.mark.parametrize("wrong", [None, 5, 1.5, ["x"]])
+def test_other_types_are_refused(twin: ModuleType, table: Table, wrong: object) -> None:
+    with pytest.raises(TypeError):
+        twin.screen(table, [[wrong]])
+    with pytest.raises(TypeError):
+        twin.find_card_numbers([wrong])
+
+
+# ---- card numbers -----------------------------------------------------------------------------------------------
+
+
+def luhn_complete(digits: str) -> str:
+    total = sum(sum(divmod(int(d) * (2 - i % 2), 10)) for i, d in enumerate(reversed(digits)))
+    return digits + str(-total % 10)
+
+
+def test_every_issuer_range_and_length_is_found_with_luhn_and_not_without(twin: ModuleType) -> None:
+    for low, high, lengths in CARD_RANGES:
+        for prefix in (low, high):
+            for length in lengths:
+                number = luhn_complete(f"{prefix}{'0' * (length - 7)}")
+                wrong = number[:-1] + str((int(number[-1]) + 1) % 10)
+                assert twin.find_card_numbers([number, wrong]) == [[(0, length)], []], number
+
+
+def test_no_other_length_or_prefix_is_found(twin: ModuleType) -> None:
+    known = {(p, n) for low, high, lengths in CARD_RANGES for p in range(low, high + 1) for n in lengths}
+    outside = [
+        luhn_complete(f"{prefix}{'0' * (length - 7)}")
+        for prefix in range(100000, 1000000, 997)
+        for length in range(12, 21)
+        if (prefix, length) not in known
+    ]
+    assert twin.find_card_numbers(outside) == [[]] * len(outside)
+
+
+def test_a_time_stamp_in_milliseconds_that_passes_luhn_is_no_card_number(twin: ModuleType) -> None:
+    stamps = [luhn_complete(str(ten_milliseconds)) for ten_milliseconds in range(176_000_000_000, 176_000_001_000)]
+    assert twin.find_card_numbers(stamps) == [[]] * len(stamps)
+
+
+def test_spans_count_characters_of_str_and_bytes_of_bytes(twin: ModuleType) -> None:
+    text = "é\U0001f4b3 4111-1111-1111-1111 ß 4111111111111111\ud800"
+    (spans,) = twin.find_card_numbers([text])
+    assert [text[a:b] for a, b in spans] == ["4111-1111-1111-1111", "4111111111111111"]
+    raw = text.encode("utf-8", "surrogatepass")
+    (spans,) = twin.find_card_numbers([raw])
+    assert [raw[a:b] for a, b in spans] == [b"4111-1111-1111-1111", b"4111111111111111"]
+
+
+# ---- scores -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("amount_minor", "risk", "fraud_score"),
+    [
+        (1, 30_000, 0),
+        (10_000, 300_000_000, 30),
+        (50_000, 600_000_000, 60),
+        (66_666, 699_997_000, 69),
+        (66_667, 700_001_500, 70),
+        (1_000_000, 980_000_000, 98),
+        (10**40, 1_000_000_000, 100),
+    ],
+)
+def test_amount_alone_gives_the_seed_tables_risk(
+    twin: ModuleType, table: Table, amount_minor: int, risk: int, fraud_score: int
+) -> None:
+    (score,) = twin.score_batch(table, [Payment(b"", amount_minor, fields())], iterations=0, pepper=b"")
+    assert (score.risk, score.fraud_score, score.action, score.reasons) == (risk, fraud_score, "score", ((0, risk),))
+
+
+@pytest.mark.parametrize("action", ["score", "review", "decline"])
+def test_action_raises_the_risk(twin: ModuleType, action: str, tmp_path: object) -> None:
+    from tests.rule_compiler import rules
+
+    rule = rules.Rule(9, "value", ("street",), 1000, action, "why", b"x")
+    made = Table(memoryview(rules.compile_rules([rules.Source(rule, "here")])), "made")
+    (score,) = twin.score_batch(made, [Payment(b"", 10_000, fields(street="x"))], iterations=0, pepper=b"")
+    assert score.reasons == ((0, 300_000_000), (9, 70_000_000))
+    assert score.risk == {"score": 370_000_000, "review": 700_000_000, "decline": 1_000_000_000}[action]
+    assert score.action == action
+
+
+def test_rule_that_hits_two_fields_counts_once(twin: ModuleType) -> None:
+    made = compile_table([("substring", FIELDS, b"x")])
+    one, two = twin.score_batch(
+        made,
+        [Payment(b"", 1, fields(street="x")), Payment(b"", 1, fields(street="xx", city="x"))],
+        iterations=0,
+        pepper=b"",
+    )
+    assert one == two
+
+
+def test_fingerprint_is_the_pepper_a_separator_and_the_identity_hashed(twin: ModuleType, table: Table) -> None:
+    import hashlib
+
+    digest = hashlib.sha256(b"pepper\x1fme").digest()
+    for _ in range(7):
+        digest = hashlib.sha256(digest).digest()
+    (score,) = twin.score_batch(table, [Payment(b"me", 1, fields())], iterations=7, pepper=b"pepper")
+    assert score.fingerprint == digest.hex()
+
+
+def test_blocklisted_fingerprint_is_declined(twin: ModuleType, table: Table) -> None:
+    blocked, other = twin.score_batch(
+        table, [Payment(b"blocked", 1, fields()), Payment(b"blocke", 1, fields())], iterations=3, pepper=b"pepper"
+    )
+    assert (blocked.action, blocked.risk, blocked.reasons) == ("decline", 10**9, ((0, 30_000), (50, 0)))
+    assert (other.action, other.risk) == ("score", 30_000)
+
+
+@pytest.mark.parametrize("amount_minor", [0, -1, -(10**30)])
+def test_amount_of_nothing_or_less_is_refused(twin: ModuleType, table: Table, amount_minor: int) -> None:
+    with pytest.raises(ValueError, match="amount_minor must be above 0"):
+        twin.score_batch(table, [Payment(b"", amount_minor, fields())], iterations=0, pepper=b"")
+
+
+@pytest.mark.parametrize("amount", [1.0, "1", None, True])
+def test_amount_that_is_no_int_is_refused(twin: ModuleType, table: Table, amount: object) -> None:
+    with pytest.raises(TypeError, match="amount_minor must be int"):
+        twin.score_batch(table, [Payment(b"", amount, fields())], iterations=0, pepper=b"")  # type: ignore[arg-type]
+
+
+def test_negative_iterations_are_refused(twin: ModuleType, table: Table) -> None:
+    with pytest.raises(ValueError, match="rounds must be 0 or more"):
+        twin.score_batch(table, [Payment(b"", 1, fields())], iterations=-1, pepper=b"")
+
+
+def test_empty_batch_is_an_empty_list(twin: ModuleType, table: Table) -> None:
+    assert twin.score_batch(table, [], iterations=10, pepper=b"") == []
+
+
+def test_built_in_rules_notice_what_they_are_for(twin: ModuleType) -> None:
+    built_in = open_table(ROOT / "scoring" / "rules.table")
+    (clean, risky) = twin.score_batch(
+        built_in,
+        [
+            Payment(b"a", 2599, fields(street="123 Main St", city="Seattle", state="WA", zip="98101",
+                                       payment_method="credit_card")),
+            Payment(b"b", 2599, fields(customer_name="Test Test", customer_email="x@mailinator.com",
+                                       street="P.O. Box 12", description="2 x iTunes card")),
+        ],
+        iterations=1,
+        pepper=b"",
+    )  # fmt: skip
+    assert [rule for rule, _ in clean.reasons] == [0]
+    assert {1001, 2006, 3002} < {rule for rule, _ in risky.reasons}
+    assert risky.risk > clean.risk
