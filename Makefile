@@ -40,6 +40,11 @@ lint: setup  ## ruff and mypy
 test: setup  ## the README's test
 	$(PY) -m pytest
 
+# ---- rules ----------------------------------------------------------------------------------------------------
+.PHONY: rules
+rules: setup  ## compile rule texts: the built-in ones, or RULES="a.rules b.rules" TABLE=my.table
+	$(PY) build/rules.py $(if $(TABLE),--output $(TABLE)) $(RULES)
+
 # ---- package --------------------------------------------------------------------------------------------------
 .PHONY: lock
 lock: setup  ## resolve the functions' dependencies anew and write build/*.lock

@@ -56,6 +56,8 @@ OUTPUT_BIT = 0x8000_0000
 LITERAL_LENGTH_MAX = 1000  # bytes
 CHAIN_LENGTH_MAX = 64  # literals that end in one another: what one input byte may cost at most
 
+BUILT_IN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "rules.table")
+
 _CHECKSUM_AT = 24
 
 
@@ -214,7 +216,7 @@ def hash_value(value: bytes) -> int:
     return state
 
 
-def open_table(path: str | os.PathLike[str]) -> Table:
+def open_table(path: str | os.PathLike[str] = BUILT_IN) -> Table:
     """Map the table at `path`, header checks only. Raises RuleTableError, also where the file cannot be read."""
     name = os.fspath(path)
     try:

@@ -100,7 +100,9 @@ def test_value_rule_needs_the_whole_field(twin: ModuleType, text: str, hit: bool
     assert hits(twin, "value", b"n/a", text) is hit
 
 
-@pytest.mark.parametrize(("literal", "text"), [("k", "\u212a"), ("i", "\u0130"), ("ss", "ß"), ("é", "É"), ("a", "ａ")])
+@pytest.mark.parametrize(
+    ("literal", "text"), [("k", "\u212a"), ("i", "\u0130"), ("ss", "ß"), ("é", "É"), ("a", "\uff41")]
+)
 def test_case_is_folded_for_ascii_only(twin: ModuleType, literal: str, text: str) -> None:
     assert not hits(twin, "substring", literal.encode(), text)
     assert hits(twin, "substring", text.encode(), f"x{text}x")
@@ -278,7 +280,7 @@ def test_amount_that_is_no_int_is_refused(twin: ModuleType, table: Table, amount
 
 
 def test_negative_iterations_are_refused(twin: ModuleType, table: Table) -> None:
-    with pytest.raises(ValueError, match="rounds must be 0 or more"):
+    with pytest.raises(ValueError, match="must be 0 or more"):
         twin.score_batch(table, [Payment(b"", 1, fields())], iterations=-1, pepper=b"")
 
 
