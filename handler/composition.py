@@ -9,6 +9,7 @@ from typing import Any
 from botocore.config import Config
 from botocore.session import get_session
 
+import scoring
 from handler.adapters.fraud import TableFraudScoring
 from handler.adapters.gateway_simulated import SimulatedGateway
 from handler.adapters.memory import MemoryDynamoDb, MemoryRejectedQueue, MemorySourceQueue
@@ -20,8 +21,7 @@ from handler.domain.errors import ConfigurationError, TransactionLogUnavailableE
 from handler.domain.ports import Ids, PaymentGateway, SourceQueue
 from handler.domain.process import Ports, Rules
 from handler.settings import Settings
-from scoring.kernel import load_kernel
-from scoring.table import open_table
+from scoring.table import RuleTableError, Table, open_table
 
 # One slow answer must not eat the invocation; a lost one is decided from the stored item.
 _CLIENT_CONFIG = {"connect_timeout": 1, "read_timeout": 1, "retries": {"mode": "standard", "total_max_attempts": 3}}
@@ -35,17 +35,16 @@ class Services:
     ports: Ports
     source_queue: SourceQueue
     ids: Ids
-    kernel: Any
 
 
-def compose(settings: Settings, logger: AnyLogger) -> Services:
+def compose(settings: Settings, kernel: Any, logger: AnyLogger) -> Services:
     """Build every adapter and send the one read that pays for name look-up, TLS and credentials in init.
+
+    `kernel` is the scoring twin in use.
 
     Raises ConfigurationError where a setting and what is there do not fit.
     """
-    kernel = load_kernel(settings.scoring_engine)
-    path = settings.rule_table_path
-    table = open_table(Path(path)) if path else open_table()
+    table = _rule_table(settings)
     session = None if settings.in_memory else get_session()
     pepper, pepper_version = b"", ""
     if settings.fingerprint_pepper_secret_arn:
@@ -75,7 +74,15 @@ def compose(settings: Settings, logger: AnyLogger) -> Services:
         notifier=LoggingNotifier(logger),
         clock=SystemClock(),
     )
-    return Services(settings.rules, ports, source_queue, RandomIds(), kernel)
+    return Services(settings.rules, ports, source_queue, RandomIds())
+
+
+def _rule_table(settings: Settings) -> Table:
+    path = Path(settings.rule_table_path) if settings.rule_table_path else Path(scoring.__path__[0], "rules.table")
+    try:
+        return open_table(path)
+    except (OSError, RuleTableError) as error:
+        raise ConfigurationError("RULE_TABLE_PATH", str(path), f"a rule table that can be read ({error})") from error
 
 
 def _client(session: Any, service: str, settings: Settings) -> Any:

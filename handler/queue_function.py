@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from handler.domain.errors import PaymentError
 from handler.domain.payment import Message
 from handler.domain.process import Reading, read, settle
 from handler.settings import read_settings
+from scoring.kernel import describe, load_kernel
 
 _SERVICE = "payment-processor"
 _NAMESPACE = "CloudCafe/Lambda"
@@ -31,11 +33,14 @@ def create(environment: Mapping[str, str]) -> QueueFunction:
     logger = Logger(service=_SERVICE)
     metrics = Metrics(namespace=_NAMESPACE, service=_SERVICE)
     metrics.set_default_dimensions(environment=settings.rules.environment)
-    services = compose(settings, logger)
+    kernel = load_kernel(settings.scoring_engine)
+    services = compose(settings, kernel, logger)
     if settings.stress_mode == "cold_start":
         time.sleep(settings.stress_delay_seconds)
-        services.kernel.cold_start_work(settings.stress_operations)
-    logger.info("ready", extra={"engine": services.kernel.describe(), "in_memory": settings.in_memory})
+        kernel.cold_start_work(settings.stress_operations)
+    if settings.in_memory:
+        print("no endpoint and no credentials: table, queues and gateway are in memory", file=sys.stderr)
+    logger.info("ready", extra={"scoring": describe(), "in_memory": settings.in_memory})
     gc.freeze()
     gc.enable()
     return QueueFunction(services, logger, metrics, settings.rules.times.function_timeout_seconds)

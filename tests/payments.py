@@ -1,0 +1,160 @@
+"""Payments, messages and in-memory services that the handler's tests share; every value can be overridden."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from handler.adapters.gateway_simulated import SimulatedGateway
+from handler.adapters.memory import MemoryDynamoDb, MemoryRejectedQueue
+from handler.adapters.transaction_log import DynamoDbTransactionLog, from_attributes
+from handler.domain.claim import Work
+from handler.domain.payment import Assessment, GatewayResult, Message, Payment, Reason, Transaction
+from handler.domain.process import Ports, Rules
+from scoring import _pure
+
+# The test number of a real issuer range, as payment companies publish it.
+CARD = "4111111111111111"
+
+ADDRESS = {"street": "123 Main St", "city": "Seattle", "state": "WA", "zip": "98101"}
+DOCUMENT: dict[str, Any] = {
+    "payment_id": "pay-abc123",
+    "order_id": "ord-123",
+    "customer_id": "cust-456",
+    "amount": 25.99,
+    "payment_method": "credit_card",
+    "billing_address": ADDRESS,
+}
+
+
+def body(**changes: Any) -> str:
+    """The seed's message as JSON with some fields changed; None leaves a field out."""
+    return json.dumps({name: value for name, value in {**DOCUMENT, **changes}.items() if value is not None})
+
+
+def message(text: str | None = None, message_id: str = "m-1", group: str = "group-1", **changes: Any) -> Message:
+    return Message(message_id, body() if text is None else text, group, "1001", 1, f"receipt-{message_id}", **changes)
+
+
+def record(text: str, message_id: str = "m-1", group: str = "group-1", receives: int = 1) -> dict[str, Any]:
+    """A record of an SQS FIFO event, as Lambda passes it."""
+    return {
+        "messageId": message_id,
+        "receiptHandle": f"receipt-{message_id}",
+        "body": text,
+        "attributes": {
+            "ApproximateReceiveCount": str(receives),
+            "SequenceNumber": "18849496460467696128",
+            "MessageGroupId": group,
+            "MessageDeduplicationId": message_id,
+        },
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:cloudcafe-payment-processing-dev.fifo",
+        "awsRegion": "us-east-1",
+    }
+
+
+class FixedClock:
+    def __init__(self, now_ms: int = 1_700_000_000_000) -> None:
+        self.ms = now_ms
+
+    def now_ms(self) -> int:
+        return self.ms
+
+
+class AmountScoring:
+    """Scores by amount alone: `review_from` and `decline_from` are minor units. Finds card numbers for real."""
+
+    def __init__(self, review_from: int = 66_667, decline_from: int = 10**9) -> None:
+        self.review_from = review_from
+        self.decline_from = decline_from
+
+    def find_card_numbers(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        return _pure.find_card_numbers(texts)
+
+    def score_batch(self, payments: Sequence[Payment]) -> list[Assessment]:
+        return [self._score(payment) for payment in payments]
+
+    def _score(self, payment: Payment) -> Assessment:
+        risk = 7 * 10**8 if payment.amount_minor >= self.review_from else 10**8
+        action = "decline" if payment.amount_minor >= self.decline_from else "score"
+        return Assessment(risk, risk // 10**7, action, (Reason(0, "amount", risk),), "f" * 64)
+
+
+class ListNotifier:
+    def __init__(self) -> None:
+        self.alarms: list[tuple[str, str, str]] = []
+
+    def alarm(self, reason_code: str, transaction_id: str, detail: str) -> None:
+        self.alarms.append((reason_code, transaction_id, detail))
+
+
+class ListApprovals:
+    def __init__(self) -> None:
+        self.started: list[tuple[str, str]] = []
+
+    def start(self, item: Transaction, request: str) -> None:
+        self.started.append((item["approval_name"], request))
+
+
+class ScriptedGateway(SimulatedGateway):
+    """Plays a list of answers a call: an exception is raised, a result returned, None goes on as the simulated one."""
+
+    def __init__(self, **scripts: list[Any]) -> None:
+        super().__init__()
+        self.scripts = scripts
+        self.calls: list[str] = []
+
+    def prepare(self, payment: Payment, key: str) -> str:
+        self._play("prepare")
+        return super().prepare(payment, key)
+
+    def charge(self, gateway_ref: str, key: str) -> GatewayResult:
+        return self._play("charge") or super().charge(gateway_ref, key)
+
+    def status(self, gateway_ref: str) -> GatewayResult:
+        return self._play("status") or super().status(gateway_ref)
+
+    def _play(self, call: str) -> GatewayResult | None:
+        self.calls.append(call)
+        script = self.scripts.get(call) or [None]
+        answer = script.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer  # type: ignore[no-any-return]
+
+
+@dataclass
+class World:
+    """In-memory ports with everything that they were given."""
+
+    rules: Rules = field(default_factory=Rules)
+    dynamodb: MemoryDynamoDb = field(default_factory=MemoryDynamoDb)
+    gateway: ScriptedGateway = field(default_factory=ScriptedGateway)
+    scoring: AmountScoring = field(default_factory=AmountScoring)
+    approvals: ListApprovals = field(default_factory=ListApprovals)
+    rejected: MemoryRejectedQueue = field(default_factory=MemoryRejectedQueue)
+    notifier: ListNotifier = field(default_factory=ListNotifier)
+    clock: FixedClock = field(default_factory=FixedClock)
+
+    @property
+    def ports(self) -> Ports:
+        log = DynamoDbTransactionLog(self.dynamodb, "transactions")
+        return Ports(log, self.gateway, self.scoring, self.approvals, self.rejected, self.notifier, self.clock)
+
+    def item(self, key: str = "txn-pay-abc123") -> dict[str, Any]:
+        return from_attributes(self.dynamodb.items[key])
+
+    def change(self, key: str = "txn-pay-abc123", **attributes: Any) -> None:
+        """Change the stored item by hand; None removes an attribute."""
+        from handler.adapters.transaction_log import to_attributes
+
+        item = {**self.item(key), **attributes}
+        self.dynamodb.items[key] = to_attributes({name: value for name, value in item.items() if value is not None})
+
+
+def work(owner: str = "req-1:m-1", remaining_ms: int = 30_000) -> Work:
+    return Work(owner, lambda: remaining_ms)

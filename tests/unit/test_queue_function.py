@@ -1,0 +1,241 @@
+"""The batch contract of the queue function: the seed's response, partial failures, order within a group."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_lambda_powertools import Logger, Metrics
+
+from handler.adapters.memory import MemorySourceQueue
+from handler.adapters.system import RandomIds
+from handler.composition import Services
+from handler.domain.errors import GatewayUnavailableError
+from handler.queue_function import QueueFunction, create
+from tests.payments import CARD, World, body, record
+
+ROOT = Path(__file__).parents[2]
+
+
+class Context:
+    aws_request_id = "req-1"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 30_000
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def source_queue() -> MemorySourceQueue:
+    return MemorySourceQueue()
+
+
+@pytest.fixture
+def logged() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def function(world: World, source_queue: MemorySourceQueue, logged: io.StringIO) -> QueueFunction:
+    services = Services(world.rules, world.ports, source_queue, RandomIds())
+    metrics = Metrics(namespace="CloudCafe/Lambda", service="payment-processor")
+    # A logger keeps the stream that it was first made with, for each service name.
+    logger = Logger(service=f"test-{uuid.uuid4()}", stream=logged)
+    metrics.set_default_dimensions(environment="dev")
+    return QueueFunction(services, logger, metrics, 30.0)
+
+
+def batch(*records: dict[str, Any]) -> dict[str, Any]:
+    return {"Records": list(records)}
+
+
+def metrics_of(output: str) -> dict[str, Any]:
+    [line] = [json.loads(line) for line in output.splitlines() if '"_aws"' in line]
+    return line
+
+
+def test_the_response_is_the_seeds_with_batch_item_failures_beside_it(function):
+    response = function(batch(record(body())), Context())
+    assert response["statusCode"] == 200
+    assert response["batchItemFailures"] == []
+    assert response["body"].keys() == {"processed", "failed", "cold_start", "duration_ms"}
+    assert (response["body"]["processed"], response["body"]["failed"]) == (1, 0)
+    assert response["body"]["cold_start"] is True
+    assert function(batch(record(body(), "m-2")), Context())["body"]["cold_start"] is False
+
+
+def test_an_empty_batch_and_an_event_without_records_are_nothing(function):
+    for event in ({"Records": []}, {}):
+        assert function(event, Context())["body"]["processed"] == 0
+
+
+def test_a_record_without_message_id_is_processed(function, world):
+    assert function({"Records": [{"body": body()}]}, {})["body"]["processed"] == 1
+    assert world.item()["status"] == "completed"
+
+
+def test_a_failing_payment_returns_with_the_later_ones_of_its_group_and_others_go_on(function, world, source_queue):
+    world.gateway.scripts["prepare"] = [None, GatewayUnavailableError("503")]
+    records = [
+        record(body(payment_id=f"pay-{number}"), f"m-{number}", group)
+        for number, group in enumerate(["a", "b", "a", "b", "c"])
+    ]
+    response = function(batch(*records), Context())
+    assert response["batchItemFailures"] == [{"itemIdentifier": "m-1"}, {"itemIdentifier": "m-3"}]
+    assert (response["body"]["processed"], response["body"]["failed"]) == (3, 2)
+    assert "txn-pay-3" not in world.dynamodb.items
+    assert source_queue.delays == [("m-1", 5), ("m-3", 5)]
+
+
+def test_a_whole_batch_that_fails_is_a_partial_response_and_not_an_exception(function, world):
+    world.gateway.scripts["prepare"] = [GatewayUnavailableError("503")]
+    response = function(batch(record(body())), Context())
+    assert response["batchItemFailures"] == [{"itemIdentifier": "m-1"}]
+
+
+@pytest.mark.parametrize(("receives", "seconds"), [(1, 5), (2, 10), (4, 40), (7, 180), (20, 180)])
+def test_returned_messages_wait_twice_as_long_each_time(function, world, source_queue, receives, seconds):
+    world.gateway.scripts["prepare"] = [GatewayUnavailableError("503")]
+    function(batch(record(body(), receives=receives)), Context())
+    assert source_queue.delays == [("m-1", seconds)]
+
+
+def test_a_batch_of_duplicates_charges_once(function, world):
+    response = function(batch(*(record(body(), f"m-{number}") for number in range(10))), Context())
+    assert response["body"]["processed"] == 10
+    assert world.gateway.calls == ["prepare", "charge"]
+
+
+def test_rejected_payments_count_as_failed_and_are_acknowledged(function):
+    response = function(batch(record("not json", "m-1"), record(body(amount=-1), "m-2")), Context())
+    assert (response["body"]["processed"], response["body"]["failed"]) == (0, 2)
+    assert response["batchItemFailures"] == []
+
+
+def test_an_unexpected_error_returns_the_message(function, world):
+    world.gateway.scripts["prepare"] = [KeyError("a bug")]
+    assert function(batch(record(body())), Context())["batchItemFailures"] == [{"itemIdentifier": "m-1"}]
+
+
+def test_metrics_are_the_seeds_with_their_units(function, capsys):
+    function(batch(record(body()), record("x", "m-2")), Context())
+    line = metrics_of(capsys.readouterr().out)
+    assert (line["ProcessedPayments"], line["FailedPayments"], line["ColdStart"], line["LambdaErrors"]) == (
+        [1.0],
+        [1.0],
+        [1.0],
+        [0.0],
+    )
+    definition = line["_aws"]["CloudWatchMetrics"][0]
+    assert definition["Namespace"] == "CloudCafe/Lambda"
+    units = {metric["Name"]: metric["Unit"] for metric in definition["Metrics"]}
+    assert units["Duration"] == "Milliseconds"
+    assert set(units.values()) == {"Milliseconds", "Count"}
+
+
+def test_logs_carry_the_payment_id_and_never_a_body_or_card_number(function, logged, capsys):
+    text = body(description="a latte", customer_id=CARD, payment_id="pay-77")
+    function(batch(record(text, group=CARD), record(f"{CARD} broken", "m-2")), Context())
+    lines = [json.loads(line) for line in logged.getvalue().splitlines()]
+    output = logged.getvalue() + capsys.readouterr().out
+    assert {"pay-77"} <= {line.get("correlation_id") for line in lines}
+    assert CARD not in output
+    assert "latte" not in output
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ENVIRONMENT", "Dev!"),
+        ("STRESS_MODE", "warm"),
+        ("PAYMENT_AMOUNT_MAX", "lots"),
+        ("PAYMENT_CURRENCY", "usd"),
+        ("FRAUD_ITERATIONS", "-1"),
+        ("FRAUD_ITERATIONS", "9" * 5000),
+        ("SCORING_ENGINE", "fast"),
+        ("APPROVAL_AMOUNT_MINOR", "1.5"),
+        ("GATEWAY_URL", "gateway"),
+        ("RETRY_DELAY_SECONDS", "soon"),
+        ("VISIBILITY_TIMEOUT_SECONDS", "100"),
+        ("GATEWAY_DEADLINE_SECONDS", "26"),
+        ("SAFETY_MARGIN_SECONDS", "0"),
+        ("RULE_TABLE_PATH", "/nowhere/rules.table"),
+    ],
+)
+def test_a_wrong_variable_fails_init_by_name(variable, value):
+    with pytest.raises(Exception, match=r"[A-Z_]+") as caught:
+        create({variable: value, "SCORING_ENGINE": "pure", **{variable: value}})
+    expected = "FUNCTION_TIMEOUT_SECONDS" if variable in _PROPORTIONS and value != "soon" else variable
+    assert expected in str(caught.value)
+
+
+_PROPORTIONS = (
+    "VISIBILITY_TIMEOUT_SECONDS",
+    "GATEWAY_DEADLINE_SECONDS",
+    "SAFETY_MARGIN_SECONDS",
+    "RETRY_DELAY_SECONDS",
+)
+
+
+def test_the_rejected_queue_must_be_named_outside_memory():
+    with pytest.raises(Exception, match="REJECTED_QUEUE_URL is not set"):
+        create({"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "SCORING_ENGINE": "pure"})
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "FRAUD_ITERATIONS": "10"}
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=environment, cwd=ROOT, check=False
+    )
+
+
+def test_the_seeds_snippet_works_and_says_that_it_works_in_memory():
+    snippet = """
+import handler
+import json
+
+event = {
+    'Records': [{
+        'body': json.dumps({
+            'payment_id': 'test-123',
+            'order_id': 'ord-123',
+            'customer_id': 'cust-456',
+            'amount': 25.99,
+            'payment_method': 'credit_card'
+        })
+    }]
+}
+
+result = handler.lambda_handler(event, {})
+print(json.dumps(result, indent=2))
+"""
+    done = run("-c", snippet)
+    assert done.returncode == 0, done.stderr
+    assert '"processed": 1' in done.stdout
+    assert "in memory" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "processed"), [([], 1), (["events/low_risk.json"], 1), (["events/sqs_batch.json"], 4)]
+)
+def test_the_package_runs_as_a_program(arguments, processed):
+    done = run("-m", "handler", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert f'"processed": {processed}' in done.stdout
+
+
+def test_importing_the_package_imports_nothing_of_the_queue_function():
+    done = run(
+        "-c", "import sys, handler; print([name for name in sys.modules if 'botocore' in name or 'powertools' in name])"
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,176 @@
+"""The requests that go to DynamoDB, to the letter, and how its errors are told apart."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.session import get_session
+from botocore.stub import ANY, Stubber
+
+from handler.adapters.memory import MemoryDynamoDb
+from handler.adapters.transaction_log import (
+    WRITES,
+    DynamoDbTransactionLog,
+    Write,
+    from_attributes,
+    to_attributes,
+)
+from handler.domain.errors import TransactionLogUnavailableError
+from handler.domain.payment import GatewayResult
+
+
+@pytest.fixture
+def client():
+    return get_session().create_client(
+        "dynamodb", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+    )
+
+
+@pytest.fixture
+def stubber(client):
+    with Stubber(client) as stubber:
+        yield stubber
+    stubber.assert_no_pending_responses()
+
+
+ITEM = {"transaction_id": "txn-1", "status": "processing", "attempt": 1, "amount": Decimal("25.90")}
+
+
+def test_a_claim_is_a_put_if_absent(client, stubber):
+    stubber.add_response(
+        "put_item",
+        {},
+        {
+            "TableName": "t",
+            "Item": {
+                "transaction_id": {"S": "txn-1"},
+                "status": {"S": "processing"},
+                "attempt": {"N": "1"},
+                "amount": {"N": "25.90"},
+            },
+            "ConditionExpression": "attribute_not_exists(#transaction_id)",
+            "ExpressionAttributeNames": {"#transaction_id": "transaction_id"},
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        },
+    )
+    assert DynamoDbTransactionLog(client, "t").put_new(ITEM) is None
+
+
+def test_a_refused_claim_returns_the_item_that_stands_there(client, stubber):
+    stubber.add_client_error(
+        "put_item",
+        "ConditionalCheckFailedException",
+        modeled_fields={"Item": {"transaction_id": {"S": "txn-1"}, "attempt": {"N": "3"}}},
+    )
+    assert DynamoDbTransactionLog(client, "t").put_new(ITEM) == {"transaction_id": "txn-1", "attempt": 3}
+
+
+def test_a_record_is_fenced_by_status_owner_and_attempt(client, stubber):
+    stubber.add_response(
+        "update_item",
+        {},
+        {
+            "TableName": "t",
+            "Key": {"transaction_id": {"S": "txn-1"}},
+            "ConditionExpression": "#status = :processing AND #owner = :owner AND #attempt = :attempt",
+            "UpdateExpression": "SET #status = :status, #gateway_response = :gateway_response, "
+            "#processed_at = :processed_at, #updated_at = :now REMOVE #lease_until, #open_shard",
+            "ExpressionAttributeNames": ANY,
+            "ExpressionAttributeValues": {
+                ":processing": {"S": "processing"},
+                ":owner": {"S": "me"},
+                ":attempt": {"N": "2"},
+                ":status": {"S": "completed"},
+                ":gateway_response": {
+                    "M": {
+                        "status": {"S": "approved"},
+                        "authorization_code": {"S": "AUTH1"},
+                        "timestamp": {"S": "2024-01-01T12:00:00Z"},
+                    }
+                },
+                ":processed_at": {"S": "2023-11-14T22:13:20Z"},
+                ":now": {"N": "1700000000000"},
+            },
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        },
+    )
+    result = GatewayResult("approved", 100, "USD", "AUTH1", "2024-01-01T12:00:00Z")
+    log = DynamoDbTransactionLog(client, "t")
+    refused = log.record("txn-1", owner="me", attempt=2, status="completed", gateway=result, now=1_700_000_000_000)
+    assert refused is None
+
+
+@pytest.mark.parametrize(
+    "code", ["ProvisionedThroughputExceededException", "InternalServerError", "AccessDeniedException"]
+)
+def test_other_errors_of_the_service_are_retryable(client, stubber, code):
+    stubber.add_client_error("update_item", code)
+    with pytest.raises(TransactionLogUnavailableError):
+        DynamoDbTransactionLog(client, "t").release("txn-1", owner="me", attempt=1, now=1)
+
+
+def test_a_lost_answer_is_retryable():
+    class TimingOut(MemoryDynamoDb):
+        def put_item(self, **_):
+            raise ReadTimeoutError(endpoint_url="https://dynamodb")
+
+    with pytest.raises(TransactionLogUnavailableError):
+        DynamoDbTransactionLog(TimingOut(), "t").put_new(ITEM)
+
+
+def test_an_update_of_an_item_that_is_gone_is_retryable_and_creates_nothing():
+    dynamodb = MemoryDynamoDb()
+    with pytest.raises(TransactionLogUnavailableError):
+        DynamoDbTransactionLog(dynamodb, "t").release("txn-1", owner="me", attempt=1, now=1)
+    assert dynamodb.items == {}
+
+
+def test_items_survive_the_way_there_and_back():
+    item = {"s": "x", "n": 5, "d": Decimal("25.9"), "b": True, "l": [1, "a"], "m": {"k": False}}
+    assert from_attributes(to_attributes(item)) == item
+    assert type(from_attributes(to_attributes(item))["b"]) is bool
+
+
+def test_a_float_is_never_stored():
+    with pytest.raises(TypeError):
+        to_attributes({"amount": 25.9})
+
+
+@pytest.mark.parametrize("write", WRITES, ids=lambda write: write.name)
+def test_every_write_is_conditional_and_has_no_clause_twice(write: Write):
+    assert write.condition
+    assert len(set(write.condition)) == len(write.condition)
+
+
+def condition(dynamodb: MemoryDynamoDb, text: str, **values: object) -> bool:
+    names = {f"#{name}": name for name in ("transaction_id", "a", "b")}
+    before = dict(dynamodb.items)
+    try:
+        dynamodb.put_item(
+            Item=to_attributes({"transaction_id": "k"}),
+            ConditionExpression=text,
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=to_attributes({f":{name}": value for name, value in values.items()}),
+        )
+    except ClientError as error:
+        return error.response["Error"]["Code"] != "ConditionalCheckFailedException"
+    finally:
+        dynamodb.items = before
+    return True
+
+
+def test_the_in_memory_table_reads_conditions_as_the_service_does():
+    dynamodb = MemoryDynamoDb()
+    dynamodb.items["k"] = to_attributes({"transaction_id": "k", "a": 5, "b": "x"})
+    assert condition(dynamodb, "#a = :v", v=5)
+    assert not condition(dynamodb, "#a = :v", v="5")
+    assert condition(dynamodb, "#a <= :v AND #b = :w", v=5, w="x")
+    assert not condition(dynamodb, "#a < :v AND #b = :w", v=5, w="x")
+    assert condition(dynamodb, "(attribute_not_exists(#a) OR #a = :v) AND attribute_exists(#b)", v=5)
+    assert not condition(dynamodb, "attribute_not_exists(#a) OR #a > :v", v=5)
+    del dynamodb.items["k"]["a"]
+    assert not condition(dynamodb, "#a <= :v", v=5)
+    with pytest.raises(ValueError, match="not a condition"):
+        condition(dynamodb, "size(#a) > :v", v=1)
