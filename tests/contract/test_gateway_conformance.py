@@ -1,0 +1,352 @@
+"""What every payment gateway adapter keeps, checked over real HTTP against the simulator.
+
+- A reference announces a payment and moves nothing; one key, one reference; one reference, at most one capture.
+- A charge that may have taken effect is an unknown outcome, and `status` by reference settles it.
+- A refusal before any effect is "unavailable"; an answer that is not whole and about this payment is never a result.
+- No call is repeated behind the caller's back.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from handler.adapters.gateway_http import HttpPaymentGateway
+from handler.adapters.gateway_simulated import SimulatedGateway
+from handler.domain.errors import ConfigurationError, GatewayAnswerError, GatewayUnavailableError, UnknownOutcomeError
+from handler.domain.payment import GatewayResult, Payment
+from local.gateway import Gateway, GatewayServer
+
+PAYMENT = Payment(
+    payment_id="pay-1",
+    order_id="ord-1",
+    customer_id="cust-1",
+    amount_minor=2599,
+    currency="USD",
+    payment_method="credit_card",
+)
+KEY = "dev:pay-1"
+# Long enough for a loaded machine; only the calls whose answer never comes wait for it, with SHORT.
+LONG, SHORT = 30.0, 0.3
+
+
+class World:
+    """A gateway simulator on a free port, and the clock that it reads."""
+
+    def __init__(self, database: Path) -> None:
+        self.now_ms = 1_700_000_000_000
+        self.gateway = Gateway(database, key_lifetime_seconds=86_400, clock=lambda: self.now_ms)
+        self.server = GatewayServer(self.gateway)
+        self._thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        self._thread.start()
+        self._adapters: list[HttpPaymentGateway] = []
+
+    def adapter(self, deadline_seconds: float = LONG) -> HttpPaymentGateway:
+        self._adapters.append(HttpPaymentGateway(self.server.url, deadline_seconds=deadline_seconds))
+        return self._adapters[-1]
+
+    def fault(self, call: str, fault: str, times: int = 1, seconds: float = 1.0) -> None:
+        self.gateway.order_fault(
+            {"payment_id": "pay-1", "call": call, "fault": fault, "times": times, "seconds": seconds}
+        )
+
+    def captures(self) -> list[tuple[str, int, str]]:
+        return [(row["payment_id"], row["amount"], row["currency"]) for row in self.gateway.log()["captures"]]
+
+    def calls(self) -> list[str]:
+        return [row["call"] for row in self.gateway.log()["requests"]]
+
+    def close(self) -> None:
+        for adapter in self._adapters:
+            adapter.close()
+        self.server.shutdown()
+        self._thread.join()
+        self.server.server_close()
+        self.gateway.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path / "gateway.sqlite")
+    yield world
+    world.close()
+
+
+def test_a_payment_is_prepared_charged_and_read(world: World) -> None:
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT, KEY)
+    assert gateway.status(ref).state == "prepared"
+    assert world.captures() == []
+    charged = gateway.charge(ref, KEY)
+    assert (charged.state, charged.amount_minor, charged.currency) == ("approved", 2599, "USD")
+    assert charged.authorization_code.startswith("AUTH")
+    assert charged.timestamp == "2023-11-14T22:13:20Z"
+    assert gateway.status(ref) == charged
+    assert world.captures() == [("pay-1", 2599, "usd")]
+
+
+def test_the_same_key_gives_the_same_reference_and_one_capture(world: World) -> None:
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT, KEY)
+    assert gateway.prepare(PAYMENT, KEY) == ref
+    assert gateway.charge(ref, KEY) == gateway.charge(ref, KEY)
+    assert len(world.captures()) == 1
+
+
+def test_a_declined_charge_is_a_result_and_stays_declined(world: World) -> None:
+    gateway = world.adapter()
+    world.fault("charge", "decline")
+    ref = gateway.prepare(PAYMENT, KEY)
+    declined = GatewayResult("declined", 2599, "USD", "", "2023-11-14T22:13:20Z")
+    assert gateway.charge(ref, KEY) == declined
+    assert gateway.charge(ref, KEY) == declined
+    assert gateway.status(ref) == declined
+    assert world.captures() == []
+
+
+@pytest.mark.parametrize("fault", ["timeout_after", "reset_after", "error_500_after", "error_502_after"])
+def test_a_charge_that_took_effect_unseen_is_unknown_and_status_finds_it(world: World, fault: str) -> None:
+    world.fault("charge", fault)
+    ref = world.adapter().prepare(PAYMENT, KEY)
+    with pytest.raises(UnknownOutcomeError):
+        world.adapter(SHORT).charge(ref, KEY)
+    assert world.adapter().status(ref).state == "approved"
+    assert len(world.captures()) == 1
+
+
+@pytest.mark.parametrize("fault", ["timeout_before", "reset_before", "error_503"])
+def test_a_charge_that_took_no_effect_unseen_is_unknown_and_may_be_charged_again(world: World, fault: str) -> None:
+    world.fault("charge", fault)
+    ref = world.adapter().prepare(PAYMENT, KEY)
+    with pytest.raises(UnknownOutcomeError):
+        world.adapter(SHORT).charge(ref, KEY)
+    gateway = world.adapter()
+    assert gateway.status(ref).state == "prepared"
+    assert gateway.charge(ref, KEY).state == "approved"
+    assert len(world.captures()) == 1
+
+
+def test_a_stored_500_is_replayed_until_its_key_expires_and_then_the_reference_is_charged_once(world: World) -> None:
+    gateway = world.adapter()
+    world.fault("charge", "error_500_before")
+    ref = gateway.prepare(PAYMENT, KEY)
+    for _ in range(2):
+        with pytest.raises(UnknownOutcomeError):
+            gateway.charge(ref, KEY)
+        assert gateway.status(ref).state == "prepared"
+    world.now_ms += 86_400_000
+    assert gateway.charge(ref, KEY).state == "approved"
+    assert len(world.captures()) == 1
+
+
+def test_a_reference_charged_before_its_key_expired_is_not_charged_again(world: World) -> None:
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT, KEY)
+    gateway.charge(ref, KEY)
+    world.now_ms += 86_400_000
+    with pytest.raises(UnknownOutcomeError, match="payment_intent_unexpected_state"):
+        gateway.charge(ref, KEY)
+    assert gateway.status(ref).state == "approved"
+    assert len(world.captures()) == 1
+
+
+def test_a_charge_in_flight_is_in_progress_for_everybody_else(world: World) -> None:
+    world.fault("charge", "delay", seconds=LONG)
+    ref = world.adapter().prepare(PAYMENT, KEY)
+    with pytest.raises(UnknownOutcomeError, match="no answer"):
+        world.adapter(SHORT).charge(ref, KEY)
+    gateway = world.adapter()
+    assert gateway.status(ref).state == "in_progress"
+    with pytest.raises(UnknownOutcomeError, match="409"):
+        gateway.charge(ref, KEY)
+    world.gateway.release()
+    # The key answers as soon as the first request is through; until then it says 409.
+    while gateway.status(ref).state == "in_progress":
+        pass
+    assert gateway.charge(ref, KEY).state == "approved"
+    assert len(world.captures()) == 1
+
+
+@pytest.mark.parametrize("fault", ["error_503", "error_500_after", "timeout_before", "timeout_after", "reset_after"])
+def test_a_failed_prepare_moved_no_money_and_is_unavailable(world: World, fault: str) -> None:
+    world.fault("prepare", fault)
+    with pytest.raises(GatewayUnavailableError):
+        world.adapter(SHORT if "timeout" in fault else LONG).prepare(PAYMENT, KEY)
+    assert world.captures() == []
+
+
+@pytest.mark.parametrize("fault", ["error_503", "timeout_before", "reset_before"])
+def test_a_failed_status_is_unavailable(world: World, fault: str) -> None:
+    world.fault("status", fault)
+    ref = world.adapter().prepare(PAYMENT, KEY)
+    with pytest.raises(GatewayUnavailableError):
+        world.adapter(SHORT if "timeout" in fault else LONG).status(ref)
+
+
+@pytest.mark.parametrize("fault", ["not_json", "truncated"])
+@pytest.mark.parametrize("call", ["prepare", "charge", "status"])
+def test_an_answer_that_is_not_whole_json_is_no_result(world: World, call: str, fault: str) -> None:
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT, KEY)
+    world.fault(call, fault)
+    ask = {
+        "prepare": lambda: gateway.prepare(PAYMENT, KEY),
+        "charge": lambda: gateway.charge(ref, KEY),
+        "status": lambda: gateway.status(ref),
+    }
+    with pytest.raises(GatewayAnswerError):
+        ask[call]()
+    # The damaged answer's connection is not used again.
+    assert gateway.charge(ref, KEY).state == "approved"
+    assert len(world.captures()) == 1
+
+
+@pytest.mark.parametrize(("fault", "shown"), [("wrong_amount", (2600, "USD")), ("wrong_currency", (2599, "XTS"))])
+def test_an_answer_over_another_amount_or_currency_shows_it(world: World, fault: str, shown: tuple[int, str]) -> None:
+    gateway = world.adapter()
+    world.fault("prepare", fault)
+    with pytest.raises(GatewayAnswerError, match=f"{shown[0]} {shown[1]}"):
+        gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, KEY)
+    world.fault("charge", fault)
+    charged = gateway.charge(ref, KEY)
+    # The domain compares a result with its payment, so the adapter must hand on what it was told.
+    assert (charged.amount_minor, charged.currency) == shown
+
+
+def test_other_content_under_the_same_key_is_refused(world: World) -> None:
+    gateway = world.adapter()
+    gateway.prepare(PAYMENT, KEY)
+    other = Payment("pay-1", "ord-1", "cust-1", 9999, "USD", "credit_card")
+    with pytest.raises(GatewayUnavailableError, match="400 idempotency_error"):
+        gateway.prepare(other, KEY)
+
+
+def test_no_call_is_repeated(world: World) -> None:
+    ref = world.adapter().prepare(PAYMENT, KEY)
+    for fault in ("error_503", "reset_before", "timeout_before", "truncated"):
+        world.fault("charge", fault)
+        with pytest.raises((UnknownOutcomeError, GatewayAnswerError)):
+            world.adapter(SHORT).charge(ref, KEY)
+    assert world.calls() == ["prepare", *["charge"] * 4]
+
+
+def test_calls_of_one_adapter_share_a_connection_until_the_gateway_ends_it(world: World) -> None:
+    accepted = []
+    process_request = world.server.process_request
+    world.server.process_request = lambda request, address: (  # type: ignore[method-assign]
+        accepted.append(request),
+        process_request(request, address),
+    )[1]
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT, KEY)
+    gateway.status(ref)
+    gateway.status(ref)
+    assert len(accepted) == 1
+    accepted[0].shutdown(socket.SHUT_RDWR)
+    assert gateway.status(ref).state == "prepared"
+    assert len(accepted) == 2
+
+
+def test_a_gateway_that_is_not_there_is_unavailable_for_every_call() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        gateway = HttpPaymentGateway(f"http://127.0.0.1:{unused.getsockname()[1]}")
+        for call in (
+            lambda: gateway.prepare(PAYMENT, KEY),
+            lambda: gateway.charge("pi_0", KEY),
+            lambda: gateway.status("pi_0"),
+        ):
+            with pytest.raises(GatewayUnavailableError, match="not reached"):
+                call()
+
+
+def test_the_gateway_inside_the_process_keeps_the_same_port() -> None:
+    gateway = SimulatedGateway()
+    ref = gateway.prepare(PAYMENT, KEY)
+    assert gateway.prepare(PAYMENT, KEY) == ref
+    assert gateway.status(ref).state == "prepared"
+    charged = gateway.charge(ref, KEY)
+    assert (charged.state, charged.amount_minor, charged.currency) == ("approved", 2599, "USD")
+    assert SimulatedGateway().charge(ref, KEY) == charged
+    with pytest.raises(GatewayAnswerError, match="pi_0"):
+        gateway.charge("pi_0", KEY)
+
+
+class _RawServer:
+    """Answers one request with given pieces of bytes, and then as long as the client listens with the last one."""
+
+    def __init__(self, *pieces: bytes, forever: bool = False) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._answer, args=(pieces, forever))
+        self._thread.start()
+
+    def _answer(self, pieces: tuple[bytes, ...], forever: bool) -> None:
+        accepted, _ = self._listening.accept()
+        with accepted:
+            accepted.recv(65_536)
+            for piece in pieces:
+                accepted.sendall(piece)
+            # Trickles bytes, each well within any time-out of a single read.
+            accepted.settimeout(0.05)
+            while forever:
+                try:
+                    if not accepted.recv(1):
+                        break
+                except TimeoutError:
+                    accepted.sendall(pieces[-1])
+                except OSError:
+                    break
+
+    def close(self) -> None:
+        self._thread.join()
+        self._listening.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"id": "pi_0"', GatewayAnswerError),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", GatewayAnswerError),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", GatewayAnswerError),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n" + b" " * 99999, GatewayAnswerError),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", GatewayAnswerError),
+        (b"GATEWAY ON FIRE\r\n\r\n", GatewayAnswerError),
+        (b"", UnknownOutcomeError),
+        (b"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 6\r\n\r\n<html>", UnknownOutcomeError),
+        (b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\n\r\n{}", GatewayUnavailableError),
+        (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}", GatewayUnavailableError),
+    ],
+)
+def test_an_answer_to_a_charge_that_is_not_the_gateways_is_classified(answer: bytes, outcome: type[Exception]) -> None:
+    server = _RawServer(answer)
+    with closing(server), closing(HttpPaymentGateway(server.url)) as gateway, pytest.raises(outcome):
+        gateway.charge("pi_0", KEY)
+
+
+def test_an_answer_on_a_connection_that_is_then_closed_is_read() -> None:
+    body = b'{"id": "pi_0", "status": "succeeded", "amount": 5, "currency": "usd"}'
+    server = _RawServer(
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: " + str(len(body)).encode() + b"\r\n\r\n", body
+    )
+    with closing(server), closing(HttpPaymentGateway(server.url)) as gateway:
+        assert gateway.charge("pi_0", KEY) == GatewayResult("approved", 5, "USD")
+
+
+def test_bytes_that_trickle_in_do_not_outlast_the_deadline() -> None:
+    server = _RawServer(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n", b" ", forever=True)
+    gateway = HttpPaymentGateway(server.url, deadline_seconds=SHORT)
+    with closing(server), closing(gateway), pytest.raises(UnknownOutcomeError, match=r"within 0\.3 s"):
+        gateway.charge("pi_0", KEY)
+
+
+@pytest.mark.parametrize("url", ["", "gateway:80", "ftp://gateway", "http://", "http://host:99999", "http://host/v1"])
+def test_a_wrong_gateway_url_is_named_at_init(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="GATEWAY_URL"):
+        HttpPaymentGateway(url)

@@ -1,0 +1,168 @@
+"""The gateway simulator: what it keeps through the death of its process, and where its faults come from."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from local.gateway import FAULTS, FaultPlan, Gateway
+
+
+@contextmanager
+def process(database: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The simulator as its own process; yields it and its address."""
+    command = [sys.executable, "-m", "local.gateway", "--database", str(database), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
+        try:
+            assert started.stdout is not None
+            yield started, json.loads(started.stdout.readline())["url"]
+        finally:
+            started.kill()
+
+
+def ask(url: str, method: str, path: str, body: object = None, key: str | None = None) -> tuple[int, dict[str, Any]]:
+    """One request on a connection of its own."""
+    headers = {"Connection": "close"} | ({"Idempotency-Key": key} if key else {})
+    with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)) as connection:
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+
+
+def prepare(url: str, payment_id: str, amount: int = 500, key: str | None = None) -> tuple[int, dict[str, Any]]:
+    body = {"amount": amount, "currency": "usd", "metadata": {"payment_id": payment_id}}
+    return ask(url, "POST", "/v1/payment_intents", body, key)
+
+
+def test_captures_and_stored_answers_survive_kill_9_and_the_sequence_goes_on(tmp_path: Path) -> None:
+    database = tmp_path / "gateway.sqlite"
+    with process(database) as (started, url):
+        _, intent = prepare(url, "pay-1", key="dev:pay-1:prepare")
+        charged = ask(url, "POST", f"/v1/payment_intents/{intent['id']}/confirm", {}, "dev:pay-1")
+        started.send_signal(signal.SIGKILL)
+        started.wait()
+    with process(database) as (_, url):
+        assert ask(url, "POST", f"/v1/payment_intents/{intent['id']}/confirm", {}, "dev:pay-1") == charged
+        _, log = ask(url, "GET", "/_log")
+        assert [row["seq"] for row in log["requests"]] == [1, 2, 4]
+        assert [row["seq"] for row in log["captures"]] == [3]
+        assert [row["replayed"] for row in log["requests"]] == [0, 0, 1]
+
+
+def test_a_charge_under_way_at_kill_9_can_be_charged_again(tmp_path: Path) -> None:
+    database = tmp_path / "gateway.sqlite"
+    with process(database) as (started, url):
+        _, intent = prepare(url, "pay-1")
+        ask(url, "POST", "/_faults", {"payment_id": "pay-1", "call": "charge", "fault": "delay", "seconds": 3600})
+        with closing(http.client.HTTPConnection(urlsplit(url).netloc)) as connection:
+            connection.request("POST", f"/v1/payment_intents/{intent['id']}/confirm", "{}", {"Idempotency-Key": "k"})
+            while ask(url, "GET", f"/v1/payment_intents/{intent['id']}")[1]["status"] != "processing":
+                pass
+            started.kill()
+            started.wait()
+    with process(database) as (_, url):
+        status, charged = ask(url, "POST", f"/v1/payment_intents/{intent['id']}/confirm", {}, "k")
+        assert (status, charged["status"]) == (200, "succeeded")
+        assert len(ask(url, "GET", "/_log")[1]["captures"]) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_process_ends_on_a_signal_with_everything_in_its_file(tmp_path: Path, number: signal.Signals) -> None:
+    database = tmp_path / "gateway.sqlite"
+    with process(database) as (started, url):
+        prepare(url, "pay-1")
+        os.kill(started.pid, number)
+        assert started.wait(30) == 0
+    with closing(sqlite3.connect(database)) as file:
+        assert file.execute("SELECT payment_id, amount FROM intents").fetchall() == [("pay-1", 500)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--rate", "charge.meteor=0.1"], "rate charge.meteor=0.1: name a call"),
+        (["--rate", "charge.decline=2"], "a probability from 0 to 1"),
+        (["--port", "99999"], "cannot start on port 99999"),
+    ],
+)
+def test_a_start_that_cannot_work_says_why(tmp_path: Path, arguments: list[str], said: str) -> None:
+    command = [sys.executable, "-m", "local.gateway", "--database", str(tmp_path / "g.sqlite"), *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+
+
+def test_the_search_lags_behind_what_the_id_shows_at_once(tmp_path: Path) -> None:
+    now = [1_700_000_000_000]
+    with closing(Gateway(tmp_path / "g.sqlite", search_lag_seconds=2, clock=lambda: now[0])) as gateway:
+        created = gateway.execute(_prepare(gateway, "pay-1"))
+        assert _search(gateway, "pay-1") == []
+        now[0] += 2000
+        assert _search(gateway, "pay-1") == [created.body["id"]]
+        assert _search(gateway, "pay-2") == []
+
+
+def test_an_expired_key_prepares_a_second_intent(tmp_path: Path) -> None:
+    """Why the reference must be stored before the charge: after a day a key protects nothing."""
+    now = [1_700_000_000_000]
+    with closing(Gateway(tmp_path / "g.sqlite", key_lifetime_seconds=10, clock=lambda: now[0])) as gateway:
+        first = gateway.execute(_prepare(gateway, "pay-1", key="k")).body["id"]
+        assert gateway.execute(_prepare(gateway, "pay-1", key="k")).body["id"] == first
+        now[0] += 10_000
+        assert gateway.execute(_prepare(gateway, "pay-1", key="k")).body["id"] != first
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no json",
+        b'{"amount": 0, "currency": "usd", "metadata": {"payment_id": "p"}}',
+        b'{"amount": 5.5, "currency": "usd", "metadata": {"payment_id": "p"}}',
+        b'{"amount": 5, "currency": "US dollars", "metadata": {"payment_id": "p"}}',
+        b'{"amount": 5, "currency": "usd"}',
+    ],
+)
+def test_a_refused_request_is_not_stored_under_its_key(tmp_path: Path, body: bytes) -> None:
+    with closing(Gateway(tmp_path / "g.sqlite")) as gateway:
+        refused = gateway.begin("prepare", ref="", payment_id="", key="k", target="POST /", body=body)
+        assert gateway.execute(refused).status_code == 400
+        assert gateway.execute(_prepare(gateway, "p", key="k")).status_code == 200
+
+
+def test_a_faults_draw_depends_on_seed_payment_and_number_alone() -> None:
+    rates = {f"charge.{fault}": 0.05 for fault in FAULTS}
+    one, two, other = FaultPlan(1, rates), FaultPlan(1, dict(reversed(rates.items()))), FaultPlan(2, rates)
+    payments = [f"pay-{number}" for number in range(400)]
+    faults = [[one.fault(payment, "charge", number, 1.0) for number in range(3)] for payment in payments]
+    assert faults == [
+        list(reversed([two.fault(payment, "charge", number, 1.0) for number in (2, 1, 0)])) for payment in payments
+    ]
+    assert faults != [[other.fault(payment, "charge", number, 1.0) for number in range(3)] for payment in payments]
+    struck = {fault.kind for row in faults for fault in row if fault is not None}
+    assert struck == FAULTS - {"decline"}
+    declined = [one.declines(payment) for payment in payments]
+    assert declined == [two.declines(payment) for payment in payments]
+    assert 0 < sum(declined) < 60
+
+
+def _prepare(gateway: Gateway, payment_id: str, key: str | None = None) -> Any:
+    body = json.dumps({"amount": 500, "currency": "usd", "metadata": {"payment_id": payment_id}}).encode()
+    return gateway.begin("prepare", ref="", payment_id="", key=key, target="POST /v1/payment_intents", body=body)
+
+
+def _search(gateway: Gateway, payment_id: str) -> list[str]:
+    request = gateway.begin("search", ref="", payment_id=payment_id, key=None, target="GET", body=b"")
+    return [intent["id"] for intent in gateway.execute(request).body["data"]]
