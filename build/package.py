@@ -7,26 +7,44 @@ day and in any folder, and a dependency is shipped as its wheel has it or left o
 from __future__ import annotations
 
 import argparse
+import base64
 import fcntl
 import gzip
 import hashlib
 import importlib.machinery
+import io
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
-import tomllib
+import uuid
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.parser import HeaderParser
 from pathlib import Path
 from typing import Any
 
+from lock import PROCESSOR, Lock, LockError, Pin, locked_wheels, read_lock
+
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".build"
+DIST = ROOT / "dist"
+SIZES = ROOT / "build" / "sizes.json"
 AWS_PARTITION = "aws"
+# Lambda's name of an architecture -> the wheel's and the ELF file's.
+ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}
+ENGINES = ("compiled", "pure")
+DEFAULT_RUNTIME = "python3.13"
+# "Lambda quotas": a ZIP uploaded directly, and everything unzipped.
+ZIPPED_BYTES_MAX = 50 * 1024 * 1024
+UNZIPPED_BYTES_MAX = 250 * 1024 * 1024
+# A package may outgrow its recorded size by this share before a person has to say that it should.
+GROWTH_MAX = 1.05
 
 Files = dict[str, bytes]
 
@@ -39,10 +57,10 @@ class PackageError(Exception):
 class Function:
     """One Lambda function's package."""
 
-    lock: str
-    requirements: str
-    """The key of pyproject.toml's [project] that the lock file was resolved from, `extra:` before an optional group."""
-    entry: str
+    archive: str
+    """Its ZIP is `dist/<archive>-<architecture>-<engine>.zip`."""
+    handler: str
+    lock: Lock
     excluded: tuple[str, ...]
     """Our paths that it does not ship: what only operators run, and the other function's entry."""
     operations: Mapping[str, tuple[str, ...]]
@@ -51,108 +69,17 @@ class Function:
 
 FUNCTIONS = {
     "processor": Function(
-        lock="build/processor.lock",
-        requirements="dependencies",
-        entry="handler.queue_function",
+        archive="payment-processor",
+        handler="handler.lambda_handler",
+        lock=PROCESSOR,
         excluded=("handler/__main__.py", "handler/cli/", "handler/workflow.py"),
         operations={
             "dynamodb": ("GetItem", "PutItem", "UpdateItem"),
-            "lambda": ("Invoke",),
             "secretsmanager": ("GetSecretValue",),
-            "sqs": ("ChangeMessageVisibility", "SendMessage"),
+            "sqs": ("ChangeMessageVisibilityBatch", "SendMessage"),
         },
     ),
 }
-
-
-@dataclass(frozen=True)
-class Pin:
-    """One line of a lock file."""
-
-    name: str
-    version: str
-    sha256: str
-
-
-# ---- the lock file ----------------------------------------------------------------------------------------------
-
-
-def requirements_of(function: Function) -> list[str]:
-    """The version ranges that pyproject.toml asks for, sorted."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    group = function.requirements.removeprefix("extra:")
-    return sorted(project["optional-dependencies"][group] if group != function.requirements else project[group])
-
-
-def read_lock(function: Function) -> list[Pin]:
-    """The pins of a function's lock file. Raises PackageError when pyproject.toml has moved on since it was made."""
-    path = ROOT / function.lock
-    relock = "run `make lock` and commit the result"
-    try:
-        lines = path.read_text().splitlines()
-    except FileNotFoundError as error:
-        raise PackageError(f"{function.lock} is missing: {relock}") from error
-    asked = [line.removeprefix("# asked: ") for line in lines if line.startswith("# asked: ")]
-    if asked != requirements_of(function):
-        raise PackageError(
-            f"{function.lock} was made for {', '.join(asked)} but pyproject.toml asks for "
-            f"{', '.join(requirements_of(function))}: {relock}"
-        )
-    pins = []
-    for line in lines:
-        if line and not line.startswith("#"):
-            requirement, _, digest = line.partition(" --hash=sha256:")
-            name, _, version = requirement.partition("==")
-            if not version or len(digest) != 64:
-                raise PackageError(f"{function.lock}: {line!r} is not NAME==VERSION --hash=sha256:DIGEST: {relock}")
-            pins.append(Pin(name, version, digest))
-    return pins
-
-
-def write_lock(function: Function) -> None:
-    """Resolve anew and write names, versions, hashes. Only pure wheels: one hash serves every Python and platform."""
-    requirements = requirements_of(function)
-    with tempfile.TemporaryDirectory() as scratch:
-        report = Path(scratch, "report.json")
-        command = ["install", "--dry-run", "--ignore-installed", "--report", str(report), "--only-binary=:all:"]
-        _pip([*command, "--platform=any", "--python-version=3.11", f"--target={scratch}/none", *requirements])
-        resolved = json.loads(report.read_text())["install"]
-    lines = ["# Written by `make lock`: the only files that pip takes into the package. From pyproject.toml:"]
-    lines += [f"# asked: {requirement}" for requirement in requirements]
-    lines += sorted(
-        f"{package['metadata']['name'].lower().replace('_', '-')}=={package['metadata']['version']}"
-        f" --hash=sha256:{package['download_info']['archive_info']['hashes']['sha256']}"
-        for package in resolved
-    )
-    (ROOT / function.lock).write_text("\n".join(lines) + "\n")
-
-
-def _pip(arguments: Sequence[str]) -> None:
-    command = [sys.executable, "-m", "pip", *arguments, "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise PackageError(
-            f"pip {arguments[0]} failed:\n{done.stderr.strip()}\n"
-            "If a hash does not match, a published file or the lock file was changed: find out which before `make lock`.\n"
-            "If nothing was found, this machine does not reach the package index that pip is configured for."
-        )
-
-
-def locked_wheels(function: Function) -> list[tuple[Pin, Path]]:
-    """Each pinned wheel on disk, its SHA-256 checked on every call, downloaded where it is not in the cache yet."""
-    folder = CACHE / "wheels"
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def present() -> dict[str, Path]:
-        return {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in folder.glob("*.whl")}
-
-    pins = read_lock(function)
-    wheels = present()
-    if any(pin.sha256 not in wheels for pin in pins):
-        download = ["download", "--no-deps", "--require-hashes", "--only-binary=:all:", f"--dest={folder}"]
-        _pip([*download, "--platform=any", "--python-version=3.11", f"--requirement={ROOT / function.lock}"])
-        wheels = present()
-    return [(pin, wheels[pin.sha256]) for pin in pins]
 
 
 # ---- what goes in -----------------------------------------------------------------------------------------------
@@ -166,12 +93,11 @@ def our_files(function: Function) -> Files:
             name = path.relative_to(ROOT).as_posix()
             if not name.startswith(function.excluded):
                 files[name] = path.read_bytes()
-    if (ROOT / "scoring" / "rules.table").exists():
-        files["scoring/rules.table"] = _verified_rule_table()
+    files["scoring/rules.table"] = verified_rule_table()
     return files
 
 
-def _verified_rule_table() -> bytes:
+def verified_rule_table() -> bytes:
     path = ROOT / "scoring" / "rules.table"
     sys.path.insert(0, str(ROOT))
     from scoring.table import RuleTableError, open_table
@@ -197,7 +123,7 @@ def host_extension() -> Files:
 def dependency_files(function: Function) -> Files:
     """The locked wheels' files as they are, but for botocore's data, which is cut to what the function calls."""
     files: Files = {}
-    for pin, path in locked_wheels(function):
+    for pin, path in locked_wheels(function.lock):
         with zipfile.ZipFile(path) as wheel:
             if pin.name == "botocore":
                 files |= _botocore_data(wheel, function.operations)
@@ -328,12 +254,12 @@ def build_host(function: Function, engine: str, out: Path) -> None:
     """Write an unzipped package for the running interpreter to `out`, or nothing when its content is there already."""
     extension = {} if engine == "pure" else host_extension()
     if engine == "compiled" and not extension:
-        raise PackageError(f"the compiled twin is not built for {sys.executable}: run `make extension`")
+        raise PackageError(f"the compiled twin is not built for {sys.executable}: run `make setup`")
     ours = our_files(function) | extension
     recipe = _digest(
         {
             "package.py": Path(__file__).read_bytes(),
-            "lock": repr(read_lock(function)).encode(),
+            "lock": repr(read_lock(function.lock)).encode(),
             "interpreter": f"{sys.executable} {sys.version}".encode(),
         }
     )
@@ -392,6 +318,339 @@ def _exclusive(path: Path) -> Iterator[None]:
         yield
 
 
+# ---- the ZIP for Lambda -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Target:
+    """One ZIP: for which function, architecture (Lambda's name), engine and runtime."""
+
+    function: Function
+    architecture: str
+    engine: str
+    runtime: str
+
+    @property
+    def stem(self) -> str:
+        return f"{self.function.archive}-{self.architecture}-{self.engine}"
+
+
+def build_zip(target: Target, revision: str | None, record_size: bool) -> Path:
+    """Write `dist/<stem>.zip`, its manifest and its SBOM, and return the ZIP's path."""
+    ours = our_files(target.function)
+    if target.engine == "compiled":
+        ours["scoring/_compiled.abi3.so"] = extension_of_wheel(ARCHITECTURES[target.architecture])
+    interpreter = find_interpreter(target.runtime)
+    files = ours | dependency_files(target.function)
+    check_libraries(files, target.architecture)
+    files |= bytecode(files, interpreter)
+    check_imports(files, interpreter)
+    content = zip_bytes(files)
+    sizes = part_sizes(content)
+    check_sizes(target.stem, sizes, record_size)
+    manifest = _manifest(target, files, content, sizes=sizes, revision=revision, interpreter=interpreter)
+    DIST.mkdir(exist_ok=True)
+    path = DIST / f"{target.stem}.zip"
+    for name, text in (
+        (f"{target.stem}.manifest.json", json.dumps(manifest, indent=1) + "\n"),
+        (f"{target.stem}.cdx.json", json.dumps(software_bill_of_materials(target, files, content), indent=1) + "\n"),
+    ):
+        _replace(DIST / name, text.encode())
+    _replace(path, content)
+    return path
+
+
+def clean_revision(allow_dirty: bool) -> str | None:
+    """The commit that the package comes from, `-dirty` where that is allowed, None outside of git.
+
+    Raises PackageError when what is packaged differs from the commit: nobody could say later what runs.
+    """
+    git = ["git", "-C", str(ROOT)]
+    if not (ROOT / ".git").exists():
+        return None
+    shipped = ["handler", "scoring", "build", "pyproject.toml", "setup.py"]
+    status = subprocess.run([*git, "status", "--porcelain", "--", *shipped], capture_output=True, text=True, check=True)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    if not status.stdout:
+        return commit
+    if not allow_dirty:
+        raise PackageError(
+            f"the checkout differs from its commit:\n{status.stdout}commit first, or say DIRTY=1 for a package that "
+            "is not to be deployed"
+        )
+    return f"{commit}-dirty"
+
+
+def extension_of_wheel(architecture: str) -> bytes:
+    """The compiled twin out of the wheel in dist/, which must have been built from these very sources."""
+    wheels = sorted(DIST.glob(f"*-cp311-abi3-*manylinux_2_17_{architecture}*.whl"))
+    archives = sorted(DIST.glob("*.tar.gz"))
+    if len(wheels) != 1 or len(archives) != 1:
+        raise PackageError(
+            f"dist/ must hold one {architecture} wheel and one sdist, it holds {len(wheels)} and {len(archives)}: "
+            "remove them and run `make wheel`"
+        )
+    with tarfile.open(archives[0]) as archive:
+        for member in archive.getmembers():
+            name = member.name.partition("/")[2]
+            if member.isfile() and (name == "setup.py" or name.endswith((".pyx", ".c", ".h"))):
+                built_from = archive.extractfile(member)
+                if built_from is None or not (ROOT / name).is_file() or built_from.read() != (ROOT / name).read_bytes():
+                    raise PackageError(f"{wheels[0].name} was built before {name} changed: run `make wheel`")
+    with zipfile.ZipFile(wheels[0]) as wheel:
+        return wheel.read("scoring/_compiled.abi3.so")
+
+
+def find_interpreter(runtime: str) -> str:
+    """A local CPython of the runtime's version: bytecode is good for one alone, and without it init takes 2.6 x."""
+    wanted = runtime.removeprefix("python")
+    installed = sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions").glob(f"{wanted}.*"))
+    candidates = [sys.executable, shutil.which(runtime), *(str(path / "bin" / runtime) for path in reversed(installed))]
+    for candidate in candidates:
+        if candidate:
+            question = "import sys; print('%d.%d' % sys.version_info[:2])"
+            answer = subprocess.run([candidate, "-c", question], capture_output=True, text=True, check=False)
+            if answer.returncode == 0 and answer.stdout.strip() == wanted:
+                return candidate
+    raise PackageError(
+        f"no CPython {wanted} was found to compile the bytecode for {runtime}: install one (pyenv install {wanted}, "
+        f"brew install python@{wanted}), or package for a runtime that is here with RUNTIME=python"
+        f"{sys.version_info.major}.{sys.version_info.minor} and deploy with the same"
+    )
+
+
+def check_libraries(files: Files, architecture: str) -> None:
+    """Every ELF file must be for the architecture and load with glibc 2.17. Raises PackageError."""
+    from elf import ElfError, check_library
+
+    for name, content in files.items():
+        if content.startswith(b"\x7fELF") or name.endswith(".so"):
+            try:
+                check_library(content, name, ARCHITECTURES[architecture])
+            except ElfError as error:
+                raise PackageError(str(error)) from error
+
+
+_IMPORTER = """
+import importlib, json, sys
+folder, names = json.load(sys.stdin)
+sys.path.insert(0, folder)
+for name in names:
+    importlib.import_module(name)
+loaded = [module for module in sys.modules.values() if (getattr(module, "__file__", None) or "").startswith(folder)]
+uncompiled = [module.__name__ for module in loaded if not __import__("os").path.exists(module.__cached__ or "")]
+if uncompiled:
+    sys.exit("no bytecode of " + ", ".join(uncompiled))
+"""
+
+
+def check_imports(files: Files, interpreter: str) -> None:
+    """Every module of ours must import from the package alone, with its bytecode. Raises PackageError."""
+    names = [name for name in files if name.startswith(("handler/", "scoring/")) and name.endswith(".py")]
+    modules = sorted(name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in names)
+    with tempfile.TemporaryDirectory() as folder:
+        _write_tree(files, Path(folder))
+        done = subprocess.run(
+            [interpreter, "-I", "-S", "-B", "-c", _IMPORTER],
+            input=json.dumps([folder, modules]),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise PackageError(
+            f"the package does not import from its own content:\n{done.stderr.strip()}\n"
+            "a dependency is missing in pyproject.toml, or a module belongs into `excluded` of build/package.py"
+        )
+
+
+def zip_bytes(files: Files) -> bytes:
+    """A ZIP of these files that depends on nothing else: sorted, one date, fixed permissions, one compression level."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3
+            entry.external_attr = (0o100755 if name.endswith(".so") else 0o100644) << 16
+            archive.writestr(entry, files[name])
+    return buffer.getvalue()
+
+
+def part_sizes(content: bytes) -> dict[str, dict[str, int]]:
+    """Bytes zipped and unzipped by part, and of the whole (`total`, whose zipped size includes the directory)."""
+    parts: dict[str, dict[str, int]] = {}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for entry in archive.infolist():
+            part = parts.setdefault(_part(entry.filename), {"zipped": 0, "unzipped": 0})
+            part["zipped"] += entry.compress_size
+            part["unzipped"] += entry.file_size
+    total = {"zipped": len(content), "unzipped": sum(part["unzipped"] for part in parts.values())}
+    return {name: parts[name] for name in sorted(parts)} | {"total": total}
+
+
+def _part(name: str) -> str:
+    if name.endswith(".so"):
+        return "extension"
+    if name.endswith(".table"):
+        return "rule table"
+    if name.startswith("botocore/data/"):
+        return "botocore data"
+    top = name.partition("/")[0].removesuffix(".py").partition("-")[0]
+    return top if top in ("handler", "scoring", "botocore", "aws_lambda_powertools") else "other dependencies"
+
+
+def check_sizes(stem: str, sizes: Mapping[str, Mapping[str, int]], record: bool) -> None:
+    """Against Lambda's limits and the sizes recorded in the repository. Raises PackageError."""
+    total = sizes["total"]
+    for kind, limit in (("zipped", ZIPPED_BYTES_MAX), ("unzipped", UNZIPPED_BYTES_MAX)):
+        if total[kind] > limit:
+            raise PackageError(f"{stem}.zip has {total[kind]} bytes {kind}, Lambda takes {limit}: ship less")
+    recorded = json.loads(SIZES.read_text()) if SIZES.exists() else {}
+    if record:
+        recorded[stem] = sizes
+        SIZES.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n")
+        return
+    if stem not in recorded:
+        raise PackageError(f"{SIZES.name} has no size of {stem}: run `make record-sizes` and commit it")
+    for kind, size in total.items():
+        before = recorded[stem]["total"][kind]
+        if size > before * GROWTH_MAX:
+            grown = {
+                name: part[kind] - recorded[stem].get(name, {kind: 0})[kind]
+                for name, part in sizes.items()
+                if name != "total"
+            }
+            largest = max(grown, key=lambda name: grown[name])
+            raise PackageError(
+                f"{stem}.zip has {size} bytes {kind}, {before} were recorded; most of it is {largest}, "
+                f"{grown[largest]} more: ship less, or run `make record-sizes` and commit it with the reason"
+            )
+
+
+def _manifest(
+    target: Target,
+    files: Files,
+    content: bytes,
+    *,
+    sizes: Mapping[str, Mapping[str, int]],
+    revision: str | None,
+    interpreter: str,
+) -> dict[str, Any]:
+    sys.path.insert(0, str(ROOT))
+    from scoring.table import open_table
+
+    sys.path.remove(str(ROOT))
+    table = open_table(ROOT / "scoring" / "rules.table")
+    version = subprocess.run(
+        [interpreter, "-c", "import platform; print(platform.python_version())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    digest = hashlib.sha256(content)
+    return {
+        "handler": target.function.handler,
+        "architecture": target.architecture,
+        "engine": target.engine,
+        "runtime": target.runtime,
+        "bytecode_from": f"CPython {version.stdout.strip()}",
+        "revision": revision,
+        "sha256": digest.hexdigest(),
+        # As Lambda's own CodeSha256 spells it, to compare with what is deployed.
+        "code_sha256": base64.b64encode(digest.digest()).decode(),
+        "rule_table": {"format": table.version, "rules": table.rule_count, "sha256": table.checksum},
+        "dependencies": {pin.name: pin.version for pin in read_lock(target.function.lock)},
+        "sizes": sizes,
+        "files": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
+    }
+
+
+def software_bill_of_materials(target: Target, files: Files, content: bytes) -> dict[str, Any]:
+    """A CycloneDX 1.6 document: the ZIP, our parts, and each dependency with its wheel's hash and licence."""
+    metadata = {
+        message["Name"].lower().replace("_", "-"): message
+        for name, text in files.items()
+        if name.endswith(".dist-info/METADATA")
+        for message in [HeaderParser().parsestr(text.decode())]
+    }
+    pins = read_lock(target.function.lock)
+    references = {pin.name: f"pkg:pypi/{pin.name}@{pin.version}" for pin in pins}
+    digest = hashlib.sha256(content).hexdigest()
+    version = _project_version()
+    own = f"{target.stem}@{version}"
+    ours = [name for name in ("scoring/_compiled.abi3.so", "scoring/rules.table") if name in files]
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        # From the content: a time or a random number here would make every build's document another.
+        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, digest)}",
+        "version": 1,
+        "metadata": {
+            "component": {
+                "type": "application",
+                "bom-ref": own,
+                "name": target.stem,
+                "version": version,
+                "hashes": [{"alg": "SHA-256", "content": digest}],
+                "licenses": [{"license": {"id": "MIT"}}],
+            }
+        },
+        "components": [_component(pin, metadata[pin.name]) for pin in pins]
+        + [
+            {
+                "type": "file",
+                "bom-ref": name,
+                "name": name,
+                "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(files[name]).hexdigest()}],
+            }
+            for name in ours
+        ],
+        "dependencies": [{"ref": own, "dependsOn": sorted([*references.values(), *ours])}]
+        + [{"ref": references[pin.name], "dependsOn": _depends_on(metadata[pin.name], references)} for pin in pins],
+    }
+
+
+def _component(pin: Pin, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    expression, name = metadata.get("License-Expression"), metadata.get("License")
+    component: dict[str, Any] = {
+        "type": "library",
+        "bom-ref": f"pkg:pypi/{pin.name}@{pin.version}",
+        "name": pin.name,
+        "version": pin.version,
+        "purl": f"pkg:pypi/{pin.name}@{pin.version}",
+        "hashes": [{"alg": "SHA-256", "content": digest} for digest in pin.sha256],
+    }
+    if expression:
+        component["licenses"] = [{"expression": expression}]
+    elif name:
+        component["licenses"] = [{"license": {"name": name.splitlines()[0]}}]
+    return component
+
+
+def _depends_on(metadata: Any, references: Mapping[str, str]) -> list[str]:
+    found = set()
+    for requirement in metadata.get_all("Requires-Dist") or []:
+        name = "".join(character if character.isalnum() or character in "-_." else " " for character in requirement)
+        dependency = name.split()[0].lower().replace("_", "-").replace(".", "-")
+        if "extra ==" not in requirement and dependency in references:
+            found.add(references[dependency])
+    return sorted(found)
+
+
+def _project_version() -> str:
+    import tomllib
+
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
+
+
+def _replace(path: Path, content: bytes) -> None:
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_bytes(content)
+    fresh.replace(path)
+
+
 # ---- the command ------------------------------------------------------------------------------------------------
 
 
@@ -401,17 +660,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     host = commands.add_parser("host", help="an unzipped package for this interpreter")
     host.add_argument("--function", choices=FUNCTIONS, default="processor")
-    host.add_argument("--engine", choices=("auto", "compiled", "pure"), default="auto")
+    host.add_argument("--engine", choices=("auto", *ENGINES), default="auto")
     host.add_argument("--out", type=Path, required=True)
-    commands.add_parser("lock", help="resolve the dependencies anew and write the lock files")
+    cloud = commands.add_parser("lambda", help="the ZIP files for Lambda, into dist/")
+    cloud.add_argument("--architecture", choices=ARCHITECTURES, action="append", help="default: all")
+    cloud.add_argument("--engine", choices=ENGINES, action="append", help="default: all")
+    cloud.add_argument("--runtime", default=DEFAULT_RUNTIME, help=f"default: {DEFAULT_RUNTIME}")
+    cloud.add_argument("--allow-dirty", action="store_true", help="package a checkout that differs from its commit")
+    cloud.add_argument("--record-size", action="store_true", help="write build/sizes.json instead of checking it")
     options = parser.parse_args(arguments)
     try:
         if options.command == "host":
             build_host(FUNCTIONS[options.function], options.engine, options.out.absolute())
-        elif options.command == "lock":
+        else:
+            revision = clean_revision(options.allow_dirty)
             for function in FUNCTIONS.values():
-                write_lock(function)
-    except PackageError as error:
+                for architecture in options.architecture or ARCHITECTURES:
+                    for engine in options.engine or ENGINES:
+                        target = Target(function, architecture, engine, options.runtime)
+                        path = build_zip(target, revision, options.record_size)
+                        print(f"{path.relative_to(ROOT)}  {path.stat().st_size / 1e6:.2f} MB")
+    except (PackageError, LockError) as error:
         print(f"build/package.py: {error}", file=sys.stderr)
         return 1
     return 0

@@ -2,6 +2,6 @@
 
 from types import ModuleType
 
-from scoring import _compiled, _pure
+from scoring import _pure
 
-TWINS: list[ModuleType] = [_pure, _compiled]
+TWINS: list[ModuleType] = [_pure]
