@@ -77,5 +77,13 @@ record-sizes: setup $(WHEELS)
 lock: setup  ## resolve the functions' dependencies anew and write build/*.lock
 	$(PY) build/lock.py
 
+# ---- everything -----------------------------------------------------------------------------------------------
+# Each step says how long it took; the first that fails ends the run.
+CI_STEPS := test lint
 .PHONY: ci
-ci: test lint
+ci:  ## all that CI runs, each step with its seconds
+	@begin=$$(date +%s); for step in $(CI_STEPS); do \
+	  started=$$(date +%s); echo "== $$step"; \
+	  $(MAKE) --no-print-directory $$step || { echo "== $$step failed after $$(( $$(date +%s) - started )) s"; exit 1; }; \
+	  echo "== $$step took $$(( $$(date +%s) - started )) s"; \
+	done; echo "== all of CI took $$(( $$(date +%s) - begin )) s"

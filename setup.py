@@ -27,7 +27,7 @@ INSTRUCTION_SETS = {"portable": []}
 if PLATFORM.endswith("x86_64"):
     INSTRUCTION_SETS |= {"shani": ["-msha", "-mssse3", "-msse4.1"], "avx512": ["-mavx512f"]}
 elif PLATFORM.endswith(("aarch64", "arm64")):
-    INSTRUCTION_SETS |= {"armv8": ["-march=armv8-a+sha2"]}
+    INSTRUCTION_SETS |= {"armv8": ["-mcpu=generic+sha2"]}
 
 
 def c_compiler() -> str | None:

@@ -56,6 +56,25 @@ def failed_ids(message_ids: list[str], outcome: Outcome) -> list[str]:
     return [each for each in message_ids if each in named]
 
 
+def by_groups(messages: list[dict[str, Any]], slots: int) -> list[list[dict[str, Any]]]:
+    """Share received messages out to `slots` batches, each group whole and in order; slots <= groups.
+
+    SQS prefers messages of one group in one receive, and Lambda's concurrency is the number of groups; the loopback
+    queue mixes as many groups as it can into each receive, which would leave the other environments without work.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for message in messages:
+        groups.setdefault(_group(message), []).append(message)
+    batches: list[list[dict[str, Any]]] = [[] for _ in range(slots)]
+    for group in sorted(groups.values(), key=len, reverse=True):
+        min(batches, key=len).extend(group)
+    return batches
+
+
+def _group(message: dict[str, Any]) -> str:
+    return str(message["Attributes"]["MessageGroupId"])
+
+
 class EventSourceMapping:
     """Poll a queue and invoke a function with batches, at most `concurrency` at a time.
 
@@ -104,10 +123,15 @@ class EventSourceMapping:
         while not self._stopping.is_set():
             self._free.acquire()
             messages = self._receive()
-            if messages and not self._stopping.is_set():
-                self._workers.submit(self._run, messages)
-            else:
+            if not messages or self._stopping.is_set():
                 self._free.release()
+                continue
+            slots = 1
+            groups = len({_group(message) for message in messages})
+            while slots < groups and self._free.acquire(blocking=False):
+                slots += 1
+            for batch in by_groups(messages, slots):
+                self._workers.submit(self._run, batch)
 
     def _receive(self) -> list[dict[str, Any]]:
         try:

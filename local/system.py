@@ -138,15 +138,7 @@ class LocalSystem:
             after=self._invoked,
         )
         if self._mapping_kind == "local":
-            self.mapping = EventSourceMapping(
-                client("sqs", self.endpoint_url, read_timeout=30),
-                self.resources.queue_url,
-                self.resources.queue_arn,
-                self.pool.invoke,
-                concurrency=self._concurrency,
-                finished=self._finished,
-                failed=lambda error: self._note(f"event source mapping: {type(error).__name__}: {error}"),
-            )
+            self.start_mapping()
         elif self._mapping_kind == "ministack":
             self.clients["lambda"].create_event_source_mapping(
                 EventSourceArn=self.resources.queue_arn,
@@ -154,6 +146,19 @@ class LocalSystem:
                 BatchSize=10,
                 FunctionResponseTypes=["ReportBatchItemFailures"],
             )
+
+    def start_mapping(self) -> None:
+        """Start our event source mapping (with `mapping="none"`, once everything is sent)."""
+        assert self.pool is not None
+        self.mapping = EventSourceMapping(
+            client("sqs", self.endpoint_url, read_timeout=30),
+            self.resources.queue_url,
+            self.resources.queue_arn,
+            self.pool.invoke,
+            concurrency=self._concurrency,
+            finished=self._finished,
+            failed=lambda error: self._note(f"event source mapping: {type(error).__name__}: {error}"),
+        )
 
     def _stop(self) -> None:
         if self.mapping is not None:

@@ -9,6 +9,8 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint64_t
 
+from scoring.model import ACTIONS, AMOUNT_RULE_ID, FULL, REVIEW_RISK, WEIGHT_FULL, Score
+
 
 cdef extern from "sha256.h" nogil:
     struct sha256_kernel:
@@ -131,19 +133,23 @@ cdef list hash_chains(bytes prefix, list messages, uint64_t rounds):
 
 
 def sha256_chain(message, rounds) -> bytes:
+    """`scoring._pure.sha256_chain`, with the GIL released."""
     return hash_chains(b"", [message], count_of("rounds", rounds))[0]
 
 
 def sha256_chains(messages, rounds) -> list[bytes]:
-    return hash_chains(b"", list(messages), count_of("rounds", rounds))
+    """`scoring._pure.sha256_chains`, as many messages at a time as the kernel takes, with the GIL released."""
+    cdef uint64_t count = count_of("rounds", rounds)
+    return hash_chains(b"", list(messages), count)
 
 
 def cold_start_work(operations, lanes=16) -> bytes:
-    cdef uint64_t work = count_of("operations", operations)
+    """`scoring._pure.cold_start_work`, with the GIL released."""
     cdef uint64_t width = count_of("lanes", lanes)
     cdef uint8_t digest[32]
-    if not 1 <= width <= 1 << 32:
+    if not 1 <= width <= <uint64_t> 1 << 32:
         raise ValueError(f"lanes is {lanes}: it must be 1 to 2**32, the numbers that chains start from")
+    cdef uint64_t work = count_of("operations", operations)
     if work + width < HASHES_WORTH_THE_GIL:
         sha256_cold_start_work(work, width, digest)
     else:
@@ -164,7 +170,42 @@ def find_card_numbers(fields):
     return _pure.find_card_numbers(fields)
 
 
-def score_batch(table, payments, *, iterations, pepper):
+def amount_survival(amount_minor) -> int:
+    """Parts per 10**9 of survival that an amount leaves; Python's integers, because amounts may pass 64 bits."""
+    if amount_minor <= 10_000:
+        return FULL - 3 * FULL // 10 * amount_minor // 10_000
+    if amount_minor <= 50_000:
+        return 7 * FULL // 10 - 3 * FULL // 10 * (amount_minor - 10_000) // 40_000
+    return 20_000 * FULL // amount_minor
+
+
+def score_batch(table, payments, *, iterations, pepper) -> list[Score]:
+    """`scoring._pure.score_batch`: all fingerprints in one call of the kernels, with the GIL released."""
     from scoring import _pure
 
-    return _pure.score_batch(table, payments, iterations=iterations, pepper=pepper)
+    payments = list(payments)
+    for payment in payments:
+        if type(payment.amount_minor) is not int:
+            raise TypeError(f"amount_minor must be int, not {type(payment.amount_minor).__name__}")
+        if payment.amount_minor <= 0:
+            raise ValueError(f"amount_minor must be above 0, not {payment.amount_minor}")
+    cdef uint64_t rounds = count_of("iterations", iterations)
+    digests = hash_chains(pepper + b"\x1f", [payment.identity for payment in payments], rounds)
+    screened = screen(table, [payment.fields for payment in payments])
+    scores = []
+    for payment, digest, fields in zip(payments, digests, screened):
+        fingerprint = digest.hex()
+        hits = {rule_id for field in fields for rule_id in field}
+        hits.update(_pure.fingerprint_hits(table, fingerprint))
+        survival = amount_survival(payment.amount_minor)
+        reasons = [(AMOUNT_RULE_ID, FULL - survival)]
+        action = 0
+        for rule_id in sorted(hits):
+            rule = table.rule(rule_id)
+            left = survival * (WEIGHT_FULL - rule.weight) // WEIGHT_FULL
+            reasons.append((rule_id, survival - left))
+            survival = left
+            action = max(action, ACTIONS.index(rule.action))
+        risk = (FULL - survival, max(FULL - survival, REVIEW_RISK), FULL)[action]
+        scores.append(Score(fingerprint, risk, 100 * risk // FULL, ACTIONS[action], tuple(reasons)))
+    return scores

@@ -36,18 +36,35 @@ _Entry = tuple[bytes, int, bool, int]  # literal, rule id, whole token?, field b
 # ---- hashing ----------------------------------------------------------------------------------------------------
 
 
+def _contiguous(message: bytes) -> bytes:
+    view = memoryview(message)
+    if not view.c_contiguous:
+        raise ValueError("the message is not contiguous: pass a copy of it")
+    return view.tobytes()
+
+
+def _count(name: str, value: int) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if value < 0:
+        raise ValueError(f"{name} is {value}: it must be 0 or more")
+    return value
+
+
 def sha256_chain(message: bytes, rounds: int) -> bytes:
-    """Return SHA-256(message), hashed `rounds` more times (FIPS 180-4); 32 bytes. Raises ValueError for rounds < 0."""
-    if rounds < 0:
-        raise ValueError(f"rounds must be 0 or more, not {rounds}")
-    digest = sha256(message).digest()
-    for _ in range(rounds):
+    """Return SHA-256(message), hashed `rounds` more times (FIPS 180-4); 32 bytes.
+
+    Raises ValueError for rounds < 0 and for a buffer that is not contiguous, TypeError for other types.
+    """
+    digest = sha256(_contiguous(message)).digest()
+    for _ in range(_count("rounds", rounds)):
         digest = sha256(digest).digest()
     return digest
 
 
-def sha256_chains(messages: Sequence[bytes], rounds: int) -> list[bytes]:
-    """Return `sha256_chain(message, rounds)` for each message, in order. Raises ValueError for rounds < 0."""
+def sha256_chains(messages: Iterable[bytes], rounds: int) -> list[bytes]:
+    """Return `sha256_chain(message, rounds)` for each message, in order. Raises as it does, without messages too."""
+    _count("rounds", rounds)
     return [sha256_chain(message, rounds) for message in messages]
 
 
@@ -56,11 +73,11 @@ def cold_start_work(operations: int, lanes: int = 16) -> bytes:
 
     Chain i starts at SHA-256(i as 4 bytes, little-endian) and takes operations // lanes rounds; the first
     operations % lanes chains take one more. The result is SHA-256 over the chains' digests, joined in order.
-    Raises ValueError for operations < 0 or lanes < 1.
+    Raises ValueError for operations < 0 and for lanes outside 1 to 2**32, TypeError for other types than int.
     """
-    if operations < 0 or lanes < 1:
-        raise ValueError(f"operations must be 0 or more and lanes 1 or more, not {operations} and {lanes}")
-    rounds, longer = divmod(operations, lanes)
+    if not 1 <= _count("lanes", lanes) <= 1 << 32:
+        raise ValueError(f"lanes is {lanes}: it must be 1 to 2**32, the numbers that chains start from")
+    rounds, longer = divmod(_count("operations", operations), lanes)
     chains = (sha256_chain(i.to_bytes(4, "little"), rounds + (i < longer)) for i in range(lanes))
     return sha256(b"".join(chains)).digest()
 
@@ -226,6 +243,11 @@ def amount_survival(amount_minor: int) -> int:
     return 20_000 * FULL // amount_minor
 
 
+def fingerprint_hits(table: Table, fingerprint: str) -> Iterable[int]:
+    """Return the ids of the whole-value rules on fingerprints that equal this one (64 hex digits)."""
+    return _value_hits(_index_of(table), fingerprint.encode(), FINGERPRINT)
+
+
 def _score(table: Table, payment: Payment, iterations: int, pepper: bytes) -> Score:
     if type(payment.amount_minor) is not int:
         raise TypeError(f"amount_minor must be int, not {type(payment.amount_minor).__name__}")
@@ -233,7 +255,7 @@ def _score(table: Table, payment: Payment, iterations: int, pepper: bytes) -> Sc
         raise ValueError(f"amount_minor must be above 0, not {payment.amount_minor}")
     fingerprint = sha256_chain(pepper + b"\x1f" + payment.identity, iterations).hex()
     hits = {rule_id for field in screen(table, [payment.fields])[0] for rule_id in field}
-    hits.update(_value_hits(_index_of(table), fingerprint.encode(), FINGERPRINT))
+    hits.update(fingerprint_hits(table, fingerprint))
 
     survival = amount_survival(payment.amount_minor)
     reasons = [(AMOUNT_RULE_ID, FULL - survival)]

@@ -2,6 +2,6 @@
 
 from types import ModuleType
 
-from scoring import _pure
+from scoring import _compiled, _pure
 
-TWINS: list[ModuleType] = [_pure]
+TWINS: list[ModuleType] = [_pure, _compiled]

@@ -1,25 +1,54 @@
-"""The local system with throw-away functions: real processes, real HTTP, on free ports of 127.0.0.1."""
+"""The local system with throw-away functions: real processes, real HTTP, on free ports of 127.0.0.1.
 
+Held here: a group's messages never overlap and never overtake; what failed returns, what succeeded does not; a
+change of the function's configuration reaches new invocations through the alias and not before.
+"""
+
+import itertools
+import json
+import os
+import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from local.ministack import ServicesError
+from local.resources import Times, zipped
 from local.system import LocalSystem
 
-ORDERED = """
+FAST = Times(
+    function_timeout_seconds=1,
+    visibility_timeout_seconds=2,
+    gateway_deadline_seconds=0.2,
+    safety_margin_seconds=0.2,
+    retry_delay_seconds=0.1,
+)
+# Every call leaves begin and end marks with the machine's clock, so that overlaps show.
+RECORD = """
+import json, os, time
 def lambda_handler(event, context):
+    begun = time.monotonic_ns()
+    time.sleep(0.02)
     for record in event["Records"]:
-        print("saw", record["attributes"]["MessageGroupId"], record["body"])
+        print(json.dumps({
+            "group": record["attributes"]["MessageGroupId"], "body": record["body"], "pid": os.getpid(),
+            "receives": int(record["attributes"]["ApproximateReceiveCount"]), "begun": begun,
+            "ended": time.monotonic_ns(),
+        }))
+    %s
 """
 
 
 def function(folder: Path, source: str) -> Path:
     package = folder / "function"
-    package.mkdir()
+    package.mkdir(exist_ok=True)
     (package / "handler.py").write_text(source)
     return package
 
 
-def wait_for(system: LocalSystem, condition, seconds: float = 60.0) -> None:
+def wait_for(system: LocalSystem, condition: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         system.check()
@@ -27,21 +56,160 @@ def wait_for(system: LocalSystem, condition, seconds: float = 60.0) -> None:
         time.sleep(0.02)
 
 
-def test_messages_of_a_group_arrive_in_order_and_leave_the_queue(tmp_path: Path) -> None:
-    with LocalSystem(package=function(tmp_path, ORDERED), directory=tmp_path) as system:
-        for number in range(60):
-            system.clients["sqs"].send_message(
-                QueueUrl=system.resources.queue_url, MessageBody=f"{number:03d}", MessageGroupId=f"group-{number % 6}"
-            )
-        wait_for(system, lambda: sum(len(batch.message_ids) for batch in system.batches) == 60)
-        left = system.clients["sqs"].get_queue_attributes(QueueUrl=system.resources.queue_url, AttributeNames=["All"])[
-            "Attributes"
-        ]
-        assert left["ApproximateNumberOfMessages"] == left["ApproximateNumberOfMessagesNotVisible"] == "0"
-    logs = [line for path in system.log_directory.iterdir() for line in path.read_text().splitlines()]
-    seen = sorted(line for line in logs if line.startswith("saw"))
-    assert len(seen) == 60
-    for path in system.log_directory.iterdir():
-        for group in range(6):
-            bodies = [line for line in path.read_text().splitlines() if line.startswith(f"saw group-{group} ")]
-            assert bodies == sorted(bodies)
+def send(system: LocalSystem, group: str, body: str) -> str:
+    answer = system.clients["sqs"].send_message(
+        QueueUrl=system.resources.queue_url, MessageBody=body, MessageGroupId=group
+    )
+    return str(answer["MessageId"])
+
+
+def seen(system: LocalSystem) -> list[dict[str, object]]:
+    """What the functions printed, in the order in which the calls began."""
+    lines = [line for path in system.log_directory.iterdir() for line in path.read_text().splitlines()]
+    return sorted((json.loads(line) for line in lines if line.startswith('{"group"')), key=lambda each: each["begun"])
+
+
+def settled(system: LocalSystem) -> int:
+    return sum(len(batch.message_ids) - len(batch.failed) for batch in system.batches)
+
+
+def test_groups_run_side_by_side_and_each_stays_in_order(tmp_path: Path) -> None:
+    with LocalSystem(package=function(tmp_path, RECORD % "pass"), directory=tmp_path, concurrency=3) as system:
+        system.pool.warm(3)
+        for number in range(90):
+            send(system, f"group-{number % 6}", f"{number:03d}")
+        wait_for(system, lambda: settled(system) == 90)
+        attributes = system.clients["sqs"].get_queue_attributes(
+            QueueUrl=system.resources.queue_url, AttributeNames=["All"]
+        )["Attributes"]
+    assert attributes["ApproximateNumberOfMessages"] == attributes["ApproximateNumberOfMessagesNotVisible"] == "0"
+    calls = seen(system)
+    assert len(calls) == 90
+    for group in range(6):
+        mine = [each for each in calls if each["group"] == f"group-{group}"]
+        assert [each["body"] for each in mine] == sorted(each["body"] for each in mine)
+        for one, other in itertools.pairwise(mine):
+            assert other["begun"] == one["begun"] or other["begun"] > one["ended"]
+    assert 1 < len({each["pid"] for each in calls}) <= 3
+
+
+def test_one_group_never_has_two_batches_in_flight(tmp_path: Path) -> None:
+    with LocalSystem(package=function(tmp_path, RECORD % "pass"), directory=tmp_path, concurrency=4) as system:
+        for number in range(40):
+            send(system, "only", f"{number:03d}")
+        wait_for(system, lambda: settled(system) == 40)
+    calls = seen(system)
+    assert [each["body"] for each in calls] == [f"{number:03d}" for number in range(40)]
+    assert len({each["pid"] for each in calls}) == 1
+
+
+def test_a_failed_message_returns_after_the_visibility_time_out_and_its_batch_does_not(tmp_path: Path) -> None:
+    fail_once = """
+    return {"batchItemFailures": [
+        {"itemIdentifier": record["messageId"]} for record in event["Records"]
+        if record["body"] == "bad" and record["attributes"]["ApproximateReceiveCount"] == "1"
+    ]}"""
+    package = function(tmp_path, RECORD % fail_once)
+    with LocalSystem(package=package, directory=tmp_path, times=FAST, mapping="none") as system:
+        for body in ("good-1", "bad"):
+            send(system, "one", body)
+        send(system, "two", "good-2")
+        system.start_mapping()
+        wait_for(system, lambda: settled(system) == 3)
+    receives = [(each["body"], each["receives"]) for each in seen(system)]
+    assert sorted(receives) == [("bad", 1), ("bad", 2), ("good-1", 1), ("good-2", 1)]
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        ('return {"batchItemFailures": [{"itemIdentifier": ""}]}', "None"),
+        ("raise ValueError(1)", "ValueError"),
+        ("time.sleep(60)", "Sandbox.Timedout"),
+        ("os._exit(1)", "Runtime.ExitError"),
+    ],
+)
+def test_a_batch_that_failed_as_a_whole_returns_whole_and_in_order(tmp_path: Path, broken: str, why: str) -> None:
+    fail_once = f'if event["Records"][0]["attributes"]["ApproximateReceiveCount"] == "1": {broken}'
+    package = function(tmp_path, RECORD % fail_once)
+    with LocalSystem(package=package, directory=tmp_path, times=FAST, mapping="none") as system:
+        for number in range(4):
+            send(system, "only", str(number))
+        system.start_mapping()
+        wait_for(system, lambda: settled(system) == 4)
+    receives = [(each["body"], each["receives"]) for each in seen(system)]
+    assert receives == [(str(number), count) for count in (1, 2) for number in range(4)]
+    assert str(system.outcomes[0].error_type) == why
+
+
+def test_a_message_that_keeps_failing_ends_on_the_dead_letter_queue(tmp_path: Path) -> None:
+    package = function(tmp_path, RECORD % "raise ValueError(1)")
+    with LocalSystem(package=package, directory=tmp_path, times=FAST, mapping="none") as system:
+        sqs, resources = system.clients["sqs"], system.resources
+        policy = json.loads(
+            sqs.get_queue_attributes(QueueUrl=resources.queue_url, AttributeNames=["RedrivePolicy"])["Attributes"][
+                "RedrivePolicy"
+            ]
+        )
+        sqs.set_queue_attributes(
+            QueueUrl=resources.queue_url,
+            Attributes={"RedrivePolicy": json.dumps({**policy, "maxReceiveCount": "2"}), "VisibilityTimeout": "1"},
+        )
+        send(system, "only", "poison")
+        system.start_mapping()
+        wait_for(
+            system,
+            lambda: (
+                sqs.get_queue_attributes(QueueUrl=resources.dead_letter_queue_url, AttributeNames=["All"])[
+                    "Attributes"
+                ]["ApproximateNumberOfMessages"]
+                == "1"
+            ),
+        )
+    assert [each["receives"] for each in seen(system)] == [1, 2]
+
+
+def test_configuration_reaches_invocations_when_the_alias_moves_and_not_before(tmp_path: Path) -> None:
+    source = "import os\ndef lambda_handler(event, context):\n    return [os.environ['STRESS_MODE'], '%s']\n"
+    with LocalSystem(package=function(tmp_path, source % "old"), directory=tmp_path, mapping="none") as system:
+        lambda_, name = system.clients["lambda"], system.names.function
+        assert json.loads(system.invoke(b"{}").payload) == ["none", "old"]
+        first = system.environments()[0].pid
+        found = lambda_.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        lambda_.update_function_configuration(
+            FunctionName=name, Environment={"Variables": {**found, "STRESS_MODE": "cold_start"}}
+        )
+        time.sleep(1.1)
+        assert json.loads(system.invoke(b"{}").payload) == ["none", "old"]
+        assert system.environments()[0].pid == first
+        (tmp_path / "new").mkdir()
+        archive = zipped(function(tmp_path / "new", source % "new"))
+        lambda_.update_function_code(FunctionName=name, ZipFile=archive)
+        version = lambda_.publish_version(FunctionName=name)["Version"]
+        lambda_.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
+        time.sleep(1.1)
+        assert json.loads(system.invoke(b"{}").payload) == ["cold_start", "new"]
+        assert [each.pid for each in system.environments()] != [first]
+
+
+def test_idle_environments_end(tmp_path: Path) -> None:
+    source = "def lambda_handler(event, context):\n    pass\n"
+    package = function(tmp_path, source)
+    with LocalSystem(package=package, directory=tmp_path, mapping="none", idle_seconds_max=0.2) as system:
+        system.invoke(b"{}")
+        assert len(system.environments()) == 1
+        wait_for(system, lambda: not system.environments())
+        assert system.invoke(b"{}").cold_start
+
+
+def test_services_that_die_under_way_are_reported_with_what_was_lost(tmp_path: Path) -> None:
+    package = function(tmp_path, RECORD % "pass")
+    with LocalSystem(package=package, directory=tmp_path) as system:
+        send(system, "only", "1")
+        wait_for(system, lambda: settled(system) == 1)
+        os.kill(system.services.pid, signal.SIGKILL)
+        with pytest.raises(ServicesError) as caught:
+            wait_for(system, lambda: False, seconds=10)
+    assert "died under way: signal 9" in str(caught.value)
+    assert "Lost with it: every message" in str(caught.value)
+    assert "1 messages had been settled" in str(caught.value)
