@@ -45,6 +45,11 @@ test: setup  ## the README's test
 rules: setup  ## compile rule texts: the built-in ones, or RULES="a.rules b.rules" TABLE=my.table
 	$(PY) build/rules.py $(if $(TABLE),--output $(TABLE)) $(RULES)
 
+# ---- the local system -----------------------------------------------------------------------------------------
+.PHONY: up
+up: setup  ## keep the system running on 127.0.0.1:4566 for the AWS CLI (PORT=..., Ctrl-C stops it)
+	@$(PY) -m local up $(if $(PORT),--port $(PORT))
+
 # ---- package --------------------------------------------------------------------------------------------------
 # The compilers and checkers are some 400 MB and nobody else's business: an environment of their own.
 TOOLS := .build/tools
