@@ -61,21 +61,29 @@ class MetricForwarder:
         self._thread = threading.Thread(target=self._forward, name="metrics", daemon=True)
         self._thread.start()
 
-    def invoked(self, environment: ExecutionEnvironment, outcome: Outcome) -> None:
-        """Take the metrics of one finished invocation: its log lines, and Lambda's own."""
+    def line(self, line: str) -> None:
+        """Take the metrics of one log line."""
+        for datum in metric_data(line):
+            self._data.put(datum)
+
+    def invoked(self, environment: ExecutionEnvironment, outcome: Outcome, concurrent: int) -> None:
+        """Take the metrics of one finished invocation: its log lines, and Lambda's own.
+
+        `concurrent` is how many invocations were under way, this one included.
+        """
         path = environment.log_path
         with path.open("rb") as log:
             log.seek(self._offsets.get(path, 0))
             lines = log.read()
             self._offsets[path] = log.tell()
         for line in lines.decode(errors="replace").splitlines():
-            for datum in metric_data(line):
-                self._data.put(datum)
+            self.line(line)
         now = datetime.now(UTC)
         own = [
             ("Invocations", 1.0, "Count"),
             ("Errors", float(outcome.error_type is not None), "Count"),
             ("Duration", outcome.duration_ms, "Milliseconds"),
+            ("ConcurrentExecutions", float(concurrent), "Count"),
         ]
         for name, value, unit in own:
             self._data.put(

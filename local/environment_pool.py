@@ -6,6 +6,7 @@ an older revision is never given another invocation.
 
 import base64
 import hashlib
+import itertools
 import threading
 import time
 import urllib.request
@@ -98,8 +99,10 @@ class EnvironmentPool:
     ) -> None:
         """`idle_seconds_max` is how long an unused environment stays warm; `after` is told of each invocation."""
         self._function = function
+        numbers = itertools.count(1)
         self._new = lambda version: ExecutionEnvironment(
             version,
+            number=next(numbers),
             runtime_python=runtime_python,
             processes=processes,
             log_directory=log_directory,
@@ -111,6 +114,7 @@ class EnvironmentPool:
         self._lock = threading.Lock()
         self._idle: list[ExecutionEnvironment] = []
         self._busy: list[ExecutionEnvironment] = []
+        self._kept = 0
         self._stopped = threading.Event()
         self._reaper = threading.Thread(target=self._end_idle, name="environment-reaper", daemon=True)
         self._reaper.start()
@@ -126,10 +130,17 @@ class EnvironmentPool:
         return outcome
 
     def warm(self, count: int) -> None:
-        """Have `count` environments initialised and idle (what provisioned concurrency does)."""
+        """Have at least `count` environments of the current version, made one after another, and keep them.
+
+        That is what provisioned concurrency does. Raises ConfigurationError.
+        """
+        self._kept = count
         version = self._function.current()
-        taken = [self._take(version) for _ in range(count)]
-        for environment in taken:
+        while sum(each.function.revision == version.revision for each in self.environments()) < count:
+            environment = self._new(version)
+            with self._lock:
+                self._busy.append(environment)
+            environment.init()
             self._give_back(environment)
 
     def environments(self) -> list[ExecutionEnvironment]:
@@ -171,7 +182,8 @@ class EnvironmentPool:
         while not self._stopped.wait(min(1.0, self._idle_seconds_max)):
             now = time.monotonic()
             with self._lock:
-                old = [each for each in self._idle if now - each.idle_since > self._idle_seconds_max]
+                spare = max(0, len(self._idle) + len(self._busy) - self._kept)
+                old = [each for each in self._idle if now - each.idle_since > self._idle_seconds_max][:spare]
                 self._idle = [each for each in self._idle if each not in old]
             for environment in old:
                 environment.kill()

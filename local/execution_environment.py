@@ -5,7 +5,6 @@ returns does not (AWS: "Understanding the Lambda execution environment lifecycle
 """
 
 import contextlib
-import itertools
 import json
 import os
 import signal
@@ -78,12 +77,11 @@ class _Process:
 class ExecutionEnvironment:
     """One environment of one function version: a process, its Runtime API, its log file."""
 
-    _numbers = itertools.count(1)
-
     def __init__(
         self,
         function: FunctionVersion,
         *,
+        number: int,
         runtime_python: Path,
         processes: ProcessGroup,
         log_directory: Path,
@@ -92,12 +90,12 @@ class ExecutionEnvironment:
     ) -> None:
         """Nothing starts yet: `init` does.
 
-        `runtime_python` is an interpreter that can import awslambdaric; `host_variables` are what the host adds to
-        the function's own variables (endpoint, credentials).
+        `number` names its log file; `runtime_python` is an interpreter that can import awslambdaric; `host_variables`
+        are what the host adds to the function's own variables (endpoint, credentials).
         """
         self.function = function
-        self.number = next(self._numbers)
-        self.log_path = log_directory / f"environment-{self.number:04d}.log"
+        self.number = number
+        self.log_path = log_directory / f"environment-{number:04d}.log"
         self._log_stream = f"{datetime.now(UTC):%Y/%m/%d}/[{function.version}]{uuid.uuid4().hex}"
         self._python = runtime_python
         self._processes = processes

@@ -3,6 +3,7 @@
 The rule: what it starts ends with it, and what it loses it says (`check`).
 """
 
+import errno
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from local.installation import BUILD, ROOT, InstallationError, environment
 from local.ministack import Ministack, ServicesError
 from local.process_group import ProcessGroup
 from local.resources import ALIAS, Names, Resources, Times, create
+from local.worker_logs import WorkerLogs
 
 REGION = "us-east-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -87,6 +89,7 @@ class LocalSystem:
         self.mapping: EventSourceMapping | None = None
         self.pool: EnvironmentPool | None = None
         self._metrics: MetricForwarder | None = None
+        self._worker_logs: WorkerLogs | None = None
 
     def __enter__(self) -> "LocalSystem":
         # Both may have to be installed first, and that must not look like a slow start.
@@ -123,6 +126,13 @@ class LocalSystem:
             variables=self._variables,
         )
         self._metrics = MetricForwarder(client("cloudwatch", self.endpoint_url), self._note)
+        self._worker_logs = WorkerLogs(
+            client("logs", self.endpoint_url),
+            f"/aws/lambda/{self.names.function}",
+            self.log_directory / "ministack-worker.log",
+            line=self._metrics.line,
+            problem=self._note,
+        )
         function = PublishedFunction(
             client("lambda", self.endpoint_url), self.names.function, ALIAS, self.directory / "code"
         )
@@ -157,7 +167,7 @@ class LocalSystem:
             self.pool.invoke,
             concurrency=self._concurrency,
             finished=self._finished,
-            failed=lambda error: self._note(f"event source mapping: {type(error).__name__}: {error}"),
+            failed=self._mapping_failed,
         )
 
     def _stop(self) -> None:
@@ -165,6 +175,8 @@ class LocalSystem:
             self.mapping.stop()
         if self.pool is not None:
             self.pool.stop()
+        if self._worker_logs is not None:
+            self._worker_logs.stop()
         if self._metrics is not None:
             self._metrics.stop()
         if hasattr(self, "services"):
@@ -186,6 +198,15 @@ class LocalSystem:
         """Execution environments alive now; a busy one has `pid`, `request_id`, `event`, `log_path`."""
         return self.pool.environments() if self.pool is not None else []
 
+    def queue_is_empty(self) -> bool:
+        """Whether the payment queue has no message left, visible or in flight."""
+        attributes = self.clients["sqs"].get_queue_attributes(
+            QueueUrl=self.resources.queue_url, AttributeNames=["All"]
+        )["Attributes"]
+        return all(
+            attributes[name] == "0" for name in ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        )
+
     def kill_environment(self, pid: int | None = None, *, working_on: str = "") -> int | None:
         """SIGKILL one environment: by pid, or the busy one whose event contains `working_on`.
 
@@ -206,15 +227,41 @@ class LocalSystem:
         assert self.pool is not None
         return self.pool.invoke(event)
 
+    def provision(self) -> None:
+        """Follow `put-provisioned-concurrency-config` on the alias: that many environments stay warm.
+
+        At most as many as the mapping's concurrency: more could not be busy at once here.
+        """
+        try:
+            found = self.clients["lambda"].get_provisioned_concurrency_config(
+                FunctionName=self.names.function, Qualifier=ALIAS
+            )
+            wanted = int(found["RequestedProvisionedConcurrentExecutions"])
+        except self.clients["lambda"].exceptions.ProvisionedConcurrencyConfigNotFoundException:
+            wanted = 0
+        if self.pool is not None:
+            self.pool.warm(min(wanted, self._concurrency))
+
     def _invoked(self, environment: ExecutionEnvironment, outcome: Outcome) -> None:
         with self._lock:
             self.outcomes.append(outcome)
         if self._metrics is not None:
-            self._metrics.invoked(environment, outcome)
+            busy = sum(each.request_id is not None for each in self.environments())
+            self._metrics.invoked(environment, outcome, busy + 1)
 
     def _finished(self, batch: Batch) -> None:
         with self._lock:
             self.batches.append(batch)
+
+    def _mapping_failed(self, error: BaseException) -> None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            self._lost = (
+                f"no free disk: {error}. What had been recorded is still in {self.names.table}, but no log line can be "
+                f"written to {self.log_directory}, so nothing more is run. Free some disk and run it again."
+            )
+            if self.mapping is not None:
+                self.mapping.stop()
+        self._note(f"event source mapping: {type(error).__name__}: {error}")
 
     def _note(self, sentence: str) -> None:
         with self._lock:

@@ -10,6 +10,8 @@ from local.ministack import ServicesError
 from local.system import CREDENTIALS, REGION, LocalSystem
 
 PORT = 4566
+#: How often the provisioned concurrency is looked up.
+PROVISION_SECONDS = 3.0
 
 
 def main(arguments: list[str]) -> int:
@@ -55,10 +57,14 @@ def _introduce(system: LocalSystem) -> None:
 
 def _wait(system: LocalSystem) -> None:
     said = 0
+    provisioned_at = time.monotonic()
     try:
         while True:
             time.sleep(0.5)
             system.check()
+            if time.monotonic() - provisioned_at > PROVISION_SECONDS:
+                system.provision()
+                provisioned_at = time.monotonic()
             for problem in system.problems[said:]:
                 print(f"local up: {problem}", file=sys.stderr, flush=True)
                 said += 1

@@ -1,5 +1,6 @@
 """Real `awslambdaric` processes of throw-away functions, without any AWS service."""
 
+import itertools
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ NewEnvironment = Callable[..., ExecutionEnvironment]
 def new_environment(tmp_path: Path) -> Iterator[NewEnvironment]:
     """Make an environment of a function's source text; all of them end with the test."""
     runtime_python = environment("runtime", sys.executable) / "python"
+    numbers = itertools.count(1)
     with ProcessGroup() as processes:
 
         def make(
@@ -38,6 +40,7 @@ def new_environment(tmp_path: Path) -> Iterator[NewEnvironment]:
             )
             return ExecutionEnvironment(
                 function,
+                number=next(numbers),
                 runtime_python=runtime_python,
                 processes=processes,
                 log_directory=tmp_path,

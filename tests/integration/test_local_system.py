@@ -10,7 +10,9 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -202,6 +204,24 @@ def test_idle_environments_end(tmp_path: Path) -> None:
         assert system.invoke(b"{}").cold_start
 
 
+def test_a_full_disk_stops_the_system_and_says_so(tmp_path: Path) -> None:
+    package = function(tmp_path, RECORD % "pass")
+    (tmp_path / "logs").mkdir()
+    # Every write to it fails as on a full disk.
+    (tmp_path / "logs" / "environment-0001.log").symlink_to("/dev/full")
+    with LocalSystem(package=package, directory=tmp_path) as system:
+        send(system, "only", "1")
+        with pytest.raises(ServicesError, match=r"no free disk.*No space left on device.*Free some disk"):
+            wait_for(system, lambda: False, seconds=10)
+    assert system.batches == []
+
+
+def test_a_disk_with_no_room_is_refused_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=10 * 2**20))
+    with pytest.raises(ServicesError, match=r"no free disk: .* has 10 MB left"):
+        LocalSystem(package=function(tmp_path, RECORD % "pass"), directory=tmp_path).__enter__()
+
+
 def test_services_that_die_under_way_are_reported_with_what_was_lost(tmp_path: Path) -> None:
     package = function(tmp_path, RECORD % "pass")
     with LocalSystem(package=package, directory=tmp_path) as system:
@@ -213,3 +233,43 @@ def test_services_that_die_under_way_are_reported_with_what_was_lost(tmp_path: P
     assert "died under way: signal 9" in str(caught.value)
     assert "Lost with it: every message" in str(caught.value)
     assert "1 messages had been settled" in str(caught.value)
+
+
+def test_ministacks_own_mapping_and_worker_run_the_same_function(tmp_path: Path) -> None:
+    """Somebody else's code keeps the same batch contract; its lines and metrics reach the same places."""
+    metric = {
+        "Timestamp": 0,
+        "CloudWatchMetrics": [
+            {"Namespace": "CloudCafe/Lambda", "Dimensions": [[]], "Metrics": [{"Name": "ProcessedPayments"}]}
+        ],
+    }
+    report = f"""
+    print(json.dumps({{"_aws": {metric!r} | {{"Timestamp": int(time.time() * 1000)}},
+                      "ProcessedPayments": [1.0] * len(event["Records"])}}))
+    return {{"batchItemFailures": [
+        {{"itemIdentifier": record["messageId"]}} for record in event["Records"]
+        if record["body"] == "05" and record["attributes"]["ApproximateReceiveCount"] == "1"
+    ]}}"""
+    package = function(tmp_path, RECORD % report)
+    with LocalSystem(package=package, directory=tmp_path, times=FAST, mapping="ministack") as system:
+        for number in range(12):
+            send(system, f"group-{number % 3}", f"{number:02d}")
+        wait_for(system, system.queue_is_empty)
+        # On AWS too a metric shows some time after the call.
+        wait_for(system, lambda: _sum(system, "ProcessedPayments") == 13)
+    assert system.outcomes == []
+    assert len(seen(system)) == 13
+    assert sorted({each["body"] for each in seen(system)}) == [f"{number:02d}" for number in range(12)]
+
+
+def _sum(system: LocalSystem, metric: str) -> float:
+    now = datetime.now(UTC)
+    found = system.clients["cloudwatch"].get_metric_statistics(
+        Namespace="CloudCafe/Lambda",
+        MetricName=metric,
+        StartTime=now - timedelta(minutes=5),
+        EndTime=now + timedelta(minutes=5),
+        Period=3600,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    return sum(each["Sum"] for each in found)
