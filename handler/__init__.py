@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name != "lambda_handler":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import gc
     import os
 
+    # Importing and composing make many objects that stay; collecting among them is a twentieth of init.
+    gc.disable()
     from handler.queue_function import create
 
     function = create(os.environ)
+    gc.freeze()
+    gc.enable()
     globals()[name] = function
     return function

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -27,8 +26,6 @@ _NAMESPACE = "CloudCafe/Lambda"
 
 def create(environment: Mapping[str, str]) -> QueueFunction:
     """Init: settings, adapters, stress. Raises ConfigurationError naming a wrong variable, so that init fails."""
-    # Init makes many objects that stay; collecting among them is wasted work.
-    gc.disable()
     settings = read_settings(environment)
     logger = Logger(service=_SERVICE)
     metrics = Metrics(namespace=_NAMESPACE, service=_SERVICE)
@@ -41,8 +38,6 @@ def create(environment: Mapping[str, str]) -> QueueFunction:
     if settings.in_memory:
         print("no endpoint and no credentials: table, queues and gateway are in memory", file=sys.stderr)
     logger.info("ready", extra={"scoring": describe(), "in_memory": settings.in_memory})
-    gc.freeze()
-    gc.enable()
     return QueueFunction(services, logger, metrics, settings.rules.times.function_timeout_seconds)
 
 

@@ -36,6 +36,8 @@ class Settings:
     scoring_engine: str = "auto"
     rule_table_path: str = ""
     fingerprint_pepper_secret_arn: str = ""
+    # AWS's own endpoints are meant, whose certificates all come from Amazon's few roots.
+    aws_endpoints: bool = False
     # No endpoint, no credentials, not in Lambda: everything stays inside the process.
     in_memory: bool = False
 
@@ -69,10 +71,12 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         scoring_engine=reader.choice("SCORING_ENGINE", ("auto", "compiled", "pure")),
         rule_table_path=reader.text("RULE_TABLE_PATH", ""),
         fingerprint_pepper_secret_arn=reader.text("FINGERPRINT_PEPPER_SECRET_ARN", ""),
+        aws_endpoints=not any(environment.get(variable) for variable in _ELSEWHERE),
         in_memory=not any(environment.get(variable) for variable in _OUTSIDE),
     )
 
 
+_ELSEWHERE = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 # Any of these says that there is something outside to talk to. Asking the SDK instead would wait for an instance role.
 _OUTSIDE = (
     "AWS_LAMBDA_FUNCTION_NAME",

@@ -1,9 +1,12 @@
-"""The SQS side: masked copies to the rejected queue, and the wait before a returned message comes again."""
+"""The SQS side: masked copies to the rejected queue, and the wait before a returned message comes again.
+
+The client is asked for when it is first needed: most execution environments never reject or return a message.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,13 +21,13 @@ _BATCH_MAX = 10
 
 
 class SqsRejectedQueue:
-    def __init__(self, client: Any, queue_url: str) -> None:
+    def __init__(self, client: Callable[[], Any], queue_url: str) -> None:
         self._client = client
         self._queue_url = queue_url
 
     def send(self, message: Message, masked_body: str, reason_code: str) -> None:
         try:
-            self._client.send_message(
+            self._client().send_message(
                 QueueUrl=self._queue_url,
                 MessageBody=masked_body,
                 MessageGroupId=message.group or message.message_id,
@@ -39,7 +42,7 @@ class SqsRejectedQueue:
 
 
 class SqsSourceQueue:
-    def __init__(self, client: Any, queue_url: str) -> None:
+    def __init__(self, client: Callable[[], Any], queue_url: str) -> None:
         self._client = client
         self._queue_url = queue_url
 
@@ -52,7 +55,7 @@ class SqsSourceQueue:
         if not entries:
             return
         try:
-            self._client.change_message_visibility_batch(QueueUrl=self._queue_url, Entries=entries)
+            self._client().change_message_visibility_batch(QueueUrl=self._queue_url, Entries=entries)
         except (ClientError, BotoCoreError) as error:
             # The messages come back at the end of their visibility time-out instead.
             _LOG.warning("could not delay %d returned messages: %s", len(entries), type(error).__name__)
