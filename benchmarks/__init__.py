@@ -1,0 +1,1 @@
+"""Benchmarks: each verifies its own output and compares within one run."""
