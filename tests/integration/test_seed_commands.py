@@ -1,0 +1,255 @@
+"""The seeds' own `aws` commands against `python -m local up`, with the corrections that docs/local.md lists.
+
+The AWS CLI is the one from the package index (version 1). Each command is run by a shell, as a reader would.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from local.installation import ROOT, environment
+from local.resources import zipped
+from local.system import client
+
+FUNCTION = "cloudcafe-payment-processor-dev"
+TABLE = "cloudcafe-payment-transactions-dev"
+
+
+class Terminal:
+    """A shell beside a running `local up`, with its export lines in force."""
+
+    def __init__(self, exports: dict[str, str], logs: Path, home: Path) -> None:
+        self.logs = logs
+        self.home = home
+        #: For waiting: a CLI process costs most of a CPU-second.
+        self.endpoint_url = exports["AWS_ENDPOINT_URL"]
+        self._environ = {
+            **exports,
+            "HOME": str(home),
+            "PATH": f"{environment('awscli')}:{os.environ['PATH']}",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def run(self, script: str) -> str:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            capture_output=True,
+            text=True,
+            env=self._environ,
+            cwd=self.home,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{script}\n{done.stderr}"
+        return done.stdout
+
+    def ask(self, script: str) -> object:
+        return json.loads(self.run(script) or "null")
+
+
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local", "up", "--port", "0", "--concurrency", "3"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if "Ctrl-C" in line:
+                break
+        exports = dict(re.findall(r"export (\w+)=(.*)\n", said))
+        logs = re.search(r"logs are in (.*)\n", said)
+        if logs is None:
+            process.wait(timeout=10)
+            pytest.fail(f"local up did not come up: {said} {process.stderr and process.stderr.read()}")
+        yield Terminal(exports, Path(logs[1]), tmp_path_factory.mktemp("home"))
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def status(terminal: Terminal, payment_id: str) -> str | None:
+    """The item's status, read past the CLI."""
+    dynamodb = client("dynamodb", terminal.endpoint_url)
+    found = dynamodb.get_item(TableName=TABLE, Key={"transaction_id": {"S": f"txn-{payment_id}"}})
+    return str(found["Item"]["status"]["S"]) if "Item" in found else None
+
+
+def processed_payments(terminal: Terminal) -> float:
+    """The metric's sum of the last hour, read past the CLI."""
+    found = client("cloudwatch", terminal.endpoint_url).get_metric_statistics(
+        Namespace="CloudCafe/Lambda",
+        MetricName="ProcessedPayments",
+        Dimensions=[{"Name": "environment", "Value": "dev"}, {"Name": "service", "Value": "payment-processor"}],
+        StartTime=datetime.now(UTC) - timedelta(hours=1),
+        EndTime=datetime.now(UTC) + timedelta(hours=1),
+        Period=86400,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    return sum(each["Sum"] for each in found)
+
+
+def send(numbers: str) -> str:
+    """The seed's load loop, its queue URL and its endpoint corrected."""
+    body = (
+        r"{\"payment_id\":\"pay-$i\",\"order_id\":\"ord-$i\",\"customer_id\":\"cust-$i\","
+        r"\"amount\":$((RANDOM % 100 + 10)).99,\"payment_method\":\"credit_card\"}"
+    )
+    return f"""
+for i in {numbers}; do
+  aws sqs send-message --endpoint-url "$AWS_ENDPOINT_URL" \\
+    --queue-url "$QUEUE_URL" \\
+    --message-body "{body}" \\
+    --message-group-id "payment-group-$((i % 10))" &
+done
+
+wait
+"""
+
+
+def test_the_load_loop_settles_every_payment_and_shows_in_the_metrics(terminal: Terminal) -> None:
+    # Eight of the loop's thousand: each is a CLI process of most of a CPU-second.
+    terminal.run(send("{1..8}"))
+    wait_for(lambda: all(status(terminal, f"pay-{number}") == "completed" for number in range(1, 9)))
+    assert terminal.ask(f"aws dynamodb scan --table-name {TABLE} --select COUNT --query Count") == 8
+    # Metrics follow within a second or two, as they do within a minute or two on AWS.
+    wait_for(lambda: processed_payments(terminal) == 8)
+    window = "--start-time $(date -u -d '-1 hour' +%FT%TZ) --end-time $(date -u -d '+1 hour' +%FT%TZ) --period 86400"
+
+    def statistics(namespace: str, metric: str, dimensions: str, statistic: str) -> list[dict[str, float]]:
+        found = terminal.ask(
+            f"aws cloudwatch get-metric-statistics --namespace {namespace} --metric-name {metric} "
+            f"--dimensions {dimensions} {window} {statistic} --query Datapoints"
+        )
+        assert isinstance(found, list)
+        return found
+
+    ours = "Name=environment,Value=dev Name=service,Value=payment-processor"
+    assert (
+        sum(each["Sum"] for each in statistics("CloudCafe/Lambda", "ProcessedPayments", ours, "--statistics Sum")) == 8
+    )
+    own = f"Name=FunctionName,Value={FUNCTION}"
+    assert statistics("AWS/Lambda", "ConcurrentExecutions", own, "--statistics Maximum")[0]["Maximum"] >= 1
+    assert statistics("AWS/Lambda", "Duration", own, "--statistics Average")[0]["Average"] > 0
+    assert statistics("AWS/Lambda", "Duration", own, "--extended-statistics p99")[0]["ExtendedStatistics"]
+    assert statistics("AWS/Lambda", "Errors", own, "--statistics Sum")[0]["Sum"] == 0
+
+
+def test_lambda_invoke_runs_the_function_behind_the_alias(terminal: Terminal) -> None:
+    body = {
+        "payment_id": "test-123",
+        "order_id": "ord-123",
+        "customer_id": "cust-456",
+        "amount": 25.99,
+        "payment_method": "credit_card",
+    }
+    record = {"messageId": "message-1", "body": json.dumps(body), "attributes": {"MessageGroupId": "group-1"}}
+    (terminal.home / "event.json").write_text(json.dumps({"Records": [record]}))
+    told = terminal.ask(f"aws lambda invoke --function-name {FUNCTION}:live --payload file://event.json response.json")
+    assert isinstance(told, dict)
+    assert told["StatusCode"] == 200
+    assert "FunctionError" not in told
+    response = json.loads((terminal.home / "response.json").read_text())
+    assert response["statusCode"] == 200
+    assert response["body"]["processed"] == 1
+    assert response["batchItemFailures"] == []
+    key = '{"transaction_id": {"S": "txn-test-123"}}'
+    found = terminal.ask(f"aws dynamodb get-item --table-name {TABLE} --key '{key}' --query Item.amount_minor.N")
+    assert found == "2599"
+
+
+MOVE_ALIAS = f"""
+aws lambda wait function-updated --function-name {FUNCTION}
+version=$(aws lambda publish-version --function-name {FUNCTION} --query Version --output text)
+aws lambda update-alias --function-name {FUNCTION} --name live --function-version "$version"
+"""
+
+
+def test_a_new_configuration_reaches_new_environments_once_the_alias_moves(terminal: Terminal) -> None:
+    variables = terminal.ask(
+        f"aws lambda get-function-configuration --function-name {FUNCTION} --query Environment.Variables"
+    )
+    assert isinstance(variables, dict)
+    # The seed's delay and operations as settings, small: what is tested is that they arrive.
+    changed = variables | {"STRESS_MODE": "cold_start", "STRESS_DELAY_SECONDS": "1.5", "STRESS_OPERATIONS": "1000"}
+    (terminal.home / "environment.json").write_text(json.dumps({"Variables": changed}))
+    terminal.run(
+        f"aws lambda update-function-configuration --function-name {FUNCTION} --environment file://environment.json"
+    )
+    terminal.run(MOVE_ALIAS)
+    terminal.run(f"aws lambda update-function-configuration --function-name {FUNCTION} --memory-size 256")
+    before = set(terminal.logs.glob("environment-*.log"))
+    time.sleep(1.1)
+    terminal.run(send("{101..102}"))
+    wait_for(lambda: status(terminal, "pay-102") == "completed")
+
+    def durations() -> list[float]:
+        fresh = set(terminal.logs.glob("environment-*.log")) - before
+        return [float(each) for log in fresh for each in re.findall(r"Init Duration: ([\d.]+) ms", log.read_text())]
+
+    wait_for(lambda: bool(durations()))
+    # It slept through the whole delay inside init.
+    assert min(durations()) > 1500
+    # The memory size went to $LATEST only.
+    found = terminal.ask(
+        f"aws lambda get-function-configuration --function-name {FUNCTION} --qualifier live --query MemorySize"
+    )
+    assert found == 512
+
+
+def test_new_code_reaches_new_environments_once_the_alias_moves(terminal: Terminal) -> None:
+    package = terminal.home / "package"
+    package.mkdir()
+    (package / "handler.py").write_text("def lambda_handler(event, context):\n    print('the new code ran')\n")
+    (terminal.home / "payment-processor.zip").write_bytes(zipped(package))
+    before = set(terminal.logs.glob("environment-*.log"))
+    terminal.run(f"aws lambda update-function-code --function-name {FUNCTION} --zip-file fileb://payment-processor.zip")
+    terminal.run(MOVE_ALIAS)
+    time.sleep(1.1)
+    terminal.run(send("{201..201}"))
+    wait_for(
+        lambda: any(
+            "the new code ran" in log.read_text() for log in set(terminal.logs.glob("environment-*.log")) - before
+        )
+    )
+
+
+def test_provisioned_concurrency_keeps_environments_warm(terminal: Terminal) -> None:
+    before = set(terminal.logs.glob("environment-*.log"))
+    found = terminal.ask(
+        f"aws lambda put-provisioned-concurrency-config --function-name {FUNCTION} --qualifier live "
+        "--provisioned-concurrent-executions 10"
+    )
+    assert isinstance(found, dict)
+    assert found["Status"] == "READY"
+    # As many as this system's concurrency of 3, one of which may be warm already.
+    wait_for(lambda: len(set(terminal.logs.glob("environment-*.log")) - before) >= 2)
+
+
+def test_the_table_is_on_demand_already(terminal: Terminal) -> None:
+    mode = terminal.ask(
+        f"aws dynamodb update-table --table-name {TABLE} --billing-mode PAY_PER_REQUEST "
+        "--query TableDescription.BillingModeSummary.BillingMode"
+    )
+    assert mode == "PAY_PER_REQUEST"
