@@ -74,6 +74,10 @@ RUNTIME ?= python3.13
 package: setup $(WHEELS)  ## dist/*.zip for Lambda; RUNTIME=python3.11, DIRTY=1 before a commit
 	$(PY) build/package.py lambda --runtime $(RUNTIME) $(if $(DIRTY),--allow-dirty)
 
+.PHONY: test-arm64
+test-arm64: package  ## run the arm64 ZIP under an emulator: scoring suite and whole invocations
+	$(PY) build/arm64.py
+
 .PHONY: record-sizes
 record-sizes: setup $(WHEELS)
 	$(PY) build/package.py lambda --record-size --allow-dirty

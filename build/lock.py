@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -38,7 +39,7 @@ class Lock:
     group: str
     """`dependencies` or the name of an optional group of pyproject.toml."""
     names: tuple[str, ...] = ()
-    """Only these requirements of the group; all of them when empty."""
+    """Only these requirements of the group, by name; all of them when empty."""
     targets: tuple[tuple[str, tuple[str, ...]], ...] = (("3.11", ANY),)
     """Python version and platform tags of each machine that installs from it."""
 
@@ -48,14 +49,16 @@ class Lock:
         group = (
             project["dependencies"] if self.group == "dependencies" else project["optional-dependencies"][self.group]
         )
-        return sorted(one for one in group if not self.names or one.startswith(self.names))
+        return sorted(one for one in group if not self.names or re.split("[^A-Za-z0-9_-]", one)[0] in self.names)
 
 
 PROCESSOR = Lock("build/processor.lock", "dependencies")
 TOOLS = Lock("build/tools.lock", "build", targets=(("3.11", X86_64), ("3.11", AARCH64), ("3.11", MACOS_ARM64)))
 # What Lambda itself brings: the runtime client that executes the ZIP under test.
-RUNTIME = Lock("build/runtime.lock", "local", ("awslambdaric",), (("3.11", AARCH64), ("3.13", AARCH64)))
-LOCKS = (PROCESSOR, TOOLS, RUNTIME)
+ARM64_PYTHONS = (("3.11", AARCH64), ("3.13", AARCH64))
+RUNTIME = Lock("build/runtime.lock", "local", ("awslambdaric",), ARM64_PYTHONS)
+ARM64_TESTS = Lock("build/arm64-tests.lock", "dev", ("hypothesis", "numpy", "pytest"), ARM64_PYTHONS)
+LOCKS = (PROCESSOR, TOOLS, RUNTIME, ARM64_TESTS)
 
 
 @dataclass(frozen=True)

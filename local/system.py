@@ -53,6 +53,7 @@ class LocalSystem:
         memory_size: int = 512,
         mapping: str = "local",
         python: str = sys.executable,
+        runtime_python: Path | None = None,
         port: int = 0,
         directory: Path | None = None,
         idle_seconds_max: float = 300.0,
@@ -62,8 +63,9 @@ class LocalSystem:
 
         `package` is an unpacked deployment package for this host, built from this checkout when None; `times` the
         protocol's times; `variables` are added to the function's; `mapping` is `local` (ours), `ministack` (its own
-        mapping and worker) or `none`; `python` the interpreter of the execution environments; `port` 0 takes a free
-        one; `directory` is a new folder in `.build/local` when None.
+        mapping and worker) or `none`; `python` the interpreter of the execution environments, or `runtime_python`
+        one that can import awslambdaric by itself; `port` 0 takes a free one; `directory` is a new folder in
+        `.build/local` when None.
         """
         if mapping not in ("local", "ministack", "none"):
             raise ValueError(f"mapping {mapping!r} is not one of local, ministack, none")
@@ -76,6 +78,7 @@ class LocalSystem:
         self._memory_size = memory_size
         self._mapping_kind = mapping
         self._python = python
+        self._runtime_python = runtime_python
         self._port = port
         self.directory = directory or _new_directory()
         self.log_directory = self.directory / "logs"
@@ -94,7 +97,7 @@ class LocalSystem:
     def __enter__(self) -> "LocalSystem":
         # Both may have to be installed first, and that must not look like a slow start.
         environment("ministack")
-        runtime_python = environment("runtime", self._python) / "python"
+        runtime_python = self._runtime_python or environment("runtime", self._python) / "python"
         self.log_directory.mkdir(parents=True, exist_ok=True)
         package = (self._package or host_package(self.directory / "package", self._python)).resolve()
         self.processes = ProcessGroup(self.directory / "tmp", self.directory / "code")
