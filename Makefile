@@ -86,6 +86,22 @@ record-sizes: setup $(WHEELS)
 lock: setup  ## resolve the functions' dependencies anew and write build/*.lock
 	$(PY) build/lock.py
 
+# ---- simulation -----------------------------------------------------------------------------------------------
+SEED ?=
+SEEDS ?=
+STEPS ?=
+.PHONY: test-simulation
+test-simulation: setup  ## 2,000 seeds of the payment protocol; SEED=n tells one, SEEDS= how many, STEPS= their limit
+	$(PY) -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STEPS),--steps $(STEPS))
+
+.PHONY: test-simulation-versions
+test-simulation-versions: setup  ## the same seeds give the same histories on every Python found here
+	$(PY) -m tests.simulation.versions
+
+.PHONY: simulation-histories
+simulation-histories: setup  ## commit other history hashes after a deliberate change of handler or models
+	$(PY) -m tests.simulation --histories >tests/simulation/histories.json
+
 # ---- everything -----------------------------------------------------------------------------------------------
 # Each step says how long it took; the first that fails ends the run.
 CI_STEPS := test lint

@@ -54,6 +54,14 @@ class MemoryDynamoDb:
         self.items[key] = item
         return {}
 
+    def query(
+        self, *, ExpressionAttributeNames: Any, ExpressionAttributeValues: Any, KeyConditionExpression: str, **_: Any
+    ) -> dict[str, Any]:
+        """All items of one key of an index, in one page."""
+        name, value = KeyConditionExpression.split(" = ")
+        attribute, wanted = ExpressionAttributeNames[name], ExpressionAttributeValues[value]
+        return {"Items": [dict(item) for item in self.items.values() if item.get(attribute) == wanted]}
+
     def _check(self, key: str, parameters: Mapping[str, Any], operation: str) -> None:
         condition = parameters.get("ConditionExpression")
         item = self.items.get(key)

@@ -7,7 +7,7 @@ any one of them and show that a payment then goes wrong.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from handler.domain.claim import timestamp
 from handler.domain.errors import TransactionLogUnavailableError
 from handler.domain.payment import GatewayResult, Transaction
+from handler.domain.states import OPEN_SHARDS, Status
 
 AttributeValue = dict[str, Any]
 
@@ -88,8 +89,22 @@ RELEASE = Write(
     condition=("#status = :processing", "#owner = :owner", "#attempt = :attempt"),
     set=("#lease_until = :zero", "#updated_at = :now"),
 )
+TAKE_OVER_STUCK = Write(
+    "take over stuck",
+    condition=(
+        "#status = :processing",
+        # Nobody else took it over since it was read.
+        "#attempt = :seen",
+        # Its worker is long gone; a workflow has no lease and is asked about before.
+        "(attribute_not_exists(#lease_until) OR #lease_until < :stale)",
+    ),
+    set=("#owner = :owner", "#lease_until = :lease_until", "#attempt = :next", "#updated_at = :now"),
+)
 
-WRITES = (CLAIM, TAKE_OVER, STORE_GATEWAY_REF, RECORD, RELEASE)
+WRITES = (CLAIM, TAKE_OVER, STORE_GATEWAY_REF, RECORD, RELEASE, TAKE_OVER_STUCK)
+
+# The sparse index of open items (protocol, "Index"); read with `query`, written by DynamoDB itself.
+OPEN_SHARD_INDEX = "open-shard-index"
 
 _CONSTANTS: Mapping[str, Any] = {":processing": "processing", ":zero": 0}
 _NAME = re.compile(r"#(\w+)")
@@ -104,6 +119,8 @@ class DynamoDbClient(Protocol):
     def put_item(self, **parameters: Any) -> dict[str, Any]: ...
 
     def update_item(self, **parameters: Any) -> dict[str, Any]: ...
+
+    def query(self, **parameters: Any) -> dict[str, Any]: ...
 
 
 class DynamoDbTransactionLog:
@@ -170,6 +187,40 @@ class DynamoDbTransactionLog:
 
     def release(self, transaction_id: str, *, owner: str, attempt: int, now: int) -> Transaction | None:
         return self._update(RELEASE, transaction_id, {":owner": owner, ":attempt": attempt, ":now": now})
+
+    def take_over_stuck(
+        self, transaction_id: str, *, owner: str, attempt_seen: int, lease_until: int, stale: int, now: int
+    ) -> Transaction | None:
+        values = {
+            ":owner": owner,
+            ":seen": attempt_seen,
+            ":next": attempt_seen + 1,
+            ":lease_until": lease_until,
+            ":stale": stale,
+            ":now": now,
+        }
+        return self._update(TAKE_OVER_STUCK, transaction_id, values)
+
+    def open_transaction_ids(self, status: Status) -> Iterator[str]:
+        for shard in range(OPEN_SHARDS):
+            request: dict[str, Any] = {
+                "TableName": self._table_name,
+                "IndexName": OPEN_SHARD_INDEX,
+                "KeyConditionExpression": "#open_shard = :open_shard",
+                "ProjectionExpression": "#transaction_id",
+                "ExpressionAttributeNames": {"#open_shard": "open_shard", "#transaction_id": "transaction_id"},
+                "ExpressionAttributeValues": {":open_shard": {"S": f"{status}#{shard}"}},
+            }
+            while True:
+                try:
+                    answer = self._client.query(**request)
+                except (ClientError, BotoCoreError) as error:
+                    raise TransactionLogUnavailableError(f"query {status}#{shard}: {error}") from error
+                for item in answer["Items"]:
+                    yield item["transaction_id"]["S"]
+                if "LastEvaluatedKey" not in answer:
+                    break
+                request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def _update(self, write: Write, transaction_id: str, values: Mapping[str, Any]) -> Transaction | None:
         request = {

@@ -36,7 +36,7 @@ def charge(
     if gateway_ref:
         result = _ask(gateway_ref, gateway, times, work)
         if result.state != "prepared":
-            return gateway_ref, _settled(result, payment)
+            return gateway_ref, settled(result, payment.amount_minor, payment.currency)
     else:
         work.require_time(times)
         gateway_ref = _store(gateway.prepare(payment, key), claim, log, clock)
@@ -48,7 +48,7 @@ def charge(
         if result.state == "prepared":
             work.require_time(times)
             result = gateway.charge(gateway_ref, key)
-    return gateway_ref, _settled(result, payment)
+    return gateway_ref, settled(result, payment.amount_minor, payment.currency)
 
 
 def _ask(gateway_ref: str, gateway: PaymentGateway, times: Times, work: Work) -> GatewayResult:
@@ -71,12 +71,13 @@ def _store(gateway_ref: str, claim: Claim, log: TransactionLog, clock: Clock) ->
     raise OwnershipLostError(f"{claim.transaction_id} belongs to {stored.get('owner')}, attempt {stored['attempt']}")
 
 
-def _settled(result: GatewayResult, payment: Payment) -> GatewayResult:
+def settled(result: GatewayResult, amount_minor: int, currency: str) -> GatewayResult:
+    """The result if it is final and about this amount (minor units); raises as `charge` does."""
     if result.state not in ("approved", "declined"):
         raise UnknownOutcomeError(f"the gateway reports {result.state}")
-    if (result.amount_minor, result.currency) != (payment.amount_minor, payment.currency):
+    if (result.amount_minor, result.currency) != (amount_minor, currency):
         raise GatewayAnswerError(
             f"the gateway answered for {result.amount_minor} {result.currency}, "
-            f"the payment is {payment.amount_minor} {payment.currency}"
+            f"the payment is {amount_minor} {currency}"
         )
     return result

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from handler.domain.payment import Assessment, GatewayResult, Message, Payment, Transaction
+from handler.domain.states import Status
 
 
 class Clock(Protocol):
@@ -42,6 +43,13 @@ class TransactionLog(Protocol):
     ) -> Transaction | None: ...
 
     def release(self, transaction_id: str, *, owner: str, attempt: int, now: int) -> Transaction | None: ...
+
+    def take_over_stuck(
+        self, transaction_id: str, *, owner: str, attempt_seen: int, lease_until: int, stale: int, now: int
+    ) -> Transaction | None: ...
+
+    def open_transaction_ids(self, status: Status) -> Iterator[str]:
+        """Ids of the open items in a state, from an index that may lag: read each before deciding anything."""
 
 
 class PaymentGateway(Protocol):
@@ -85,6 +93,11 @@ class RejectedQueue(Protocol):
 class SourceQueue(Protocol):
     def delay(self, messages: Sequence[Message], seconds: int) -> None:
         """Hide returned messages for so many seconds; best effort, never raises for the queue's sake."""
+
+
+class Executions(Protocol):
+    def is_closed(self, execution_arn: str) -> bool:
+        """Whether an approval workflow's execution has ended, however it ended."""
 
 
 class Notifier(Protocol):

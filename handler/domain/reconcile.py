@@ -1,0 +1,105 @@
+"""Payments that stopped half-way are brought to what the gateway knows of them; nothing is ever charged here.
+
+Protocol, reconcile, R1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from handler.domain.charge import settled
+from handler.domain.claim import Claim, Work
+from handler.domain.errors import RetryableError
+from handler.domain.payment import Times, Transaction
+from handler.domain.ports import Clock, Executions, Notifier, PaymentGateway, TransactionLog
+from handler.domain.record import record, release
+from handler.domain.states import Status
+
+# Far beyond any lease, so that a worker with a wrong clock or a slow answer is not disturbed.
+STUCK_AFTER_MS: Final = 15 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one stuck payment.
+
+    `not_charged`: its message must come again, from the queue or redriven from the dead-letter queue, as only a
+    message charges. `unsettled`: the reason code in `detail` says why; the next run tries again.
+    """
+
+    transaction_id: str
+    outcome: Status | Literal["not_charged", "unsettled"]
+    detail: str = ""
+
+
+def settle_stuck(
+    *,
+    log: TransactionLog,
+    gateway: PaymentGateway,
+    executions: Executions,
+    notifier: Notifier,
+    clock: Clock,
+    times: Times,
+    work: Work,
+) -> Iterator[Finding]:
+    """Settle every payment that is `processing` with a lease over 15 minutes old, or none; one finding each.
+
+    Ends early, without an error, when the invocation has too little time left for another payment.
+    Raises TransactionLogUnavailableError where the open payments cannot be listed.
+    """
+    for transaction_id in log.open_transaction_ids("processing"):
+        if work.remaining_ms() < times.least_remaining_ms:
+            return
+        try:
+            claim = _take_over(transaction_id, log, clock, executions=executions, times=times, work=work)
+        except RetryableError as error:
+            yield Finding(transaction_id, "unsettled", error.reason_code)
+            continue
+        if claim is not None:
+            yield _settle(*claim, log=log, gateway=gateway, notifier=notifier, clock=clock)
+
+
+def _take_over(
+    transaction_id: str, log: TransactionLog, clock: Clock, *, executions: Executions, times: Times, work: Work
+) -> tuple[Claim, Transaction] | None:
+    """The right to settle a payment, or None where it is not stuck or another worker was quicker."""
+    item = log.get(transaction_id)
+    now_ms = clock.now_ms()
+    stale = now_ms - STUCK_AFTER_MS
+    if item is None or item["status"] != "processing" or item.get("lease_until", 0) >= stale:
+        return None
+    if "execution_arn" in item and not executions.is_closed(item["execution_arn"]):
+        return None
+    refused = log.take_over_stuck(
+        transaction_id,
+        owner=work.owner,
+        attempt_seen=item["attempt"],
+        lease_until=times.lease_until_ms(now_ms, work.remaining_ms()),
+        stale=stale,
+        now=now_ms,
+    )
+    if refused is None:
+        return Claim(transaction_id, work.owner, item["attempt"] + 1, item.get("gateway_ref", "")), item
+    if refused.get("owner") == work.owner and refused["attempt"] == item["attempt"] + 1:
+        # The answer to this very write was lost and the client sent it again.
+        return Claim(transaction_id, work.owner, refused["attempt"], refused.get("gateway_ref", "")), refused
+    return None
+
+
+def _settle(
+    claim: Claim, item: Transaction, *, log: TransactionLog, gateway: PaymentGateway, notifier: Notifier, clock: Clock
+) -> Finding:
+    try:
+        if claim.gateway_ref:
+            result = gateway.status(claim.gateway_ref)
+            if result.state != "prepared":
+                outcome = settled(result, item["amount_minor"], item["currency"])
+                status = record(claim, claim.gateway_ref, outcome, log=log, clock=clock, notifier=notifier)
+                return Finding(claim.transaction_id, status)
+        finding = Finding(claim.transaction_id, "not_charged", claim.gateway_ref)
+    except RetryableError as error:
+        finding = Finding(claim.transaction_id, "unsettled", error.reason_code)
+    release(claim, log=log, clock=clock)
+    return finding

@@ -1,0 +1,306 @@
+"""The auditor: its own model of what may happen, told of every effect and holding each against a named rule.
+
+It shares no rule with the code it audits: states, transitions and conditions are written down here again, the
+conditions as docs/protocol.md has them.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.simulation.gateway import Gateway, Intent
+from tests.simulation.queue import FifoQueue, Message
+from tests.simulation.table import Table
+from tests.simulation.traffic import SECRETS, Sent
+from tests.simulation.world import Invocation, World
+
+ENVIRONMENT = "sim"
+LEAST_REMAINING_MS = 10_000
+
+_FINAL = ("completed", "declined", "rejected", "expired")
+_OPEN = ("processing", "pending_approval")
+_LEGAL = {
+    None: ("processing", "pending_approval", "declined", "rejected", "conflict"),
+    "processing": ("processing", "completed", "declined"),
+    "pending_approval": ("pending_approval", "processing", "rejected", "expired"),
+}
+_FIXED = (
+    "transaction_id",
+    "payment_id",
+    "request_hash",
+    "amount_minor",
+    "amount",
+    "currency",
+    "created_at",
+    "message_id",
+    "message_group_id",
+    "sequence_number",
+    "fingerprint",
+    "risk",
+)
+# Port calls by which a worker comes to hold a payment; every other write belongs to who holds it.
+_TAKING = ("put_new", "take_over", "take_over_stuck")
+
+
+class Auditor:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.queue: FifoQueue
+        self.table: Table
+        self.gateway: Gateway
+        self.messages: dict[str, Message] = {}
+        self.dead: set[str] = set()
+        self.rejected: dict[str, str] = {}
+        self.started: dict[str, str] = {}
+        self.texts: list[str] = []
+        self._content: dict[str, str] = {}
+        self._conflicts: dict[str, set[str]] = {}
+        self._charged: set[str] = set()
+        self._asked: set[tuple[str, str]] = set()
+
+    def fail(self, rule: str, what: str) -> None:
+        self.world.violation(rule, what)
+
+    # ---- table ----
+    def wrote(self, invocation: Invocation, intent: str, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
+        key, status = after["transaction_id"], after["status"]
+        held = f"{status}, attempt {after['attempt']}" if "attempt" in after else status
+        self.world.tell(f"{invocation.name} {intent} {key}: {held}")
+        was = before["status"] if before else None
+        if status not in _LEGAL.get(was, ()) and before != after:
+            self.fail("legal transitions", f"{key} went from {was} to {status}")
+        if before is not None:
+            self._kept(invocation, intent, before, after)
+        if status in _FINAL and ("open_shard" in after or "lease_until" in after):
+            self.fail("final items are closed", f"{key} is {status} and still has a lease or an index entry")
+        if status in _OPEN and not str(after.get("open_shard", "")).startswith(f"{status}#"):
+            self.fail("open items are found", f"{key} is {status} with index entry {after.get('open_shard')}")
+        if status in ("completed", "declined") and was == "processing":
+            self._outcome_is_the_gateways(after)
+        if was is None:
+            self._claimed(invocation, after)
+        elif before is not None and before.get("owner") != after.get("owner"):
+            self._in_order(invocation, after["owner"], after)
+
+    def _kept(self, invocation: Invocation, intent: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+        key = after["transaction_id"]
+        if before["status"] in (*_FINAL, "conflict") and before != after:
+            self.fail("final items stand", f"{intent} changed {key}, which is {before['status']}")
+        changed = [name for name in _FIXED if before.get(name) != after.get(name)]
+        if changed:
+            self.fail("content stands", f"{intent} changed {', '.join(changed)} of {key}")
+        if "gateway_ref" in before and before["gateway_ref"] != after.get("gateway_ref"):
+            self.fail("one reference", f"{intent} put {after.get('gateway_ref')} over {before['gateway_ref']} in {key}")
+        step = after["attempt"] - before["attempt"]
+        if step not in (0, 1) or (intent in _TAKING) != (step == 1):
+            self.fail("fencing number", f"{intent} took the attempt of {key} from {before['attempt']} by {step}")
+        if (before["owner"] != after["owner"]) != (intent in _TAKING):
+            self.fail("fencing owner", f"{intent} moved {key} from {before['owner']} to {after['owner']}")
+        if intent in _TAKING:
+            self._holder_is_gone(before, after)
+        elif not before["owner"].startswith(f"{invocation.name}:"):
+            self.fail("only the holder writes", f"{invocation.name} wrote {key} ({intent}), held by {before['owner']}")
+        if after["status"] == "processing" and intent in _TAKING and after.get("lease_until", 0) <= 0:
+            self.fail("a holder has a lease", f"{intent} of {key} left no lease")
+
+    def _holder_is_gone(self, before: dict[str, Any], after: dict[str, Any]) -> None:
+        """A lease is over only when its holder is, or when the holder gave it up; as far as clocks agree."""
+        holder = self._invocation(before["owner"])
+        if self.world.profile.clocks_agree and holder is not None and not holder.over and before.get("lease_until"):
+            self.fail(
+                "one worker at a time",
+                f"{after['owner']} took {after['transaction_id']} over while {before['owner']} was at work",
+            )
+
+    def _outcome_is_the_gateways(self, item: dict[str, Any]) -> None:
+        intent = self.gateway.intents.get(item.get("gateway_ref", ""))
+        state = intent.state if intent else "unknown"
+        if state != {"completed": "approved"}.get(item["status"], item["status"]):
+            self.fail(
+                "the gateway's outcome", f"{item['transaction_id']} is {item['status']}, the gateway says {state}"
+            )
+        if item["gateway_response"]["status"] != state:
+            self.fail(
+                "the gateway's outcome", f"{item['transaction_id']} records {item['gateway_response']}, not {state}"
+            )
+
+    def _claimed(self, invocation: Invocation, item: dict[str, Any]) -> None:
+        message = self.messages[item["message_id"]]
+        sent, key = message.sent, item["transaction_id"]
+        if item["status"] == "conflict":
+            if self._content.get(f"txn-{sent.payment_id}", sent.content) == sent.content:
+                self.fail("conflicts are other content", f"{message.name} is no conflict")
+            self._conflicts.setdefault(sent.payment_id, set()).add(sent.content)
+            return
+        self._content[key] = sent.content
+        if item["status"] != sent.expected:
+            self.fail("the route", f"{message.name} was claimed as {item['status']}, expected {sent.expected}")
+        if sent.expected != "rejected" and item["amount_minor"] != sent.amount_minor:
+            self.fail("every cent", f"{message.name} over {sent.amount_minor} was stored as {item['amount_minor']}")
+        if item["sequence_number"] != f"{message.sequence:020d}" or item["message_group_id"] != sent.group:
+            self.fail("order is recorded", f"{message.name} was stored as {item['sequence_number']}")
+        self._in_order(invocation, item["owner"], item)
+
+    def _in_order(self, invocation: Invocation, owner: str, item: dict[str, Any]) -> None:
+        """A payment is claimed when every earlier message of its group is settled or dead-lettered."""
+        message = self.messages.get(owner.partition(":")[2])
+        if message is None or item["status"] not in _OPEN:
+            return
+        for earlier in self.messages.values():
+            if (
+                earlier.sent.group == message.sent.group
+                and earlier.sequence < message.sequence
+                and earlier.message_id not in self.dead
+                and self._unsettled(earlier)
+            ):
+                self.fail("order in the group", f"{message.name} was claimed before {earlier.name} was settled")
+
+    # ---- gateway ----
+    def gateway_call(self, invocation: Invocation, call: str, gateway_ref: str, key: str) -> None:
+        if invocation.remaining_ms() < LEAST_REMAINING_MS:
+            self.fail("time for an answer", f"{invocation.name} began {call} with {invocation.remaining_ms()} ms left")
+        if call != "charge":
+            return
+        intent = self.gateway.intents[gateway_ref]
+        item = self.table.item(f"txn-{intent.payment_id}") or {}
+        if not invocation.charges:
+            self.fail("reconcile never charges", f"{invocation.name} charged {gateway_ref}")
+        if item.get("gateway_ref") != gateway_ref:
+            self.fail("stored before charged", f"{gateway_ref} was charged, {item.get('gateway_ref')} is stored")
+        if key != f"{ENVIRONMENT}:{intent.payment_id}":
+            self.fail("one key a payment", f"{gateway_ref} was charged under the key {key!r}")
+        if self.world.profile.clocks_agree and not item.get("owner", "").startswith(f"{invocation.name}:"):
+            self.fail("only the holder charges", f"{invocation.name} charged {gateway_ref}, held by {item['owner']}")
+        if gateway_ref in self._charged and (invocation.name, gateway_ref) not in self._asked:
+            self.fail("never in the dark", f"{gateway_ref} was charged again without asking what became of it")
+        self._charged.add(gateway_ref)
+        self._asked.discard((invocation.name, gateway_ref))
+
+    def status_answered(self, invocation: Invocation, gateway_ref: str, state: str) -> None:
+        self.world.tell(f"{invocation.name} is told that {gateway_ref} is {state}")
+        if state == "prepared":
+            self._asked.add((invocation.name, gateway_ref))
+
+    def captured(self, intent: Intent) -> None:
+        others = [other for other in self.gateway.intents.values() if other.payment_id == intent.payment_id]
+        if sum(other.captures for other in others) > 1:
+            self.fail("one capture a payment", f"{intent.payment_id} was captured more than once")
+        item = self.table.item(f"txn-{intent.payment_id}")
+        if item is None or item["amount_minor"] != intent.amount_minor:
+            self.fail("every cent", f"{intent.gateway_ref} captured {intent.amount_minor}, recorded is {item}")
+
+    # ---- messages ----
+    def sent(self, message: Message) -> None:
+        self.messages[message.message_id] = message
+
+    def dead_lettered(self, message: Message) -> None:
+        self.dead.add(message.message_id)
+
+    def rejected_copy(self, request: dict[str, Any]) -> None:
+        self.texts.append(json.dumps(request))
+        message_id = request["MessageAttributes"]["original_message_id"]["StringValue"]
+        self.world.tell(f"rejected queue: a copy of {self.messages[message_id].name}")
+        self.rejected[message_id] = request["MessageAttributes"]["reason_code"]["StringValue"]
+
+    def approval_started(self, name: str, request: str) -> None:
+        self.world.tell(f"workflow: {name} started")
+        item = next((item for item in self.table.items().values() if item.get("approval_name") == name), None)
+        if item is None or item["status"] != "pending_approval":
+            self.fail("recorded before started", f"approval {name} was started and no item waits for it")
+        if self.started.setdefault(name, request) != request:
+            self.fail("one approval a payment", f"approval {name} was started with two requests")
+
+    def responded(self, batch: list[Message], response: dict[str, Any]) -> list[Message]:
+        """The messages that a response acknowledges."""
+        failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
+        body = response["body"]
+        if not failed <= {message.message_id for message in batch}:
+            self.fail("batch contract", f"{failed} are not all of the batch")
+        if body["processed"] + body["failed"] != len(batch):
+            self.fail("counts agree", f"{body['processed']} + {body['failed']} of a batch of {len(batch)}")
+        stopped: set[str] = set()
+        for message in batch:
+            if message.message_id in failed:
+                stopped.add(message.sent.group)
+            elif message.sent.group in stopped:
+                self.fail("a group stops", f"{message.name} was acknowledged behind a failed one of its group")
+            else:
+                why = self._unsettled(message)
+                if why:
+                    self.fail("settled before acknowledged", f"{message.name} was acknowledged: {why}")
+        rejected = sum(message.sent.expected in ("rejected", "unusable") for message in batch)
+        if body["failed"] < len(failed) or body["failed"] > len(failed) + rejected:
+            self.fail("counts agree", f"{body['failed']} failed, {len(failed)} returned, at most {rejected} rejected")
+        self.world.tell(f"response: {len(batch) - len(failed)} of {len(batch)} acknowledged")
+        return [message for message in batch if message.message_id not in failed]
+
+    def _unsettled(self, message: Message) -> str:
+        """Why a message is not settled, "" where it is."""
+        sent = message.sent
+        if sent.expected == "unusable":
+            return "" if message.message_id in self.rejected else "no copy in the rejected queue"
+        key = f"txn-{sent.payment_id}"
+        item = self.table.item(key)
+        if item is None:
+            return "no item"
+        if self._content[key] != sent.content:
+            return "" if sent.content in self._conflicts.get(sent.payment_id, ()) else "no conflict item"
+        if item["status"] == "processing" and "approval_name" not in item:
+            return f"{key} is processing"
+        if item["status"] == "pending_approval" and item["approval_name"] not in self.started:
+            return f"{key} waits and its approval was not started"
+        return ""
+
+    def logged(self, text: str) -> None:
+        """All that the function wrote; an ERROR line is an exception that the batch processor took for a retry."""
+        self.texts.append(text)
+        errors = [line for line in text.splitlines() if '"level":"ERROR"' in line]
+        if errors:
+            self.fail("no unexpected errors", errors[0])
+
+    def _invocation(self, owner: str) -> Invocation | None:
+        name = owner.partition(":")[0]
+        return next((each for each in reversed(self.world.invocations) if each.name == name), None)
+
+    # ---- the end ----
+    def after_reconcile(self) -> None:
+        """Faults have stopped, reconcile has run, nothing was redriven: what the gateway knows is recorded."""
+        for key, item in self.table.items().items():
+            intent = self.gateway.intents.get(item.get("gateway_ref", ""))
+            if item["status"] == "processing" and intent is not None and intent.state in ("approved", "declined"):
+                self.fail("reconcile settles", f"{key} is processing, the gateway says {intent.state}")
+
+    def at_the_end(self, all_sent: list[Sent]) -> None:
+        """Every message is gone from the queues, and table, gateway and messages agree."""
+        if self.queue.messages() or self.queue.dead:
+            left = [message.name for message in self.queue.messages() + self.queue.dead]
+            self.fail("everything comes to rest", f"still queued: {', '.join(left)}")
+        items = self.table.items()
+        for message in self.messages.values():
+            why = self._unsettled(message)
+            if why:
+                self.fail("every message is settled", f"{message.name}: {why}")
+        asked = {f"txn-{sent.payment_id}" for sent in all_sent if sent.payment_id}
+        payments = {key for key, item in items.items() if item["status"] != "conflict"}
+        if payments != asked:
+            self.fail("counts agree", f"items {sorted(payments)} for payments {sorted(asked)}")
+        conflicts = {(item["payment_id"], item["request_hash"]) for item in items.values()} if items else set()
+        contents = {(sent.payment_id, sent.content) for sent in all_sent if sent.payment_id}
+        if len(conflicts) != len(contents):
+            self.fail("counts agree", f"{len(conflicts)} contents stored, {len(contents)} sent")
+        for key in sorted(payments):
+            self._agrees_with_gateway(key, items[key])
+        stored = json.dumps(items, default=str)
+        texts = [stored, *self.texts]
+        if any(secret in text for secret in SECRETS for text in texts):
+            self.fail("nothing in the clear", "a card number or verification data was stored, sent or logged")
+
+    def _agrees_with_gateway(self, key: str, item: dict[str, Any]) -> None:
+        intents = [intent for intent in self.gateway.intents.values() if f"txn-{intent.payment_id}" == key]
+        captured = sum(intent.amount_minor * intent.captures for intent in intents)
+        owed = item["amount_minor"] if item["status"] == "completed" else 0
+        if captured != owed:
+            self.fail("every cent", f"{key} is {item['status']} over {owed}, captured is {captured}")
+        if item["status"] == "processing":
+            self.fail("every open record is settled", f"{key} is still processing")

@@ -1,0 +1,342 @@
+"""One seed: the shipped queue function and reconcile over the models, through traffic, faults, calm and the audit."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from handler.adapters.fraud import TableFraudScoring
+from handler.adapters.queues import SqsRejectedQueue, SqsSourceQueue
+from handler.adapters.system import RandomIds
+from handler.adapters.transaction_log import DynamoDbTransactionLog
+from handler.composition import Services
+from handler.domain.claim import Work
+from handler.domain.errors import ApprovalStartError
+from handler.domain.payment import Assessment, Payment, Transaction
+from handler.domain.process import Ports, Rules
+from handler.domain.reconcile import settle_stuck
+from handler.queue_function import QueueFunction
+from scoring import _pure
+from scoring.table import open_table
+from tests.simulation.auditor import ENVIRONMENT, Auditor
+from tests.simulation.gateway import Gateway, GatewayClient
+from tests.simulation.queue import BATCH_MAX, FifoQueue, Message, QueueClient
+from tests.simulation.table import ObservedLog, Table, TableClient
+from tests.simulation.traffic import BLOCKLISTED, Sent, traffic
+from tests.simulation.world import (
+    HOUR,
+    MINUTE,
+    Cut,
+    Environment,
+    Invocation,
+    NoAnswerError,
+    RefusedError,
+    World,
+)
+
+STEPS_MAX = 100_000
+RULES = Rules(environment=ENVIRONMENT)
+_FUNCTION_TIMEOUT_MS = round(1000 * RULES.times.function_timeout_seconds)
+_ENVIRONMENTS = 3
+
+
+class Scoring:
+    """The shipped scoring with few iterations, and one blocklisted description."""
+
+    def __init__(self) -> None:
+        self._scoring = TableFraudScoring(_pure, open_table(), iterations=1)
+        self.find_card_numbers = self._scoring.find_card_numbers
+
+    def score_batch(self, payments: Sequence[Payment]) -> list[Assessment]:
+        return [
+            replace(score, action="decline", risk=10**9) if payment.description == BLOCKLISTED else score
+            for payment, score in zip(payments, self._scoring.score_batch(payments), strict=True)
+        ]
+
+
+class Approvals:
+    """`ApprovalStarter`: the asynchronous invoke of the workflow, idempotent by its name."""
+
+    def __init__(self, auditor: Auditor, environment: Environment) -> None:
+        self._auditor = auditor
+        self._environment = environment
+
+    def start(self, item: Transaction, request: str) -> None:
+        name = item["approval_name"]
+        try:
+            self._environment.invocation.request(
+                "start approval",
+                name,
+                lambda: self._auditor.approval_started(name, request),
+                deadline=1_000,
+                latency=(5, 40),
+            )
+        except (RefusedError, NoAnswerError) as error:
+            raise ApprovalStartError(f"{name}: {type(error).__name__}") from None
+
+
+class Notifier:
+    """No alarm has a cause here: the gateway never contradicts itself."""
+
+    def __init__(self, auditor: Auditor) -> None:
+        self._auditor = auditor
+
+    def alarm(self, reason_code: str, transaction_id: str, detail: str) -> None:
+        self._auditor.fail("no alarm", f"{reason_code} {transaction_id}: {detail}")
+
+
+class Metrics:
+    def add_metric(self, *_: Any) -> None:
+        return
+
+    def flush_metrics(self, **_: Any) -> None:
+        return
+
+
+class Executions:
+    def is_closed(self, execution_arn: str) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Context:
+    """What Lambda passes beside the event."""
+
+    invocation: Invocation
+
+    @property
+    def aws_request_id(self) -> str:
+        return self.invocation.name
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.invocation.remaining_ms()
+
+
+class _Sink(io.StringIO):
+    """Where the process's logger writes; each run takes what it wrote."""
+
+    def take(self) -> str:
+        text = self.getvalue()
+        self.seek(0)
+        self.truncate()
+        return text
+
+
+_SINK = _Sink()
+_LOGGER = Logger(service="simulation", stream=_SINK, level="INFO")
+logging.getLogger("handler").addHandler(logging.StreamHandler(_SINK))
+logging.getLogger("handler").propagate = False
+_SCORING = Scoring()
+
+
+class Simulation:
+    """A seed's world; `run` plays it to the end and `world.violations` says what the auditor found."""
+
+    def __init__(self, seed: int, cut: Cut | None = None, steps_max: int = STEPS_MAX) -> None:
+        self.world = World(seed, cut or Cut(), steps_max)
+        self.auditor = Auditor(self.world)
+        self.table = Table(self.auditor.wrote)
+        self.queue = FifoQueue(self.world)
+        self.gateway = Gateway(self.world, self.auditor)
+        self.auditor.queue, self.auditor.table, self.auditor.gateway = self.queue, self.table, self.gateway
+        self.queue.dead_lettered = self.auditor.dead_lettered
+        self.queue.changed = self._queue_changed
+        self.sent = traffic(self.world)
+        self.world.numbers = [sent.number for sent in self.sent]
+        self.world.payments = len({(sent.payment_id, sent.content) for sent in self.sent})
+        self._idle = _ENVIRONMENTS
+        self._invoked = 0
+        self._environments = 0
+        self._warm: list[tuple[Environment, QueueFunction]] = []
+        self._wakes: set[int] = set()
+
+    def _environment(self, name: str) -> Environment:
+        skew = int((2 * self.world.draw(f"skew/{name}") - 1) * self.world.profile.skew_ms)
+        return Environment(name, skew, Invocation(self.world, name, skew))
+
+    def _log(self, environment: Environment) -> Any:
+        client = TableClient(self.world, self.table, environment)
+        return ObservedLog(DynamoDbTransactionLog(client, "transactions"), environment)
+
+    def _function(self, environment: Environment) -> QueueFunction:
+        """The shipped function over its shipped adapters; only what they talk to is a model."""
+        sqs = QueueClient(self.queue, environment, self.auditor.rejected_copy)
+        ports = Ports(
+            log=self._log(environment),
+            gateway=GatewayClient(self.gateway, environment),
+            scoring=_SCORING,
+            approvals=Approvals(self.auditor, environment),
+            rejected=SqsRejectedQueue(lambda: sqs, "rejected"),
+            notifier=Notifier(self.auditor),
+            clock=environment,
+        )
+        services = Services(RULES, ports, SqsSourceQueue(lambda: sqs, "payments"), RandomIds())
+        return QueueFunction(services, _LOGGER, Metrics(), _FUNCTION_TIMEOUT_MS / 1000)  # type: ignore[arg-type]
+
+    def run(self) -> World:
+        world = self.world
+        for sent in self.sent:
+            world.at(sent.at, lambda sent=sent: self._send(sent))  # type: ignore[misc]
+        faulty_until = world.pick("acts/faults", (2, 10, 40)) * MINUTE
+        for index in range(world.between("acts/reconciles", 0, 2)):
+            world.at(int(world.draw(f"acts/reconcile/{index}") * faulty_until), self._reconcile)
+        if world.draw("acts/redrive") < 0.3:
+            world.at(int(world.draw("acts/redrive at") * faulty_until), self._redrive)
+        world.run(faulty_until)
+        if world.draw("acts/next day") < 0.25:
+            # Idempotency keys are forgotten by now, and faults go on.
+            world.run(world.now + 25 * HOUR, self._at_rest)
+            self._redrive()
+            world.run(world.now + faulty_until)
+        world.faults_on = False
+        world.tell("faults stop")
+        self._settle_all()
+        if not world.violations:
+            self.auditor.logged(_SINK.take())
+            self.auditor.at_the_end(self.sent)
+        world.end()
+        _SINK.take()
+        return world
+
+    def _settle_all(self) -> None:
+        """Calm: the queue empties, reconcile runs, dead letters are redriven, and at last keys are forgotten."""
+        world = self.world
+        # The first wait: reconcile's 15 minutes, a lease, and clocks that are 20 minutes off to either side.
+        for wait in (1 * HOUR, 26 * HOUR, 26 * HOUR):
+            world.run(world.now + 6 * HOUR, self._at_rest)
+            world.run(world.now + wait)
+            self._reconcile()
+            world.run(world.now + 10 * MINUTE)
+            if world.violations:
+                return
+            self.auditor.after_reconcile()
+            if not self.queue.dead and not self.queue.messages():
+                return
+            self._redrive()
+        world.run(world.now + 6 * HOUR, self._at_rest)
+
+    def _at_rest(self) -> bool:
+        return not self.queue.messages() and self._idle == _ENVIRONMENTS
+
+    def _send(self, sent: Sent) -> None:
+        self.auditor.sent(self.queue.send(sent))
+
+    def _redrive(self) -> None:
+        if self.queue.dead:
+            self.world.tell("operator: redrive")
+        for message in self.queue.dead:
+            self.auditor.dead.discard(message.message_id)
+            self.auditor.messages.pop(message.message_id)
+        dead, self.queue.dead = self.queue.dead, []
+        for message in dead:
+            self._send(message.sent)
+
+    # ---- the event source mapping ----
+    def _queue_changed(self, when: int) -> None:
+        """Something may be deliverable at that time: poll then, once however many ask for it."""
+        if when not in self._wakes:
+            self._wakes.add(when)
+            # One millisecond later, as a message is visible from the end of its time-out on.
+            self.world.at(when + 1, lambda: self._poll(when))
+
+    def _poll(self, when: int) -> None:
+        self._wakes.discard(when)
+        while self._idle:
+            batch = self.queue.receive(self.world.between("batch", 1, BATCH_MAX))
+            if not batch:
+                return
+            self._idle -= 1
+            self._invoke(batch)
+
+    def _invoke(self, batch: list[Message]) -> None:
+        world = self.world
+        self._invoked += 1
+        if self._warm and world.draw_next("warm") < 0.8:
+            environment, function = self._warm.pop()
+        else:
+            self._environments += 1
+            environment = self._environment(f"e{self._environments}")
+            function = self._function(environment)
+        invocation = Invocation(world, f"i{self._invoked}", environment.skew, _FUNCTION_TIMEOUT_MS)
+        environment.invocation = invocation
+        world.tell(f"{invocation.name} in {environment.name}: {', '.join(message.name for message in batch)}")
+        event = {"Records": [_record(message) for message in batch]}
+
+        receipts = [record["receiptHandle"] for record in event["Records"]]
+        world.start(
+            invocation,
+            lambda: function(event, Context(invocation)),
+            self._done(batch, receipts, environment, function),
+        )
+
+    def _done(
+        self, batch: list[Message], receipts: list[str], environment: Environment, function: QueueFunction
+    ) -> Callable[[dict[str, Any] | None], None]:
+        def done(response: dict[str, Any] | None) -> None:
+            if response is not None:
+                self._warm.append((environment, function))
+                self._acknowledge(batch, receipts, response)
+            self._idle += 1
+            self._queue_changed(self.world.now)
+
+        return done
+
+    def _acknowledge(self, batch: list[Message], receipts: list[str], response: dict[str, Any]) -> None:
+        """The mapping deletes what did not fail; its own failures bring messages back that were settled."""
+        acknowledged = self.auditor.responded(batch, response)
+        fault = self.world.fault("poller", [("response lost", self.world.profile.poller)])
+        if fault:
+            self.world.tell("mapping: the response is lost")
+            return
+        for message, receipt in zip(batch, receipts, strict=True):
+            if message in acknowledged:
+                if self.world.fault(f"delete/{message.message_id}", [("lost", self.world.profile.poller)]):
+                    self.world.tell(f"mapping: {message.name} is not deleted")
+                else:
+                    self.queue.delete(receipt)
+
+    # ---- reconcile ----
+    def _reconcile(self) -> None:
+        self._invoked += 1
+        environment = self._environment(f"r{self._invoked}")
+        invocation = environment.invocation
+        invocation.charges = False
+        self.world.tell(f"{invocation.name}: reconcile")
+
+        def body() -> None:
+            for finding in settle_stuck(
+                log=self._log(environment),
+                gateway=GatewayClient(self.gateway, environment),
+                executions=Executions(),
+                notifier=Notifier(self.auditor),
+                clock=environment,
+                times=RULES.times,
+                work=Work(f"{invocation.name}:reconcile", invocation.remaining_ms),
+            ):
+                self.world.tell(f"{invocation.name} found {finding.transaction_id} {finding.outcome} {finding.detail}")
+
+        self.world.start(invocation, body, lambda _: None)
+
+
+def _record(message: Message) -> Mapping[str, Any]:
+    """As Lambda passes it; the receipt handle is of this very delivery."""
+    return {
+        "messageId": message.message_id,
+        "receiptHandle": f"{message.message_id}/{message.receipt}",
+        "body": message.sent.body,
+        "attributes": {
+            "ApproximateReceiveCount": str(message.receives),
+            "SequenceNumber": f"{message.sequence:020d}",
+            "MessageGroupId": message.sent.group,
+        },
+    }
+
+
+def run(seed: int, cut: Cut | None = None, steps_max: int = STEPS_MAX) -> World:
+    """Play one seed. The world that is returned holds its history and its violations."""
+    return Simulation(seed, cut, steps_max).run()

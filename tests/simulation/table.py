@@ -1,0 +1,116 @@
+"""The table: DynamoDB's conditional writes over a network that throttles, loses answers and delays requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from handler.adapters.memory import MemoryDynamoDb
+from handler.adapters.transaction_log import DynamoDbTransactionLog, from_attributes
+from tests.simulation.world import Environment, Invocation, NoAnswerError, RefusedError, World
+
+# (invocation, port call, item before, item after), after each write that took effect.
+Observer = Callable[[Invocation, str, dict[str, Any] | None, dict[str, Any]], None]
+
+_TIMEOUT_MS = 1_000
+_ATTEMPTS = 3
+
+
+class Table:
+    """The one table of a world. `observe` is told of every write that took effect."""
+
+    def __init__(self, observe: Observer) -> None:
+        self.memory = MemoryDynamoDb()
+        self._observe = observe
+
+    def item(self, key: str) -> dict[str, Any] | None:
+        attributes = self.memory.items.get(key)
+        return None if attributes is None else from_attributes(attributes)
+
+    def items(self) -> dict[str, dict[str, Any]]:
+        return {key: from_attributes(attributes) for key, attributes in self.memory.items.items()}
+
+    def write(self, invocation: Invocation, intent: str, operation: str, request: Mapping[str, Any]) -> Any:
+        key = (request.get("Item") or request["Key"])["transaction_id"]["S"]
+        before = self.item(key)
+        answer = getattr(self.memory, operation)(**request)
+        after = self.item(key)
+        if after is not None:
+            self._observe(invocation, intent, before, after)
+        return answer
+
+
+class TableClient:
+    """The botocore DynamoDB client of one environment, with botocore's own retries."""
+
+    def __init__(self, world: World, table: Table, environment: Environment) -> None:
+        self._world = world
+        self._table = table
+        self._environment = environment
+
+    def get_item(self, **request: Any) -> Any:
+        return self._read("get_item", request["Key"]["transaction_id"]["S"], request)
+
+    def query(self, **request: Any) -> Any:
+        # Without faults of its own: fifteen of sixteen shards are empty, and a failed listing tells nothing new.
+        self._environment.invocation.require_alive()
+        return self._table.memory.query(**request)
+
+    def put_item(self, **request: Any) -> Any:
+        return self._write("put_item", request["Item"]["transaction_id"]["S"], request)
+
+    def update_item(self, **request: Any) -> Any:
+        return self._write("update_item", request["Key"]["transaction_id"]["S"], request)
+
+    def _read(self, operation: str, key: str, request: Mapping[str, Any]) -> Any:
+        return self._send("get", key, lambda: getattr(self._table.memory, operation)(**request))
+
+    def _write(self, operation: str, key: str, request: Mapping[str, Any]) -> Any:
+        invocation = self._environment.invocation
+        intent = invocation.intent
+
+        def effect() -> Any:
+            try:
+                return self._table.write(invocation, intent, operation, request)
+            except ClientError:
+                self._world.tell(f"{invocation.name} {intent} {key}: refused by its condition")
+                raise
+
+        return self._send(intent, key, effect)
+
+    def _send(self, intent: str, key: str, effect: Callable[[], Any]) -> Any:
+        invocation = self._environment.invocation
+        for attempt in range(_ATTEMPTS):
+            last = attempt == _ATTEMPTS - 1
+            try:
+                return invocation.request(intent, key, effect, deadline=_TIMEOUT_MS, latency=(1, 8))
+            except RefusedError:
+                if last:
+                    raise ClientError(
+                        {"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, intent
+                    ) from None
+            except NoAnswerError:
+                if last:
+                    raise ReadTimeoutError(endpoint_url="table") from None
+            invocation.sleep(self._world.between("back-off", 1, 1_000 << attempt))
+        raise AssertionError("unreachable")
+
+
+class ObservedLog:
+    """The shipped transaction log; notes which port call is under way, as a request does not say what it is for."""
+
+    def __init__(self, log: DynamoDbTransactionLog, environment: Environment) -> None:
+        self._log = log
+        self._environment = environment
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._log, name)
+
+        def call(*positional: Any, **named: Any) -> Any:
+            self._environment.invocation.require_alive()
+            self._environment.invocation.intent = name
+            return method(*positional, **named)
+
+        return call

@@ -1,0 +1,79 @@
+"""Some seeds at every test run; `make test-simulation` plays two thousand.
+
+Invariants: every audit rule holds in every history; one seed is one history; a fault is found, shrunk and replayed.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from handler.adapters import transaction_log
+from tests.simulation.__main__ import HISTORY_SEEDS, main, replay_line
+from tests.simulation.shrink import shrink
+from tests.simulation.simulation import STEPS_MAX, run
+
+HISTORIES: dict[str, str] = json.loads(Path(__file__).with_name("histories.json").read_text())
+
+
+@pytest.mark.parametrize("seed", HISTORY_SEEDS)
+def test_every_rule_holds_and_the_history_is_the_committed_one(seed):
+    world = run(seed)
+    assert world.violations == [], "\n".join(world.history()[-60:])
+    assert world.digest() == HISTORIES[str(seed)], "changed on purpose? make simulation-histories"
+
+
+def test_the_seeds_meet_every_kind_of_fault():
+    story = "\n".join(line for seed in range(30) for line in run(seed).history())
+    for trace in (
+        "crashes before",
+        "on its way",
+        "took effect",
+        "its time-out",
+        "stalls before",
+        "refused by a fault",
+        "its answer will be lost",
+        "lost on its way",
+        "delayed on its way",
+        "takes long",
+        "a stored 500",
+        "is dead-lettered",
+        "operator: redrive",
+        "the response is lost",
+        "is not deleted",
+        "take_over ",
+        "take_over_stuck",
+        ": conflict",
+        "rejected queue: a copy",
+    ):
+        assert trace in story, f"no seed of these meets {trace!r}"
+
+
+def test_a_broken_rule_is_shrunk_to_a_story_that_replays(monkeypatch, capsys):
+    monkeypatch.setattr(transaction_log, "_expressions", _without_condition(transaction_log._expressions))
+    seed = next(seed for seed in range(20) if run(seed).violations)
+    cut, world = shrink(seed, STEPS_MAX)
+    assert len(world.history()) < len(run(seed).history())
+    assert cut.messages is not None
+    assert len(cut.messages) <= 3
+    _, *options = replay_line(seed, cut).replace("'", "").split(" --")
+    assert main([f"--{option}" for option in options]) == 1
+    assert capsys.readouterr().out.splitlines()[:-1] == world.history()
+
+
+def _without_condition(expressions):
+    """A claim that overwrites whatever stands there."""
+
+    def unconditional(write, values):
+        parameters = expressions(write, values)
+        if write.name == "claim":
+            del parameters["ConditionExpression"], parameters["ExpressionAttributeNames"]
+        return parameters
+
+    return unconditional
+
+
+def test_a_run_that_does_not_come_to_rest_fails():
+    assert run(0, steps_max=50).violations[0][0] == "ends"
