@@ -50,6 +50,10 @@ rules: setup  ## compile rule texts: the built-in ones, or RULES="a.rules b.rule
 up: setup  ## keep the system running on 127.0.0.1:4566 for the AWS CLI (PORT=..., Ctrl-C stops it)
 	@$(PY) -m local up $(if $(PORT),--port $(PORT))
 
+.PHONY: benchmark-local
+benchmark-local: setup  ## the local system's own cost: warm invocation, idle CPU, memory, start
+	$(PY) -m benchmarks.local_system
+
 # ---- package --------------------------------------------------------------------------------------------------
 # The compilers and checkers are some 400 MB and nobody else's business: an environment of their own.
 TOOLS := .build/tools
