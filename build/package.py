@@ -76,6 +76,7 @@ FUNCTIONS = {
         excluded=("handler/__main__.py", "handler/cli/", "handler/workflow.py"),
         operations={
             "dynamodb": ("GetItem", "PutItem", "UpdateItem"),
+            "lambda": ("Invoke",),
             "secretsmanager": ("GetSecretValue",),
             "sqs": ("ChangeMessageVisibilityBatch", "SendMessage"),
         },

@@ -15,6 +15,8 @@ from handler.domain.validate import Limits
 
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,15}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
+_TOPIC = re.compile(r"arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+")
+_APPROVER = re.compile(r"[A-Za-z0-9@._+-]{1,64}")
 _URL = re.compile(r"https?://\S+")
 
 
@@ -77,6 +79,39 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 
 _ELSEWHERE = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalSettings:
+    """What the workflow, the approval page and the command line have beyond the queue function's settings."""
+
+    timeout_seconds: float = 86_400.0
+    topic_arn: str = ""
+    page_url: str = ""
+    # A KMS HMAC key's id, ARN or alias; `file:<path>` is a key file on this machine.
+    key_id: str = ""
+    approvers: tuple[str, ...] = ()
+    fraud_service_failure_rate: float = 0.0
+
+
+def read_approval_settings(environment: Mapping[str, str]) -> ApprovalSettings:
+    """Read and check them. Raises ConfigurationError for the first that is wrong."""
+    reader = _Reader(environment)
+    settings = ApprovalSettings(
+        timeout_seconds=reader.seconds("APPROVAL_TIMEOUT_SECONDS", 86_400.0),
+        topic_arn=reader.text("APPROVAL_TOPIC_ARN", "", _TOPIC, "an SNS topic's ARN"),
+        page_url=reader.text("APPROVAL_PAGE_URL", "", _URL, "the approval page's http or https URL"),
+        key_id=reader.text("APPROVAL_KEY_ID", ""),
+        approvers=tuple(reader.texts("APPROVERS", _APPROVER, "names or e-mail addresses, separated by commas")),
+        fraud_service_failure_rate=reader.share("FRAUD_SERVICE_FAILURE_RATE", "0"),
+    )
+    if not 1 <= settings.timeout_seconds <= 86_400:
+        raise ConfigurationError("APPROVAL_TIMEOUT_SECONDS", str(settings.timeout_seconds), "1 to 86400 seconds")
+    if settings.page_url and not settings.key_id:
+        raise ConfigurationError("APPROVAL_KEY_ID", None, "the key that signs the links to APPROVAL_PAGE_URL")
+    return settings
+
+
 # Any of these says that there is something outside to talk to. Asking the SDK instead would wait for an instance role.
 _OUTSIDE = (
     "AWS_LAMBDA_FUNCTION_NAME",
@@ -116,6 +151,19 @@ class _Reader:
         value = self.text(variable, str(default))
         if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", value):
             raise ConfigurationError(variable, value, "seconds, such as 30 or 0.5")
+        return float(value)
+
+    def texts(self, variable: str, pattern: re.Pattern[str], allowed: str) -> list[str]:
+        value = self._environment.get(variable, "")
+        texts = [text.strip() for text in value.split(",") if text.strip()]
+        if not all(pattern.fullmatch(text) for text in texts):
+            raise ConfigurationError(variable, value, allowed)
+        return texts
+
+    def share(self, variable: str, default: str) -> float:
+        value = self.text(variable, default)
+        if not re.fullmatch(r"0(\.[0-9]{1,6})?|1(\.0{1,6})?", value):
+            raise ConfigurationError(variable, value, "a share from 0 to 1, such as 0.2")
         return float(value)
 
     def amount(self, variable: str, default: str) -> int:

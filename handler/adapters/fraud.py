@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from handler.domain.errors import ScoringError
+from handler.domain.errors import FraudServiceUnavailableError, ScoringError
 from handler.domain.payment import Assessment, Payment, Reason
+from handler.domain.ports import FraudScoring
 from handler.domain.score import identity
 from scoring.model import FIELDS
 from scoring.model import Payment as ScoredPayment
@@ -49,6 +50,23 @@ class TableFraudScoring:
 
     def _reason(self, rule_id: int) -> str:
         return self._table.rule(rule_id).reason if rule_id else _AMOUNT_REASON
+
+
+class FailingFraudScoring:
+    """The fraud check of the seed's demonstration, a service that fails for a share of all calls."""
+
+    def __init__(self, scoring: FraudScoring, failure_rate: float, random: Callable[[], float]) -> None:
+        self._scoring = scoring
+        self._failure_rate = failure_rate
+        self._random = random
+
+    def find_card_numbers(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        return self._scoring.find_card_numbers(texts)
+
+    def score_batch(self, payments: Sequence[Payment]) -> list[Assessment]:
+        if self._random() < self._failure_rate:
+            raise FraudServiceUnavailableError("the fraud service failed, as FRAUD_SERVICE_FAILURE_RATE asks it to")
+        return self._scoring.score_batch(payments)
 
 
 def _fields(payment: Payment) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ any one of them and show that a payment then goes wrong.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from handler.domain.claim import timestamp
 from handler.domain.errors import TransactionLogUnavailableError
 from handler.domain.payment import GatewayResult, Transaction
-from handler.domain.states import OPEN_SHARDS, Status
+from handler.domain.states import OPEN_SHARDS, Status, open_shard
 
 AttributeValue = dict[str, Any]
 
@@ -101,12 +101,154 @@ TAKE_OVER_STUCK = Write(
     set=("#owner = :owner", "#lease_until = :lease_until", "#attempt = :next", "#updated_at = :now"),
 )
 
-WRITES = (CLAIM, TAKE_OVER, STORE_GATEWAY_REF, RECORD, RELEASE, TAKE_OVER_STUCK)
+ADOPT = Write(
+    "adopt approval",
+    condition=(
+        "#status = :pending",
+        # An execution of an earlier generation was given up, and may not come back.
+        "#approval_name = :name",
+        # It is the payment that this execution was started for.
+        "#request_hash = :request_hash",
+        # One execution a generation, which may adopt again after a crash.
+        "(attribute_not_exists(#execution_arn) OR #execution_arn = :arn)",
+    ),
+    set=(
+        "#execution_arn = :arn",
+        "#approval_expires_at = :expires_at",
+        "#approval_reasons = :reasons",
+        "#risk = :risk",
+        "#fraud_score = :fraud_score",
+        "#risk_reasons = :risk_reasons",
+        "#updated_at = :now",
+    ),
+)
+ASK = Write(
+    "ask for approval",
+    condition=(
+        "#status = :pending",
+        "#execution_arn = :arn",
+        # Who decided was asked before: no second question, no second notification.
+        "attribute_not_exists(#decision)",
+    ),
+    set=("#callback_id = :callback_id", "#updated_at = :now"),
+)
+DECIDE = Write(
+    "decide approval",
+    condition=(
+        "#status = :pending",
+        # The first decision stands.
+        "attribute_not_exists(#decision)",
+        "#approval_expires_at > :now",
+        # The question that was asked is the one that is open now.
+        "#callback_id = :callback_id",
+        # What was shown to the approver is what will be charged.
+        "#request_hash = :request_hash",
+    ),
+    set=(
+        "#decision = :decision",
+        "#decided_by = :decided_by",
+        "#decided_at = :now",
+        "#comment = :comment",
+        "#updated_at = :now",
+    ),
+)
+EXPIRE = Write(
+    "expire approval",
+    condition=(
+        "#status = :pending",
+        "#execution_arn = :arn",
+        # A decision in the last moment is obeyed.
+        "attribute_not_exists(#decision)",
+    ),
+    set=("#status = :expired", "#processed_at = :processed_at", "#updated_at = :now"),
+    remove=("#open_shard",),
+)
+REJECT = Write(
+    "reject approval",
+    condition=(
+        "#status = :pending",
+        "#execution_arn = :arn",
+        "#decision = :reject",
+    ),
+    set=(
+        "#status = :rejected",
+        "#reason_code = :approval_rejected",
+        "#processed_at = :processed_at",
+        "#updated_at = :now",
+    ),
+    remove=("#open_shard",),
+)
+BEGIN_CHARGE = Write(
+    "begin approved charge",
+    condition=(
+        "#status = :pending",
+        "#execution_arn = :arn",
+        "#decision = :approve",
+        # What was approved is what is charged, whoever changed the item or the input in between.
+        "#request_hash = :request_hash",
+        "#amount_minor = :amount_minor",
+    ),
+    set=(
+        "#status = :processing",
+        "#owner = :arn",
+        "#attempt = :next",
+        "#open_shard = :open_shard",
+        "#updated_at = :now",
+    ),
+)
+EXPIRE_OVERDUE = Write(
+    "expire overdue approval",
+    condition=(
+        "#status = :pending",
+        # Its own execution had ten minutes to do this.
+        "#approval_expires_at < :overdue",
+        "attribute_not_exists(#decision)",
+    ),
+    set=("#status = :expired", "#processed_at = :processed_at", "#updated_at = :now"),
+    remove=("#open_shard",),
+)
+RESTART = Write(
+    "restart approval",
+    condition=(
+        "#status = :pending",
+        # Nobody else restarted it since we looked. A decision may stand: the new execution obeys it.
+        "#generation = :generation",
+    ),
+    set=("#generation = :next", "#approval_name = :name", "#updated_at = :now"),
+    remove=("#execution_arn", "#callback_id"),
+)
+
+
+WRITES = (
+    CLAIM,
+    TAKE_OVER,
+    STORE_GATEWAY_REF,
+    RECORD,
+    RELEASE,
+    TAKE_OVER_STUCK,
+    ADOPT,
+    ASK,
+    DECIDE,
+    EXPIRE,
+    REJECT,
+    BEGIN_CHARGE,
+    EXPIRE_OVERDUE,
+    RESTART,
+)
 
 # The sparse index of open items (protocol, "Index"); read with `query`, written by DynamoDB itself.
 OPEN_SHARD_INDEX = "open-shard-index"
 
-_CONSTANTS: Mapping[str, Any] = {":processing": "processing", ":zero": 0}
+_CONSTANTS: Mapping[str, Any] = {
+    ":processing": "processing",
+    ":pending": "pending_approval",
+    ":expired": "expired",
+    ":rejected": "rejected",
+    ":approval_rejected": "approval_rejected",
+    ":approve": "approve",
+    ":reject": "reject",
+    ":zero": 0,
+}
 _NAME = re.compile(r"#(\w+)")
 _VALUE = re.compile(r":\w+")
 
@@ -221,6 +363,82 @@ class DynamoDbTransactionLog:
                 if "LastEvaluatedKey" not in answer:
                     break
                 request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def adopt_approval(
+        self,
+        transaction_id: str,
+        *,
+        name: str,
+        arn: str,
+        request_hash: str,
+        expires_at: int,
+        reasons: Sequence[str],
+        scored: Mapping[str, Any],
+        now: int,
+    ) -> Transaction | None:
+        values = {
+            ":name": name,
+            ":arn": arn,
+            ":request_hash": request_hash,
+            ":expires_at": expires_at,
+            ":reasons": reasons,
+            ":risk": scored["risk"],
+            ":fraud_score": scored["fraud_score"],
+            ":risk_reasons": scored["risk_reasons"],
+            ":now": now,
+        }
+        return self._update(ADOPT, transaction_id, values)
+
+    def ask_approval(self, transaction_id: str, *, arn: str, callback_id: str, now: int) -> Transaction | None:
+        return self._update(ASK, transaction_id, {":arn": arn, ":callback_id": callback_id, ":now": now})
+
+    def decide_approval(
+        self,
+        transaction_id: str,
+        *,
+        decision: str,
+        decided_by: str,
+        comment: str,
+        callback_id: str,
+        request_hash: str,
+        now: int,
+    ) -> Transaction | None:
+        values = {
+            ":decision": decision,
+            ":decided_by": decided_by,
+            ":comment": comment,
+            ":callback_id": callback_id,
+            ":request_hash": request_hash,
+            ":now": now,
+        }
+        return self._update(DECIDE, transaction_id, values)
+
+    def expire_approval(self, transaction_id: str, *, arn: str, now: int) -> Transaction | None:
+        return self._update(EXPIRE, transaction_id, {":arn": arn, ":processed_at": timestamp(now), ":now": now})
+
+    def reject_approval(self, transaction_id: str, *, arn: str, now: int) -> Transaction | None:
+        return self._update(REJECT, transaction_id, {":arn": arn, ":processed_at": timestamp(now), ":now": now})
+
+    def begin_approved_charge(
+        self, transaction_id: str, *, arn: str, attempt_seen: int, request_hash: str, amount_minor: int, now: int
+    ) -> Transaction | None:
+        values = {
+            ":arn": arn,
+            ":next": attempt_seen + 1,
+            ":request_hash": request_hash,
+            ":amount_minor": amount_minor,
+            ":open_shard": open_shard("processing", request_hash),
+            ":now": now,
+        }
+        return self._update(BEGIN_CHARGE, transaction_id, values)
+
+    def expire_overdue_approval(self, transaction_id: str, *, overdue: int, now: int) -> Transaction | None:
+        values = {":overdue": overdue, ":processed_at": timestamp(now), ":now": now}
+        return self._update(EXPIRE_OVERDUE, transaction_id, values)
+
+    def restart_approval(self, transaction_id: str, *, generation_seen: int, name: str, now: int) -> Transaction | None:
+        values = {":generation": generation_seen, ":next": generation_seen + 1, ":name": name, ":now": now}
+        return self._update(RESTART, transaction_id, values)
 
     def _update(self, write: Write, transaction_id: str, values: Mapping[str, Any]) -> Transaction | None:
         request = {

@@ -51,6 +51,38 @@ class ApprovalStartError(RetryableError):
     reason_code = "approval_start_failed"
 
 
+class ApprovalWakeError(RetryableError):
+    """The decision is recorded and its workflow could not be woken; the same decision again wakes it."""
+
+    reason_code = "approval_wake_failed"
+
+
+class NoticeError(RetryableError):
+    """People could not be notified; a payment never waits for that."""
+
+    reason_code = "notice_failed"
+
+
+class FraudServiceUnavailableError(RetryableError):
+    """The fraud check did not answer; after the last attempt a person decides."""
+
+    reason_code = "fraud_check_unavailable"
+
+
+class ApprovalRefusedError(PaymentError):
+    """A decision that cannot stand; `reason_code` says why, the message says it to the person who decided."""
+
+    def __init__(self, reason_code: str, message: str) -> None:
+        super().__init__(message)
+        self.reason_code = reason_code
+
+
+class ItemChangedError(PaymentError):
+    """The item is not what its execution left there: somebody changed it by hand. Nothing is charged."""
+
+    reason_code = "item_changed"
+
+
 class ScoringError(RetryableError):
     """The payment could not be scored; others of its batch are not affected."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from handler.domain.payment import Assessment, GatewayResult, Message, Payment, Transaction
 from handler.domain.states import Status
@@ -52,6 +52,52 @@ class TransactionLog(Protocol):
         """Ids of the open items in a state, from an index that may lag: read each before deciding anything."""
 
 
+class ApprovalLog(TransactionLog, Protocol):
+    """The approval workflow's writes (protocol: W1 to W6, R2, R3), refused and answered like the others."""
+
+    def adopt_approval(
+        self,
+        transaction_id: str,
+        *,
+        name: str,
+        arn: str,
+        request_hash: str,
+        expires_at: int,
+        reasons: Sequence[str],
+        scored: Mapping[str, Any],
+        now: int,
+    ) -> Transaction | None:
+        """`scored` holds `risk`, `fraud_score` and `risk_reasons`, as an item does."""
+
+    def ask_approval(self, transaction_id: str, *, arn: str, callback_id: str, now: int) -> Transaction | None: ...
+
+    def decide_approval(
+        self,
+        transaction_id: str,
+        *,
+        decision: str,
+        decided_by: str,
+        comment: str,
+        callback_id: str,
+        request_hash: str,
+        now: int,
+    ) -> Transaction | None: ...
+
+    def expire_approval(self, transaction_id: str, *, arn: str, now: int) -> Transaction | None: ...
+
+    def reject_approval(self, transaction_id: str, *, arn: str, now: int) -> Transaction | None: ...
+
+    def begin_approved_charge(
+        self, transaction_id: str, *, arn: str, attempt_seen: int, request_hash: str, amount_minor: int, now: int
+    ) -> Transaction | None: ...
+
+    def expire_overdue_approval(self, transaction_id: str, *, overdue: int, now: int) -> Transaction | None: ...
+
+    def restart_approval(
+        self, transaction_id: str, *, generation_seen: int, name: str, now: int
+    ) -> Transaction | None: ...
+
+
 class PaymentGateway(Protocol):
     """The three-call port to the money.
 
@@ -83,6 +129,37 @@ class ApprovalStarter(Protocol):
 
         Raises ApprovalStartError.
         """
+
+
+class ApprovalCallbacks(Protocol):
+    def wake(self, callback_id: str, decision: str) -> None:
+        """Wake the workflow that waits for `callback_id`; the decision itself stands in the table.
+
+        A callback that is over is no error. Raises ApprovalWakeError.
+        """
+
+
+class ApprovalNotices(Protocol):
+    """Messages to people, at least once each, with `message_id` to tell a repetition. Raise NoticeError."""
+
+    def ask(self, message_id: str, item: Transaction, callback_id: str) -> None:
+        """Ask each approver to decide on a pending item."""
+
+    def settled(self, message_id: str, transaction_id: str, status: str) -> None:
+        """Tell how a payment ended."""
+
+
+class Signer(Protocol):
+    """An HMAC key that only its owner can use; `key_id` names it."""
+
+    @property
+    def key_id(self) -> str: ...
+
+    def sign(self, message: bytes) -> bytes:
+        """The message's HMAC-SHA256, 32 bytes. Raises NoticeError where the key cannot be used."""
+
+    def verify(self, message: bytes, mac: bytes) -> bool:
+        """Whether `mac` is the message's. Raises NoticeError where the key cannot be used."""
 
 
 class RejectedQueue(Protocol):

@@ -64,6 +64,16 @@ class Reading:
 
 def read(messages: Sequence[Message], rules: Rules, scoring: FraudScoring) -> dict[str, Reading]:
     """Parse, mask, validate and score a batch; results by message id. No input or output, and it never raises."""
+    readings = examine(messages, rules, scoring)
+    valid = [reading for reading in readings.values() if reading.validation.payment is not None]
+    payments = [reading.validation.payment for reading in valid if reading.validation.payment is not None]
+    for reading, assessment in zip(valid, score(payments, scoring), strict=True):
+        readings[reading.message.message_id] = replace(reading, assessment=assessment)
+    return readings
+
+
+def examine(messages: Sequence[Message], rules: Rules, scoring: FraudScoring) -> dict[str, Reading]:
+    """Parse, mask and validate a batch, without scores; results by message id. It never raises."""
     documents: list[tuple[Message, dict[str, Document]]] = []
     readings: dict[str, Reading] = {}
     for message in messages:
@@ -78,10 +88,6 @@ def read(messages: Sequence[Message], rules: Rules, scoring: FraudScoring) -> di
         text = masked_body(document)
         kept = _masked_message(message, text, scoring)
         readings[message.message_id] = Reading(kept, text, validate(document, rules.limits))
-    valid = [reading for reading in readings.values() if reading.validation.payment is not None]
-    payments = [reading.validation.payment for reading in valid if reading.validation.payment is not None]
-    for reading, assessment in zip(valid, score(payments, scoring), strict=True):
-        readings[reading.message.message_id] = replace(reading, assessment=assessment)
     return readings
 
 

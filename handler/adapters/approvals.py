@@ -1,0 +1,156 @@
+"""The approval workflow from outside, through Lambda's API, and the messages to the people who decide."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handler.domain.claim import timestamp
+from handler.domain.errors import ApprovalStartError, ApprovalWakeError, NoticeError
+from handler.domain.money import as_text
+from handler.domain.payment import Transaction
+from handler.domain.ports import Signer
+from handler.domain.token import invite, write_token
+
+_LOG = logging.getLogger(__name__)
+
+_CLOSED: Final = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"})
+# The callback was answered before, timed out, or its execution has ended: nobody waits for it any more.
+_CALLBACK_OVER: Final = frozenset(
+    {"CallbackTimeoutException", "InvalidParameterValueException", "ResourceNotFoundException"}
+)
+
+
+class LambdaApprovalStarter:
+    """`ApprovalStarter` by an asynchronous invocation of an alias or version, named after the item's generation."""
+
+    def __init__(self, client: Callable[[], Any], function_arn: str) -> None:
+        self._client = client
+        self._function_arn = function_arn
+
+    def start(self, item: Transaction, request: str) -> None:
+        name = item["approval_name"]
+        try:
+            self._client().invoke(
+                FunctionName=self._function_arn,
+                InvocationType="Event",
+                DurableExecutionName=name,
+                Payload=request.encode(),
+            )
+        except ClientError as error:
+            # Lambda refuses a known name with another payload; with the same it answers as the first time.
+            started = error.response["Error"]["Code"] == "DurableExecutionAlreadyStartedException"
+            if started and hashlib.sha256(request.encode()).hexdigest() == item["request_hash"]:
+                return
+            raise ApprovalStartError(f"{name}: {error}") from error
+        except BotoCoreError as error:
+            raise ApprovalStartError(f"{name}: {error}") from error
+
+
+class LambdaCallbacks:
+    """`ApprovalCallbacks` by SendDurableExecutionCallbackSuccess."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def wake(self, callback_id: str, decision: str) -> None:
+        result = json.dumps({"approved": decision == "approve"}).encode()
+        try:
+            self._client.send_durable_execution_callback_success(CallbackId=callback_id, Result=result)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _CALLBACK_OVER:
+                raise ApprovalWakeError(f"the workflow was not woken: {error}") from error
+            _LOG.info("the callback is over: %s", error.response["Error"]["Code"])
+        except BotoCoreError as error:
+            raise ApprovalWakeError(f"the workflow was not woken: {error}") from error
+
+
+class LambdaExecutions:
+    """`Executions` by GetDurableExecution; one that is past its retention is closed."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def is_closed(self, execution_arn: str) -> bool:
+        try:
+            answer = self._client.get_durable_execution(DurableExecutionArn=execution_arn)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ResourceNotFoundException":
+                return True
+            raise ApprovalStartError(f"{execution_arn}: {error}") from error
+        except BotoCoreError as error:
+            raise ApprovalStartError(f"{execution_arn}: {error}") from error
+        return answer["Status"] in _CLOSED
+
+
+class SnsNotices:
+    """`ApprovalNotices` on one topic: a message an approver, which a subscription picks by the attribute `approver`."""
+
+    def __init__(
+        self, client: Any, topic_arn: str, approvers: Sequence[str], page_url: str, signer: Signer | None
+    ) -> None:
+        self._client = client
+        self._topic_arn = topic_arn
+        self._approvers = approvers
+        self._page_url = page_url
+        self._signer = signer
+
+    def ask(self, message_id: str, item: Transaction, callback_id: str) -> None:
+        subject = f"Approve {as_text(item['amount_minor'])} {item['currency']}?"
+        for approver in self._approvers or ("",):
+            self._publish(
+                subject,
+                _question(item, self._link(item, callback_id, approver)),
+                {"kind": "approval", "message_id": message_id, "approver": approver},
+            )
+
+    def settled(self, message_id: str, transaction_id: str, status: str) -> None:
+        attributes = {"kind": "settled", "message_id": message_id}
+        self._publish(f"Payment {status}", f"{transaction_id} is {status}.\n", attributes)
+
+    def _link(self, item: Transaction, callback_id: str, approver: str) -> str:
+        if self._signer is None or not approver:
+            return f"Decide with: payments approvals show {item['transaction_id']}"
+        token = write_token(invite(item, callback_id, approver), self._signer)
+        return f"Decide here, this link is yours alone:\n{self._page_url}?t={token}"
+
+    def _publish(self, subject: str, message: str, attributes: dict[str, str]) -> None:
+        try:
+            self._client.publish(
+                TopicArn=self._topic_arn,
+                Subject=subject,
+                Message=message,
+                MessageAttributes={
+                    name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
+                },
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise NoticeError(f"{self._topic_arn}: {error}") from error
+
+
+class LoggedNotices:
+    """`ApprovalNotices` where no topic is set: log lines, without any link, as a log is not a private channel."""
+
+    def ask(self, message_id: str, item: Transaction, callback_id: str) -> None:
+        # The seed's own way to approve takes the callback id from here.
+        _LOG.warning("%s waits for approval, callback_id %s", item["transaction_id"], callback_id)
+
+    def settled(self, message_id: str, transaction_id: str, status: str) -> None:
+        _LOG.info("%s is %s", transaction_id, status)
+
+
+def _question(item: Transaction, link: str) -> str:
+    return (
+        f"A payment waits for your decision until {timestamp(item['approval_expires_at'])}.\n\n"
+        f"Payment: {item['payment_id']}\n"
+        f"Amount: {as_text(item['amount_minor'])} {item['currency']}\n"
+        f"Customer: {item['customer_id']}\n"
+        f"Fraud score: {item['fraud_score']} of 100\n"
+        f"Asked because: {', '.join(item['approval_reasons'])}\n\n"
+        f"{link}\n"
+    )

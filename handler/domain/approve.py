@@ -1,0 +1,460 @@
+"""From a risky payment to a person's decision and to what follows from it: the table decides, a callback only wakes.
+
+Protocol, approval workflow, W1 to W7, and reconcile, R2 and R3. Every function that a workflow runs as a step may run
+twice: it finds in the item what it did the first time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Literal
+
+from handler.domain.claim import Claim, Standing, Work, approval_name, claim, new_item, timestamp
+from handler.domain.errors import ApprovalRefusedError, ItemChangedError, NoticeError, ScoringError
+from handler.domain.mask import FindCardNumbers, mask_text
+from handler.domain.money import as_text
+from handler.domain.payment import Assessment, Message, Payment, Transaction
+from handler.domain.ports import (
+    ApprovalCallbacks,
+    ApprovalLog,
+    ApprovalNotices,
+    ApprovalStarter,
+    Clock,
+    Executions,
+    FraudScoring,
+)
+from handler.domain.process import Ports, Reading, Rules, examine, pay
+from handler.domain.score import APPROVAL_RISK, RISK_SCALE, score
+from handler.domain.states import FINAL, OPEN, Status
+from handler.domain.validate import Validation
+
+DECISIONS: Final = ("approve", "reject")
+COMMENT_LENGTH_MAX: Final = 1000
+# How long the workflow itself may be late before reconcile acts in its place.
+OVERDUE_MS: Final = 10 * 60 * 1000
+
+_CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """A durable execution; `name` is empty where its engine does not tell it."""
+
+    arn: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRules:
+    """A deployment's payment rules, and how long a person may take (milliseconds)."""
+
+    payments: Rules
+    timeout_ms: int = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalPorts:
+    """`log` is the same transaction log as that of `payments`, with the workflow's writes."""
+
+    payments: Ports
+    log: ApprovalLog
+    notices: ApprovalNotices
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What the parallel checks found; no assessment where the fraud check was not to be had."""
+
+    assessment: Assessment | None
+    customer_verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """What the workflow does next: `ask` a person within `ask_seconds`, `charge`, or end with `outcome`."""
+
+    action: Literal["ask", "charge", "done"]
+    outcome: str = ""
+    ask_seconds: int = 0
+
+
+def read_request(text: str, execution: Execution, rules: ApprovalRules, scoring: FraudScoring) -> Reading:
+    """The payment in an execution's input: a message like any other, read without scoring it."""
+    message = Message(message_id=execution.name or execution.arn, body=text)
+    return examine([message], rules.payments, scoring)[message.message_id]
+
+
+def verify_customer(payment: Payment) -> bool:
+    """Whether the customer is known by an id and a complete, well-formed address; if not, a person decides."""
+    address = payment.billing_address
+    return bool(payment.customer_id.strip()) and address is not None and address.complete and _is_plausible(address.zip)
+
+
+def assess(payment: Payment, scoring: FraudScoring) -> Assessment:
+    """The fraud check of one payment. Raises ScoringError, or FraudServiceUnavailableError from the port."""
+    result = score([payment], scoring)[0]
+    if isinstance(result, ScoringError):
+        raise result
+    return result
+
+
+def begin(
+    payment: Payment, checks: Checks, execution: Execution, *, rules: ApprovalRules, ports: ApprovalPorts, work: Work
+) -> Next:
+    """Claim the payment for this execution, or adopt the pending item that the queue function left (W1).
+
+    Raises the claim's retryable errors. Another execution's or worker's payment ends this one without effect.
+    """
+    item = _new_item(payment, checks, execution, rules, ports.payments.clock.now_ms())
+    claimed = claim(item, ports.log, ports.payments.clock, rules.payments.times, work)
+    if isinstance(claimed, Claim):
+        return Next("charge")
+    if claimed.outcome != "pending_approval":
+        return Next("done", _outcome(claimed))
+    return _adopt(claimed.item, checks, execution, rules, ports)
+
+
+def ask(transaction_id: str, callback_id: str, execution: Execution, ports: ApprovalPorts) -> None:
+    """Store the callback, then notify the approvers (W2). A failed notification never ends the wait.
+
+    Raises ApprovalRefusedError where the item is no longer to be asked for: `resolve` then finds out why.
+    """
+    refused = ports.log.ask_approval(
+        transaction_id, arn=execution.arn, callback_id=callback_id, now=ports.payments.clock.now_ms()
+    )
+    if refused is not None:
+        raise ApprovalRefusedError("not_open", f"{transaction_id} is {refused['status']}: nobody is asked about it")
+    item = _stored(transaction_id, ports.log)
+    try:
+        ports.notices.ask(f"{transaction_id}:{callback_id}", item, callback_id)
+    except NoticeError as error:
+        ports.payments.notifier.alarm(error.reason_code, transaction_id, f"approvers were not notified: {error}")
+
+
+def resolve(
+    transaction_id: str, result: str | None, execution: Execution, ports: ApprovalPorts, *, timed_out: bool
+) -> Next:
+    """What to do after a wait: obey the decision in the table, record a bare callback's, expire (W4), or ask again.
+
+    `result` is the callback's own text, believed only where the table holds no decision.
+    """
+    clock, log = ports.payments.clock, ports.log
+    item = _stored(transaction_id, log)
+    if _waits(item, execution) and "decision" not in item and result is not None:
+        item = _record_bare(item, result, ports)
+    now_ms = clock.now_ms()
+    overdue = timed_out or item.get("approval_expires_at", 0) <= now_ms
+    if _waits(item, execution) and "decision" not in item and overdue:
+        refused = log.expire_approval(transaction_id, arn=execution.arn, now=now_ms)
+        if refused is None:
+            return Next("done", "expired")
+        item = refused
+    if not _waits(item, execution):
+        if item["status"] == "processing" and item.get("owner") == execution.arn:
+            return Next("charge")
+        return Next("done", item["status"] if item["status"] in FINAL else "in_workflow")
+    if "decision" in item:
+        return _obey(item, execution, ports)
+    return Next("ask", ask_seconds=max(1, (item["approval_expires_at"] - now_ms + 999) // 1000))
+
+
+def charge_approved(
+    payment: Payment, execution: Execution, *, rules: ApprovalRules, ports: ApprovalPorts, work: Work
+) -> Status:
+    """Charge what this execution claimed or what a person approved (W6, W7), once, however often it is called.
+
+    Raises the retryable errors of gateway and log, and ItemChangedError where the item is not the payment.
+    """
+    item = _stored(payment.transaction_id, ports.log)
+    if item["status"] == "pending_approval":
+        refused = ports.log.begin_approved_charge(
+            payment.transaction_id,
+            arn=execution.arn,
+            attempt_seen=item["attempt"],
+            request_hash=payment.request_hash,
+            amount_minor=payment.amount_minor,
+            now=ports.payments.clock.now_ms(),
+        )
+        # Read again after success as well: what is charged is what stands there now.
+        item = _stored(payment.transaction_id, ports.log) if refused is None else refused
+    if item["status"] in FINAL:
+        return item["status"]  # type: ignore[no-any-return]
+    # An item with a generation waited for a person, and is charged with a person's decision only.
+    is_approved = "generation" not in item or item.get("decision") == "approve"
+    held = ("processing", execution.arn, payment.request_hash, payment.amount_minor)
+    if not is_approved or (item["status"], item.get("owner"), item["request_hash"], item["amount_minor"]) != held:
+        raise ItemChangedError(
+            f"{payment.transaction_id} is {item['status']} over {as_text(item['amount_minor'])}, belongs to "
+            f"{item.get('owner')}, decision {item.get('decision', 'none')}; this execution holds "
+            f"{as_text(payment.amount_minor)}: nothing was charged, compare the item with its `request`"
+        )
+    claimed = Claim(payment.transaction_id, execution.arn, item["attempt"], item.get("gateway_ref", ""))
+    return pay(claimed, payment, rules.payments, ports.payments, work)
+
+
+def tell(transaction_id: str, status: str, execution: Execution, ports: ApprovalPorts) -> None:
+    """Tell people how a payment ended; the same execution tells it under the same message id."""
+    try:
+        ports.notices.settled(f"{execution.arn}:settled", transaction_id, status)
+    except NoticeError as error:
+        ports.payments.notifier.alarm(error.reason_code, transaction_id, f"{status} was not told: {error}")
+
+
+def decide(
+    transaction_id: str,
+    decision: str,
+    *,
+    approver: str,
+    comment: str,
+    callback_id: str,
+    request_hash: str,
+    log: ApprovalLog,
+    callbacks: ApprovalCallbacks,
+    clock: Clock,
+    find_card_numbers: FindCardNumbers,
+) -> Transaction:
+    """Record a person's decision and wake the workflow (W3); returns the item as decided.
+
+    `callback_id` and `request_hash` are those of what was shown to the approver. The same decision by the same
+    approver again only wakes. Raises ApprovalRefusedError, its message for the approver, and ApprovalWakeError.
+    """
+    if decision not in DECISIONS:
+        raise ApprovalRefusedError("decision_unknown", "The decision must be approve or reject.")
+    kept = _comment(comment, find_card_numbers)
+    if log.get(transaction_id) is None:
+        raise ApprovalRefusedError("unknown", f"There is no payment {transaction_id}.")
+    now_ms = clock.now_ms()
+    refused = log.decide_approval(
+        transaction_id,
+        decision=decision,
+        decided_by=approver,
+        comment=kept,
+        callback_id=callback_id,
+        request_hash=request_hash,
+        now=now_ms,
+    )
+    if refused is not None and not _is_same_decision(refused, decision, approver, callback_id):
+        raise _refusal(refused, callback_id, request_hash, now_ms)
+    callbacks.wake(callback_id, decision)
+    return _stored(transaction_id, log)
+
+
+def reconcile_pending(
+    item: Transaction,
+    *,
+    environment: str,
+    log: ApprovalLog,
+    starter: ApprovalStarter,
+    executions: Executions,
+    clock: Clock,
+) -> Literal["waiting", "expired", "started", "restarted"]:
+    """Bring one pending item on that its workflow left behind (R2, R3); `waiting` where nothing is to be done.
+
+    Raises ApprovalStartError and the log's and the engine's retryable errors; calling again is safe.
+    """
+    now_ms = clock.now_ms()
+    overdue = now_ms - OVERDUE_MS
+    transaction_id = item["transaction_id"]
+    if "decision" not in item and item.get("approval_expires_at", now_ms) < overdue:
+        expired = log.expire_overdue_approval(transaction_id, overdue=overdue, now=now_ms) is None
+        return "expired" if expired else "waiting"
+    if "execution_arn" not in item:
+        if item["updated_at"] >= overdue:
+            return "waiting"
+        starter.start(item, item["request"])
+        return "started"
+    if not executions.is_closed(item["execution_arn"]):
+        return "waiting"
+    generation = item["generation"] + 1
+    name = approval_name(environment, item["payment_id"], generation)
+    refused = log.restart_approval(transaction_id, generation_seen=item["generation"], name=name, now=now_ms)
+    if refused is not None:
+        return "waiting"
+    starter.start(item | {"generation": generation, "approval_name": name}, item["request"])
+    return "restarted"
+
+
+def time_left(item: Transaction, now_ms: int) -> str:
+    """How long a person has, for people: `23:59:00`, or `expired`."""
+    left_ms = item.get("approval_expires_at", 0) - now_ms
+    return str(timedelta(seconds=left_ms // 1000)) if left_ms > 0 else "expired"
+
+
+def _is_plausible(code: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 -]{1,11}", code) is not None
+
+
+def _new_item(payment: Payment, checks: Checks, execution: Execution, rules: ApprovalRules, now_ms: int) -> Transaction:
+    """The item of a payment that the queue function never saw; without a lease, as its execution may sleep."""
+    route: Status = "pending_approval"
+    if checks.assessment is not None:
+        scored = rules.payments.routing.route(payment, checks.assessment)
+        route = "pending_approval" if scored == "processing" and not checks.customer_verified else scored
+    item = new_item(
+        Message(message_id="", body=""),
+        Validation(payment.payment_id, payment.request_hash, payment, ()),
+        route,
+        owner=execution.arn,
+        now_ms=now_ms,
+        lease_until_ms=0,
+        assessment=checks.assessment,
+        environment=rules.payments.environment,
+    )
+    if route in OPEN:
+        # The name keeps the queue function from taking the payment over.
+        item["approval_name"] = execution.name or approval_name(rules.payments.environment, payment.payment_id, 1)
+    if route == "processing":
+        item["execution_arn"] = execution.arn
+        del item["lease_until"]
+    return item
+
+
+def _outcome(standing: Standing) -> str:
+    """A final item that stands already is this payment's outcome, whoever brought it there."""
+    return standing.item["status"] if standing.outcome == "duplicate" else standing.outcome
+
+
+def _adopt(
+    stored: Transaction, checks: Checks, execution: Execution, rules: ApprovalRules, ports: ApprovalPorts
+) -> Next:
+    now_ms = ports.payments.clock.now_ms()
+    scored = _riskier(stored, checks.assessment)
+    refused = ports.log.adopt_approval(
+        stored["transaction_id"],
+        name=execution.name or stored["approval_name"],
+        arn=execution.arn,
+        request_hash=stored["request_hash"],
+        expires_at=now_ms + rules.timeout_ms,
+        reasons=_approval_reasons(stored, scored, checks, rules),
+        scored=scored,
+        now=now_ms,
+    )
+    if refused is not None:
+        return Next("done", refused["status"] if refused["status"] in FINAL else "in_workflow")
+    if "decision" in stored:
+        return _obey(stored, execution, ports)
+    return Next("ask", ask_seconds=max(1, rules.timeout_ms // 1000))
+
+
+def _riskier(stored: Transaction, assessment: Assessment | None) -> dict[str, Any]:
+    """The higher risk of the two; one that nobody could tell counts as the highest."""
+    if "risk" in stored and (assessment is None or stored["risk"] >= assessment.risk):
+        return {name: stored[name] for name in ("risk", "fraud_score", "risk_reasons")}
+    if assessment is None:
+        return {"risk": RISK_SCALE, "fraud_score": 100, "risk_reasons": []}
+    reasons = [{"rule_id": each.rule_id, "reason": each.reason, "parts": each.parts} for each in assessment.reasons]
+    return {"risk": assessment.risk, "fraud_score": assessment.fraud_score, "risk_reasons": reasons}
+
+
+def _approval_reasons(stored: Transaction, scored: dict[str, Any], checks: Checks, rules: ApprovalRules) -> list[str]:
+    forced = rules.payments.routing.approval_amount_minor
+    found = {
+        "fraud_check_unavailable": checks.assessment is None,
+        "customer_unverified": not checks.customer_verified,
+        "risk": checks.assessment is not None and scored["risk"] >= APPROVAL_RISK,
+        "amount": forced is not None and stored["amount_minor"] >= forced,
+    }
+    return [reason for reason, is_so in found.items() if is_so]
+
+
+def _stored(transaction_id: str, log: ApprovalLog) -> Transaction:
+    item = log.get(transaction_id)
+    if item is None:
+        raise ItemChangedError(f"{transaction_id} is gone from the table while its workflow runs: nothing was charged")
+    return item
+
+
+def _waits(item: Transaction, execution: Execution) -> bool:
+    return item["status"] == "pending_approval" and item.get("execution_arn") == execution.arn
+
+
+def _obey(item: Transaction, execution: Execution, ports: ApprovalPorts) -> Next:
+    if item["decision"] == "approve":
+        return Next("charge")
+    refused = ports.log.reject_approval(item["transaction_id"], arn=execution.arn, now=ports.payments.clock.now_ms())
+    # Refused after a lost answer: it is rejected already.
+    return Next("done", "rejected" if refused is None else refused["status"])
+
+
+def _record_bare(item: Transaction, result: str, ports: ApprovalPorts) -> Transaction:
+    """A decision that came with the callback alone, written down like any other; the item as it then stands."""
+    decision = _bare_decision(result)
+    if decision is None:
+        ports.payments.notifier.alarm(
+            "callback_result_unreadable",
+            item["transaction_id"],
+            'a callback brought neither {"approved": true} nor {"approved": false}: the approvers are asked again',
+        )
+        return item
+    written = {"decision": decision, "decided_by": "callback", "comment": "sent with the callback"}
+    refused = ports.log.decide_approval(
+        item["transaction_id"],
+        **written,
+        callback_id=item["callback_id"],
+        request_hash=item["request_hash"],
+        now=ports.payments.clock.now_ms(),
+    )
+    return item | written if refused is None else refused
+
+
+def _bare_decision(result: str) -> str | None:
+    try:
+        document = json.loads(result)
+    except (ValueError, RecursionError):
+        return None
+    approved = document.get("approved") if isinstance(document, dict) else None
+    return None if not isinstance(approved, bool) else DECISIONS[0] if approved else DECISIONS[1]
+
+
+def _comment(comment: str, find_card_numbers: FindCardNumbers) -> str:
+    text = comment.replace("\r\n", "\n").strip()
+    if not text:
+        raise ApprovalRefusedError("comment_missing", "A decision needs a reason: say in a few words why.")
+    if len(text) > COMMENT_LENGTH_MAX:
+        raise ApprovalRefusedError(
+            "comment_too_long", f"The reason has {len(text)} characters; at most {COMMENT_LENGTH_MAX} are kept."
+        )
+    if _CONTROL.search(text):
+        raise ApprovalRefusedError("comment_malformed", "The reason holds control characters: send plain text.")
+    return mask_text(text, find_card_numbers([text])[0])
+
+
+def _is_same_decision(item: Transaction, decision: str, approver: str, callback_id: str) -> bool:
+    return (item["status"], item.get("decision"), item.get("decided_by"), item.get("callback_id")) == (
+        "pending_approval",
+        decision,
+        approver,
+        callback_id,
+    )
+
+
+def _refusal(item: Transaction, callback_id: str, request_hash: str, now_ms: int) -> ApprovalRefusedError:
+    """Why a decision did not stand, for the person who made it."""
+    name = item["transaction_id"]
+    if "decision" in item:
+        word = {"approve": "approved", "reject": "rejected"}[item["decision"]]
+        return ApprovalRefusedError(
+            "already_decided", f"{name} was {word} by {item['decided_by']} at {timestamp(item['decided_at'])}."
+        )
+    if item["status"] != "pending_approval":
+        return ApprovalRefusedError("not_pending", f"{name} is {item['status']} and waits for nobody.")
+    if item.get("approval_expires_at", now_ms + 1) <= now_ms:
+        return ApprovalRefusedError(
+            "expired", f"The time to decide on {name} ended at {timestamp(item['approval_expires_at'])}."
+        )
+    if item["request_hash"] != request_hash:
+        return ApprovalRefusedError("request_changed", f"{name} is not the payment that was shown.")
+    if item.get("callback_id") != callback_id:
+        return ApprovalRefusedError("replaced", f"{name} was asked about anew: use the newest notification.")
+    return ApprovalRefusedError("refused", f"{name} cannot be decided on as it stands.")
+
+
+def open_approvals(items: Sequence[Transaction]) -> list[Transaction]:
+    """Those that wait for a person, the oldest first."""
+    return sorted(
+        (item for item in items if item["status"] == "pending_approval"), key=lambda item: int(item["created_at"])
+    )
