@@ -82,6 +82,14 @@ package: setup $(WHEELS)  ## dist/*.zip for Lambda; RUNTIME=python3.11, DIRTY=1 
 test-arm64: package  ## run the arm64 ZIP under an emulator: scoring suite and whole invocations
 	$(PY) build/arm64.py
 
+# For a function of `make up`: AWS_ENDPOINT_URL and the other exports that it prints.
+ENVIRONMENT ?= dev
+ARCHITECTURE ?= arm64
+ENGINE ?= compiled
+.PHONY: deploy-code
+deploy-code: package  ## new code behind alias live; ENVIRONMENT=dev ARCHITECTURE=arm64 ENGINE=compiled
+	$(PY) build/deploy.py --environment $(ENVIRONMENT) --zip dist/payment-processor-$(ARCHITECTURE)-$(ENGINE).zip
+
 .PHONY: record-sizes
 record-sizes: setup $(WHEELS)
 	$(PY) build/package.py lambda --record-size --allow-dirty

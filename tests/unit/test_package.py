@@ -1,0 +1,388 @@
+"""The deployment package: what is in it, that it is nothing else on any day, and what is refused."""
+
+import ast
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.build_scripts import ROOT, load
+
+package = load("package")
+elf = load("elf")
+PROCESSOR = package.FUNCTIONS["processor"]
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package for this machine."""
+    out = tmp_path_factory.mktemp("host") / "package"
+    package.build_host(PROCESSOR, "auto", out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def files(host: Path) -> dict[str, bytes]:
+    return {path.relative_to(host).as_posix(): path.read_bytes() for path in host.rglob("*") if path.is_file()}
+
+
+def isolated(folder: Path, program: str) -> str:
+    """Run a program that finds nothing but the standard library and `folder`."""
+    lines = f"import sys; sys.path.insert(0, {str(folder)!r})\n{program}"
+    done = subprocess.run([sys.executable, "-I", "-S", "-B", "-c", lines], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+# ---- what is in it ----------------------------------------------------------------------------------------------
+
+
+def test_operations_listed_are_the_operations_called() -> None:
+    calls, services = set(), set()
+    for path in (ROOT / "handler").rglob("*.py"):
+        if not path.relative_to(ROOT).as_posix().startswith(PROCESSOR.excluded):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Attribute):
+                    calls.add(node.attr)
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_client":
+                    services.add(ast.literal_eval(node.args[1]))
+    assert services == set(PROCESSOR.operations)
+    assert not calls & {"get_paginator", "get_waiter"}, "the package has neither paginators nor waiters"
+    called = {service: {name for name in methods(service) if name in calls} for service in services}
+    listed = {service: {snake(name) for name in names} for service, names in PROCESSOR.operations.items()}
+    assert listed == called
+
+
+def methods(service: str) -> set[str]:
+    """Every operation of a service as a client's method, from the whole model."""
+    import botocore.session
+
+    model = botocore.session.get_session().get_service_model(service)
+    return {snake(name) for name in model.operation_names}
+
+
+def snake(operation: str) -> str:
+    from botocore import xform_name
+
+    return str(xform_name(operation))
+
+
+def test_clients_have_the_listed_methods_and_no_others(host: Path) -> None:
+    program = f"""
+import botocore.session, json
+session = botocore.session.get_session()
+print(json.dumps({{
+    service: sorted(session.create_client(service, "eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
+                    .meta.method_to_api_mapping)
+    for service in {sorted(PROCESSOR.operations)!r}
+}}))
+"""
+    listed = {service: sorted(map(snake, names)) for service, names in PROCESSOR.operations.items()}
+    assert json.loads(isolated(host, program)) == listed
+
+
+def test_a_cut_model_keeps_what_its_operations_reach_and_nothing_else() -> None:
+    model = {
+        "metadata": {"serviceId": "Toy"},
+        "documentation": "long",
+        "operations": {
+            "Get": {"input": {"shape": "In"}, "errors": [{"shape": "Gone"}], "documentation": "long"},
+            "Put": {"input": {"shape": "Other"}},
+        },
+        "shapes": {
+            "In": {"type": "structure", "members": {"documentation": {"shape": "List", "documentation": "long"}}},
+            "List": {"type": "list", "member": {"shape": "In"}},
+            "Gone": {"type": "structure", "members": {}, "exception": True},
+            "Other": {"type": "string"},
+        },
+    }
+    assert package.cut_model(model, ["Get"]) == {
+        "metadata": {"serviceId": "Toy"},
+        "operations": {"Get": {"input": {"shape": "In"}, "errors": [{"shape": "Gone"}]}},
+        "shapes": {
+            "Gone": {"type": "structure", "members": {}, "exception": True},
+            "In": {"type": "structure", "members": {"documentation": {"shape": "List"}}},
+            "List": {"type": "list", "member": {"shape": "In"}},
+        },
+    }
+    with pytest.raises(package.PackageError, match="Toy has no operation Got: correct FUNCTIONS"):
+        package.cut_model(model, ["Get", "Got"])
+
+
+def test_only_the_aws_partition_and_the_called_services_are_in_the_data(files: dict[str, bytes]) -> None:
+    endpoints = json.loads(files["botocore/data/endpoints.json"])["partitions"]
+    assert [one["partition"] for one in endpoints] == ["aws"]
+    assert set(endpoints[0]["services"]) == set(PROCESSOR.operations)
+    assert [one["id"] for one in json.loads(files["botocore/data/partitions.json"])["partitions"]] == ["aws"]
+    services = {name.split("/")[2] for name in files if name.startswith("botocore/data/") and name.count("/") > 2}
+    assert services == set(PROCESSOR.operations)
+
+
+def test_code_of_dependencies_is_as_their_wheels_have_it(files: dict[str, bytes]) -> None:
+    shipped = set()
+    for _, path in package.locked_wheels(PROCESSOR.lock):
+        with zipfile.ZipFile(path) as wheel:
+            for name in wheel.namelist():
+                if name.endswith(".py") and ".data/" not in name:
+                    assert files[name] == wheel.read(name)
+                    shipped.add(name)
+    ours = {name for name in files if name.startswith(("handler/", "scoring/"))}
+    assert {name for name in files if name.endswith(".py")} - ours == shipped
+
+
+def test_every_licence_travels_along(files: dict[str, bytes]) -> None:
+    for pin in package.read_lock(PROCESSOR.lock):
+        folder = f"{pin.name.replace('-', '_')}-{pin.version}.dist-info/"
+        names = [name for name in files if name.lower().startswith(folder.lower())]
+        assert any("LICENSE" in name.upper() for name in names), pin.name
+        assert any(name.endswith("METADATA") for name in names), pin.name
+
+
+def test_what_only_operators_run_stays_out(files: dict[str, bytes]) -> None:
+    assert not [name for name in files if name.startswith(PROCESSOR.excluded)]
+    assert not [name for name in files if name.endswith((".pyx", ".c", ".h", ".rules"))]
+    assert not [name for name in files if name.startswith(("boto3", "numpy", "awslambdaric"))]
+
+
+def test_every_source_has_bytecode_that_import_takes_unchecked(files: dict[str, bytes]) -> None:
+    tag = sys.implementation.cache_tag
+    for name in files:
+        if name.endswith(".py"):
+            folder, _, base = name.rpartition("/")
+            compiled = f"{folder}/__pycache__/{base[:-3]}.{tag}.pyc".removeprefix("/")
+            # Flags 1: a hash instead of a time stamp, and not to be checked (PEP 552).
+            assert files[compiled][4:8] == b"\1\0\0\0", name
+
+
+def test_the_package_answers_the_seeds_event_alone(host: Path) -> None:
+    program = """
+import json, handler
+body = {"payment_id": "t-1", "order_id": "o", "customer_id": "c", "amount": 25.99, "payment_method": "credit_card"}
+answer = handler.lambda_handler({"Records": [{"messageId": "m", "body": json.dumps(body)}]}, {})
+print(json.dumps(answer))
+"""
+    answer = json.loads(isolated(host, program).splitlines()[-1])
+    assert answer["body"]["processed"] == 1
+
+
+# ---- the same on any day ----------------------------------------------------------------------------------------
+
+
+def test_a_second_call_changes_nothing_and_a_changed_file_is_packaged(
+    host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = host.stat().st_ino
+    package.build_host(PROCESSOR, "auto", host)
+    assert host.stat().st_ino == before
+    ours = package.our_files(PROCESSOR)
+    monkeypatch.setattr(package, "our_files", lambda _: ours | {"handler/extra.py": b"X = 1\n"})
+    package.build_host(PROCESSOR, "auto", host)
+    assert (host / "handler" / "extra.py").exists()
+    monkeypatch.undo()
+    package.build_host(PROCESSOR, "auto", host)
+    assert not (host / "handler" / "extra.py").exists()
+    assert not [path for path in host.parent.iterdir() if path.name.startswith(".")]
+
+
+def test_a_zip_depends_on_its_content_alone(files: dict[str, bytes]) -> None:
+    some = {name: content for name, content in files.items() if name.startswith("scoring/")}
+    backwards = dict(reversed(some.items()))
+    assert package.zip_bytes(some) == package.zip_bytes(backwards)
+    with zipfile.ZipFile(io.BytesIO(package.zip_bytes(some))) as archive:
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert {entry.external_attr >> 16 for entry in archive.infolist()} <= {0o100644, 0o100755}
+        assert archive.namelist() == sorted(some)
+
+
+def test_bytecode_is_the_same_in_every_build() -> None:
+    ours = package.our_files(PROCESSOR)
+    assert package.bytecode(ours, sys.executable) == package.bytecode(ours, sys.executable)
+
+
+# ---- what is refused --------------------------------------------------------------------------------------------
+
+
+def test_a_package_that_lacks_a_dependency_is_refused(files: dict[str, bytes]) -> None:
+    without = {name: content for name, content in files.items() if not name.startswith("jmespath/")}
+    with pytest.raises(package.PackageError, match=r"(?s)does not import from its own content.*jmespath.*pyproject"):
+        package.check_imports(without, sys.executable)
+
+
+def test_a_package_without_bytecode_is_refused(files: dict[str, bytes]) -> None:
+    without = {name: content for name, content in files.items() if "scoring/__pycache__/table" not in name}
+    with pytest.raises(package.PackageError, match=r"no bytecode of scoring\.table"):
+        package.check_imports(without, sys.executable)
+
+
+def test_source_that_does_not_compile_is_refused() -> None:
+    with pytest.raises(package.PackageError, match=r"(?s)cannot compile the package.*broken\.py"):
+        package.bytecode({"broken.py": b"def f(:\n"}, sys.executable)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
+def test_a_damaged_rule_table_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
+    (tmp_path / "scoring").mkdir()
+    content = bytearray((ROOT / "scoring" / "rules.table").read_bytes())
+    if damage == "flipped":
+        # In the middle: a header check does not see it, the whole-file checksum does.
+        content[len(content) // 2] ^= 1
+    if damage != "missing":
+        kept = content[:-1] if damage == "truncated" else content
+        (tmp_path / "scoring" / "rules.table").write_bytes(kept)
+    monkeypatch.setattr(package, "ROOT", tmp_path)
+    with pytest.raises(package.PackageError, match=r"rules\.table: .*: run `make rules`"):
+        package.verified_rule_table()
+
+
+def test_a_library_for_another_architecture_or_a_newer_glibc_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    name, content = next(iter(package.host_extension().items()))
+    machine = os.uname().machine
+    other = {"x86_64": "aarch64", "aarch64": "x86_64"}[machine]
+    lambda_name = {"aarch64": "arm64"}.get(other, other)
+    with pytest.raises(package.PackageError, match=f"{name} is for EM_.*build the {other} wheel"):
+        package.check_libraries({name: content}, lambda_name)
+    monkeypatch.setattr(elf, "GLIBC_MAX", (2, 0))
+    with pytest.raises(elf.ElfError, match=r"asks for GLIBC_2\.\d+.*target glibc 2\.17"):
+        elf.check_library(content, name, machine)
+    with pytest.raises(elf.ElfError, match=r"x\.so is not an ELF file"):
+        elf.check_library(b"\x7fELF but no more", "x.so", machine)
+
+
+def commit(folder: Path) -> None:
+    git = ["git", "-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message=x"]):
+        subprocess.run([*git, *command], check=True)
+
+
+def test_a_dirty_checkout_is_refused_unless_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(package, "ROOT", tmp_path)
+    for name in ("handler/__init__.py", "scoring/__init__.py", "build/x.py", "docs/x.md", "pyproject.toml", "setup.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert package.clean_revision(False) is None
+    commit(tmp_path)
+    revision = package.clean_revision(False)
+    (tmp_path / "docs" / "x.md").write_text("not shipped")
+    assert package.clean_revision(False) == revision
+    (tmp_path / "handler" / "new.py").touch()
+    with pytest.raises(package.PackageError, match=r"(?s)differs from its commit:.*handler/new\.py.*DIRTY=1"):
+        package.clean_revision(False)
+    assert package.clean_revision(True) == f"{revision}-dirty"
+
+
+def test_a_wheel_of_other_sources_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(package, "DIST", tmp_path)
+    with pytest.raises(package.PackageError, match="dist/ must hold one aarch64 wheel and one sdist, it holds 0 and 0"):
+        package.extension_of_wheel("aarch64")
+    with zipfile.ZipFile(tmp_path / "p-1-cp311-abi3-manylinux_2_17_aarch64.whl", "w") as wheel:
+        wheel.writestr("scoring/_compiled.abi3.so", b"library")
+
+    def sdist(setup: bytes) -> None:
+        with tarfile.open(tmp_path / "p-1.tar.gz", "w:gz") as archive:
+            member = tarfile.TarInfo("p-1/setup.py")
+            member.size = len(setup)
+            archive.addfile(member, io.BytesIO(setup))
+
+    sdist((ROOT / "setup.py").read_bytes())
+    assert package.extension_of_wheel("aarch64") == b"library"
+    sdist(b"# older")
+    with pytest.raises(package.PackageError, match=r"was built before setup\.py changed: run `make wheel`"):
+        package.extension_of_wheel("aarch64")
+
+
+def test_a_runtime_without_its_interpreter_is_refused() -> None:
+    here = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    assert package.find_interpreter(here) == sys.executable
+    with pytest.raises(package.PackageError, match=rf"no CPython 3\.99 .*RUNTIME={here}"):
+        package.find_interpreter("python3.99")
+
+
+def test_sizes_are_held_to_lambdas_limits_and_to_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(package, "SIZES", tmp_path / "sizes.json")
+
+    def sizes(unzipped: int) -> dict[str, dict[str, int]]:
+        part = {"zipped": unzipped // 4, "unzipped": unzipped}
+        return {"botocore": part, "handler": {"zipped": 1, "unzipped": 1}, "total": part}
+
+    with pytest.raises(package.PackageError, match="has no size of x: run `make record-sizes`"):
+        package.check_sizes("x", sizes(1000), record=False)
+    package.check_sizes("x", sizes(1000), record=True)
+    package.check_sizes("x", sizes(1040), record=False)
+    with pytest.raises(package.PackageError, match=r"has 1100 bytes unzipped, 1000 were recorded.*botocore, 100 more"):
+        package.check_sizes("x", sizes(1100) | {"total": {"zipped": 250, "unzipped": 1100}}, record=False)
+    with pytest.raises(package.PackageError, match="bytes unzipped, Lambda takes 262144000: ship less"):
+        package.check_sizes("x", sizes(0) | {"total": {"zipped": 1, "unzipped": 262144001}}, record=True)
+
+
+# ---- what comes with it -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], dict[str, Any]]:
+    """A pure ZIP for this interpreter with its manifest and SBOM."""
+    runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    target = package.Target(PROCESSOR, "arm64", "pure", runtime)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(package, "DIST", tmp_path_factory.mktemp("dist"))
+        patch.setattr(package, "SIZES", tmp_path_factory.mktemp("sizes") / "sizes.json")
+        path = package.build_zip(target, "abc", True)
+    manifest = json.loads(path.with_suffix(".manifest.json").read_text())
+    return path, manifest, json.loads(path.with_suffix(".cdx.json").read_text())
+
+
+def test_the_manifest_describes_the_zip(written: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+    path, manifest, _ = written
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    hashlib = package.hashlib
+    assert manifest["files"] == {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
+    assert manifest["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (manifest["engine"], manifest["architecture"], manifest["revision"]) == ("pure", "arm64", "abc")
+    assert manifest["rule_table"]["rules"] > 0
+    assert manifest["sizes"]["total"] == {
+        "zipped": path.stat().st_size,
+        "unzipped": sum(len(data) for data in content.values()),
+    }
+    assert path.name == "payment-processor-arm64-pure.zip"
+    assert not [name for name in content if name.endswith(".so")]
+
+
+def test_the_bill_of_materials_names_every_dependency(written: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+    _, manifest, bill = written
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    libraries = {one["name"]: one for one in bill["components"] if one["type"] == "library"}
+    assert {name: one["version"] for name, one in libraries.items()} == manifest["dependencies"]
+    for one in libraries.values():
+        assert one["purl"] == f"pkg:pypi/{one['name']}@{one['version']}"
+        assert len(one["hashes"][0]["content"]) == 64
+        assert one["licenses"]
+    depends = {one["ref"].split("@")[0]: one["dependsOn"] for one in bill["dependencies"]}
+    assert any(reference.startswith("pkg:pypi/urllib3@") for reference in depends["pkg:pypi/botocore"])
+    assert bill["metadata"]["component"]["hashes"][0]["content"] == manifest["sha256"]
+    references = {one["bom-ref"] for one in bill["components"]}
+    assert all(reference in references for one in bill["dependencies"] for reference in one["dependsOn"])
+
+
+def test_the_same_zip_comes_out_of_another_checkout(
+    written: tuple[Path, dict[str, Any], dict[str, Any]], tmp_path: Path
+) -> None:
+    path, manifest, _ = written
+    copy = tmp_path / "elsewhere"
+    for name in ("build", "handler", "scoring"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    shutil.copyfile(ROOT / "pyproject.toml", copy / "pyproject.toml")
+    shutil.copytree(ROOT / ".build" / "wheels", copy / ".build" / "wheels")
+    command = ["build/package.py", "lambda", "--architecture=arm64", "--engine=pure", "--record-size"]
+    subprocess.run([sys.executable, *command, f"--runtime={manifest['runtime']}"], cwd=copy, check=True)
+    assert (copy / "dist" / path.name).read_bytes() == path.read_bytes()
+    assert (copy / "dist" / path.with_suffix(".cdx.json").name).read_bytes() == path.with_suffix(
+        ".cdx.json"
+    ).read_bytes()
