@@ -1,9 +1,27 @@
 """Settings of all tests: slow examples are not failures on a busy machine, and CI's examples are the same each time."""
 
 import os
+from collections.abc import Iterator
+from types import ModuleType
 
+import pytest
 from hypothesis import settings
+
+from scoring.kernel import load_kernel
+from tests.twins import HASHING
 
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(params=HASHING, ids="-".join)
+def hashing(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    """A twin with one of its kernels in use: every one that this processor has, in turn."""
+    yield load_kernel(*request.param)
+    load_kernel("auto", "auto")
+
+
+@pytest.fixture
+def compiled() -> ModuleType:
+    return load_kernel("compiled", "auto")
