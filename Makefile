@@ -40,6 +40,23 @@ lint: setup  ## ruff and mypy
 test: setup  ## the README's test
 	$(PY) -m pytest
 
+# ---- the extension under sanitizers ---------------------------------------------------------------------------
+# Built and tested in a copy, so that the working tree keeps its quick extension. Python itself leaks by design.
+SANITIZED := .build/sanitized
+SANITIZED_TESTS := tests/unit/test_sha256.py tests/unit/test_kernel_selection.py tests/unit/test_screening.py \
+  tests/unit/test_rule_table.py tests/property/test_sha256_parity.py
+.PHONY: test-sanitize
+test-sanitize: setup  ## scoring's tests with address and undefined-behaviour sanitizers in the C code (gcc on Linux)
+	@test -e "$$(gcc -print-file-name=libasan.so)" || { echo "gcc with libasan is missing: apt-get install gcc, on Linux"; exit 1; }
+	@mkdir -p $(SANITIZED)
+	@rm -rf $(addprefix $(SANITIZED)/,scoring tests build handler)
+	@cp -R setup.py pyproject.toml README.md LICENSE scoring tests build handler $(SANITIZED)
+	@rm -f $(SANITIZED)/scoring/*.so
+	cd $(SANITIZED) && CC=gcc SCORING_SANITIZE=1 SCORING_EXTENSION=require $(CURDIR)/$(PY) setup.py --quiet build_clib build_ext --inplace
+	@grep -q __asan_report $(SANITIZED)/scoring/_compiled.abi3.so || { echo "the extension was built without its sanitizers"; exit 1; }
+	cd $(SANITIZED) && PYTHONPATH=. PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
+	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" $(CURDIR)/$(PY) -m pytest -q -p no:cacheprovider $(SANITIZED_TESTS)
+
 # ---- rules ----------------------------------------------------------------------------------------------------
 .PHONY: rules
 rules: setup  ## compile rule texts: the built-in ones, or RULES="a.rules b.rules" TABLE=my.table
