@@ -1,0 +1,165 @@
+# The whole system for one environment. No provider block: region, credentials and endpoint come from the environment
+# (AWS_REGION, AWS_ACCESS_KEY_ID or a profile, AWS_ENDPOINT_URL), and this root can be used as a module.
+
+locals {
+  tags = merge({ Project = "cloudcafe-payment-processor", Environment = var.environment }, var.tags)
+
+  function_name       = "cloudcafe-payment-processor-${var.environment}"
+  deletion_protection = coalesce(var.deletion_protection, var.environment != "dev")
+
+  table_arn         = split(":", module.transaction_table.table_arn) # [3] is the region, [4] the account
+  package_directory = coalesce(var.package_directory, "${path.module}/../dist")
+  package_engine    = var.scoring_engine == "pure" ? "pure" : "compiled"
+
+  # Reserved concurrency and the mapping both cap the function; the lower one is reached first.
+  concurrency_limit = min([for limit in [var.reserved_concurrency, var.maximum_concurrency, var.account_concurrency_limit] : limit if limit != null]...)
+
+  # Of both kinds of functions. Lambda reserves AWS_REGION and sets it itself.
+  handler_variables = {
+    ENVIRONMENT                = var.environment
+    STRESS_MODE                = var.stress_mode
+    STRESS_DELAY_SECONDS       = tostring(var.stress_delay_seconds)
+    STRESS_OPERATIONS          = format("%d", var.stress_operations)
+    PAYMENT_CURRENCY           = var.payment_currency
+    PAYMENT_AMOUNT_MAX         = var.payment_amount_max
+    APPROVAL_AMOUNT_MINOR      = var.approval_amount_minor == null ? "" : format("%d", var.approval_amount_minor)
+    FRAUD_ITERATIONS           = format("%d", var.fraud_iterations)
+    SCORING_KERNEL             = var.scoring_kernel
+    RULE_TABLE_PATH            = var.rule_table_path
+    FUNCTION_TIMEOUT_SECONDS   = tostring(var.timeout_seconds)
+    VISIBILITY_TIMEOUT_SECONDS = tostring(var.visibility_timeout_seconds)
+    GATEWAY_DEADLINE_SECONDS   = tostring(var.gateway_deadline_seconds)
+    SAFETY_MARGIN_SECONDS      = tostring(var.safety_margin_seconds)
+    RETRY_DELAY_SECONDS        = tostring(var.retry_delay_seconds)
+    POWERTOOLS_LOG_LEVEL       = var.log_level == "WARN" ? "WARNING" : var.log_level
+  }
+}
+
+module "package" {
+  source = "./modules/deployment_package"
+
+  path         = coalesce(var.package_path, "${local.package_directory}/payment-processor-${var.architecture}-${local.package_engine}.zip")
+  architecture = var.architecture
+  engine       = var.scoring_engine
+}
+
+module "queue" {
+  source = "./modules/queue"
+
+  environment                = var.environment
+  visibility_timeout_seconds = var.visibility_timeout_seconds
+  message_retention_seconds  = var.message_retention_seconds
+  max_receive_count          = var.max_receive_count
+  dead_letter_reader_arns    = var.dead_letter_reader_arns
+  tags                       = local.tags
+}
+
+module "transaction_table" {
+  source = "./modules/transaction_table"
+
+  name                   = "cloudcafe-payment-transactions-${var.environment}"
+  provisioned_capacity   = var.provisioned_capacity
+  point_in_time_recovery = var.point_in_time_recovery
+  kms_key_arn            = var.table_kms_key_arn
+  deletion_protection    = local.deletion_protection
+  tags                   = local.tags
+}
+
+module "payment_function" {
+  source = "./modules/payment_function"
+
+  function_name           = local.function_name
+  package                 = module.package
+  architecture            = var.architecture
+  runtime                 = var.runtime
+  memory_size             = var.memory_size
+  timeout_seconds         = var.timeout_seconds
+  log_level               = var.log_level
+  log_retention_days      = var.log_retention_days
+  tracing                 = var.tracing
+  snap_start              = var.snap_start
+  reserved_concurrency    = var.reserved_concurrency
+  provisioned_concurrency = var.provisioned_concurrency
+  live_version            = var.live_version
+  canary_percent          = var.canary_percent
+
+  event_source = {
+    queue_arn           = module.queue.payment_queue_arn
+    batch_size          = var.batch_size
+    maximum_concurrency = var.maximum_concurrency
+    enabled             = var.event_source_enabled
+  }
+
+  raw_messages_key_arn          = module.queue.raw_messages_key_arn
+  rejected_queue_arn            = module.queue.rejected_queue_arn
+  failed_starts_queue_arn       = module.queue.failed_starts_queue_arn
+  table_arn                     = module.transaction_table.table_arn
+  table_kms_key_arn             = var.table_kms_key_arn
+  fingerprint_pepper_secret_arn = var.fingerprint_pepper_secret_arn
+  approval_function_arn         = var.approval_function_arn
+
+  environment_variables = merge(local.handler_variables, {
+    DYNAMODB_TABLE                = module.transaction_table.table_name
+    PAYMENT_QUEUE_URL             = module.queue.payment_queue_url
+    REJECTED_QUEUE_URL            = module.queue.rejected_queue_url
+    GATEWAY_URL                   = var.gateway_url
+    SCORING_ENGINE                = var.scoring_engine
+    FINGERPRINT_PEPPER_SECRET_ARN = var.fingerprint_pepper_secret_arn == null ? "" : var.fingerprint_pepper_secret_arn
+    APPROVAL_FUNCTION_ARN         = var.approval_function_arn == null ? "" : var.approval_function_arn
+  })
+
+  tags = local.tags
+}
+
+module "benchmark_package" {
+  source   = "./modules/deployment_package"
+  for_each = length(var.benchmark_memory_sizes) > 0 ? var.benchmark_engines : []
+
+  path         = "${local.package_directory}/payment-processor-${var.architecture}-${each.value}.zip"
+  architecture = var.architecture
+  engine       = each.value
+}
+
+module "benchmark_functions" {
+  source = "./modules/benchmark_functions"
+  count  = length(var.benchmark_memory_sizes) > 0 ? 1 : 0
+
+  environment           = var.environment
+  packages              = module.benchmark_package
+  memory_sizes          = var.benchmark_memory_sizes
+  architecture          = var.architecture
+  runtime               = var.runtime
+  timeout_seconds       = var.timeout_seconds
+  environment_variables = local.handler_variables
+  tags                  = local.tags
+}
+
+module "observability" {
+  source = "./modules/observability"
+
+  environment               = var.environment
+  function_name             = module.payment_function.function_name
+  log_group_name            = module.payment_function.log_group_name
+  benchmark_log_group_names = flatten(module.benchmark_functions[*].log_group_names)
+  queue_names = {
+    payment       = module.queue.payment_queue_name
+    dead_letter   = module.queue.dead_letter_queue_name
+    rejected      = module.queue.rejected_queue_name
+    failed_starts = module.queue.failed_starts_queue_name
+  }
+  table_name            = module.transaction_table.table_name
+  duration_alarm_ms     = 1000 * (var.timeout_seconds - var.gateway_deadline_seconds - var.safety_margin_seconds)
+  concurrency_limit     = local.concurrency_limit
+  emails                = var.alarm_emails
+  logs_insights_queries = var.logs_insights_queries
+  tags                  = local.tags
+}
+
+# Where code lies that CloudFormation deploys: the approval workflow's.
+module "code_bucket" {
+  source = "./modules/code_bucket"
+
+  name          = join("-", ["cloudcafe-code", var.environment, local.table_arn[4], local.table_arn[3]])
+  force_destroy = !local.deletion_protection
+  tags          = local.tags
+}

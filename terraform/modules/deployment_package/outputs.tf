@@ -1,0 +1,36 @@
+# Preconditions, not validations: a destroy, which needs no ZIP, turns them into warnings.
+output "path" {
+  description = "Path of the checked ZIP."
+  value       = var.path
+
+  precondition {
+    condition     = fileexists(var.path)
+    error_message = "The deployment package ${var.path} does not exist: run `make package`, or set package_path to a package that does."
+  }
+
+  precondition {
+    condition     = !fileexists(var.path) || can(local.manifest.sha256)
+    error_message = "The deployment package ${var.path} has no manifest beside it, ${local.manifest_path}: run `make package` again."
+  }
+
+  precondition {
+    condition     = !fileexists(var.path) || try(local.manifest.sha256 == filesha256(var.path), true)
+    error_message = "The deployment package ${var.path} is not the file that its manifest describes, its SHA-256 differs: run `make package` again."
+  }
+
+  # A ZIP of the other architecture applies without a word, and then fails at every import.
+  precondition {
+    condition     = try(local.manifest.architecture, var.architecture) == var.architecture
+    error_message = "The deployment package ${var.path} is built for ${try(local.manifest.architecture, "")}, not for ${var.architecture}: run `make package` for ${var.architecture}, or set architecture."
+  }
+
+  precondition {
+    condition     = var.engine == "auto" || try(local.manifest.engine, var.engine) == var.engine
+    error_message = "The deployment package ${var.path} holds the ${try(local.manifest.engine, "")} engine, not ${var.engine}: set scoring_engine, or package_path to a package with it."
+  }
+}
+
+output "source_code_hash" {
+  description = "SHA-256 of the ZIP in base64, as Lambda reports it; null without the file."
+  value       = fileexists(var.path) ? filebase64sha256(var.path) : null
+}

@@ -1,0 +1,14 @@
+variable "path" {
+  description = "ZIP made by `make package`; its manifest lies beside it, with .manifest.json in place of .zip."
+  type        = string
+}
+
+variable "architecture" {
+  description = "Instruction set that the function will run on: arm64 or x86_64."
+  type        = string
+}
+
+variable "engine" {
+  description = "Scoring engine that the package must hold: compiled, pure, or auto for either."
+  type        = string
+}

@@ -1,0 +1,143 @@
+# What wakes a person, and where that person looks first.
+
+locals {
+  name      = "cloudcafe-payment-processor-${var.environment}"
+  namespace = "CloudCafe/Lambda"
+  region    = split(":", aws_sns_topic.alarms.arn)[3]
+  account   = split(":", aws_sns_topic.alarms.arn)[4]
+
+  # The dimensions that the handler publishes its metrics with.
+  handler_dimensions = { environment = var.environment, service = "payment-processor" }
+  function           = { FunctionName = var.function_name }
+
+  # Everything is judged over whole minutes. A metric without data is an idle system, not a failing one.
+  alarms = {
+    message-age = {
+      description = "A payment has waited for more than 300 s: the function is throttled, failing, or has too few message groups to scale."
+      namespace   = "AWS/SQS", metric = "ApproximateAgeOfOldestMessage", dimensions = { QueueName = var.queue_names.payment }
+      statistic   = "Maximum", threshold = 300, periods = 3
+    }
+    dead-letters = {
+      description = "A payment was received too often and is now a dead letter; its group goes on without it. Look at it, then redrive its group in order."
+      namespace   = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimensions = { QueueName = var.queue_names.dead_letter }
+      statistic   = "Maximum", threshold = 0, periods = 1
+    }
+    rejected-messages = {
+      description = "A sender put a message on the queue that has no usable payment id; its masked copy says why (reason_code)."
+      namespace   = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimensions = { QueueName = var.queue_names.rejected }
+      statistic   = "Maximum", threshold = 0, periods = 1
+    }
+    failed-starts = {
+      description = "Lambda gave up on an asynchronous invocation; its event lies on the failed-starts queue."
+      namespace   = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimensions = { QueueName = var.queue_names.failed_starts }
+      statistic   = "Maximum", threshold = 0, periods = 1
+    }
+    errors = {
+      description = "An invocation ended with an error or a time-out; its whole batch comes back."
+      namespace   = "AWS/Lambda", metric = "Errors", dimensions = local.function
+      statistic   = "Sum", threshold = 0, periods = 1
+    }
+    throttles = {
+      description = "Lambda refused to start the function: raise reserved_concurrency or the account's limit, or lower maximum_concurrency."
+      namespace   = "AWS/Lambda", metric = "Throttles", dimensions = local.function
+      statistic   = "Sum", threshold = 0, periods = 3
+    }
+    duration-p99 = {
+      description = "One invocation in a hundred runs so long that messages go back to the queue unclaimed."
+      namespace   = "AWS/Lambda", metric = "Duration", dimensions = local.function
+      statistic   = "p99", threshold = var.duration_alarm_ms, periods = 5
+    }
+    concurrency = {
+      description = "The function uses 80 % of the ${var.concurrency_limit} execution environments that it can have."
+      namespace   = "AWS/Lambda", metric = "ConcurrentExecutions", dimensions = local.function
+      statistic   = "Maximum", threshold = floor(0.8 * var.concurrency_limit), periods = 3
+    }
+    old-open-payments = {
+      description = "Reconcile found payments that stayed open for longer than their lease and its grace allow."
+      namespace   = local.namespace, metric = "OldOpenPayments", dimensions = { environment = var.environment }
+      statistic   = "Maximum", threshold = 0, periods = 1
+    }
+    payment-alarms = {
+      description = "The function saw what must never be: for example two different outcomes of one charge. Search the log for \"alarm\"."
+      namespace   = local.namespace, metric = aws_cloudwatch_log_metric_filter.alarms.metric_transformation[0].name, dimensions = {}
+      statistic   = "Sum", threshold = 0, periods = 1
+    }
+  }
+}
+
+resource "aws_sns_topic" "alarms" {
+  #checkov:skip=CKV_AWS_26:alarms carry names and counts, no payment; with the AWS managed key CloudWatch could not publish
+  name = "${local.name}-alarms"
+  tags = var.tags
+}
+
+data "aws_iam_policy_document" "alarms" {
+  statement {
+    sid = "CloudWatchPublishesAlarms"
+    principals {
+      type        = "Service"
+      identifiers = ["cloudwatch.amazonaws.com"]
+    }
+    actions   = ["sns:Publish"]
+    resources = [aws_sns_topic.alarms.arn]
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account]
+    }
+  }
+}
+
+resource "aws_sns_topic_policy" "alarms" {
+  arn    = aws_sns_topic.alarms.arn
+  policy = data.aws_iam_policy_document.alarms.json
+}
+
+resource "aws_sns_topic_subscription" "email" {
+  for_each = var.emails
+
+  topic_arn = aws_sns_topic.alarms.arn
+  protocol  = "email"
+  endpoint  = each.value
+}
+
+# The handler reports what must never be as a log line with the field `alarm`.
+resource "aws_cloudwatch_log_metric_filter" "alarms" {
+  name           = "${local.name}-alarms"
+  log_group_name = var.log_group_name
+  pattern        = "{ $.alarm = \"*\" }"
+
+  metric_transformation {
+    name      = "PaymentAlarms-${var.environment}"
+    namespace = local.namespace
+    value     = "1"
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "this" {
+  for_each = local.alarms
+
+  alarm_name          = "${local.name}-${each.key}"
+  alarm_description   = each.value.description
+  namespace           = each.value.namespace
+  metric_name         = each.value.metric
+  dimensions          = each.value.dimensions
+  statistic           = startswith(each.value.statistic, "p") ? null : each.value.statistic
+  extended_statistic  = startswith(each.value.statistic, "p") ? each.value.statistic : null
+  period              = 60
+  evaluation_periods  = each.value.periods
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = each.value.threshold
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
+  tags                = var.tags
+}
+
+resource "aws_cloudwatch_query_definition" "this" {
+  for_each = var.logs_insights_queries ? local.queries : {}
+
+  name            = "${local.name}/${each.key}"
+  log_group_names = each.value.log_group_names
+  query_string    = each.value.query
+}

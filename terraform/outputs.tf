@@ -1,0 +1,109 @@
+output "queue_url" {
+  description = "URL of the FIFO queue that payments arrive on."
+  value       = module.queue.payment_queue_url
+}
+
+output "queue_arn" {
+  description = "ARN of the FIFO queue that payments arrive on."
+  value       = module.queue.payment_queue_arn
+}
+
+output "raw_messages_key_arn" {
+  description = "Key of the payment queue; producers need kms:GenerateDataKey and kms:Decrypt on it."
+  value       = module.queue.raw_messages_key_arn
+}
+
+output "rejected_queue_url" {
+  description = "URL of the queue of masked copies of messages without a usable payment id."
+  value       = module.queue.rejected_queue_url
+}
+
+output "dead_letter_queue_url" {
+  description = "URL of the queue of raw messages that were received too often."
+  value       = module.queue.dead_letter_queue_url
+}
+
+output "table_name" {
+  description = "Table of payment transactions."
+  value       = module.transaction_table.table_name
+}
+
+output "table_arn" {
+  description = "ARN of the table of payment transactions."
+  value       = module.transaction_table.table_arn
+}
+
+output "function_name" {
+  description = "Name of the payment function; invoke its alias live."
+  value       = module.payment_function.function_name
+}
+
+output "function_arn" {
+  description = "ARN of the payment function without a version."
+  value       = module.payment_function.function_arn
+}
+
+output "alias_arn" {
+  description = "ARN of alias live of the payment function."
+  value       = module.payment_function.alias_arn
+}
+
+output "live_version" {
+  description = "Version behind alias live."
+  value       = module.payment_function.live_version
+}
+
+output "newest_version" {
+  description = "Version that this configuration published."
+  value       = module.payment_function.newest_version
+}
+
+output "benchmark_function_names" {
+  description = "Benchmark functions by <engine>-<MB>."
+  value       = merge(module.benchmark_functions[*].function_names...)
+}
+
+output "code_bucket_name" {
+  description = "Bucket of code that CloudFormation deploys."
+  value       = module.code_bucket.bucket_name
+}
+
+output "alarm_topic_arn" {
+  description = "SNS topic that alarms are sent to."
+  value       = module.observability.alarm_topic_arn
+}
+
+output "dashboard_url" {
+  description = "Dashboard in the CloudWatch console."
+  value       = module.observability.dashboard_url
+}
+
+output "commands" {
+  description = "AWS CLI lines for this environment: terraform output -raw commands."
+  value       = <<-EOT
+    # Send one payment
+    aws sqs send-message --region ${local.table_arn[3]} \
+      --queue-url ${module.queue.payment_queue_url} \
+      --message-group-id payment-group-1 \
+      --message-body '{"payment_id":"pay-1","order_id":"ord-1","customer_id":"cust-1","amount":25.99,"payment_method":"credit_card"}'
+
+    # Read it back
+    aws dynamodb get-item --region ${local.table_arn[3]} \
+      --table-name ${module.transaction_table.table_name} \
+      --key '{"transaction_id":{"S":"txn-pay-1"}}'
+
+    # Follow the log
+    aws logs tail ${module.payment_function.log_group_name} --region ${local.table_arn[3]} --since 5m --follow
+
+    # Concurrent executions, duration (p99) and errors of the last hour: put the metric's name and statistic in
+    aws cloudwatch get-metric-statistics --region ${local.table_arn[3]} \
+      --namespace AWS/Lambda --metric-name ConcurrentExecutions --statistics Maximum \
+      --dimensions Name=FunctionName,Value=${module.payment_function.function_name} --period 60 \
+      --start-time "$(date -u -d '-1 hour' +%FT%TZ)" --end-time "$(date -u +%FT%TZ)"
+
+    # What Terraform would overwrite, so use it instead (from the repository): memory size, stress, provisioned concurrency
+    make apply ENVIRONMENT=${var.environment} MEMORY_SIZE=1024
+    make apply ENVIRONMENT=${var.environment} TF_ARGS='-var stress_mode=cold_start'
+    make apply ENVIRONMENT=${var.environment} TF_ARGS='-var provisioned_concurrency=10'
+  EOT
+}

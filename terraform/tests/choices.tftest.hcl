@@ -1,0 +1,328 @@
+# Every choice is planned; what a plan knows of it is looked at module by module, because a test reads resources only of
+# the module that it runs.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+run "defaults" {
+  variables {
+    package_directory = "tests/packages"
+  }
+
+  assert {
+    condition     = output.function_name == "cloudcafe-payment-processor-dev" && output.table_name == "cloudcafe-payment-transactions-dev"
+    error_message = "The seed's names must stay."
+  }
+  assert {
+    condition     = length(output.benchmark_function_names) == 0
+    error_message = "Benchmark functions must be made on request only."
+  }
+  assert {
+    condition     = output.live_version == "7"
+    error_message = "Without live_version the newest version must be live."
+  }
+}
+
+run "every_choice_of_the_root" {
+  variables {
+    environment                   = "production"
+    workspace_is_environment      = false
+    package_directory             = "tests/packages"
+    runtime                       = "python3.12"
+    memory_size                   = 1769
+    tracing                       = true
+    log_level                     = "WARN"
+    live_version                  = 6
+    canary_percent                = 10
+    reserved_concurrency          = 200
+    provisioned_concurrency       = 20
+    maximum_concurrency           = null
+    dead_letter_reader_arns       = ["arn:aws:iam::123456789012:role/payments-on-call"]
+    provisioned_capacity          = { read_min = 5, read_max = 100, write_min = 10, write_max = 200 }
+    table_kms_key_arn             = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    approval_amount_minor         = 50000
+    approval_function_arn         = "arn:aws:lambda:eu-central-1:123456789012:function:payment-processor-production:live"
+    fingerprint_pepper_secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:pepper"
+    gateway_url                   = "https://gateway.example.com"
+    benchmark_memory_sizes        = [128, 512]
+    alarm_emails                  = ["payments@example.com"]
+    logs_insights_queries         = true
+  }
+
+  assert {
+    condition     = sort(keys(output.benchmark_function_names)) == tolist(["compiled-128", "compiled-512", "pure-128", "pure-512"])
+    error_message = "There must be one benchmark function per engine and memory size."
+  }
+  assert {
+    condition     = output.benchmark_function_names["pure-128"] == "cloudcafe-payment-processor-production-bench-pure-128"
+    error_message = "A benchmark function's name must carry environment, engine and memory size."
+  }
+  assert {
+    condition     = output.live_version == "6"
+    error_message = "live_version must hold alias live."
+  }
+}
+
+run "snap_start_without_provisioned_concurrency" {
+  variables {
+    package_directory = "tests/packages"
+    snap_start        = true
+  }
+}
+
+run "queue" {
+  module {
+    source = "./modules/queue"
+  }
+  variables {
+    environment                = "dev"
+    visibility_timeout_seconds = 180
+    message_retention_seconds  = 1209600
+    max_receive_count          = 20
+    dead_letter_reader_arns    = []
+    tags                       = {}
+  }
+
+  assert {
+    condition = alltrue([for queue in [aws_sqs_queue.payment, aws_sqs_queue.dead_letter, aws_sqs_queue.rejected] :
+    queue.fifo_queue && queue.content_based_deduplication && queue.deduplication_scope == "messageGroup" && queue.fifo_throughput_limit == "perMessageGroupId"])
+    error_message = "The FIFO queues must deduplicate by content and have high throughput."
+  }
+  assert {
+    condition     = aws_sqs_queue.payment.name == "cloudcafe-payment-processing-dev.fifo" && aws_sqs_queue.rejected.name == "cloudcafe-payment-processing-dev-rejected.fifo" && aws_sqs_queue.dead_letter.name == "cloudcafe-payment-processing-dev-dlq.fifo"
+    error_message = "The queues' names must stay."
+  }
+  assert {
+    condition     = jsondecode(aws_sqs_queue.payment.redrive_policy).maxReceiveCount == 20
+    error_message = "A message must be received 20 times before it is a dead letter."
+  }
+  assert {
+    condition = jsondecode(aws_sqs_queue.dead_letter.redrive_allow_policy) == {
+      redrivePermission = "byQueue"
+      sourceQueueArns   = ["arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-dev.fifo"]
+    }
+    error_message = "Only the payment queue may use the dead-letter queue."
+  }
+  assert {
+    condition     = aws_sqs_queue.payment.kms_master_key_id == aws_kms_key.raw_messages.arn && aws_sqs_queue.dead_letter.kms_master_key_id == aws_kms_key.raw_messages.arn && aws_sqs_queue.failed_starts.kms_master_key_id == aws_kms_key.raw_messages.arn
+    error_message = "Raw messages must be encrypted with their own key."
+  }
+}
+
+run "table_on_demand" {
+  module {
+    source = "./modules/transaction_table"
+  }
+  variables {
+    name                   = "cloudcafe-payment-transactions-dev"
+    point_in_time_recovery = true
+    deletion_protection    = true
+    tags                   = {}
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.this.billing_mode == "PAY_PER_REQUEST" && length(aws_appautoscaling_target.table) == 0
+    error_message = "On demand must be the default."
+  }
+  assert {
+    condition     = aws_dynamodb_table.this.deletion_protection_enabled && aws_dynamodb_table.this.point_in_time_recovery[0].enabled && aws_dynamodb_table.this.stream_enabled
+    error_message = "Deletion protection, point-in-time recovery and stream must be on."
+  }
+  assert {
+    condition     = toset(aws_dynamodb_table.this.global_secondary_index[*].name) == toset(["open-shard-index", "customer-index"])
+    error_message = "The sparse index of open payments and the customer index must be there."
+  }
+}
+
+run "table_provisioned" {
+  module {
+    source = "./modules/transaction_table"
+  }
+  variables {
+    name                   = "cloudcafe-payment-transactions-dev"
+    provisioned_capacity   = { read_min = 5, read_max = 100, write_min = 10, write_max = 200, utilization_target = 70 }
+    point_in_time_recovery = true
+    kms_key_arn            = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    deletion_protection    = false
+    tags                   = {}
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.this.billing_mode == "PROVISIONED"
+    error_message = "Capacity must be provisioned."
+  }
+  assert {
+    condition     = aws_appautoscaling_target.table["Write"].min_capacity == 10 && aws_appautoscaling_target.table["Write"].max_capacity == 200 && aws_appautoscaling_target.table["Read"].scalable_dimension == "dynamodb:table:ReadCapacityUnits"
+    error_message = "Auto-scaling must move read and write capacity between the limits given."
+  }
+  assert {
+    condition     = aws_dynamodb_table.this.server_side_encryption[0].kms_key_arn == "arn:aws:kms:eu-central-1:123456789012:key/1"
+    error_message = "The customer key must be used."
+  }
+}
+
+run "function_with_provisioned_concurrency_and_canary" {
+  module {
+    source = "./modules/payment_function"
+  }
+  variables {
+    function_name           = "cloudcafe-payment-processor-dev"
+    package                 = { path = "tests/packages/payment-processor-arm64-compiled.zip", source_code_hash = "hash" }
+    architecture            = "arm64"
+    runtime                 = "python3.13"
+    memory_size             = 512
+    timeout_seconds         = 30
+    environment_variables   = { ENVIRONMENT = "dev" }
+    log_level               = "INFO"
+    log_retention_days      = 365
+    tracing                 = true
+    snap_start              = false
+    reserved_concurrency    = 200
+    provisioned_concurrency = 20
+    live_version            = 6
+    canary_percent          = 10
+    event_source = {
+      queue_arn           = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-dev.fifo"
+      batch_size          = 10
+      maximum_concurrency = 100
+      enabled             = true
+    }
+    raw_messages_key_arn          = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    rejected_queue_arn            = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
+    failed_starts_queue_arn       = "arn:aws:sqs:eu-central-1:123456789012:failed-starts"
+    table_arn                     = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
+    table_kms_key_arn             = null
+    fingerprint_pepper_secret_arn = null
+    approval_function_arn         = null
+    tags                          = {}
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.architectures == tolist(["arm64"]) && aws_lambda_function.this.publish && aws_lambda_function.this.memory_size == 512
+    error_message = "The function must be published, on arm64, with the memory asked for."
+  }
+  assert {
+    condition     = aws_lambda_alias.live.name == "live" && aws_lambda_alias.live.function_version == "6" && aws_lambda_alias.live.routing_config[0].additional_version_weights == tomap({ "7" = 0.1 })
+    error_message = "Alias live must keep version 6 and give the newest 10 %."
+  }
+  assert {
+    condition     = aws_lambda_provisioned_concurrency_config.live[0].qualifier == "live" && aws_lambda_provisioned_concurrency_config.live[0].provisioned_concurrent_executions == 20
+    error_message = "Provisioned concurrency must stand behind alias live."
+  }
+  assert {
+    condition     = aws_lambda_event_source_mapping.payment_queue.batch_size == 10 && aws_lambda_event_source_mapping.payment_queue.function_response_types == toset(["ReportBatchItemFailures"]) && aws_lambda_event_source_mapping.payment_queue.scaling_config[0].maximum_concurrency == 100
+    error_message = "The mapping must take 10 messages, report failures by message, and keep its maximum."
+  }
+  assert {
+    condition     = aws_lambda_function.this.reserved_concurrent_executions == 200 && aws_lambda_function.this.tracing_config[0].mode == "Active" && aws_lambda_function.this.logging_config[0].log_format == "JSON"
+    error_message = "Reservation, tracing and JSON logs must be as asked for."
+  }
+  assert {
+    condition     = aws_lambda_function_event_invoke_config.live.destination_config[0].on_failure[0].destination == "arn:aws:sqs:eu-central-1:123456789012:failed-starts"
+    error_message = "Failed asynchronous invocations must go to their queue."
+  }
+}
+
+run "canary_of_the_version_that_is_live" {
+  command = plan
+  module {
+    source = "./modules/payment_function"
+  }
+  variables {
+    function_name           = "cloudcafe-payment-processor-dev"
+    package                 = { path = "tests/packages/payment-processor-arm64-compiled.zip", source_code_hash = "hash" }
+    architecture            = "arm64"
+    runtime                 = "python3.13"
+    memory_size             = 512
+    timeout_seconds         = 30
+    environment_variables   = {}
+    log_level               = "INFO"
+    log_retention_days      = 365
+    tracing                 = false
+    snap_start              = true
+    reserved_concurrency    = null
+    provisioned_concurrency = 0
+    live_version            = 7
+    canary_percent          = 10
+    event_source = {
+      queue_arn           = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-dev.fifo"
+      batch_size          = 10
+      maximum_concurrency = null
+      enabled             = true
+    }
+    raw_messages_key_arn          = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    rejected_queue_arn            = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
+    failed_starts_queue_arn       = "arn:aws:sqs:eu-central-1:123456789012:failed-starts"
+    table_arn                     = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
+    table_kms_key_arn             = null
+    fingerprint_pepper_secret_arn = null
+    approval_function_arn         = null
+    tags                          = {}
+  }
+  expect_failures = [aws_lambda_alias.live]
+}
+
+run "observability" {
+  module {
+    source = "./modules/observability"
+  }
+  variables {
+    environment               = "dev"
+    function_name             = "cloudcafe-payment-processor-dev"
+    log_group_name            = "/aws/lambda/cloudcafe-payment-processor-dev"
+    benchmark_log_group_names = ["/aws/lambda/cloudcafe-payment-processor-dev-bench-pure-128"]
+    queue_names               = { payment = "p.fifo", dead_letter = "d.fifo", rejected = "r.fifo", failed_starts = "f" }
+    table_name                = "cloudcafe-payment-transactions-dev"
+    duration_alarm_ms         = 20000
+    concurrency_limit         = 100
+    emails                    = ["payments@example.com"]
+    logs_insights_queries     = true
+    tags                      = {}
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["message-age"].threshold == 300 && aws_cloudwatch_metric_alarm.this["concurrency"].threshold == 80
+    error_message = "Alarms must stand at 300 s of message age and at 80 % of the concurrency limit."
+  }
+  assert {
+    condition = toset(keys(aws_cloudwatch_metric_alarm.this)) == toset([
+      "concurrency", "dead-letters", "duration-p99", "errors", "failed-starts", "message-age", "old-open-payments", "payment-alarms",
+      "rejected-messages", "throttles",
+    ])
+    error_message = "Every alarm must be there."
+  }
+  assert {
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.this : contains(alarm.alarm_actions, aws_sns_topic.alarms.arn)])
+    error_message = "Every alarm must reach the topic."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["duration-p99"].extended_statistic == "p99" && aws_cloudwatch_metric_alarm.this["duration-p99"].threshold == 20000
+    error_message = "The duration alarm must look at p99."
+  }
+  assert {
+    condition = alltrue([for title in ["Duration (ms)", "Cold starts", "Concurrent executions", "Age of the oldest message (s)", "Payments"] :
+    contains([for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : widget.properties.title], title)])
+    error_message = "The dashboard must show the seed's stress picture."
+  }
+  assert {
+    condition     = length(aws_cloudwatch_query_definition.this) == 4 && length(aws_sns_topic_subscription.email) == 1
+    error_message = "Saved queries and subscriptions must be made."
+  }
+}
+
+run "code_bucket" {
+  module {
+    source = "./modules/code_bucket"
+  }
+  variables {
+    name          = "cloudcafe-code-dev-123456789012-eu-central-1"
+    force_destroy = false
+    tags          = {}
+  }
+
+  assert {
+    condition     = aws_s3_bucket_versioning.this.versioning_configuration[0].status == "Enabled" && aws_s3_bucket_public_access_block.this.restrict_public_buckets
+    error_message = "Code must be versioned and private."
+  }
+}

@@ -1,0 +1,232 @@
+# Every rule of the root's variables and of the deployment package, broken at least once. A run breaks one rule of each of
+# many variables; tests/terraform plans the same values and checks that every rule's message comes.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  package_directory = "tests/packages"
+}
+
+run "broken_rules_1" {
+  command = plan
+  variables {
+    environment                   = "Dev"
+    tags                          = { "aws:owner" = "me" }
+    memory_size                   = 127
+    architecture                  = "amd64"
+    runtime                       = "python3.10"
+    package_path                  = "payment-processor.tar"
+    timeout_seconds               = 901
+    live_version                  = 0
+    reserved_concurrency          = -1
+    log_level                     = "TRACE"
+    log_retention_days            = 364
+    batch_size                    = 11
+    message_retention_seconds     = 1209601
+    max_receive_count             = 4
+    dead_letter_reader_arns       = ["123456789012"]
+    provisioned_capacity          = { read_min = 9, read_max = 8, write_min = 1, write_max = 8 }
+    table_kms_key_arn             = "alias/payments"
+    payment_currency              = "usd"
+    payment_amount_max            = "0.00"
+    approval_amount_minor         = 0.5
+    approval_function_arn         = "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev"
+    gateway_url                   = "gateway.example.com"
+    retry_delay_seconds           = 0
+    scoring_engine                = "fast"
+    rule_table_path               = "rules/names.rules"
+    fraud_iterations              = -1
+    fingerprint_pepper_secret_arn = "pepper"
+    stress_mode                   = "hot"
+    stress_delay_seconds          = 61
+    stress_operations             = -1
+    benchmark_memory_sizes        = [64]
+    benchmark_engines             = []
+    package_directory             = ""
+    alarm_emails                  = ["me"]
+  }
+  expect_failures = [
+    var.environment,
+    var.tags,
+    var.memory_size,
+    var.architecture,
+    var.runtime,
+    var.package_path,
+    var.timeout_seconds,
+    var.live_version,
+    var.reserved_concurrency,
+    var.log_level,
+    var.log_retention_days,
+    var.batch_size,
+    var.message_retention_seconds,
+    var.max_receive_count,
+    var.dead_letter_reader_arns,
+    var.provisioned_capacity,
+    var.table_kms_key_arn,
+    var.payment_currency,
+    var.payment_amount_max,
+    var.approval_amount_minor,
+    var.approval_function_arn,
+    var.gateway_url,
+    var.retry_delay_seconds,
+    var.scoring_engine,
+    var.rule_table_path,
+    var.fraud_iterations,
+    var.fingerprint_pepper_secret_arn,
+    var.stress_mode,
+    var.stress_delay_seconds,
+    var.stress_operations,
+    var.benchmark_memory_sizes,
+    var.benchmark_engines,
+    var.package_directory,
+    var.alarm_emails,
+  ]
+}
+
+run "broken_rules_2" {
+  command = plan
+  variables {
+    environment               = "prod"
+    memory_size               = 10241
+    timeout_seconds           = 10
+    canary_percent            = 51
+    live_version              = 3
+    provisioned_concurrency   = -1
+    maximum_concurrency       = 1
+    provisioned_capacity      = { read_min = 1, read_max = 8, write_min = 1, write_max = 8, utilization_target = 100 }
+    scoring_kernel            = "../evil"
+    account_concurrency_limit = 0
+  }
+  expect_failures = [
+    var.environment,
+    var.memory_size,
+    var.timeout_seconds,
+    var.canary_percent,
+    var.provisioned_concurrency,
+    var.maximum_concurrency,
+    var.provisioned_capacity,
+    var.scoring_kernel,
+    var.account_concurrency_limit,
+  ]
+}
+
+run "broken_rules_3" {
+  command = plan
+  variables {
+    memory_size                = 512.5
+    canary_percent             = 10
+    provisioned_concurrency    = 201
+    reserved_concurrency       = 200
+    visibility_timeout_seconds = 179
+    scoring_kernel             = "portable"
+    scoring_engine             = "pure"
+  }
+  expect_failures = [
+    var.memory_size,
+    var.canary_percent,
+    var.provisioned_concurrency,
+    var.visibility_timeout_seconds,
+    var.scoring_kernel,
+  ]
+}
+
+run "broken_rules_4" {
+  command = plan
+  variables {
+    snap_start                 = true
+    provisioned_concurrency    = 1
+    maximum_concurrency        = 101
+    reserved_concurrency       = 100
+    visibility_timeout_seconds = 43201
+  }
+  expect_failures = [
+    var.snap_start,
+    var.maximum_concurrency,
+    var.visibility_timeout_seconds,
+  ]
+}
+
+run "broken_rules_5" {
+  command = plan
+  variables {
+    snap_start                = true
+    runtime                   = "python3.11"
+    gateway_deadline_seconds  = 0
+    safety_margin_seconds     = 0
+    account_concurrency_limit = 1000
+    reserved_concurrency      = 1001
+  }
+  expect_failures = [
+    var.snap_start,
+    var.gateway_deadline_seconds,
+    var.safety_margin_seconds,
+    var.account_concurrency_limit,
+  ]
+}
+
+run "missing_zip" {
+  command = plan
+  module {
+    source = "./modules/deployment_package"
+  }
+  variables {
+    path         = "tests/packages/nowhere.zip"
+    architecture = "arm64"
+    engine       = "compiled"
+  }
+  expect_failures = [output.path]
+}
+
+run "zip_without_manifest" {
+  command = plan
+  module {
+    source = "./modules/deployment_package"
+  }
+  variables {
+    path         = "tests/packages/without-manifest.zip"
+    architecture = "arm64"
+    engine       = "compiled"
+  }
+  expect_failures = [output.path]
+}
+
+run "zip_that_its_manifest_does_not_describe" {
+  command = plan
+  module {
+    source = "./modules/deployment_package"
+  }
+  variables {
+    path         = "tests/packages/changed.zip"
+    architecture = "arm64"
+    engine       = "compiled"
+  }
+  expect_failures = [output.path]
+}
+
+run "zip_of_another_architecture" {
+  command = plan
+  module {
+    source = "./modules/deployment_package"
+  }
+  variables {
+    path         = "tests/packages/payment-processor-x86_64-compiled.zip"
+    architecture = "arm64"
+    engine       = "compiled"
+  }
+  expect_failures = [output.path]
+}
+
+run "zip_of_another_engine" {
+  command = plan
+  module {
+    source = "./modules/deployment_package"
+  }
+  variables {
+    path         = "tests/packages/payment-processor-arm64-pure.zip"
+    architecture = "arm64"
+    engine       = "compiled"
+  }
+  expect_failures = [output.path]
+}

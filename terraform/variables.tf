@@ -1,0 +1,588 @@
+# ---- which system -------------------------------------------------------------------------------------------------
+
+variable "environment" {
+  description = "Environment, in every name: 1 to 15 of a-z, 0-9 and -, beginning with a letter."
+  type        = string
+  default     = "dev"
+
+  # The longest name, of a benchmark function, has room for 15 within Lambda's 64.
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,14}$", var.environment))
+    error_message = "environment must be 1 to 15 of a-z, 0-9 and -, beginning with a letter."
+  }
+
+  # With one state for two environments, planning the second destroys the first.
+  validation {
+    condition     = !var.workspace_is_environment || terraform.workspace == var.environment
+    error_message = "environment is ${var.environment}, but the selected workspace, and so the state, is ${terraform.workspace}: run `terraform workspace select -or-create ${var.environment}` (or set TF_WORKSPACE, as `make plan ENVIRONMENT=${var.environment}` does), or set environment to ${terraform.workspace}."
+  }
+}
+
+variable "workspace_is_environment" {
+  description = "Whether the workspace must be named like the environment. False where the caller of this module keeps states apart."
+  type        = bool
+  default     = true
+}
+
+variable "tags" {
+  description = "Further tags of every resource."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for key in keys(var.tags) : !startswith(lower(key), "aws:") && length(key) >= 1 && length(key) <= 128])
+    error_message = "tags must have keys of 1 to 128 characters that do not begin with aws:, which AWS keeps for itself."
+  }
+}
+
+# ---- function -----------------------------------------------------------------------------------------------------
+
+variable "memory_size" {
+  description = "Memory of the payment function (128 to 10240 MB); CPU grows with it, 1769 MB is one vCPU."
+  type        = number
+  default     = 512
+
+  validation {
+    condition     = var.memory_size >= 128 && var.memory_size <= 10240 && floor(var.memory_size) == var.memory_size
+    error_message = "memory_size must be a whole number of MB from 128 to 10240."
+  }
+}
+
+variable "architecture" {
+  description = "Instruction set of all functions: arm64 (Graviton) or x86_64."
+  type        = string
+  default     = "arm64"
+
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.architecture)
+    error_message = "architecture must be arm64 or x86_64."
+  }
+}
+
+variable "runtime" {
+  description = "Lambda runtime: python3.11 (until 2027-06-30) to python3.14."
+  type        = string
+  default     = "python3.13"
+
+  validation {
+    condition     = contains(["python3.11", "python3.12", "python3.13", "python3.14"], var.runtime)
+    error_message = "runtime must be python3.11, python3.12, python3.13 or python3.14."
+  }
+}
+
+variable "package_path" {
+  description = "ZIP of the payment function; null: dist/payment-processor-<architecture>-<engine>.zip of `make package`."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.package_path == null || try(endswith(var.package_path, ".zip"), false)
+    error_message = "package_path must name a .zip file."
+  }
+}
+
+variable "timeout_seconds" {
+  description = "Function time-out (1 to 900 s)."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.timeout_seconds >= 1 && var.timeout_seconds <= 900 && floor(var.timeout_seconds) == var.timeout_seconds
+    error_message = "timeout_seconds must be a whole number of seconds from 1 to 900."
+  }
+
+  # With less than that left a message goes back unclaimed; a shorter time-out would never claim one.
+  validation {
+    condition     = var.timeout_seconds > var.gateway_deadline_seconds + var.safety_margin_seconds
+    error_message = "timeout_seconds must be longer than gateway_deadline_seconds + safety_margin_seconds."
+  }
+}
+
+variable "live_version" {
+  description = "Version behind alias live; null: the newest. Set it to hold or roll back, and to try the newest on canary_percent."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.live_version == null || try(var.live_version >= 1 && floor(var.live_version) == var.live_version, false)
+    error_message = "live_version must be a published version number, 1 or higher."
+  }
+}
+
+variable "canary_percent" {
+  description = "Share of invocations that the newest version takes while live_version has the rest (0 to 50 %)."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.canary_percent >= 0 && var.canary_percent <= 50
+    error_message = "canary_percent must be 0 to 50."
+  }
+
+  # Nothing else names the version that has proved itself: the one before the newest may be the last failed canary.
+  validation {
+    condition     = var.canary_percent == 0 || var.live_version != null
+    error_message = "canary_percent needs live_version, the proven version that keeps the rest (terraform output live_version)."
+  }
+}
+
+variable "reserved_concurrency" {
+  description = "Execution environments set aside for the function and its upper limit (0 stops it); null: shares the account's."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.reserved_concurrency == null || try(var.reserved_concurrency >= 0 && floor(var.reserved_concurrency) == var.reserved_concurrency, false)
+    error_message = "reserved_concurrency must be a whole number from 0, or null."
+  }
+}
+
+variable "provisioned_concurrency" {
+  description = "Execution environments kept initialised behind alias live (0: none)."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.provisioned_concurrency >= 0 && floor(var.provisioned_concurrency) == var.provisioned_concurrency
+    error_message = "provisioned_concurrency must be a whole number from 0."
+  }
+
+  validation {
+    condition     = var.reserved_concurrency == null || try(var.provisioned_concurrency <= var.reserved_concurrency, true)
+    error_message = "provisioned_concurrency must not be above reserved_concurrency, which it is taken from."
+  }
+}
+
+variable "snap_start" {
+  description = "Whether published versions start from a snapshot of their init (python3.12 or later, without provisioned concurrency)."
+  type        = bool
+  default     = false
+
+  validation {
+    condition     = !var.snap_start || var.provisioned_concurrency == 0
+    error_message = "snap_start and provisioned_concurrency exclude each other: set snap_start = false or provisioned_concurrency = 0."
+  }
+
+  validation {
+    condition     = !var.snap_start || var.runtime != "python3.11"
+    error_message = "snap_start needs python3.12 or later: set runtime to python3.12, python3.13 or python3.14."
+  }
+}
+
+variable "log_level" {
+  description = "Lowest application log level kept: DEBUG, INFO, WARN or ERROR."
+  type        = string
+  default     = "INFO"
+
+  validation {
+    condition     = contains(["DEBUG", "INFO", "WARN", "ERROR"], var.log_level)
+    error_message = "log_level must be DEBUG, INFO, WARN or ERROR."
+  }
+}
+
+variable "log_retention_days" {
+  description = "How long logs are kept (a period that CloudWatch Logs offers, in days). PCI DSS asks for a year."
+  type        = number
+  default     = 365
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
+    error_message = "log_retention_days must be a period that CloudWatch Logs offers: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
+  }
+}
+
+variable "tracing" {
+  description = "Whether X-Ray traces are recorded."
+  type        = bool
+  default     = false
+}
+
+# ---- queue --------------------------------------------------------------------------------------------------------
+
+variable "batch_size" {
+  description = "Messages of one invocation (1 to 10, SQS's limit for FIFO)."
+  type        = number
+  default     = 10
+
+  validation {
+    condition     = var.batch_size >= 1 && var.batch_size <= 10 && floor(var.batch_size) == var.batch_size
+    error_message = "batch_size must be a whole number from 1 to 10: a FIFO queue takes no more."
+  }
+}
+
+variable "maximum_concurrency" {
+  description = "Batches of the queue in flight at once (2 to 1000); null: as many as there are message groups."
+  type        = number
+  default     = 100
+
+  validation {
+    condition     = var.maximum_concurrency == null || try(var.maximum_concurrency >= 2 && var.maximum_concurrency <= 1000 && floor(var.maximum_concurrency) == var.maximum_concurrency, false)
+    error_message = "maximum_concurrency must be a whole number from 2 to 1000, or null."
+  }
+
+  # The pollers would take messages that the function cannot start for, and burn their receives.
+  validation {
+    condition     = var.maximum_concurrency == null || var.reserved_concurrency == null || try(var.maximum_concurrency <= var.reserved_concurrency, true)
+    error_message = "maximum_concurrency must not be above reserved_concurrency: lower the first or raise the second."
+  }
+}
+
+variable "event_source_enabled" {
+  description = "Whether the function takes messages from the queue; false holds all payments on the queue."
+  type        = bool
+  default     = true
+}
+
+variable "visibility_timeout_seconds" {
+  description = "How long SQS hides a payment while a worker holds it (6 x timeout_seconds to 43200 s)."
+  type        = number
+  default     = 180
+
+  # AWS asks for six times the function's time-out, so that Lambda can retry a throttled batch.
+  validation {
+    condition     = var.visibility_timeout_seconds >= 6 * var.timeout_seconds && var.visibility_timeout_seconds <= 43200 && floor(var.visibility_timeout_seconds) == var.visibility_timeout_seconds
+    error_message = "visibility_timeout_seconds must be a whole number from 6 x timeout_seconds (${6 * var.timeout_seconds}) to 43200."
+  }
+}
+
+variable "message_retention_seconds" {
+  description = "How long the payment queue keeps an unprocessed message (60 to 1209600 s, 14 days)."
+  type        = number
+  default     = 1209600
+
+  validation {
+    condition     = var.message_retention_seconds >= 60 && var.message_retention_seconds <= 1209600 && floor(var.message_retention_seconds) == var.message_retention_seconds
+    error_message = "message_retention_seconds must be a whole number from 60 to 1209600."
+  }
+}
+
+variable "max_receive_count" {
+  description = "Receives before a message becomes a dead letter (5 to 1000)."
+  type        = number
+  default     = 20
+
+  # Messages behind a failing one of their group burn receives too: a small count dead-letters a group in a short outage.
+  validation {
+    condition     = var.max_receive_count >= 5 && var.max_receive_count <= 1000 && floor(var.max_receive_count) == var.max_receive_count
+    error_message = "max_receive_count must be a whole number from 5 to 1000."
+  }
+}
+
+variable "dead_letter_reader_arns" {
+  description = "Principals (patterns with * allowed) that may read dead letters and failed starts, which are raw; empty: nobody."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.dead_letter_reader_arns : can(regex("^arn:[a-z-]+:(iam|sts)::[0-9]{12}:[a-z-]+/.+$", arn))])
+    error_message = "dead_letter_reader_arns must be ARNs of IAM users or roles, such as arn:aws:iam::123456789012:role/payments-on-call."
+  }
+}
+
+# ---- table --------------------------------------------------------------------------------------------------------
+
+variable "provisioned_capacity" {
+  description = "Null: on demand. Else capacity units (1 to 40000) between which auto-scaling moves the table, and the utilisation it aims at (20 to 90 %); indexes have the maximum."
+  type = object({
+    read_min           = number
+    read_max           = number
+    write_min          = number
+    write_max          = number
+    utilization_target = optional(number, 70)
+  })
+  default = null
+
+  validation {
+    condition = var.provisioned_capacity == null || try(
+      var.provisioned_capacity.read_min >= 1 && var.provisioned_capacity.read_min <= var.provisioned_capacity.read_max && var.provisioned_capacity.read_max <= 40000 &&
+      var.provisioned_capacity.write_min >= 1 && var.provisioned_capacity.write_min <= var.provisioned_capacity.write_max && var.provisioned_capacity.write_max <= 40000,
+      false,
+    )
+    error_message = "provisioned_capacity must have 1 <= read_min <= read_max <= 40000, and the same for write."
+  }
+
+  validation {
+    condition     = var.provisioned_capacity == null || try(var.provisioned_capacity.utilization_target >= 20 && var.provisioned_capacity.utilization_target <= 90, false)
+    error_message = "provisioned_capacity.utilization_target must be 20 to 90 (per cent)."
+  }
+}
+
+variable "point_in_time_recovery" {
+  description = "Whether the table can be restored to any second of the last 35 days."
+  type        = bool
+  default     = true
+}
+
+variable "table_kms_key_arn" {
+  description = "Customer key of the table; null: DynamoDB's own key."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.table_kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.table_kms_key_arn))
+    error_message = "table_kms_key_arn must be the ARN of a KMS key (not of an alias), such as arn:aws:kms:us-east-1:123456789012:key/..."
+  }
+}
+
+variable "deletion_protection" {
+  description = "Whether table and code refuse deletion; null: everywhere but in dev. An apply must switch it off before a destroy."
+  type        = bool
+  default     = null
+}
+
+# ---- payments -----------------------------------------------------------------------------------------------------
+
+variable "payment_currency" {
+  description = "Currency of the deployment: three letters of ISO 4217, with two digits after the point."
+  type        = string
+  default     = "USD"
+
+  validation {
+    condition     = can(regex("^[A-Z]{3}$", var.payment_currency))
+    error_message = "payment_currency must be three capital letters of ISO 4217, such as USD."
+  }
+}
+
+variable "payment_amount_max" {
+  description = "Highest amount accepted, as text with two decimals (0.01 to 999999999999.99)."
+  type        = string
+  default     = "10000.00"
+
+  validation {
+    condition     = can(regex("^[0-9]{1,12}\\.[0-9]{2}$", var.payment_amount_max)) && !can(regex("^0+\\.00$", var.payment_amount_max))
+    error_message = "payment_amount_max must be an amount above 0 with two decimals, in quotes, such as \"10000.00\"."
+  }
+}
+
+variable "approval_amount_minor" {
+  description = "Amount in minor units from which on a person is asked whatever the risk (1 to 99999999999999); null: the risk alone decides."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.approval_amount_minor == null || try(var.approval_amount_minor >= 1 && var.approval_amount_minor <= 99999999999999 && floor(var.approval_amount_minor) == var.approval_amount_minor, false)
+    error_message = "approval_amount_minor must be a whole number of minor units from 1, or null."
+  }
+}
+
+variable "approval_function_arn" {
+  description = "Alias of an approval workflow that pending payments start; null: they are recorded as pending only."
+  type        = string
+  default     = null
+
+  # Without alias or version the start of a durable execution is refused by Lambda.
+  validation {
+    condition     = var.approval_function_arn == null || can(regex("^arn:[a-z-]+:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]+:[A-Za-z0-9_-]+$", var.approval_function_arn))
+    error_message = "approval_function_arn must be the ARN of a function's alias or version, ending in :live for example."
+  }
+}
+
+variable "gateway_url" {
+  description = "Base URL of the payment gateway; empty: the simulated gateway inside the function."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.gateway_url == "" || can(regex("^https?://[^\\s]+$", var.gateway_url))
+    error_message = "gateway_url must be an http or https URL, or empty for the simulated gateway."
+  }
+}
+
+variable "gateway_deadline_seconds" {
+  description = "Total time of one gateway call, connection and answer (above 0 s)."
+  type        = number
+  default     = 5
+
+  validation {
+    condition     = var.gateway_deadline_seconds > 0
+    error_message = "gateway_deadline_seconds must be above 0."
+  }
+}
+
+variable "safety_margin_seconds" {
+  description = "How much a claim's lease outlives the function's time-out (above 0 s)."
+  type        = number
+  default     = 5
+
+  validation {
+    condition     = var.safety_margin_seconds > 0
+    error_message = "safety_margin_seconds must be above 0: a lease must not end while its worker may still write."
+  }
+}
+
+variable "retry_delay_seconds" {
+  description = "First delay of a returned message; it doubles with every receive (above 0 to 180 s)."
+  type        = number
+  default     = 5
+
+  validation {
+    condition     = var.retry_delay_seconds > 0 && var.retry_delay_seconds <= 180
+    error_message = "retry_delay_seconds must be above 0 and at most 180."
+  }
+}
+
+# ---- scoring ------------------------------------------------------------------------------------------------------
+
+variable "scoring_engine" {
+  description = "Engine of fraud scoring: compiled, pure, or auto for the fastest in the package."
+  type        = string
+  default     = "compiled"
+
+  validation {
+    condition     = contains(["auto", "compiled", "pure"], var.scoring_engine)
+    error_message = "scoring_engine must be auto, compiled or pure."
+  }
+}
+
+variable "scoring_kernel" {
+  description = "Kernel of the compiled engine by name (for example portable); empty: the fastest that the processor has."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[a-z0-9_]{0,32}$", var.scoring_kernel))
+    error_message = "scoring_kernel must be a kernel's name of a-z, 0-9 and _, or empty."
+  }
+
+  validation {
+    condition     = var.scoring_kernel == "" || var.scoring_engine != "pure"
+    error_message = "scoring_kernel names a kernel of the compiled engine: leave it empty, or set scoring_engine to compiled or auto."
+  }
+}
+
+variable "rule_table_path" {
+  description = "Compiled rule table inside the package; empty: the built-in rules."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.rule_table_path == "" || endswith(var.rule_table_path, ".table")
+    error_message = "rule_table_path must name a compiled .table file inside the package, or be empty."
+  }
+}
+
+variable "fraud_iterations" {
+  description = "Rounds of SHA-256 of a fingerprint (0 to 10000000)."
+  type        = number
+  default     = 10000
+
+  validation {
+    condition     = var.fraud_iterations >= 0 && var.fraud_iterations <= 10000000 && floor(var.fraud_iterations) == var.fraud_iterations
+    error_message = "fraud_iterations must be a whole number from 0 to 10000000."
+  }
+}
+
+variable "fingerprint_pepper_secret_arn" {
+  description = "Secrets Manager secret with the pepper of fingerprints, set by a person; null: no pepper. Changing it voids blocklists."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.fingerprint_pepper_secret_arn == null || can(regex("^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+$", var.fingerprint_pepper_secret_arn))
+    error_message = "fingerprint_pepper_secret_arn must be the ARN of a Secrets Manager secret."
+  }
+}
+
+# ---- stress and benchmarks ----------------------------------------------------------------------------------------
+
+variable "stress_mode" {
+  description = "cold_start adds stress_delay_seconds and stress_operations to every init; none does not."
+  type        = string
+  default     = "none"
+
+  validation {
+    condition     = contains(["none", "cold_start"], var.stress_mode)
+    error_message = "stress_mode must be none or cold_start."
+  }
+}
+
+variable "stress_delay_seconds" {
+  description = "Delay in init under stress (0 to 60 s)."
+  type        = number
+  default     = 3
+
+  validation {
+    condition     = var.stress_delay_seconds >= 0 && var.stress_delay_seconds <= 60
+    error_message = "stress_delay_seconds must be 0 to 60."
+  }
+}
+
+variable "stress_operations" {
+  description = "SHA-256 operations in init under stress (0 to 10000000000)."
+  type        = number
+  default     = 10000000
+
+  validation {
+    condition     = var.stress_operations >= 0 && var.stress_operations <= 10000000000 && floor(var.stress_operations) == var.stress_operations
+    error_message = "stress_operations must be a whole number from 0 to 10000000000."
+  }
+}
+
+variable "benchmark_memory_sizes" {
+  description = "Memory sizes of benchmark functions (128 to 10240 MB), one function each per engine; empty: none."
+  type        = set(number)
+  default     = []
+
+  validation {
+    condition     = alltrue([for size in var.benchmark_memory_sizes : size >= 128 && size <= 10240 && floor(size) == size])
+    error_message = "benchmark_memory_sizes must be whole numbers of MB from 128 to 10240."
+  }
+}
+
+variable "benchmark_engines" {
+  description = "Engines of benchmark functions: compiled, pure; each needs its package."
+  type        = set(string)
+  default     = ["compiled", "pure"]
+
+  validation {
+    condition     = length(var.benchmark_engines) > 0 && alltrue([for engine in var.benchmark_engines : contains(["compiled", "pure"], engine)])
+    error_message = "benchmark_engines must be compiled, pure, or both; for no benchmark functions empty benchmark_memory_sizes."
+  }
+}
+
+variable "package_directory" {
+  description = "Directory with the ZIPs of `make package`; null: dist beside terraform."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.package_directory == null || try(length(var.package_directory) > 0, false)
+    error_message = "package_directory must not be empty."
+  }
+}
+
+# ---- observability ------------------------------------------------------------------------------------------------
+
+variable "alarm_emails" {
+  description = "Addresses that get alarms; each confirms once."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for address in var.alarm_emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", address))])
+    error_message = "alarm_emails must be e-mail addresses."
+  }
+}
+
+variable "account_concurrency_limit" {
+  description = "The account's limit of concurrent executions (1 or more), which AWS raises on request."
+  type        = number
+  default     = 1000
+
+  validation {
+    condition     = var.account_concurrency_limit >= 1 && floor(var.account_concurrency_limit) == var.account_concurrency_limit
+    error_message = "account_concurrency_limit must be a whole number from 1."
+  }
+
+  # Lambda keeps 100 of the account's executions for functions without a reservation.
+  validation {
+    condition     = var.reserved_concurrency == null || try(var.reserved_concurrency <= var.account_concurrency_limit, true)
+    error_message = "account_concurrency_limit must not be below reserved_concurrency."
+  }
+}
+
+variable "logs_insights_queries" {
+  description = "Whether saved Logs Insights queries are made."
+  type        = bool
+  default     = true
+}
