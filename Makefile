@@ -131,6 +131,48 @@ test-simulation-versions: setup  ## the same seeds give the same histories on ev
 simulation-histories: setup  ## commit other history hashes after a deliberate change of handler or models
 	$(PY) -m tests.simulation --histories >tests/simulation/histories.json
 
+# ---- terraform ------------------------------------------------------------------------------------------------
+# One state per environment: the workspace has the environment's name, and Terraform refuses any other.
+ENVIRONMENT ?= dev
+TERRAFORM := terraform -chdir=terraform
+# A folder with unpacked providers, for machines that cannot reach the public registry.
+TF_INIT_FLAGS := -input=false $(if $(TF_PLUGIN_MIRROR),-plugin-dir=$(TF_PLUGIN_MIRROR) -lockfile=readonly)
+TF_VARIABLES = $(if $(wildcard terraform/environments/$(ENVIRONMENT).tfvars),-var-file=environments/$(ENVIRONMENT).tfvars) \
+  -var environment=$(ENVIRONMENT) $(if $(MEMORY_SIZE),-var memory_size=$(MEMORY_SIZE)) $(TF_ARGS)
+
+.PHONY: terraform-installed
+terraform-installed:
+	@command -v terraform >/dev/null || { echo "Terraform 1.11 or later is missing: https://developer.hashicorp.com/terraform/install"; exit 1; }
+
+.PHONY: init
+init: terraform-installed  ## terraform init, and the workspace of ENVIRONMENT=dev
+	$(TERRAFORM) init $(TF_INIT_FLAGS)
+	@TF_WORKSPACE= $(TERRAFORM) workspace select -or-create $(ENVIRONMENT)
+
+terraform/.terraform: | terraform-installed
+	$(TERRAFORM) init $(TF_INIT_FLAGS)
+
+.PHONY: plan apply destroy
+plan apply destroy: export TF_WORKSPACE = $(ENVIRONMENT)
+plan: setup terraform/.terraform  ## what apply would change; ENVIRONMENT=dev MEMORY_SIZE=512 TF_ARGS='-var ...'
+	@$(PY) terraform/region.py
+	$(TERRAFORM) plan $(TF_VARIABLES)
+
+apply: setup terraform/.terraform  ## provision ENVIRONMENT=dev with MEMORY_SIZE=512 from the ZIPs of make package
+	@$(PY) terraform/region.py
+	$(TERRAFORM) apply $(TF_VARIABLES)
+
+destroy: terraform/.terraform  ## remove ENVIRONMENT=dev; outside dev apply deletion_protection=false first
+	$(TERRAFORM) destroy $(TF_VARIABLES)
+
+.PHONY: rollback
+rollback: setup  ## move alias live of ENVIRONMENT=dev to the version before, or VERSION=3
+	@$(PY) terraform/rollback.py --environment $(ENVIRONMENT) $(if $(VERSION),--version $(VERSION))
+
+.PHONY: test-terraform
+test-terraform: setup terraform-installed  ## Terraform checked, tested with mocks, and really applied on this machine
+	TF_PLUGIN_MIRROR=$(TF_PLUGIN_MIRROR) $(PY) -m pytest tests/terraform
+
 # ---- everything -----------------------------------------------------------------------------------------------
 # Each step says how long it took; the first that fails ends the run.
 CI_STEPS := test lint

@@ -41,6 +41,7 @@ module "package" {
   path         = coalesce(var.package_path, "${local.package_directory}/payment-processor-${var.architecture}-${local.package_engine}.zip")
   architecture = var.architecture
   engine       = var.scoring_engine
+  runtime      = var.runtime
 }
 
 module "queue" {
@@ -118,6 +119,7 @@ module "benchmark_package" {
   path         = "${local.package_directory}/payment-processor-${var.architecture}-${each.value}.zip"
   architecture = var.architecture
   engine       = each.value
+  runtime      = var.runtime
 }
 
 module "benchmark_functions" {

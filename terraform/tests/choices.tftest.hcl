@@ -29,7 +29,6 @@ run "every_choice_of_the_root" {
     environment                   = "production"
     workspace_is_environment      = false
     package_directory             = "tests/packages"
-    runtime                       = "python3.12"
     memory_size                   = 1769
     tracing                       = true
     log_level                     = "WARN"

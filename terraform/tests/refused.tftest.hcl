@@ -153,6 +153,7 @@ run "broken_rules_5" {
   variables {
     snap_start                = true
     runtime                   = "python3.11"
+    package_path              = "tests/packages/python3.11.zip"
     gateway_deadline_seconds  = 0
     safety_margin_seconds     = 0
     account_concurrency_limit = 1000
@@ -175,6 +176,7 @@ run "missing_zip" {
     path         = "tests/packages/nowhere.zip"
     architecture = "arm64"
     engine       = "compiled"
+    runtime      = "python3.13"
   }
   expect_failures = [output.path]
 }
@@ -188,6 +190,7 @@ run "zip_without_manifest" {
     path         = "tests/packages/without-manifest.zip"
     architecture = "arm64"
     engine       = "compiled"
+    runtime      = "python3.13"
   }
   expect_failures = [output.path]
 }
@@ -201,6 +204,7 @@ run "zip_that_its_manifest_does_not_describe" {
     path         = "tests/packages/changed.zip"
     architecture = "arm64"
     engine       = "compiled"
+    runtime      = "python3.13"
   }
   expect_failures = [output.path]
 }
@@ -214,6 +218,21 @@ run "zip_of_another_architecture" {
     path         = "tests/packages/payment-processor-x86_64-compiled.zip"
     architecture = "arm64"
     engine       = "compiled"
+    runtime      = "python3.13"
+  }
+  expect_failures = [output.path]
+}
+
+run "zip_of_another_runtime" {
+  command = plan
+  module {
+    source = "./modules/deployment_package"
+  }
+  variables {
+    path         = "tests/packages/python3.11.zip"
+    architecture = "arm64"
+    engine       = "compiled"
+    runtime      = "python3.13"
   }
   expect_failures = [output.path]
 }
@@ -227,6 +246,7 @@ run "zip_of_another_engine" {
     path         = "tests/packages/payment-processor-arm64-pure.zip"
     architecture = "arm64"
     engine       = "compiled"
+    runtime      = "python3.13"
   }
   expect_failures = [output.path]
 }

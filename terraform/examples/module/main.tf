@@ -1,0 +1,30 @@
+# The whole system as a module of a larger configuration, which brings its own provider and keeps its own state.
+
+terraform {
+  required_version = ">= 1.11.0, < 2.0.0"
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.100.0, < 7.0.0"
+    }
+  }
+}
+
+provider "aws" {
+  region = "eu-central-1"
+}
+
+module "payments" {
+  source = "../.."
+
+  environment              = "staging"
+  workspace_is_environment = false
+  memory_size              = 1024
+  alarm_emails             = ["payments-on-call@example.com"]
+  tags                     = { CostCenter = "shop" }
+}
+
+output "queue_url" {
+  description = "Where the order service sends payments."
+  value       = module.payments.queue_url
+}

@@ -1,0 +1,34 @@
+# State in S3, locked there, one object per workspace: env:/<environment>/payment-processor.tfstate. The bucket is made
+# once, by hand or elsewhere, with versioning on:
+#
+#   terraform init -backend-config="bucket=<your state bucket>" -backend-config="region=us-east-1"
+#   terraform workspace select -or-create dev
+#   terraform apply
+
+terraform {
+  required_version = ">= 1.11.0, < 2.0.0"
+
+  backend "s3" {
+    key          = "payment-processor.tfstate"
+    encrypt      = true
+    use_lockfile = true
+  }
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.100.0, < 7.0.0"
+    }
+  }
+}
+
+module "payments" {
+  source = "../.."
+
+  environment = terraform.workspace
+}
+
+output "commands" {
+  description = "AWS CLI lines for this environment."
+  value       = module.payments.commands
+}

@@ -1,0 +1,166 @@
+"""The configuration as text and as plans, without any AWS: formatted, valid, refusing what it must, explained.
+
+Held here: every rule of a variable is broken by a native test and comes with its own message; no policy has a wildcard
+action; whatever checkov finds is fixed or has a reason in place; every setting of the handler can be set.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from local.installation import environment
+from tests.terraform.installation import ROOT, SOURCE, Terraform, init_flags
+
+CONFIGURATION = sorted(path for path in SOURCE.rglob("*.tf") if ".terraform" not in path.parts)
+REFUSED = (SOURCE / "tests" / "refused.tftest.hcl").read_text()
+
+
+def test_files_are_formatted() -> None:
+    done = subprocess.run(
+        ["terraform", "fmt", "-check", "-recursive", "-diff", str(SOURCE)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"run `terraform fmt -recursive terraform`:\n{done.stdout}{done.stderr}"
+
+
+def test_the_root_is_valid_and_warns_of_nothing(terraform: Terraform) -> None:
+    found = json.loads(terraform.run("validate", "-json"))
+    assert found["diagnostics"] == []
+
+
+@pytest.mark.parametrize("example", sorted(path.name for path in (SOURCE / "examples").iterdir()))
+def test_examples_are_valid(terraform: Terraform, example: str) -> None:
+    inside = terraform.inside(f"examples/{example}")
+    inside.run("init", "-backend=false", *init_flags(locked=False), workspace="default")
+    inside.run("validate", workspace="default")
+
+
+def test_native_tests_pass(terraform: Terraform) -> None:
+    printed = terraform.run("test", expect=None)
+    assert re.search(r"Success! [0-9]+ passed, 0 failed\.", printed), printed
+
+
+def test_every_rule_is_refused_with_its_message(terraform: Terraform) -> None:
+    # Rules read variables and files only. Without the resources beside them no provider is loaded, 5 s a plan.
+    rules = terraform.inside("rules")
+    (rules.folder / "variables.tf").write_text((SOURCE / "variables.tf").read_text())
+    rules.run("init", "-input=false")
+    printed = ""
+    for variables in refusals(of_a_module=False):
+        (rules.folder / "refused.tfvars").write_text(variables)
+        printed += rules.run("plan", "-json", "-var-file=refused.tfvars", expect=1)
+    packages = terraform.inside("packages")
+    (packages.folder / "main.tf").write_text(
+        "".join(
+            f'module "package_{number}" {{\n  source = "../modules/deployment_package"\n{variables}}}\n'
+            for number, variables in enumerate(refusals(of_a_module=True))
+        ).replace('"tests/', '"../tests/')
+    )
+    packages.run("init", "-input=false")
+    printed += packages.run("plan", "-json", expect=1)
+
+    said = [line["diagnostic"]["detail"] for line in map(json.loads, printed.splitlines()) if "diagnostic" in line]
+    text = (SOURCE / "variables.tf").read_text() + (SOURCE / "modules/deployment_package/outputs.tf").read_text()
+    messages = re.findall(r'error_message = "((?:[^"\\]|\\.|\$\{.*?\})*)"\n', text)
+    for message in messages:
+        # What stands between interpolations, in this order; interpolations may hold quotes themselves.
+        parts = re.split(r"\$\{[^}]*\}", message.replace('\\"', '"'))
+        pattern = re.compile(".*".join(map(re.escape, parts)), re.DOTALL)
+        assert any(pattern.match(detail) for detail in said), f"no test has seen: {message}"
+    assert text.count("error_message") == len(messages)
+
+
+def refusals(*, of_a_module: bool) -> list[str]:
+    """The variables, as text, of every run in the file of refusals: of runs of the root, or of the package's module."""
+    found = []
+    for name, body in re.findall(r'^run "(\w+)" \{\n(.*?)^\}', REFUSED, re.DOTALL | re.MULTILINE):
+        variables = re.search(r"^  variables \{\n(.*?)^  \}", body, re.DOTALL | re.MULTILINE)
+        assert variables, name
+        if bool(re.search(r"^  module \{", body, re.MULTILINE)) == of_a_module:
+            found.append(variables.group(1))
+    assert found
+    return found
+
+
+def test_variables_that_can_hold_a_wrong_value_have_rules() -> None:
+    blocks = re.findall(
+        r'^variable "(\w+)" \{\n(.*?)^\}', (SOURCE / "variables.tf").read_text(), re.DOTALL | re.MULTILINE
+    )
+    can_be_wrong = [name for name, body in blocks if not re.search(r"type += bool\b", body)]
+    without = [name for name, body in blocks if name in can_be_wrong and "validation {" not in body]
+    print(f"bar terraform_validations {1 - len(without) / len(can_be_wrong):.0%} of {len(can_be_wrong)}, limit 80%")
+    assert without == []
+
+
+def test_every_variable_and_output_is_described() -> None:
+    for path in CONFIGURATION:
+        for kind, name, body in re.findall(
+            r'^(variable|output) "(\w+)" \{\n(.*?)^\}', path.read_text(), re.DOTALL | re.MULTILINE
+        ):
+            assert re.search(r'description += ".+\."', body), f"{kind} {name} in {path.relative_to(ROOT)}"
+
+
+def test_no_policy_has_a_wildcard_action() -> None:
+    lists = [
+        (path, found)
+        for path in CONFIGURATION
+        for found in re.findall(r"\bactions\s+= (?:concat\()?\[(.*?)\]", path.read_text(), re.DOTALL)
+    ]
+    assert len(lists) > 10
+    for path, found in lists:
+        assert "*" not in found, f"{path.relative_to(ROOT)}: {found}"
+
+
+def test_checkov_finds_nothing_that_is_not_explained() -> None:
+    for path in CONFIGURATION:
+        for line in re.findall(r"checkov:skip=.*", path.read_text()):
+            assert re.fullmatch(r"checkov:skip=CKV2?_AWS_[0-9]+:.{8,}", line), f"{path.relative_to(ROOT)}: {line}"
+    command = [str(environment("checkov") / "checkov"), "--directory", str(SOURCE), "--framework", "terraform"]
+    done = subprocess.run(
+        [*command, "--skip-download", "--output", "json"], capture_output=True, text=True, check=False
+    )
+    report = json.loads(done.stdout)
+    failed = [
+        f"{each['check_id']} {each['resource']}: {each['check_name']}" for each in report["results"]["failed_checks"]
+    ]
+    assert failed == []
+    assert report["summary"]["parsing_errors"] == 0
+    assert report["summary"]["passed"] > 100
+
+
+def test_every_setting_of_the_queue_function_can_be_set() -> None:
+    reading = re.compile(r'(?:reader|self)\.\w+\(\s*"([A-Z_]+)"')
+    settings = set(reading.findall((ROOT / "handler" / "settings.py").read_text()))
+    given = set(re.findall(r"^ +([A-Z][A-Z_]+) += ", (SOURCE / "main.tf").read_text(), re.MULTILINE))
+    from_outside = {name for name in settings if name.startswith("AWS_")}
+    assert len(settings) > 15
+    assert settings - from_outside <= given
+    # Lambda refuses a function that is given one of its own.
+    assert not {name for name in given if name.startswith("AWS_")}
+
+
+def test_the_lock_file_serves_every_platform() -> None:
+    lock = (SOURCE / ".terraform.lock.hcl").read_text()
+    assert re.findall(r'^provider "(.*)"', lock, re.MULTILINE) == ["registry.terraform.io/hashicorp/aws"]
+    # The registry's sums of all its archives, one a platform, and its two own files.
+    assert len(re.findall(r'"zh:[0-9a-f]{64}"', lock)) == 15
+    constraints = {
+        found for path in CONFIGURATION for found in re.findall(r'^ +version += "(.*)"', path.read_text(), re.MULTILINE)
+    }
+    assert constraints == set(re.findall(r'constraints = "(.*)"', lock))
+
+
+def test_an_unknown_region_is_refused_with_what_to_do() -> None:
+    for region, code in (("mars-1", 1), ("us-nowhere-9", 1), ("eu-central-1", 0)):
+        done = subprocess.run(
+            [sys.executable, str(SOURCE / "region.py")],
+            env={"PATH": os.environ["PATH"], "AWS_REGION": region},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        assert code == 0 or (f"AWS_REGION is {region}" in done.stderr and "export AWS_REGION=us-east-1" in done.stderr)
