@@ -73,7 +73,7 @@ FUNCTIONS = {
         archive="payment-processor",
         handler="handler.lambda_handler",
         lock=PROCESSOR,
-        excluded=("handler/__main__.py", "handler/cli/", "handler/workflow.py"),
+        excluded=("handler/__main__.py", "handler/cli/", "handler/workflow.py", "handler/approval_page.py"),
         operations={
             "dynamodb": ("GetItem", "PutItem", "UpdateItem"),
             "lambda": ("Invoke",),

@@ -169,6 +169,12 @@ def compose_decisions(environment: Mapping[str, str]) -> Decisions:
     )
 
 
+def caller_identity() -> str:
+    """The ARN of whoever holds the credentials in use. Raises botocore's errors."""
+    answer = get_session().create_client("sts", region_name="us-east-1").get_caller_identity()
+    return str(answer["Arn"])
+
+
 def compose_signer(environment: Mapping[str, str]) -> Signer:
     """The key of the links to the approval page. Raises ConfigurationError."""
     from handler.settings import read_approval_settings, read_settings

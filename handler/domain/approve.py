@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final, Literal
 
 from handler.domain.claim import Claim, Standing, Work, approval_name, claim, new_item, timestamp
@@ -279,9 +278,9 @@ def reconcile_pending(
 
 
 def time_left(item: Transaction, now_ms: int) -> str:
-    """How long a person has, for people: `23:59:00`, or `expired`."""
+    """How long a person has, for people: `23 h 59 min`, or `expired`."""
     left_ms = item.get("approval_expires_at", 0) - now_ms
-    return str(timedelta(seconds=left_ms // 1000)) if left_ms > 0 else "expired"
+    return f"{left_ms // 3_600_000} h {left_ms // 60_000 % 60} min" if left_ms > 0 else "expired"
 
 
 def _is_plausible(code: str) -> bool:

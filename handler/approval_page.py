@@ -1,0 +1,147 @@
+"""The approval page: one payment behind a signed link, and the decision that an approver sends from there.
+
+The rule it keeps: opening a link never decides, as mail scanners do that; who decided comes from the token alone; and
+no token is ever logged.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+from handler.adapters.page import HEADERS, answer, question, refusal
+from handler.composition import Decisions
+from handler.domain.approve import decide
+from handler.domain.errors import ApprovalRefusedError, ApprovalWakeError, RetryableError
+from handler.domain.payment import Transaction
+from handler.domain.ports import Signer
+from handler.domain.token import Invitation, callback_digest, read_token
+
+_LOG = logging.getLogger(__name__)
+
+# A token, a comment of 1,000 characters at twelve bytes each when percent-encoded, and the rest of the form.
+BODY_BYTES_MAX: Final = 16 * 1024
+
+_STATUS: Final = {
+    "token_invalid": 403,
+    "token_expired": 410,
+    "expired": 410,
+    "replaced": 410,
+    "unknown": 404,
+    "decision_unknown": 400,
+    "request_too_long": 413,
+}
+_COMMENT_FAULTS: Final = ("comment_missing", "comment_too_long", "comment_malformed")
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalPage:
+    """The function behind an API Gateway HTTP API (payload format 2.0)."""
+
+    decisions: Decisions
+    signer: Signer
+
+    def __call__(self, event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
+        """One request in, one HTML page out; it raises for nothing that a visitor can send."""
+        method = event["requestContext"]["http"]["method"]
+        try:
+            if method in ("GET", "HEAD"):
+                return self._show(_fields(event.get("rawQueryString", "")))
+            if method == "POST":
+                return self._decide(_fields(_body(event)))
+            return _response(405, refusal("Only opening the page and sending its form are possible."))
+        except ApprovalRefusedError as error:
+            _LOG.info("refused: %s", error.reason_code)
+            return _response(_STATUS.get(error.reason_code, 409), refusal(str(error)))
+        except ApprovalWakeError as error:
+            _LOG.warning("%s", error)
+            message = "Your decision is recorded, but the payment could not be continued at once. Send it again."
+            return _response(503, refusal(message))
+        except RetryableError as error:
+            _LOG.warning("%s: %s", error.reason_code, error)
+            return _response(503, refusal("Nothing was decided: a service did not answer. Try again in a minute."))
+
+    def _show(self, fields: Mapping[str, str]) -> dict[str, Any]:
+        token = fields.get("t", "")
+        invitation, item = self._invited(token)
+        return _response(200, question(item, token, invitation.approver, self.decisions.clock.now_ms()))
+
+    def _decide(self, fields: Mapping[str, str]) -> dict[str, Any]:
+        token, comment = fields.get("t", ""), fields.get("comment", "")
+        invitation, item = self._invited(token, fields.get("decision", ""))
+        decisions = self.decisions
+        try:
+            decided = decide(
+                invitation.transaction_id,
+                fields.get("decision", ""),
+                approver=invitation.approver,
+                comment=comment,
+                callback_id=item["callback_id"],
+                request_hash=invitation.request_hash,
+                log=decisions.log,
+                callbacks=decisions.callbacks,
+                clock=decisions.clock,
+                find_card_numbers=decisions.find_card_numbers,
+            )
+        except ApprovalRefusedError as error:
+            if error.reason_code not in _COMMENT_FAULTS:
+                raise
+            now_ms = decisions.clock.now_ms()
+            return _response(422, question(item, token, invitation.approver, now_ms, comment=comment, error=str(error)))
+        _LOG.info("%s: %s by %s", invitation.transaction_id, decided["decision"], invitation.approver)
+        return _response(200, answer(decided))
+
+    def _invited(self, token: str, decision: str = "") -> tuple[Invitation, Transaction]:
+        """The token's invitation and its item, still open for it, or decided so by the same approver."""
+        invitation = read_token(token, self.signer, self.decisions.clock.now_ms())
+        item = self.decisions.log.get(invitation.transaction_id)
+        if item is None:
+            raise ApprovalRefusedError("unknown", f"There is no payment {invitation.transaction_id} any more.")
+        if item.get("decided_by") == invitation.approver and decision and item.get("decision") == decision:
+            return invitation, item
+        if "decision" in item:
+            word = {"approve": "approved", "reject": "rejected"}[item["decision"]]
+            raise ApprovalRefusedError("already_decided", f"This payment was {word} by {item['decided_by']}.")
+        if item["status"] != "pending_approval":
+            raise ApprovalRefusedError("not_pending", f"This payment is {item['status']} and waits for nobody.")
+        shown = (invitation.callback, invitation.request_hash)
+        if shown != (callback_digest(item.get("callback_id", "")), item["request_hash"]):
+            raise ApprovalRefusedError("replaced", "You were asked anew about this payment: open the newest link.")
+        return invitation, item
+
+
+def _body(event: Mapping[str, Any]) -> str:
+    body = event.get("body") or ""
+    # Base64 makes four characters of three bytes.
+    if len(body) > BODY_BYTES_MAX * (4 / 3 if event.get("isBase64Encoded") else 1):
+        raise ApprovalRefusedError("request_too_long", "That is too long to be a reason: a few sentences are enough.")
+    return base64.b64decode(body).decode("utf-8", "replace") if event.get("isBase64Encoded") else body
+
+
+def _fields(text: str) -> dict[str, str]:
+    """A query's or form's fields; of a repeated one none, as another reader might take the other."""
+    try:
+        fields = parse_qs(text, keep_blank_values=True, max_num_fields=8)
+    except ValueError:
+        return {}
+    return {name: values[0] for name, values in fields.items() if len(values) == 1}
+
+
+def _response(status_code: int, page: str) -> dict[str, Any]:
+    return {"statusCode": status_code, "headers": dict(HEADERS), "body": page}
+
+
+def __getattr__(name: str) -> Any:
+    if name != "lambda_handler":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import os
+
+    from handler.composition import compose_decisions, compose_signer
+
+    page = ApprovalPage(compose_decisions(os.environ), compose_signer(os.environ))
+    globals()[name] = page
+    return page

@@ -1,0 +1,196 @@
+"""`payments approvals list | show | approve | reject | reconcile`: decide on risky payments from a terminal.
+
+Who decided is the caller's AWS identity, never an argument.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handler.composition import Decisions, caller_identity, compose_decisions
+from handler.domain.approve import COMMENT_LENGTH_MAX, decide, open_approvals, reconcile_pending, time_left
+from handler.domain.claim import timestamp
+from handler.domain.errors import ConfigurationError, PaymentError
+from handler.domain.money import as_text
+from handler.domain.payment import Transaction, transaction_id
+
+
+def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
+    """Run one command; 1 with the reason on standard error where it is refused, 2 for wrong usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        decisions = compose_decisions(_variables(options, environment))
+        return int(options.run(decisions, options))
+    except (PaymentError, ConfigurationError) as error:
+        print(f"payments: {error}", file=sys.stderr)
+    except (ClientError, BotoCoreError) as error:
+        print(f"payments: AWS did not answer as expected: {error}", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="payments", description="Run the payment system.")
+    topics = parser.add_subparsers(dest="topic", required=True)
+    approvals = topics.add_parser("approvals", help="risky payments that wait for a person")
+    approvals.add_argument("--environment", help="the suffix of all names (default: ENVIRONMENT, else dev)")
+    commands = approvals.add_subparsers(dest="command", required=True)
+    listing = commands.add_parser("list", help="all that wait, the oldest first")
+    listing.add_argument("--json", action="store_true", help="one JSON document a line")
+    listing.set_defaults(run=_list)
+    show = commands.add_parser("show", help="one payment with its score and reasons")
+    show.add_argument("payment", help="payment id or transaction id")
+    show.set_defaults(run=_show)
+    for decision in ("approve", "reject"):
+        command = commands.add_parser(decision, help=f"{decision} one payment")
+        command.add_argument("payment", help="payment id or transaction id")
+        command.add_argument("--reason", required=True, help=f"why, at most {COMMENT_LENGTH_MAX} characters; is kept")
+        command.set_defaults(run=_decide)
+    reconcile = commands.add_parser("reconcile", help="expire or restart what its workflow left behind")
+    reconcile.set_defaults(run=_reconcile)
+    return parser
+
+
+def _variables(options: argparse.Namespace, environment: Mapping[str, str]) -> dict[str, str]:
+    """The caller's variables with the environment's name and table."""
+    name = options.environment or environment.get("ENVIRONMENT") or "dev"
+    table = "" if options.environment else environment.get("DYNAMODB_TABLE", "")
+    return {
+        **environment,
+        "ENVIRONMENT": name,
+        "DYNAMODB_TABLE": table or f"cloudcafe-payment-transactions-{name}",
+        "AWS_REGION": environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1",
+    }
+
+
+def _list(decisions: Decisions, options: argparse.Namespace) -> int:
+    items = _waiting(decisions)
+    if options.json:
+        for item in items:
+            print(json.dumps(item, default=_plain, sort_keys=True))
+        return 0
+    if not items:
+        print("No payment waits for a decision.")
+        return 0
+    now_ms = decisions.clock.now_ms()
+    rows = [("TRANSACTION", "AMOUNT", "CUSTOMER", "SCORE", "AGE", "TIME LEFT", "ASKED BECAUSE")]
+    rows += [
+        (
+            item["transaction_id"],
+            f"{as_text(item['amount_minor'])} {item['currency']}",
+            item["customer_id"],
+            str(item.get("fraud_score", "-")),
+            _age(item, now_ms),
+            "decided" if "decision" in item else time_left(item, now_ms),
+            ", ".join(item.get("approval_reasons", ["not asked yet"])),
+        )
+        for item in items
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    for row in rows:
+        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
+    return 0
+
+
+def _show(decisions: Decisions, options: argparse.Namespace) -> int:
+    item = _item(decisions, options.payment)
+    now_ms = decisions.clock.now_ms()
+    lines = {
+        "transaction": item["transaction_id"],
+        "status": item["status"],
+        "amount": f"{as_text(item['amount_minor'])} {item['currency']}" if "amount_minor" in item else "-",
+        "customer": item.get("customer_id", "-"),
+        "order": item.get("order_id", "-"),
+        "method": item.get("payment_method", "-"),
+        "fraud score": f"{item.get('fraud_score', '-')} of 100",
+        "asked because": ", ".join(item.get("approval_reasons", [])) or "-",
+        "age": _age(item, now_ms),
+        "time left": time_left(item, now_ms) if item["status"] == "pending_approval" else "-",
+    }
+    if "decision" in item:
+        lines |= {
+            "decision": f"{item['decision']} by {item['decided_by']} at {timestamp(item['decided_at'])}",
+            "reason": item["comment"],
+        }
+    for name, value in lines.items():
+        print(f"{name:<14}{value}")
+    for reason in item.get("risk_reasons", []):
+        print(f"{'risk':<14}{reason['parts'] / 10**7:5.1f} %  {reason['reason']} (rule {reason['rule_id']})")
+    return 0
+
+
+def _decide(decisions: Decisions, options: argparse.Namespace) -> int:
+    item = _item(decisions, options.payment)
+    decided = decide(
+        item["transaction_id"],
+        options.command,
+        approver=caller_identity(),
+        comment=options.reason,
+        callback_id=item.get("callback_id", ""),
+        request_hash=item["request_hash"],
+        log=decisions.log,
+        callbacks=decisions.callbacks,
+        clock=decisions.clock,
+        find_card_numbers=decisions.find_card_numbers,
+    )
+    word = {"approve": "approved", "reject": "rejected"}[decided["decision"]]
+    print(f"{decided['transaction_id']} {word} by {decided['decided_by']}: {decided['comment']}")
+    return 0
+
+
+def _reconcile(decisions: Decisions, _: argparse.Namespace) -> int:
+    """0 where every pending payment was looked at."""
+    failed = False
+    for item in _waiting(decisions):
+        name = item["transaction_id"]
+        try:
+            found = reconcile_pending(
+                item,
+                environment=decisions.environment,
+                log=decisions.log,
+                starter=decisions.starter,
+                executions=decisions.executions,
+                clock=decisions.clock,
+            )
+        except PaymentError as error:
+            failed = True
+            print(f"payments: {name}: {error}", file=sys.stderr)
+            continue
+        print(f"{name} {found}")
+    return int(failed)
+
+
+def _waiting(decisions: Decisions) -> list[Transaction]:
+    found = [decisions.log.get(name) for name in decisions.log.open_transaction_ids("pending_approval")]
+    return open_approvals([item for item in found if item is not None])
+
+
+def _item(decisions: Decisions, payment: str) -> Transaction:
+    name = payment if payment.startswith("txn-") else transaction_id(payment)
+    item = decisions.log.get(name)
+    if item is None:
+        raise PaymentError(f"there is no payment {name} in this table: `payments approvals list` shows what waits")
+    return item
+
+
+def _age(item: Transaction, now_ms: int) -> str:
+    return str(timedelta(seconds=max(0, now_ms - item["created_at"]) // 1000))
+
+
+def _plain(value: Any) -> Any:
+    """A stored number that is not whole, for JSON: its own digits, as amounts are never floats."""
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not written as JSON")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
