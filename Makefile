@@ -63,6 +63,14 @@ rules: setup  ## compile rule texts: the built-in ones, or RULES="a.rules b.rule
 	$(PY) build/rules.py $(if $(TABLE),--output $(TABLE)) $(RULES)
 
 # ---- the local system -----------------------------------------------------------------------------------------
+.PHONY: run
+run: setup  ## payments through the whole system, with faults, and an audit (ARGS="--payments 40 --json out.json")
+	$(PY) -m local run --payments 200 --groups 20 --concurrency 4 --seed 1 $(ARGS)
+
+.PHONY: planted-bugs
+planted-bugs: setup  ## plant bugs in copies of the tree and see the run's audit catch each
+	$(PY) -m pytest tests/planted
+
 .PHONY: up
 up: setup  ## keep the system running on 127.0.0.1:4566 for the AWS CLI (PORT=..., Ctrl-C stops it)
 	@$(PY) -m local up $(if $(PORT),--port $(PORT))

@@ -80,7 +80,7 @@ class LocalSystem:
         self._python = python
         self._runtime_python = runtime_python
         self._port = port
-        self.directory = directory or _new_directory()
+        self.directory = directory or new_directory()
         self.log_directory = self.directory / "logs"
         self._idle_seconds_max = idle_seconds_max
         self._init_seconds_max = init_seconds_max
@@ -307,7 +307,7 @@ def client(service: str, endpoint_url: str, read_timeout: float = 20) -> Any:
     )
 
 
-def _new_directory() -> Path:
+def new_directory() -> Path:
     """A folder for one run, named by time; the oldest beyond the last twenty go."""
     runs = BUILD / "local"
     runs.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,518 @@
+"""The audit of a run: did every message end in one settled state, and every payment in at most one charge.
+
+One rule: it reads the queues, the table, the logs and the gateway's file, and shares no code with the handler, so that
+a fault in the handler cannot hide behind itself. Each check is a function from the evidence to the sentences against.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from local.faults import LateWrite
+from local.traffic import CHARGED, Message
+
+FINAL = frozenset({"completed", "declined", "rejected", "expired"})
+SETTLED = FINAL | {"pending_approval"}
+# The seed's fields, which every charged payment has.
+SEED_FIELDS = frozenset(
+    {
+        "transaction_id",
+        "payment_id",
+        "order_id",
+        "customer_id",
+        "amount",
+        "payment_method",
+        "fraud_score",
+        "status",
+        "gateway_response",
+        "processed_at",
+    }
+)
+_CONFLICT_KEY = re.compile(r"txn-(.+)#conflict#[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message and what the queue said when it took it; `sent_ms` is in milliseconds since the epoch."""
+
+    message: Message
+    message_id: str
+    sequence_number: str
+    sent_ms: int
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One batch handed to the function: message ids, those that failed, and what ended it if not its answer."""
+
+    message_ids: tuple[str, ...]
+    failed: tuple[str, ...]
+    error: str | None = None
+
+
+@dataclass
+class Evidence:
+    """All that the checks look at."""
+
+    environment: str
+    sent: list[Sent]
+    items: list[dict[str, Any]]
+    rejected: list[dict[str, Any]]
+    dead_lettered: list[dict[str, Any]]
+    left_on_queue: int
+    # None where somebody else's mapping delivered: then only the ends can be looked at.
+    deliveries: list[Delivery] | None
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    captures: list[dict[str, Any]] = field(default_factory=list)
+    intents: list[dict[str, Any]] = field(default_factory=list)
+    logs: Mapping[str, str] = field(default_factory=dict)
+    late_writes: list[LateWrite] = field(default_factory=list)
+    # Fault -> how often it was planned, and how often it struck.
+    planned: Mapping[str, int] = field(default_factory=dict)
+    struck: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.payments = {item["payment_id"]: item for item in self.items if "#" not in item["transaction_id"]}
+        self.conflicts = [item for item in self.items if "#" in item["transaction_id"]]
+        self.by_id: dict[str, list[Sent]] = defaultdict(list)
+        for sent in self.sent:
+            self.by_id[sent.message_id].append(sent)
+        self.accepted = [sent[0] for sent in self.by_id.values()]
+        self.copies: dict[tuple[str, str], int] = Counter(
+            (sent.message.payment_id, sent.message.body) for sent in self.accepted
+        )
+        self.intents_of: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for intent in self.intents:
+            self.intents_of[intent["payment_id"]].append(intent)
+
+    @property
+    def dropped(self) -> list[Sent]:
+        """Messages that the queue took for repetitions: it answers with the id of the first."""
+        return [again for sent in self.by_id.values() for again in sent[1:]]
+
+    @property
+    def duplicates(self) -> list[Sent]:
+        """Messages that the function recognised: another message with the same content holds their item."""
+        return [sent for sent in self.accepted if "duplicate" in ends(self, sent)]
+
+    def told(self, message_id: str) -> str:
+        """What the mapping says of a message's deliveries, for a sentence of evidence."""
+        if self.deliveries is None:
+            return "its deliveries were not ours"
+        numbers = [n for n, each in enumerate(self.deliveries, 1) if message_id in each.message_ids]
+        if not numbers:
+            return "never delivered"
+        last = self.deliveries[numbers[-1] - 1]
+        end = "returned" if message_id in last.failed else "acknowledged"
+        return f"delivered in batch {', '.join(map(str, numbers))}, finally {end}"
+
+
+def collect(
+    clients: Mapping[str, Any],
+    *,
+    environment: str,
+    sent: list[Sent],
+    table: str,
+    queue_url: str,
+    rejected_queue_url: str,
+    dead_letter_queue_url: str,
+    deliveries: list[Delivery] | None,
+    gateway_database: Path,
+    logs: Mapping[str, str],
+    late_writes: Sequence[LateWrite],
+    planned: Mapping[str, int],
+    struck: Mapping[str, int],
+) -> Evidence:
+    """Read everything once, at rest. The rejected and the dead-letter queue are drained."""
+    attributes = clients["sqs"].get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
+    rows = _gateway_rows(gateway_database)
+    return Evidence(
+        environment=environment,
+        sent=sent,
+        items=_items(clients["dynamodb"], table),
+        rejected=_drain(clients["sqs"], rejected_queue_url),
+        dead_lettered=_drain(clients["sqs"], dead_letter_queue_url),
+        left_on_queue=sum(int(attributes[name]) for name in QUEUE_COUNTS),
+        deliveries=deliveries,
+        requests=rows["requests"],
+        captures=rows["captures"],
+        intents=rows["intents"],
+        logs=logs,
+        late_writes=list(late_writes),
+        planned=planned,
+        struck={**Counter(f"{row['call']}.{row['fault']}" for row in rows["requests"] if row["fault"]), **struck},
+    )
+
+
+QUEUE_COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
+
+
+# ---- checks: what became of the messages ------------------------------------------------------------------------
+
+
+def ends(evidence: Evidence, sent: Sent) -> list[str]:
+    """Every end that can be shown for an accepted message; right is exactly one."""
+    found: list[str] = []
+    item = evidence.payments.get(sent.message.payment_id)
+    if item is not None and item.get("message_id") == sent.message_id:
+        found.append(item["status"])
+    found += [conflict["status"] for conflict in evidence.conflicts if conflict.get("message_id") == sent.message_id]
+    originals = {copy["original_message_id"] for copy in evidence.rejected}
+    if sent.message_id in originals:
+        found.append("rejected_queue")
+    if any(dead["message_id"] == sent.message_id for dead in evidence.dead_lettered):
+        found.append("dead_lettered")
+    if not found and item is not None:
+        holders = evidence.by_id.get(item.get("message_id", ""), [])
+        if any(holder.message.body == sent.message.body for holder in holders):
+            found.append("duplicate")
+    return found
+
+
+def every_message_settled_once(evidence: Evidence) -> Iterable[str]:
+    for sent in evidence.accepted:
+        found = ends(evidence, sent)
+        if len(found) != 1:
+            yield (
+                f"{_name(sent)} has {len(found)} ends {found}, one is right: {evidence.told(sent.message_id)}; "
+                f"item: {_brief(evidence.payments.get(sent.message.payment_id))}"
+            )
+
+
+def nothing_left_open(evidence: Evidence) -> Iterable[str]:
+    """No record stays `processing`, and nothing waits on the queue."""
+    if evidence.left_on_queue:
+        yield f"{evidence.left_on_queue} messages are still on the payment queue"
+    for item in evidence.payments.values():
+        if item["status"] not in SETTLED:
+            message_id = item.get("message_id", "")
+            yield f"{item['transaction_id']} stays {item['status']}: {_brief(item)}; {evidence.told(message_id)}"
+
+
+def outcomes_are_the_right_ones(evidence: Evidence) -> Iterable[str]:
+    """Each message ended as its kind must, whatever faults came in between."""
+    for sent in evidence.accepted:
+        found = ends(evidence, sent)
+        right = sent.message.ends | ({"duplicate"} if _is_repeated(evidence, sent) else set())
+        if len(found) == 1 and found[0] not in right:
+            yield f"{_name(sent)} ended as {found[0]}, right is {' or '.join(sorted(right))}"
+
+
+def duplicates_dropped_by_the_queue_or_seen_by_the_function(evidence: Evidence) -> Iterable[str]:
+    """A repetition with a deduplication id of its own reaches the function; one without is dropped by the queue."""
+    dropped = {sent.message.number for sent in evidence.dropped}
+    for sent in evidence.sent:
+        should = sent.message.kind == "duplicate_dropped"
+        if (sent.message.number in dropped) != should:
+            yield f"{_name(sent)} {'was not' if should else 'was'} dropped by the queue"
+    for sent in evidence.accepted:
+        if evidence.deliveries is not None and not any(
+            sent.message_id in delivery.message_ids for delivery in evidence.deliveries
+        ):
+            yield f"{_name(sent)} never reached the function"
+
+
+def conflicts_are_kept_apart(evidence: Evidence) -> Iterable[str]:
+    """The same id with another amount is an item of its own, and the payment keeps the content that came first."""
+    for conflict in evidence.conflicts:
+        match = _CONFLICT_KEY.fullmatch(conflict["transaction_id"])
+        if match is None or match[1] != conflict.get("payment_id") or conflict["status"] != "conflict":
+            yield f"{conflict['transaction_id']} is not a conflict item: {_brief(conflict)}"
+    for sent in evidence.accepted:
+        item = evidence.payments.get(sent.message.payment_id)
+        if sent.message.kind == "conflict" and item is not None and item.get("message_id") == sent.message_id:
+            yield f"{_name(sent)} replaced the payment that it contradicts: {_brief(item)}"
+
+
+# ---- checks: money ----------------------------------------------------------------------------------------------
+
+
+def charged_at_most_once(evidence: Evidence) -> Iterable[str]:
+    captures = Counter(capture["payment_id"] for capture in evidence.captures)
+    for payment_id, count in sorted(captures.items()):
+        status = evidence.payments.get(payment_id, {}).get("status", "without an item")
+        if count > 1 or status != "completed":
+            yield f"{payment_id} was charged {count} times and is {status}: {_captures_of(evidence, payment_id)}"
+    for item in evidence.payments.values():
+        if item["status"] == "completed" and captures[item["payment_id"]] != 1:
+            yield f"{item['transaction_id']} is completed with {captures[item['payment_id']]} captures"
+
+
+def charged_for_the_recorded_amount(evidence: Evidence) -> Iterable[str]:
+    """Sent, stored and captured amounts agree to the minor unit."""
+    wanted = {sent.message.payment_id: sent.message for sent in evidence.accepted if sent.message.kind != "conflict"}
+    captured = {capture["payment_id"]: capture for capture in evidence.captures}
+    for payment_id, item in sorted(evidence.payments.items()):
+        if item["status"] not in CHARGED | {"pending_approval"} or payment_id not in wanted:
+            continue
+        minor, amount = item.get("amount_minor"), item.get("amount")
+        right = wanted[payment_id].amount_minor
+        if minor != right or amount != Decimal(right) / 100:
+            yield f"txn-{payment_id} stores {amount} ({minor} minor units), sent were {right} minor units"
+        capture = captured.get(payment_id)
+        if capture and (capture["amount"], capture["currency"].upper()) != (minor, item.get("currency")):
+            yield (
+                f"{payment_id} was charged {capture['amount']} {capture['currency']} (sequence {capture['seq']}), "
+                f"its item says {minor} {item.get('currency')}"
+            )
+
+
+def first_outcome_stands(evidence: Evidence) -> Iterable[str]:
+    """What the table says of a charge is what the gateway stored first, reference and authorization included."""
+    for item in evidence.payments.values():
+        intents = {intent["ref"]: intent for intent in evidence.intents_of[item["payment_id"]]}
+        intent = intents.get(item.get("gateway_ref", ""))
+        if item["status"] not in CHARGED or "gateway_ref" not in item:
+            continue
+        if intent is None:
+            yield f"{item['transaction_id']} names {item['gateway_ref']}, which the gateway does not know"
+            continue
+        right = {"succeeded": "completed", "declined": "declined"}.get(intent["status"])
+        code = item.get("gateway_response", {}).get("authorization_code")
+        if item["status"] != right or (right == "completed" and code != intent["authorization_code"]):
+            yield (
+                f"{item['transaction_id']} is {item['status']} with authorization {code}, the gateway's "
+                f"{intent['ref']} is {intent['status']} with {intent['authorization_code']}"
+            )
+
+
+def late_writes_are_refused(evidence: Evidence) -> Iterable[str]:
+    for late in evidence.late_writes:
+        if late.accepted:
+            yield (
+                f"txn-{late.payment_id}: a stale owner's record, sent in attempt {late.attempt_sent} and arriving in "
+                f"attempt {late.attempt_then} of another owner, was accepted"
+            )
+
+
+# ---- checks: the gateway's side ---------------------------------------------------------------------------------
+
+
+def one_key_and_one_reference_a_payment(evidence: Evidence) -> Iterable[str]:
+    for payment_id, intents in sorted(evidence.intents_of.items()):
+        if len(intents) > 1:
+            yield f"{payment_id} has {len(intents)} references: {', '.join(intent['ref'] for intent in intents)}"
+    for request in evidence.requests:
+        key = f"{evidence.environment}:{request['payment_id']}"
+        right = {"charge": key, "prepare": f"{key}:prepare"}.get(request["call"])
+        if request["idempotency_key"] != right:
+            yield (
+                f"{request['call']} of {request['payment_id']} (sequence {request['seq']}) came with key "
+                f"{request['idempotency_key']}, right is {right}"
+            )
+
+
+def looked_up_before_charged_again(evidence: Evidence) -> Iterable[str]:
+    """Between two charges of one reference stands a status that was answered: no repeat in the dark."""
+    asked: dict[str, bool] = {}
+    for request in evidence.requests:
+        ref = request["ref"]
+        if request["call"] == "status" and request["status_code"] == 200:
+            asked[ref] = True
+        if request["call"] == "charge":
+            if not asked.get(ref, True):
+                yield (
+                    f"{ref} of {request['payment_id']} was charged again (sequence {request['seq']}) after an outcome "
+                    "that was never looked up"
+                )
+            asked[ref] = False
+
+
+def groups_keep_their_order(evidence: Evidence) -> Iterable[str]:
+    """In each group, a payment's first charge comes after the earlier payment's settlement, by the gateway's sequence.
+
+    And claims were made in the order of the queue's sequence numbers.
+    """
+    first_charge: dict[str, int] = {}
+    for request in evidence.requests:
+        if request["call"] == "charge":
+            first_charge.setdefault(request["payment_id"], request["seq"])
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for item in evidence.payments.values():
+        groups[item.get("message_group_id", "")].append(item)
+    for group, items in sorted(groups.items()):
+        items.sort(key=lambda item: item.get("sequence_number", ""))
+        for before, after in pairwise(items):
+            if after["created_at"] < before["created_at"]:
+                yield f"{group}: {_place(after)} was claimed before {_place(before)}"
+        charged = [item for item in items if item["payment_id"] in first_charge]
+        for before, after in pairwise(charged):
+            settled = max((i["settled_seq"] or 0 for i in evidence.intents_of[before["payment_id"]]), default=0)
+            begun = first_charge[after["payment_id"]]
+            if not settled or begun < settled:
+                yield (
+                    f"{group}: {_place(after)} was charged at the gateway's {begun}, before {_place(before)} "
+                    f"was settled ({settled or 'never'})"
+                )
+
+
+# ---- checks: deliveries, secrets, faults ------------------------------------------------------------------------
+
+
+def failed_deliveries_came_back(evidence: Evidence) -> Iterable[str]:
+    dead = {message["message_id"] for message in evidence.dead_lettered}
+    for number, delivery in enumerate(evidence.deliveries or [], 1):
+        for message_id in delivery.failed:
+            later = (evidence.deliveries or [])[number:]
+            if message_id not in dead and not any(message_id in each.message_ids for each in later):
+                yield (
+                    f"{_name(evidence.by_id[message_id][0])} failed in batch {number} "
+                    f"({delivery.error or 'returned'}) and was never delivered again"
+                )
+
+
+def no_card_number_in_the_clear(evidence: Evidence) -> Iterable[str]:
+    """None of the card numbers sent stands in a log, an item, the rejected or the dead-letter queue."""
+    cards = {card for sent in evidence.sent for card in sent.message.card_numbers}
+    places = dict(evidence.logs)
+    places["the table"] = json.dumps(evidence.items, default=str, ensure_ascii=False)
+    places["the rejected queue"] = json.dumps(evidence.rejected, ensure_ascii=False)
+    places["the dead-letter queue"] = json.dumps(evidence.dead_lettered, ensure_ascii=False)
+    for place, text in sorted(places.items()):
+        # As written, with the separators that people use inside a number taken out.
+        joined = re.sub(r"(?<=\d)[ -](?=\d)", "", text)
+        for card in sorted(cards):
+            if (at := joined.find(card)) >= 0:
+                line = joined.count("\n", 0, at) + 1
+                yield f"the card number ending in {card[-4:]} stands in the clear in {place}, line {line}"
+
+
+def items_are_complete(evidence: Evidence) -> Iterable[str]:
+    for item in evidence.payments.values():
+        missing = sorted(SEED_FIELDS - item.keys()) if item["status"] in CHARGED and "gateway_ref" in item else []
+        if missing:
+            yield f"{item['transaction_id']} lacks {', '.join(missing)}"
+        stale = sorted({"open_shard", "lease_until"} & item.keys()) if item["status"] in FINAL else []
+        if stale:
+            yield f"{item['transaction_id']} is {item['status']} and still has {', '.join(stale)}"
+
+
+def planned_faults_struck(evidence: Evidence) -> Iterable[str]:
+    """A fault that never happened proves nothing."""
+    for fault, times in sorted(evidence.planned.items()):
+        if evidence.struck.get(fault, 0) < times:
+            yield f"{fault} was planned {times} times and struck {evidence.struck.get(fault, 0)} times"
+    if "late_record" in evidence.planned and not evidence.late_writes:
+        yield "late_record was held back, and no other owner took its payment over"
+
+
+CHECKS: tuple[Callable[[Evidence], Iterable[str]], ...] = (
+    every_message_settled_once,
+    nothing_left_open,
+    outcomes_are_the_right_ones,
+    duplicates_dropped_by_the_queue_or_seen_by_the_function,
+    conflicts_are_kept_apart,
+    charged_at_most_once,
+    charged_for_the_recorded_amount,
+    first_outcome_stands,
+    late_writes_are_refused,
+    one_key_and_one_reference_a_payment,
+    looked_up_before_charged_again,
+    groups_keep_their_order,
+    failed_deliveries_came_back,
+    no_card_number_in_the_clear,
+    items_are_complete,
+    planned_faults_struck,
+)
+
+
+def audit(evidence: Evidence) -> dict[str, list[str]]:
+    """Every check by name, with the sentences against it; an empty list is a pass."""
+    return {check.__name__: list(check(evidence)) for check in CHECKS}
+
+
+# ---- reading ----------------------------------------------------------------------------------------------------
+
+
+def _items(dynamodb: Any, table: str) -> list[dict[str, Any]]:
+    deserialize = TypeDeserializer().deserialize
+    pages = dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+    return [
+        {name: deserialize(value) for name, value in item.items()} for page in pages for item in page.get("Items", [])
+    ]
+
+
+def _drain(sqs: Any, queue_url: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while True:
+        messages = sqs.receive_message(
+            QueueUrl=queue_url,
+            MaxNumberOfMessages=10,
+            WaitTimeSeconds=0,
+            MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
+        ).get("Messages", [])
+        if not messages:
+            return found
+        for message in messages:
+            attributes = {
+                name: value.get("StringValue") for name, value in message.get("MessageAttributes", {}).items()
+            }
+            found.append(
+                {
+                    "message_id": message["MessageId"],
+                    "body": message["Body"],
+                    "message_group_id": message["Attributes"].get("MessageGroupId"),
+                    "sent_ms": int(message["Attributes"].get("SentTimestamp", 0)),
+                    "original_message_id": attributes.get("original_message_id"),
+                    "reason_code": attributes.get("reason_code"),
+                }
+            )
+            # A FIFO queue gives nothing more of a group while one of it is in flight.
+            sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+
+
+def _gateway_rows(database: Path) -> dict[str, list[dict[str, Any]]]:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as file:
+        file.row_factory = sqlite3.Row
+        return {
+            name: [dict(row) for row in file.execute(f"SELECT * FROM {name} ORDER BY rowid")]
+            for name in ("requests", "captures", "intents")
+        }
+
+
+# ---- sentences --------------------------------------------------------------------------------------------------
+
+
+def _is_repeated(evidence: Evidence, sent: Sent) -> bool:
+    """Whether another accepted message has the same content: then either of the two may hold the item."""
+    return evidence.copies[sent.message.payment_id, sent.message.body] > 1
+
+
+def _name(sent: Sent) -> str:
+    return f"message {sent.message.number} ({sent.message.kind}, {sent.message.payment_id or 'no usable id'})"
+
+
+def _place(item: Mapping[str, Any]) -> str:
+    return f"{item['payment_id']} (queue sequence {item.get('sequence_number', '?').lstrip('0')})"
+
+
+def _brief(item: Mapping[str, Any] | None) -> str:
+    if item is None:
+        return "none"
+    shown = ("status", "owner", "attempt", "gateway_ref", "amount_minor", "message_id", "reason_code")
+    return ", ".join(f"{name} {item[name]}" for name in shown if name in item)
+
+
+def _captures_of(evidence: Evidence, payment_id: str) -> str:
+    return "; ".join(
+        f"sequence {capture['seq']}: {capture['amount']} {capture['currency']} on {capture['ref']}"
+        for capture in evidence.captures
+        if capture["payment_id"] == payment_id
+    )

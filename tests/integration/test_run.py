@@ -1,0 +1,78 @@
+"""`python -m local run` end to end: real queue, real execution environments, real gateway process, faults, audit."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local import run
+from local.audit import CHECKS
+from local.faults import GATEWAY_FAULTS, TABLE_FAULTS
+from local.system import LocalSystem
+
+FIGURES = (
+    "sent final rejected_queue dead_lettered duplicates conflicts charges cold_starts latency_ms payments_per_second"
+    " audit engine"
+)
+
+
+def test_a_run_with_every_fault_passes_its_audit_and_leaves_no_process(tmp_path: Path) -> None:
+    figures = tmp_path / "run.json"
+    arguments = ["--payments", "40", "--groups", "6", "--seed", "7", "--json", str(figures)]
+    started = subprocess.Popen(
+        [sys.executable, "-m", "local", "run", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+    )
+    output, _ = started.communicate(timeout=240)
+    assert started.returncode == 0, output
+    for fault in (*GATEWAY_FAULTS, *TABLE_FAULTS):
+        assert f"{fault} " in output.partition("Faults that struck: ")[2], output
+    found = json.loads(figures.read_text())
+    assert list(found) == FIGURES.split()
+    assert set(found["latency_ms"]) == {"p50", "p95"}
+    assert set(found["final"]) == {"completed", "declined", "pending_approval", "rejected"}
+    # 40 payments, four duplicates (two of them dropped by the queue), two conflicts.
+    assert (found["sent"], found["duplicates"], found["conflicts"], found["dead_lettered"]) == (46, 4, 2, 0)
+    assert found["charges"] == found["final"]["completed"]
+    assert sum(found["final"].values()) + found["rejected_queue"] == 40
+    assert found["audit"] == dict.fromkeys(
+        [*(check.__name__ for check in CHECKS), "the_system_itself_had_no_errors"], True
+    )
+    alive = subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
+    directory = next(word for word in output.split() if "/.build/local/" in word)
+    assert directory not in alive
+
+
+@pytest.mark.parametrize(
+    ("victim", "said"),
+    [("services", r"ministack \(pid \d+\) died under way.*Lost with it"), ("gateway", r"the payment gateway .* died")],
+)
+def test_a_run_says_who_died_under_way_and_fails(
+    victim: str, said: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wait = run._wait
+
+    def kill_then_wait(system: LocalSystem, gateway: subprocess.Popen[bytes], *rest: object) -> None:
+        os.kill(system.services.pid if victim == "services" else gateway.pid, signal.SIGKILL)
+        wait(system, gateway, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run, "_wait", kill_then_wait)
+    assert run.main(["--payments", "10", "--groups", "3", "--faults", "off"]) == 1
+    error = capfd.readouterr().err
+    assert re.search(said, error, re.DOTALL), error
+
+
+def test_an_unknown_fault_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run.main(["--faults", "meteor"])
+    assert "meteor: not one of prepare.error_503" in capsys.readouterr().err

@@ -1,0 +1,156 @@
+"""The audit catches bugs: each one is planted in a copy of the tree, and the run there must fail and say why.
+
+`make planted-bugs` runs these; every bug is one that a payment processor really had or nearly had.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Bug:
+    """Edits as (file, text, replacement); the faults that bring it to light; the check and the words that catch it."""
+
+    edits: tuple[tuple[str, str, str], ...]
+    faults: str
+    check: str
+    evidence: str
+
+
+BUGS = {
+    "unconditional_put": Bug(
+        edits=(
+            (
+                "handler/adapters/transaction_log.py",
+                "            **_expressions(CLAIM, {}),\n"
+                '            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",\n',
+                "",
+            ),
+        ),
+        faults="off",
+        check="conflicts_are_kept_apart",
+        evidence=r"message \d+ \(conflict, pay-1-\d+\) replaced the payment that it contradicts",
+    ),
+    "no_batch_item_failures": Bug(
+        edits=(("handler/queue_function.py", ', "batchItemFailures": failures}', "}"),),
+        faults="throttled_claim",
+        check="every_message_settled_once",
+        evidence=r"has 0 ends \[\], one is right: delivered in batch \d+, finally acknowledged; item: none",
+    ),
+    "charge_without_key": Bug(
+        edits=(("handler/adapters/gateway_http.py", '/confirm", key, {})', '/confirm", None, {})'),),
+        faults="off",
+        check="one_key_and_one_reference_a_payment",
+        evidence=r"charge of pay-1-\d+ \(sequence \d+\) came with key None, right is dev:pay-1-\d+",
+    ),
+    "no_status_after_an_unknown_outcome": Bug(
+        edits=(
+            (
+                "handler/domain/charge.py",
+                "    except UnknownOutcomeError:\n        result = _ask(gateway_ref, gateway, times, work)\n",
+                "    except UnknownOutcomeError:\n        result = gateway.charge(gateway_ref, key)\n",
+            ),
+        ),
+        faults="charge.timeout_after",
+        check="looked_up_before_charged_again",
+        evidence=r"pi_\w+ of pay-1-\d+ was charged again \(sequence \d+\) after an outcome that was never looked up",
+    ),
+    "group_goes_on_after_a_failure": Bug(
+        edits=(
+            ("handler/queue_function.py", "import SqsFifoPartialProcessor", "import BatchProcessor, EventType"),
+            (
+                "handler/queue_function.py",
+                "SqsFifoPartialProcessor(skip_group_on_error=True)",
+                "BatchProcessor(event_type=EventType.SQS)",
+            ),
+        ),
+        faults="prepare.error_503",
+        check="groups_keep_their_order",
+        evidence=r"payment-group-\d+: pay-1-\d+ \(queue sequence \d+\) was charged at the gateway's \d+, before pay-1-",
+    ),
+    "stale_owner_may_record": Bug(
+        edits=(
+            (
+                "handler/adapters/transaction_log.py",
+                "        # A worker that lost the payment may not write it, however late its answer comes.\n"
+                '        "#owner = :owner",\n        "#attempt = :attempt",\n',
+                "",
+            ),
+        ),
+        faults="late_record",
+        check="late_writes_are_refused",
+        evidence=r"a stale owner's record, sent in attempt 1 and arriving in attempt 2 of another owner, was accepted",
+    ),
+    "masking_after_logging": Bug(
+        edits=(
+            (
+                "handler/queue_function.py",
+                "        messages = [_message(record) for record in records]\n",
+                "        messages = [_message(record) for record in records]\n"
+                '        self._logger.info("received", extra={"bodies": [message.body for message in messages]})\n',
+            ),
+        ),
+        faults="off",
+        check="no_card_number_in_the_clear",
+        evidence=r"the card number ending in \d{4} stands in the clear in environment-\d+\.log, line \d+",
+    ),
+    "acknowledged_before_its_record": Bug(
+        edits=(
+            (
+                "handler/domain/process.py",
+                "        release(claimed, log=ports.log, clock=ports.clock)\n        raise\n",
+                "        release(claimed, log=ports.log, clock=ports.clock)\n        return 'completed'\n",
+            ),
+        ),
+        faults="throttled_record",
+        check="nothing_left_open",
+        evidence=r"txn-pay-1-\d+ stays processing: .*; delivered in batch \d+, finally acknowledged",
+    ),
+}
+
+
+def planted(copy: Path, bug: Bug) -> None:
+    """Copy what a run needs and edit it; the installations are shared."""
+    for name in ("handler", "scoring", "local", "build"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy / name)
+    (copy / ".build").symlink_to(ROOT / ".build")
+    for file, text, replacement in bug.edits:
+        source = (copy / file).read_text()
+        assert source.count(text) == 1, f"{file} has changed: plant the bug anew where {text!r} was"
+        (copy / file).write_text(source.replace(text, replacement))
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_a_planted_bug_fails_the_run_with_its_evidence(tmp_path: Path, name: str) -> None:
+    bug = BUGS[name]
+    copy, figures = tmp_path / "copy", tmp_path / "run.json"
+    planted(copy, bug)
+    command = [sys.executable, "-m", "local", "run", "--payments", "30", "--groups", "3", "--faults", bug.faults]
+    ended = subprocess.run(
+        # A payment that a bug has damaged may be delivered twenty times; the audit need not wait for the last.
+        [*command, "--json", str(figures), "--seconds-max", "30"],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    audit = json.loads(figures.read_text())["audit"]
+    assert audit[bug.check] is False, (audit, ended.stdout)
+    assert re.search(bug.evidence, ended.stdout), ended.stdout

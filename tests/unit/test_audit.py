@@ -1,0 +1,297 @@
+"""Every check of the audit turns red for the one thing that it is there for, and for nothing else."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from local.audit import CHECKS, Delivery, Evidence, Sent, audit
+from local.faults import LateWrite
+from local.traffic import CHARGED, CONFLICT, PENDING, REJECTED_QUEUE, Message
+
+CARD = "4111111111111111"
+
+
+def evidence() -> dict[str, Any]:
+    """A run without a fault in it: two charged payments of a group, one of them sent three times, and its company."""
+    messages = [
+        Message(0, "ordinary", "pay-0", "g", "body 0", CHARGED, 1000),
+        Message(1, "card_number", "pay-1", "g", f"body 1 {CARD}", CHARGED, 2590, card_numbers=(CARD,)),
+        Message(2, "risky", "pay-2", "g", "body 2", PENDING, 90_000),
+        Message(3, "malformed", "", "g", "body 3", REJECTED_QUEUE),
+        Message(4, "duplicate_dropped", "pay-0", "g", "body 0", CHARGED, 1000, original=0),
+        Message(5, "duplicate", "pay-0", "g", "body 0", CHARGED, 1000, "again", original=0),
+        Message(6, "conflict", "pay-0", "g", "other 0", CONFLICT, 1100, original=0),
+    ]
+    ids = ["m0", "m1", "m2", "m3", "m0", "m5", "m6"]
+    charged = [_item(0, 1000, "completed"), _item(1, 2590, "declined")]
+    pending = {**_item(2, 90_000, "pending_approval"), "open_shard": "pending_approval#1"}
+    del pending["gateway_ref"], pending["gateway_response"], pending["processed_at"]
+    conflict = {
+        "transaction_id": f"txn-pay-0#conflict#{hashlib.sha256(b'').hexdigest()}",
+        "payment_id": "pay-0",
+        "status": "conflict",
+        "message_id": "m6",
+    }
+    return {
+        "environment": "dev",
+        "sent": [Sent(m, i, str(m.number), 0) for m, i in zip(messages, ids, strict=True)],
+        "items": [*charged, pending, conflict],
+        "rejected": [{"message_id": "r", "body": "body 3", "original_message_id": "m3", "sent_ms": 5}],
+        "dead_lettered": [],
+        "left_on_queue": 0,
+        "deliveries": [
+            Delivery(("m0", "m1", "m2"), ("m1", "m2")),
+            Delivery(("m1", "m2", "m3", "m5"), ("m5",), "Sandbox.Timedout"),
+            Delivery(("m5", "m6"), ()),
+        ],
+        "requests": [
+            _request(1, "prepare", 0),
+            _request(2, "charge", 0, None),
+            _request(3, "status", 0),
+            _request(4, "charge", 0),
+            _request(6, "prepare", 1),
+            _request(7, "charge", 1, 402),
+        ],
+        "captures": [
+            {"seq": 5, "payment_id": "pay-0", "ref": "pi_0", "amount": 1000, "currency": "usd", "idempotency_key": "k"}
+        ],
+        "intents": [
+            {"ref": "pi_0", "payment_id": "pay-0", "status": "succeeded", "authorization_code": "A0", "settled_seq": 5},
+            {"ref": "pi_1", "payment_id": "pay-1", "status": "declined", "authorization_code": None, "settled_seq": 8},
+        ],
+        "logs": {"environment-0001.log": "charged 4111 11** **** 1111\nat 1795312033700"},
+        "late_writes": [LateWrite("pay-0", 1, 2, False, "ConditionalCheckFailedException")],
+        "planned": {"late_record": 1, "charge.timeout_after": 1},
+        "struck": {"late_record": 1, "charge.timeout_after": 2},
+    }
+
+
+def _item(number: int, minor: int, status: str) -> dict[str, Any]:
+    return {
+        "transaction_id": f"txn-pay-{number}",
+        "payment_id": f"pay-{number}",
+        "order_id": "o",
+        "customer_id": "c",
+        "amount": Decimal(minor) / 100,
+        "amount_minor": Decimal(minor),
+        "currency": "USD",
+        "payment_method": "credit_card",
+        "fraud_score": Decimal(3),
+        "status": status,
+        "gateway_ref": f"pi_{number}",
+        "gateway_response": {"status": "approved", "authorization_code": "A0"},
+        "processed_at": "2024-01-01T12:00:00Z",
+        "message_id": f"m{number}",
+        "message_group_id": "g",
+        "sequence_number": f"0000{number}",
+        "created_at": Decimal(100 + number),
+        "owner": "somebody",
+        "attempt": Decimal(1),
+    }
+
+
+def _request(seq: int, call: str, number: int, status_code: int | None = 200) -> dict[str, Any]:
+    key = {"prepare": f"dev:pay-{number}:prepare", "charge": f"dev:pay-{number}"}.get(call)
+    return {
+        "seq": seq,
+        "call": call,
+        "payment_id": f"pay-{number}",
+        "ref": f"pi_{number}",
+        "idempotency_key": key,
+        "status_code": status_code,
+    }
+
+
+def test_a_clean_run_passes_every_check() -> None:
+    assert audit(Evidence(**evidence())) == {check.__name__: [] for check in CHECKS}
+
+
+def _lose_the_item(found: dict[str, Any]) -> None:
+    found["items"] = [item for item in found["items"] if item["transaction_id"] != "txn-pay-2"]
+
+
+def _reject_twice(found: dict[str, Any]) -> None:
+    found["rejected"].append({**found["rejected"][0], "original_message_id": "m2"})
+
+
+def _leave_on_queue(found: dict[str, Any]) -> None:
+    found["left_on_queue"] = 2
+
+
+def _leave_processing(found: dict[str, Any]) -> None:
+    found["items"][2]["status"] = "processing"
+
+
+def _charge_the_risky(found: dict[str, Any]) -> None:
+    found["items"][2]["status"] = "rejected"
+    del found["items"][2]["open_shard"]
+
+
+def _drop_the_wrong_one(found: dict[str, Any]) -> None:
+    found["sent"][4] = Sent(found["sent"][4].message, "m4", "9", 0)
+    found["deliveries"].append(Delivery(("m4",), ()))
+
+
+def _never_deliver(found: dict[str, Any]) -> None:
+    found["deliveries"][1] = Delivery(("m1", "m2", "m5"), ("m5",))
+
+
+def _overwrite(found: dict[str, Any]) -> None:
+    found["items"][0] |= {"message_id": "m6", "amount_minor": Decimal(1100), "amount": Decimal(11)}
+
+
+def _misname_the_conflict(found: dict[str, Any]) -> None:
+    found["items"][3]["transaction_id"] = "txn-pay-0#conflict#1"
+
+
+def _capture_twice(found: dict[str, Any]) -> None:
+    found["captures"].append({**found["captures"][0], "seq": 9})
+
+
+def _capture_the_declined(found: dict[str, Any]) -> None:
+    found["captures"].append({**found["captures"][0], "seq": 9, "payment_id": "pay-1", "amount": 2590})
+
+
+def _capture_nothing(found: dict[str, Any]) -> None:
+    found["captures"].clear()
+
+
+def _capture_another_amount(found: dict[str, Any]) -> None:
+    found["captures"][0]["amount"] = 100_000
+
+
+def _store_another_amount(found: dict[str, Any]) -> None:
+    found["items"][1] |= {"amount_minor": Decimal(2591), "amount": Decimal("25.91")}
+
+
+def _record_another_outcome(found: dict[str, Any]) -> None:
+    found["items"][1] |= {"status": "completed"}
+    found["captures"].append({**found["captures"][0], "seq": 9, "payment_id": "pay-1", "amount": 2590})
+
+
+def _record_another_code(found: dict[str, Any]) -> None:
+    found["items"][0]["gateway_response"] = {"authorization_code": "B1"}
+
+
+def _accept_late(found: dict[str, Any]) -> None:
+    found["late_writes"] = [LateWrite("pay-0", 1, 2, True, "accepted")]
+
+
+def _prepare_twice(found: dict[str, Any]) -> None:
+    found["intents"].append({**found["intents"][0], "ref": "pi_9", "status": "requires_confirmation"})
+
+
+def _charge_without_key(found: dict[str, Any]) -> None:
+    found["requests"][5]["idempotency_key"] = None
+
+
+def _charge_in_the_dark(found: dict[str, Any]) -> None:
+    found["requests"][2]["status_code"] = 503
+
+
+def _charge_out_of_order(found: dict[str, Any]) -> None:
+    found["intents"][0]["settled_seq"] = 8
+
+
+def _claim_out_of_order(found: dict[str, Any]) -> None:
+    found["items"][2]["created_at"] = Decimal(1)
+
+
+def _lose_a_failed_delivery(found: dict[str, Any]) -> None:
+    found["deliveries"][2] = Delivery(("m5", "m6"), ("m6",))
+
+
+def _log_a_card(found: dict[str, Any]) -> None:
+    found["logs"] = {"environment-0001.log": "fine\nbody: 4111-1111-1111-1111"}
+
+
+def _keep_a_card(found: dict[str, Any]) -> None:
+    found["items"][1]["description"] = CARD
+
+
+def _reject_a_card(found: dict[str, Any]) -> None:
+    found["rejected"][0]["body"] = "4111 1111 1111 1111"
+
+
+def _forget_a_field(found: dict[str, Any]) -> None:
+    del found["items"][0]["processed_at"]
+
+
+def _keep_the_lease(found: dict[str, Any]) -> None:
+    found["items"][0]["lease_until"] = Decimal(5)
+
+
+def _strike_nothing(found: dict[str, Any]) -> None:
+    found["struck"] = {"late_record": 1}
+
+
+def _free_nothing(found: dict[str, Any]) -> None:
+    found["late_writes"] = []
+
+
+@pytest.mark.parametrize(
+    ("plant", "caught"),
+    [
+        (_lose_the_item, {"every_message_settled_once"}),
+        (_reject_twice, {"every_message_settled_once"}),
+        (_leave_on_queue, {"nothing_left_open"}),
+        (_leave_processing, {"nothing_left_open", "outcomes_are_the_right_ones"}),
+        (_charge_the_risky, {"outcomes_are_the_right_ones"}),
+        (_drop_the_wrong_one, {"duplicates_dropped_by_the_queue_or_seen_by_the_function"}),
+        (_never_deliver, {"duplicates_dropped_by_the_queue_or_seen_by_the_function"}),
+        (
+            _overwrite,
+            {
+                "every_message_settled_once",
+                "conflicts_are_kept_apart",
+                "charged_for_the_recorded_amount",
+            },
+        ),
+        (_misname_the_conflict, {"conflicts_are_kept_apart"}),
+        (_capture_twice, {"charged_at_most_once"}),
+        (_capture_the_declined, {"charged_at_most_once"}),
+        (_capture_nothing, {"charged_at_most_once"}),
+        (_capture_another_amount, {"charged_for_the_recorded_amount"}),
+        (_store_another_amount, {"charged_for_the_recorded_amount"}),
+        (_record_another_outcome, {"first_outcome_stands"}),
+        (_record_another_code, {"first_outcome_stands"}),
+        (_accept_late, {"late_writes_are_refused"}),
+        (_prepare_twice, {"one_key_and_one_reference_a_payment"}),
+        (_charge_without_key, {"one_key_and_one_reference_a_payment"}),
+        (_charge_in_the_dark, {"looked_up_before_charged_again"}),
+        (_charge_out_of_order, {"groups_keep_their_order"}),
+        (_claim_out_of_order, {"groups_keep_their_order"}),
+        (_lose_a_failed_delivery, {"failed_deliveries_came_back"}),
+        (_log_a_card, {"no_card_number_in_the_clear"}),
+        (_keep_a_card, {"no_card_number_in_the_clear"}),
+        (_reject_a_card, {"no_card_number_in_the_clear"}),
+        (_forget_a_field, {"items_are_complete"}),
+        (_keep_the_lease, {"items_are_complete"}),
+        (_strike_nothing, {"planned_faults_struck"}),
+        (_free_nothing, {"planned_faults_struck"}),
+    ],
+)
+def test_a_check_catches_what_it_is_there_for(plant: Callable[[dict[str, Any]], None], caught: set[str]) -> None:
+    found = copy.deepcopy(evidence())
+    plant(found)
+    assert {name for name, sentences in audit(Evidence(**found)).items() if sentences} == caught
+
+
+def test_every_check_is_tried() -> None:
+    marks = test_a_check_catches_what_it_is_there_for.pytestmark  # type: ignore[attr-defined]
+    tried = {name for mark in marks for _, caught in mark.args[1] for name in caught}
+    assert tried == {check.__name__ for check in CHECKS}
+
+
+def test_without_our_own_mapping_the_ends_alone_are_looked_at() -> None:
+    found = evidence()
+    found["deliveries"] = None
+    assert not any(audit(Evidence(**found)).values())
+    _lose_the_item(found)
+    assert "its deliveries were not ours" in audit(Evidence(**found))["every_message_settled_once"][0]

@@ -1,0 +1,75 @@
+"""The stream of `make run`: the same from the same seed, with everything in it that the run is to show."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+from local.faults import GATEWAY_FAULTS, TABLE_FAULTS, plan
+from local.traffic import make
+
+
+def test_the_same_seed_gives_the_same_stream_and_another_seed_another() -> None:
+    assert make(200, 20, 1) == make(200, 20, 1)
+    assert [message.body for message in make(200, 20, 1)] != [message.body for message in make(200, 20, 2)]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_stream_holds_every_kind_and_repeats_only_what_went_before(seed: int) -> None:
+    messages = make(200, 20, seed)
+    kinds = Counter(message.kind for message in messages)
+    assert set(kinds) == {
+        *("ordinary", "risky", "invalid", "unusable", "malformed", "card_number"),
+        *("duplicate", "duplicate_dropped", "conflict"),
+    }
+    assert len(messages) - sum(kinds[kind] for kind in ("duplicate", "duplicate_dropped", "conflict")) == 200
+    assert kinds["duplicate"] == kinds["duplicate_dropped"] == 10
+    assert [message.number for message in messages] == list(range(len(messages)))
+    assert 15 <= len({message.group for message in messages}) <= 20
+    for message in messages:
+        if message.original is None:
+            continue
+        original = messages[message.original]
+        assert original.number < message.number
+        assert original.payment_id == message.payment_id
+        if message.kind == "conflict":
+            assert json.loads(message.body)["amount"] == message.amount_minor / 100 != original.amount_minor / 100
+            assert message.group == original.group
+        else:
+            assert message.body == original.body
+        if message.kind == "duplicate_dropped":
+            assert (message.group, message.deduplication_id) == (original.group, "")
+
+
+@pytest.mark.parametrize("payments", [1, 2, 3, 7, 40])
+def test_small_streams_have_as_many_payments_as_asked_for(payments: int) -> None:
+    messages = make(payments, 3, 1)
+    assert sum(message.original is None for message in messages) == payments
+
+
+@pytest.mark.parametrize(("payments", "groups"), [(0, 1), (1, 0)])
+def test_no_payments_or_groups_are_refused(payments: int, groups: int) -> None:
+    with pytest.raises(ValueError, match="both are at least 1"):
+        make(payments, groups, 1)
+
+
+def test_amounts_are_spread_as_in_a_shop_and_stay_below_what_asks_a_person() -> None:
+    amounts = sorted(message.amount_minor for message in make(1000, 20, 1) if message.kind == "ordinary")
+    assert 99 <= amounts[0] < 500
+    assert 2000 < amounts[len(amounts) // 2] < 4500
+    assert 20_000 < amounts[-1] < 50_000
+
+
+def test_faults_are_planned_for_one_unrepeated_ordinary_payment_each() -> None:
+    messages = make(200, 20, 1)
+    planned = plan(messages, 1)
+    assert set(planned) == {*GATEWAY_FAULTS, *TABLE_FAULTS}
+    assert len(set(planned.values())) == len(planned)
+    repeated = {message.original for message in messages}
+    ordinary = {m.payment_id for m in messages if m.kind == "ordinary" and m.number not in repeated}
+    assert set(planned.values()) <= ordinary
+    assert plan(messages, 1) == planned != plan(messages, 2)
+    # The costly ones first, where there are too few payments for all.
+    assert set(plan(make(8, 2, 1), 1)) <= {*TABLE_FAULTS, *GATEWAY_FAULTS[:2]}
