@@ -55,7 +55,7 @@ test-sanitize: setup  ## scoring's tests with address and undefined-behaviour sa
 	cd $(SANITIZED) && CC=gcc SCORING_SANITIZE=1 SCORING_EXTENSION=require $(CURDIR)/$(PY) setup.py --quiet build_clib build_ext --inplace
 	@grep -q __asan_report $(SANITIZED)/scoring/_compiled.abi3.so || { echo "the extension was built without its sanitizers"; exit 1; }
 	cd $(SANITIZED) && PYTHONPATH=. PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
-	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" $(CURDIR)/$(PY) -m pytest -q -p no:cacheprovider $(SANITIZED_TESTS)
+	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" $(CURDIR)/$(PY) -m pytest -q --capture=sys -p no:cacheprovider $(SANITIZED_TESTS)
 
 # ---- rules ----------------------------------------------------------------------------------------------------
 .PHONY: rules
@@ -180,6 +180,15 @@ rollback: setup  ## move alias live of ENVIRONMENT=dev to the version before, or
 .PHONY: test-terraform
 test-terraform: setup terraform-installed  ## Terraform checked, tested with mocks, and really applied on this machine
 	TF_PLUGIN_MIRROR=$(TF_PLUGIN_MIRROR) $(PY) -m pytest tests/terraform
+
+# ---- benchmarks -----------------------------------------------------------------------------------------------
+$(VENV)/.benchmark: $(VENV)/.installed
+	$(PY) -m pip install --quiet --editable '.[benchmark]'
+	@touch $@
+
+.PHONY: benchmark
+benchmark: setup $(VENV)/.benchmark  ## speed of the kernels against their peers, bars and a record; OPTIONS=--quick
+	$(PY) -m benchmarks $(OPTIONS)
 
 # ---- everything -----------------------------------------------------------------------------------------------
 # Each step says how long it took; the first that fails ends the run.
