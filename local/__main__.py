@@ -21,8 +21,9 @@ def main(arguments: list[str]) -> int:
         for name, says in COMMANDS.items():
             print(f"  {name:<8}{says}")
         return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
-    # A polite kill stops everything in the same order as Ctrl-C.
-    signal.signal(signal.SIGTERM, _interrupt)
+    # A polite kill stops everything in the same order as Ctrl-C, which a shell's background job would ignore.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     try:
         code = importlib.import_module(f"local.{arguments[0]}").main(arguments[1:])
     except KeyboardInterrupt:

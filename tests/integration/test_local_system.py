@@ -184,6 +184,9 @@ def test_configuration_reaches_invocations_when_the_alias_moves_and_not_before(t
         time.sleep(1.1)
         assert json.loads(system.invoke(b"{}").payload) == ["none", "old"]
         assert system.environments()[0].pid == first
+        # A new environment too is still the version behind the alias.
+        assert system.kill_environment(first) == first
+        assert json.loads(system.invoke(b"{}").payload) == ["none", "old"]
         (tmp_path / "new").mkdir()
         archive = zipped(function(tmp_path / "new", source % "new"))
         lambda_.update_function_code(FunctionName=name, ZipFile=archive)
