@@ -100,10 +100,7 @@ def create(
         names.queue,
         {
             "VisibilityTimeout": str(times.visibility_timeout_seconds),
-            # The seed's own send command names no deduplication id.
-            "ContentBasedDeduplication": "true",
-            "DeduplicationScope": "messageGroup",
-            "FifoThroughputLimit": "perMessageGroupId",
+            "ReceiveMessageWaitTimeSeconds": "20",
             "RedrivePolicy": json.dumps(
                 {"deadLetterTargetArn": dead_letter_arn, "maxReceiveCount": str(RECEIVE_COUNT_MAX)}
             ),
@@ -132,7 +129,15 @@ def create(
 
 
 def _queue(sqs: Any, name: str, attributes: dict[str, str]) -> tuple[str, str]:
-    attributes = {"FifoQueue": "true", "MessageRetentionPeriod": str(RETENTION_SECONDS), **attributes}
+    attributes = {
+        "FifoQueue": "true",
+        # The seed's own send command names no deduplication id.
+        "ContentBasedDeduplication": "true",
+        "DeduplicationScope": "messageGroup",
+        "FifoThroughputLimit": "perMessageGroupId",
+        "MessageRetentionPeriod": str(RETENTION_SECONDS),
+        **attributes,
+    }
     url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     return url, arn
@@ -146,12 +151,13 @@ def _table(dynamodb: Any, name: str) -> None:
                 {"AttributeName": key, "KeyType": "HASH"},
                 {"AttributeName": "created_at", "KeyType": "RANGE"},
             ],
-            "Projection": {"ProjectionType": "ALL"},
+            "Projection": {"ProjectionType": "KEYS_ONLY"},
         }
 
     dynamodb.create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
         KeySchema=[{"AttributeName": "transaction_id", "KeyType": "HASH"}],
         AttributeDefinitions=[
             {"AttributeName": "transaction_id", "AttributeType": "S"},
