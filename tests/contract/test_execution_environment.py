@@ -179,8 +179,8 @@ def test_a_repeated_init_is_under_the_functions_time_out(new_environment: NewEnv
 def test_the_init_limit_counts_sleeping_and_running_but_not_waiting_for_a_processor(
     new_environment: NewEnvironment,
 ) -> None:
-    # Twelve busy processes share the cores with an init of about 0.3 CPU-seconds: its wall time passes the limit.
-    busy = [new_environment("while True:\n    pass\n", init_seconds_max=60) for _ in range(12)]
+    # Three busy processes a core beside an init of 0.6 CPU-seconds: its wall time passes the limit.
+    busy = [new_environment("while True:\n    pass\n", init_seconds_max=60) for _ in range(3 * (os.cpu_count() or 1))]
     started = [threading.Thread(target=each.init, daemon=True) for each in busy]
     for thread in started:
         thread.start()
