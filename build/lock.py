@@ -36,29 +36,29 @@ class Lock:
     """One lock file and what it is resolved from."""
 
     path: str
-    group: str
-    """`dependencies` or the name of an optional group of pyproject.toml."""
+    groups: tuple[str, ...]
+    """`dependencies` and names of optional groups of pyproject.toml."""
     names: tuple[str, ...] = ()
-    """Only these requirements of the group, by name; all of them when empty."""
+    """Only these requirements of the groups, by name; all of them when empty."""
     targets: tuple[tuple[str, tuple[str, ...]], ...] = (("3.11", ANY),)
     """Python version and platform tags of each machine that installs from it."""
 
     def requirements(self) -> list[str]:
         """The version ranges that pyproject.toml asks for, sorted."""
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-        group = (
-            project["dependencies"] if self.group == "dependencies" else project["optional-dependencies"][self.group]
-        )
-        return sorted(one for one in group if not self.names or re.split("[^A-Za-z0-9_-]", one)[0] in self.names)
+        groups = {"dependencies": project["dependencies"], **project["optional-dependencies"]}
+        asked = [one for group in self.groups for one in groups[group]]
+        return sorted(one for one in asked if not self.names or re.split("[^A-Za-z0-9_-]", one)[0] in self.names)
 
 
-PROCESSOR = Lock("build/processor.lock", "dependencies")
-TOOLS = Lock("build/tools.lock", "build", targets=(("3.11", X86_64), ("3.11", AARCH64), ("3.11", MACOS_ARM64)))
+PROCESSOR = Lock("build/processor.lock", ("dependencies",))
+WORKFLOW = Lock("build/workflow.lock", ("dependencies", "workflow"))
+TOOLS = Lock("build/tools.lock", ("build",), targets=(("3.11", X86_64), ("3.11", AARCH64), ("3.11", MACOS_ARM64)))
 # What Lambda itself brings: the runtime client that executes the ZIP under test.
 ARM64_PYTHONS = (("3.11", AARCH64), ("3.13", AARCH64))
-RUNTIME = Lock("build/runtime.lock", "local", ("awslambdaric",), ARM64_PYTHONS)
-ARM64_TESTS = Lock("build/arm64-tests.lock", "dev", ("hypothesis", "numpy", "pytest"), ARM64_PYTHONS)
-LOCKS = (PROCESSOR, TOOLS, RUNTIME, ARM64_TESTS)
+RUNTIME = Lock("build/runtime.lock", ("local",), ("awslambdaric",), ARM64_PYTHONS)
+ARM64_TESTS = Lock("build/arm64-tests.lock", ("dev",), ("hypothesis", "numpy", "pytest"), ARM64_PYTHONS)
+LOCKS = (PROCESSOR, WORKFLOW, TOOLS, RUNTIME, ARM64_TESTS)
 
 
 @dataclass(frozen=True)

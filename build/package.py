@@ -30,7 +30,7 @@ from email.parser import HeaderParser
 from pathlib import Path
 from typing import Any
 
-from lock import PROCESSOR, Lock, LockError, Pin, locked_wheels, read_lock
+from lock import PROCESSOR, WORKFLOW, Lock, LockError, Pin, locked_wheels, read_lock
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".build"
@@ -68,18 +68,32 @@ class Function:
     """Service -> the operations called. botocore's models are cut to these, so any other call is an AttributeError."""
 
 
+# What handler/adapters/ calls. Both functions share the adapters, and a model that is never loaded costs a few kB.
+OPERATIONS = {
+    "dynamodb": ("GetItem", "PutItem", "Query", "UpdateItem"),
+    "kms": ("GenerateMac", "VerifyMac"),
+    "lambda": ("GetDurableExecution", "Invoke", "SendDurableExecutionCallbackSuccess"),
+    "secretsmanager": ("GetSecretValue",),
+    "sns": ("Publish",),
+    "sqs": ("ChangeMessageVisibilityBatch", "SendMessage"),
+}
+# What the durable execution SDK calls by itself.
+DURABLE_OPERATIONS = ("CheckpointDurableExecution", "GetDurableExecutionState")
+
 FUNCTIONS = {
     "processor": Function(
         archive="payment-processor",
         handler="handler.lambda_handler",
         lock=PROCESSOR,
-        excluded=("handler/__main__.py", "handler/cli/", "handler/workflow.py", "handler/approval_page.py"),
-        operations={
-            "dynamodb": ("GetItem", "PutItem", "UpdateItem"),
-            "lambda": ("Invoke",),
-            "secretsmanager": ("GetSecretValue",),
-            "sqs": ("ChangeMessageVisibilityBatch", "SendMessage"),
-        },
+        excluded=("handler/__main__.py", "handler/cli/", "handler/workflow.py"),
+        operations=OPERATIONS,
+    ),
+    "workflow": Function(
+        archive="payment-workflow",
+        handler="handler.workflow.lambda_handler",
+        lock=WORKFLOW,
+        excluded=("handler/__main__.py", "handler/cli/"),
+        operations=OPERATIONS | {"lambda": (*OPERATIONS["lambda"], *DURABLE_OPERATIONS)},
     ),
 }
 

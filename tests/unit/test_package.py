@@ -4,6 +4,7 @@ import ast
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -45,20 +46,32 @@ def isolated(folder: Path, program: str) -> str:
 # ---- what is in it ----------------------------------------------------------------------------------------------
 
 
+def taken_from_clients(source: str) -> set[str]:
+    """Names taken from anything called `client` or `_client`, called at once or passed on."""
+    attributes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)]
+    return {node.attr for node in attributes if re.search(r"(^|\.)_?client(\(\))?$", ast.unparse(node.value))}
+
+
 def test_operations_listed_are_the_operations_called() -> None:
     calls, services = set(), set()
     for path in (ROOT / "handler").rglob("*.py"):
-        if not path.relative_to(ROOT).as_posix().startswith(PROCESSOR.excluded):
+        if "cli" not in path.parts:
+            calls |= taken_from_clients(path.read_text())
             for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Attribute):
-                    calls.add(node.attr)
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_client":
                     services.add(ast.literal_eval(node.args[1]))
-    assert services == set(PROCESSOR.operations)
+    assert services == set(package.OPERATIONS)
     assert not calls & {"get_paginator", "get_waiter"}, "the package has neither paginators nor waiters"
     called = {service: {name for name in methods(service) if name in calls} for service in services}
-    listed = {service: {snake(name) for name in names} for service, names in PROCESSOR.operations.items()}
+    listed = {service: {snake(name) for name in names} for service, names in package.OPERATIONS.items()}
     assert listed == called
+
+
+def test_operations_listed_for_the_durable_sdk_are_those_that_it_calls() -> None:
+    from aws_durable_execution_sdk_python import lambda_service
+
+    calls = taken_from_clients(Path(lambda_service.__file__).read_text())
+    assert {snake(name) for name in package.DURABLE_OPERATIONS} == {name for name in methods("lambda") if name in calls}
 
 
 def methods(service: str) -> set[str]:
