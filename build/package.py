@@ -364,15 +364,17 @@ class Target:
         return f"{self.function.archive}-{self.architecture}-{self.engine}"
 
 
-def build_zip(target: Target, revision: str | None, record_size: bool) -> Path:
-    """Write `dist/<stem>.zip`, its manifest and its SBOM, and return the ZIP's path."""
+def build_zip(target: Target, dependencies: Files, revision: str | None, record_size: bool) -> Path:
+    """Write `dist/<stem>.zip`, its manifest and its SBOM, and return the ZIP's path.
+
+    `dependencies` are the function's, with bytecode for the target's runtime.
+    """
     ours = our_files(target.function)
     if target.engine == "compiled":
         ours["scoring/_compiled.abi3.so"] = extension_of_wheel(ARCHITECTURES[target.architecture])
     interpreter = find_interpreter(target.runtime)
-    files = ours | dependency_files(target.function)
+    files = dependencies | ours | bytecode(ours, interpreter)
     check_libraries(files, target.architecture)
-    files |= bytecode(files, interpreter)
     check_imports(files, interpreter)
     content = zip_bytes(files)
     sizes = part_sizes(content)
@@ -704,10 +706,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             revision = clean_revision(options.allow_dirty)
             for function in FUNCTIONS.values():
+                dependencies = dependency_files(function)
+                dependencies |= bytecode(dependencies, find_interpreter(options.runtime))
                 for architecture in options.architecture or ARCHITECTURES:
                     for engine in options.engine or ENGINES:
                         target = Target(function, architecture, engine, options.runtime)
-                        path = build_zip(target, revision, options.record_size)
+                        path = build_zip(target, dependencies, revision, options.record_size)
                         print(f"{path.relative_to(ROOT)}  {path.stat().st_size / 1e6:.2f} MB")
     except (PackageError, LockError) as error:
         print(f"build/package.py: {error}", file=sys.stderr)

@@ -346,7 +346,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(package, "DIST", tmp_path_factory.mktemp("dist"))
         patch.setattr(package, "SIZES", tmp_path_factory.mktemp("sizes") / "sizes.json")
-        path = package.build_zip(target, "abc", True)
+        dependencies = package.dependency_files(PROCESSOR)
+        dependencies |= package.bytecode(dependencies, sys.executable)
+        path = package.build_zip(target, dependencies, "abc", True)
     manifest = json.loads(path.with_suffix(".manifest.json").read_text())
     return path, manifest, json.loads(path.with_suffix(".cdx.json").read_text())
 
