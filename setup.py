@@ -74,7 +74,7 @@ setup(
     ext_modules=[
         Extension(
             "scoring._compiled",
-            ["scoring/_compiled.pyx"],
+            ["scoring/_compiled.pyx", "scoring/c/screen.c"],
             include_dirs=[C],
             # The libraries' sources too: a new library alone would not be linked again.
             depends=[*HEADERS, *SOURCES, "setup.py"],

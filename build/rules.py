@@ -46,8 +46,16 @@ RULES_GLOB = str(ROOT / "scoring" / "rules" / "*.rules")
 TABLE_PATH = ROOT / "scoring" / "rules.table"
 ID_MAX = 2**32 - 1
 FAULTS_SHOWN = 20
-# Dense rows are for the states that a scan is in most of the time; they are to stay in a core's second-level cache.
-DENSE_BYTES = 64 * 1024
+# Dense rows are for the states that a scan is in most of the time; they are to stay in a core's second-level cache. A
+# table of few states is to be small itself.
+FEW_STATES, DENSE_BYTES_OF_FEW, DENSE_BYTES = 8_192, 96 * 1024, 256 * 1024
+FILTER_BITS_PER_GRAM = 32
+# A literal goes by the largest gram that fits: the more literals, the larger must a gram be to tell them from other
+# text. (More literals than, sizes.)
+FEW_LITERALS = 1_000
+GRAM_SIZES = ((30_000, (12, 8)), (FEW_LITERALS, (8,)), (0, (6,)))
+# Up to so many short literals share one size, which is then the shortest's.
+SHORT_LITERALS = 32
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Progress = Callable[[str, int, int], None]
@@ -315,37 +323,181 @@ def _link_outputs(trie: _Trie, fail: Array, rules_of: list[list[int]], places: l
     return outputs, np.array(nodes, np.uint32), max(chain)
 
 
-def _pack_states(trie: _Trie, fail: Array, outputs: Array, dense_bytes: int) -> tuple[int, bytes, bytes, bytes]:
-    """Return the number of dense rows, and the sections dense, tail and labels."""
+def _choose_dense(trie: _Trie, children: Array, limit: int) -> Array:
+    """Return which states get a dense row, at most `limit`: those that many texts pass, the root first.
+
+    First the states with more children than a tail record shows at a glance, then the shallow ones; a state only with
+    its parent, so that children of tail states are tail states.
+    """
+    chosen = np.zeros(trie.keys.size, bool)
+    chosen[0] = True
+    left = limit - 1
+    for wanted in (children > fmt.CHILDREN_IN_RECORD, np.ones(children.size, bool)):
+        for first, end in trie.levels[1:]:
+            able = np.arange(first, end)
+            able = able[wanted[first:end] & ~chosen[first:end] & chosen[trie.parents[first:end]]][:left]
+            chosen[able] = True
+            left -= able.size
+            if not left or not (able.size or chosen[first:end].any()):
+                break
+    return chosen
+
+
+def _number_tail(trie: _Trie, children: Array, dense: Array) -> tuple[Array, Array]:
+    """Return the branches and the chain states, each in the order of their records.
+
+    Most states lead to one literal alone: such chains, one piece each, are half the size, and a text that follows one
+    finds eight states in a cache line.
+    """
+    leaves = np.zeros(trie.keys.size, np.int64)
+    for first, end in reversed(trie.levels[1:]):
+        leaves[first:end] += children[first:end] == 0
+        np.add.at(leaves, trie.parents[first:end], leaves[first:end])
+    alone = dense[trie.parents] | (children[trie.parents] == 1)
+    in_chain = ~dense & (leaves == 1) & alone
+    head = np.arange(trie.keys.size)
+    for first, end in trie.levels[1:]:
+        at = np.flatnonzero(in_chain[first:end]) + first
+        at = at[in_chain[trie.parents[at]]]
+        head[at] = head[trie.parents[at]]
+    chains = np.flatnonzero(in_chain)
+    return np.flatnonzero(~dense & ~in_chain), chains[np.argsort(head[chains], kind="stable")]
+
+
+def _pack_states(
+    trie: _Trie, fail: Array, outputs: Array, dense_bytes: int
+) -> tuple[tuple[int, int, int], bytes, bytes, bytes]:
+    """Return the numbers of dense rows, branches and chain states, and the sections dense, tail and labels."""
     count, classes = trie.keys.size, trie.class_count
     stride = classes + 1
-    rows = max(1, min(count, dense_bytes // (4 * stride)))
     states = np.arange(count, dtype=np.int64)
-    encoded = np.where(states < rows, states * stride, rows * stride + states - rows)
     first_child = np.searchsorted(trie.keys, states << 8)
     children = np.searchsorted(trie.keys, (states + 1) << 8) - first_child
+    is_dense = _choose_dense(trie, children, max(1, dense_bytes // (4 * stride)))
+    dense_states = np.flatnonzero(is_dense)
+    branches, chains = _number_tail(trie, children, is_dense)
+    tail_states = np.concatenate((branches, chains))
+    cells = dense_states.size * stride
+    encoded = np.empty(count, np.int64)
+    encoded[dense_states] = np.arange(dense_states.size) * stride
+    encoded[tail_states] = cells + np.arange(tail_states.size)
 
-    following = np.zeros((rows, classes), np.int64)
-    for state in range(rows):
-        if state:
-            following[state] = following[fail[state]]
-        mine = np.arange(first_child[state], first_child[state] + children[state])
-        following[state, trie.labels[mine]] = mine
-    dense = np.zeros((rows, stride), np.uint32)
-    dense[:, :classes] = encoded[following] | np.where(outputs[following] > 0, fmt.OUTPUT_BIT, 0)
-    dense[:, classes] = outputs[:rows]
+    following: dict[int, Array] = {}
 
-    size = count - rows
-    tail = np.zeros(
-        size, np.dtype([("first", "<u4"), ("fail", "<u4"), ("labels", "u1", (4,)), ("meta", "<u4")], align=False)
+    def row(state: int) -> Array:
+        """The next state for each class; every suffix on the way gets its row too, as the next ones ask for them."""
+        missing = []
+        while state not in following and state:
+            missing.append(state)
+            state = int(fail[state])
+        cells_of = following.get(state, np.zeros(classes, np.int64))
+        for of in [*([] if state else [0]), *reversed(missing)]:
+            cells_of = cells_of.copy()
+            mine = np.arange(first_child[of], first_child[of] + children[of])
+            cells_of[trie.labels[mine]] = mine
+            following[of] = cells_of
+        return cells_of
+
+    dense = np.zeros((dense_states.size, stride), np.uint32)
+    for number, state in enumerate(dense_states):
+        to = row(int(state))
+        dense[number, :classes] = encoded[to] | np.where(outputs[to] > 0, fmt.OUTPUT_BIT, 0)
+        dense[number, classes] = outputs[state]
+
+    record = np.dtype([("fail", "<u4"), ("meta", "<u4"), ("first", "<u4"), ("labels", "u1", (fmt.CHILDREN_IN_RECORD,))])
+    tail = np.zeros(branches.size, record)
+    mine = first_child[branches]
+    tail["fail"] = encoded[fail[branches]]
+    tail["meta"] = children[branches] | outputs[branches] << 8
+    tail["first"] = np.where(children[branches] > 0, encoded[np.minimum(mine, count - 1)] - cells, 0)
+    for i in range(fmt.CHILDREN_IN_RECORD):
+        child, there = np.minimum(mine + i, count - 1), i < children[branches]
+        tail["labels"][:, i] = np.where(there, trie.labels[child], 0xFF)
+        tail["first"] |= np.where(there & (outputs[child] > 0), 1 << fmt.CHILD_BITS + i, 0).astype(np.uint32)
+    chain = np.zeros((chains.size, 2), "<u4")
+    child, there = np.minimum(first_child[chains], count - 1), children[chains] > 0
+    chain[:, 0] = encoded[fail[chains]] | np.where(there & (outputs[child] > 0), fmt.OUTPUT_BIT, 0)
+    chain[:, 1] = np.where(there, trie.labels[child], 0xFF) | outputs[chains] << 8
+    return (
+        (dense_states.size, branches.size, chains.size),
+        dense.astype("<u4").tobytes(),
+        tail.tobytes() + chain.tobytes() + bytes(8),
+        trie.labels[branches].tobytes(),
     )
-    tail["first"] = np.where(children[rows:] > 0, first_child[rows:] - rows, 0)
-    tail["fail"] = encoded[fail[rows:]]
-    for i in range(4):
-        at = np.minimum(first_child[rows:] + i, count - 1)
-        tail["labels"][:, i] = np.where(i < children[rows:], trie.labels[at], 0)
-    tail["meta"] = children[rows:] | outputs[rows:] << 8
-    return rows, dense.astype("<u4").tobytes(), tail.tobytes(), trie.labels[rows:].tobytes()
+
+
+def _pack_filter(literals: list[bytes]) -> tuple[int, bytes, int]:
+    """Return the number of words of the filter, the filter, and the bits of the gram sizes in it."""
+    if not literals or min(map(len, literals)) <= fmt.GRAM_SIZE_MIN:
+        return 0, b"", 0
+    # A pass over every fourth place is half the work of one over every second, but doubles the grams, and leaves more
+    # literals to the passes for short ones: at 100k literals it came out a third slower.
+    strides = (4, 2) if len(literals) <= FEW_LITERALS else (2,)
+    classes = min((_gram_classes(literals, stride) for stride in strides), key=lambda all_: sum(1 / s for _, s in all_))
+    grams, sizes, left = [], 0, literals
+    for size, stride in classes:
+        mine = [text for text in left if len(text) >= size + stride - 1]
+        left = [text for text in left if len(text) < size + stride - 1]
+        if mine:
+            sizes |= 1 << size << (16 if stride == 2 else 0)
+            grams.append(_choose_grams(mine, size, stride))
+    keys = np.concatenate(grams)
+    words = 1 << min(17, max(9, (keys.size * FILTER_BITS_PER_GRAM // 64 - 1).bit_length()))
+    packed = np.zeros(words, "<u8")
+    mixed = keys * np.uint64(fmt.GRAM_HASH)
+    bits = np.zeros(keys.size, np.uint64)
+    for shift in fmt.GRAM_BIT_SHIFTS:
+        bits |= np.uint64(1) << (mixed >> np.uint64(shift) & np.uint64(63))
+    np.bitwise_or.at(
+        packed, ((mixed >> np.uint64(fmt.GRAM_WORD_SHIFT) ^ mixed) & np.uint64(words - 1)).astype(np.int64), bits
+    )
+    return words, packed.tobytes(), sizes
+
+
+def _gram_classes(literals: list[bytes], stride: int) -> list[tuple[int, int]]:
+    """Return (gram size, stride) of each pass that finds all literals, if the passes for long ones use `stride`."""
+    sizes = next(chosen for least, chosen in GRAM_SIZES if len(literals) > least)
+    classes = [(size, stride) for size in sizes if any(len(text) >= size + stride - 1 for text in literals)]
+    short = sorted(len(text) for text in literals if len(text) < sizes[-1] + stride - 1)
+    size = sizes[-1] + stride - 2
+    while short:
+        size = min(8, short[0] - 1 if len(short) <= SHORT_LITERALS else max(short[0] - 1, size - 2))
+        classes.append((size, 2))
+        short = [length for length in short if length <= size]
+    return classes
+
+
+def _choose_grams(literals: list[bytes], size: int, stride: int) -> Array:
+    """Return `stride` neighbouring grams of each literal as keys.
+
+    A key is the gram as a little-endian number: with its size in the top byte where that is free, and with the bytes
+    from the ninth on, hashed, xored in.
+
+    Those that stand in the fewest literals, and of these in the middle: what joins two words is rare in other texts.
+    """
+    lengths = np.array([len(text) for text in literals], np.int64)
+    starts = np.cumsum(lengths) - lengths
+    text = np.frombuffer(b"".join(literals) + bytes(16), np.uint8).astype(np.uint64)
+    keys = np.zeros(text.size - 16, np.uint64)
+    for i in range(min(size, 8)):
+        keys |= text[i : i + keys.size] << np.uint64(8 * i)
+    if size > 8:
+        high = np.zeros(keys.size, np.uint64)
+        for i in range(8, size):
+            high |= text[i : i + keys.size] << np.uint64(8 * (i - 8))
+        keys ^= high * np.uint64(fmt.GRAM_HIGH_HASH)
+    elif size < 8:
+        keys |= np.uint64(size << 56)
+    owner = np.repeat(np.arange(lengths.size), lengths)
+    place = np.arange(keys.size) - starts[owner]
+    usable = np.flatnonzero(place < lengths[owner] - size - stride + 2)  # the gram and its right neighbours fit
+    _, number, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    cost = sum(counts[number[usable + i]] for i in range(stride))
+    off_middle = np.abs(2 * place[usable] - (lengths[owner[usable]] - size - stride + 1))
+    order = np.lexsort((off_middle, cost, owner[usable]))
+    first = np.unique(owner[usable][order], return_index=True)[1]
+    chosen = usable[order][first]
+    return np.unique(np.concatenate([keys[chosen + i] for i in range(stride)]))
 
 
 def _pack_slots(rules: list[Rule]) -> tuple[int, bytes, int]:
@@ -365,8 +517,11 @@ def _pack_slots(rules: list[Rule]) -> tuple[int, bytes, int]:
     return slots, cells.tobytes(), longest
 
 
-def compile_rules(sources: list[Source], progress: Progress = lambda *_: None, dense_bytes: int = DENSE_BYTES) -> bytes:
-    """Return the table file for rules in order of their ids. Raises RuleTextError where a limit is passed."""
+def compile_rules(sources: list[Source], progress: Progress = lambda *_: None, dense_bytes: int = 0) -> bytes:
+    """Return the table file for rules in order of their ids. Raises RuleTextError where a limit is passed.
+
+    `dense_bytes` is what dense rows may take; 0 chooses it by the number of states.
+    """
     rules = [source.rule for source in sources]
     scanned: dict[bytes, list[int]] = {}
     for i, rule in enumerate(rules):
@@ -380,7 +535,9 @@ def compile_rules(sources: list[Source], progress: Progress = lambda *_: None, d
         trie, fail, [scanned[literal] for literal in literals], [source.place for source in sources]
     )
     progress("packing", 0, 1)
-    rows, dense, tail, labels = _pack_states(trie, fail, outputs, dense_bytes)
+    dense_bytes = dense_bytes or (DENSE_BYTES_OF_FEW if trie.keys.size <= FEW_STATES else DENSE_BYTES)
+    (rows, branches, chain_states), dense, tail, labels = _pack_states(trie, fail, outputs, dense_bytes)
+    filter_words, filter_bytes, gram_sizes = _pack_filter(literals)
     slots, slot_bytes, probe_max = _pack_slots(rules)
 
     strings = bytearray()
@@ -410,6 +567,7 @@ def compile_rules(sources: list[Source], progress: Progress = lambda *_: None, d
         "tail": tail,
         "labels": labels,
         "outputs": nodes.astype("<u4").tobytes(),
+        "filter": filter_bytes,
         "slots": slot_bytes,
         "rules": bytes(records),
         "strings": bytes(strings),
@@ -417,14 +575,18 @@ def compile_rules(sources: list[Source], progress: Progress = lambda *_: None, d
     counts = {
         "classes": trie.class_count,
         "dense_rows": rows,
-        "tail_states": trie.keys.size - rows,
+        "branches": branches,
+        "chain_states": chain_states,
         "output_nodes": len(nodes),
         "slots": slots,
         "rules": len(rules),
+        "scanned_length_max": max(map(len, literals), default=0),
         "value_length_max": max((len(rule.literal) for rule in rules if rule.mode == "value"), default=0),
         "probe_length_max": probe_max,
         "output_chain_max": chain_max,
         "value_fields": value_fields,
+        "filter_words": filter_words,
+        "gram_sizes": gram_sizes,
     }
     return _assemble(sections, counts)
 
@@ -496,7 +658,7 @@ def main() -> int:
         print(f"{output}: cannot be written ({error.strerror})", file=sys.stderr)
         return 1
     header = fmt.parse_header(memoryview(data), str(output))
-    states = header.counts["dense_rows"] + header.counts["tail_states"]
+    states = sum(header.counts[name] for name in ("dense_rows", "branches", "chain_states"))
     print(f"{output}: {len(sources)} rules, {states} states, {len(data)} bytes, sha256 {header.body_sha256.hex()[:16]}")
     return 0
 

@@ -11,10 +11,17 @@ Format, version 1, all numbers little-endian, each section at a multiple of 64 b
     dense     rows of (classes + 1) x u32, one for each of the first states in breadth-first order: the next state for
               each class, then the state's output node. A next state below rows * (classes + 1) is the offset of a
               dense row, any other is that number plus the index of a tail state; bit 31: the next state has output.
-    tail      16 bytes a state: u32 first child (tail index), u32 state to go on from when no child fits (encoded as in
-              dense), 4 x u8 classes of the first four children (0: none), u32 children | output node << 8
-    labels    u8 a tail state: the class that leads to it; children of one state are neighbours, classes ascending
+    tail      first the branches, 16 bytes a state: u32 state to go on from when no child fits (encoded as in dense),
+              u32 children | output node << 8, u32 first child (tail index; bits 28 to 31: which of the first four
+              children have output), 4 x u8 classes of the first four children (0xFF: none). Then the chains, 8 bytes
+              a state with one child at most, which is the next: u32 state to go on from (bit 31: the child has
+              output), u32 class of the child (0xFF: none) | output node << 8. Then 8 zero bytes
+    labels    u8 a branch: the class that leads to it; children of one state are neighbours, classes ascending
     outputs   8 bytes a node: u32 rule index, u32 next node; node 0 is "none"
+    filter    u64 words, a power of two many (or none: every text is scanned): a Bloom filter of grams, blocked by word.
+              It holds two or four neighbouring grams of each scanned literal, so that a literal is in a text only if
+              one of them stands at a place that two or four divides. Gram sizes in use are bits of a count: bit n for
+              n bytes at every fourth place, bit 16 + n at every second
     slots     8 bytes: u32 upper half of hash_value, u32 rule index + 1 (0: empty); a power of two many, linear probing
     rules     24 bytes a rule, ids ascending: RULE
     strings   literals (folded) and reasons (UTF-8)
@@ -32,27 +39,38 @@ MAGIC = b"PAYRULES"
 FORMAT_VERSION = 1
 HEADER_SIZE = 384
 ALIGNMENT = 64
-SECTIONS = ("classes", "dense", "tail", "labels", "outputs", "slots", "rules", "strings")
+SECTIONS = ("classes", "dense", "tail", "labels", "outputs", "filter", "slots", "rules", "strings")
 # magic, version, header size, file size, header checksum (CRC-32 with this field zero), sections, SHA-256 of all bytes
-# behind the header; then counts: classes, dense rows, tail states, output nodes, slots, rules, longest whole value,
-# longest probe, longest output chain, fields that whole-value rules look at (bits)
-HEADER = struct.Struct("<8sIIQII32s10I")
+# behind the header; then the counts, by the names of COUNTS: longest scanned literal and whole value in bytes, longest
+# probe in the slots, longest chain of output nodes, fields that whole-value rules look at and gram sizes as bits
+HEADER = struct.Struct("<8sIIQII32s14I")
 COUNTS = (
     "classes",
     "dense_rows",
-    "tail_states",
+    "branches",
+    "chain_states",
     "output_nodes",
     "slots",
     "rules",
+    "scanned_length_max",
     "value_length_max",
     "probe_length_max",
     "output_chain_max",
     "value_fields",
+    "filter_words",
+    "gram_sizes",
 )
 SECTION_TABLE = struct.Struct(f"<{2 * len(SECTIONS)}Q")
 # id, field bits, weight, mode, action, literal offset, literal length, reason length (u16 each), reason offset
 RULE = struct.Struct("<IHHBBHIHHI")
 OUTPUT_BIT = 0x8000_0000
+CHILDREN_IN_RECORD = 4
+CHILD_BITS = 28
+GRAM_BIT_SHIFTS = (28, 34, 40)  # of the hash, six bits each: a gram's bits in its word
+GRAM_WORD_SHIFT = 47  # hash >> this, xor hash: its word
+GRAM_SIZE_MIN = 2  # a table with a literal that is not longer has no filter
+GRAM_HIGH_HASH = 0xD6E8FEB86659FD93  # of the bytes from the ninth on (an odd constant of good spread)
+GRAM_HASH = 0x9E3779B97F4A7C15  # 2**64 / golden ratio (Knuth, TAOCP 3, 6.4)
 LITERAL_LENGTH_MAX = 1000  # bytes
 CHAIN_LENGTH_MAX = 64  # literals that end in one another: what one input byte may cost at most
 
@@ -80,9 +98,10 @@ def section_sizes(counts: dict[str, int], strings_size: int) -> dict[str, int]:
     return {
         "classes": 256,
         "dense": counts["dense_rows"] * (counts["classes"] + 1) * 4,
-        "tail": counts["tail_states"] * 16,
-        "labels": counts["tail_states"],
+        "tail": counts["branches"] * 16 + counts["chain_states"] * 8 + 8,
+        "labels": counts["branches"],
         "outputs": counts["output_nodes"] * 8,
+        "filter": counts["filter_words"] * 8,
         "slots": counts["slots"] * 8,
         "rules": counts["rules"] * RULE.size,
         "strings": strings_size,
@@ -124,16 +143,18 @@ def parse_header(data: memoryview, name: str) -> Header:
         if offset % ALIGNMENT or offset < end or size != sizes[section] or offset + size > file_size:
             raise refuse(f"section {section} lies outside its bounds")
         end = offset + size
-    slots = counts["slots"]
+    slots, words = counts["slots"], counts["filter_words"]
     if (
         counts["dense_rows"] < 1
         or not 1 <= counts["classes"] <= 256
         or slots & (slots - 1)
+        or words & (words - 1)
         or not counts["output_nodes"]
     ):
         raise refuse("the counts in the header cannot be")
     cells = counts["dense_rows"] * (counts["classes"] + 1)
-    if cells + counts["tail_states"] >= OUTPUT_BIT or counts["output_nodes"] >= 1 << 24:
+    tail_states = counts["branches"] + counts["chain_states"]
+    if cells + tail_states >= OUTPUT_BIT or tail_states >= 1 << CHILD_BITS or counts["output_nodes"] >= 1 << 24:
         raise refuse("more states than 31 bits can number")
     return Header(version, file_size, body_sha256, counts, sections)
 

@@ -1,0 +1,590 @@
+/* The scanner: an Aho-Corasick automaton, eight texts interleaved. One text alone waits for memory at every byte; eight
+   wait together. */
+#include "screen.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#if !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the rule table is little-endian and read in place"
+#endif
+
+enum { LANES = 8, HEADER_SIZE = 384, COUNTS_AT = 64, SECTIONS_AT = 120, SECTIONS = 9, RECENT = 64, FILTERED_MAX = 4096, GRAM_MIN = 2, GRAM_MAX = 12 };
+enum { BRANCH_SIZE = 16, CHAIN_SIZE = 8, CHILD_BITS = 28 };
+enum { MODE_TOKEN = 1, MODE_VALUE = 2 };
+#define OUTPUT_BIT 0x80000000u
+#define CHILD_MASK ((1u << CHILD_BITS) - 1)
+
+static uint32_t load32(const uint8_t *at)
+{
+    uint32_t value;
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+
+static uint64_t load64(const uint8_t *at)
+{
+    uint64_t value;
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+
+int screen_table_map(struct screen_table *table, const uint8_t *data, size_t size)
+{
+    if (size < HEADER_SIZE || ((uintptr_t)data & 7) || memcmp(data, "PAYRULES", 8) || load32(data + 8) != 1)
+        return -1;
+    uint32_t counts[14];
+    memcpy(counts, data + COUNTS_AT, sizeof counts);
+    const uint64_t classes = counts[0], rows = counts[1], cells = rows * (classes + 1);
+    const uint64_t branches = counts[2], chains = counts[3], outputs = counts[4], slots = counts[5], rules = counts[6];
+    const uint64_t words = counts[12];
+    if (classes < 1 || classes > 256 || rows < 1 || outputs < 1 || outputs >= 1u << 24
+        || cells + branches + chains >= OUTPUT_BIT || branches + chains >= 1u << CHILD_BITS || (slots & (slots - 1))
+        || (words & (words - 1)))
+        return -1;
+    const uint64_t sizes[SECTIONS] = {256,
+                                      cells * 4,
+                                      branches * BRANCH_SIZE + chains * CHAIN_SIZE + CHAIN_SIZE,
+                                      branches,
+                                      outputs * sizeof *table->outputs,
+                                      words * sizeof *table->filter,
+                                      slots * sizeof *table->slots,
+                                      rules * sizeof *table->rules,
+                                      0};
+    const uint8_t *sections[SECTIONS];
+    for (int i = 0; i < SECTIONS; i++) {
+        const uint64_t offset = load64(data + SECTIONS_AT + 16 * i), length = load64(data + SECTIONS_AT + 16 * i + 8);
+        if (offset < HEADER_SIZE || offset % 64 || offset > size || length > size - offset
+            || (i < SECTIONS - 1 && length != sizes[i]))
+            return -1;
+        sections[i] = data + offset;
+        table->strings_size = length;
+    }
+    for (int i = 0; i < 256; i++)
+        table->classes[i] = sections[0][i] < classes ? sections[0][i] : 0;
+    table->dense = (const uint32_t *)sections[1];
+    table->tail = sections[2];
+    table->labels = sections[3];
+    table->outputs = (const struct screen_output *)sections[4];
+    table->filter = (const uint64_t *)sections[5];
+    table->slots = (const struct screen_slot *)sections[6];
+    table->rules = (const struct screen_rule *)sections[7];
+    table->strings = sections[8];
+    table->class_count = (uint32_t)classes;
+    table->dense_cells = (uint32_t)cells;
+    table->dense_last = (uint32_t)(cells - (classes + 1));
+    table->branch_count = (uint32_t)branches;
+    table->tail_count = (uint32_t)(branches + chains);
+    table->output_count = (uint32_t)outputs;
+    table->slot_count = (uint32_t)slots;
+    table->rule_count = (uint32_t)rules;
+    table->scanned_length_max = counts[7];
+    table->value_length_max = counts[8];
+    table->probe_length_max = counts[9];
+    table->output_chain_max = counts[10];
+    table->value_fields = counts[11];
+    table->filter_words = (uint32_t)words;
+    table->gram_sizes = counts[13];
+    return 0;
+}
+
+/* ---- hits ------------------------------------------------------------------------------------------------------ */
+
+static int compare(const void *a, const void *b)
+{
+    const uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return (left > right) - (left < right);
+}
+
+void screen_hits_settle(struct screen_hits *hits)
+{
+    if (hits->count < 2)
+        return;
+    qsort(hits->items, hits->count, sizeof *hits->items, compare);
+    size_t kept = 1;
+    for (size_t i = 1; i < hits->count; i++)
+        if (hits->items[i] != hits->items[kept - 1])
+            hits->items[kept++] = hits->items[i];
+    hits->count = kept;
+}
+
+static int add_hit(struct screen_hits *hits, size_t text, uint32_t rule)
+{
+    if (hits->count == hits->capacity) {
+        /* Input that repeats its hits must not cost memory: grow only where most of them are distinct. */
+        screen_hits_settle(hits);
+        if (hits->count >= hits->capacity / 2) {
+            const size_t capacity = hits->capacity ? 2 * hits->capacity : 256;
+            uint64_t *items = realloc(hits->items, capacity * sizeof *items);
+            if (!items)
+                return -1;
+            hits->items = items;
+            hits->capacity = capacity;
+        }
+    }
+    hits->items[hits->count++] = (uint64_t)text << 32 | rule;
+    return 0;
+}
+
+/* ---- whole values ---------------------------------------------------------------------------------------------- */
+
+static uint8_t fold(uint8_t byte)
+{
+    return (uint8_t)(byte - 'A') < 26 ? byte | 0x20 : byte;
+}
+
+static uint64_t hash_step(uint64_t hash, uint8_t byte) /* FNV-1a */
+{
+    return (hash ^ fold(byte)) * 0x100000001B3u;
+}
+
+static const uint64_t HASH_START = 0xCBF29CE484222325u;
+
+static int is_literal(const struct screen_table *table, const struct screen_rule *rule, const uint8_t *value,
+                      size_t length)
+{
+    if (rule->mode != MODE_VALUE || rule->literal_length != length || rule->literal_at > table->strings_size
+        || length > table->strings_size - rule->literal_at)
+        return 0;
+    const uint8_t *literal = table->strings + rule->literal_at;
+    for (size_t i = 0; i < length; i++)
+        if (literal[i] != fold(value[i]))
+            return 0;
+    return 1;
+}
+
+static int look_up(const struct screen_table *table, uint64_t hash, uint32_t field, const uint8_t *value,
+                   size_t length, size_t text, struct screen_hits *hits)
+{
+    if (!table->slot_count)
+        return 0;
+    const uint32_t mask = table->slot_count - 1;
+    uint32_t at = (uint32_t)hash & mask;
+    const uint32_t probes = table->probe_length_max < table->slot_count ? table->probe_length_max : table->slot_count;
+    for (uint32_t probe = 0; probe < probes && table->slots[at].rule_plus_1; probe++, at = (at + 1) & mask) {
+        const uint32_t rule = table->slots[at].rule_plus_1 - 1;
+        if (table->slots[at].tag == (uint32_t)(hash >> 32) && rule < table->rule_count
+            && table->rules[rule].fields >> field & 1 && is_literal(table, &table->rules[rule], value, length)
+            && add_hit(hits, text, rule))
+            return -1;
+    }
+    return 0;
+}
+
+int screen_value(const struct screen_table *table, uint32_t field, const uint8_t *value, size_t length, size_t text,
+                 struct screen_hits *hits)
+{
+    if (!(table->value_fields >> field & 1) || length > table->value_length_max || !length)
+        return 0;
+    uint64_t hash = HASH_START;
+    for (size_t i = length; i-- > 0;)
+        hash = hash_step(hash, value[i]);
+    return look_up(table, hash, field, value, length, text, hits);
+}
+
+/* The domain of an e-mail address and each parent of it, in one walk from the end. */
+static int screen_domain(const struct screen_table *table, const uint8_t *value, size_t length, size_t text,
+                         struct screen_hits *hits)
+{
+    size_t start = length;
+    while (start > 0 && value[start - 1] != '@')
+        start--;
+    if (!start)
+        return 0;
+    uint64_t hash = HASH_START;
+    for (size_t i = length; i-- > start && length - i <= table->value_length_max;) {
+        hash = hash_step(hash, value[i]);
+        if ((i == start || value[i - 1] == '.')
+            && look_up(table, hash, SCREEN_EMAIL_DOMAIN, value + i, length - i, text, hits))
+            return -1;
+    }
+    return 0;
+}
+
+static int is_space(uint8_t byte)
+{
+    return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
+
+static int screen_whole(const struct screen_table *table, const struct screen_text *text, size_t index,
+                        struct screen_hits *hits)
+{
+    const uint8_t *value = text->data;
+    size_t length = text->length;
+    while (length && is_space(value[length - 1]))
+        length--;
+    while (length && is_space(*value))
+        value++, length--;
+    if (screen_value(table, text->field, value, length, index, hits))
+        return -1;
+    if (text->field == SCREEN_CUSTOMER_EMAIL && table->value_fields >> SCREEN_EMAIL_DOMAIN & 1)
+        return screen_domain(table, value, length, index, hits);
+    return 0;
+}
+
+/* ---- literals in texts ----------------------------------------------------------------------------------------- */
+
+static int is_word(uint8_t byte)
+{
+    return byte >= 0x80 || (uint8_t)(byte - '0') < 10 || (uint8_t)((byte | 0x20) - 'a') < 26;
+}
+
+static int is_edge(const struct screen_text *text, size_t at)
+{
+    return at == 0 || at == text->length || !(is_word(text->data[at - 1]) && is_word(text->data[at]));
+}
+
+#define GRAM_HASH 0x9E3779B97F4A7C15u
+#define GRAM_HIGH_HASH 0xD6E8FEB86659FD93u
+
+static inline unsigned is_gram(const uint64_t *filter, uint32_t mask, uint64_t gram)
+{
+    const uint64_t hash = gram * GRAM_HASH, word = filter[(hash >> 47 ^ hash) & mask];
+    return (unsigned)(word >> (hash >> 28 & 63) & word >> (hash >> 34 & 63) & word >> (hash >> 40 & 63));
+}
+
+static inline uint64_t gram_at(const uint8_t *text, unsigned size)
+{
+    if (size > 8)
+        return load64(text) ^ (load32(text + 8) & (UINT32_MAX >> 8 * (12 - size))) * GRAM_HIGH_HASH;
+    return size == 8 ? load64(text) : (load64(text) & (((uint64_t)1 << 8 * size) - 1)) | (uint64_t)size << 56;
+}
+
+/* The part of a text that literals can be in, as [*from, *to); returns 0 where that is none of it. Every second or
+   fourth place is enough, since each literal has as many neighbouring grams in the filter; and the places wait for
+   nothing, so that this costs a fraction of the automaton. */
+static int find_suspect(const struct screen_table *table, const struct screen_text *text, size_t *from, size_t *to)
+{
+    const size_t length = text->length;
+    *from = 0;
+    *to = length;
+    if (!length || table->output_count < 2)
+        return 0;
+    if (!table->filter_words || length > FILTERED_MAX)
+        return 1;
+    uint8_t folded[FILTERED_MAX + GRAM_MAX];
+    for (size_t i = 0; i < length; i++)
+        folded[i] = fold(text->data[i]);
+    memset(folded + length, 0, GRAM_MAX);
+    const uint64_t *filter = table->filter;
+    const uint32_t mask = table->filter_words - 1;
+    size_t first = SIZE_MAX, last = 0;
+    for (unsigned pass = 0; pass < 32; pass++) {
+        const unsigned size = pass & 15, stride = pass < 16 ? 4 : 2;
+        if (!(table->gram_sizes >> pass & 1) || size < GRAM_MIN || size > GRAM_MAX || length <= size)
+            continue;
+        const size_t end = length - size + 1;
+        unsigned found = 0;
+        if (size > 8)
+            for (size_t i = 0; i < end; i += stride)
+                found |= is_gram(filter, mask, gram_at(folded + i, size));
+        else
+            for (size_t i = 0; i < end; i += stride)
+                found |= is_gram(filter, mask, gram_at(folded + i, size));
+        if (found & 1)
+            for (size_t i = 0; i < end; i += stride)
+                if (is_gram(filter, mask, gram_at(folded + i, size)) & 1) {
+                    first = i < first ? i : first;
+                    last = i > last ? i : last;
+                }
+    }
+    if (first == SIZE_MAX)
+        return 0;
+    *from = first > table->scanned_length_max ? first - table->scanned_length_max : 0;
+    *to = length - last > table->scanned_length_max ? last + table->scanned_length_max : length;
+    return 1;
+}
+
+struct lane {
+    const struct screen_text *text;
+    size_t index;
+    const uint8_t *at, *end;
+    size_t budget; /* steps that a true table may take at most */
+    uint32_t state;
+    uint32_t recent[RECENT]; /* output nodes whose whole chain was reported for this text already */
+};
+
+/* Report the literals that end at `end`. A text that repeats one place of the automaton meets it in `recent`, so that
+   only tokens, whose edges differ from place to place, are looked at again. */
+static int report(const struct screen_table *table, struct lane *lane, uint32_t node, const uint8_t *end,
+                  struct screen_hits *hits)
+{
+    const size_t stop = (size_t)(end - lane->text->data);
+    uint32_t *recent = &lane->recent[node % RECENT];
+    if (*recent == node)
+        return 0;
+    int whole = 1;
+    const int edge = is_edge(lane->text, stop);
+    const uint32_t first = node;
+    for (uint32_t left = table->output_chain_max < RECENT ? table->output_chain_max : RECENT; left && node; left--) {
+        if (node >= table->output_count || table->outputs[node].rule >= table->rule_count)
+            return 0;
+        const uint32_t index = table->outputs[node].rule;
+        const struct screen_rule *rule = &table->rules[index];
+        node = table->outputs[node].next;
+        if (!(rule->fields >> lane->text->field & 1))
+            continue;
+        if (rule->mode == MODE_TOKEN
+            && !(edge && rule->literal_length <= stop && is_edge(lane->text, stop - rule->literal_length))) {
+            whole = 0;
+            continue;
+        }
+        if (add_hit(hits, lane->index, index))
+            return -1;
+    }
+    if (whole)
+        *recent = first;
+    return 0;
+}
+
+/* The bytes of a tail state's record: branches are 16 bytes each, then chain states 8 each. */
+static const uint8_t *record_of(const struct screen_table *table, uint32_t index)
+{
+    const size_t branches = index < table->branch_count ? index : table->branch_count;
+    return table->tail + CHAIN_SIZE * (index + branches);
+}
+
+static uint32_t output_of(const struct screen_table *table, uint32_t state)
+{
+    const uint32_t stride = table->class_count + 1;
+    if (state <= table->dense_last)
+        return table->dense[state / stride * stride + table->class_count];
+    const uint32_t index = state - table->dense_cells;
+    return index < table->tail_count ? load32(record_of(table, index) + 4) >> 8 : 0;
+}
+
+static int take(const struct screen_table *table, const struct screen_text *texts, size_t count, size_t *next,
+                struct lane *lane)
+{
+    size_t from = 0, to = 0;
+    while (*next < count && !find_suspect(table, &texts[*next], &from, &to))
+        ++*next;
+    if (*next == count)
+        return 0;
+    lane->text = &texts[*next];
+    lane->index = (*next)++;
+    lane->at = lane->text->data + from;
+    lane->end = lane->text->data + to;
+    lane->budget = 2 * (to - from);
+    lane->state = 0;
+    memset(lane->recent, 0, sizeof lane->recent);
+    return 1;
+}
+
+
+/* The child of a branch beyond those in its record, or 0 where there is none for the class. */
+static uint32_t find_child(const struct screen_table *table, uint32_t first, uint32_t children, uint32_t class)
+{
+    for (uint32_t child = first + 4; child < first + children && child < table->branch_count; child++)
+        if (table->labels[child] == class)
+            return (table->dense_cells + child) | (load32(record_of(table, child) + 4) >> 8 ? OUTPUT_BIT : 0);
+    return 0;
+}
+
+/* One step of one text: to the next state by one byte, or from a tail state to its longest suffix without one. No branch
+   depends on what the table says, but for two that are rare: a wrong guess would make all eight wait for one. */
+#define STEP(K)                                                                                                        \
+    do {                                                                                                               \
+        const uint32_t class = table->classes[*at##K];                                                                 \
+        const uint32_t top = state##K <= last;                                                                         \
+        uint32_t index = state##K - cells;                                                                             \
+        index = index < tail_count ? index : 0;                                                                        \
+        const uint32_t chained = index >= branches;                                                                    \
+        const uint32_t from_top = dense[(top ? state##K : 0) + class];                                                 \
+        const uint8_t *record = tail + CHAIN_SIZE * ((size_t)index + (chained ? branches : index));                    \
+        const uint32_t fail = load32(record), meta = load32(record + 4), second = load32(record + 8);                  \
+        const uint32_t first = chained ? (index + 1) | fail >> 31 << CHILD_BITS : second;                              \
+        const uint32_t labels = chained ? meta | 0xFFFFFF00u : load32(record + 12);                                    \
+        const uint32_t differ = labels ^ class * 0x01010101u;                                                          \
+        const uint32_t equal = (differ - 0x01010101u) & ~differ & 0x80808080u;                                         \
+        const uint32_t number = (uint32_t)__builtin_ctz(equal | 0x80000000u) >> 3;                                     \
+        const uint32_t child = (cells + (first & CHILD_MASK) + number) | (first >> (CHILD_BITS + number) & 1) << 31;   \
+        uint32_t next = equal ? child : fail & ~OUTPUT_BIT;                                                            \
+        uint32_t taken = top | (equal != 0);                                                                           \
+        if (__builtin_expect(!(taken | chained) && (meta & 0xFF) > 4, 0)) {                                            \
+            const uint32_t found = find_child(table, first & CHILD_MASK, meta & 0xFF, class);                          \
+            taken = found != 0;                                                                                        \
+            next = found ? found : next;                                                                               \
+        }                                                                                                              \
+        state##K = top ? from_top : next;                                                                              \
+        at##K += taken;                                                                                                \
+        if (__builtin_expect(state##K & OUTPUT_BIT, 0)) {                                                              \
+            state##K &= ~OUTPUT_BIT;                                                                                   \
+            if (report(table, &lanes[K], output_of(table, state##K), at##K, hits))                                     \
+                return -1;                                                                                             \
+        }                                                                                                              \
+    } while (0)
+
+/* The same where every state has a dense row. */
+#define STEP_DENSE(K)                                                                                                  \
+    do {                                                                                                               \
+        state##K = dense[(state##K <= last ? state##K : 0) + table->classes[*at##K++]];                                \
+        if (__builtin_expect(state##K & OUTPUT_BIT, 0)) {                                                              \
+            state##K &= ~OUTPUT_BIT;                                                                                   \
+            if (report(table, &lanes[K], output_of(table, state##K), at##K, hits))                                     \
+                return -1;                                                                                             \
+        }                                                                                                              \
+    } while (0)
+
+#define FOR_LANES(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
+#define LOAD(K)                                                                                                        \
+    const uint8_t *at##K = lanes[K].at;                                                                                \
+    uint32_t state##K = lanes[K].state;
+#define STORE(K)                                                                                                       \
+    lanes[K].at = at##K;                                                                                               \
+    lanes[K].state = state##K;
+#define STEP_LANE(K) STEP(K);
+#define STEP_LANE_DENSE(K) STEP_DENSE(K);
+#define LOCALS                                                                                                         \
+    const uint32_t *dense = table->dense;                                                                              \
+    const uint32_t last = table->dense_last, cells = table->dense_cells, tail_count = table->tail_count;               \
+    const uint32_t branches = table->branch_count;                                                                     \
+    const uint8_t *tail = table->tail;
+
+static int scan_eight(const struct screen_table *table, struct lane *lanes, size_t steps, struct screen_hits *hits)
+{
+    LOCALS
+    FOR_LANES(LOAD)
+    if (tail_count)
+        for (size_t i = 0; i < steps; i++) {
+            FOR_LANES(STEP_LANE)
+        }
+    else
+        for (size_t i = 0; i < steps; i++) {
+            FOR_LANES(STEP_LANE_DENSE)
+        }
+    FOR_LANES(STORE)
+    return 0;
+}
+
+/* What a lane without a text reads, so that the others stay interleaved; no rule looks at its field. */
+static const uint8_t IDLE_BYTES[64];
+static const struct screen_text IDLE = {IDLE_BYTES, sizeof IDLE_BYTES, 31};
+
+/* How many steps a text can take for certain. It is done at its end; a table made of random bytes may send it round in
+   circles, which a true one cannot: there each step to a suffix undoes one by a byte. */
+static size_t steps_left(struct lane *lane)
+{
+    const size_t bytes = (size_t)(lane->end - lane->at);
+    return bytes < lane->budget ? bytes : lane->budget;
+}
+
+int screen_texts(const struct screen_table *table, const struct screen_text *texts, size_t count,
+                 struct screen_hits *hits)
+{
+    for (size_t i = 0; i < count; i++)
+        if (screen_whole(table, &texts[i], i, hits))
+            return -1;
+    struct lane lanes[LANES];
+    size_t busy = 0, next = 0;
+    while (busy < LANES && take(table, texts, count, &next, &lanes[busy]))
+        busy++;
+    while (busy) {
+        size_t steps = busy < LANES ? sizeof IDLE_BYTES : SIZE_MAX;
+        for (size_t k = 0; k < busy; k++)
+            if (steps_left(&lanes[k]) < steps)
+                steps = steps_left(&lanes[k]);
+        for (size_t k = busy; k < LANES; k++) {
+            lanes[k].text = &IDLE;
+            lanes[k].at = IDLE_BYTES;
+            lanes[k].state = 0;
+        }
+        if (scan_eight(table, lanes, steps, hits))
+            return -1;
+        for (size_t k = 0; k < busy; k++)
+            lanes[k].budget -= steps;
+        for (size_t k = 0; k < busy;) {
+            if (!steps_left(&lanes[k]) && !take(table, texts, count, &next, &lanes[k]))
+                lanes[k] = lanes[--busy];
+            else
+                k++;
+        }
+    }
+    screen_hits_settle(hits);
+    return 0;
+}
+
+/* ---- card numbers ---------------------------------------------------------------------------------------------- */
+
+enum { DIGITS_MIN = 13, DIGITS_MAX = 19, RANGES_MAX = 64 };
+
+static struct card_range ranges[RANGES_MAX];
+static size_t range_count;
+
+int card_ranges_set(const struct card_range *given, size_t count)
+{
+    if (count > RANGES_MAX)
+        return -1;
+    memcpy(ranges, given, count * sizeof *given);
+    range_count = count;
+    return 0;
+}
+
+static int is_digit(uint8_t byte)
+{
+    return (uint8_t)(byte - '0') < 10;
+}
+
+static int is_card(const uint8_t *digits, unsigned count)
+{
+    if (count < DIGITS_MIN)
+        return 0;
+    unsigned sum = 0;
+    for (unsigned i = 0; i < count; i++) { /* Luhn (ISO/IEC 7812-1, annex B) */
+        const unsigned digit = digits[count - 1 - i];
+        sum += i % 2 ? digit * 2 - (digit > 4 ? 9 : 0) : digit;
+    }
+    if (sum % 10)
+        return 0;
+    uint32_t issuer = 0;
+    for (int i = 0; i < 6; i++)
+        issuer = issuer * 10 + digits[i];
+    for (size_t i = 0; i < range_count; i++)
+        if (ranges[i].low <= issuer && issuer <= ranges[i].high && ranges[i].lengths >> count & 1)
+            return 1;
+    return 0;
+}
+
+/* The end of the longest card number that begins at `at`, the first of a group of digits; 0 for none. */
+static size_t card_end(const uint8_t *text, size_t length, size_t at)
+{
+    uint8_t digits[DIGITS_MAX];
+    unsigned count = 0;
+    size_t end = 0;
+    for (;;) {
+        for (; at < length && is_digit(text[at]); at++) {
+            if (count == DIGITS_MAX)
+                return end;
+            digits[count++] = (uint8_t)(text[at] - '0');
+        }
+        if (is_card(digits, count))
+            end = at;
+        if (at + 1 >= length || (text[at] != ' ' && text[at] != '-') || !is_digit(text[at + 1]))
+            return end;
+        at++;
+    }
+}
+
+int card_find(const uint8_t *text, size_t length, size_t from, struct screen_span *span)
+{
+    if (!from) { /* most fields have too few digits for any card, and counting them is the quickest way to know */
+        size_t digits = 0;
+        for (size_t i = 0; i < length; i++)
+            digits += is_digit(text[i]) != 0;
+        if (digits < DIGITS_MIN)
+            return 0;
+    }
+    for (size_t at = from; at < length; at++) {
+        if (!is_digit(text[at]))
+            continue;
+        const size_t end = card_end(text, length, at);
+        if (end) {
+            span->start = at;
+            span->end = end;
+            return 1;
+        }
+        while (at + 1 < length && is_digit(text[at + 1]))
+            at++;
+    }
+    return 0;
+}

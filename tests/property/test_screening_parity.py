@@ -1,0 +1,135 @@
+"""Screening, card numbers and scores: both twins, a naive search and another library's automaton find the same.
+
+The compiled twin filters texts, then runs an automaton in eight lanes; the pure twin looks literals up by their first
+bytes. What they share is the rule texts alone, so that an error in either shows.
+"""
+
+import ahocorasick_rs
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from scoring import _compiled, _pure
+from scoring.model import FIELDS, Payment
+from tests.rule_compiler import compile_table
+
+# Few letters make literals that begin, end and repeat inside one another; the rest are edges of tokens and of classes.
+LETTERS = st.sampled_from("aAbBc -@.é\0\ud800")
+LITERALS = st.text(LETTERS, min_size=1, max_size=12)
+TEXTS = st.text(LETTERS, max_size=60)
+SCANNED = st.tuples(
+    st.sampled_from(["substring", "token"]), st.sets(st.sampled_from(FIELDS), min_size=1).map(tuple), LITERALS
+)
+WHOLE = st.tuples(st.just("value"), st.sets(st.sampled_from(FIELDS), min_size=1).map(tuple), LITERALS)
+DOMAINS = st.tuples(
+    st.just("value"), st.just(("email_domain",)), st.from_regex(r"[ab]{1,2}(\.[ab]{1,2}){0,2}", fullmatch=True)
+)
+RULES = st.lists(st.one_of(SCANNED, SCANNED, WHOLE, DOMAINS), max_size=30)
+PAYMENTS = st.lists(st.lists(TEXTS, max_size=len(FIELDS)), max_size=12)
+DENSE_BYTES = st.sampled_from([1, 400, 2000, 100_000])
+
+
+def encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def table_of(rules: list, dense_bytes: int):
+    sources = [(mode, fields, encoded(literal)) for mode, fields, literal in rules]
+    usable = [
+        source for source in dict.fromkeys(sources) if source[0] != "value" or source[2].strip() == source[2] != b""
+    ]
+    return compile_table(usable, dense_bytes=dense_bytes)
+
+
+@given(rules=RULES, payments=PAYMENTS, dense_bytes=DENSE_BYTES)
+@example(rules=[("token", FIELDS, "é")], payments=[["é", "aé", " é "]] * 9, dense_bytes=1)
+@settings(max_examples=400, deadline=None)
+def test_twins_screen_alike(rules: list, payments: list, dense_bytes: int) -> None:
+    table = table_of(rules, dense_bytes)
+    assert _compiled.screen(table, payments) == _pure.screen(table, payments)
+
+
+@given(rules=st.lists(SCANNED, max_size=30), texts=st.lists(TEXTS, max_size=20), dense_bytes=DENSE_BYTES)
+@settings(max_examples=200, deadline=None)
+def test_substring_rules_find_what_a_naive_search_finds(rules: list, texts: list, dense_bytes: int) -> None:
+    table = table_of([("substring", ("order_id",), literal) for _, _, literal in rules], dense_bytes)
+    literals = {table.rule_at(i).id: table.rule_at(i).literal for i in range(table.rule_count)}
+    expected = [(tuple(i for i, literal in literals.items() if literal in encoded(text).lower()),) for text in texts]
+    assert _compiled.screen(table, [[text] for text in texts]) == expected
+    assert _pure.screen(table, [[text] for text in texts]) == expected
+
+
+WORDS = st.text(st.sampled_from("aeioubcdst "), min_size=1, max_size=20)
+
+
+@pytest.mark.parametrize("many", [1, 60])
+@given(words=st.lists(WORDS, min_size=1, max_size=40, unique=True), data=st.data())
+@settings(max_examples=50, deadline=None)
+def test_substring_rules_find_what_ahocorasick_rs_finds(many: int, words: list[str], data: st.DataObject) -> None:
+    # Repeated with numbers, so that the table passes the sizes at which its filter takes larger grams.
+    literals = sorted({f"{word}{i or ''}" for word in words for i in range(many)})
+    texts = data.draw(st.lists(st.lists(st.sampled_from([*words, *literals]), max_size=8).map(" ".join), max_size=20))
+    table = compile_table([("substring", ("order_id",), literal.encode()) for literal in literals], dense_bytes=2000)
+    automaton = ahocorasick_rs.AhoCorasick(literals)
+    expected = [
+        (tuple(sorted({i + 1 for i, _, _ in automaton.find_matches_as_indexes(text, overlapping=True)})),)
+        for text in texts
+    ]
+    assert _compiled.screen(table, [[text] for text in texts]) == expected
+
+
+def test_ten_thousand_literals_are_all_found_wherever_they_stand() -> None:
+    literals = [f"{'xyzw'[i % 4]}{i * 7919 % 100003:05d}{'q' * (i % 19)}" for i in range(10_000)]
+    table = compile_table([("substring", ("order_id",), literal.encode()) for literal in literals])
+    texts = [f"{'-' * (i % 9)}{literal.upper()}{'-' * (i % 5)}" for i, literal in enumerate(literals)]
+    automaton = ahocorasick_rs.AhoCorasick(literals)
+    found = _compiled.screen(table, [[text] for text in texts])
+    assert found == [
+        (
+            tuple(
+                sorted({j + 1 for j, _, _ in automaton.find_matches_as_indexes(text.lower(), overlapping=True)}),
+            ),
+        )
+        for text in texts
+    ]
+    assert all(i + 1 in hits for i, (hits,) in enumerate(found))
+
+
+def test_long_texts_and_many_hits_screen_alike() -> None:
+    table = compile_table([("substring", FIELDS, b"ab" * n) for n in range(1, 30)] + [("token", FIELDS, b"zz")])
+    texts = [["ab" * 5000, "zz " * 3000, "a" * 4095 + "b", "a" * 4096 + "b", "ba" * 3000 + "zz"]] * 3
+    assert _compiled.screen(table, texts) == _pure.screen(table, texts)
+
+
+CARD_TEXTS = st.text(st.sampled_from("0123456789012345678901234567894455 --x\u0661é"), max_size=80)
+GIVEN_CARDS = st.sampled_from(["4111111111111111", "378282246310005", "4222222222222", "6011 1111 1111 1117"])
+
+
+@given(texts=st.lists(st.one_of(CARD_TEXTS, st.tuples(CARD_TEXTS, GIVEN_CARDS, CARD_TEXTS).map("".join)), max_size=10))
+@settings(max_examples=400, deadline=None)
+def test_twins_find_the_same_card_numbers(texts: list[str]) -> None:
+    assert _compiled.find_card_numbers(texts) == _pure.find_card_numbers(texts)
+    raw = [text.encode() for text in texts]
+    assert _compiled.find_card_numbers(raw) == _pure.find_card_numbers(raw)
+
+
+@given(
+    rules=RULES,
+    payments=st.lists(
+        st.builds(
+            Payment,
+            identity=st.binary(max_size=80),
+            amount_minor=st.one_of(st.integers(1, 100_000), st.integers(1, 10**30)),
+            fields=st.lists(TEXTS, max_size=len(FIELDS)).map(tuple),
+        ),
+        max_size=20,
+    ),
+    iterations=st.integers(0, 3),
+    pepper=st.binary(max_size=20),
+)
+@settings(max_examples=200, deadline=None)
+def test_twins_score_alike(rules: list, payments: list[Payment], iterations: int, pepper: bytes) -> None:
+    table = table_of(rules, 2000)
+    assert _compiled.score_batch(table, payments, iterations=iterations, pepper=pepper) == _pure.score_batch(
+        table, payments, iterations=iterations, pepper=pepper
+    )
