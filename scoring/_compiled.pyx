@@ -267,7 +267,7 @@ cdef class Texts:
         if isinstance(field, str):
             data = utf8_of(field, &length)
             if data == NULL:  # a lone surrogate
-                field = field.encode("utf-8", "surrogatepass")
+                field = str.encode(field, "utf-8", "surrogatepass")
                 self.held.append(field)
         elif not isinstance(field, bytes):
             # A buffer may change while the GIL is released, and two looks at it must see the same.
@@ -284,7 +284,7 @@ cdef class Texts:
         return 0
 
 
-cdef const char *utf8_of(str text, Py_ssize_t *length):
+cdef const char *utf8_of(object text, Py_ssize_t *length):
     """The text's own UTF-8, which lives as long as the text; NULL where it has none."""
     try:
         return PyUnicode_AsUTF8AndSize(text, length)
@@ -368,7 +368,7 @@ def find_card_numbers(fields) -> list[list[tuple[int, int]]]:
         wide = isinstance(field, str)
         data = <const uint8_t *> utf8_of(field, &length) if wide else NULL
         if data == NULL:
-            content = field.encode("utf-8", "surrogatepass") if wide else memoryview(field).tobytes()
+            content = str.encode(field, "utf-8", "surrogatepass") if wide else memoryview(field).tobytes()
             data = <const uint8_t *> PyBytes_AsString(content)
             length = len(<bytes> content)
         wide = wide and len(<str> field) != length

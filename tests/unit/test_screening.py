@@ -154,6 +154,17 @@ def test_fields_may_be_left_out_but_not_invented(twin: ModuleType, table: Table)
         twin.screen(table, [["x"] * 11])
 
 
+def test_kinds_of_str_and_bytes_are_text_too(twin: ModuleType, table: Table) -> None:
+    class Name(str): ...
+
+    class Raw(bytes): ...
+
+    assert twin.screen(table, [(Name("ushers"), Raw(b"ushers"), Name("\ud800"))]) == [
+        ((2, 3, 5, 6), (2, 3, 5, 6), (10,))
+    ]
+    assert twin.find_card_numbers([Name("é4111111111111111"), Raw(b"4111111111111111")]) == [[(1, 17)], [(0, 16)]]
+
+
 @pytest.mark.parametrize("wrong", [None, 5, 1.5, ["x"]])
 def test_other_types_are_refused(twin: ModuleType, table: Table, wrong: object) -> None:
     with pytest.raises(TypeError):
