@@ -188,8 +188,24 @@ $(VENV)/.benchmark: $(VENV)/.installed
 	@touch $@
 
 .PHONY: benchmark
-benchmark: setup $(VENV)/.benchmark  ## speed of the kernels against their peers, bars and a record; OPTIONS=--quick
+benchmark: setup $(VENV)/.benchmark  ## what compiling buys, cold and warm, per memory size (OPTIONS="--quick")
 	$(PY) -m benchmarks $(OPTIONS)
+
+.PHONY: benchmark-kernels
+benchmark-kernels: setup $(VENV)/.benchmark  ## speed of the kernels against their peers (OPTIONS=--quick)
+	$(PY) -m benchmarks kernels $(OPTIONS)
+
+.PHONY: benchmark-compare
+benchmark-compare: setup $(VENV)/.benchmark  ## two records: A=before.json B=after.json OPTIONS="--fail-above 10%"
+	$(PY) -m benchmarks compare $(A) $(B) $(OPTIONS)
+
+.PHONY: benchmark-aws
+benchmark-aws: setup  ## the same columns from benchmark functions on AWS (OPTIONS="--environment dev --limit-usd 1")
+	$(PY) -m benchmarks aws $(OPTIONS)
+
+.PHONY: profile-init
+profile-init: setup  ## where a cold start goes, by step and by import
+	$(PY) -m benchmarks profile-init $(OPTIONS)
 
 # ---- everything -----------------------------------------------------------------------------------------------
 # Each step says how long it took; the first that fails ends the run.

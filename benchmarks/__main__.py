@@ -1,26 +1,29 @@
-"""`python -m benchmarks [NAME [options]]`: one benchmark by name, or those that need nothing but this machine's CPU."""
+"""`python -m benchmarks [NAME] [options]`: one benchmark by name; without a name the cold-start lab, our question."""
 
 import importlib
 import sys
 
 # Name -> module with a `main()` that reads its options from sys.argv and returns an exit status.
 BENCHMARKS = {
+    "coldstart": "benchmarks.coldstart.command",
     "kernels": "benchmarks.kernels",
     "local-system": "benchmarks.local_system",
+    "compare": "benchmarks.coldstart.compare",
+    "aws": "benchmarks.coldstart.aws",
+    "profile-init": "benchmarks.coldstart.profile_init",
 }
-DEFAULT = ["kernels"]
+DEFAULT = "coldstart"
 
 
 def main() -> int:
     """Run what was named; 1 where a bar was missed, 2 for an unknown name."""
-    name, *options = sys.argv[1:] or [""]
-    if name and name not in BENCHMARKS:
+    named = len(sys.argv) > 1 and not sys.argv[1].startswith("-")
+    name, options = (sys.argv[1], sys.argv[2:]) if named else (DEFAULT, sys.argv[1:])
+    if name not in BENCHMARKS:
         print(f"{name!r} is no benchmark: name one of {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
-    status = 0
-    for each in [name] if name else DEFAULT:
-        sys.argv = [f"python -m benchmarks {each}", *options]
-        status = max(status, importlib.import_module(BENCHMARKS[each]).main())
+    sys.argv = [f"python -m benchmarks {name}", *options]
+    status: int = importlib.import_module(BENCHMARKS[name]).main()
     return status
 
 

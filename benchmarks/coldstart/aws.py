@@ -1,0 +1,372 @@
+"""The lab on AWS: the same columns from the benchmark functions' own REPORT lines.
+
+The rule: only functions that were made for this are invoked, and only with the simulated gateway; what it will cost is
+said, and limited, before the first invocation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import concurrent.futures
+import json
+import math
+import os
+import re
+import statistics
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+from benchmarks.coldstart.matrix import SAMPLES_P95
+from benchmarks.coldstart.prices import costs, read_prices
+from benchmarks.coldstart.report import print_table
+from benchmarks.measure import new_record, write_record
+from local.installation import ROOT
+
+_NAME = re.compile(
+    r"cloudcafe-payment-processor-(?P<environment>[a-z0-9-]+)-bench-(?P<engine>compiled|pure)-(?P<memory>\d+)"
+)
+# What a cold and a warm invocation may cost at the most, in billed milliseconds, for the estimate alone.
+_COLD_MS_MAX, _WARM_MS_MAX = 1_500, 500
+_STRESS_MS_MAX = 40_000
+_OPERATIONS = 2_000_000
+_LOG_SECONDS_MAX = 15
+
+
+class RefusedError(Exception):
+    """The target may not be measured; the message says which function and why."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One invocation as Lambda reports it; times in ms, memory in MB, None where the line has no such part.
+
+    `restore_ms` stands where a SnapStart environment was restored; `init_status` where an init timed out or failed.
+    """
+
+    duration_ms: float
+    billed_ms: float
+    memory_size: int
+    max_memory_mb: int
+    init_ms: float | None = None
+    restore_ms: float | None = None
+    init_status: str = ""
+
+
+def parse_report(log: str) -> Report:
+    """Read the report out of a log tail, in text or in JSON. Raises ValueError where there is none.
+
+    Source: "Logging Lambda function invocations" and "Lambda Telemetry API event schema reference" in AWS's guide.
+    """
+    restored = re.search(r"RESTORE_REPORT Restore Duration: ([\d.]+) ms", log)
+    failed = re.search(r"INIT_REPORT Init Duration: ([\d.]+) ms\s+Phase: (?:init|invoke)\s+Status: (\w+)", log)
+    init_status = failed[2] if failed else ""
+    if line := re.search(r"^REPORT RequestId: .*$", log, re.MULTILINE):
+        figures = {
+            name: _figure(line[0], name)
+            for name in ("Billed Duration", "Memory Size", "Max Memory Used", "Init Duration", "Restore Duration")
+        }
+        duration = re.search(r"(?<!Billed )(?<!Init )(?<!Restore )Duration: ([\d.]+) ms", line[0])
+        if duration is None or None in (figures["Billed Duration"], figures["Memory Size"], figures["Max Memory Used"]):
+            raise ValueError(f"not a REPORT line of Lambda's: {line[0]!r}")
+        restore_ms = figures["Restore Duration"] or (float(restored[1]) if restored else None)
+        return Report(
+            float(duration[1]),
+            figures["Billed Duration"] or 0.0,
+            int(figures["Memory Size"] or 0),
+            int(figures["Max Memory Used"] or 0),
+            figures["Init Duration"],
+            restore_ms,
+            init_status,
+        )
+    return _json_report(log)
+
+
+def _figure(line: str, name: str) -> float | None:
+    found = re.search(rf"(?:^|\t|\s){name}: ([\d.]+) (?:ms|MB)", line)
+    return float(found[1]) if found else None
+
+
+def _json_report(log: str) -> Report:
+    events = list(_json_lines(log))
+    init_status, restore_ms = "", None
+    for event in events:
+        record = event.get("record", {})
+        if event.get("type") == "platform.initReport" and record.get("status") not in (None, "success"):
+            init_status = record["status"]
+        if event.get("type") == "platform.restoreReport":
+            restore_ms = record["metrics"]["durationMs"]
+    for event in events:
+        if event.get("type") == "platform.report":
+            metrics = event["record"]["metrics"]
+            return Report(
+                metrics["durationMs"],
+                metrics["billedDurationMs"],
+                metrics["memorySizeMB"],
+                metrics["maxMemoryUsedMB"],
+                metrics.get("initDurationMs"),
+                metrics.get("restoreDurationMs", restore_ms),
+                init_status,
+            )
+    raise ValueError("no REPORT line and no platform.report in the log tail: is its log level at least INFO?")
+
+
+def _json_lines(log: str) -> Iterator[dict[str, Any]]:
+    for line in log.splitlines():
+        if line.startswith("{"):
+            try:
+                document = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(document, dict):
+                yield document
+
+
+class Target:
+    """One benchmark function. Raises RefusedError where it must not be measured."""
+
+    def __init__(self, client: Any, logs: Any, configuration: dict[str, Any]) -> None:
+        name = configuration["FunctionName"]
+        found = _NAME.fullmatch(name)
+        if found is None or found["environment"] in ("prod", "production"):
+            raise RefusedError(f"{name} is no benchmark function of a non-production environment")
+        self.variables: dict[str, str] = configuration.get("Environment", {}).get("Variables", {})
+        if self.variables.get("GATEWAY_URL"):
+            raise RefusedError(
+                f"{name} has a gateway ({self.variables['GATEWAY_URL']}): payments would be real. Unset it"
+            )
+        if self.variables.get("ENVIRONMENT") in ("prod", "production"):
+            raise RefusedError(f"{name} says that its environment is {self.variables['ENVIRONMENT']}")
+        self._client = client
+        self._logs = logs
+        self.name = name
+        self.engine = found["engine"]
+        self.memory_size: int = configuration["MemorySize"]
+        self.architecture: str = configuration.get("Architectures", ["x86_64"])[0]
+
+    def start_cold(self, **variables: str) -> None:
+        """Make the next invocation a cold start: a changed configuration retires every environment."""
+        wanted = {**self.variables, **variables, "COLD_START_NONCE": uuid.uuid4().hex}
+        self._client.update_function_configuration(FunctionName=self.name, Environment={"Variables": wanted})
+        self._client.get_waiter("function_updated_v2").wait(FunctionName=self.name, WaiterConfig={"Delay": 1})
+
+    def restore(self) -> None:
+        """Put the variables back as they were found."""
+        self._client.update_function_configuration(FunctionName=self.name, Environment={"Variables": self.variables})
+
+    def invoke(self) -> Report:
+        """One payment. Raises RuntimeError where the function failed or did not process it."""
+        started_ms = time.time_ns() // 10**6
+        answer = self._client.invoke(FunctionName=self.name, LogType="Tail", Payload=_event())
+        payload = json.loads(answer["Payload"].read())
+        if "FunctionError" in answer or payload.get("body", {}).get("processed") != 1:
+            raise RuntimeError(f"{self.name} answered {json.dumps(payload)[:300]}")
+        tail = base64.b64decode(answer["LogResult"]).decode(errors="replace")
+        try:
+            return parse_report(tail)
+        except ValueError:
+            # The tail is the last 4 kB of what the function wrote; its report may be in the log group alone.
+            return parse_report(self._logged_since(started_ms))
+
+    def _logged_since(self, started_ms: int) -> str:
+        """The log group's lines of the one invocation since then, once its report is among them."""
+        for _ in range(_LOG_SECONDS_MAX):
+            found = self._logs.filter_log_events(logGroupName=f"/aws/lambda/{self.name}", startTime=started_ms)
+            lines = "\n".join(event["message"].rstrip("\n") for event in found["events"])
+            if "REPORT RequestId" in lines or "platform.report" in lines:
+                return lines
+            time.sleep(1)
+        return ""
+
+
+def _event() -> bytes:
+    payment = json.loads((ROOT / "events" / "low_risk.json").read_text())
+    payment["payment_id"] = f"lab-{uuid.uuid4().hex[:16]}"
+    record = {"messageId": str(uuid.uuid4()), "body": json.dumps(payment), "attributes": {"MessageGroupId": "lab"}}
+    return json.dumps({"Records": [record]}).encode()
+
+
+def targets(client: Any, logs: Any, environment: str) -> list[Target]:
+    """All benchmark functions of one environment. Raises RefusedError where there are none or one must not be run."""
+    if environment in ("prod", "production"):
+        raise RefusedError(f"environment {environment} is never measured: use another one's benchmark functions")
+    prefix = f"cloudcafe-payment-processor-{environment}-bench-"
+    found = []
+    for page in client.get_paginator("list_functions").paginate():
+        names = [one["FunctionName"] for one in page["Functions"] if one["FunctionName"].startswith(prefix)]
+        found += [Target(client, logs, client.get_function_configuration(FunctionName=name)) for name in names]
+    if not found:
+        raise RefusedError(
+            f"there is no function {prefix}*: `make apply ENVIRONMENT={environment}` with the variables of "
+            "terraform/environments/benchmark.tfvars makes them"
+        )
+    return sorted(found, key=lambda one: (one.engine, one.memory_size))
+
+
+def estimate_usd(found: Sequence[Target], cold: int, warm: int, stress: int, prices: dict[str, Any]) -> float:
+    """An upper estimate of a whole run in USD, from billed milliseconds that real runs stay below."""
+    total = 0.0
+    for target in found:
+        per_ms = prices["lambda"]["gb_second"][target.architecture] * target.memory_size / 1024 / 1000
+        billed_ms = cold * _COLD_MS_MAX + cold * warm * _WARM_MS_MAX + stress * _STRESS_MS_MAX
+        total += per_ms * billed_ms + (cold * (1 + warm) + stress) * prices["lambda"]["requests_per_million"] / 1e6
+    return total
+
+
+def measure(target: Target, cold: int, warm: int, stress: int) -> list[dict[str, Any]]:
+    """Cold starts of one function, each followed by warm invocations; then its stress init. Restores its variables."""
+    taken: list[dict[str, Any]] = []
+
+    def sample(stress_mode: str, warm_count: int, **variables: str) -> None:
+        try:
+            target.start_cold(**variables)
+            first = target.invoke()
+            following = [target.invoke() for _ in range(warm_count)]
+        except (ClientError, BotoCoreError, RuntimeError, ValueError) as error:
+            taken.append({"function": target.name, "stress_mode": stress_mode, "error": str(error)})
+            return
+        taken.append(
+            {
+                "function": target.name,
+                "stress_mode": stress_mode,
+                "variables": variables,
+                "first": vars(first),
+                "warm": [vars(one) for one in following],
+                "error": "",
+            }
+        )
+
+    try:
+        for _ in range(cold):
+            sample("none", warm)
+        for _ in range(stress):
+            sample("cold_start", 0, STRESS_MODE="cold_start")
+        if target.engine == "compiled":
+            # Two inits that differ in their hashing alone: its time inside the function, at this memory size. That it
+            # is the same at 128 and 1,769 MB is what "init is not throttled" means.
+            for operations in (0, _OPERATIONS):
+                sample(
+                    "hashing", 0, STRESS_MODE="cold_start", STRESS_DELAY_SECONDS="0", STRESS_OPERATIONS=str(operations)
+                )
+    finally:
+        target.restore()
+    return taken
+
+
+def rows(found: Sequence[Target], samples: Sequence[dict[str, Any]], prices: dict[str, Any]) -> list[dict[str, Any]]:
+    """The lab's columns; what REPORT lines do not have (CPU time, the empty function) is None."""
+    result = []
+    for target in found:
+        for stress_mode in ("none", "cold_start"):
+            mine = [
+                one
+                for one in samples
+                if one["function"] == target.name and one["stress_mode"] == stress_mode and not one["error"]
+            ]
+            if not mine:
+                continue
+            init = [one["first"]["init_ms"] or one["first"]["restore_ms"] or 0.0 for one in mine]
+            first = [one["first"]["duration_ms"] for one in mine]
+            warm = [report["duration_ms"] for one in mine for report in one["warm"]]
+            row = {
+                "variant": target.engine,
+                "engine": target.engine,
+                "kernel": "",
+                "package": "packaged",
+                "memory_size": target.memory_size,
+                "stress_mode": stress_mode,
+                "samples": {"init": len(mine), "invocations": len(first)},
+                "init_cpu_ms": {"p50": None, "min": None},
+                "init_ms": {"p50": statistics.median(init), "p95": _p95(init)},
+                "first_invocation_ms": {"p50": statistics.median(first), "p95": _p95(first)},
+                "warm_ms": {"p50": statistics.median(warm) if warm else None},
+                "ratio_to_empty": None,
+                "max_rss_mb": max(one["first"]["max_memory_mb"] for one in mine),
+                "init_timed_out_share": sum(one["first"]["init_status"] == "timeout" for one in mine) / len(mine),
+                "init_if_throttled_ms": None,
+                "source": "aws",
+            }
+            result.append(row | costs(row, prices, target.architecture))
+    return result
+
+
+def hashing(found: Sequence[Target], samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Nanoseconds a hash inside each compiled function's init, by memory size."""
+    result = []
+    for target in found:
+        init = {
+            one["variables"]["STRESS_OPERATIONS"]: one["first"]["init_ms"]
+            for one in samples
+            if one["function"] == target.name and one["stress_mode"] == "hashing" and not one["error"]
+        }
+        if init.get("0") and init.get(str(_OPERATIONS)):
+            spent_ms = init[str(_OPERATIONS)] - init["0"]
+            result.append({"memory_size": target.memory_size, "ns_per_hash": spent_ms * 1e6 / _OPERATIONS})
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure; 1 where an invocation failed, 2 where the target was refused or the cost is above the limit."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--environment", default="dev")
+    parser.add_argument(
+        "--region", default=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
+    )
+    parser.add_argument("--cold", type=int, default=10, help="cold starts a function (59 give a p95)")
+    parser.add_argument("--warm", type=int, default=5, help="warm invocations after each cold start")
+    parser.add_argument("--stress", type=int, default=3, help="cold starts with STRESS_MODE=cold_start")
+    parser.add_argument("--limit-usd", type=float, default=1.0, help="refuse to begin above this estimate")
+    options = parser.parse_args(arguments)
+    console = Console()
+    prices = read_prices()
+    client = boto3.client(
+        "lambda", region_name=options.region, config=Config(read_timeout=900, retries={"total_max_attempts": 2})
+    )
+    try:
+        found = targets(client, boto3.client("logs", region_name=options.region), options.environment)
+        usd = estimate_usd(found, options.cold, options.warm, options.stress, prices)
+        print(
+            f"{len(found)} functions, at most ${usd:.4f} (prices of {prices['date']}), limit ${options.limit_usd:.2f}"
+        )
+        if usd > options.limit_usd:
+            raise RefusedError("the estimate is above the limit: fewer samples, or a higher --limit-usd")
+    except (RefusedError, ClientError, BotoCoreError) as error:
+        print(f"refused: {error}", file=sys.stderr)
+        return 2
+    samples: list[dict[str, Any]] = []
+    with concurrent.futures.ThreadPoolExecutor(max_workers=len(found)) as pool:
+        running = {pool.submit(measure, one, options.cold, options.warm, options.stress): one for one in found}
+        for done in concurrent.futures.as_completed(running):
+            samples += done.result()
+            print(f"measured {running[done].name}")
+    record = {
+        "source": "aws",
+        "region": options.region,
+        "prices": prices,
+        "rows": rows(found, samples, prices),
+        "hashing_in_init": hashing(found, samples),
+        "samples": samples,
+    }
+    path = new_record("coldstart-aws.json")
+    write_record(path, record)
+    print_table(console, record["rows"])
+    for row in record["hashing_in_init"]:
+        print(f"{row['memory_size']:6} MB  {row['ns_per_hash']:.0f} ns a hash in init")
+    failed = [one for one in samples if one["error"]]
+    for one in failed:
+        print(f"error {one['function']}: {one['error']}", file=sys.stderr)
+    print(f"record: {path}")
+    return int(bool(failed))
+
+
+def _p95(values: Sequence[float]) -> float | None:
+    return sorted(values)[math.ceil(0.95 * len(values)) - 1] if len(values) >= SAMPLES_P95 else None

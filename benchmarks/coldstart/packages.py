@@ -1,0 +1,140 @@
+"""The packages that are compared: ours as shipped, the same code as pip alone would pack it, and the floor.
+
+One rule: they differ in packaging only. The handler, its settings and what it is asked are the same in all of them but
+`empty`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from local.installation import BUILD, ROOT, InstallationError
+
+Package = Literal["packaged", "naive", "naive_no_pyc", "no_read", "thin", "empty"]
+Engine = Literal["compiled", "pure"]
+
+FOLDER = BUILD / "coldstart"
+
+_EMPTY = '''"""Nothing: the floor that every cold start stands on."""
+
+
+def lambda_handler(event, context):
+    return {}
+'''
+# The seed's recipe installs boto3 and makes its clients with it.
+_NAIVE = '''"""The same function with its clients made through boto3, as the seed's requirements have it."""
+
+import boto3
+import botocore.session
+
+boto3.setup_default_session()
+botocore.session.get_session = lambda: boto3.DEFAULT_SESSION._session
+
+from handler import lambda_handler  # noqa: E402, F401
+'''
+# The shipped function without the read that init sends.
+_NO_READ = '''"""The same function, which meets its table in the first invocation."""
+
+import handler.composition
+
+handler.composition._warm_up = lambda *_: None
+
+from handler import lambda_handler  # noqa: E402, F401
+'''
+
+
+@dataclass(frozen=True)
+class Built:
+    """An unpacked package: `folder` is the task root, `handler` Lambda's handler string."""
+
+    folder: Path
+    handler: str
+
+
+def build(package: Package, engine: Engine, python: str) -> Built:
+    """Build one package for the interpreter `python`; quick when it stands already. Raises InstallationError."""
+    version = _run([python, "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"]).strip()
+    folder = FOLDER / f"{package}-{engine}-{version}"
+    if package == "empty":
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "empty.py").write_text(_EMPTY)
+        _compile(folder, python)
+        return Built(folder, "empty.lambda_handler")
+    if package in ("packaged", "thin", "no_read"):
+        _run([python, str(ROOT / "build" / "package.py"), "host", "--engine", engine, "--out", str(folder)])
+        if package == "no_read":
+            (folder / "no_read.py").write_text(_NO_READ)
+            return Built(folder, "no_read.lambda_handler")
+        if package == "thin":
+            return Built(_thin(folder, python), "handler.lambda_handler")
+        return Built(folder, "handler.lambda_handler")
+    return Built(_naive(folder, engine, python, compiled_bytecode=package == "naive"), "naive.lambda_handler")
+
+
+def _naive(folder: Path, engine: Engine, python: str, *, compiled_bytecode: bool) -> Path:
+    """`pip install --target` of boto3 and Powertools at our locked versions, and our code copied beside."""
+    dependencies = FOLDER / f"naive-dependencies-{folder.name.rsplit('-', 1)[1]}"
+    stamp = dependencies / "installed.txt"
+    pins = [
+        line.partition(" ")[0]
+        for line in (ROOT / "build" / "processor.lock").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    # boto3 and botocore are released together, under one number.
+    botocore = next(pin for pin in pins if pin.startswith("botocore=="))
+    wanted = "\n".join([*pins, botocore.replace("botocore", "boto3")])
+    if not stamp.exists() or stamp.read_text() != wanted:
+        shutil.rmtree(dependencies, ignore_errors=True)
+        _run(
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-compile",
+                "--target",
+                str(dependencies),
+                "--only-binary=:all:",
+                "--platform=any",
+                "--python-version=3.11",
+                *wanted.split(),
+            ]
+        )
+        stamp.write_text(wanted)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(dependencies, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shipped = FOLDER / folder.name.replace("naive_no_pyc", "packaged").replace("naive", "packaged")
+    build("packaged", engine, python)
+    for ours in ("handler", "scoring"):
+        shutil.copytree(shipped / ours, folder / ours, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "naive.py").write_text(_NAIVE)
+    if compiled_bytecode:
+        _compile(folder, python)
+    return folder
+
+
+def _thin(folder: Path, python: str) -> Path:
+    """The shipped package with botocore's place taken by a client of forty lines. Measured, never shipped."""
+    shutil.rmtree(folder / "botocore")
+    shutil.copytree(Path(__file__).with_name("thin") / "botocore", folder / "botocore")
+    _compile(folder / "botocore", python)
+    # The stamp belongs to what the packager built here.
+    folder.with_name(folder.name + ".stamp").unlink()
+    return folder
+
+
+def _compile(folder: Path, python: str) -> None:
+    _run([python, "-m", "compileall", "-q", "-j", "1", str(folder)])
+
+
+def _run(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    if done.returncode:
+        raise InstallationError(f"{' '.join(command[:4])} failed: {done.stderr.strip()[-1500:]}")
+    return done.stdout

@@ -1,0 +1,71 @@
+"""From measured rows to a memory size: the cheapest, the fastest, and the one between them that a person asks for.
+
+The rule: a recommendation is computed from rows of one record and names the share of cold starts that it holds for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One memory size under a share of cold starts: mean latency in ms, USD a million payments by architecture."""
+
+    memory_size: int
+    latency_ms: float
+    usd_per_million: dict[str, float]
+
+
+def choices(rows: Sequence[dict[str, Any]], prices: dict[str, Any], *, engine: str, cold_share: float) -> list[Choice]:
+    """Every memory size that was measured for the packaged function of one engine, ascending.
+
+    Raises ValueError where nothing was, or the share is not within 0..1.
+    """
+    if not 0 <= cold_share <= 1:
+        raise ValueError(f"the share of cold starts is {cold_share}: it must be within 0 and 1")
+    found = []
+    for row in rows:
+        wanted = (row["engine"], row["package"], row["stress_mode"]) == (engine, "packaged", "none")
+        if not wanted or row["memory_size"] is None or row["warm_ms"]["p50"] is None:
+            continue
+        cold_ms = row["init_ms"]["p50"] + row["first_invocation_ms"]["p50"]
+        latency_ms = cold_share * cold_ms + (1 - cold_share) * row["warm_ms"]["p50"]
+        gb = row["memory_size"] / 1024
+        usd = {
+            architecture: prices["lambda"]["requests_per_million"] + 1e6 * gb * price * latency_ms / 1000
+            for architecture, price in prices["lambda"]["gb_second"].items()
+        }
+        found.append(Choice(row["memory_size"], latency_ms, usd))
+    if not found:
+        raise ValueError(f"no row of the {engine} engine has invocations: run the lab with --memory")
+    return sorted(found, key=lambda choice: choice.memory_size)
+
+
+def recommend(found: Sequence[Choice], balance: float, architecture: str = "arm64") -> Choice:
+    """`balance` 0 takes the cheapest, 1 the fastest; between, the least weighted distance from both.
+
+    Cost and latency are each scaled to 0..1 over the choices, so that neither unit decides.
+    """
+    if not 0 <= balance <= 1:
+        raise ValueError(f"the balance is {balance}: it must be within 0 (cost) and 1 (speed)")
+    cost = _scaled([choice.usd_per_million[architecture] for choice in found])
+    speed = _scaled([choice.latency_ms for choice in found])
+    scores = [(1 - balance) * one + balance * other for one, other in zip(cost, speed, strict=True)]
+    return found[scores.index(min(scores))]
+
+
+def frontier(found: Sequence[Choice], architecture: str = "arm64") -> list[Choice]:
+    """The choices that no other beats in both cost and latency, by rising cost."""
+    efficient: list[Choice] = []
+    for choice in sorted(found, key=lambda one: (one.usd_per_million[architecture], one.latency_ms)):
+        if not efficient or choice.latency_ms < efficient[-1].latency_ms:
+            efficient.append(choice)
+    return efficient
+
+
+def _scaled(values: Sequence[float]) -> list[float]:
+    low, high = min(values), max(values)
+    return [0.0 if high == low else (value - low) / (high - low) for value in values]

@@ -1,0 +1,377 @@
+"""One sample: a fresh process through AWS's own runtime client, its init, its first and its warm invocations.
+
+The rule: every sample proves that it did the work (its response and its items), or it is an error and never a figure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import random
+import signal
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import trustme
+
+from benchmarks.coldstart.packages import FOLDER, Built
+from benchmarks.coldstart.quota import CpuQuota
+from local.installation import ROOT, environment
+from local.process_group import ProcessGroup
+from local.runtime_api import Answer, Invocation, RuntimeApi, Usage, usage
+
+INIT_SECONDS_MAX = 10.0
+WARM_INVOCATIONS = 5
+_PATIENCE_SECONDS = 900.0
+SETTLED = ("completed", "declined", "pending_approval", "rejected")
+# An ordinary payment: charged and recorded in one invocation.
+ORDINARY = ROOT / "events" / "low_risk.json"
+
+# The bodies of one event's messages.
+Event = tuple[str, ...]
+
+
+class LabError(Exception):
+    """The lab cannot measure here; the message says what is in the way."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one sample runs. `memory_size` is None for an init alone, which Lambda does not throttle.
+
+    `repeated` measures Lambda's second try of an init that took longer than 10 s: under the quota from the start.
+    """
+
+    variant: str
+    engine: str
+    package: str
+    stress_mode: str = "none"
+    kernel: str = ""
+    memory_size: int | None = None
+    repeated: bool = False
+
+
+@dataclass
+class Sample:
+    """Figures of one process; times in ms, memory in MB; `error` says why there are none."""
+
+    cell: Cell
+    init_cpu_ms: float = 0.0
+    init_ms: float = 0.0
+    init_timed_out: bool = False
+    first_invocation_ms: float | None = None
+    first_invocation_cpu_ms: float | None = None
+    warm_ms: list[float] = field(default_factory=list)
+    warm_cpu_ms: list[float] = field(default_factory=list)
+    max_rss_mb: float = 0.0
+    harness_cpu_ms: float = 0.0
+    scoring: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+    def as_document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Lab:
+    """What all samples share: the interpreter, the table behind TLS, the CPU that samples run on, the quota.
+
+    A context manager. `python` is an interpreter of the version to measure; `quota` None computes instead; `events` are
+    what invocations are drawn from, with their weights.
+    """
+
+    def __init__(
+        self, python: str, quota: CpuQuota | None, events: Sequence[tuple[Event, float]] = (), seed: int = 1
+    ) -> None:
+        self.runtime_python = environment("runtime", python) / "python"
+        self._quota = quota
+        self._events = events or [read_event(str(ORDINARY))]
+        self._draw = random.Random(seed)
+        processors = sorted(os.sched_getaffinity(0))
+        # The last one for samples, the others for the lab: a sample never waits for its own harness.
+        self._processor = {processors[-1]}
+        self._all = set(processors)
+
+    def __enter__(self) -> Lab:
+        refuse_a_loaded_interpreter(self.runtime_python)
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        self._processes = ProcessGroup()
+        authority = trustme.CA()
+        certificate = authority.issue_cert("127.0.0.1")
+        folder = FOLDER / f"tls-{os.getpid()}"
+        folder.mkdir(exist_ok=True)
+        self._folder = folder
+        certificate.private_key_pem.write_to_path(folder / "key.pem")
+        for number, blob in enumerate(certificate.cert_chain_pems):
+            blob.write_to_path(folder / "certificate.pem", append=number > 0)
+        self._authority = authority.cert_pem.bytes()
+        (folder / "ca.pem").write_bytes(self._authority)
+        self._table = self._processes.start(
+            [
+                sys.executable,
+                "-m",
+                "benchmarks.coldstart.table",
+                str(folder / "certificate.pem"),
+                str(folder / "key.pem"),
+            ],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+        )
+        assert self._table.stdout is not None
+        self.endpoint = f"https://127.0.0.1:{int(self._table.stdout.readline())}"
+        self._tls = ssl.create_default_context(cafile=folder / "ca.pem")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._processes.stop()
+        assert self._table.stdout is not None
+        self._table.stdout.close()
+        self._table.wait()
+        for path in self._folder.iterdir():
+            path.unlink()
+        self._folder.rmdir()
+
+    def sample(self, cell: Cell, built: Built, warm: int = WARM_INVOCATIONS) -> Sample:
+        """Start, init, invoke and kill one process. A failed verification is an error in the sample, never raised."""
+        sample = Sample(cell)
+        self.trusted(built)
+        ready: queue.SimpleQueue[Usage] = queue.SimpleQueue()
+        answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        api = RuntimeApi(ready.put, answers.put)
+        harness = time.process_time()
+        os.sched_setaffinity(0, self._processor)
+        log = FOLDER / f"sample-{os.getpid()}.log"
+        try:
+            with log.open("wb") as output:
+                process = self._processes.start(
+                    [str(self.runtime_python), "-m", "awslambdaric", built.handler],
+                    cwd=built.folder,
+                    env=self._variables(cell, built, api.address),
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                )
+        finally:
+            os.sched_setaffinity(0, self._all)
+        api.pid = process.pid
+        started = time.monotonic_ns()
+        try:
+            if cell.repeated and self._quota is not None and cell.memory_size:
+                self._quota.limit(process.pid, cell.memory_size)
+            at_next = self._init(process, ready, answers, sample, started)
+            sample.harness_cpu_ms = (time.process_time() - harness) * 1000
+            if at_next is not None:
+                if cell.memory_size and self._quota is not None and not cell.repeated:
+                    self._quota.limit(process.pid, cell.memory_size)
+                self._invoke(api, ready, answers, sample, warm)
+                if cell.repeated and sample.first_invocation_ms is not None:
+                    sample.first_invocation_ms += sample.init_ms
+            sample.scoring = _scoring(log)
+        except (LabError, queue.Empty) as error:
+            sample.error = f"{error or 'no answer in time'}: {log.read_text(errors='replace')[-500:]}"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGKILL)
+            process.wait()
+            api.close()
+        return sample
+
+    def trusted(self, built: Built) -> Path:
+        """The file of authorities that a package's samples trust: its own on AWS, and the lab's."""
+        path = self._folder / "trusted.pem"
+        path.write_bytes(_roots(built) + self._authority)
+        return path
+
+    @property
+    def python_version(self) -> str:
+        return self.runtime_python.parent.parent.name.removeprefix("runtime-")
+
+    def _init(
+        self,
+        process: subprocess.Popen[bytes],
+        ready: queue.SimpleQueue[Usage],
+        answers: queue.SimpleQueue[Answer],
+        sample: Sample,
+        started: int,
+    ) -> Usage | None:
+        """Wait for the first `/next`; None where Lambda would have ended the init."""
+        limit = _PATIENCE_SECONDS if sample.cell.repeated else INIT_SECONDS_MAX
+        while True:
+            with contextlib.suppress(queue.Empty):
+                now = ready.get(timeout=0.05)
+                sample.init_ms = (now.at_ns - started) / 1e6
+                sample.init_cpu_ms = now.cpu_ms or 0.0
+                sample.max_rss_mb = (now.memory_peak_bytes or 0) / 2**20
+                return now
+            if process.poll() is not None or not answers.empty():
+                raise LabError("the function ended in init")
+            elapsed = (time.monotonic_ns() - started) / 1e9
+            if elapsed - _waited_seconds(process.pid) >= limit:
+                now = usage(process.pid)
+                sample.init_ms, sample.init_cpu_ms = elapsed * 1000, now.cpu_ms or 0.0
+                sample.init_timed_out = True
+                return None
+
+    def _invoke(
+        self,
+        api: RuntimeApi,
+        ready: queue.SimpleQueue[Usage],
+        answers: queue.SimpleQueue[Answer],
+        sample: Sample,
+        warm: int,
+    ) -> None:
+        for number in range(1 + warm):
+            before = usage(api.pid)
+            invocation, payment_ids, messages = self._invocation()
+            api.submit(invocation)
+            answer = answers.get(timeout=_PATIENCE_SECONDS)
+            duration_ms = (answer.usage.at_ns - before.at_ns) / 1e6
+            cpu_ms = (answer.usage.cpu_ms or 0) - (before.cpu_ms or 0)
+            if sample.cell.package != "empty":
+                self._verify(answer, payment_ids, messages)
+            if number == 0:
+                sample.first_invocation_ms, sample.first_invocation_cpu_ms = duration_ms, cpu_ms
+            else:
+                sample.warm_ms.append(duration_ms)
+                sample.warm_cpu_ms.append(cpu_ms)
+            sample.max_rss_mb = max(sample.max_rss_mb, (answer.usage.memory_peak_bytes or 0) / 2**20)
+            # The runtime asks again at once; the next event waits until it has.
+            ready.get(timeout=_PATIENCE_SECONDS)
+
+    def _verify(self, answer: Answer, payment_ids: set[str], messages: int) -> None:
+        """The response counts every message, and every payment stands in the table in a settled state."""
+        document = json.loads(answer.body)
+        body = document.get("body", {})
+        if (
+            document.get("statusCode") != 200
+            or body["processed"] + body["failed"] != messages
+            or document["batchItemFailures"]
+        ):
+            raise LabError(f"the function answered {answer.body[:300]!r}")
+        with urllib.request.urlopen(self.endpoint, context=self._tls, timeout=10) as answered:
+            items = json.load(answered)
+        for payment_id in payment_ids:
+            status = items.get(f"txn-{payment_id}", {}).get("status", {}).get("S")
+            if status not in SETTLED:
+                raise LabError(f"payment {payment_id} is stored as {status}")
+
+    def _invocation(self) -> tuple[Invocation, set[str], int]:
+        """The next event of the mix under fresh payment ids; with those ids and its number of messages."""
+        [event] = self._draw.choices([event for event, _ in self._events], [weight for _, weight in self._events])
+        suffix = uuid.uuid4().hex[:12]
+        records, payment_ids = [], set()
+        for text in event:
+            document = json.loads(text)
+            # The same id twice in an event stays one payment.
+            document["payment_id"] = f"{document['payment_id'][:30]}-{suffix}"
+            payment_ids.add(document["payment_id"])
+            records.append(
+                {
+                    "messageId": str(uuid.uuid4()),
+                    "receiptHandle": "receipt",
+                    "body": json.dumps(document),
+                    "attributes": {"ApproximateReceiveCount": "1", "SequenceNumber": "1", "MessageGroupId": "lab"},
+                    "eventSource": "aws:sqs",
+                }
+            )
+        deadline_ms = time.time_ns() // 10**6 + round(_PATIENCE_SECONDS * 1000)
+        arn = "arn:aws:lambda:us-east-1:000000000000:function:lab"
+        invocation = Invocation(str(uuid.uuid4()), json.dumps({"Records": records}).encode(), deadline_ms, arn, "")
+        return invocation, payment_ids, len(records)
+
+    def _variables(self, cell: Cell, built: Built, api_address: str) -> dict[str, str]:
+        variables = {
+            "PATH": os.defpath,
+            # Lambda's task root is read-only.
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LANG": "en_US.UTF-8",
+            "TZ": ":UTC",
+            "AWS_LAMBDA_RUNTIME_API": api_address,
+            "AWS_LAMBDA_FUNCTION_NAME": "cold-start-lab",
+            "AWS_LAMBDA_FUNCTION_VERSION": "1",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(cell.memory_size or 1769),
+            "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/cold-start-lab",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "lab",
+            "LAMBDA_TASK_ROOT": str(built.folder),
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_CA_BUNDLE": str(self._folder / "trusted.pem"),
+            "REJECTED_QUEUE_URL": f"{self.endpoint}/000000000000/rejected.fifo",
+            "STRESS_MODE": cell.stress_mode,
+            "SCORING_ENGINE": cell.engine,
+        }
+        if cell.kernel:
+            variables["SCORING_KERNEL"] = cell.kernel
+        return variables
+
+
+def read_event(text: str) -> tuple[Event, float]:
+    """`FILE` or `FILE=WEIGHT`: one message or a queue batch, as in `events/`. Raises LabError with what is wrong."""
+    name, _, weight = text.partition("=")
+    try:
+        document = json.loads(Path(name).read_text())
+        bodies = [record["body"] for record in document["Records"]] if "Records" in document else [json.dumps(document)]
+        for body in bodies:
+            str(json.loads(body)["payment_id"])
+        share = float(weight or 1)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LabError(f"{text}: {error!r}; an event is FILE or FILE=WEIGHT, like those in events/") from error
+    if not bodies or not share > 0:
+        raise LabError(f"{text}: an event needs a message, and its weight must be above 0")
+    return tuple(bodies), share
+
+
+def refuse_a_loaded_interpreter(python: Path) -> None:
+    """Raise LabError where the interpreter's start imports anything from site-packages: Lambda's does not."""
+    script = (
+        "import sys; files = [getattr(module, '__file__', None) or '' for module in sys.modules.values()]; "
+        "print(*(file for file in files if 'site-packages' in file))"
+    )
+    done = subprocess.run(
+        [str(python), "-c", script], capture_output=True, text=True, check=True, env={"PATH": os.defpath}
+    )
+    if done.stdout.strip():
+        raise LabError(
+            f"{python} imports {done.stdout.split()[0]} when it starts, which would be charged to every cold start: "
+            "remove the .pth or sitecustomize that does so, or name a bare interpreter with --python"
+        )
+
+
+def _roots(built: Built) -> bytes:
+    """What the package would trust on AWS, so that the test authority beside it costs what loading that costs."""
+    for name in ("handler/amazon_roots.pem", "botocore/cacert.pem"):
+        if (built.folder / name).exists():
+            return (built.folder / name).read_bytes()
+    return b""
+
+
+def _waited_seconds(pid: int) -> float:
+    """How long the main thread was ready and had no processor: other work of this machine, not of the function."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
+def _scoring(log: Path) -> dict[str, Any]:
+    """Which engine and kernel the function says it uses, from its own `ready` line."""
+    for line in log.read_text(errors="replace").splitlines():
+        if '"scoring"' in line:
+            with contextlib.suppress(ValueError):
+                found: dict[str, Any] = json.loads(line[line.index("{") :]).get("scoring", {})
+                return found
+    return {}
