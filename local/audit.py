@@ -305,9 +305,12 @@ def late_writes_are_refused(evidence: Evidence) -> Iterable[str]:
 
 
 def one_key_and_one_reference_a_payment(evidence: Evidence) -> Iterable[str]:
+    """Every request carries its payment's key, with the same body each time, and a key is carried out once."""
     for payment_id, intents in sorted(evidence.intents_of.items()):
         if len(intents) > 1:
             yield f"{payment_id} has {len(intents)} references: {', '.join(intent['ref'] for intent in intents)}"
+    bodies: dict[str, set[str]] = defaultdict(set)
+    carried_out: Counter[str] = Counter()
     for request in evidence.requests:
         key = f"{evidence.environment}:{request['payment_id']}"
         right = {"charge": key, "prepare": f"{key}:prepare"}.get(request["call"])
@@ -316,6 +319,12 @@ def one_key_and_one_reference_a_payment(evidence: Evidence) -> Iterable[str]:
                 f"{request['call']} of {request['payment_id']} (sequence {request['seq']}) came with key "
                 f"{request['idempotency_key']}, right is {right}"
             )
+        if request["idempotency_key"] is not None:
+            bodies[request["idempotency_key"]].add(request["body_sha256"])
+            carried_out[request["idempotency_key"]] += request["status_code"] in (200, 402) and not request["replayed"]
+    for key, different in sorted(bodies.items()):
+        if len(different) > 1 or carried_out[key] > 1:
+            yield f"key {key} came with {len(different)} different bodies and was carried out {carried_out[key]} times"
 
 
 def looked_up_before_charged_again(evidence: Evidence) -> Iterable[str]:

@@ -99,10 +99,12 @@ class TableFaults:
         planned: dict[str, str],
         seed: int,
         *,
-        kill: Callable[[str], object],
+        kill: Callable[[str], int | None],
         throttle_rate: float = THROTTLE_RATE,
     ) -> None:
-        """`planned` maps TABLE_FAULTS to payment ids; `kill` ends the environment that works on a payment id."""
+        """`planned` maps TABLE_FAULTS to payment ids; `kill` ends the environment that works on a
+        payment id and returns its pid, None where there is none.
+        """
         self.upstream = ""
         self.late_writes: list[LateWrite] = []
         self._victims = {payment_id: fault for fault, payment_id in planned.items() if fault in TABLE_FAULTS}
@@ -149,8 +151,7 @@ class TableFaults:
         fault = self._victims.get(payment_id, "")
         if fault == f"throttled_{stage}" and self._strikes(fault, _ATTEMPTS):
             return self._throttle()
-        if stage == "record" and fault == "killed_before_record" and self._strikes(fault, 1):
-            self._kill(payment_id)
+        if stage == "record" and fault == "killed_before_record" and self._kill_once(payment_id):
             return None
         if stage == "record" and fault == "late_record" and self._hold(payment_id, body, headers):
             self._stopped.wait(_HELD_SECONDS_MAX)
@@ -162,6 +163,11 @@ class TableFaults:
         if status == 200 and fault == "late_record" and operation == "UpdateItem":
             self._deliver_late(payment_id, _key(document), document["TableName"])
         return status, answer
+
+    def _kill_once(self, payment_id: str) -> bool:
+        if self.struck.get("killed_before_record"):
+            return False
+        return self._kill(payment_id) is not None and self._strikes("killed_before_record", 1)
 
     def _hold(self, payment_id: str, body: bytes, headers: dict[str, str]) -> bool:
         """Keep the victim's first record write back, and swallow what its sender repeats meanwhile."""

@@ -49,8 +49,18 @@ def test_a_run_with_every_fault_passes_its_audit_and_leaves_no_process(tmp_path:
         [*(check.__name__ for check in CHECKS), "the_system_itself_had_no_errors"], True
     )
     alive = subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
-    directory = next(word for word in output.split() if "/.build/local/" in word)
+    directory = next(word for word in output.split() if word.startswith(".build/local/"))
     assert directory not in alive
+
+
+def test_somebody_elses_mapping_and_worker_end_in_the_same_audit(tmp_path: Path) -> None:
+    figures = tmp_path / "run.json"
+    faults = "prepare.error_503,charge.timeout_after,throttled_record"
+    stream = ["--payments", "20", "--groups", "3", "--faults", faults]
+    assert run.main([*stream, "--mapping", "ministack", "--json", str(figures)]) == 0
+    found = json.loads(figures.read_text())
+    assert all(found["audit"].values())
+    assert found["cold_starts"] >= 1
 
 
 @pytest.mark.parametrize(

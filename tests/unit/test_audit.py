@@ -105,6 +105,8 @@ def _request(seq: int, call: str, number: int, status_code: int | None = 200) ->
         "ref": f"pi_{number}",
         "idempotency_key": key,
         "status_code": status_code,
+        "body_sha256": call,
+        "replayed": 0,
     }
 
 
@@ -191,6 +193,14 @@ def _charge_without_key(found: dict[str, Any]) -> None:
     found["requests"][5]["idempotency_key"] = None
 
 
+def _charge_a_key_twice(found: dict[str, Any]) -> None:
+    found["requests"][1]["status_code"] = 200
+
+
+def _use_a_key_for_other_content(found: dict[str, Any]) -> None:
+    found["requests"][3]["body_sha256"] = "other"
+
+
 def _charge_in_the_dark(found: dict[str, Any]) -> None:
     found["requests"][2]["status_code"] = 503
 
@@ -264,6 +274,8 @@ def _free_nothing(found: dict[str, Any]) -> None:
         (_accept_late, {"late_writes_are_refused"}),
         (_prepare_twice, {"one_key_and_one_reference_a_payment"}),
         (_charge_without_key, {"one_key_and_one_reference_a_payment"}),
+        (_charge_a_key_twice, {"one_key_and_one_reference_a_payment"}),
+        (_use_a_key_for_other_content, {"one_key_and_one_reference_a_payment"}),
         (_charge_in_the_dark, {"looked_up_before_charged_again"}),
         (_charge_out_of_order, {"groups_keep_their_order"}),
         (_claim_out_of_order, {"groups_keep_their_order"}),
