@@ -132,6 +132,10 @@ STEPS ?=
 test-simulation: setup  ## 2,000 seeds of the payment protocol; SEED=n tells one, SEEDS= how many, STEPS= their limit
 	$(PY) -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STEPS),--steps $(STEPS))
 
+.PHONY: test-mutations
+test-mutations: setup  ## deliberate faults in the handler, each of which the simulation must notice
+	$(PY) -m tests.simulation.mutations
+
 .PHONY: test-simulation-versions
 test-simulation-versions: setup  ## the same seeds give the same histories on every Python found here
 	$(PY) -m tests.simulation.versions

@@ -32,14 +32,14 @@ def charge(
     Raises UnknownOutcomeError where the gateway is still at work or cannot be asked, GatewayAnswerError where its
     answer is not about this payment, and the retryable errors of gateway and log.
     """
-    gateway_ref = claim.gateway_ref
-    if gateway_ref:
+    gateway_ref, is_new = claim.gateway_ref, False
+    if not gateway_ref:
+        work.require_time(times)
+        gateway_ref, is_new = _store(gateway.prepare(payment, key), claim, log, clock)
+    if not is_new:
         result = _ask(gateway_ref, gateway, times, work)
         if result.state != "prepared":
             return gateway_ref, settled(result, payment.amount_minor, payment.currency)
-    else:
-        work.require_time(times)
-        gateway_ref = _store(gateway.prepare(payment, key), claim, log, clock)
     try:
         work.require_time(times)
         result = gateway.charge(gateway_ref, key)
@@ -56,18 +56,21 @@ def _ask(gateway_ref: str, gateway: PaymentGateway, times: Times, work: Work) ->
     return gateway.status(gateway_ref)
 
 
-def _store(gateway_ref: str, claim: Claim, log: TransactionLog, clock: Clock) -> str:
-    """Store the reference, or take the one that is stored while the payment is still ours."""
+def _store(gateway_ref: str, claim: Claim, log: TransactionLog, clock: Clock) -> tuple[str, bool]:
+    """Store the reference and return it with True; with False the one that stands there, if the payment is still ours.
+
+    A worker before us may have stored it after we read the item and before we took it over, and charged it.
+    """
     stored = log.store_gateway_ref(
         claim.transaction_id, owner=claim.owner, attempt=claim.attempt, gateway_ref=gateway_ref, now=clock.now_ms()
     )
     if stored is None:
-        return gateway_ref
+        return gateway_ref, True
     still_mine = (
         stored["status"] == "processing" and stored["owner"] == claim.owner and stored["attempt"] == claim.attempt
     )
     if still_mine and "gateway_ref" in stored:
-        return str(stored["gateway_ref"])
+        return str(stored["gateway_ref"]), False
     raise OwnershipLostError(f"{claim.transaction_id} belongs to {stored.get('owner')}, attempt {stored['attempt']}")
 
 

@@ -7,11 +7,13 @@ conditions as docs/protocol.md has them.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
+from tests.simulation.clauses import accepted_without
 from tests.simulation.gateway import Gateway, Intent
 from tests.simulation.queue import FifoQueue, Message
-from tests.simulation.table import Table
+from tests.simulation.table import SentWrite, Table
 from tests.simulation.traffic import SECRETS, Sent
 from tests.simulation.world import Invocation, World
 
@@ -39,13 +41,27 @@ _FIXED = (
     "fingerprint",
     "risk",
 )
+# The protocol's name of the write behind each port call.
+WRITE_OF = {
+    "put_new": "claim",
+    "take_over": "take over",
+    "store_gateway_ref": "store gateway reference",
+    "record": "record",
+    "release": "release",
+    "take_over_stuck": "take over stuck",
+}
 # Port calls by which a worker comes to hold a payment; every other write belongs to who holds it.
 _TAKING = ("put_new", "take_over", "take_over_stuck")
 
 
 class Auditor:
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, counterfactual: bool) -> None:
         self.world = world
+        self._counterfactual = counterfactual
+        self._weighed: set[str] = set()
+        # (invocation, transaction id): who knows to hold what, and who tried to let go of it.
+        self._held: set[tuple[str, str]] = set()
+        self._released: set[tuple[str, str]] = set()
         self.queue: FifoQueue
         self.table: Table
         self.gateway: Gateway
@@ -63,15 +79,41 @@ class Auditor:
         self.world.violation(rule, what)
 
     # ---- table ----
-    def wrote(self, invocation: Invocation, intent: str, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
-        key, status = after["transaction_id"], after["status"]
+    def write_sent(self, invocation: Invocation, intent: str, request: Mapping[str, Any]) -> None:
+        """A write leaves its sender: would its condition refuse every item that the protocol's refuses?"""
+        if intent == "release":
+            self._released.add((invocation.name, request["Key"]["transaction_id"]["S"]))
+        if self._counterfactual and intent not in self._weighed:
+            self._weighed.add(intent)
+            for clause in accepted_without(WRITE_OF[intent], request):
+                self.fail("every clause", f"{intent} would also be accepted where `{clause}` does not hold")
+
+    def write_answered(self, invocation: Invocation, key: str, image: Mapping[str, Any] | None) -> None:
+        """A write was answered: `image` is the item that stood in its way, None if it took effect."""
+        if invocation.intent in _TAKING:
+            owner = image.get("owner", {"S": ""})["S"] if image else f"{invocation.name}:"
+            if owner.startswith(f"{invocation.name}:"):
+                self._held.add((invocation.name, key))
+
+    def wrote(
+        self, invocation: Invocation, write: SentWrite, before: dict[str, Any] | None, after: dict[str, Any]
+    ) -> None:
+        intent, key, status = write.intent, after["transaction_id"], after["status"]
         held = f"{status}, attempt {after['attempt']}" if "attempt" in after else status
         self.world.tell(f"{invocation.name} {intent} {key}: {held}")
         was = before["status"] if before else None
         if status not in _LEGAL.get(was, ()) and before != after:
             self.fail("legal transitions", f"{key} went from {was} to {status}")
+        if before is not None and after["updated_at"] != write.clock_ms:
+            self.fail("every write is dated", f"{intent} of {key} at {write.clock_ms} says {after['updated_at']}")
         if before is not None:
             self._kept(invocation, intent, before, after)
+        if intent in ("take_over", "take_over_stuck") and after.get("lease_until", 0) <= write.clock_ms:
+            self.fail("a holder has a lease", f"{intent} of {key} left no lease")
+        if intent == "release" and after.get("lease_until") != 0:
+            self.fail("released is free", f"{key} is still leased after its release")
+        if status in _FINAL and "processed_at" not in after:
+            self.fail("final items are dated", f"{key} is {status} without processed_at")
         if status in _FINAL and ("open_shard" in after or "lease_until" in after):
             self.fail("final items are closed", f"{key} is {status} and still has a lease or an index entry")
         if status in _OPEN and not str(after.get("open_shard", "")).startswith(f"{status}#"):
@@ -101,8 +143,6 @@ class Auditor:
             self._holder_is_gone(before, after)
         elif not before["owner"].startswith(f"{invocation.name}:"):
             self.fail("only the holder writes", f"{invocation.name} wrote {key} ({intent}), held by {before['owner']}")
-        if after["status"] == "processing" and intent in _TAKING and after.get("lease_until", 0) <= 0:
-            self.fail("a holder has a lease", f"{intent} of {key} left no lease")
 
     def _holder_is_gone(self, before: dict[str, Any], after: dict[str, Any]) -> None:
         """A lease is over only when its holder is, or when the holder gave it up; as far as clocks agree."""
@@ -120,10 +160,9 @@ class Auditor:
             self.fail(
                 "the gateway's outcome", f"{item['transaction_id']} is {item['status']}, the gateway says {state}"
             )
-        if item["gateway_response"]["status"] != state:
-            self.fail(
-                "the gateway's outcome", f"{item['transaction_id']} records {item['gateway_response']}, not {state}"
-            )
+        recorded = item.get("gateway_response", {}).get("status")
+        if recorded != state:
+            self.fail("the gateway's outcome", f"{item['transaction_id']} records {recorded}, the gateway says {state}")
 
     def _claimed(self, invocation: Invocation, item: dict[str, Any]) -> None:
         message = self.messages[item["message_id"]]
@@ -211,8 +250,17 @@ class Auditor:
         if self.started.setdefault(name, request) != request:
             self.fail("one approval a payment", f"approval {name} was started with two requests")
 
-    def responded(self, batch: list[Message], response: dict[str, Any]) -> list[Message]:
+    def ended(self, invocation: Invocation) -> None:
+        """An invocation that ran to its end gives up what it knows to hold, or has at least tried to."""
+        for key, item in self.table.items().items():
+            owner = item.get("owner", "")
+            known = (invocation.name, key) in self._held and (invocation.name, key) not in self._released
+            if known and owner.startswith(f"{invocation.name}:") and item["status"] == "processing":
+                self.fail("who ends lets go", f"{invocation.name} ended and still holds {key}")
+
+    def responded(self, invocation: Invocation, batch: list[Message], response: dict[str, Any]) -> list[Message]:
         """The messages that a response acknowledges."""
+        self.ended(invocation)
         failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
         body = response["body"]
         if not failed <= {message.message_id for message in batch}:
@@ -232,8 +280,18 @@ class Auditor:
         rejected = sum(message.sent.expected in ("rejected", "unusable") for message in batch)
         if body["failed"] < len(failed) or body["failed"] > len(failed) + rejected:
             self.fail("counts agree", f"{body['failed']} failed, {len(failed)} returned, at most {rejected} rejected")
+        self._delayed([message for message in batch if message.message_id in failed])
         self.world.tell(f"response: {len(batch) - len(failed)} of {len(batch)} acknowledged")
         return [message for message in batch if message.message_id not in failed]
+
+    def _delayed(self, returned: list[Message]) -> None:
+        """All returned messages of a group wait for as long as its first one has failed often."""
+        first: dict[str, Message] = {}
+        for message in returned:
+            head = first.setdefault(message.sent.group, message)
+            wanted = min(5 * 2 ** (head.receives - 1), 180)
+            if self.queue.delays.get(f"{message.message_id}/{message.receipt}") != wanted:
+                self.fail("returned messages wait", f"{message.name} was not hidden for {wanted} s")
 
     def _unsettled(self, message: Message) -> str:
         """Why a message is not settled, "" where it is."""

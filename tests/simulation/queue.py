@@ -41,6 +41,8 @@ class FifoQueue:
         self.world = world
         self.groups: dict[str, list[Message]] = {}
         self.dead: list[Message] = []
+        # What was asked for, whether or not it arrived: receipt handle -> seconds.
+        self.delays: dict[str, int] = {}
         self.dead_lettered: Callable[[Message], None] = lambda message: None
         self.changed: Callable[[int], None] = lambda when: None
         self._sent = 0
@@ -127,6 +129,8 @@ class QueueClient:
         return self._send("reject", request["MessageDeduplicationId"], lambda: self._rejected(request))
 
     def change_message_visibility_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:
+        self._queue.delays |= {entry["ReceiptHandle"]: entry["VisibilityTimeout"] for entry in Entries}
+
         def effect() -> None:
             for entry in Entries:
                 self._queue.change_visibility(entry["ReceiptHandle"], entry["VisibilityTimeout"])

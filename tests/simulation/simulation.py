@@ -137,9 +137,11 @@ _SCORING = Scoring()
 class Simulation:
     """A seed's world; `run` plays it to the end and `world.violations` says what the auditor found."""
 
-    def __init__(self, seed: int, cut: Cut | None = None, steps_max: int = STEPS_MAX) -> None:
+    def __init__(
+        self, seed: int, cut: Cut | None = None, steps_max: int = STEPS_MAX, *, counterfactual: bool = True
+    ) -> None:
         self.world = World(seed, cut or Cut(), steps_max)
-        self.auditor = Auditor(self.world)
+        self.auditor = Auditor(self.world, counterfactual)
         self.table = Table(self.auditor.wrote)
         self.queue = FifoQueue(self.world)
         self.gateway = Gateway(self.world, self.auditor)
@@ -160,7 +162,7 @@ class Simulation:
         return Environment(name, skew, Invocation(self.world, name, skew))
 
     def _log(self, environment: Environment) -> Any:
-        client = TableClient(self.world, self.table, environment)
+        client = TableClient(self.world, self.table, environment, self.auditor.write_sent, self.auditor.write_answered)
         return ObservedLog(DynamoDbTransactionLog(client, "transactions"), environment)
 
     def _function(self, environment: Environment) -> QueueFunction:
@@ -183,19 +185,20 @@ class Simulation:
         for sent in self.sent:
             world.at(sent.at, lambda sent=sent: self._send(sent))  # type: ignore[misc]
         faulty_until = world.pick("acts/faults", (2, 10, 40)) * MINUTE
-        for index in range(world.between("acts/reconciles", 0, 2)):
+        for index in range(world.between("acts/reconciles", 0, 8)):
             world.at(int(world.draw(f"acts/reconcile/{index}") * faulty_until), self._reconcile)
         if world.draw("acts/redrive") < 0.3:
             world.at(int(world.draw("acts/redrive at") * faulty_until), self._redrive)
         world.run(faulty_until)
-        if world.draw("acts/next day") < 0.25:
+        if world.draw("acts/next day") < 0.25 and not world.violations:
             # Idempotency keys are forgotten by now, and faults go on.
             world.run(world.now + 25 * HOUR, self._at_rest)
             self._redrive()
             world.run(world.now + faulty_until)
-        world.faults_on = False
-        world.tell("faults stop")
-        self._settle_all()
+        if not world.violations:
+            world.faults_on = False
+            world.tell("faults stop")
+            self._settle_all()
         if not world.violations:
             self.auditor.logged(_SINK.take())
             self.auditor.at_the_end(self.sent)
@@ -280,15 +283,17 @@ class Simulation:
         def done(response: dict[str, Any] | None) -> None:
             if response is not None:
                 self._warm.append((environment, function))
-                self._acknowledge(batch, receipts, response)
+                self._acknowledge(environment.invocation, batch, receipts, response)
             self._idle += 1
             self._queue_changed(self.world.now)
 
         return done
 
-    def _acknowledge(self, batch: list[Message], receipts: list[str], response: dict[str, Any]) -> None:
+    def _acknowledge(
+        self, invocation: Invocation, batch: list[Message], receipts: list[str], response: dict[str, Any]
+    ) -> None:
         """The mapping deletes what did not fail; its own failures bring messages back that were settled."""
-        acknowledged = self.auditor.responded(batch, response)
+        acknowledged = self.auditor.responded(invocation, batch, response)
         fault = self.world.fault("poller", [("response lost", self.world.profile.poller)])
         if fault:
             self.world.tell("mapping: the response is lost")
@@ -308,7 +313,7 @@ class Simulation:
         invocation.charges = False
         self.world.tell(f"{invocation.name}: reconcile")
 
-        def body() -> None:
+        def body() -> bool:
             for finding in settle_stuck(
                 log=self._log(environment),
                 gateway=GatewayClient(self.gateway, environment),
@@ -319,8 +324,9 @@ class Simulation:
                 work=Work(f"{invocation.name}:reconcile", invocation.remaining_ms),
             ):
                 self.world.tell(f"{invocation.name} found {finding.transaction_id} {finding.outcome} {finding.detail}")
+            return True
 
-        self.world.start(invocation, body, lambda _: None)
+        self.world.start(invocation, body, lambda ended: self.auditor.ended(invocation) if ended else None)
 
 
 def _record(message: Message) -> Mapping[str, Any]:
@@ -337,6 +343,9 @@ def _record(message: Message) -> Mapping[str, Any]:
     }
 
 
-def run(seed: int, cut: Cut | None = None, steps_max: int = STEPS_MAX) -> World:
-    """Play one seed. The world that is returned holds its history and its violations."""
-    return Simulation(seed, cut, steps_max).run()
+def run(seed: int, cut: Cut | None = None, steps_max: int = STEPS_MAX, *, counterfactual: bool = True) -> World:
+    """Play one seed. The world that is returned holds its history and its violations.
+
+    Without `counterfactual` only what happened counts, and not what a write's condition would have let happen.
+    """
+    return Simulation(seed, cut, steps_max, counterfactual=counterfactual).run()

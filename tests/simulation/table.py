@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
@@ -11,8 +12,17 @@ from handler.adapters.memory import MemoryDynamoDb
 from handler.adapters.transaction_log import DynamoDbTransactionLog, from_attributes
 from tests.simulation.world import Environment, Invocation, NoAnswerError, RefusedError, World
 
-# (invocation, port call, item before, item after), after each write that took effect.
-Observer = Callable[[Invocation, str, dict[str, Any] | None, dict[str, Any]], None]
+
+@dataclass(frozen=True)
+class SentWrite:
+    """A write as its sender knew it: the port call, and the sender's clock when it called."""
+
+    intent: str
+    clock_ms: int
+
+
+# (invocation, write, item before, item after), after each write that took effect.
+Observer = Callable[[Invocation, SentWrite, dict[str, Any] | None, dict[str, Any]], None]
 
 _TIMEOUT_MS = 1_000
 _ATTEMPTS = 3
@@ -24,31 +34,40 @@ class Table:
     def __init__(self, observe: Observer) -> None:
         self.memory = MemoryDynamoDb()
         self._observe = observe
+        # Plain items, kept beside the memory's attribute values because the auditor reads them all the time.
+        self._items: dict[str, dict[str, Any]] = {}
 
     def item(self, key: str) -> dict[str, Any] | None:
-        attributes = self.memory.items.get(key)
-        return None if attributes is None else from_attributes(attributes)
+        return self._items.get(key)
 
     def items(self) -> dict[str, dict[str, Any]]:
-        return {key: from_attributes(attributes) for key, attributes in self.memory.items.items()}
+        return self._items
 
-    def write(self, invocation: Invocation, intent: str, operation: str, request: Mapping[str, Any]) -> Any:
+    def write(self, invocation: Invocation, write: SentWrite, operation: str, request: Mapping[str, Any]) -> Any:
         key = (request.get("Item") or request["Key"])["transaction_id"]["S"]
-        before = self.item(key)
+        before = self._items.get(key)
         answer = getattr(self.memory, operation)(**request)
-        after = self.item(key)
-        if after is not None:
-            self._observe(invocation, intent, before, after)
+        after = self._items[key] = from_attributes(self.memory.items[key])
+        self._observe(invocation, write, before, after)
         return answer
 
 
 class TableClient:
     """The botocore DynamoDB client of one environment, with botocore's own retries."""
 
-    def __init__(self, world: World, table: Table, environment: Environment) -> None:
+    def __init__(
+        self,
+        world: World,
+        table: Table,
+        environment: Environment,
+        sent: Callable[[Invocation, str, Mapping[str, Any]], None],
+        answered: Callable[[Invocation, str, Mapping[str, Any] | None], None],
+    ) -> None:
         self._world = world
         self._table = table
         self._environment = environment
+        self._sent = sent
+        self._answered = answered
 
     def get_item(self, **request: Any) -> Any:
         return self._read("get_item", request["Key"]["transaction_id"]["S"], request)
@@ -69,29 +88,40 @@ class TableClient:
 
     def _write(self, operation: str, key: str, request: Mapping[str, Any]) -> Any:
         invocation = self._environment.invocation
-        intent = invocation.intent
+        write = SentWrite(invocation.intent, invocation.now_ms())
+        self._sent(invocation, write.intent, request)
 
         def effect() -> Any:
             try:
-                return self._table.write(invocation, intent, operation, request)
+                return self._table.write(invocation, write, operation, request)
             except ClientError:
-                self._world.tell(f"{invocation.name} {intent} {key}: refused by its condition")
+                self._world.tell(f"{invocation.name} {write.intent} {key}: refused by its condition")
                 raise
 
-        return self._send(intent, key, effect)
+        try:
+            answer = self._send(write.intent, key, effect)
+        except ClientError as error:
+            if "Item" in error.response:
+                self._answered(invocation, key, error.response["Item"])
+            raise
+        self._answered(invocation, key, None)
+        return answer
 
     def _send(self, intent: str, key: str, effect: Callable[[], Any]) -> Any:
         invocation = self._environment.invocation
+        again = ""
         for attempt in range(_ATTEMPTS):
             last = attempt == _ATTEMPTS - 1
             try:
-                return invocation.request(intent, key, effect, deadline=_TIMEOUT_MS, latency=(1, 8))
-            except RefusedError:
+                return invocation.request(intent, key, effect, deadline=_TIMEOUT_MS, latency=(1, 8), again=again)
+            except RefusedError as failure:
+                again = failure.fault
                 if last:
                     raise ClientError(
                         {"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, intent
                     ) from None
-            except NoAnswerError:
+            except NoAnswerError as failure:
+                again = failure.fault
                 if last:
                     raise ReadTimeoutError(endpoint_url="table") from None
             invocation.sleep(self._world.between("back-off", 1, 1_000 << attempt))

@@ -11,6 +11,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from greenlet import getcurrent, greenlet
@@ -21,16 +22,27 @@ SECOND = 1_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 
+# The probability that a repeated request fails as the one before did.
+_STAYS_BAD = 0.6
+
 
 class Crashed(BaseException):
     """The environment is gone. No Exception, so that no handler in the code under test takes it for a failed call."""
 
 
-class RefusedError(Exception):
+class FailedRequestError(Exception):
+    """A request without an answer; `fault` is why, as the sender cannot know."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
+class RefusedError(FailedRequestError):
     """The other side refused the request; surely nothing took effect."""
 
 
-class NoAnswerError(Exception):
+class NoAnswerError(FailedRequestError):
     """No answer came in time; the request may have taken effect, or may yet do so."""
 
 
@@ -51,6 +63,13 @@ class Profile:
     declines: float
     blocks_group_in_flight: bool
     max_receives: int
+
+    @cached_property
+    def menu(self) -> list[tuple[str, float]]:
+        """What can happen to one request."""
+        crashes = [(f"crash {point}", self.crash) for point in ("before", "in flight", "after")]
+        others = ("pause", "refused", "lost", "dropped", "late")
+        return crashes + [(name, getattr(self, name)) for name in others]
 
     @property
     def clocks_agree(self) -> bool:
@@ -123,16 +142,16 @@ class World:
         return ""
 
     def _profile(self) -> Profile:
-        def rate(name: str) -> float:
-            return self.pick(f"profile/{name}", (0.0, 0.0, 0.01, 0.03, 0.1))
+        def rate(name: str, *more: float) -> float:
+            return self.pick(f"profile/{name}", (0.0, 0.0, 0.01, 0.03, 0.1, *more))  # type: ignore[no-any-return]
 
         return Profile(
             crash=rate("crash") / 2,
-            pause=rate("pause"),
+            pause=rate("pause", 0.3),
             refused=rate("refused"),
             lost=rate("lost"),
             dropped=rate("dropped"),
-            late=rate("late"),
+            late=rate("late", 0.3),
             slow=rate("slow"),
             stored_500=rate("stored 500"),
             poller=rate("poller"),
@@ -265,22 +284,17 @@ class Invocation:
         *,
         deadline: int,
         latency: tuple[int, int],
-        faults: str = "crash pause refused lost dropped late",
+        again: str = "",
     ) -> Any:
         """Send a request: it travels, takes effect and is answered, each of which can fail on its own.
 
         `effect` runs when and if the request arrives, whether or not its sender still lives; what it returns or raises
-        is the answer, a `Pending` one comes later. Raises RefusedError or NoAnswerError (after `deadline` ms).
+        is the answer, a `Pending` one comes later. `again` is the fault of the request that this one repeats: a bad
+        connection stays bad for a while. Raises RefusedError or NoAnswerError (after `deadline` ms).
         """
         self.require_alive()
         world, profile = self.world, self.world.profile
-        menu: list[tuple[str, float]] = []
-        for kind in faults.split():
-            if kind == "crash":
-                menu += [(f"crash {point}", profile.crash) for point in ("before", "in flight", "after")]
-            else:
-                menu.append((kind, getattr(profile, kind)))
-        fault = world.fault(f"{site}/{what}", menu)
+        fault = world.fault(f"{site}/{what}", [(again, _STAYS_BAD)] if again else profile.menu)
         label = f"{self.name} {site} {what}"
         if fault == "crash before":
             self.kill(f"crashes before {site} {what}")
@@ -304,7 +318,7 @@ class Invocation:
         if fault == "refused":
             world.tell(f"{label}: refused by a fault")
             self.sleep(travel)
-            raise RefusedError(site)
+            raise RefusedError(fault)
         if fault in ("dropped", "lost", "late"):
             if fault == "dropped":
                 world.tell(f"{label}: lost on its way")
@@ -313,7 +327,7 @@ class Invocation:
                 world.tell(f"{label}: {'delayed on its way' if fault == 'late' else 'its answer will be lost'}")
                 world.at(world.now + late, arrive)
             self.sleep(deadline)
-            raise NoAnswerError(site)
+            raise NoAnswerError(fault)
         sent = world.now
         world.at(sent + travel, arrive)
         self.sleep(travel)
@@ -324,7 +338,7 @@ class Invocation:
         if isinstance(answer, Pending):
             if answer.at + travel > sent + deadline:
                 self.sleep(sent + deadline - world.now)
-                raise NoAnswerError(site)
+                raise NoAnswerError("slow")
             self.sleep(answer.at - world.now)
             answer, error = answer.result()
         self.sleep(travel)
