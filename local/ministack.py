@@ -4,6 +4,7 @@ It keeps everything in memory: when it dies, the queue and the table die with it
 """
 
 import contextlib
+import errno
 import http.client
 import os
 import shutil
@@ -40,17 +41,33 @@ def check_disk(folder: Path) -> None:
         )
 
 
-def free_port(start: int = 0) -> int:
-    """A port of 127.0.0.1 that nobody listens on: any one for 0, else the first from `start` on."""
-    for port in range(start, 65536) if start else [0]:
+def bound_socket(port: int = 0) -> socket.socket:
+    """A socket bound to a port of 127.0.0.1, any free one for 0. Raises PortInUse, naming the owner and a free port."""
+    bound = socket.socket()
+    # Connections of an earlier run may still linger; a listener still refuses a second one.
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((HOST, port))
+    except OSError as error:
+        bound.close()
+        if error.errno != errno.EADDRINUSE:
+            raise ServicesError(f"port {port} on {HOST} cannot be used: {error}; take another port") from error
+        raise PortInUse(
+            f"port {port} on {HOST} is in use by {listener(port)}; stop that, or take another port, for example "
+            f"{_free_port_after(port)}"
+        ) from error
+    return bound
+
+
+def _free_port_after(port: int) -> int:
+    for candidate in [*range(port + 1, 65536), 0]:
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((HOST, port))
+                probe.bind((HOST, candidate))
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise ServicesError(f"no free port from {start} on at {HOST}")
+    raise ServicesError(f"no free port at {HOST}")
 
 
 def listener(port: int) -> str:
@@ -96,12 +113,9 @@ class Ministack:
         Raises ServicesError (no disk, did not start) or PortInUse.
         """
         check_disk(folder)
-        self.port = port or free_port()
-        if port and free_port(port) != port:
-            raise PortInUse(
-                f"port {port} on {HOST} is in use by {listener(port)}; "
-                f"stop that, or take another port, for example {free_port(port + 1)}"
-            )
+        # Bound here and handed over: a port that is only looked up may be taken by anyone before it is used.
+        bound = bound_socket(port)
+        self.port = int(bound.getsockname()[1])
         self.url = f"http://{HOST}:{self.port}"
         self.log_path = folder / "ministack.log"
         self._stopping = False
@@ -117,15 +131,16 @@ class Ministack:
             "LAMBDA_EXECUTOR": "local",
             "LOG_LEVEL": "WARNING",
         }
-        with self.log_path.open("wb") as log:
+        with bound, self.log_path.open("wb") as log:
             # No worker processes: hypercorn's default forks one, a second process to lose.
-            serve = [str(environment("ministack") / "hypercorn"), "--workers", "0", "--bind", f"{HOST}:{self.port}"]
+            serve = [str(environment("ministack") / "hypercorn"), "--workers", "0", "--bind", f"fd://{bound.fileno()}"]
             self._process = processes.start(
                 [*serve, "ministack.app:app"],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environ,
                 cwd=scratch,
+                pass_fds=(bound.fileno(),),
             )
         self._wait_until_ready()
 

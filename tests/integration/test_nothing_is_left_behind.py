@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from local.installation import ROOT
-from local.ministack import HOST, free_port
+from local.ministack import HOST
 from local.process_group import ProcessGroup, processes_in_group
 
 SLEEPY = "import time\ndef lambda_handler(event, context):\n    time.sleep(600)\n"
@@ -145,16 +145,9 @@ def test_a_port_in_use_is_named_with_its_owner_and_another_is_offered(tmp_path: 
     assert f"port {port} on 127.0.0.1 is in use by pid {os.getpid()} (" in done.stderr
     offered = re.search(r"for example (\d+)", done.stderr)
     assert offered is not None
-    assert int(offered[1]) > port
+    with socket.socket() as probe:
+        probe.bind((HOST, int(offered[1])))
     assert "Traceback" not in done.stderr
-
-
-def test_a_free_port_is_the_first_that_nobody_listens_on() -> None:
-    with socket.socket() as taken:
-        taken.bind((HOST, 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert free_port(port) > port
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
