@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -21,6 +22,8 @@ from local.process_group import ProcessGroup
 from local.runtime_api import Answer, Invocation, RuntimeApi, Usage, usage
 
 INIT_SECONDS_MAX = 10.0
+#: Off Linux awslambdaric has no native client; this folder's module stands in for it.
+PORTABLE_CLIENT = Path(__file__).parent / "runtime_client"
 
 
 @dataclass(frozen=True)
@@ -272,6 +275,7 @@ class ExecutionEnvironment:
             "LANG": "en_US.UTF-8",
             "TZ": ":UTC",
             "PYTHONUNBUFFERED": "1",
+            **({} if sys.platform == "linux" else {"PYTHONPATH": str(PORTABLE_CLIENT)}),
             **self._host_variables,
             **function.variables,
             "_HANDLER": function.handler,

@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+from local.execution_environment import PORTABLE_CLIENT
 from tests.contract.conftest import NewEnvironment
 
 COUNT = """
@@ -240,3 +241,13 @@ def test_cpu_time_and_peak_memory_are_measured_per_phase(new_environment: NewEnv
     assert idle.cpu_ms < worked.cpu_ms
     assert worked.memory_peak_bytes is not None
     assert worked.memory_peak_bytes > 40_000_000
+
+
+def test_the_runtime_works_without_its_native_client(new_environment: NewEnvironment) -> None:
+    environment = new_environment(
+        "import runtime_client\ndef lambda_handler(event, context):\n    return [runtime_client.__file__, 1 / event]\n",
+        variables={"PYTHONPATH": str(PORTABLE_CLIENT)},
+    )
+    assert environment.init()
+    assert environment.invoke(b"0").error_type == "ZeroDivisionError"
+    assert json.loads(environment.invoke(b"2").payload) == [str(PORTABLE_CLIENT / "runtime_client.py"), 0.5]
