@@ -99,6 +99,10 @@ $(WHEELS): build/wheel.py build/elf.py setup.py pyproject.toml scoring/_compiled
 wheel: $(WHEELS)  ## wheels for arm64 and x86_64 and an sdist; BUILDER=container|zig
 	@ls dist/*.whl dist/*.tar.gz
 
+.PHONY: test-wheel
+test-wheel: setup $(WHEELS)  ## wheels: same bytes from another folder, every Python here, native build
+	$(PY) -m pytest tests/artefacts/check_wheels.py
+
 RUNTIME ?= python3.13
 .PHONY: package
 package: setup $(WHEELS)  ## dist/*.zip for Lambda; RUNTIME=python3.11, DIRTY=1 before a commit

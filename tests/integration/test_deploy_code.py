@@ -1,0 +1,134 @@
+"""`make deploy-code` against the loopback services: the alias moves last, and only to what was asked for."""
+
+import base64
+import hashlib
+import io
+import json
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.system import LocalSystem
+from tests.build_scripts import load
+
+deploy = load("deploy")
+FUNCTION = "cloudcafe-payment-processor-dev"
+RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def answering(word: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("handler.py", f"def lambda_handler(event, context):\n    return {word!r}\n")
+    return buffer.getvalue()
+
+
+def write_zip(folder: Path, content: bytes, **changes: Any) -> Path:
+    """A ZIP with its manifest, as `make package` leaves them."""
+    path = folder / "payment-processor.zip"
+    path.write_bytes(content)
+    manifest = {
+        "architecture": "x86_64",
+        "code_sha256": base64.b64encode(hashlib.sha256(content).digest()).decode(),
+        "engine": "pure",
+        "revision": "abc",
+        "runtime": RUNTIME,
+        **changes,
+    }
+    path.with_suffix(".manifest.json").write_text(json.dumps(manifest))
+    return path
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
+    folder = tmp_path_factory.mktemp("system")
+    (folder / "first").mkdir()
+    (folder / "first" / "handler.py").write_text("def lambda_handler(event, context):\n    return 'first'\n")
+    with LocalSystem(package=folder / "first", directory=folder, mapping="none") as system:
+        yield system
+
+
+@pytest.fixture(autouse=True)
+def endpoint(system: LocalSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", system.endpoint_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+
+
+def run(path: Path, *more: str) -> int:
+    code: int = deploy.main(["--zip", str(path), "--environment", "dev", *more])
+    return code
+
+
+def live(system: LocalSystem) -> str:
+    version: str = system.clients["lambda"].get_alias(FunctionName=FUNCTION, Name="live")["FunctionVersion"]
+    return version
+
+
+def test_new_code_is_published_and_runs_behind_the_alias(
+    system: LocalSystem, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = live(system)
+    path = write_zip(tmp_path, answering("second"))
+    assert run(path) == 0
+    out = capsys.readouterr().out
+    assert f"{FUNCTION}:live moved from version {before} to {live(system)} (pure, x86_64)" in out
+    assert f"--function-version {before}" in out
+    answer = system.clients["lambda"].invoke(FunctionName=f"{FUNCTION}:live", Payload=b"{}")
+    assert json.loads(answer["Payload"].read()) == "second"
+    after = live(system)
+    assert run(path) == 0
+    assert "runs this ZIP already" in capsys.readouterr().out
+    assert live(system) == after
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"architecture": "arm64"}, "runs on x86_64, the ZIP is for arm64: deploy with ARCHITECTURE=x86_64"),
+        ({"runtime": "python3.99"}, f"run `make package RUNTIME={RUNTIME}`"),
+        ({"code_sha256": "other"}, "is not what payment-processor.manifest.json describes"),
+    ],
+)
+def test_a_package_that_does_not_fit_is_refused(
+    system: LocalSystem, tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, str], reason: str
+) -> None:
+    before = live(system)
+    assert run(write_zip(tmp_path, answering("never"), **changes)) == 1
+    assert reason in capsys.readouterr().err
+    assert live(system) == before
+
+
+@pytest.mark.parametrize("named", [("--environment", "prod"), ("--function", "cloudcafe-payment-processor-prod")])
+def test_production_is_refused(
+    system: LocalSystem, tmp_path: Path, capsys: pytest.CaptureFixture[str], named: tuple[str, str]
+) -> None:
+    assert run(write_zip(tmp_path, answering("never")), *named) == 1
+    assert "is production: change it with `terraform apply`" in capsys.readouterr().err
+
+
+def test_a_dirty_package_goes_to_loopback_only(
+    system: LocalSystem, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_zip(tmp_path, answering("dirty"), revision="abc-dirty")
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    assert run(path) == 1
+    assert "was packaged from a dirty checkout: commit, then `make package`" in capsys.readouterr().err
+    monkeypatch.setenv("AWS_ENDPOINT_URL", system.endpoint_url)
+    assert run(path) == 0
+
+
+def test_a_missing_zip_and_an_unknown_function_say_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path / "none.zip") == 1
+    assert "none.zip is missing: run `make package`" in capsys.readouterr().err
+    assert run(write_zip(tmp_path, answering("x")), "--function", "unknown-dev") == 1
+    error = capsys.readouterr().err
+    assert "unknown-dev at http://127.0.0.1" in error
+    assert "the alias has not moved" in error
