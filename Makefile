@@ -150,7 +150,6 @@ simulation-histories: setup  ## commit other history hashes after a deliberate c
 
 # ---- terraform ------------------------------------------------------------------------------------------------
 # One state per environment: the workspace has the environment's name, and Terraform refuses any other.
-ENVIRONMENT ?= dev
 TERRAFORM := terraform -chdir=terraform
 # A folder with unpacked providers, for machines that cannot reach the public registry.
 TF_INIT_FLAGS := -input=false $(if $(TF_PLUGIN_MIRROR),-plugin-dir=$(TF_PLUGIN_MIRROR) -lockfile=readonly)
@@ -170,21 +169,24 @@ terraform/.terraform: | terraform-installed
 	$(TERRAFORM) init $(TF_INIT_FLAGS)
 
 .PHONY: plan apply destroy
-plan apply destroy: export TF_WORKSPACE = $(ENVIRONMENT)
 plan: setup terraform/.terraform  ## what apply would change; ENVIRONMENT=dev MEMORY_SIZE=512 TF_ARGS='-var ...'
 	@$(PY) terraform/region.py
-	$(TERRAFORM) plan $(TF_VARIABLES)
+	TF_WORKSPACE=$(ENVIRONMENT) $(TERRAFORM) plan $(TF_VARIABLES)
 
 apply: setup terraform/.terraform  ## provision ENVIRONMENT=dev with MEMORY_SIZE=512 from the ZIPs of make package
 	@$(PY) terraform/region.py
-	$(TERRAFORM) apply $(TF_VARIABLES)
+	TF_WORKSPACE=$(ENVIRONMENT) $(TERRAFORM) apply $(TF_VARIABLES)
 
 destroy: terraform/.terraform  ## remove ENVIRONMENT=dev; outside dev apply deletion_protection=false first
-	$(TERRAFORM) destroy $(TF_VARIABLES)
+	TF_WORKSPACE=$(ENVIRONMENT) $(TERRAFORM) destroy $(TF_VARIABLES)
 
 .PHONY: rollback
 rollback: setup  ## move alias live of ENVIRONMENT=dev to the version before, or VERSION=3
 	@$(PY) terraform/rollback.py --environment $(ENVIRONMENT) $(if $(VERSION),--version $(VERSION))
+
+.PHONY: cost
+cost: setup  ## what a month costs; MEMORY_SIZE=512 ARGS='--payments 1000000 --duration-ms 40' (ARGS=--help)
+	@$(PY) -m benchmarks.cost $(if $(MEMORY_SIZE),--memory-size $(MEMORY_SIZE)) $(ARGS)
 
 .PHONY: test-terraform
 test-terraform: setup terraform-installed  ## Terraform checked, tested with mocks, and really applied on this machine

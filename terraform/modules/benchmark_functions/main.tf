@@ -1,5 +1,5 @@
-# One function per engine and memory size, for the cold-start lab: own role, own table, the simulated gateway whatever
-# the payment function uses. No queue feeds them; the lab invokes them.
+# One function per engine and memory size, for the cold-start lab: own role, own table, own queue of rejected messages,
+# the simulated gateway whatever the payment function uses. No queue feeds them; the lab invokes them.
 
 locals {
   functions = {
@@ -16,6 +16,14 @@ module "table" {
   point_in_time_recovery = false
   deletion_protection    = false
   tags                   = var.tags
+}
+
+resource "aws_sqs_queue" "rejected" {
+  name                        = "cloudcafe-payment-processing-${var.environment}-bench-rejected.fifo"
+  fifo_queue                  = true
+  content_based_deduplication = true
+  sqs_managed_sse_enabled     = true
+  tags                        = var.tags
 }
 
 resource "aws_cloudwatch_log_group" "this" {
@@ -51,9 +59,10 @@ resource "aws_lambda_function" "this" {
 
   environment {
     variables = merge(var.environment_variables, {
-      DYNAMODB_TABLE = module.table.table_name
-      SCORING_ENGINE = each.value.engine
-      GATEWAY_URL    = ""
+      DYNAMODB_TABLE     = module.table.table_name
+      REJECTED_QUEUE_URL = aws_sqs_queue.rejected.url
+      SCORING_ENGINE     = each.value.engine
+      GATEWAY_URL        = ""
     })
   }
 
@@ -100,5 +109,11 @@ data "aws_iam_policy_document" "this" {
     sid       = "KeepTransactions"
     actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     resources = [module.table.table_arn]
+  }
+
+  statement {
+    sid       = "RejectMessages"
+    actions   = ["sqs:SendMessage"]
+    resources = [aws_sqs_queue.rejected.arn]
   }
 }

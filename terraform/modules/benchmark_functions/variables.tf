@@ -32,7 +32,7 @@ variable "timeout_seconds" {
 }
 
 variable "environment_variables" {
-  description = "Environment variables of the handler, without table, engine and gateway, which this module decides."
+  description = "Environment variables of the handler, without table, queues, engine and gateway, which this module decides."
   type        = map(string)
 }
 

@@ -1,0 +1,311 @@
+"""One system's life on ministack, in the order of this file: applied, planned again, paid through, changed, destroyed.
+
+Held here: nothing changes in a second plan beyond what one committed file lists; a change of memory size goes to a new
+version and alias `live` moves to it; production beside dev leaves dev alone; payments through what Terraform made, by
+ministack's own mapping and worker, pass the audit; every policy names its actions; `local` makes the same resources.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local import resources as built_in
+from local import traffic
+from local.audit import QUEUE_COUNTS, Sent, audit, collect
+from tests.terraform.installation import ROOT, SOURCE, Command
+from tests.terraform.loopback import RUNTIME, Loopback
+
+PROD = {"environment": "prod", "benchmark_memory_sizes": "[]"}
+FUNCTION = "cloudcafe-payment-processor-dev"
+
+
+@pytest.fixture(scope="module")
+def applied(loopback: Loopback) -> Loopback:
+    loopback.first_apply.finish()
+    return loopback
+
+
+@pytest.fixture(scope="module")
+def production(applied: Loopback) -> Iterator[Command]:
+    """The apply of prod, which takes as long as the first; the tests between go on with dev."""
+    command = applied.terraform.start("apply", "-auto-approve", *applied.variables(**PROD), workspace="prod")
+    yield command
+    command.process.wait()
+
+
+def changes(plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a plan would change, without what ministack's answers alone make look changed: attributes by address."""
+    expected = json.loads((SOURCE / "loopback-differences.json").read_text())
+    found = {}
+    for resource in plan["resource_changes"]:
+        change = resource["change"]
+        if resource["mode"] != "managed" or change["actions"] == ["no-op"]:
+            continue
+        before, after = change["before"] or {}, change["after"] or {}
+        names = {name for name in before | after if before.get(name) != after.get(name)} | set(change["after_unknown"])
+        ignored = expected.get(resource["type"], [])
+        if change["actions"] == ["update"]:
+            names = set() if ignored == "*" else names - set(ignored)
+        if names:
+            found[resource["address"]] = {name: (before.get(name), after.get(name)) for name in names}
+    return found
+
+
+def test_the_first_apply_makes_the_system(applied: Loopback) -> None:
+    outputs = applied.terraform.outputs()
+    assert outputs["function_name"] == FUNCTION
+    assert outputs["queue_url"].endswith("/cloudcafe-payment-processing-dev.fifo")
+    assert outputs["live_version"] == outputs["newest_version"] == "1"
+    assert outputs["benchmark_function_names"] == {
+        "compiled-128": f"{FUNCTION}-bench-compiled-128",
+        "pure-128": f"{FUNCTION}-bench-pure-128",
+    }
+
+
+def test_a_second_plan_changes_nothing(applied: Loopback) -> None:
+    assert changes(applied.terraform.plan(*applied.variables())) == {}
+
+
+def test_every_policy_names_its_actions(applied: Loopback) -> None:
+    policies = {
+        f"{address}.{name}": json.loads(value)
+        for address, resource in applied.terraform.resources().items()
+        for name, value in resource.items()
+        if name in ("policy", "assume_role_policy") and value
+    }
+    wildcards = 0
+    for address, policy in policies.items():
+        for statement in policy["Statement"]:
+            actions = statement["Action"]
+            wildcards += sum("*" in action for action in ([actions] if isinstance(actions, str) else actions))
+            if statement["Effect"] == "Allow" and "aws_kms_key" not in address:
+                resources = statement.get("Resource", [])
+                assert "*" not in ([resources] if isinstance(resources, str) else resources), f"{address}: {statement}"
+    print(f"bar terraform_wildcard_actions {wildcards} of {len(policies)} policies, limit 0")
+    assert len(policies) >= 8
+    assert wildcards == 0
+
+
+def test_built_in_resources_of_the_local_system_are_those_of_terraform(applied: Loopback) -> None:
+    outputs = applied.terraform.outputs()
+    names = built_in.Names("builtin")
+    made = built_in.create(
+        applied.clients,
+        names,
+        built_in.Times(),
+        ROOT / ".build" / "terraform-compiled",
+        handler="handler.lambda_handler",
+        runtime=RUNTIME,
+        memory_size=512,
+        variables={},
+    )
+    urls = ("queue_url", "rejected_queue_url", "dead_letter_queue_url")
+    ours = description(applied.clients, [getattr(made, name) for name in urls], names.table)
+    theirs = description(applied.clients, [outputs[name] for name in urls], outputs["table_name"])
+    assert json.loads(re.sub(r"\bbuiltin\b", "dev", json.dumps(ours))) == theirs
+
+    ours, theirs = (
+        applied.clients["lambda"].get_function_configuration(FunctionName=name, Qualifier="live")
+        for name in (names.function, FUNCTION)
+    )
+    for attribute in ("Runtime", "Handler", "Timeout", "MemorySize", "Version", "Architectures"):
+        assert ours[attribute] == theirs[attribute], attribute
+    variables = theirs["Environment"]["Variables"]
+    for name, value in ours["Environment"]["Variables"].items():
+        assert re.sub(r"\bbuiltin\b", "dev", value) == variables[name], name
+
+
+QUEUE_ATTRIBUTES = (
+    "QueueArn",
+    "FifoQueue",
+    "ContentBasedDeduplication",
+    "DeduplicationScope",
+    "FifoThroughputLimit",
+    "MessageRetentionPeriod",
+    "VisibilityTimeout",
+    "DelaySeconds",
+    "ReceiveMessageWaitTimeSeconds",
+)
+
+
+def description(clients: dict[str, Any], queue_urls: list[str], table: str) -> dict[str, Any]:
+    """What decides how messages and items behave. Keys and policies are Terraform's own: nothing local checks them."""
+    found: dict[str, Any] = {}
+    for role, url in zip(("payment", "rejected", "dead letter"), queue_urls, strict=True):
+        attributes = clients["sqs"].get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        found[role] = {name: attributes.get(name) for name in QUEUE_ATTRIBUTES}
+        redrive = json.loads(attributes.get("RedrivePolicy", "{}"))
+        found[role]["dead letters"] = (redrive.get("deadLetterTargetArn"), str(redrive.get("maxReceiveCount")))
+    described = clients["dynamodb"].describe_table(TableName=table)["Table"]
+    indexes = {index["IndexName"]: index for index in described["GlobalSecondaryIndexes"]}
+    found["table"] = {
+        "name": described["TableName"],
+        "keys": described["KeySchema"],
+        "attributes": sorted(
+            (each["AttributeName"], each["AttributeType"]) for each in described["AttributeDefinitions"]
+        ),
+        "billing": described.get("BillingModeSummary", {}).get("BillingMode"),
+        "indexes": {name: (indexes[name]["KeySchema"], indexes[name]["Projection"]) for name in sorted(indexes)},
+        "stream": described.get("StreamSpecification"),
+    }
+    # As JSON has it, so that names of environments can be compared as text.
+    return json.loads(json.dumps(found))
+
+
+def test_payments_through_what_terraform_made_pass_the_audit(applied: Loopback, production: Command) -> None:
+    # Production is being applied meanwhile, which must not disturb dev.
+    outputs = applied.terraform.outputs()
+    messages = traffic.make(payments=60, groups=6, seed=8)
+    sent = send(applied.clients["sqs"], outputs["queue_url"], messages)
+    wait_until_settled(applied, outputs["queue_url"])
+    evidence = collect(
+        applied.clients,
+        environment="dev",
+        sent=sent,
+        table=outputs["table_name"],
+        queue_url=outputs["queue_url"],
+        rejected_queue_url=outputs["rejected_queue_url"],
+        dead_letter_queue_url=outputs["dead_letter_queue_url"],
+        # By ministack's mapping: only the ends can be looked at.
+        deliveries=None,
+        gateway_database=applied.gateway_database,
+        logs=logs(applied),
+        late_writes=[],
+        planned={},
+        struck={},
+    )
+    assert {name: against for name, against in audit(evidence).items() if against} == {}
+    assert len(evidence.captures) > 30
+
+
+def send(sqs: Any, queue_url: str, messages: list[traffic.Message]) -> list[Sent]:
+    """Send in order, one by one; the queue's answers are part of the evidence."""
+    sent = []
+    for message in messages:
+        deduplication = {"MessageDeduplicationId": message.deduplication_id} if message.deduplication_id else {}
+        answer = sqs.send_message(
+            QueueUrl=queue_url, MessageBody=message.body, MessageGroupId=message.group, **deduplication
+        )
+        sent.append(Sent(message, answer["MessageId"], answer["SequenceNumber"], time.time_ns() // 1_000_000))
+    return sent
+
+
+def wait_until_settled(applied: Loopback, queue_url: str) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        attributes = applied.clients["sqs"].get_queue_attributes(QueueUrl=queue_url, AttributeNames=list(QUEUE_COUNTS))
+        if not any(int(count) for count in attributes["Attributes"].values()):
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"messages are left on {queue_url}: {attributes['Attributes']}; {logs(applied)}")
+
+
+def logs(applied: Loopback) -> dict[str, str]:
+    """ministack's own log and every log group."""
+    found = {"ministack": applied.services.log_path.read_text(errors="replace")}
+    for group in applied.clients["logs"].describe_log_groups()["logGroups"]:
+        pages = applied.clients["logs"].get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
+        found[group["logGroupName"]] = "\n".join(event["message"] for page in pages for event in page["events"])
+    return found
+
+
+def test_benchmark_functions_answer_with_the_engine_of_their_name(applied: Loopback) -> None:
+    for key, name in applied.terraform.outputs()["benchmark_function_names"].items():
+        answer = applied.clients["lambda"].invoke(FunctionName=name, Payload=b'{"Records": []}')
+        assert "FunctionError" not in answer, answer["Payload"].read()
+        configuration = applied.clients["lambda"].get_function_configuration(FunctionName=name)
+        assert f"{configuration['Environment']['Variables']['SCORING_ENGINE']}-{configuration['MemorySize']}" == key
+        assert configuration["Environment"]["Variables"]["GATEWAY_URL"] == ""
+
+
+def test_another_memory_size_is_a_new_version_and_live_moves_to_it(applied: Loopback) -> None:
+    printed = applied.terraform.run("apply", "-auto-approve", "-json", *applied.variables(memory_size="1024"))
+    assert planned(printed) == {
+        "module.payment_function.aws_lambda_function.this": "update",
+        "module.payment_function.aws_lambda_alias.live": "update",
+    }
+    assert applied.terraform.outputs()["live_version"] == "2"
+    assert memory_sizes(applied, "live", "1", "2") == [1024, 512, 1024]
+
+
+def planned(printed: str) -> dict[str, str]:
+    """Address -> action of what a command with -json says it will change, without alarms (see `changes`)."""
+    found = {}
+    for line in map(json.loads, printed.splitlines()):
+        if line["type"] == "planned_change":
+            resource = line["change"]["resource"]
+            if resource["resource_type"] != "aws_cloudwatch_metric_alarm" or line["change"]["action"] != "update":
+                found[resource["addr"]] = line["change"]["action"]
+    return found
+
+
+def memory_sizes(applied: Loopback, *qualifiers: str) -> list[int]:
+    get = applied.clients["lambda"].get_function_configuration
+    return [get(FunctionName=FUNCTION, Qualifier=qualifier)["MemorySize"] for qualifier in qualifiers]
+
+
+def test_a_canary_shares_live_with_the_proven_version(applied: Loopback) -> None:
+    canary = applied.variables(memory_size="256", live_version="2", canary_percent="10")
+    applied.terraform.run("apply", "-auto-approve", *canary)
+    alias = applied.clients["lambda"].get_alias(FunctionName=FUNCTION, Name="live")
+    assert alias["FunctionVersion"] == "2"
+    assert alias["RoutingConfig"]["AdditionalVersionWeights"] == {"3": 0.1}
+
+
+def test_rollback_moves_live_to_the_version_before(applied: Loopback) -> None:
+    command = [sys.executable, str(SOURCE / "rollback.py"), "--environment", "dev"]
+    done = subprocess.run(command, env=applied.terraform.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "moved from version 2 to 1" in done.stdout
+    assert "-var live_version=1" in done.stdout
+    alias = applied.clients["lambda"].get_alias(FunctionName=FUNCTION, Name="live")
+    assert (alias["FunctionVersion"], alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})) == ("1", {})
+
+    done = subprocess.run(command, env=applied.terraform.environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, "there is nothing to go back to" in done.stderr) == (1, True)
+
+
+def test_billing_mode_changes_without_replacing_the_table(applied: Loopback) -> None:
+    capacity = {"provisioned_capacity": "{read_min=5,read_max=50,write_min=5,write_max=50}"}
+    variables = applied.variables(memory_size="256", live_version="1", **capacity)
+    assert planned(applied.terraform.run("plan", "-json", *variables)) == {
+        "module.transaction_table.aws_dynamodb_table.this": "update",
+        'module.transaction_table.aws_appautoscaling_target.table["Read"]': "create",
+        'module.transaction_table.aws_appautoscaling_target.table["Write"]': "create",
+        'module.transaction_table.aws_appautoscaling_policy.table["Read"]': "create",
+        'module.transaction_table.aws_appautoscaling_policy.table["Write"]': "create",
+    }
+
+
+def test_production_beside_dev_leaves_dev_alone(applied: Loopback, production: Command) -> None:
+    production.finish()
+    outputs = applied.terraform.outputs("prod")
+    assert outputs["function_name"] == "cloudcafe-payment-processor-prod"
+    table = applied.clients["dynamodb"].describe_table(TableName=outputs["table_name"])["Table"]
+    assert table["DeletionProtectionEnabled"]
+    # Dev as the rollback left it, with the version held as the rollback advises.
+    assert changes(applied.terraform.plan(*applied.variables(memory_size="256", live_version="1"))) == {}
+
+
+def names_of_functions(applied: Loopback) -> set[str]:
+    pages = applied.clients["lambda"].get_paginator("list_functions").paginate()
+    return {function["FunctionName"] for page in pages for function in page["Functions"]}
+
+
+def test_destroy_leaves_nothing_of_dev_and_all_of_production(applied: Loopback, production: Command) -> None:
+    # Without the packages: a destroy must not need what it does not read.
+    applied.package_directory.rename(applied.package_directory.with_name("gone"))
+    destroying = applied.variables()
+    applied.terraform.run("destroy", "-auto-approve", *destroying)
+    assert applied.terraform.resources() == {}
+    left = {name for name in names_of_functions(applied) if "-dev" in name}
+    tables = {name for name in applied.clients["dynamodb"].list_tables()["TableNames"] if "-dev" in name}
+    queues = [url for url in applied.clients["sqs"].list_queues().get("QueueUrls", []) if "-dev" in url]
+    assert (left, tables, queues) == (set(), set(), [])
+    assert "cloudcafe-payment-processor-prod" in names_of_functions(applied)
