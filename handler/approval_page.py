@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from handler.adapters.page import HEADERS, answer, question, refusal
-from handler.composition import Decisions
+from handler.approval_composition import Decisions
 from handler.domain.approve import decide
 from handler.domain.errors import ApprovalRefusedError, ApprovalWakeError, RetryableError
 from handler.domain.payment import Transaction
@@ -140,7 +140,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import os
 
-    from handler.composition import compose_decisions, compose_signer
+    from handler.approval_composition import compose_decisions, compose_signer
 
     page = ApprovalPage(compose_decisions(os.environ), compose_signer(os.environ))
     globals()[name] = page

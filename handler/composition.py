@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from botocore.config import Config
 from botocore.session import get_session
@@ -20,25 +19,15 @@ from handler.adapters.secrets import read_pepper
 from handler.adapters.system import AnyLogger, LoggingNotifier, RandomIds, RecordedApprovals, SystemClock
 from handler.adapters.transaction_log import DynamoDbTransactionLog
 from handler.domain.errors import ConfigurationError, TransactionLogUnavailableError
-from handler.domain.mask import FindCardNumbers
 from handler.domain.ports import (
-    ApprovalCallbacks,
-    ApprovalLog,
-    ApprovalNotices,
     ApprovalStarter,
-    Clock,
-    Executions,
     Ids,
     PaymentGateway,
-    Signer,
     SourceQueue,
 )
 from handler.domain.process import Ports, Rules
 from handler.settings import Settings
 from scoring.table import RuleTableError, Table, open_table
-
-if TYPE_CHECKING:
-    from handler.domain.approve import ApprovalPorts, ApprovalRules
 
 # One slow answer must not eat the invocation; a lost one is decided from the stored item.
 _CLIENT_CONFIG = {"connect_timeout": 1, "read_timeout": 1, "retries": {"mode": "standard", "total_max_attempts": 3}}
@@ -54,19 +43,6 @@ class Services:
     ids: Ids
 
 
-@dataclass(frozen=True, slots=True)
-class Decisions:
-    """All that deciding on approvals, and reconciling them, works with."""
-
-    log: DynamoDbTransactionLog
-    callbacks: ApprovalCallbacks
-    executions: Executions
-    starter: ApprovalStarter
-    clock: Clock
-    find_card_numbers: FindCardNumbers
-    environment: str
-
-
 def compose(settings: Settings, kernel: Any, logger: AnyLogger) -> Services:
     """Build every adapter and send the one read that pays for name look-up, TLS and credentials in init.
 
@@ -79,9 +55,9 @@ def compose(settings: Settings, kernel: Any, logger: AnyLogger) -> Services:
     pepper, pepper_version = b"", ""
     if settings.fingerprint_pepper_secret_arn:
         pepper, pepper_version = read_pepper(
-            _client(session, "secretsmanager", settings), settings.fingerprint_pepper_secret_arn
+            aws_client(session, "secretsmanager", settings), settings.fingerprint_pepper_secret_arn
         )
-    dynamodb: Any = MemoryDynamoDb() if session is None else _client(session, "dynamodb", settings)
+    dynamodb: Any = MemoryDynamoDb() if session is None else aws_client(session, "dynamodb", settings)
     log = DynamoDbTransactionLog(dynamodb, settings.table_name)
     if session is None:
         rejected: Any = MemoryRejectedQueue()
@@ -92,7 +68,7 @@ def compose(settings: Settings, kernel: Any, logger: AnyLogger) -> Services:
 
         @cache
         def sqs() -> Any:
-            return _client(session, "sqs", settings)
+            return aws_client(session, "sqs", settings)
 
         rejected = SqsRejectedQueue(sqs, settings.rejected_queue_url)
         source_queue = SqsSourceQueue(sqs, settings.payment_queue_url)
@@ -103,7 +79,7 @@ def compose(settings: Settings, kernel: Any, logger: AnyLogger) -> Services:
         scoring=TableFraudScoring(
             kernel, table, iterations=settings.fraud_iterations, pepper=pepper, pepper_version=pepper_version
         ),
-        approvals=_approvals(session, settings),
+        approvals=approval_starter(session, settings),
         rejected=rejected,
         notifier=LoggingNotifier(logger),
         clock=SystemClock(),
@@ -119,90 +95,18 @@ def _rule_table(settings: Settings) -> Table:
         raise ConfigurationError("RULE_TABLE_PATH", str(path), f"a rule table that can be read ({error})") from error
 
 
-def compose_workflow(environment: Mapping[str, str]) -> tuple[ApprovalRules, ApprovalPorts]:
-    """What the approval workflow works with: the queue function's adapters, and messages to approvers.
-
-    Its imports are here, so that the queue function does not pay for them. Raises ConfigurationError.
-    """
-    import logging
-    import random
-
-    from handler.adapters.approvals import LoggedNotices, SnsNotices
-    from handler.adapters.fraud import FailingFraudScoring
-    from handler.domain.approve import ApprovalPorts, ApprovalRules
-    from handler.settings import read_approval_settings, read_settings
-    from scoring.kernel import load_kernel
-
-    settings, approval = read_settings(environment), read_approval_settings(environment)
-    ports = compose(settings, load_kernel(settings.scoring_engine), logging.getLogger("handler.workflow")).ports
-    if approval.fraud_service_failure_rate:
-        scoring = FailingFraudScoring(ports.scoring, approval.fraud_service_failure_rate, random.random)
-        ports = replace(ports, scoring=scoring)
-    notices: ApprovalNotices = LoggedNotices()
-    if approval.topic_arn:
-        session = get_session()
-        signer = _signer(session, settings, approval.key_id) if approval.page_url else None
-        notices = SnsNotices(
-            _client(session, "sns", settings), approval.topic_arn, approval.approvers, approval.page_url, signer
-        )
-    rules = ApprovalRules(settings.rules, round(1000 * approval.timeout_seconds))
-    return rules, ApprovalPorts(ports, cast("ApprovalLog", ports.log), notices)
-
-
-def compose_decisions(environment: Mapping[str, str]) -> Decisions:
-    """What deciding needs, on the approval page and the command line. Raises ConfigurationError."""
-    from handler.adapters.approvals import LambdaCallbacks, LambdaExecutions
-    from handler.settings import read_settings
-    from scoring.kernel import load_kernel
-
-    settings = read_settings(environment)
-    session = get_session()
-    functions = _client(session, "lambda", settings)
-    return Decisions(
-        log=DynamoDbTransactionLog(_client(session, "dynamodb", settings), settings.table_name),
-        callbacks=LambdaCallbacks(functions),
-        executions=LambdaExecutions(functions),
-        starter=_approvals(session, settings),
-        clock=SystemClock(),
-        find_card_numbers=load_kernel(settings.scoring_engine).find_card_numbers,
-        environment=settings.rules.environment,
-    )
-
-
-def caller_identity() -> str:
-    """The ARN of whoever holds the credentials in use. Raises botocore's errors."""
-    answer = get_session().create_client("sts", region_name="us-east-1").get_caller_identity()
-    return str(answer["Arn"])
-
-
-def compose_signer(environment: Mapping[str, str]) -> Signer:
-    """The key of the links to the approval page. Raises ConfigurationError."""
-    from handler.settings import read_approval_settings, read_settings
-
-    key_id = read_approval_settings(environment).key_id
-    if not key_id:
-        raise ConfigurationError("APPROVAL_KEY_ID", None, "a KMS HMAC key, or file:<path> of a key file")
-    return _signer(get_session(), read_settings(environment), key_id)
-
-
-def _signer(session: Any, settings: Settings, key_id: str) -> Signer:
-    from handler.adapters.signing import FileSigner, KmsSigner
-
-    if key_id.startswith("file:"):
-        return FileSigner(Path(key_id.removeprefix("file:")))
-    return KmsSigner(_client(session, "kms", settings), key_id)
-
-
-def _approvals(session: Any, settings: Settings) -> ApprovalStarter:
+def approval_starter(session: Any, settings: Settings) -> ApprovalStarter:
+    """Lambda's asynchronous invocation where a workflow is deployed, else the record alone."""
     if session is None or not settings.approval_function_arn:
         return RecordedApprovals()
-    from handler.adapters.approvals import LambdaApprovalStarter
+    from handler.adapters.approval_starter import LambdaApprovalStarter
 
     # Made at the first risky payment: most environments never see one, and a client costs a tenth of init.
-    return LambdaApprovalStarter(cache(lambda: _client(session, "lambda", settings)), settings.approval_function_arn)
+    return LambdaApprovalStarter(cache(lambda: aws_client(session, "lambda", settings)), settings.approval_function_arn)
 
 
-def _client(session: Any, service: str, settings: Settings) -> Any:
+def aws_client(session: Any, service: str, settings: Settings) -> Any:
+    """A botocore client with the function's time limits and retries."""
     # The package brings Amazon's roots alone: loading the SDK's whole list is a tenth of init. Elsewhere, that list.
     roots = Path(__file__).with_name("amazon_roots.pem")
     verify = str(roots) if settings.aws_endpoints and roots.exists() else None

@@ -240,7 +240,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import os
 
-    from handler.composition import compose_workflow
+    from handler.approval_composition import compose_workflow
 
     handler = Workflow(*compose_workflow(os.environ)).durable()
     globals()[name] = handler

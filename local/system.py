@@ -280,10 +280,10 @@ class LocalSystem:
         )
 
 
-def host_package(folder: Path, python: str = sys.executable) -> Path:
-    """Build the deployment package for this machine into `folder` and return it. Raises InstallationError."""
+def host_package(folder: Path, python: str = sys.executable, function: str = "processor") -> Path:
+    """Build a function's package for this machine into `folder` and return it. Raises InstallationError."""
     built = subprocess.run(
-        [python, str(ROOT / "build" / "package.py"), "host", "--out", str(folder)],
+        [python, str(ROOT / "build" / "package.py"), "host", "--function", function, "--out", str(folder)],
         capture_output=True,
         text=True,
         check=False,

@@ -63,11 +63,11 @@ class TestSigner:
         self._key = key
         self.key_id = key_id
 
-    def sign(self, message: bytes) -> bytes:
+    def write_mac(self, message: bytes) -> bytes:
         return hmac.digest(self._key, message, hashlib.sha256)
 
-    def verify(self, message: bytes, mac: bytes) -> bool:
-        return hmac.compare_digest(self.sign(message), mac)
+    def check_mac(self, message: bytes, mac: bytes) -> bool:
+        return hmac.compare_digest(self.write_mac(message), mac)
 
 
 class CountingGateway(ScriptedGateway):

@@ -27,14 +27,14 @@ class KmsSigner:
         # An ARN's last part: the same key under any account's spelling.
         return self._key_id.rpartition(":key/")[2]
 
-    def sign(self, message: bytes) -> bytes:
+    def write_mac(self, message: bytes) -> bytes:
         try:
             answer = self._client.generate_mac(KeyId=self._key_id, MacAlgorithm=_ALGORITHM, Message=message)
         except (ClientError, BotoCoreError) as error:
             raise NoticeError(f"{self._key_id} does not sign: {error}") from error
         return answer["Mac"]  # type: ignore[no-any-return]
 
-    def verify(self, message: bytes, mac: bytes) -> bool:
+    def check_mac(self, message: bytes, mac: bytes) -> bool:
         if len(mac) != _KEY_SIZE_BYTES:
             return False
         try:
@@ -65,8 +65,8 @@ class FileSigner:
             raise ConfigurationError("APPROVAL_KEY_ID", f"file:{path}", "a file of its owner alone: chmod 600")
         self.key_id = f"file-{hashlib.sha256(self._key).hexdigest()[:8]}"
 
-    def sign(self, message: bytes) -> bytes:
+    def write_mac(self, message: bytes) -> bytes:
         return hmac.digest(self._key, message, "sha256")
 
-    def verify(self, message: bytes, mac: bytes) -> bool:
-        return hmac.compare_digest(self.sign(message), mac)
+    def check_mac(self, message: bytes, mac: bytes) -> bool:
+        return hmac.compare_digest(self.write_mac(message), mac)

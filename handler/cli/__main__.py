@@ -16,7 +16,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handler.composition import Decisions, caller_identity, compose_decisions
+from handler.approval_composition import Decisions, caller_identity, compose_decisions
 from handler.domain.approve import COMMENT_LENGTH_MAX, decide, open_approvals, reconcile_pending, time_left
 from handler.domain.claim import timestamp
 from handler.domain.errors import ConfigurationError, PaymentError

@@ -155,10 +155,10 @@ class Signer(Protocol):
     @property
     def key_id(self) -> str: ...
 
-    def sign(self, message: bytes) -> bytes:
+    def write_mac(self, message: bytes) -> bytes:
         """The message's HMAC-SHA256, 32 bytes. Raises NoticeError where the key cannot be used."""
 
-    def verify(self, message: bytes, mac: bytes) -> bool:
+    def check_mac(self, message: bytes, mac: bytes) -> bool:
         """Whether `mac` is the message's. Raises NoticeError where the key cannot be used."""
 
 

@@ -48,7 +48,7 @@ def callback_digest(callback_id: str) -> str:
 def write_token(invitation: Invitation, signer: Signer) -> str:
     """`<fields>.<mac>`, both base64url without padding. Raises NoticeError where the key cannot be used."""
     fields = json.dumps([VERSION, signer.key_id, *invitation], separators=(",", ":")).encode()
-    return f"{_encode(fields)}.{_encode(signer.sign(_signed(fields)))}"
+    return f"{_encode(fields)}.{_encode(signer.write_mac(_signed(fields)))}"
 
 
 def read_token(token: str, signer: Signer, now_ms: int) -> Invitation:
@@ -58,7 +58,7 @@ def read_token(token: str, signer: Signer, now_ms: int) -> Invitation:
     )
     encoded, _, mac = token.partition(".")
     try:
-        if len(token) > LENGTH_MAX or not signer.verify(_signed(_decode(encoded)), _decode(mac)):
+        if len(token) > LENGTH_MAX or not signer.check_mac(_signed(_decode(encoded)), _decode(mac)):
             raise invalid
         version, key_id, *fields = json.loads(_decode(encoded))
         if (version, key_id) != (VERSION, signer.key_id):

@@ -15,12 +15,13 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.session import get_session
 from botocore.stub import Stubber
 
-from handler.adapters.approvals import LambdaApprovalStarter, LambdaCallbacks, LambdaExecutions, SnsNotices
+from handler.adapters.approval_starter import LambdaApprovalStarter
+from handler.adapters.approvals import LambdaCallbacks, LambdaExecutions, SnsNotices
 from handler.adapters.page import HEADERS
 from handler.adapters.signing import FileSigner, KmsSigner
+from handler.approval_composition import Decisions
 from handler.approval_page import ApprovalPage
 from handler.cli import __main__ as cli
-from handler.composition import Decisions
 from handler.domain.approve import OVERDUE_MS, Checks, Execution, Next, ask, begin, decide, reconcile_pending, resolve
 from handler.domain.errors import (
     ApprovalRefusedError,
@@ -268,8 +269,8 @@ def test_a_key_file_must_be_long_and_private(tmp_path):
     with pytest.raises(ConfigurationError, match="32 random bytes"):
         FileSigner(path)
     path.write_bytes(b"k" * 32)
-    assert FileSigner(path).verify(b"m", FileSigner(path).sign(b"m"))
-    assert not FileSigner(path).verify(b"m", b"")
+    assert FileSigner(path).check_mac(b"m", FileSigner(path).write_mac(b"m"))
+    assert not FileSigner(path).check_mac(b"m", b"")
     path.chmod(0o644)
     with pytest.raises(ConfigurationError, match="chmod 600"):
         FileSigner(path)
@@ -625,10 +626,10 @@ class FakeKms:
         self.fault = fault
 
     def generate_mac(self, *, KeyId: str, MacAlgorithm: str, Message: bytes) -> dict[str, Any]:
-        return {"Mac": TestSigner().sign(Message)}
+        return {"Mac": TestSigner().write_mac(Message)}
 
     def verify_mac(self, *, KeyId: str, MacAlgorithm: str, Message: bytes, Mac: bytes) -> dict[str, Any]:
-        if self.fault or Mac != TestSigner().sign(Message):
+        if self.fault or Mac != TestSigner().write_mac(Message):
             raise ClientError({"Error": {"Code": self.fault or "KMSInvalidMacException"}}, "VerifyMac")
         return {"MacValid": True}
 
@@ -636,11 +637,11 @@ class FakeKms:
 def test_a_key_in_kms_signs_and_verifies():
     signer = KmsSigner(FakeKms(), "arn:aws:kms:us-east-1:123456789012:key/1234")
     assert signer.key_id == "1234"
-    assert signer.verify(b"m", signer.sign(b"m"))
-    assert not signer.verify(b"x", signer.sign(b"m"))
-    assert not signer.verify(b"m", b"")
+    assert signer.check_mac(b"m", signer.write_mac(b"m"))
+    assert not signer.check_mac(b"x", signer.write_mac(b"m"))
+    assert not signer.check_mac(b"m", b"")
     with pytest.raises(NoticeError):
-        KmsSigner(FakeKms("AccessDeniedException"), "1234").verify(b"m", b"x" * 32)
+        KmsSigner(FakeKms("AccessDeniedException"), "1234").check_mac(b"m", b"x" * 32)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_operations_listed_are_the_operations_called() -> None:
         if "cli" not in path.parts:
             calls |= taken_from_clients(path.read_text())
             for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_client":
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "aws_client":
                     services.add(ast.literal_eval(node.args[1]))
     assert services == set(package.OPERATIONS)
     assert not calls & {"get_paginator", "get_waiter"}, "the package has neither paginators nor waiters"

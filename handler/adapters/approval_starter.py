@@ -1,0 +1,38 @@
+"""The queue function's side of the approval workflow: it starts one through Lambda's API and knows no more of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handler.domain.errors import ApprovalStartError
+from handler.domain.payment import Transaction
+
+
+class LambdaApprovalStarter:
+    """`ApprovalStarter` by an asynchronous invocation of an alias or version, named after the item's generation."""
+
+    def __init__(self, client: Callable[[], Any], function_arn: str) -> None:
+        self._client = client
+        self._function_arn = function_arn
+
+    def start(self, item: Transaction, request: str) -> None:
+        name = item["approval_name"]
+        try:
+            self._client().invoke(
+                FunctionName=self._function_arn,
+                InvocationType="Event",
+                DurableExecutionName=name,
+                Payload=request.encode(),
+            )
+        except ClientError as error:
+            # Lambda refuses a known name with another payload; with the same it answers as the first time.
+            started = error.response["Error"]["Code"] == "DurableExecutionAlreadyStartedException"
+            if started and hashlib.sha256(request.encode()).hexdigest() == item["request_hash"]:
+                return
+            raise ApprovalStartError(f"{name}: {error}") from error
+        except BotoCoreError as error:
+            raise ApprovalStartError(f"{name}: {error}") from error

@@ -1,0 +1,103 @@
+"""Which adapter stands behind which port of the approval workflow, and of deciding; the queue function has neither."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from botocore.session import get_session
+
+from handler.adapters.approvals import LambdaCallbacks, LambdaExecutions, LoggedNotices, SnsNotices
+from handler.adapters.fraud import FailingFraudScoring
+from handler.adapters.signing import FileSigner, KmsSigner
+from handler.adapters.system import SystemClock
+from handler.adapters.transaction_log import DynamoDbTransactionLog
+from handler.composition import approval_starter, aws_client, compose
+from handler.domain.approve import ApprovalPorts, ApprovalRules
+from handler.domain.errors import ConfigurationError
+from handler.domain.mask import FindCardNumbers
+from handler.domain.ports import (
+    ApprovalCallbacks,
+    ApprovalLog,
+    ApprovalNotices,
+    ApprovalStarter,
+    Clock,
+    Executions,
+    Signer,
+)
+from handler.settings import Settings, read_approval_settings, read_settings
+from scoring.kernel import load_kernel
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """All that deciding on approvals, and reconciling them, works with."""
+
+    log: DynamoDbTransactionLog
+    callbacks: ApprovalCallbacks
+    executions: Executions
+    starter: ApprovalStarter
+    clock: Clock
+    find_card_numbers: FindCardNumbers
+    environment: str
+
+
+def compose_workflow(environment: Mapping[str, str]) -> tuple[ApprovalRules, ApprovalPorts]:
+    """What the approval workflow works with: the queue function's adapters, and messages to approvers.
+
+    Raises ConfigurationError.
+    """
+    settings, approval = read_settings(environment), read_approval_settings(environment)
+    ports = compose(settings, load_kernel(settings.scoring_engine), logging.getLogger("handler.workflow")).ports
+    if approval.fraud_service_failure_rate:
+        scoring = FailingFraudScoring(ports.scoring, approval.fraud_service_failure_rate, random.random)
+        ports = replace(ports, scoring=scoring)
+    notices: ApprovalNotices = LoggedNotices()
+    if approval.topic_arn:
+        session = get_session()
+        signer = _signer(session, settings, approval.key_id) if approval.page_url else None
+        notices = SnsNotices(
+            aws_client(session, "sns", settings), approval.topic_arn, approval.approvers, approval.page_url, signer
+        )
+    rules = ApprovalRules(settings.rules, round(1000 * approval.timeout_seconds))
+    return rules, ApprovalPorts(ports, cast("ApprovalLog", ports.log), notices)
+
+
+def compose_decisions(environment: Mapping[str, str]) -> Decisions:
+    """What deciding needs, on the approval page and the command line. Raises ConfigurationError."""
+    settings = read_settings(environment)
+    session = get_session()
+    functions = aws_client(session, "lambda", settings)
+    return Decisions(
+        log=DynamoDbTransactionLog(aws_client(session, "dynamodb", settings), settings.table_name),
+        callbacks=LambdaCallbacks(functions),
+        executions=LambdaExecutions(functions),
+        starter=approval_starter(session, settings),
+        clock=SystemClock(),
+        find_card_numbers=load_kernel(settings.scoring_engine).find_card_numbers,
+        environment=settings.rules.environment,
+    )
+
+
+def caller_identity() -> str:
+    """The ARN of whoever holds the credentials in use. Raises botocore's errors."""
+    answer = get_session().create_client("sts", region_name="us-east-1").get_caller_identity()
+    return str(answer["Arn"])
+
+
+def compose_signer(environment: Mapping[str, str]) -> Signer:
+    """The key of the links to the approval page. Raises ConfigurationError."""
+    key_id = read_approval_settings(environment).key_id
+    if not key_id:
+        raise ConfigurationError("APPROVAL_KEY_ID", None, "a KMS HMAC key, or file:<path> of a key file")
+    return _signer(get_session(), read_settings(environment), key_id)
+
+
+def _signer(session: Any, settings: Settings, key_id: str) -> Signer:
+    if key_id.startswith("file:"):
+        return FileSigner(Path(key_id.removeprefix("file:")))
+    return KmsSigner(aws_client(session, "kms", settings), key_id)

@@ -1,0 +1,263 @@
+"""The approval workflow through the local system: the queue, the durable engine, the page, the command line.
+
+Invariants: a wait survives the death of the function and of the engine and uses no process; each payment is captured at
+most once; a payment whose time ran out during an outage is found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handler.adapters.transaction_log import from_attributes
+from local.approvals import Approvals, Link, durable_client
+from local.system import LocalSystem
+from tests.payments import ADDRESS
+
+ROOT = Path(__file__).parents[2]
+
+
+class Site:
+    """The system with its approvals, and what the tests do with it."""
+
+    def __init__(self, system: LocalSystem, approvals: Approvals) -> None:
+        self.system = system
+        self.approvals = approvals
+        self.links: dict[tuple[str, str], Link] = {}
+
+    def send(self, payment_id: str, amount: str = "9999.99") -> str:
+        text = json.dumps(
+            {
+                "payment_id": payment_id,
+                "order_id": "ord-1",
+                "customer_id": "cust-1",
+                "amount": 0,
+                "payment_method": "credit_card",
+                "billing_address": ADDRESS,
+            }
+        ).replace('"amount": 0', f'"amount": {amount}')
+        self.system.clients["sqs"].send_message(
+            QueueUrl=self.system.resources.queue_url, MessageBody=text, MessageGroupId=payment_id
+        )
+        return f"txn-{payment_id}"
+
+    def item(self, key: str) -> dict[str, Any]:
+        answer = self.system.clients["dynamodb"].get_item(
+            TableName=self.system.names.table, Key={"transaction_id": {"S": key}}, ConsistentRead=True
+        )
+        return from_attributes(answer.get("Item", {}))
+
+    def until(self, condition: Callable[[], Any], seconds: int = 90) -> Any:
+        """Wait for other processes; the bound is for a broken test only."""
+        for _ in range(seconds * 10):
+            self.system.check()
+            found = condition()
+            if found:
+                return found
+            time.sleep(0.1)
+        raise AssertionError(f"did not come there; engine log:\n{self._engine_log()}")
+
+    def _engine_log(self) -> str:
+        return (self.system.directory / "approvals" / "engine.log").read_text()[-3000:]
+
+    def asked(self, key: str) -> dict[str, Any]:
+        """The item once its approvers were asked."""
+        self.until(lambda: "callback_id" in self.item(key))
+        return self.item(key)
+
+    def ended(self, key: str) -> dict[str, Any]:
+        self.until(lambda: self.item(key).get("status") not in (None, "pending_approval", "processing"))
+        return self.item(key)
+
+    def link(self, key: str, approver: str = "alice") -> str:
+        def found() -> Link | None:
+            self.links |= {(each.transaction_id, each.approver): each for each in self.approvals.mail()}
+            return self.links.get((key, approver))
+
+        return self.until(found).url
+
+    def payments(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "handler.cli", "approvals", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **self.approvals.environment_variables},
+            check=False,
+        )
+
+
+@contextlib.contextmanager
+def site(timeout_seconds: float = 86_400) -> Iterator[Site]:
+    approvals = Approvals(timeout_seconds=timeout_seconds)
+    with LocalSystem(variables=approvals.variables) as system, approvals.running(system):
+        yield Site(system, approvals)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Site]:
+    with site() as found:
+        yield found
+
+
+def visit(url: str, form: dict[str, str] | None = None) -> tuple[int, str]:
+    data = urllib.parse.urlencode(form).encode() if form is not None else None
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data), timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def token(url: str) -> str:
+    return urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)["t"][0]
+
+
+def test_a_risky_payment_of_the_queue_is_approved_on_the_page_and_charged(shared: Site):
+    key = shared.send("page-approve")
+    url = shared.link(key)
+    assert visit(url)[0] == 200
+    assert "decision" not in shared.item(key)
+    status, page = visit(url.split("?")[0], {"t": token(url), "decision": "approve", "comment": "called back"})
+    assert (status, "Approved" in page) == (200, True)
+    item = shared.ended(key)
+    assert (item["status"], item["decided_by"], item["comment"]) == ("completed", "alice", "called back")
+
+
+def test_a_rejection_from_the_command_line_names_its_aws_identity(shared: Site):
+    key = shared.send("cli-reject")
+    shared.asked(key)
+    assert key in shared.payments("list").stdout
+    done = shared.payments("reject", key, "--reason", "stolen")
+    assert done.returncode == 0, done.stderr
+    item = shared.ended(key)
+    assert (item["status"], item["reason_code"]) == ("rejected", "approval_rejected")
+    assert item["decided_by"].startswith("arn:aws:")
+
+
+def test_the_seeds_own_callback_approves(shared: Site):
+    key = shared.send("bare-callback")
+    callback_id = shared.asked(key)["callback_id"]
+    durable_client(shared.approvals).send_durable_execution_callback_success(
+        CallbackId=callback_id, Result='{"approved": true}'
+    )
+    item = shared.ended(key)
+    assert (item["status"], item["decided_by"]) == ("completed", "callback")
+
+
+def test_direct_invocation_with_the_sample_events(shared: Site):
+    client = durable_client(shared.approvals)
+    for event in ("low_risk", "high_risk"):
+        client.invoke(
+            FunctionName=f"{shared.approvals.function}:live",
+            InvocationType="Event",
+            Payload=(ROOT / "events" / f"{event}.json").read_bytes(),
+        )
+    assert shared.ended("txn-pay-low-001")["status"] == "completed"
+    assert shared.asked("txn-pay-high-001")["approval_reasons"] == ["risk"]
+
+
+def test_a_start_is_idempotent_by_name_and_another_payload_is_refused(shared: Site):
+    key = shared.send("start-twice")
+    item = shared.asked(key)
+    client = durable_client(shared.approvals)
+    again = {
+        "FunctionName": f"{shared.approvals.function}:live",
+        "InvocationType": "Event",
+        "DurableExecutionName": item["approval_name"],
+    }
+    started = client.invoke(**again, Payload=item["request"].encode())
+    assert started["DurableExecutionArn"] == item["execution_arn"]
+    with pytest.raises(client.exceptions.DurableExecutionAlreadyStartedException):
+        client.invoke(**again, Payload=b"{}")
+
+
+def test_a_suspended_execution_uses_no_process(shared: Site):
+    shared.asked(shared.send("suspended"))
+    shared.until(lambda: not shared.approvals.pool.environments())
+
+
+def test_a_wait_survives_kill_9_of_function_and_engine(shared: Site):
+    key = shared.send("killed")
+    shared.asked(key)
+    for environment in shared.approvals.pool.environments():
+        environment.kill()
+    starts = shared.approvals.engine_starts
+    pid = shared.approvals.engine_pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    shared.until(lambda: shared.approvals.engine_starts > starts)
+    done = shared.until(lambda: (found := shared.payments("approve", key, "--reason", "ok")).returncode == 0 and found)
+    assert "approved" in done.stdout
+    assert shared.ended(key)["status"] == "completed"
+
+
+def test_a_function_killed_while_it_works_charges_once(shared: Site):
+    key = shared.send("killed-working", "49.99")
+    assert shared.ended(key)["status"] == "completed"
+    client = durable_client(shared.approvals)
+    request = json.dumps(
+        {
+            "payment_id": "killed-in-step",
+            "order_id": "o",
+            "customer_id": "c",
+            "amount": 20,
+            "payment_method": "credit_card",
+            "billing_address": ADDRESS,
+        }
+    )
+    client.invoke(FunctionName=f"{shared.approvals.function}:live", InvocationType="Event", Payload=request.encode())
+    for _ in range(3):
+        busy = shared.until(
+            lambda: (
+                [each for each in shared.approvals.pool.environments() if each.request_id]
+                or shared.item("txn-killed-in-step").get("status") == "completed"
+            )
+        )
+        if busy is True:
+            break
+        busy[0].kill()
+        time.sleep(0.2)
+    assert shared.ended("txn-killed-in-step")["status"] == "completed"
+
+
+def test_forged_and_foreign_links_are_refused(shared: Site):
+    url = shared.link(shared.send("forged"))
+    assert visit(url[:-4])[0] == 403
+    assert visit(f"{url}x")[0] == 403
+    assert visit(url.split("?")[0])[0] == 403
+    assert visit(url.replace("/approvals", "/other"))[0] == 404
+
+
+def test_nobody_in_time_expires_and_an_outage_is_found_by_reconcile():
+    with site(timeout_seconds=8) as here:
+        first = here.send("expires")
+        assert here.ended(first)["status"] == "expired"
+        second = here.send("expires-in-outage")
+        item = here.asked(second)
+        assert here.approvals.engine_pid is not None
+        os.kill(here.approvals.engine_pid, signal.SIGKILL)
+        # The engine forgets its timer; long past the end of the time, reconcile finds the payment.
+        here.system.clients["dynamodb"].update_item(
+            TableName=here.system.names.table,
+            Key={"transaction_id": {"S": second}},
+            UpdateExpression="SET approval_expires_at = :then",
+            ExpressionAttributeValues={":then": {"N": str(item["approval_expires_at"] - 11 * 60 * 1000)}},
+        )
+        done = here.until(lambda: (found := here.payments("reconcile")).returncode == 0 and found)
+        assert f"{second} expired" in done.stdout
+        assert here.item(second)["status"] == "expired"
