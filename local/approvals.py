@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from urllib.parse import unquote, urlsplit
 from local.environment_pool import EnvironmentPool
 from local.execution_environment import FunctionVersion, Outcome
 from local.installation import environment
-from local.ministack import HOST, ServicesError, free_port
+from local.ministack import HOST, ServicesError
 from local.resources import ALIAS
 from local.system import CREDENTIALS, REGION, LocalSystem, client, host_package
 
@@ -223,7 +224,7 @@ class Approvals:
 
     def start_engine(self) -> None:
         """Start the SDK's runner on what its database holds. Raises ServicesError."""
-        self._engine_port = self._engine_port or free_port()
+        self._engine_port = self._engine_port or _free_port()
         command = [sys.executable, "-m", "aws_durable_execution_sdk_python_testing.cli", "start-server"]
         command += ["--host", HOST, "--port", str(self._engine_port), "--lambda-endpoint", self.endpoint_url]
         command += ["--local-runner-region", REGION, "--store-type", "sqlite"]
@@ -396,6 +397,13 @@ class _Server(ThreadingHTTPServer):
 
 def _server(serve: Any, port: int = 0) -> _Server:
     return _Server(serve, port)
+
+
+def _free_port() -> int:
+    """The runner takes no port 0; it must also come back on the same one."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
 
 
 def _fault(kind: str, message: str) -> bytes:
