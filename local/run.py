@@ -246,10 +246,10 @@ def _send(system: LocalSystem, messages: Sequence[traffic.Message]) -> list[Sent
     sent: list[Sent] = []
     for start in range(0, len(messages), 10):
         part = messages[start : start + 10]
+        now_ms = time.time_ns() // 1_000_000
         answer = system.clients["sqs"].send_message_batch(
             QueueUrl=system.resources.queue_url, Entries=[_entry(message) for message in part]
         )
-        now_ms = time.time_ns() // 1_000_000
         if answer.get("Failed"):
             raise RunError(f"the queue refused messages: {answer['Failed']}")
         taken = {entry["Id"]: entry for entry in answer["Successful"]}

@@ -15,12 +15,20 @@ import pytest
 from local import run
 from local.audit import CHECKS
 from local.faults import GATEWAY_FAULTS, TABLE_FAULTS
-from local.system import LocalSystem
+from local.process_group import processes_in_group
+from local.system import LocalSystem, host_package
+from tests.integration.test_nothing_is_left_behind import descendants, wait_for
 
 FIGURES = (
     "sent final rejected_queue dead_lettered duplicates conflicts charges cold_starts latency_ms payments_per_second"
     " audit engine"
 )
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Built once for all runs but the first, which builds its own as `make run` does."""
+    return str(host_package(tmp_path_factory.mktemp("package") / "function"))
 
 
 def test_a_run_with_every_fault_passes_its_audit_and_leaves_no_process(tmp_path: Path) -> None:
@@ -53,10 +61,33 @@ def test_a_run_with_every_fault_passes_its_audit_and_leaves_no_process(tmp_path:
     assert directory not in alive
 
 
-def test_somebody_elses_mapping_and_worker_end_in_the_same_audit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=lambda how: how.name)
+def test_a_run_that_is_ended_leaves_neither_gateway_nor_services_nor_environments(
+    how: signal.Signals, package: str
+) -> None:
+    started = subprocess.Popen(
+        [sys.executable, "-m", "local", "run", "--payments", "40", "--package", package],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+    )
+    assert started.stdout is not None
+    assert any("Faults" in line for line in started.stdout)
+    groups = set(descendants(started.pid).values()) - {started.pid}
+    # The gateway's and the system's: each outlives the death of everything in the other.
+    assert len(groups) == 2
+    assert all(len(processes_in_group(group)) >= 2 for group in groups)
+    os.killpg(started.pid, how)
+    started.communicate(timeout=30)
+    assert started.returncode == (130 if how is signal.SIGINT else -signal.SIGKILL)
+    wait_for(lambda: not any(processes_in_group(group) for group in groups))
+
+
+def test_somebody_elses_mapping_and_worker_end_in_the_same_audit(tmp_path: Path, package: str) -> None:
     figures = tmp_path / "run.json"
     faults = "prepare.error_503,charge.timeout_after,throttled_record"
-    stream = ["--payments", "20", "--groups", "3", "--faults", faults]
+    stream = ["--payments", "20", "--groups", "3", "--faults", faults, "--package", package]
     assert run.main([*stream, "--mapping", "ministack", "--json", str(figures)]) == 0
     found = json.loads(figures.read_text())
     assert all(found["audit"].values())
@@ -68,7 +99,7 @@ def test_somebody_elses_mapping_and_worker_end_in_the_same_audit(tmp_path: Path)
     [("services", r"ministack \(pid \d+\) died under way.*Lost with it"), ("gateway", r"the payment gateway .* died")],
 )
 def test_a_run_says_who_died_under_way_and_fails(
-    victim: str, said: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    victim: str, said: str, package: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     wait = run._wait
 
@@ -77,7 +108,7 @@ def test_a_run_says_who_died_under_way_and_fails(
         wait(system, gateway, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(run, "_wait", kill_then_wait)
-    assert run.main(["--payments", "10", "--groups", "3", "--faults", "off"]) == 1
+    assert run.main(["--payments", "10", "--groups", "3", "--faults", "off", "--package", package]) == 1
     error = capfd.readouterr().err
     assert re.search(said, error, re.DOTALL), error
 
