@@ -99,16 +99,12 @@ class EnvironmentPool:
     ) -> None:
         """`idle_seconds_max` is how long an unused environment stays warm; `after` is told of each invocation."""
         self._function = function
-        numbers = itertools.count(1)
-        self._new = lambda version: ExecutionEnvironment(
-            version,
-            number=next(numbers),
-            runtime_python=runtime_python,
-            processes=processes,
-            log_directory=log_directory,
-            host_variables=host_variables,
-            init_seconds_max=init_seconds_max,
-        )
+        self._numbers = itertools.count(1)
+        self._runtime_python = runtime_python
+        self._processes = processes
+        self._log_directory = log_directory
+        self._host_variables = host_variables
+        self._init_seconds_max = init_seconds_max
         self._idle_seconds_max = idle_seconds_max
         self._after = after
         self._lock = threading.Lock()
@@ -153,6 +149,17 @@ class EnvironmentPool:
         self._stopped.set()
         for environment in self.environments():
             environment.kill()
+
+    def _new(self, version: FunctionVersion) -> ExecutionEnvironment:
+        return ExecutionEnvironment(
+            version,
+            number=next(self._numbers),
+            runtime_python=self._runtime_python,
+            processes=self._processes,
+            log_directory=self._log_directory,
+            host_variables=self._host_variables,
+            init_seconds_max=self._init_seconds_max,
+        )
 
     def _take(self, version: FunctionVersion) -> ExecutionEnvironment:
         while True:

@@ -4,10 +4,12 @@ The rule: what it starts ends with it, and what it loses it says (`check`).
 """
 
 import errno
+import os
 import shutil
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +17,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local.embedded_metrics import MetricForwarder
 from local.environment_pool import EnvironmentPool, PublishedFunction
@@ -92,7 +95,6 @@ class LocalSystem:
         self.mapping: EventSourceMapping | None = None
         self.pool: EnvironmentPool | None = None
         self._metrics: MetricForwarder | None = None
-        self._worker_logs: WorkerLogs | None = None
 
     def __enter__(self) -> "LocalSystem":
         # Both may have to be installed first, and that must not look like a slow start.
@@ -100,21 +102,22 @@ class LocalSystem:
         runtime_python = self._runtime_python or environment("runtime", self._python) / "python"
         self.log_directory.mkdir(parents=True, exist_ok=True)
         package = (self._package or host_package(self.directory / "package", self._python)).resolve()
-        self.processes = ProcessGroup(self.directory / "tmp", self.directory / "code")
-        try:
+        with ExitStack() as ends:
+            self._ends = ends
+            self.processes = ends.enter_context(ProcessGroup(self.directory / "tmp", self.directory / "code"))
             self._start(runtime_python, package)
-        except BaseException:
-            self._stop()
-            raise
+            # Everything started: from here on `__exit__` ends it, in the reverse order.
+            self._ends = ends.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
+        self._ends.close()
 
     def _start(self, runtime_python: Path, package: Path) -> None:
         self.services = Ministack(self.processes, self.directory, self._port)
+        self._ends.callback(self.services.stop)
         self.services.watch(self._died)
         self.endpoint_url = self.services.url
         self.clients = {name: client(name, self.endpoint_url) for name in _SERVICES}
@@ -129,13 +132,15 @@ class LocalSystem:
             variables=self._variables,
         )
         self._metrics = MetricForwarder(client("cloudwatch", self.endpoint_url), self._note)
-        self._worker_logs = WorkerLogs(
+        self._ends.callback(self._metrics.stop)
+        worker_logs = WorkerLogs(
             client("logs", self.endpoint_url),
             f"/aws/lambda/{self.names.function}",
             self.log_directory / "ministack-worker.log",
             line=self._metrics.line,
             problem=self._note,
         )
+        self._ends.callback(worker_logs.stop)
         function = PublishedFunction(
             client("lambda", self.endpoint_url), self.names.function, ALIAS, self.directory / "code"
         )
@@ -150,6 +155,7 @@ class LocalSystem:
             init_seconds_max=self._init_seconds_max,
             after=self._invoked,
         )
+        self._ends.callback(self.pool.stop)
         if self._mapping_kind == "local":
             self.start_mapping()
         elif self._mapping_kind == "ministack":
@@ -172,20 +178,7 @@ class LocalSystem:
             finished=self._finished,
             failed=self._mapping_failed,
         )
-
-    def _stop(self) -> None:
-        if self.mapping is not None:
-            self.mapping.stop()
-        if self.pool is not None:
-            self.pool.stop()
-        if self._worker_logs is not None:
-            self._worker_logs.stop()
-        if self._metrics is not None:
-            self._metrics.stop()
-        if hasattr(self, "services"):
-            self.services.stop()
-        self.processes.stop()
-        shutil.rmtree(self.directory / "tmp", ignore_errors=True)
+        self._ends.callback(self.mapping.stop)
 
     def check(self) -> None:
         """Raise ServicesError if the services died, with what was lost; call it while waiting for anything."""
@@ -242,6 +235,9 @@ class LocalSystem:
             wanted = int(found["RequestedProvisionedConcurrentExecutions"])
         except self.clients["lambda"].exceptions.ProvisionedConcurrencyConfigNotFoundException:
             wanted = 0
+        except (BotoCoreError, ClientError) as error:
+            self._note(f"provisioned concurrency: {error}")
+            return
         if self.pool is not None:
             self.pool.warm(min(wanted, self._concurrency))
 
@@ -278,6 +274,8 @@ class LocalSystem:
             f"({settled} messages had been settled, {len(in_flight)} were being processed: "
             f"{', '.join(in_flight[:10]) or 'none'}). Run it again."
         )
+        if self.mapping is not None:
+            self.mapping.stop()
 
 
 def host_package(folder: Path, python: str = sys.executable, function: str = "processor") -> Path:
@@ -311,13 +309,26 @@ def new_directory() -> Path:
     """A folder for one run, named by time; the oldest beyond the last twenty go."""
     runs = BUILD / "local"
     runs.mkdir(parents=True, exist_ok=True)
-    for old in sorted(each for each in runs.iterdir() if each.is_dir())[: -RUNS_KEPT or None]:
-        shutil.rmtree(old, ignore_errors=True)
+    for old in sorted(each for each in runs.iterdir() if each.is_dir())[:-RUNS_KEPT]:
+        if not _in_use(old):
+            shutil.rmtree(old, ignore_errors=True)
     for attempt in range(1000):
         folder = runs / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{attempt:03d}"
         try:
             folder.mkdir()
         except FileExistsError:
             continue
+        (folder / "pid").write_text(str(os.getpid()))
         return folder
     raise ServicesError(f"cannot make a folder in {runs}")
+
+
+def _in_use(folder: Path) -> bool:
+    """Whether the process that made a run's folder still lives, `make up` for example."""
+    try:
+        os.kill(int((folder / "pid").read_text()), 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True

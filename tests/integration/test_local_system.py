@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ import pytest
 
 from local.ministack import ServicesError
 from local.resources import Times, zipped
-from local.system import LocalSystem
+from local.system import LocalSystem, new_directory
 
 FAST = Times(
     function_timeout_seconds=1,
@@ -122,26 +123,36 @@ def test_a_failed_message_returns_after_the_visibility_time_out_and_its_batch_do
     assert sorted(receives) == [("bad", 1), ("bad", 2), ("good-1", 1), ("good-2", 1)]
 
 
-@pytest.mark.parametrize(
-    ("broken", "why"),
-    [
-        ('return {"batchItemFailures": [{"itemIdentifier": ""}]}', "None"),
-        ("raise ValueError(1)", "ValueError"),
-        ("time.sleep(60)", "Sandbox.Timedout"),
-        ("os._exit(1)", "Runtime.ExitError"),
-    ],
-)
-def test_a_batch_that_failed_as_a_whole_returns_whole_and_in_order(tmp_path: Path, broken: str, why: str) -> None:
-    fail_once = f'if event["Records"][0]["attributes"]["ApproximateReceiveCount"] == "1": {broken}'
+def test_a_batch_that_failed_as_a_whole_returns_whole_and_in_order(tmp_path: Path) -> None:
+    """Four groups, each a batch of its own, fail in four ways the first time."""
+    fail_once = """if event["Records"][0]["attributes"]["ApproximateReceiveCount"] == "1":
+        how = event["Records"][0]["attributes"]["MessageGroupId"]
+        if how == "malformed":
+            return {"batchItemFailures": [{"itemIdentifier": ""}]}
+        if how == "error":
+            raise ValueError(1)
+        if how == "time-out":
+            time.sleep(60)
+        os._exit(1)"""
     package = function(tmp_path, RECORD % fail_once)
-    with LocalSystem(package=package, directory=tmp_path, times=FAST, mapping="none") as system:
-        for number in range(4):
-            send(system, "only", str(number))
+    groups = ("malformed", "error", "time-out", "crash")
+    with LocalSystem(package=package, directory=tmp_path, times=FAST, mapping="none", concurrency=4) as system:
+        for number in range(2):
+            for group in groups:
+                send(system, group, str(number))
         system.start_mapping()
-        wait_for(system, lambda: settled(system) == 4)
-    receives = [(each["body"], each["receives"]) for each in seen(system)]
-    assert receives == [(str(number), count) for count in (1, 2) for number in range(4)]
-    assert str(system.outcomes[0].error_type) == why
+        wait_for(system, lambda: settled(system) == 8)
+    for group in groups:
+        receives = [(each["body"], each["receives"]) for each in seen(system) if each["group"] == group]
+        assert receives == [("0", 1), ("1", 1), ("0", 2), ("1", 2)], group
+    whole = [batch for batch in system.batches if batch.failed]
+    assert all(batch.failed == batch.message_ids for batch in whole)
+    assert sorted(str(batch.outcome.error_type) for batch in whole) == [
+        "None",
+        "Runtime.ExitError",
+        "Sandbox.Timedout",
+        "ValueError",
+    ]
 
 
 def test_a_message_that_keeps_failing_ends_on_the_dead_letter_queue(tmp_path: Path) -> None:
@@ -223,6 +234,20 @@ def test_a_disk_with_no_room_is_refused_before_anything_starts(tmp_path: Path, m
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=10 * 2**20))
     with pytest.raises(ServicesError, match=r"no free disk: .* has 10 MB left"):
         LocalSystem(package=function(tmp_path, RECORD % "pass"), directory=tmp_path).__enter__()
+
+
+def test_old_runs_are_removed_but_never_one_that_still_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.system.BUILD", tmp_path)
+    monkeypatch.setattr("local.system.RUNS_KEPT", 1)
+    first, second, third = (new_directory() for _ in range(3))
+    for each in (first, second, third):
+        (each / "kept").touch()
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for each in (first, third):
+        (each / "pid").write_text(str(ended.pid))
+    new_directory()
+    assert [(each / "kept").exists() for each in (first, second, third)] == [False, True, True]
 
 
 def test_services_that_die_under_way_are_reported_with_what_was_lost(tmp_path: Path) -> None:
