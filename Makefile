@@ -213,6 +213,10 @@ benchmark-compare: setup $(VENV)/.benchmark  ## two records: A=before.json B=aft
 benchmark-aws: setup  ## the same columns from benchmark functions on AWS (OPTIONS="--environment dev --limit-usd 1")
 	$(PY) -m benchmarks aws $(OPTIONS)
 
+.PHONY: benchmark-packaging
+benchmark-packaging: package  ## sizes of the ZIP, seconds of the wheels (OPTIONS=--cold-cache: of test-arm64 too)
+	$(PY) -m benchmarks packaging $(OPTIONS)
+
 .PHONY: profile-init
 profile-init: setup  ## where a cold start goes, by step and by import
 	$(PY) -m benchmarks profile-init $(OPTIONS)

@@ -8,6 +8,7 @@ BENCHMARKS = {
     "coldstart": "benchmarks.coldstart.command",
     "kernels": "benchmarks.kernels",
     "local-system": "benchmarks.local_system",
+    "packaging": "benchmarks.packaging",
     "compare": "benchmarks.coldstart.compare",
     "aws": "benchmarks.coldstart.aws",
     "profile-init": "benchmarks.coldstart.profile_init",
