@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from benchmarks.cost import ARCHITECTURES, Traffic, bill, main, read_prices, seed_example
+from benchmarks.cost import ARCHITECTURES, PRICES, Traffic, bill, main, read_prices, seed_example
 
 # The seed's own example: a million payments, 512 MB, 3 s each.
 SEED = Traffic(
@@ -19,8 +19,7 @@ SEED = Traffic(
     init_ms=Decimal(600),
     cold_share=Decimal("0.01"),
     provisioned_concurrency=0,
-    item_bytes=1200,
-    log_bytes=2000,
+    item_bytes=900,
     kept_months=12,
     log_months=12,
 )
@@ -37,7 +36,7 @@ def test_the_seeds_example_costs_what_the_seed_says() -> None:
 def test_requests_and_duration_are_the_seeds_and_the_rest_comes_on_top() -> None:
     found = costs(SEED, "x86_64")
     assert found["Lambda requests"] + found["Lambda duration"] == seed_example(SEED, read_prices())
-    assert sum(found.values()) > Decimal("1.5") * seed_example(SEED, read_prices())
+    assert sum(found.values()) > Decimal("1.4") * seed_example(SEED, read_prices())
 
 
 def test_init_is_billed_by_architecture() -> None:
@@ -85,6 +84,13 @@ def test_the_table_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
         # Each line is rounded to the cent.
         assert abs(cents - Decimal(total.split()[-column])) <= Decimal("0.01") * len(lines)
     assert any(read_prices()["date"] in line for line in printed)
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/cost.md"])
+def test_documents_quote_what_make_cost_prints(document: str) -> None:
+    text = " ".join((PRICES.parent.parent / document).read_text().split())
+    arm64, x86_64 = (sum(costs(SEED, architecture).values()) for architecture in ARCHITECTURES)
+    assert f"${arm64:.0f} on arm64 and ${x86_64:.0f} on x86_64" in text
 
 
 @pytest.mark.parametrize(
