@@ -118,7 +118,7 @@ def _plan(options: argparse.Namespace) -> matrix.Plan:
         return replace(plan, stress=59, invocations=59)
     if options.quick:
         ends = tuple(sorted({min(options.memory), max(options.memory)}))
-        return replace(plan, init=7, stress=1, invocations=2, memory_sizes=ends)
+        return replace(plan, init=7, stress=1, invocations=2, memory_sizes=ends, repeat_at_smallest=False)
     return plan
 
 
