@@ -25,6 +25,7 @@ import pytest
 from handler.adapters.transaction_log import from_attributes
 from local.approvals import Approvals, Link, durable_client
 from local.system import LocalSystem
+from tests.browser import Browser, chromium
 from tests.payments import ADDRESS
 
 ROOT = Path(__file__).parents[2]
@@ -243,10 +244,59 @@ def test_forged_and_foreign_links_are_refused(shared: Site):
     assert visit(url.replace("/approvals", "/other"))[0] == 404
 
 
-def test_nobody_in_time_expires_and_an_outage_is_found_by_reconcile():
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+TAB, ENTER = "\ue004", "\ue007"
+
+
+def test_a_person_approves_and_rejects_in_a_real_browser(shared: Site, browser: Browser, tmp_path: Path):
+    browser.resize(390, 844)
+    approved, rejected = shared.send("browser-approve"), shared.send("browser-reject", "1234.50")
+    browser.open(shared.link(approved))
+    assert browser.text(".amount") == "9999.99 USD"
+    # The style is taken although the policy refuses every other one, and nothing is wider than a phone.
+    assert browser.run("return getComputedStyle(document.querySelector('button')).minHeight") == "48px"
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    browser.screenshot(tmp_path / "question.png")
+    browser.click("button[value=approve]")
+    assert browser.text("h1") == "A payment waits for your decision", "a decision without a reason must not be sent"
+    browser.type("#comment", "Called the customer, order confirmed")
+    browser.click("button[value=approve]")
+    assert "Approved: 9999.99 USD" in browser.text("[role=status]")
+    browser.screenshot(tmp_path / "answer.png")
+    assert shared.ended(approved)["status"] == "completed"
+
+    # By keyboard alone: the reason, past Approve, to Reject.
+    browser.open(shared.link(rejected, "bob"))
+    browser.press(TAB, *"no such order", TAB, TAB, ENTER)
+    shared.until(lambda: "Rejected: 1234.50 USD" in browser.text())
+    item = shared.ended(rejected)
+    assert (item["status"], item["decided_by"], item["comment"]) == ("rejected", "bob", "no such order")
+    assert [line for line in browser.log() if "Content Security Policy" in line] == []
+
+
+def test_forged_and_used_links_say_why_in_a_real_browser(shared: Site, browser: Browser):
+    key = shared.send("browser-refused")
+    url = shared.link(key)
+    browser.open(url[:-2])
+    assert "This link is not valid" in browser.text("[role=alert]")
+    assert browser.run("return document.forms.length") == 0
+    assert shared.payments("reject", key, "--reason", "stolen card").returncode == 0
+    browser.open(url)
+    assert "was rejected by arn:aws" in browser.text("[role=alert]")
+
+
+def test_nobody_in_time_expires_and_an_outage_is_found_by_reconcile(browser: Browser):
     with site(timeout_seconds=8) as here:
         first = here.send("expires")
+        url = here.link(first)
         assert here.ended(first)["status"] == "expired"
+        browser.open(url)
+        assert "This link has expired" in browser.text("[role=alert]")
         second = here.send("expires-in-outage")
         item = here.asked(second)
         assert here.approvals.engine_pid is not None
