@@ -221,6 +221,11 @@ benchmark-packaging: package  ## sizes of the ZIP, seconds of the wheels (OPTION
 profile-init: setup  ## where a cold start goes, by step and by import
 	$(PY) -m benchmarks profile-init $(OPTIONS)
 
+# ---- approvals ------------------------------------------------------------------------------------------------
+.PHONY: test-approvals
+test-approvals: setup  ## the approval workflow through the local system, its page in headless Chromium
+	$(PY) -m pytest tests/browser
+
 # ---- everything -----------------------------------------------------------------------------------------------
 # Each step says how long it took; the first that fails ends the run.
 CI_STEPS := test lint

@@ -25,7 +25,7 @@ import pytest
 from handler.adapters.transaction_log import from_attributes
 from local.approvals import Approvals, Link, durable_client
 from local.system import LocalSystem
-from tests.browser import Browser, chromium
+from tests.webdriver import Browser, chromium
 from tests.payments import ADDRESS
 
 ROOT = Path(__file__).parents[2]
