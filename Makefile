@@ -144,6 +144,12 @@ test-mutations: setup  ## deliberate faults in the handler, each of which the si
 test-simulation-versions: setup  ## the same seeds give the same histories on every Python found here
 	$(PY) -m tests.simulation.versions
 
+PAYMENTS ?= 1000000
+JOBS ?= 2
+.PHONY: record-simulation
+record-simulation: setup  ## the long run, kept in tests/simulation/record.json; PAYMENTS=1000000 JOBS=2
+	nice -n 19 $(PY) -m tests.simulation --record $(PAYMENTS) --jobs $(JOBS) $(if $(SEED),--seed $(SEED))
+
 .PHONY: simulation-histories
 simulation-histories: setup  ## commit other history hashes after a deliberate change of handler or models
 	$(PY) -m tests.simulation --histories >tests/simulation/histories.json

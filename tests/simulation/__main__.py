@@ -11,35 +11,14 @@ import multiprocessing
 import os
 import sys
 import time
-from dataclasses import dataclass
 
+from tests.simulation.record import play, record
 from tests.simulation.shrink import shrink
 from tests.simulation.simulation import STEPS_MAX, run
 from tests.simulation.world import Cut, World
 
 # Enough to meet every kind of fault, few enough to be quick.
 HISTORY_SEEDS = range(20)
-
-
-@dataclass(frozen=True)
-class Played:
-    seed: int
-    payments: int
-    faults: int
-    steps: int
-    rule: str
-
-
-def play(task: tuple[int, int]) -> Played:
-    seed, steps_max = task
-    world = run(seed, Cut(), steps_max)
-    return Played(
-        seed,
-        world.payments,
-        len(world.fired),
-        world.steps,
-        world.violations[0][0] if world.violations else "",
-    )
 
 
 def main(arguments: list[str]) -> int:
@@ -50,11 +29,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--messages", default=None, help="of a shrunk history: message numbers to keep")
     parser.add_argument("--faults", default=None, help="of a shrunk history: fault names to keep")
+    parser.add_argument("--record", type=int, default=None, help="play that many payments and keep a record of them")
     parser.add_argument("--histories", action="store_true", help="print the committed seeds' history hashes")
     options = parser.parse_args(arguments)
     if options.histories:
         print(histories())
         return 0
+    if options.record is not None:
+        return record(options.seed or 0, options.record, options.jobs)
     if options.seed is not None and options.seeds is None:
         return _tell(options.seed, options.steps, _cut(options.messages, options.faults))
     return _campaign(options.seed or 0, options.seeds or 2_000, options.steps, options.jobs)

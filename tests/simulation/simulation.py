@@ -21,7 +21,7 @@ from handler.domain.payment import Assessment, Payment, Transaction
 from handler.domain.process import Ports, Rules
 from handler.domain.reconcile import settle_stuck
 from handler.queue_function import QueueFunction
-from scoring import _pure
+from scoring.kernel import load_kernel
 from scoring.table import open_table
 from tests.simulation.auditor import ENVIRONMENT, Auditor
 from tests.simulation.gateway import Gateway, GatewayClient
@@ -49,7 +49,7 @@ class Scoring:
     """The shipped scoring with few iterations, and one blocklisted description."""
 
     def __init__(self) -> None:
-        self._scoring = TableFraudScoring(_pure, open_table(), iterations=1)
+        self._scoring = TableFraudScoring(load_kernel(), open_table(), iterations=1)
         self.find_card_numbers = self._scoring.find_card_numbers
 
     def score_batch(self, payments: Sequence[Payment]) -> list[Assessment]:
