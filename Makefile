@@ -45,7 +45,7 @@ test: setup  ## the README's test
 SANITIZED := .build/sanitized
 SANITIZED_TESTS := tests/unit/test_sha256.py tests/unit/test_kernel_selection.py tests/unit/test_screening.py \
   tests/unit/test_rule_table.py tests/property/test_sha256_parity.py \
-  tests/property/test_screening_parity.py
+  tests/property/test_screening_parity.py tests/property/test_damaged_tables.py
 .PHONY: test-sanitize
 test-sanitize: setup  ## scoring's tests with address and undefined-behaviour sanitizers in the C code (gcc on Linux)
 	@test -e "$$(gcc -print-file-name=libasan.so)" || { echo "gcc with libasan is missing: apt-get install gcc, on Linux"; exit 1; }

@@ -7,6 +7,7 @@ import sys
 BENCHMARKS = {
     "coldstart": "benchmarks.coldstart.command",
     "kernels": "benchmarks.kernels",
+    "screening": "benchmarks.screening",
     "local-system": "benchmarks.local_system",
     "packaging": "benchmarks.packaging",
     "compare": "benchmarks.coldstart.compare",

@@ -1,0 +1,576 @@
+"""Screening against its peers: `python -m benchmarks screening [--sizes 100,10000] [--all-peers] [--quick]`.
+
+Ten payments of eight fields of about 100 bytes a sample; samples of all candidates are taken side by side in every
+round, in CPU time of the thread, because the machine is shared. What a candidate is charged with is what a function
+would do per batch: joining, scanning, collecting (field, literal) pairs. All pairs are verified against ahocorasick-rs;
+`re` and google-re2 report less than all pairs, so of them the fields with any hit are.
+"""
+
+import argparse
+import importlib.util
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from benchmarks.measure import Bar, new_record, paired_ratio, write_record
+from scoring import _compiled, _pure
+from scoring.kernel import load_kernel
+from scoring.model import FIELDS, Payment
+from scoring.table import BUILT_IN, Table, open_table
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZES = (100, 10_000, 100_000)
+PAYMENTS, FIELDS_EACH, BATCHES = 10, 8, 12
+PEER = "hyperscan, joined"
+LIMITS = {100: 1.7, 10_000: 1.0, 100_000: 1.0}
+
+Pairs = set[tuple[int, int]]  # (field, literal)
+Fields = list[str]
+
+
+def rule_compiler() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("build_rules", ROOT / "build" / "rules.py")
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError("build/rules.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+# ---- what is searched for, and in what --------------------------------------------------------------------------
+
+ONSETS = [
+    "b",
+    "br",
+    "c",
+    "ch",
+    "d",
+    "dr",
+    "f",
+    "fl",
+    "g",
+    "gr",
+    "h",
+    "j",
+    "k",
+    "kl",
+    "l",
+    "m",
+    "n",
+    "p",
+    "pr",
+    "r",
+    "s",
+    "sh",
+    "st",
+    "t",
+    "tr",
+    "v",
+    "w",
+    "z",
+]
+VOWELS = ["a", "e", "i", "o", "u", "ai", "ea", "ee", "ia", "io", "ou"]
+CODAS = ["", "", "", "l", "m", "n", "nd", "r", "rs", "s", "st", "t", "x"]
+ORDINARY = [
+    "the",
+    "and",
+    "for",
+    "with",
+    "new",
+    "set",
+    "order",
+    "gift",
+    "of",
+    "in",
+    "to",
+    "a",
+    "box",
+    "pack",
+    "size",
+    "blue",
+    "red",
+    "green",
+    "black",
+    "small",
+    "large",
+    "deliver",
+    "leave",
+    "at",
+    "door",
+    "street",
+    "road",
+    "avenue",
+    "lane",
+    "unit",
+    "floor",
+    "please",
+    "call",
+    "before",
+    "on",
+    "monday",
+    "card",
+    "shoes",
+    "shirt",
+    "phone",
+    "case",
+    "cable",
+    "coffee",
+    "beans",
+    "dark",
+    "roast",
+    "book",
+]
+ENDINGS = ("ltd", "gmbh", "llc", "inc", "trading", "group")
+STREETS = ("street", "road", "avenue", "lane")
+TOP_LEVELS = ("com", "net", "org", "io", "biz", "info", "shop", "online", "co.uk", "de", "fr")
+
+
+class Corpus:
+    """A blocklist of names, companies, domains and addresses, and fields of payments, from one seed.
+
+    Both are made of invented words of the same syllables. `typical`: most people are on no list, so their words are
+    others than the list's, and one field in a hundred holds a literal. `alike`: all words are the list's own.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.random = random.Random(1)
+        words: set[str] = set()
+        while len(words) < 26_000:
+            syllables = range(self.random.choice((1, 2, 2, 3)))
+            words.add("".join(self.random.choice(x) for _ in syllables for x in (ONSETS, VOWELS, CODAS)))
+        every = sorted(words)
+        self.random.shuffle(every)
+        self.customers, self.blocked = every[:6_000], every[6_000:]
+        literals: set[str] = set()
+        while len(literals) < size:
+            literals.add(self._literal())
+        self.literals = sorted(literals)
+
+    def _word(self, words: list[str]) -> str:
+        return words[int(len(words) * self.random.random() ** 2)]  # few words are used often
+
+    def _literal(self) -> str:
+        one, two, kind = self._word(self.blocked), self._word(self.blocked), self.random.random()
+        if kind < 0.4:
+            return f"{one} {two}"
+        if kind < 0.6:
+            return f"{one} {two} {self.random.choice(ENDINGS)}"
+        if kind < 0.8:
+            return f"{one}{self.random.choice(('', '-'))}{two}.{self.random.choice(TOP_LEVELS)}"
+        return f"{self.random.randrange(1, 999)} {one} {self.random.choice(STREETS)}"
+
+    def _field(self, words: list[str]) -> str:
+        text, length = "", self.random.randrange(80, 125)
+        while len(text) < length:
+            kind = self.random.random()
+            if kind < 0.5:
+                text += f" {self.random.choice(ORDINARY)}"
+            elif kind < 0.8:
+                text += f" {self._word(words).title()}"
+            elif kind < 0.9:
+                text += f" {self.random.randrange(1, 9999)}"
+            else:
+                text += f" {self._word(words)}.{self._word(words)}@{self._word(words)}.{self.random.choice(TOP_LEVELS)}"
+        return text[1:]
+
+    def typical(self) -> Fields:
+        fields = [self._field(self.customers) for _ in range(PAYMENTS * FIELDS_EACH)]
+        return [
+            f"{text} {self.random.choice(self.literals)}" if self.random.random() < 0.01 else text for text in fields
+        ]
+
+    def alike(self) -> Fields:
+        return [self._field(self.blocked) for _ in range(PAYMENTS * FIELDS_EACH)]
+
+    def almost(self) -> Fields:
+        """Literals without their last letter, one after the other: the deepest way into any automaton."""
+        return [self._joined(lambda literal: literal[:-1]) for _ in range(PAYMENTS * FIELDS_EACH)]
+
+    def full(self) -> Fields:
+        """Literals and nothing else."""
+        return [self._joined(lambda literal: literal) for _ in range(PAYMENTS * FIELDS_EACH)]
+
+    def one_letter(self) -> Fields:
+        return ["a" * 100] * (PAYMENTS * FIELDS_EACH)
+
+    def _joined(self, change: Callable[[str], str]) -> str:
+        text = ""
+        while len(text) < 100:
+            text += change(self.random.choice(self.literals))
+        return text[:110]
+
+
+HOSTILE = ("alike", "almost", "full", "one_letter")
+
+
+# ---- the candidates ---------------------------------------------------------------------------------------------
+
+
+class Candidate(NamedTuple):
+    """One way to search: `search` is what is timed, `pairs` makes its result comparable."""
+
+    search: Callable[[Fields], Any]
+    pairs: Callable[[Any], Pairs]
+    build_seconds: float
+    memory_bytes: int
+    all_pairs: bool = True
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 if sys.platform == "linux" else 0
+
+
+def timed(build: Callable[[], Any]) -> tuple[Any, float, int]:
+    before, start = resident_bytes(), time.perf_counter()
+    built = build()
+    return built, time.perf_counter() - start, resident_bytes() - before
+
+
+def our_twin(twin: ModuleType, table: Table, seconds: float) -> Candidate:
+    def search(fields: Fields) -> Any:
+        return twin.screen(table, [fields[i : i + FIELDS_EACH] for i in range(0, len(fields), FIELDS_EACH)])
+
+    def pairs(result: Any) -> Pairs:
+        hits = [field for payment in result for field in payment]
+        return {(field, rule_id - 1) for field, ids in enumerate(hits) for rule_id in ids}
+
+    return Candidate(search, pairs, seconds, len(table.data))
+
+
+def hyperscan_joined(literals: list[str], joined: bool) -> Candidate:
+    import hyperscan
+
+    def build() -> Any:
+        database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        database.compile(
+            expressions=[literal.encode() for literal in literals],
+            ids=list(range(len(literals))),
+            elements=len(literals),
+            flags=hyperscan.HS_FLAG_CASELESS,
+            literal=True,
+        )
+        return database
+
+    database, seconds, _ = timed(build)
+
+    def search_joined(fields: Fields) -> Any:
+        hits: list[tuple[int, int]] = []
+        encoded = [field.encode() for field in fields]
+        database.scan(
+            b"\0".join(encoded),
+            match_event_handler=lambda number, start, end, flags, context: hits.append((end, number)),
+        )
+        if not hits:
+            return []
+        ends, at = [], 0
+        for field in encoded:
+            at += len(field) + 1
+            ends.append(at)
+        return [(next(i for i, end in enumerate(ends) if at < end), number) for at, number in hits]
+
+    def search_each(fields: Fields) -> Any:
+        hits: list[tuple[int, int]] = []
+        for i, field in enumerate(fields):
+            database.scan(
+                field.encode(),
+                match_event_handler=lambda number, start, end, flags, context, i=i: hits.append((i, number)),
+            )
+        return hits
+
+    return Candidate(search_joined if joined else search_each, set, seconds, database.size())
+
+
+def ahocorasick_rs_each(literals: list[str]) -> Candidate:
+    import ahocorasick_rs
+
+    automaton, seconds, memory = timed(lambda: ahocorasick_rs.AhoCorasick(literals))
+
+    def search(fields: Fields) -> Any:
+        return [automaton.find_matches_as_indexes(field.lower(), overlapping=True) for field in fields]
+
+    return Candidate(
+        search, lambda result: {(i, hit[0]) for i, hits in enumerate(result) for hit in hits}, seconds, memory
+    )
+
+
+def pyahocorasick_each(literals: list[str]) -> Candidate:
+    import ahocorasick
+
+    def build() -> Any:
+        automaton = ahocorasick.Automaton()
+        for i, literal in enumerate(literals):
+            automaton.add_word(literal, i)
+        automaton.make_automaton()
+        return automaton
+
+    automaton, seconds, memory = timed(build)
+
+    def search(fields: Fields) -> Any:
+        return [(i, number) for i, field in enumerate(fields) for _, number in automaton.iter(field.lower())]
+
+    return Candidate(search, set, seconds, memory)
+
+
+def re2_set(literals: list[str]) -> Candidate:
+    import re2
+
+    def build() -> Any:
+        options = re2.Options()
+        options.case_sensitive, options.literal, options.max_mem = False, True, 1 << 30
+        patterns = re2.Set.SearchSet(options)
+        for literal in literals:
+            patterns.Add(literal)
+        patterns.Compile()
+        return patterns
+
+    patterns, seconds, memory = timed(build)
+
+    def search(fields: Fields) -> Any:
+        return [(i, number) for i, field in enumerate(fields) for number in patterns.Match(field)]
+
+    return Candidate(search, set, seconds, memory, all_pairs=False)
+
+
+def re_alternation(literals: list[str]) -> Candidate:
+    number = {literal: i for i, literal in enumerate(literals)}
+    pattern, seconds, memory = timed(
+        lambda: re.compile("|".join(map(re.escape, sorted(literals, key=len, reverse=True))), re.I | re.A)
+    )
+
+    def search(fields: Fields) -> Any:
+        return [(i, number[hit.group().lower()]) for i, field in enumerate(fields) for hit in pattern.finditer(field)]
+
+    return Candidate(search, set, seconds, memory, all_pairs=False)
+
+
+def candidates(literals: list[str], table: Table, seconds: float, all_peers: bool) -> Iterator[tuple[str, Candidate]]:
+    yield "compiled", our_twin(_compiled, table, seconds)
+    yield PEER, hyperscan_joined(literals, joined=True)
+    yield "compiled, again", our_twin(_compiled, table, seconds)
+    yield "ahocorasick-rs", ahocorasick_rs_each(literals)
+    yield "pure", our_twin(_pure, table, seconds)
+    if all_peers:
+        yield "hyperscan, a field", hyperscan_joined(literals, joined=False)
+        yield "pyahocorasick", pyahocorasick_each(literals)
+        yield "google-re2 set", re2_set(literals)
+        if len(literals) <= 10_000:  # beyond, one batch takes a minute
+            yield "re", re_alternation(literals)
+
+
+# ---- measuring --------------------------------------------------------------------------------------------------
+
+
+def sample(candidate: Candidate, fields: Fields) -> float:
+    """CPU nanoseconds per 100 bytes of text."""
+    start = time.thread_time_ns()
+    candidate.search(fields)
+    return 100 * (time.thread_time_ns() - start) / sum(map(len, fields))
+
+
+def verify(name: str, candidate: Candidate, batches: list[Fields], expected: list[Pairs]) -> int:
+    """Compare what was found; the number of (field, literal) pairs. Raises ValueError where it differs."""
+    found = [candidate.pairs(candidate.search(fields)) for fields in batches]
+    if not candidate.all_pairs:
+        found = [{(field, 0) for field, _ in pairs} for pairs in found]
+        expected = [{(field, 0) for field, _ in pairs} for pairs in expected]
+    if found != expected:
+        raise ValueError(f"{name} finds {sum(map(len, found))} pairs where {sum(map(len, expected))} are expected")
+    return sum(map(len, found))
+
+
+def load_ms(code: str) -> float:
+    """Median milliseconds that `code` prints, each time from a fresh process; files are in the page cache."""
+    runs = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout)
+        for _ in range(11)
+    ]
+    return statistics.median(runs)
+
+
+LOAD_OURS = """
+import time
+from scoring import _compiled, table
+start = time.perf_counter()
+_compiled.screen(table.open_table({path!r}), [["a field of a payment"] * 8])
+print((time.perf_counter() - start) * 1e3)
+"""
+LOAD_HYPERSCAN = """
+import time
+start = time.perf_counter()
+import hyperscan
+data = open({path!r}, "rb").read()
+database = hyperscan.loadb(data, hyperscan.HS_MODE_BLOCK)
+database.scratch = hyperscan.Scratch(database)
+database.scan(b"a field of a payment", match_event_handler=lambda *_: None)
+print((time.perf_counter() - start) * 1e3)
+"""
+
+
+def measure_size(size: int, rounds: int, all_peers: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
+    rules = rule_compiler()
+    corpus = Corpus(size)
+    sources = [
+        rules.Source(rules.Rule(i, "substring", FIELDS, 100, "score", "benchmark", literal.encode()), str(i))
+        for i, literal in enumerate(corpus.literals, 1)
+    ]
+    data, seconds, _ = timed(lambda: rules.compile_rules(sources))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "benchmark.table"
+        path.write_bytes(data)
+        table = open_table(path)
+        rows = list(candidates(corpus.literals, table, seconds, all_peers))
+        batches = [corpus.typical() for _ in range(BATCHES)]
+        hostile = {name: [getattr(corpus, name)() for _ in range(BATCHES)] for name in HOSTILE}
+        by_name = dict(rows)
+        reference = by_name["ahocorasick-rs"]
+        kinds = {"typical": batches, **hostile}
+        expected = {kind: [reference.pairs(reference.search(f)) for f in fields] for kind, fields in kinds.items()}
+        counts = {
+            name: {kind: verify(f"{name}, {kind}", candidate, fields, expected[kind]) for kind, fields in kinds.items()}
+            for name, candidate in rows
+            if name != "pure"
+        }
+        counts["pure"] = {"typical": verify("pure", by_name["pure"], batches[:1], expected["typical"][:1])}
+
+        times: dict[str, list[float]] = {name: [] for name, _ in rows}
+        worst: dict[str, dict[str, list[float]]] = {kind: {"compiled": [], PEER: []} for kind in HOSTILE}
+        for round_ in range(rounds):
+            # Each batch once a round: one alone would stay in the nearest cache.
+            for name, candidate in rows:
+                few = name in ("pure", "re", "google-re2 set", "pyahocorasick")
+                chosen = batches[round_ % BATCHES :][:1] if few else batches
+                times[name].append(statistics.fmean(sample(candidate, fields) for fields in chosen))
+            for kind, results in worst.items():
+                for name in results:
+                    results[name].append(statistics.fmean(sample(by_name[name], fields) for fields in hostile[kind]))
+
+        result = []
+        for name, candidate in rows:
+            ratio = paired_ratio(times[name], times["compiled"])
+            median = statistics.median(times[name])
+            print(
+                f"  {name:20} {median:>12,.0f} ns/100 B  {ratio!s:>24} x compiled  "
+                f"build {candidate.build_seconds:7.2f} s  memory {candidate.memory_bytes / 1e6:6.1f} MB  "
+                f"{counts[name]['typical']} pairs"
+            )
+            result.append(
+                {
+                    "literals": size,
+                    "name": name,
+                    "ns_per_100_bytes": median,
+                    "ratio_to_compiled": ratio._asdict(),
+                    "build_seconds": candidate.build_seconds,
+                    "memory_bytes": candidate.memory_bytes,
+                    "pairs": counts[name],
+                }
+            )
+        ratios = {kind: paired_ratio(results["compiled"], times["compiled"]) for kind, results in worst.items()}
+        for kind, results in worst.items():
+            against = paired_ratio(results["compiled"], results[PEER])
+            print(
+                f"  input {kind:14} {statistics.median(results['compiled']):>12,.0f} ns/100 B  "
+                f"{ratios[kind]!s:>24} x typical   {against} x {PEER}"
+            )
+            result.append(
+                {
+                    "literals": size,
+                    "name": f"input {kind}",
+                    "ratio_to_typical": ratios[kind]._asdict(),
+                    "ratio_to_peer": against._asdict(),
+                }
+            )
+        ours = load_ms(LOAD_OURS.format(path=str(path)))
+        import hyperscan
+
+        dumped = Path(folder) / "hyperscan.db"
+        dumped.write_bytes(hyperscan.dumpb(_database_of(by_name[PEER])))
+        theirs = load_ms(LOAD_HYPERSCAN.format(path=str(dumped)))
+        print(f"  load from a fresh process: compiled {ours:.2f} ms, hyperscan with its import {theirs:.1f} ms")
+        result.append({"literals": size, "name": "load", "compiled_ms": ours, "hyperscan_ms": theirs})
+        bars = [
+            Bar(f"screening_{size}_to_hyperscan", paired_ratio(times["compiled"], times[PEER]).median, LIMITS[size]),
+            Bar(f"screening_{size}_worst_to_typical", max(ratio.median for ratio in ratios.values()), 3.0),
+        ]
+        if size == 100_000:
+            bars += [
+                Bar("screening_100000_usable_ms", ours, 1.0),
+                Bar("screening_100000_table_mb", len(data) / 1e6, 25.0),
+            ]
+    return result, bars
+
+
+def _database_of(candidate: Candidate) -> Any:
+    """The database that a hyperscan candidate's search closes over."""
+    names = candidate.search.__code__.co_freevars  # type: ignore[attr-defined]
+    return candidate.search.__closure__[names.index("database")].cell_contents  # type: ignore[attr-defined]
+
+
+def share_of_score_batch(rounds: int) -> tuple[float, list[Bar]]:
+    """Screening's share of score_batch: built-in rules, default iterations, ten payments."""
+    load_kernel("compiled", "auto")
+    table = open_table()
+    fields = Corpus(100).typical()
+    payments = [Payment(b"identity-%d" % i, 2599, (*fields[8 * i : 8 * i + 8], "WA", "98101")) for i in range(PAYMENTS)]
+    screened = [payment.fields for payment in payments]
+    alone, whole = [], []
+    for _ in range(rounds):
+        start = time.thread_time_ns()
+        for _ in range(20):
+            _compiled.screen(table, screened)
+        alone.append((time.thread_time_ns() - start) / 20)
+        start = time.thread_time_ns()
+        _compiled.score_batch(table, payments, iterations=10_000, pepper=b"")
+        whole.append(float(time.thread_time_ns() - start))
+    share = paired_ratio(alone, whole)
+    print(
+        f"screening's share of score_batch: {100 * share.median:.2f} % ({100 * share.low:.2f}-{100 * share.high:.2f})"
+    )
+    return share.median, [
+        Bar("screening_share_of_score_batch_percent", 100 * share.median, 2.0),
+        Bar("built_in_table_kb", Path(BUILT_IN).stat().st_size / 1e3, 200.0),
+    ]
+
+
+def main() -> int:
+    """Measure, print rows and bars, keep a record; 1 where a bar was missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks screening", description=__doc__)
+    parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="literals: 100, 10000, 100000")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument(
+        "--all-peers", action="store_true", help="also re, google-re2, pyahocorasick, hyperscan a field"
+    )
+    parser.add_argument("--quick", action="store_true", help="few rounds, 100 and 10000 literals, no record")
+    options = parser.parse_args()
+    sizes = [int(size) for size in options.sizes.split(",")]
+    if set(sizes) - set(SIZES):
+        parser.error(f"sizes are {', '.join(map(str, SIZES))}")
+    if options.quick:
+        sizes, options.rounds = [size for size in sizes if size < 100_000], 5
+    rows, bars = [], []
+    for size in sizes:
+        print(f"{size} literals")
+        more_rows, more_bars = measure_size(size, options.rounds, options.all_peers)
+        rows += more_rows
+        bars += more_bars
+    share, more_bars = share_of_score_batch(options.rounds)
+    bars += more_bars
+    for bar in bars:
+        print(bar)
+    if not options.quick:
+        path = new_record("screening.json")
+        write_record(path, {"rows": rows, "share": share, "bars": [bar.as_document() for bar in bars]})
+        print(f"record: {path.relative_to(ROOT)}")
+    return 0 if all(bar.ok for bar in bars) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
