@@ -46,9 +46,10 @@ RULES_GLOB = str(ROOT / "scoring" / "rules" / "*.rules")
 TABLE_PATH = ROOT / "scoring" / "rules.table"
 ID_MAX = 2**32 - 1
 FAULTS_SHOWN = 20
-# Dense rows are for the states that a scan is in most of the time; they are to stay in a core's second-level cache. A
-# table of few states is to be small itself.
-FEW_STATES, DENSE_BYTES_OF_FEW, DENSE_BYTES = 8_192, 96 * 1024, 256 * 1024
+# Dense rows are for the states that a scan is in most of the time; they are to stay in a core's second-level cache. Up
+# to 2,000 states all get one, as a scan without a tail is quickest; beyond, a table of few states is to be small.
+# (At most states, bytes of dense rows.)
+DENSE_BYTES = ((2_000, 512 * 1024), (8_192, 96 * 1024), (2**31, 256 * 1024))
 FILTER_BITS_PER_GRAM = 32
 # A literal goes by the largest gram that fits: the more literals, the larger must a gram be to tell them from other
 # text. (More literals than, sizes.)
@@ -56,6 +57,8 @@ FEW_LITERALS = 1_000
 GRAM_SIZES = ((30_000, (12, 8)), (FEW_LITERALS, (8,)), (0, (6,)))
 # Up to so many short literals share one size, which is then the shortest's.
 SHORT_LITERALS = 32
+# Grams of three bytes at every place are rarer than of two at every second: for literals shorter than this.
+SHORT_GRAM = 5
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Progress = Callable[[str, int, int], None]
@@ -426,20 +429,20 @@ def _pack_states(
     )
 
 
-def _pack_filter(literals: list[bytes]) -> tuple[int, bytes, int]:
-    """Return the number of words of the filter, the filter, and the bits of the gram sizes in it."""
-    if not literals or min(map(len, literals)) <= fmt.GRAM_SIZE_MIN:
-        return 0, b"", 0
+def _pack_filter(literals: list[bytes]) -> tuple[int, bytes, dict[int, int]]:
+    """Return the number of words of the filter, the filter, and by stride the bits of the gram sizes in it."""
+    if not literals or min(map(len, literals)) < fmt.GRAM_SIZE_MIN:
+        return 0, b"", {4: 0, 2: 0, 1: 0}
     # A pass over every fourth place is half the work of one over every second, but doubles the grams, and leaves more
     # literals to the passes for short ones: at 100k literals it came out a third slower.
     strides = (4, 2) if len(literals) <= FEW_LITERALS else (2,)
     classes = min((_gram_classes(literals, stride) for stride in strides), key=lambda all_: sum(1 / s for _, s in all_))
-    grams, sizes, left = [], 0, literals
+    grams, sizes, left = [], {4: 0, 2: 0, 1: 0}, literals
     for size, stride in classes:
         mine = [text for text in left if len(text) >= size + stride - 1]
         left = [text for text in left if len(text) < size + stride - 1]
         if mine:
-            sizes |= 1 << size << (16 if stride == 2 else 0)
+            sizes[stride] |= 1 << size
             grams.append(_choose_grams(mine, size, stride))
     keys = np.concatenate(grams)
     words = 1 << min(17, max(9, (keys.size * FILTER_BITS_PER_GRAM // 64 - 1).bit_length()))
@@ -459,11 +462,15 @@ def _gram_classes(literals: list[bytes], stride: int) -> list[tuple[int, int]]:
     sizes = next(chosen for least, chosen in GRAM_SIZES if len(literals) > least)
     classes = [(size, stride) for size in sizes if any(len(text) >= size + stride - 1 for text in literals)]
     short = sorted(len(text) for text in literals if len(text) < sizes[-1] + stride - 1)
-    size = sizes[-1] + stride - 2
+    largest = sizes[-1] + stride - 2
     while short:
-        size = min(8, short[0] - 1 if len(short) <= SHORT_LITERALS else max(short[0] - 1, size - 2))
-        classes.append((size, 2))
-        short = [length for length in short if length <= size]
+        stride = 1 if short[0] < SHORT_GRAM else 2
+        size = short[0] - stride + 1
+        if len(short) > SHORT_LITERALS and short[-1] > short[0] + 1:
+            stride, size = 2, min(8, max(short[0] - 1, largest - 2))
+        classes.append((size, stride))
+        short = [length for length in short if length < size + stride - 1]
+        largest = size
     return classes
 
 
@@ -535,7 +542,7 @@ def compile_rules(sources: list[Source], progress: Progress = lambda *_: None, d
         trie, fail, [scanned[literal] for literal in literals], [source.place for source in sources]
     )
     progress("packing", 0, 1)
-    dense_bytes = dense_bytes or (DENSE_BYTES_OF_FEW if trie.keys.size <= FEW_STATES else DENSE_BYTES)
+    dense_bytes = dense_bytes or next(size for states, size in DENSE_BYTES if trie.keys.size <= states)
     (rows, branches, chain_states), dense, tail, labels = _pack_states(trie, fail, outputs, dense_bytes)
     filter_words, filter_bytes, gram_sizes = _pack_filter(literals)
     slots, slot_bytes, probe_max = _pack_slots(rules)
@@ -586,7 +593,9 @@ def compile_rules(sources: list[Source], progress: Progress = lambda *_: None, d
         "output_chain_max": chain_max,
         "value_fields": value_fields,
         "filter_words": filter_words,
-        "gram_sizes": gram_sizes,
+        "grams_every_4": gram_sizes[4],
+        "grams_every_2": gram_sizes[2],
+        "grams_every_1": gram_sizes[1],
     }
     return _assemble(sections, counts)
 

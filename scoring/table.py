@@ -19,9 +19,9 @@ Format, version 1, all numbers little-endian, each section at a multiple of 64 b
     labels    u8 a branch: the class that leads to it; children of one state are neighbours, classes ascending
     outputs   8 bytes a node: u32 rule index, u32 next node; node 0 is "none"
     filter    u64 words, a power of two many (or none: every text is scanned): a Bloom filter of grams, blocked by word.
-              It holds two or four neighbouring grams of each scanned literal, so that a literal is in a text only if
-              one of them stands at a place that two or four divides. Gram sizes in use are bits of a count: bit n for
-              n bytes at every fourth place, bit 16 + n at every second
+              It holds one, two or four neighbouring grams of each scanned literal, so that a literal is in a text only
+              if one of them stands at a place that as many divides. The counts grams_every_n have bit m set where
+              there are grams of m bytes for every n-th place
     slots     8 bytes: u32 upper half of hash_value, u32 rule index + 1 (0: empty); a power of two many, linear probing
     rules     24 bytes a rule, ids ascending: RULE
     strings   literals (folded) and reasons (UTF-8)
@@ -42,8 +42,8 @@ ALIGNMENT = 64
 SECTIONS = ("classes", "dense", "tail", "labels", "outputs", "filter", "slots", "rules", "strings")
 # magic, version, header size, file size, header checksum (CRC-32 with this field zero), sections, SHA-256 of all bytes
 # behind the header; then the counts, by the names of COUNTS: longest scanned literal and whole value in bytes, longest
-# probe in the slots, longest chain of output nodes, fields that whole-value rules look at and gram sizes as bits
-HEADER = struct.Struct("<8sIIQII32s14I")
+# probe in the slots, longest chain of output nodes, fields that whole-value rules look at and sizes of grams as bits
+HEADER = struct.Struct("<8sIIQII32s16I")
 COUNTS = (
     "classes",
     "dense_rows",
@@ -58,7 +58,9 @@ COUNTS = (
     "output_chain_max",
     "value_fields",
     "filter_words",
-    "gram_sizes",
+    "grams_every_4",
+    "grams_every_2",
+    "grams_every_1",
 )
 SECTION_TABLE = struct.Struct(f"<{2 * len(SECTIONS)}Q")
 # id, field bits, weight, mode, action, literal offset, literal length, reason length (u16 each), reason offset
@@ -68,7 +70,7 @@ CHILDREN_IN_RECORD = 4
 CHILD_BITS = 28
 GRAM_BIT_SHIFTS = (28, 34, 40)  # of the hash, six bits each: a gram's bits in its word
 GRAM_WORD_SHIFT = 47  # hash >> this, xor hash: its word
-GRAM_SIZE_MIN = 2  # a table with a literal that is not longer has no filter
+GRAM_SIZE_MIN = 2  # a table with a shorter literal has no filter
 GRAM_HIGH_HASH = 0xD6E8FEB86659FD93  # of the bytes from the ninth on (an odd constant of good spread)
 GRAM_HASH = 0x9E3779B97F4A7C15  # 2**64 / golden ratio (Knuth, TAOCP 3, 6.4)
 LITERAL_LENGTH_MAX = 1000  # bytes

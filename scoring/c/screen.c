@@ -9,7 +9,7 @@
 #error "the rule table is little-endian and read in place"
 #endif
 
-enum { LANES = 8, HEADER_SIZE = 384, COUNTS_AT = 64, SECTIONS_AT = 120, SECTIONS = 9, RECENT = 64, FILTERED_MAX = 4096, GRAM_MIN = 2, GRAM_MAX = 12 };
+enum { LANES = 8, HEADER_SIZE = 384, COUNTS_AT = 64, SECTIONS_AT = 128, SECTIONS = 9, RECENT = 64, FILTERED_MAX = 4096, GRAM_MIN = 2, GRAM_MAX = 12 };
 enum { BRANCH_SIZE = 16, CHAIN_SIZE = 8, CHILD_BITS = 28 };
 enum { MODE_TOKEN = 1, MODE_VALUE = 2 };
 #define OUTPUT_BIT 0x80000000u
@@ -33,7 +33,7 @@ int screen_table_map(struct screen_table *table, const uint8_t *data, size_t siz
 {
     if (size < HEADER_SIZE || ((uintptr_t)data & 7) || memcmp(data, "PAYRULES", 8) || load32(data + 8) != 1)
         return -1;
-    uint32_t counts[14];
+    uint32_t counts[16];
     memcpy(counts, data + COUNTS_AT, sizeof counts);
     const uint64_t classes = counts[0], rows = counts[1], cells = rows * (classes + 1);
     const uint64_t branches = counts[2], chains = counts[3], outputs = counts[4], slots = counts[5], rules = counts[6];
@@ -84,7 +84,7 @@ int screen_table_map(struct screen_table *table, const uint8_t *data, size_t siz
     table->output_chain_max = counts[10];
     table->value_fields = counts[11];
     table->filter_words = (uint32_t)words;
-    table->gram_sizes = counts[13];
+    memcpy(table->gram_sizes, &counts[13], sizeof table->gram_sizes);
     return 0;
 }
 
@@ -250,8 +250,8 @@ static inline uint64_t gram_at(const uint8_t *text, unsigned size)
     return size == 8 ? load64(text) : (load64(text) & (((uint64_t)1 << 8 * size) - 1)) | (uint64_t)size << 56;
 }
 
-/* The part of a text that literals can be in, as [*from, *to); returns 0 where that is none of it. Every second or
-   fourth place is enough, since each literal has as many neighbouring grams in the filter; and the places wait for
+/* The part of a text that literals can be in, as [*from, *to); returns 0 where that is none of it. With
+   several neighbouring grams of each literal in the filter, every second or fourth place is enough; and the places wait for
    nothing, so that this costs a fraction of the automaton. */
 static int find_suspect(const struct screen_table *table, const struct screen_text *text, size_t *from, size_t *to)
 {
@@ -269,9 +269,9 @@ static int find_suspect(const struct screen_table *table, const struct screen_te
     const uint64_t *filter = table->filter;
     const uint32_t mask = table->filter_words - 1;
     size_t first = SIZE_MAX, last = 0;
-    for (unsigned pass = 0; pass < 32; pass++) {
-        const unsigned size = pass & 15, stride = pass < 16 ? 4 : 2;
-        if (!(table->gram_sizes >> pass & 1) || size < GRAM_MIN || size > GRAM_MAX || length <= size)
+    for (unsigned pass = 0; pass < 3 * (GRAM_MAX + 1); pass++) {
+        const unsigned size = pass % (GRAM_MAX + 1), kind = pass / (GRAM_MAX + 1), stride = 4 >> kind;
+        if (!(table->gram_sizes[kind] >> size & 1) || size < GRAM_MIN || length < size)
             continue;
         const size_t end = length - size + 1;
         unsigned found = 0;

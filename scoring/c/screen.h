@@ -40,7 +40,7 @@ struct screen_table {
     const uint8_t *strings;
     uint64_t strings_size;
     uint32_t class_count, dense_cells, dense_last, branch_count, tail_count, output_count, slot_count, rule_count;
-    uint32_t filter_words, gram_sizes;
+    uint32_t filter_words, gram_sizes[3]; /* bits of sizes at every fourth, second and single place */
     uint32_t scanned_length_max, value_length_max, probe_length_max, output_chain_max, value_fields;
 };
 
