@@ -211,6 +211,10 @@ benchmark: setup $(VENV)/.benchmark  ## what compiling buys, cold and warm, per 
 benchmark-kernels: setup $(VENV)/.benchmark  ## speed of the kernels against their peers (OPTIONS=--quick)
 	$(PY) -m benchmarks kernels $(OPTIONS)
 
+.PHONY: benchmark-screening
+benchmark-screening: setup $(VENV)/.benchmark  ## screening against its peers (OPTIONS="--all-peers" | --quick)
+	$(PY) -m benchmarks screening $(OPTIONS)
+
 .PHONY: benchmark-compare
 benchmark-compare: setup $(VENV)/.benchmark  ## two records: A=before.json B=after.json OPTIONS="--fail-above 10%"
 	$(PY) -m benchmarks compare $(A) $(B) $(OPTIONS)
