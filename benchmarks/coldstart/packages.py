@@ -15,7 +15,7 @@ from typing import Literal
 
 from local.installation import BUILD, ROOT, InstallationError
 
-Package = Literal["packaged", "naive", "naive_no_pyc", "no_read", "thin", "empty"]
+Package = Literal["packaged", "naive", "naive_no_pyc", "no_read", "no_read_all_roots", "thin", "empty"]
 Engine = Literal["compiled", "pure"]
 
 FOLDER = BUILD / "coldstart"
@@ -65,9 +65,12 @@ def build(package: Package, engine: Engine, python: str) -> Built:
         (folder / "empty.py").write_text(_EMPTY)
         _compile(folder, python)
         return Built(folder, "empty.lambda_handler")
-    if package in ("packaged", "thin", "no_read"):
+    if package in ("packaged", "thin", "no_read", "no_read_all_roots"):
         _run([python, str(ROOT / "build" / "package.py"), "host", "--engine", engine, "--out", str(folder)])
-        if package == "no_read":
+        if package.startswith("no_read"):
+            if package == "no_read_all_roots":
+                (folder / "handler" / "amazon_roots.pem").unlink()
+                folder.with_name(folder.name + ".stamp").unlink()
             (folder / "no_read.py").write_text(_NO_READ)
             return Built(folder, "no_read.lambda_handler")
         if package == "thin":

@@ -62,7 +62,8 @@ def print_table(console: Console, rows: Sequence[dict[str, Any]]) -> None:
             _number(row["usd_per_million_warm"], 2),
             row["source"] if row["memory_size"] else "",
         )
-    console.print(table)
+    # A pipe has no width of its own, and a table that is cut says nothing.
+    console.print(table, width=None if console.is_terminal else 240, crop=False)
 
 
 def page(record: dict[str, Any], found: dict[str, Sequence[Choice]], advice: Sequence[str]) -> str:
@@ -249,7 +250,7 @@ def _invocations(axes: Any, record: dict[str, Any]) -> bool:
             axes.set_xticks(sizes, [str(size) for size in sizes], minor=False)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.minorticks_off()
+    _plain_ticks(axes)
     if drawn:
         axes.set_xticks(sizes, [str(size) for size in sizes])
         axes.set_xlabel("memory size, MB")
@@ -283,15 +284,24 @@ def _stress(axes: Any, rows: Sequence[dict[str, Any]]) -> bool:
             label=f"{engine}, as Lambda runs init",
         )
     axes.axhline(10, color=_INK, linewidth=1)
-    axes.annotate("10 s: Lambda ends the init", (sizes[-1], 10), ha="right", va="bottom", fontsize=10)
+    axes.annotate("10 s: Lambda ends the init", (sizes[0], 10), ha="left", va="bottom", fontsize=10)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.minorticks_off()
+    _plain_ticks(axes)
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.set_xlabel("memory size, MB")
     axes.set_ylabel("init, seconds")
     axes.legend(frameon=False)
     return True
+
+
+def _plain_ticks(axes: Any) -> None:
+    """1, 2, 5, 10 instead of powers: these are milliseconds and seconds, not orders of magnitude."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    axes.minorticks_off()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _frontier(axes: Any, found: dict[str, Sequence[Choice]]) -> bool:
@@ -316,7 +326,8 @@ def _frontier(axes: Any, found: dict[str, Sequence[Choice]]) -> bool:
     if found:
         axes.set_xlabel("mean latency of a payment, ms")
         axes.set_ylabel("USD per million, arm64")
-        axes.set_xscale("log")
+        axes.set_xlim(left=0)
+        axes.set_ylim(bottom=0)
         axes.legend(frameon=False)
     return bool(found)
 

@@ -150,7 +150,6 @@ class Lab:
         ready: queue.SimpleQueue[Usage] = queue.SimpleQueue()
         answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         api = RuntimeApi(ready.put, answers.put)
-        harness = time.process_time()
         os.sched_setaffinity(0, self._processor)
         log = FOLDER / f"sample-{os.getpid()}.log"
         try:
@@ -166,6 +165,8 @@ class Lab:
             os.sched_setaffinity(0, self._all)
         api.pid = process.pid
         started = time.monotonic_ns()
+        # From here on the lab could disturb what it measures.
+        harness = time.process_time()
         try:
             if cell.repeated and self._quota is not None and cell.memory_size:
                 self._quota.limit(process.pid, cell.memory_size)

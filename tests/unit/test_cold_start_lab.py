@@ -67,7 +67,15 @@ def row(rows: list[dict[str, Any]], variant: str, memory_size: int | None, stres
 def test_the_plan_takes_every_engine_package_and_memory_size():
     cells = [cell for cell, _ in PLAN.cells()]
     assert len(set(cells)) == len(cells)
-    assert {cell.package for cell in cells} == {"empty", "packaged", "naive", "naive_no_pyc", "thin", "no_read"}
+    assert {cell.package for cell in cells} == {
+        "empty",
+        "packaged",
+        "naive",
+        "naive_no_pyc",
+        "thin",
+        "no_read",
+        "no_read_all_roots",
+    }
     assert {(cell.engine, cell.memory_size) for cell in cells if cell.variant in ("compiled", "pure")} >= {
         ("compiled", 128),
         ("compiled", 1769),
