@@ -86,6 +86,6 @@ setup(
         )
     ],
     # Asked for by the first pass of a build, so that pip has it there in the second.
-    setup_requires=[] if COMPILER else ["ziglang>=0.13,<1"],
+    setup_requires=[] if COMPILER or importlib.util.find_spec("ziglang") else ["ziglang>=0.13,<1"],
     options={"build": {"build_base": ".build"}, "bdist_wheel": {"py_limited_api": "cp311"}},
 )
