@@ -25,8 +25,8 @@ import pytest
 from handler.adapters.transaction_log import from_attributes
 from local.approvals import Approvals, Link, durable_client
 from local.system import LocalSystem
-from tests.webdriver import Browser, chromium
 from tests.payments import ADDRESS
+from tests.webdriver import Browser, chromium
 
 ROOT = Path(__file__).parents[2]
 
