@@ -13,10 +13,10 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from local.gateway import draw
+from local.gateway import LoopbackServer, draw
 from local.traffic import Message
 
 _THROTTLED = {
@@ -116,8 +116,7 @@ class TableFaults:
         self._late: dict[str, tuple[bytes, dict[str, str], int]] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = LoopbackServer(_handler(self))
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="table-faults", daemon=True
         )
@@ -125,7 +124,7 @@ class TableFaults:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return self._server.url
 
     @property
     def struck(self) -> dict[str, int]:

@@ -492,24 +492,31 @@ def _read_object(body: bytes) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-class GatewayServer(ThreadingHTTPServer):
-    """One thread a connection, on loopback only."""
+class LoopbackServer(ThreadingHTTPServer):
+    """One thread a connection, on 127.0.0.1 only; `port` 0 takes any free one."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, gateway: Gateway, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
-        self.gateway = gateway
+    def __init__(self, handler: type[BaseHTTPRequestHandler], port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), handler)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # Clients that give up are the purpose of this program; anything else is a fault in it.
+        # Clients that give up or are killed are what these servers are for; anything else is a fault in them.
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
+
+
+class GatewayServer(LoopbackServer):
+    """The gateway over HTTP."""
+
+    def __init__(self, gateway: Gateway, port: int = 0) -> None:
+        super().__init__(_Handler, port)
+        self.gateway = gateway
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -339,6 +339,31 @@ def test_an_answer_on_a_connection_that_is_then_closed_is_read() -> None:
         assert gateway.charge("pi_0", KEY) == GatewayResult("approved", 5, "USD")
 
 
+def test_a_connection_with_an_unread_answer_on_it_is_not_used_again() -> None:
+    body = b'{"id": "pi_0", "status": "succeeded", "amount": 5, "currency": "usd"}'
+
+    def serve() -> None:
+        first, _ = listening.accept()
+        second = None
+        with first:
+            first.recv(65_536)
+            # Ended in one write of the buffer's size, so that what is not read does not show on the socket.
+            first.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 65600\r\n\r\n" + b" " * 65_600)
+            second, _ = listening.accept()
+        with second:
+            second.recv(65_536)
+            second.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: " + str(len(body)).encode() + b"\r\n\r\n" + body)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with closing(HttpPaymentGateway(f"http://127.0.0.1:{listening.getsockname()[1]}")) as gateway:
+            with pytest.raises(GatewayAnswerError, match="longer than"):
+                gateway.status("pi_0")
+            assert gateway.status("pi_0").state == "approved"
+        thread.join()
+
+
 def test_bytes_that_trickle_in_do_not_outlast_the_deadline() -> None:
     server = _RawServer(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n", b" ", forever=True)
     gateway = HttpPaymentGateway(server.url, deadline_seconds=SHORT)

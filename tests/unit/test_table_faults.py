@@ -1,0 +1,166 @@
+"""The proxy in front of DynamoDB: what it changes, and that it changes nothing else."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from local.faults import TableFaults
+from local.gateway import LoopbackServer
+
+
+class Table(LoopbackServer):
+    """Stands for DynamoDB: one item whose attempt the test sets, and the operations that arrived."""
+
+    def __init__(self) -> None:
+        self.attempt = 1
+        self.arrived: list[str] = []
+        super().__init__(_TableHandler)
+
+
+class _TableHandler(BaseHTTPRequestHandler):
+    server: Table
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        operation = self.headers["X-Amz-Target"].rpartition(".")[2]
+        self.server.arrived.append(f"{operation} {body.get('note', '')}".strip())
+        answer: dict[str, Any] = {"Item": {"attempt": {"N": str(self.server.attempt)}}}
+        refused = body.get("note") == "late" and self.server.attempt > 1
+        if refused:
+            answer = {"__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"}
+        payload = json.dumps(answer).encode()
+        self.send_response(400 if refused else 200)
+        self.send_header("Content-Length", str(len(payload)))
+        self.end_headers()
+        self.wfile.write(payload)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def table() -> Iterator[Table]:
+    server = Table()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def proxy(table: Table, planned: dict[str, str], kill: Any = lambda payment_id: None, rate: float = 0.0) -> TableFaults:
+    faults = TableFaults(planned, 1, kill=kill, throttle_rate=rate)
+    faults.upstream = urlsplit(table.url).netloc
+    return faults
+
+
+def call(faults: TableFaults, operation: str, payment_id: str, note: str = "", status: str = "") -> tuple[int, str]:
+    holder = "Item" if operation == "PutItem" else "Key"
+    body: dict[str, Any] = {"TableName": "t", holder: {"transaction_id": {"S": f"txn-{payment_id}"}}, "note": note}
+    if status:
+        body["ExpressionAttributeValues"] = {":status": {"S": status}}
+    with closing(http.client.HTTPConnection(urlsplit(faults.url).netloc, timeout=30)) as connection:
+        connection.request("POST", "/", json.dumps(body), {"X-Amz-Target": f"DynamoDB_20120810.{operation}"})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def test_calls_of_no_victim_pass_unchanged(table: Table) -> None:
+    faults = proxy(table, {"throttled_claim": "pay-1", "late_record": "pay-2", "killed_before_record": "pay-3"})
+    for operation, status in (("PutItem", ""), ("GetItem", ""), ("UpdateItem", "completed")):
+        assert call(faults, operation, "pay-4", "n", status) == (200, '{"Item": {"attempt": {"N": "1"}}}')
+    assert table.arrived == ["PutItem n", "GetItem n", "UpdateItem n"]
+    assert faults.struck == {}
+    faults.stop()
+
+
+def test_a_victims_claim_is_throttled_for_as_long_as_the_sdk_tries(table: Table) -> None:
+    faults = proxy(table, {"throttled_claim": "pay-1"})
+    for _ in range(3):
+        status, answer = call(faults, "PutItem", "pay-1")
+        assert status == 400
+        assert "ProvisionedThroughputExceededException" in answer
+    assert call(faults, "PutItem", "pay-1")[0] == 200
+    assert table.arrived == ["PutItem"]
+    assert faults.struck == {"throttled_claim": 3}
+    faults.stop()
+
+
+@pytest.mark.parametrize("status", ["completed", "declined"])
+def test_a_victims_environment_is_killed_once_before_its_record_arrives(table: Table, status: str) -> None:
+    killed: list[str] = []
+    faults = proxy(table, {"killed_before_record": "pay-1"}, kill=lambda payment_id: killed.append(payment_id) or 4711)
+    assert call(faults, "UpdateItem", "pay-1", "reference")[0] == 200
+    with pytest.raises(http.client.RemoteDisconnected):
+        call(faults, "UpdateItem", "pay-1", "record", status)
+    assert call(faults, "UpdateItem", "pay-1", "again", status)[0] == 200
+    assert (killed, table.arrived) == (["pay-1"], ["UpdateItem reference", "UpdateItem again"])
+    assert faults.struck == {"killed_before_record": 1}
+    faults.stop()
+
+
+def test_a_kill_that_found_nobody_did_not_strike(table: Table) -> None:
+    faults = proxy(table, {"killed_before_record": "pay-1"}, kill=lambda payment_id: None)
+    assert call(faults, "UpdateItem", "pay-1", "record", "completed")[0] == 200
+    assert faults.struck == {}
+    faults.stop()
+
+
+def test_a_late_record_arrives_right_after_its_payment_was_taken_over(table: Table) -> None:
+    faults = proxy(table, {"late_record": "pay-1"})
+    held = [
+        threading.Thread(target=_ignored, args=(faults, "UpdateItem", "pay-1", "late", "completed")) for _ in range(2)
+    ]
+    for thread in held:
+        thread.start()
+    # The attempt is read for each of them before it is held back.
+    while table.arrived != ["GetItem", "GetItem"]:
+        pass
+    assert faults.late_writes == []
+    table.attempt = 2
+    assert call(faults, "UpdateItem", "pay-1", "take over")[0] == 200
+    assert table.arrived[2:] == ["UpdateItem take over", "GetItem", "UpdateItem late"]
+    (late,) = faults.late_writes
+    assert (late.payment_id, late.attempt_sent, late.attempt_then) == ("pay-1", 1, 2)
+    assert (late.accepted, late.answer) == (False, "ConditionalCheckFailedException")
+    assert call(faults, "UpdateItem", "pay-1", "record", "completed")[0] == 200
+    faults.stop()
+    for thread in held:
+        thread.join()
+
+
+def _ignored(*arguments: Any) -> None:
+    with pytest.raises(http.client.RemoteDisconnected):
+        call(*arguments)
+
+
+def test_throttling_by_rate_can_be_repeated(table: Table) -> None:
+    struck = []
+    for _ in range(2):
+        faults = proxy(table, {}, rate=0.3)
+        struck.append([call(faults, "PutItem", f"pay-{number}")[0] for number in range(40)])
+        faults.stop()
+    assert struck[0] == struck[1]
+    assert 0 < struck[0].count(400) < 40
+
+
+def test_a_client_that_is_killed_is_no_error_of_the_proxy(table: Table, capfd: pytest.CaptureFixture[str]) -> None:
+    faults = proxy(table, {})
+    with socket.create_connection(("127.0.0.1", urlsplit(faults.url).port or 0)) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\n")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert call(faults, "GetItem", "pay-1")[0] == 200
+    faults.stop()
+    assert "Traceback" not in capfd.readouterr().err
