@@ -87,6 +87,18 @@ output "commands" {
       --message-group-id payment-group-1 \
       --message-body '{"payment_id":"pay-1","order_id":"ord-1","customer_id":"cust-1","amount":25.99,"payment_method":"credit_card"}'
 
+    # A thousand, in 50 message groups: no more batches run at once than there are groups
+    for i in {1..1000}; do
+      aws sqs send-message --region ${local.table_arn[3]} \
+        --queue-url ${module.queue.payment_queue_url} \
+        --message-group-id "payment-group-$((i % 50))" \
+        --message-body "{\"payment_id\":\"load-$i\",\"order_id\":\"ord-$i\",\"customer_id\":\"cust-$i\",\"amount\":$((RANDOM % 100 + 10)).99,\"payment_method\":\"credit_card\"}" &
+    done; wait
+
+    # Past the queue, one batch (from the repository)
+    aws lambda invoke --region ${local.table_arn[3]} --function-name ${module.payment_function.function_name} --qualifier live \
+      --cli-binary-format raw-in-base64-out --payload file://events/sqs_batch.json response.json
+
     # Read it back
     aws dynamodb get-item --region ${local.table_arn[3]} \
       --table-name ${module.transaction_table.table_name} \

@@ -18,6 +18,7 @@ import pytest
 from local import resources as built_in
 from local import traffic
 from local.audit import QUEUE_COUNTS, Sent, audit, collect
+from local.installation import environment
 from tests.terraform.installation import ROOT, SOURCE, Command
 from tests.terraform.loopback import RUNTIME, Loopback
 
@@ -213,6 +214,28 @@ def logs(applied: Loopback) -> dict[str, str]:
         pages = applied.clients["logs"].get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
         found[group["logGroupName"]] = "\n".join(event["message"] for page in pages for event in page["events"])
     return found
+
+
+def test_the_command_lines_of_the_outputs_work(applied: Loopback) -> None:
+    outputs = applied.terraform.outputs()
+    blocks = dict(block.split("\n", 1) for block in outputs["commands"].removeprefix("# ").split("\n\n# "))
+    run_command(applied, blocks["Send one payment"])
+    wait_until_settled(applied, outputs["queue_url"])
+    item = json.loads(run_command(applied, blocks["Read it back"]))["Item"]
+    assert (item["transaction_id"]["S"], item["status"]["S"]) == ("txn-pay-1", "completed")
+
+
+def run_command(applied: Loopback, command: str) -> str:
+    path = f"{environment('awscli')}:{applied.terraform.environment['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euc", command],
+        env={**applied.terraform.environment, "PATH": path, "AWS_PAGER": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stderr}"
+    return done.stdout
 
 
 def test_benchmark_functions_answer_with_the_engine_of_their_name(applied: Loopback) -> None:
