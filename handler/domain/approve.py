@@ -250,7 +250,7 @@ def reconcile_pending(
     starter: ApprovalStarter,
     executions: Executions,
     clock: Clock,
-) -> Literal["waiting", "expired", "started", "restarted"]:
+) -> Literal["waiting", "expired", "restarted"]:
     """Bring one pending item on that its workflow left behind (R2, R3); `waiting` where nothing is to be done.
 
     Raises ApprovalStartError and the log's and the engine's retryable errors; calling again is safe.
@@ -262,11 +262,11 @@ def reconcile_pending(
         expired = log.expire_overdue_approval(transaction_id, overdue=overdue, now=now_ms) is None
         return "expired" if expired else "waiting"
     if "execution_arn" not in item:
+        # Its execution may have ended before it adopted the item, and a name starts one execution only: a new one is
+        # needed here too. If the old one is only slow, it finds that its name is no longer the item's.
         if item["updated_at"] >= overdue:
             return "waiting"
-        starter.start(item, item["request"])
-        return "started"
-    if not executions.is_closed(item["execution_arn"]):
+    elif not executions.is_closed(item["execution_arn"]):
         return "waiting"
     generation = item["generation"] + 1
     name = approval_name(environment, item["payment_id"], generation)

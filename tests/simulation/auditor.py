@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.simulation.clauses import accepted_without
 from tests.simulation.gateway import Gateway, Intent
 from tests.simulation.queue import FifoQueue, Message
 from tests.simulation.table import SentWrite, Table
 from tests.simulation.traffic import SECRETS, Sent
-from tests.simulation.world import Invocation, World
+from tests.simulation.world import EPOCH_MS, Invocation, World
+
+if TYPE_CHECKING:
+    from tests.simulation.workflow import Engine
 
 ENVIRONMENT = "sim"
 LEAST_REMAINING_MS = 10_000
+# The rule that only the workflow's scoring has.
+NEWER_RULE = 9_999
 
 _FINAL = ("completed", "declined", "rejected", "expired")
 _OPEN = ("processing", "pending_approval")
@@ -39,8 +44,10 @@ _FIXED = (
     "message_group_id",
     "sequence_number",
     "fingerprint",
-    "risk",
 )
+# What is fixed from the moment that it is there.
+_FIXED_ONCE = ("gateway_ref", "decision", "decided_by", "decided_at", "comment")
+_MINUTE_MS = 60_000
 # The protocol's name of the write behind each port call.
 WRITE_OF = {
     "put_new": "claim",
@@ -49,9 +56,17 @@ WRITE_OF = {
     "record": "record",
     "release": "release",
     "take_over_stuck": "take over stuck",
+    "adopt_approval": "adopt approval",
+    "ask_approval": "ask for approval",
+    "decide_approval": "decide approval",
+    "expire_approval": "expire approval",
+    "reject_approval": "reject approval",
+    "begin_approved_charge": "begin approved charge",
+    "expire_overdue_approval": "expire overdue approval",
+    "restart_approval": "restart approval",
 }
 # Port calls by which a worker comes to hold a payment; every other write belongs to who holds it.
-_TAKING = ("put_new", "take_over", "take_over_stuck")
+_TAKING = ("put_new", "take_over", "take_over_stuck", "begin_approved_charge")
 
 
 class Auditor:
@@ -65,12 +80,17 @@ class Auditor:
         self.queue: FifoQueue
         self.table: Table
         self.gateway: Gateway
+        self.engine: Engine
+        # Payments that reconcile found uncharged and told people about.
+        self.reported: set[str] = set()
         self.messages: dict[str, Message] = {}
         self.dead: set[str] = set()
         self.rejected: dict[str, str] = {}
         self.started: dict[str, str] = {}
+        self._taken_up: set[str] = set()
         self.texts: list[str] = []
         self._content: dict[str, str] = {}
+        self._first: dict[str, dict[str, Any]] = {}
         self._conflicts: dict[str, set[str]] = {}
         self._charged: set[str] = set()
         self._asked: set[tuple[str, str]] = set()
@@ -132,8 +152,9 @@ class Auditor:
         changed = [name for name in _FIXED if before.get(name) != after.get(name)]
         if changed:
             self.fail("content stands", f"{intent} changed {', '.join(changed)} of {key}")
-        if "gateway_ref" in before and before["gateway_ref"] != after.get("gateway_ref"):
-            self.fail("one reference", f"{intent} put {after.get('gateway_ref')} over {before['gateway_ref']} in {key}")
+        moved = [name for name in _FIXED_ONCE if name in before and before[name] != after.get(name)]
+        if moved:
+            self.fail("the first one stands", f"{intent} changed {', '.join(moved)} of {key}")
         step = after["attempt"] - before["attempt"]
         if step not in (0, 1) or (intent in _TAKING) != (step == 1):
             self.fail("fencing number", f"{intent} took the attempt of {key} from {before['attempt']} by {step}")
@@ -141,17 +162,69 @@ class Auditor:
             self.fail("fencing owner", f"{intent} moved {key} from {before['owner']} to {after['owner']}")
         if intent in _TAKING:
             self._holder_is_gone(before, after)
-        elif not before["owner"].startswith(f"{invocation.name}:"):
+        elif before["status"] == "pending_approval":
+            self._approval_kept(invocation, intent, before, after)
+        elif not invocation.owns(before["owner"]):
             self.fail("only the holder writes", f"{invocation.name} wrote {key} ({intent}), held by {before['owner']}")
 
     def _holder_is_gone(self, before: dict[str, Any], after: dict[str, Any]) -> None:
         """A lease is over only when its holder is, or when the holder gave it up; as far as clocks agree."""
+        if before["status"] == "pending_approval":
+            self._approved(before, after)
+        elif "execution_arn" in before and not self.engine.is_closed(before["execution_arn"]):
+            self.fail("a workflow is left alone", f"{after['owner']} took {after['transaction_id']} over")
         holder = self._invocation(before["owner"])
-        if self.world.profile.clocks_agree and holder is not None and not holder.over and before.get("lease_until"):
+        leased = holder is not None and not holder.over and before.get("lease_until")
+        if self.world.profile.clocks_agree and leased:
             self.fail(
                 "one worker at a time",
                 f"{after['owner']} took {after['transaction_id']} over while {before['owner']} was at work",
             )
+
+    def _approved(self, before: dict[str, Any], after: dict[str, Any]) -> None:
+        key, decision = after["transaction_id"], before.get("decision")
+        if decision != "approve" or before.get("execution_arn") != after["owner"]:
+            self.fail("only what was approved", f"{after['owner']} began to charge {key}, decision {decision}")
+
+    def _approval_kept(
+        self, invocation: Invocation, intent: str, before: dict[str, Any], after: dict[str, Any]
+    ) -> None:
+        """What may happen to an item that waits for a person."""
+        key, decision = after["transaction_id"], before.get("decision")
+        arn = before.get("execution_arn")
+        if intent == "adopt_approval":
+            if arn not in (None, invocation.arn) or f"/{before['approval_name']}/" not in invocation.arn:
+                self.fail("one execution at a time", f"{invocation.arn} adopted {key}, which is {arn}'s")
+            newest = after["risk_reasons"][-1]["rule_id"]
+            risks = (after["risk"], after["fraud_score"], newest)
+            if risks != (self._first[key]["risk"] + 1, self._first[key]["fraud_score"] + 1, NEWER_RULE):
+                self.fail("the higher risk counts", f"{key} was adopted with {risks}")
+            wanted = ("execution_arn", "approval_expires_at", "approval_reasons", "risk", "fraud_score", "risk_reasons")
+            if not all(name in after for name in wanted) or after["execution_arn"] != invocation.arn:
+                self.fail("adopted is complete", f"{key} lacks one of {', '.join(wanted)}")
+        elif intent in ("ask_approval", "reject_approval", "expire_approval") and arn != invocation.arn:
+            self.fail("one execution at a time", f"{invocation.arn} did {intent} to {key}, which is {arn}'s")
+        if intent == "ask_approval" and (decision is not None or "callback_id" not in after):
+            self.fail("who decided is not asked", f"{key} was decided ({decision}) and asked about")
+        if intent == "decide_approval":
+            complete = all(name in after for name in ("decision", "decided_by", "decided_at", "comment"))
+            if not complete or after["decided_at"] >= before.get("approval_expires_at", 0):
+                self.fail("decisions are complete and in time", f"{key}: {after}")
+        if after["status"] == "expired":
+            late = EPOCH_MS + self.world.now - before["approval_expires_at"]
+            early = late < (10 * _MINUTE_MS if intent == "expire_overdue_approval" else 0)
+            if decision is not None or (early and self.world.profile.skew_ms == 0):
+                self.fail("time is up before it expires", f"{key} expired {late} ms late, decision {decision}")
+        if after["status"] == "rejected" and (decision != "reject" or after.get("reason_code") != "approval_rejected"):
+            self.fail("a person's no", f"{key} was rejected, decision {decision}")
+        if intent == "restart_approval":
+            generation = before["generation"] + 1
+            name = f"{ENVIRONMENT}-{before['payment_id']}-{generation}"
+            fresh = "execution_arn" not in after and "callback_id" not in after
+            if (after["generation"], after["approval_name"], fresh) != (generation, name, True):
+                self.fail("one generation after another", f"{key} became {after['approval_name']}")
+            if arn is not None and not self.engine.is_closed(arn):
+                self.fail("a workflow is left alone", f"{key} was restarted while {arn} runs")
 
     def _outcome_is_the_gateways(self, item: dict[str, Any]) -> None:
         intent = self.gateway.intents.get(item.get("gateway_ref", ""))
@@ -165,7 +238,10 @@ class Auditor:
             self.fail("the gateway's outcome", f"{item['transaction_id']} records {recorded}, the gateway says {state}")
 
     def _claimed(self, invocation: Invocation, item: dict[str, Any]) -> None:
-        message = self.messages[item["message_id"]]
+        message = self.messages.get(item["message_id"])
+        if message is None:
+            self.fail("claims come from messages", f"{item['transaction_id']} was claimed by {invocation.name}")
+            return
         sent, key = message.sent, item["transaction_id"]
         if item["status"] == "conflict":
             if self._content.get(f"txn-{sent.payment_id}", sent.content) == sent.content:
@@ -173,6 +249,7 @@ class Auditor:
             self._conflicts.setdefault(sent.payment_id, set()).add(sent.content)
             return
         self._content[key] = sent.content
+        self._first[key] = item
         if item["status"] != sent.expected:
             self.fail("the route", f"{message.name} was claimed as {item['status']}, expected {sent.expected}")
         if sent.expected != "rejected" and item["amount_minor"] != sent.amount_minor:
@@ -209,7 +286,7 @@ class Auditor:
             self.fail("stored before charged", f"{gateway_ref} was charged, {item.get('gateway_ref')} is stored")
         if key != f"{ENVIRONMENT}:{intent.payment_id}":
             self.fail("one key a payment", f"{gateway_ref} was charged under the key {key!r}")
-        if self.world.profile.clocks_agree and not item.get("owner", "").startswith(f"{invocation.name}:"):
+        if self.world.profile.clocks_agree and not invocation.owns(item.get("owner", "")):
             self.fail("only the holder charges", f"{invocation.name} charged {gateway_ref}, held by {item['owner']}")
         if gateway_ref in self._charged and (invocation.name, gateway_ref) not in self._asked:
             self.fail("never in the dark", f"{gateway_ref} was charged again without asking what became of it")
@@ -244,9 +321,13 @@ class Auditor:
 
     def approval_started(self, name: str, request: str) -> None:
         self.world.tell(f"workflow: {name} started")
+        if self.started.get(name) == request:
+            return
         item = next((item for item in self.table.items().values() if item.get("approval_name") == name), None)
         if item is None or item["status"] != "pending_approval":
             self.fail("recorded before started", f"approval {name} was started and no item waits for it")
+        else:
+            self._taken_up.add(item["transaction_id"])
         if self.started.setdefault(name, request) != request:
             self.fail("one approval a payment", f"approval {name} was started with two requests")
 
@@ -306,7 +387,7 @@ class Auditor:
             return "" if sent.content in self._conflicts.get(sent.payment_id, ()) else "no conflict item"
         if item["status"] == "processing" and "approval_name" not in item:
             return f"{key} is processing"
-        if item["status"] == "pending_approval" and item["approval_name"] not in self.started:
+        if item["status"] == "pending_approval" and key not in self._taken_up:
             return f"{key} waits and its approval was not started"
         return ""
 
@@ -326,8 +407,17 @@ class Auditor:
         """Faults have stopped, reconcile has run, nothing was redriven: what the gateway knows is recorded."""
         for key, item in self.table.items().items():
             intent = self.gateway.intents.get(item.get("gateway_ref", ""))
-            if item["status"] == "processing" and intent is not None and intent.state in ("approved", "declined"):
-                self.fail("reconcile settles", f"{key} is processing, the gateway says {intent.state}")
+            runs = "execution_arn" in item and not self.engine.is_closed(item["execution_arn"])
+            known = intent is not None and intent.state in ("approved", "declined")
+            if item["status"] == "processing" and known and not runs:
+                self.fail("reconcile settles", f"{key} is processing, the gateway knows its outcome")
+
+    def nothing_open(self) -> bool:
+        return not any(self._is_open(key, item) for key, item in self.table.items().items())
+
+    def _is_open(self, key: str, item: dict[str, Any]) -> bool:
+        """An approved payment that its execution could not charge is a person's to decide on anew, once reported."""
+        return item["status"] in _OPEN and not ("execution_arn" in item and key in self.reported)
 
     def at_the_end(self, all_sent: list[Sent]) -> None:
         """Every message is gone from the queues, and table, gateway and messages agree."""
@@ -360,5 +450,9 @@ class Auditor:
         owed = item["amount_minor"] if item["status"] == "completed" else 0
         if captured != owed:
             self.fail("every cent", f"{key} is {item['status']} over {owed}, captured is {captured}")
-        if item["status"] == "processing":
-            self.fail("every open record is settled", f"{key} is still processing")
+        if self._is_open(key, item):
+            self.fail("every open record is settled", f"{key} is still {item['status']}")
+        if "generation" in item:
+            settled = {"approve": ("completed", "declined", "processing"), "reject": ("rejected",)}
+            if item["status"] not in settled.get(item.get("decision", ""), ("expired",)):
+                self.fail("a decision is obeyed", f"{key} is {item['status']}, decision {item.get('decision')}")

@@ -14,7 +14,7 @@ from typing import Any
 
 PROTOCOL = Path(__file__).resolve().parents[2] / "docs" / "protocol.md"
 
-_CLAUSE = re.compile(r"(\w+) (=|<=|<) :(\w+)")
+_CLAUSE = re.compile(r"(\w+) (=|<=|<|>) :(\w+)")
 _ABSENT = re.compile(r"attribute_not_exists\((\w+)\)")
 _CONSTANTS: Mapping[str, Any] = {"processing": {"S": "processing"}}
 
@@ -80,13 +80,14 @@ def _item(clauses: tuple[str, ...], values: Mapping[str, Any], broken: str) -> I
 
 
 def _within(bound: dict[str, Any], operator: str) -> dict[str, Any]:
-    return {"N": str(int(bound["N"]) - 1)} if operator == "<" and "N" in bound else bound
+    step = {"<": -1, ">": 1}.get(operator, 0)
+    return {"N": str(int(bound["N"]) + step)} if "N" in bound else bound
 
 
 def _beyond(bound: dict[str, Any], operator: str) -> dict[str, Any]:
     if "N" not in bound:
         return {"S": f"not {bound['S']}"}
-    return {"N": str(int(bound["N"]) + 1)}
+    return bound if operator == ">" else {"N": str(int(bound["N"]) + 1)}
 
 
 def _holds(condition: str, item: Item, values: Mapping[str, Any]) -> bool:
@@ -113,4 +114,4 @@ def _clause_holds(clause: str, item: Item, values: Mapping[str, Any]) -> bool:
     if "S" in left:
         return operator == "=" and left == right
     difference = int(left["N"]) - int(right["N"])
-    return {"=": difference == 0, "<": difference < 0, "<=": difference <= 0}[operator]
+    return {"=": difference == 0, "<": difference < 0, "<=": difference <= 0, ">": difference > 0}[operator]

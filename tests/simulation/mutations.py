@@ -266,6 +266,24 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
             "        except BotoCoreError as error:\n            return None\n        return None",
         ),
     ),
+    "reconcile starts a used name again": (
+        Edit(
+            "handler.domain.approve",
+            '            return "waiting"\n    elif not executions',
+            '            return "waiting"\n        starter.start(item, item["request"])\n        return "restarted"\n'
+            "    elif not executions",
+        ),
+    ),
+    "an approval is not obeyed": (
+        Edit(
+            "handler.domain.approve",
+            'if item["decision"] == "approve":\n        return Next("charge")',
+            "if False:\n        pass",
+        ),
+    ),
+    "the workflow scores instead of the riskier": (
+        Edit("handler.domain.approve", 'if "risk" in stored and (', 'if "risk" in stored and True or ('),
+    ),
     "reconcile charges": (
         Edit(
             _RECONCILE,

@@ -15,19 +15,21 @@ from handler.adapters.queues import SqsRejectedQueue, SqsSourceQueue
 from handler.adapters.system import RandomIds
 from handler.adapters.transaction_log import DynamoDbTransactionLog
 from handler.composition import Services
+from handler.domain.approve import reconcile_pending
 from handler.domain.claim import Work
-from handler.domain.errors import ApprovalStartError
-from handler.domain.payment import Assessment, Payment, Transaction
+from handler.domain.errors import ApprovalStartError, RetryableError
+from handler.domain.payment import Assessment, Payment, Reason, Transaction
 from handler.domain.process import Ports, Rules
 from handler.domain.reconcile import settle_stuck
 from handler.queue_function import QueueFunction
 from scoring.kernel import load_kernel
 from scoring.table import open_table
-from tests.simulation.auditor import ENVIRONMENT, Auditor
+from tests.simulation.auditor import ENVIRONMENT, NEWER_RULE, Auditor
 from tests.simulation.gateway import Gateway, GatewayClient
 from tests.simulation.queue import BATCH_MAX, FifoQueue, Message, QueueClient
 from tests.simulation.table import ObservedLog, Table, TableClient
 from tests.simulation.traffic import BLOCKLISTED, Sent, traffic
+from tests.simulation.workflow import Engine
 from tests.simulation.world import (
     HOUR,
     MINUTE,
@@ -59,11 +61,27 @@ class Scoring:
         ]
 
 
+class NewerScoring(Scoring):
+    """What the workflow scores with: rules changed since the queue function scored, and everything is riskier."""
+
+    def score_batch(self, payments: Sequence[Payment]) -> list[Assessment]:
+        return [
+            replace(
+                score,
+                risk=score.risk + 1,
+                fraud_score=score.fraud_score + 1,
+                reasons=(*score.reasons, Reason(NEWER_RULE, "newer rules", 1)),
+            )
+            for score in super().score_batch(payments)
+        ]
+
+
 class Approvals:
     """`ApprovalStarter`: the asynchronous invoke of the workflow, idempotent by its name."""
 
-    def __init__(self, auditor: Auditor, environment: Environment) -> None:
+    def __init__(self, auditor: Auditor, engine: Engine, environment: Environment) -> None:
         self._auditor = auditor
+        self._engine = engine
         self._environment = environment
 
     def start(self, item: Transaction, request: str) -> None:
@@ -72,22 +90,28 @@ class Approvals:
             self._environment.invocation.request(
                 "start approval",
                 name,
-                lambda: self._auditor.approval_started(name, request),
+                lambda: self._started(name, request),
                 deadline=1_000,
                 latency=(5, 40),
             )
         except (RefusedError, NoAnswerError) as error:
-            raise ApprovalStartError(f"{name}: {type(error).__name__}") from None
+            raise ApprovalStartError(f"{name}: {error.fault}") from None
+
+    def _started(self, name: str, request: str) -> None:
+        self._auditor.approval_started(name, request)
+        self._engine.start(name, request)
 
 
 class Notifier:
-    """No alarm has a cause here: the gateway never contradicts itself."""
+    """Of the alarms only two have a cause here: the gateway never contradicts itself."""
 
     def __init__(self, auditor: Auditor) -> None:
         self._auditor = auditor
 
     def alarm(self, reason_code: str, transaction_id: str, detail: str) -> None:
-        self._auditor.fail("no alarm", f"{reason_code} {transaction_id}: {detail}")
+        self._auditor.texts.append(detail)
+        if reason_code not in ("notice_failed", "callback_result_unreadable"):
+            self._auditor.fail("no alarm", f"{reason_code} {transaction_id}: {detail}")
 
 
 class Metrics:
@@ -96,11 +120,6 @@ class Metrics:
 
     def flush_metrics(self, **_: Any) -> None:
         return
-
-
-class Executions:
-    def is_closed(self, execution_arn: str) -> bool:
-        return True
 
 
 @dataclass(frozen=True)
@@ -132,6 +151,7 @@ _LOGGER = Logger(service="simulation", stream=_SINK, level="INFO")
 logging.getLogger("handler").addHandler(logging.StreamHandler(_SINK))
 logging.getLogger("handler").propagate = False
 _SCORING = Scoring()
+_NEWER_SCORING = NewerScoring()
 
 
 class Simulation:
@@ -146,6 +166,8 @@ class Simulation:
         self.queue = FifoQueue(self.world)
         self.gateway = Gateway(self.world, self.auditor)
         self.auditor.queue, self.auditor.table, self.auditor.gateway = self.queue, self.table, self.gateway
+        self.engine = Engine(self.world, self.auditor, RULES, self._ports, self._environment)
+        self.auditor.engine = self.engine
         self.queue.dead_lettered = self.auditor.dead_lettered
         self.queue.changed = self._queue_changed
         self.sent = traffic(self.world)
@@ -166,19 +188,22 @@ class Simulation:
         return ObservedLog(DynamoDbTransactionLog(client, "transactions"), environment)
 
     def _function(self, environment: Environment) -> QueueFunction:
-        """The shipped function over its shipped adapters; only what they talk to is a model."""
         sqs = QueueClient(self.queue, environment, self.auditor.rejected_copy)
-        ports = Ports(
+        services = Services(RULES, self._ports(environment), SqsSourceQueue(lambda: sqs, "payments"), RandomIds())
+        return QueueFunction(services, _LOGGER, Metrics(), _FUNCTION_TIMEOUT_MS / 1000)  # type: ignore[arg-type]
+
+    def _ports(self, environment: Environment) -> Ports:
+        """The shipped adapters; only what they talk to is a model."""
+        sqs = QueueClient(self.queue, environment, self.auditor.rejected_copy)
+        return Ports(
             log=self._log(environment),
             gateway=GatewayClient(self.gateway, environment),
-            scoring=_SCORING,
-            approvals=Approvals(self.auditor, environment),
+            scoring=_NEWER_SCORING if environment.name.startswith("w") else _SCORING,
+            approvals=Approvals(self.auditor, self.engine, environment),
             rejected=SqsRejectedQueue(lambda: sqs, "rejected"),
             notifier=Notifier(self.auditor),
             clock=environment,
         )
-        services = Services(RULES, ports, SqsSourceQueue(lambda: sqs, "payments"), RandomIds())
-        return QueueFunction(services, _LOGGER, Metrics(), _FUNCTION_TIMEOUT_MS / 1000)  # type: ignore[arg-type]
 
     def run(self) -> World:
         world = self.world
@@ -210,7 +235,7 @@ class Simulation:
         """Calm: the queue empties, reconcile runs, dead letters are redriven, and at last keys are forgotten."""
         world = self.world
         # The first wait: reconcile's 15 minutes, a lease, and clocks that are 20 minutes off to either side.
-        for wait in (1 * HOUR, 26 * HOUR, 26 * HOUR):
+        for wait in (1 * HOUR, 5 * HOUR, 26 * HOUR, 26 * HOUR):
             world.run(world.now + 6 * HOUR, self._at_rest)
             world.run(world.now + wait)
             self._reconcile()
@@ -218,13 +243,13 @@ class Simulation:
             if world.violations:
                 return
             self.auditor.after_reconcile()
-            if not self.queue.dead and not self.queue.messages():
+            if not self.queue.dead and not self.queue.messages() and self.auditor.nothing_open():
                 return
             self._redrive()
         world.run(world.now + 6 * HOUR, self._at_rest)
 
     def _at_rest(self) -> bool:
-        return not self.queue.messages() and self._idle == _ENVIRONMENTS
+        return not self.queue.messages() and self._idle == _ENVIRONMENTS and self.engine.at_rest()
 
     def _send(self, sent: Sent) -> None:
         self.auditor.sent(self.queue.send(sent))
@@ -317,16 +342,39 @@ class Simulation:
             for finding in settle_stuck(
                 log=self._log(environment),
                 gateway=GatewayClient(self.gateway, environment),
-                executions=Executions(),
+                executions=self.engine,
                 notifier=Notifier(self.auditor),
                 clock=environment,
                 times=RULES.times,
                 work=Work(f"{invocation.name}:reconcile", invocation.remaining_ms),
             ):
                 self.world.tell(f"{invocation.name} found {finding.transaction_id} {finding.outcome} {finding.detail}")
+                if finding.outcome == "not_charged":
+                    self.auditor.reported.add(finding.transaction_id)
+            self._reconcile_pending(environment)
             return True
 
         self.world.start(invocation, body, lambda ended: self.auditor.ended(invocation) if ended else None)
+
+    def _reconcile_pending(self, environment: Environment) -> None:
+        ports = self._ports(environment)
+        log: Any = ports.log
+        for transaction_id in log.open_transaction_ids("pending_approval"):
+            try:
+                item = log.get(transaction_id)
+                if item is None or item["status"] != "pending_approval":
+                    continue
+                found = reconcile_pending(
+                    item,
+                    environment=ENVIRONMENT,
+                    log=log,
+                    starter=ports.approvals,
+                    executions=self.engine,
+                    clock=environment,
+                )
+            except RetryableError as error:
+                found = error.reason_code  # type: ignore[assignment]
+            self.world.tell(f"{environment.invocation.name} found {transaction_id} {found}")
 
 
 def _record(message: Message) -> Mapping[str, Any]:

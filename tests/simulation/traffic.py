@@ -57,17 +57,17 @@ def traffic(world: World) -> list[Sent]:
         kind = world.draw(f"traffic/{payment_id}/kind")
         expected = "processing"
         changes: dict[str, str] = {}
-        if kind < 0.08:
+        if kind < 0.15:
             amount_minor, expected = amount_minor + 70_000, "pending_approval"
-        elif kind < 0.12:
+        elif kind < 0.19:
             changes, expected = {"description": BLOCKLISTED}, "declined"
-        elif kind < 0.15:
+        elif kind < 0.22:
             changes, expected = {"order_id": ""}, "rejected"
-        elif kind < 0.18:
+        elif kind < 0.25:
             changes, expected = {"description": f"card {CARD}"}, "processing"
-        elif kind < 0.21:
+        elif kind < 0.28:
             changes, expected = {"cvv": CVV, "note": CARD}, "rejected"
-        elif kind < 0.24:
+        elif kind < 0.31:
             changes, expected = {"payment_id": f"pay {CARD}"}, "unusable"
         body = _body(payment_id, amount_minor, changes)
         if expected == "unusable":

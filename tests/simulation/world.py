@@ -59,6 +59,7 @@ class Profile:
     slow: float
     stored_500: float
     poller: float
+    execution: float
     skew_ms: int
     declines: float
     blocks_group_in_flight: bool
@@ -155,6 +156,7 @@ class World:
             slow=rate("slow"),
             stored_500=rate("stored 500"),
             poller=rate("poller"),
+            execution=rate("execution", 0.3, 0.3),
             skew_ms=self.pick("profile/skew", (0, 0, 0, 900, 20 * SECOND, 20 * MINUTE)),
             declines=self.pick("profile/declines", (0.0, 0.1, 0.4)),
             blocks_group_in_flight=self.pick("profile/blocks", (True, False)),
@@ -234,11 +236,16 @@ class Invocation:
     skew: int = 0
     lasts: int | None = None
     charges: bool = True
+    # Of the workflow's execution that this invocation runs; it owns what it claims by this name.
+    arn: str = ""
     started: int = 0
     over: bool = False
     intent: str = ""
     body: greenlet | None = field(default=None, repr=False)
     _wake: int = 0
+
+    def owns(self, owner: str) -> bool:
+        return owner == self.arn if self.arn else owner.startswith(f"{self.name}:")
 
     def now_ms(self) -> int:
         self.require_alive()

@@ -190,14 +190,15 @@ def test_reconcile_expires_what_its_workflow_did_not():
     assert "open_shard" not in world.item()
 
 
-def test_reconcile_starts_what_was_never_adopted():
+def test_reconcile_starts_anew_what_was_never_adopted():
+    # Under a new name: the old one may have started an execution that ended before it adopted anything.
     world = pending()
     world.change(execution_arn=None, callback_id=None, approval_expires_at=None)
     engine = Engine()
     assert reconcile(world, engine) == "waiting"
     world.clock.ms += OVERDUE_MS + 1
-    assert reconcile(world, engine) == "started"
-    assert engine.started == [("dev-pay-abc123-1", world.item()["request"])]
+    assert reconcile(world, engine) == "restarted"
+    assert engine.started == [("dev-pay-abc123-2", world.item()["request"])]
 
 
 @pytest.mark.parametrize("decision", [None, "approve", "reject"])

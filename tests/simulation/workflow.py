@@ -1,0 +1,341 @@
+"""Durable executions of the shipped workflow, and the people who decide.
+
+As AWS's engine: a step's result is kept once it ended, an invocation that dies runs the workflow again from its
+beginning with the kept results, a wait ends with a callback or its time-out, and a name starts one execution.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aws_durable_execution_sdk_python import CallbackError, CallbackTimeoutError, StepError
+from aws_durable_execution_sdk_python.config import JitterStrategy
+
+from handler.domain.approve import ApprovalPorts, ApprovalRules, decide
+from handler.domain.errors import ApprovalRefusedError, ApprovalWakeError, NoticeError, PaymentError
+from handler.domain.payment import Transaction
+from handler.domain.process import Ports, Rules
+from handler.workflow import Workflow
+from tests.simulation.auditor import Auditor
+from tests.simulation.world import MINUTE, SECOND, Environment, Invocation, NoAnswerError, RefusedError, World
+
+_FUNCTION_TIMEOUT_MS = 60 * SECOND
+_EXECUTION_TIMEOUT_MS = 3 * 60 * MINUTE
+_RESTART_MS = 2 * SECOND
+
+
+class Suspended(BaseException):
+    """The workflow waits; its invocation ends. No Exception, as the SDK's own is none."""
+
+
+@dataclass(eq=False)
+class Execution:
+    name: str
+    arn: str
+    text: str
+    journal: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    attempts: Counter[str] = field(default_factory=Counter)
+    callbacks: dict[str, str] = field(default_factory=dict)
+    closed: bool = False
+    invocation: Invocation | None = None
+    wanted: bool = False
+
+
+class Engine:
+    def __init__(
+        self,
+        world: World,
+        auditor: Auditor,
+        rules: Rules,
+        ports: Callable[[Environment], Ports],
+        environment: Callable[[str], Environment],
+    ) -> None:
+        self.world = world
+        self._auditor = auditor
+        self._ports = ports
+        self._environment = environment
+        self.executions: dict[str, Execution] = {}
+        self._by_arn: dict[str, Execution] = {}
+        self._waiting: dict[str, tuple[Execution, str]] = {}
+        self._invoked = 0
+        self._people = 0
+        # A minute or an hour, so that decisions race the end of the time for them.
+        self._timeout_ms = world.pick("approval/timeout", (1, 60)) * MINUTE
+        self._rules = ApprovalRules(rules, self._timeout_ms)
+
+    # ---- executions ----
+    def start(self, name: str, text: str) -> None:
+        if name in self.executions:
+            return
+        execution = Execution(name, f"arn:sim:function:payment:1/durable-execution/{name}/1", text)
+        self.executions[name] = self._by_arn[execution.arn] = execution
+        self.world.at(self.world.now + _EXECUTION_TIMEOUT_MS, lambda: self._stop(execution, "is ended by its time-out"))
+        self._wake(execution, 1)
+
+    def is_closed(self, execution_arn: str) -> bool:
+        return self._by_arn[execution_arn].closed
+
+    def at_rest(self) -> bool:
+        return all(execution.closed for execution in self.executions.values())
+
+    def _stop(self, execution: Execution, how: str) -> None:
+        """It closes without an outcome, whatever is on its way by then."""
+        if not execution.closed:
+            execution.closed = True
+            self.world.tell(f"workflow: {execution.name} {how}")
+            if execution.invocation is not None:
+                execution.invocation.kill("")
+
+    def _wake(self, execution: Execution, after: int) -> None:
+        self.world.at(self.world.now + after, lambda: self._invoke(execution))
+
+    def _invoke(self, execution: Execution) -> None:
+        if execution.closed:
+            return
+        if execution.invocation is not None and not execution.invocation.over:
+            execution.wanted = True
+            return
+        world = self.world
+        self._invoked += 1
+        environment = self._environment(f"w{self._invoked}")
+        invocation = environment.invocation
+        invocation.lasts, invocation.arn = _FUNCTION_TIMEOUT_MS, execution.arn
+        execution.invocation, execution.wanted = invocation, False
+        ports = self._ports(environment)
+        notices = Notices(self, environment)
+        workflow = Workflow(self._rules, ApprovalPorts(ports, ports.log, notices), JitterStrategy.NONE)  # type: ignore[arg-type]
+        context = Context(self, execution, environment)
+        world.tell(f"{invocation.name} runs {execution.name}")
+        fault = world.fault(f"execution/{execution.name}", [("stops", world.profile.execution)])
+        if fault:
+            after = world.between(f"execution/{execution.name}", 1, 150)
+            world.at(world.now + after, lambda: self._stop(execution, "is stopped"))
+
+        def body() -> str:
+            try:
+                ended = workflow.run(context)  # type: ignore[arg-type]
+            except Suspended:
+                return "suspended"
+            except StepError as error:
+                world.tell(f"{invocation.name}: {execution.name} fails: {error}")
+                return "failed"
+            world.tell(f"{invocation.name}: {execution.name} ends, {ended['status']}")
+            return "ended"
+
+        def done(how: str | None) -> None:
+            if how in ("ended", "failed"):
+                execution.closed = True
+            elif how is None:
+                self._wake(execution, _RESTART_MS)
+            elif execution.wanted:
+                self._wake(execution, 1)
+
+        world.start(invocation, body, done)
+
+    # ---- callbacks ----
+    def wait(self, execution: Execution, key: str, seconds: int) -> str:
+        callback_id = f"cb-{execution.name}-{key}"
+        execution.callbacks[key] = callback_id
+        self._waiting[callback_id] = (execution, key)
+        self.world.at(self.world.now + seconds * SECOND, lambda: self._called(callback_id, ("timed out", None)))
+        return callback_id
+
+    def _called(self, callback_id: str, outcome: tuple[str, Any]) -> None:
+        waiting = self._waiting.pop(callback_id, None)
+        if waiting is None or waiting[0].closed:
+            return
+        execution, key = waiting
+        execution.journal[key] = outcome
+        self.world.tell(f"workflow: {execution.name} {'is called back' if outcome[0] == 'done' else 'waited in vain'}")
+        self._wake(execution, 1)
+
+    # ---- people ----
+    def asked(self, item: Transaction, callback_id: str) -> None:
+        """One notification: nobody, one person or two decide, in time or too late, or a bare callback comes."""
+        world, name = self.world, callback_id
+        kind = world.draw_next(f"people/{name}")
+        when = int(world.draw_next(f"people/{name}/when") * 1.2 * self._timeout_ms)
+        if kind < 0.15:
+            return
+        if kind < 0.3:
+            result = world.pick(f"people/{name}/result", ('{"approved": true}', '{"approved": false}', "yes!"))
+            world.at(world.now + when, lambda: self._called(callback_id, ("done", result)))
+            return
+        self._decide_at(world.now + when, item, callback_id)
+        if kind < 0.6:
+            self._decide_at(world.now + when + world.between(f"people/{name}/race", 0, 20), item, callback_id)
+
+    def _decide_at(self, when: int, item: Transaction, callback_id: str) -> None:
+        self.world.at(when, lambda: self._decide(item, callback_id))
+
+    def _decide(self, item: Transaction, callback_id: str) -> None:
+        world = self.world
+        self._people += 1
+        environment = self._environment(f"person{self._people}")
+        invocation = environment.invocation
+        decision = world.pick(f"people/{callback_id}/decision", ("approve", "approve", "reject"))
+        world.tell(f"{invocation.name} decides: {decision} {item['transaction_id']}")
+        ports = self._ports(environment)
+
+        def body() -> None:
+            try:
+                decide(
+                    item["transaction_id"],
+                    decision,
+                    approver=invocation.name,
+                    comment="looked at",
+                    callback_id=callback_id,
+                    request_hash=item["request_hash"],
+                    log=ports.log,  # type: ignore[arg-type]
+                    callbacks=Callbacks(self, environment),
+                    clock=environment,
+                    find_card_numbers=ports.scoring.find_card_numbers,
+                )
+                world.tell(f"{invocation.name} is told that the decision stands")
+            except ApprovalRefusedError as error:
+                world.tell(f"{invocation.name} is refused: {error.reason_code}")
+            except PaymentError as error:
+                world.tell(f"{invocation.name} has no answer ({error.reason_code}) and tries again")
+                self._decide_at(world.now + 5 * SECOND, item, callback_id)
+
+        world.start(invocation, body, lambda _: None)
+
+
+class Callbacks:
+    """`ApprovalCallbacks` of one environment."""
+
+    def __init__(self, engine: Engine, environment: Environment) -> None:
+        self._engine = engine
+        self._environment = environment
+
+    def wake(self, callback_id: str, decision: str) -> None:
+        result = json.dumps({"approved": decision == "approve"})
+        try:
+            self._environment.invocation.request(
+                "wake",
+                callback_id,
+                lambda: self._engine._called(callback_id, ("done", result)),
+                deadline=1_000,
+                latency=(5, 40),
+            )
+        except (RefusedError, NoAnswerError) as error:
+            raise ApprovalWakeError(f"{callback_id}: {error.fault}") from None
+
+
+class Notices:
+    """`ApprovalNotices` of one environment: what arrives is read by people."""
+
+    def __init__(self, engine: Engine, environment: Environment) -> None:
+        self._engine = engine
+        self._environment = environment
+
+    def ask(self, message_id: str, item: Transaction, callback_id: str) -> None:
+        self._send("notice", message_id, lambda: self._engine.asked(item, callback_id))
+
+    def settled(self, message_id: str, transaction_id: str, status: str) -> None:
+        self._send("notice", message_id, lambda: None)
+
+    def _send(self, call: str, what: str, effect: Callable[[], None]) -> None:
+        try:
+            self._environment.invocation.request(call, what, effect, deadline=1_000, latency=(5, 40))
+        except (RefusedError, NoAnswerError) as error:
+            raise NoticeError(f"{what}: {error.fault}") from None
+
+
+@dataclass(frozen=True)
+class _LambdaContext:
+    environment: Environment
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.environment.invocation.remaining_ms()
+
+
+class Context:
+    """What the SDK hands to a workflow, as far as the shipped one uses it."""
+
+    def __init__(self, engine: Engine, execution: Execution, environment: Environment, path: str = "") -> None:
+        self._engine = engine
+        self._execution = execution
+        self._environment = environment
+        self._path = path
+        self.execution_context = self
+        self.durable_execution_arn = execution.arn
+        self.state = self
+        self.lambda_context = _LambdaContext(environment)
+
+    def get_input_payload(self) -> str:
+        return self._execution.text
+
+    def step(self, function: Callable[[Any], Any], name: str, config: Any) -> Any:
+        key = f"{self._path}{name}"
+        kept = self._execution.journal.get(key)
+        if kept is None:
+            try:
+                kept = ("done", json.loads(json.dumps(function(None))))
+            except Exception as error:  # noqa: BLE001 - which errors are tried again is the workflow's own choice
+                self._try_again(key, error, config.retry_strategy)
+                kept = ("failed", f"{key}: {type(error).__name__}: {error}")
+            self._keep(key, kept)
+        if kept[0] == "failed":
+            raise StepError(kept[1], "StepError")
+        return kept[1]
+
+    def parallel(self, branches: list[Any], name: str) -> Results:
+        return Results([branch.func(self._inside(f"{name}/{branch.name}/")) for branch in branches])
+
+    def wait_for_callback(self, submitter: Callable[[str, Any], None], name: str, config: Any) -> str:
+        execution = self._execution
+        callback_id = execution.callbacks.get(name)
+        if callback_id is None:
+            callback_id = self._engine.wait(execution, name, config.timeout.to_seconds())
+        try:
+            # Also where the callback came before the notification was kept as sent: the SDK replays it likewise.
+            if name not in execution.journal:
+                self.step(lambda _: submitter(callback_id, None), f"{name} submitter", config)
+        except StepError as error:
+            raise CallbackError(str(error), "StepError") from None
+        kept = execution.journal.get(name)
+        if kept is None:
+            raise Suspended
+        if kept[0] == "timed out":
+            raise CallbackTimeoutError("timed out", "CallbackTimeoutError")
+        return str(kept[1])
+
+    def _inside(self, path: str) -> Context:
+        return Context(self._engine, self._execution, self._environment, f"{self._path}{path}")
+
+    def _try_again(self, key: str, error: Exception, strategy: Any) -> None:
+        execution = self._execution
+        execution.attempts[key] += 1
+        again = strategy(error, execution.attempts[key])
+        if again.should_retry:
+            name = self._environment.invocation.name
+            self._engine.world.tell(f"{name} {key} will be tried again: {type(error).__name__}")
+            self._engine._wake(execution, max(1, again.delay_seconds * SECOND))
+            raise Suspended from None
+
+    def _keep(self, key: str, kept: tuple[str, Any]) -> None:
+        """The engine keeps a step's end; a crash before that makes the step run twice."""
+        world, invocation = self._engine.world, self._environment.invocation
+        crash = world.profile.crash
+        fault = world.fault(f"keep/{self._execution.name}/{key}", [("before", 3 * crash), ("after", 3 * crash)])
+        if fault == "before":
+            invocation.kill(f"crashes before {key} is kept")
+        self._execution.journal[key] = kept
+        if fault == "after":
+            invocation.kill(f"crashes once {key} is kept")
+
+
+@dataclass(frozen=True)
+class Results:
+    results: list[Any]
+
+    def throw_if_error(self) -> None:
+        return
+
+    def get_results(self) -> list[Any]:
+        return self.results
