@@ -9,12 +9,14 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
 from local.installation import environment
 from tests.terraform.installation import ROOT, SOURCE, Terraform, init_flags
 
+Bar = Callable[[str, str, str, bool], None]
 CONFIGURATION = sorted(path for path in SOURCE.rglob("*.tf") if ".terraform" not in path.parts)
 REFUSED = (SOURCE / "tests" / "refused.tftest.hcl").read_text()
 
@@ -85,13 +87,14 @@ def refusals(*, of_a_module: bool) -> list[str]:
     return found
 
 
-def test_variables_that_can_hold_a_wrong_value_have_rules() -> None:
+def test_variables_that_can_hold_a_wrong_value_have_rules(bar: Bar) -> None:
     blocks = re.findall(
         r'^variable "(\w+)" \{\n(.*?)^\}', (SOURCE / "variables.tf").read_text(), re.DOTALL | re.MULTILINE
     )
     can_be_wrong = [name for name, body in blocks if not re.search(r"type += bool\b", body)]
     without = [name for name, body in blocks if name in can_be_wrong and "validation {" not in body]
-    print(f"bar terraform_validations {1 - len(without) / len(can_be_wrong):.0%} of {len(can_be_wrong)}, limit 80%")
+    share = 1 - len(without) / len(can_be_wrong)
+    bar("terraform_validated_variables", f"{share:.0%}", "80%", share >= 0.8)
     assert without == []
 
 
@@ -123,7 +126,7 @@ def test_no_policy_has_a_wildcard_action() -> None:
         assert "*" not in found, f"{path.relative_to(ROOT)}: {found}"
 
 
-def test_checkov_finds_nothing_that_is_not_explained() -> None:
+def test_checkov_finds_nothing_that_is_not_explained(bar: Bar) -> None:
     for path in CONFIGURATION:
         for line in re.findall(r"checkov:skip=.*", path.read_text()):
             assert re.fullmatch(r"checkov:skip=CKV2?_AWS_[0-9]+:.{8,}", line), f"{path.relative_to(ROOT)}: {line}"
@@ -135,6 +138,7 @@ def test_checkov_finds_nothing_that_is_not_explained() -> None:
     failed = [
         f"{each['check_id']} {each['resource']}: {each['check_name']}" for each in report["results"]["failed_checks"]
     ]
+    bar("terraform_unexplained_findings", str(len(failed)), "0", not failed)
     assert failed == []
     assert report["summary"]["parsing_errors"] == 0
     assert report["summary"]["passed"] > 100
