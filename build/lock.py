@@ -57,7 +57,12 @@ TOOLS = Lock("build/tools.lock", ("build",), targets=(("3.11", X86_64), ("3.11",
 # What Lambda itself brings: the runtime client that executes the ZIP under test.
 ARM64_PYTHONS = (("3.11", AARCH64), ("3.13", AARCH64))
 RUNTIME = Lock("build/runtime.lock", ("local",), ("awslambdaric",), ARM64_PYTHONS)
-ARM64_TESTS = Lock("build/arm64-tests.lock", ("dev",), ("hypothesis", "numpy", "pytest"), ARM64_PYTHONS)
+ARM64_TESTS = Lock(
+    "build/arm64-tests.lock",
+    ("dev",),
+    ("ahocorasick-rs", "cryptography-vectors", "hypothesis", "numpy", "pytest"),
+    ARM64_PYTHONS,
+)
 LOCKS = (PROCESSOR, WORKFLOW, TOOLS, RUNTIME, ARM64_TESTS)
 
 
