@@ -34,7 +34,7 @@ SUITES = {"3.11": "bookworm", "3.13": "trixie", "3.14": "sid"}
 # The processor of AWS's Graviton2, which arm64 functions run on.
 PROCESSOR = "neoverse-n1"
 # The hashing tests go through every kernel of the processor by themselves, the screening tests run on the one in use.
-# tests/property/test_screening_parity.py stays out: minutes under emulation, for code that has no instruction of arm64's.
+# tests/property/test_screening_parity.py stays out: minutes under emulation, for code without arm64's own instructions.
 SUITE = ("tests/unit/test_sha256.py", "tests/unit/test_screening.py")
 # Once is enough for what Hypothesis adds.
 LONG_SUITE = (*SUITE, "tests/property/test_sha256_parity.py")
