@@ -6,6 +6,7 @@ The page and the command line are two ways to the same decision; both are driven
 from __future__ import annotations
 
 import base64
+import io
 import json
 from typing import Any
 from urllib.parse import urlencode
@@ -28,12 +29,14 @@ from handler.domain.errors import (
     ApprovalStartError,
     ApprovalWakeError,
     ConfigurationError,
+    GatewayUnavailableError,
     NoticeError,
 )
 from handler.domain.payment import Assessment, Reason
 from handler.domain.process import read, settle
 from handler.domain.token import callback_digest, invite, read_token, write_token
 from handler.domain.validate import from_canonical
+from handler.reconcile_function import ReconcileFunction
 from handler.settings import read_approval_settings
 from tests.approvals import DAY_MS, ApprovalWorld, TestSigner
 from tests.payments import CARD, body, message, work
@@ -664,3 +667,49 @@ def test_a_wrong_setting_of_the_workflow_is_named(variable, value):
 def test_a_page_without_a_key_is_refused():
     with pytest.raises(ConfigurationError, match="APPROVAL_KEY_ID"):
         read_approval_settings({"APPROVAL_PAGE_URL": "https://pay.example/approvals"})
+
+
+# ---- the reconcile function ---------------------------------------------------------------------------------------
+
+
+class Context:
+    aws_request_id = "req-9"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 30_000
+
+
+def open_ids(world: ApprovalWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sparse index, which the in-memory table does not have."""
+    monkeypatch.setattr(
+        type(world.log),
+        "open_transaction_ids",
+        lambda self, status: iter([key for key in world.dynamodb.items if world.item(key)["status"] == status]),
+    )
+
+
+def test_reconcile_on_schedule_expires_and_counts_what_it_cannot_settle(monkeypatch):
+    world = pending()
+    open_ids(world, monkeypatch)
+    output = io.StringIO()
+    function = ReconcileFunction(world.rules, world.ports, decisions(world), output)
+    assert function({}, Context()) == {"old_open_payments": 0}
+    world.clock.ms += DAY_MS + OVERDUE_MS + 1
+    assert function({}, Context()) == {"old_open_payments": 0}
+    assert world.item()["status"] == "expired"
+
+    # Claimed long ago, never charged: only its message may charge it, so it stays open and is counted.
+    stuck = ApprovalWorld()
+    open_ids(stuck, monkeypatch)
+    reading = read([message()], stuck.rules, stuck.scoring)["m-1"]
+    stuck.gateway.scripts["prepare"] = [GatewayUnavailableError("503")]
+    with pytest.raises(GatewayUnavailableError):
+        settle(reading, stuck.rules, stuck.ports, work())
+    stuck.clock.ms += 60 * 60 * 1000
+    stuck.change(lease_until=1)
+    function = ReconcileFunction(stuck.rules, stuck.ports, decisions(stuck), output)
+    assert function({}, Context()) == {"old_open_payments": 1}
+    assert stuck.gateway.captures == {}
+    last = json.loads(output.getvalue().splitlines()[-1])
+    assert (last["OldOpenPayments"], last["environment"]) == (1, "dev")
+    assert last["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["environment"]]

@@ -1,0 +1,101 @@
+"""The reconcile function, on a schedule: what stopped half-way is settled, expired or started again (protocol, R1 to R3).
+
+The rule it keeps: it never charges; and what it cannot settle it counts, for the alarm on old open payments.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, Final, TextIO
+
+from handler.approval_composition import Decisions
+from handler.domain.approve import reconcile_pending
+from handler.domain.claim import Work
+from handler.domain.errors import RetryableError
+from handler.domain.process import Ports, Rules
+from handler.domain.reconcile import settle_stuck
+from handler.domain.states import FINAL
+
+_LOG = logging.getLogger(__name__)
+
+_NAMESPACE: Final = "CloudCafe/Lambda"
+_METRIC: Final = "OldOpenPayments"
+
+
+class ReconcileFunction:
+    """One run a call; the answer and the metric are how many payments stay open although they should not."""
+
+    def __init__(self, rules: Rules, ports: Ports, decisions: Decisions, output: TextIO = sys.stdout) -> None:
+        self._rules = rules
+        self._ports = ports
+        self._decisions = decisions
+        self._output = output
+
+    def __call__(self, _event: Any, context: Any) -> dict[str, int]:
+        """Raises TransactionLogUnavailableError where the open payments cannot be listed."""
+        work = Work(f"reconcile:{context.aws_request_id}", context.get_remaining_time_in_millis)
+        old = self._stuck(work) + self._pending(work.remaining_ms)
+        metrics = {"Namespace": _NAMESPACE, "Dimensions": [["environment"]], "Metrics": [{"Name": _METRIC}]}
+        document = {
+            "_aws": {"Timestamp": self._ports.clock.now_ms(), "CloudWatchMetrics": [metrics]},
+            "environment": self._rules.environment,
+            _METRIC: old,
+        }
+        print(json.dumps(document), file=self._output, flush=True)
+        return {"old_open_payments": old}
+
+    def _stuck(self, work: Work) -> int:
+        ports, old = self._ports, 0
+        for finding in settle_stuck(
+            log=ports.log,
+            gateway=ports.gateway,
+            executions=self._decisions.executions,
+            notifier=ports.notifier,
+            clock=ports.clock,
+            times=self._rules.times,
+            work=work,
+        ):
+            _LOG.warning("%s %s %s", finding.transaction_id, finding.outcome, finding.detail)
+            old += finding.outcome not in FINAL
+        return old
+
+    def _pending(self, remaining_ms: Callable[[], int]) -> int:
+        decisions, old = self._decisions, 0
+        for name in decisions.log.open_transaction_ids("pending_approval"):
+            if remaining_ms() < self._rules.times.least_remaining_ms:
+                break
+            item = decisions.log.get(name)
+            if item is None or item["status"] != "pending_approval":
+                continue
+            try:
+                found = reconcile_pending(
+                    item,
+                    environment=decisions.environment,
+                    log=decisions.log,
+                    starter=decisions.starter,
+                    executions=decisions.executions,
+                    clock=decisions.clock,
+                )
+            except RetryableError as error:
+                _LOG.warning("%s: %s", name, error)
+                old += 1
+                continue
+            if found != "waiting":
+                _LOG.warning("%s %s", name, found)
+        return old
+
+
+def __getattr__(name: str) -> Any:
+    if name != "lambda_handler":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import os
+
+    from handler.approval_composition import compose_decisions, compose_workflow
+
+    rules, ports = compose_workflow(os.environ)
+    function = ReconcileFunction(rules.payments, ports.payments, compose_decisions(os.environ))
+    globals()[name] = function
+    return function
