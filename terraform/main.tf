@@ -14,7 +14,18 @@ locals {
   # Reserved concurrency and the mapping both cap the function; the lower one is reached first.
   concurrency_limit = min([for limit in [var.reserved_concurrency, var.maximum_concurrency, var.account_concurrency_limit] : limit if limit != null]...)
 
-  # Of both kinds of functions. Lambda reserves AWS_REGION and sets it itself.
+  approval_function_arn = var.approval_workflow == null ? var.approval_function_arn : module.approval_workflow[0].alias_arn
+
+  # Of the functions that handle real payments.
+  live_variables = merge(local.handler_variables, {
+    DYNAMODB_TABLE                = module.transaction_table.table_name
+    REJECTED_QUEUE_URL            = module.queue.rejected_queue_url
+    GATEWAY_URL                   = var.gateway_url
+    SCORING_ENGINE                = var.scoring_engine
+    FINGERPRINT_PEPPER_SECRET_ARN = var.fingerprint_pepper_secret_arn == null ? "" : var.fingerprint_pepper_secret_arn
+  })
+
+  # Of all functions. Lambda reserves AWS_REGION and sets it itself.
   handler_variables = {
     ENVIRONMENT                = var.environment
     STRESS_MODE                = var.stress_mode
@@ -97,16 +108,11 @@ module "payment_function" {
   table_arn                     = module.transaction_table.table_arn
   table_kms_key_arn             = var.table_kms_key_arn
   fingerprint_pepper_secret_arn = var.fingerprint_pepper_secret_arn
-  approval_function_arn         = var.approval_function_arn
+  approval_function_arn         = local.approval_function_arn
 
-  environment_variables = merge(local.handler_variables, {
-    DYNAMODB_TABLE                = module.transaction_table.table_name
-    PAYMENT_QUEUE_URL             = module.queue.payment_queue_url
-    REJECTED_QUEUE_URL            = module.queue.rejected_queue_url
-    GATEWAY_URL                   = var.gateway_url
-    SCORING_ENGINE                = var.scoring_engine
-    FINGERPRINT_PEPPER_SECRET_ARN = var.fingerprint_pepper_secret_arn == null ? "" : var.fingerprint_pepper_secret_arn
-    APPROVAL_FUNCTION_ARN         = var.approval_function_arn == null ? "" : var.approval_function_arn
+  environment_variables = merge(local.live_variables, {
+    PAYMENT_QUEUE_URL     = module.queue.payment_queue_url
+    APPROVAL_FUNCTION_ARN = local.approval_function_arn == null ? "" : local.approval_function_arn
   })
 
   tags = local.tags
@@ -164,4 +170,40 @@ module "code_bucket" {
   name          = join("-", ["cloudcafe-code", var.environment, local.table_arn[4], local.table_arn[3]])
   force_destroy = !local.deletion_protection
   tags          = local.tags
+}
+
+module "workflow_package" {
+  source = "./modules/deployment_package"
+  count  = var.approval_workflow == null ? 0 : 1
+
+  path         = "${local.package_directory}/payment-workflow-${var.architecture}-${local.package_engine}.zip"
+  architecture = var.architecture
+  engine       = var.scoring_engine
+  runtime      = var.runtime
+}
+
+module "approval_workflow" {
+  source = "./modules/approval_workflow"
+  count  = var.approval_workflow == null ? 0 : 1
+
+  environment                   = var.environment
+  package                       = module.workflow_package[0]
+  code_bucket                   = module.code_bucket.bucket_name
+  architecture                  = var.architecture
+  runtime                       = var.runtime
+  memory_size                   = var.memory_size
+  timeout_seconds               = var.timeout_seconds
+  environment_variables         = local.live_variables
+  approvers                     = var.approval_workflow.approvers
+  approval_timeout_seconds      = var.approval_workflow.timeout_seconds
+  retention_days                = var.approval_workflow.retention_days
+  fraud_service_failure_rate    = var.approval_workflow.fraud_service_failure_rate
+  table_arn                     = module.transaction_table.table_arn
+  table_kms_key_arn             = var.table_kms_key_arn
+  rejected_queue_arn            = module.queue.rejected_queue_arn
+  raw_messages_key_arn          = module.queue.raw_messages_key_arn
+  fingerprint_pepper_secret_arn = var.fingerprint_pepper_secret_arn
+  alarm_topic_arn               = module.observability.alarm_topic_arn
+  log_retention_days            = var.log_retention_days
+  tags                          = local.tags
 }

@@ -119,3 +119,18 @@ output "commands" {
     make apply ENVIRONMENT=${var.environment} TF_ARGS='-var provisioned_concurrency=10'
   EOT
 }
+
+output "approval_alias_arn" {
+  description = "Alias live of the approval workflow; null without one."
+  value       = one(module.approval_workflow[*].alias_arn)
+}
+
+output "approval_live_version" {
+  description = "Version behind that alias; executions that wait stay on theirs."
+  value       = one(module.approval_workflow[*].live_version)
+}
+
+output "approval_page_url" {
+  description = "Address of the approval page; null without a workflow."
+  value       = one(module.approval_workflow[*].page_url)
+}

@@ -365,6 +365,43 @@ variable "approval_amount_minor" {
   }
 }
 
+variable "approval_workflow" {
+  description = "Deploys the approval workflow: its approvers' e-mail addresses, how long they may take (1 to 86400 s), how long closed executions are kept (1 to 90 days), the share of fraud checks that fail on purpose (0 to 1); null: none."
+  type = object({
+    approvers                  = optional(set(string), [])
+    timeout_seconds            = optional(number, 86400)
+    retention_days             = optional(number, 14)
+    fraud_service_failure_rate = optional(number, 0)
+  })
+  default = null
+
+  validation {
+    condition     = var.approval_workflow == null || try(var.approval_workflow.timeout_seconds >= 1 && var.approval_workflow.timeout_seconds <= 86400 && floor(var.approval_workflow.timeout_seconds) == var.approval_workflow.timeout_seconds, false)
+    error_message = "approval_workflow.timeout_seconds must be a whole number from 1 to 86400."
+  }
+  validation {
+    condition     = var.approval_workflow == null || try(var.approval_workflow.retention_days >= 1 && var.approval_workflow.retention_days <= 90 && floor(var.approval_workflow.retention_days) == var.approval_workflow.retention_days, false)
+    error_message = "approval_workflow.retention_days must be a whole number from 1 to 90."
+  }
+  validation {
+    condition     = var.approval_workflow == null || try(var.approval_workflow.fraud_service_failure_rate >= 0 && var.approval_workflow.fraud_service_failure_rate <= 1, false)
+    error_message = "approval_workflow.fraud_service_failure_rate must be a share from 0 to 1."
+  }
+  validation {
+    condition     = var.approval_workflow == null || try(alltrue([for one in var.approval_workflow.approvers : can(regex("^[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$", one)) && length(one) <= 64]), false)
+    error_message = "approval_workflow.approvers must be e-mail addresses of at most 64 characters."
+  }
+  # Lambda runs durable functions on these runtimes only.
+  validation {
+    condition     = var.approval_workflow == null || contains(["python3.13", "python3.14"], var.runtime)
+    error_message = "approval_workflow needs runtime python3.13 or python3.14."
+  }
+  validation {
+    condition     = var.approval_workflow == null || var.approval_function_arn == null
+    error_message = "approval_workflow deploys a workflow of its own: leave approval_function_arn out, or approval_workflow."
+  }
+}
+
 variable "approval_function_arn" {
   description = "Alias of an approval workflow that pending payments start; null: they are recorded as pending only."
   type        = string

@@ -1,0 +1,99 @@
+# A role for each function, with what its code calls on the resources it calls it on.
+
+data "aws_iam_policy_document" "assume" {
+  for_each = toset(["lambda", "scheduler"])
+
+  statement {
+    actions = ["sts:AssumeRole"]
+    principals {
+      type        = "Service"
+      identifiers = ["${each.value}.amazonaws.com"]
+    }
+  }
+}
+
+locals {
+  keep_transactions = { actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [var.table_arn] }
+  decide            = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [var.table_arn] }
+  executions        = ["${local.function_arn}:*"]
+  read_pepper       = var.fingerprint_pepper_secret_arn == null ? [] : [{ actions = ["secretsmanager:GetSecretValue"], resources = [var.fingerprint_pepper_secret_arn] }]
+  use_table_key     = var.table_kms_key_arn == null ? [] : [{ actions = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"], resources = [var.table_kms_key_arn] }]
+
+  permissions = {
+    workflow = concat(local.read_pepper, local.use_table_key, [
+      local.keep_transactions,
+      { actions = ["lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState"], resources = local.executions },
+      { actions = ["sqs:SendMessage"], resources = [var.rejected_queue_arn] },
+      { actions = ["kms:Decrypt", "kms:GenerateDataKey"], resources = [var.raw_messages_key_arn] },
+      { actions = ["sns:Publish"], resources = [aws_sns_topic.approvals.arn] },
+      { actions = ["kms:GenerateMac"], resources = [aws_kms_key.links.arn] },
+    ])
+    page = concat(local.use_table_key, [
+      local.decide,
+      { actions = ["kms:VerifyMac"], resources = [aws_kms_key.links.arn] },
+      { actions = ["lambda:SendDurableExecutionCallbackSuccess"], resources = local.executions },
+    ])
+    reconcile = concat(local.read_pepper, local.use_table_key, [
+      local.decide,
+      { actions = ["dynamodb:Query"], resources = ["${var.table_arn}/index/open-shard-index"] },
+      { actions = ["lambda:GetDurableExecution"], resources = local.executions },
+      { actions = ["lambda:InvokeFunction"], resources = [local.alias_arn] },
+    ])
+  }
+}
+
+resource "aws_iam_role" "this" {
+  for_each = local.permissions
+
+  # Roles belong to no region; the name carries one, so that an environment can exist in two.
+  name               = "${local.name}-${each.key}-${local.region}"
+  description        = "Role of the approval ${each.key} of ${var.environment}."
+  assume_role_policy = data.aws_iam_policy_document.assume["lambda"].json
+  tags               = var.tags
+}
+
+resource "aws_iam_role_policy" "this" {
+  for_each = local.permissions
+
+  name   = "handler"
+  role   = aws_iam_role.this[each.key].id
+  policy = data.aws_iam_policy_document.this[each.key].json
+}
+
+data "aws_iam_policy_document" "this" {
+  for_each = local.permissions
+
+  statement {
+    sid       = "WriteLogs"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.this[each.key].arn}:*"]
+  }
+
+  dynamic "statement" {
+    for_each = each.value
+    content {
+      actions   = statement.value.actions
+      resources = statement.value.resources
+    }
+  }
+}
+
+resource "aws_iam_role" "scheduler" {
+  name               = "${local.name}-scheduler-${local.region}"
+  description        = "Starts the reconcile function of ${var.environment}."
+  assume_role_policy = data.aws_iam_policy_document.assume["scheduler"].json
+  tags               = var.tags
+}
+
+resource "aws_iam_role_policy" "scheduler" {
+  name   = "reconcile"
+  role   = aws_iam_role.scheduler.id
+  policy = data.aws_iam_policy_document.scheduler.json
+}
+
+data "aws_iam_policy_document" "scheduler" {
+  statement {
+    actions   = ["lambda:InvokeFunction"]
+    resources = [aws_lambda_function.reconcile.arn]
+  }
+}

@@ -1,0 +1,278 @@
+# The approval workflow, a durable function. Provider 5.x has no durable_config, so a small CloudFormation stack makes
+# function, version and alias; the rest is Terraform's own.
+
+locals {
+  name      = "payment-processor-${var.environment}"
+  region    = split(":", var.table_arn)[3]
+  account   = split(":", var.table_arn)[4]
+  partition = split(":", var.table_arn)[1]
+
+  function_arn = "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${local.name}"
+  alias_arn    = "${local.function_arn}:live"
+
+  # Longer than the longest wait, so that the callback's time-out ends it and not the execution's.
+  execution_timeout_seconds = 90000
+
+  deciding_variables = {
+    DYNAMODB_TABLE        = split("/", var.table_arn)[1]
+    ENVIRONMENT           = var.environment
+    APPROVAL_KEY_ID       = aws_kms_key.links.arn
+    APPROVAL_FUNCTION_ARN = local.alias_arn
+    SCORING_ENGINE        = "pure"
+  }
+  workflow_variables = merge(var.environment_variables, {
+    APPROVAL_KEY_ID            = aws_kms_key.links.arn
+    APPROVAL_TIMEOUT_SECONDS   = format("%d", var.approval_timeout_seconds)
+    APPROVAL_TOPIC_ARN         = aws_sns_topic.approvals.arn
+    APPROVAL_PAGE_URL          = "${aws_apigatewayv2_api.page.api_endpoint}/approvals"
+    APPROVERS                  = join(",", sort(var.approvers))
+    FRAUD_SERVICE_FAILURE_RATE = tostring(var.fraud_service_failure_rate)
+  })
+
+  function = {
+    FunctionName  = local.name
+    Description   = "Asks a person about a risky payment and charges what is approved."
+    Role          = aws_iam_role.this["workflow"].arn
+    Handler       = "handler.workflow.lambda_handler"
+    Runtime       = var.runtime
+    Architectures = [var.architecture]
+    MemorySize    = var.memory_size
+    Timeout       = var.timeout_seconds
+    Environment   = { Variables = local.workflow_variables }
+    LoggingConfig = { LogGroup = aws_cloudwatch_log_group.this["workflow"].name, LogFormat = "JSON" }
+    DurableConfig = { ExecutionTimeout = local.execution_timeout_seconds, RetentionPeriodInDays = var.retention_days }
+    Code          = { S3Bucket = var.code_bucket, S3Key = aws_s3_object.package.key }
+  }
+
+  # A version is published only under a new logical id: one for each code and configuration.
+  version_id = "Version${substr(sha256(jsonencode([var.package.source_code_hash, local.function])), 0, 16)}"
+}
+
+resource "aws_s3_object" "package" {
+  #checkov:skip=CKV_AWS_186:published code in a private bucket, encrypted with S3's own key
+  bucket = var.code_bucket
+  key    = "payment-workflow/${var.package.source_code_hash == null ? "none" : substr(sha256(var.package.source_code_hash), 0, 32)}.zip"
+  source = var.package.path
+  tags   = var.tags
+
+  # Versions that executions wait on were made from it.
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "aws_cloudformation_stack" "workflow" {
+  #checkov:skip=CKV_AWS_124:the alarms below and the plan report what goes wrong
+  name = "${local.name}-workflow"
+  tags = var.tags
+
+  template_body = jsonencode({
+    Resources = {
+      Function = { Type = "AWS::Lambda::Function", Properties = local.function }
+      # Executions that wait are pinned to their version: neither a new one nor a deleted stack takes it away.
+      (local.version_id) = {
+        Type                = "AWS::Lambda::Version"
+        DeletionPolicy      = "Retain"
+        UpdateReplacePolicy = "Retain"
+        Properties          = { FunctionName = { Ref = "Function" } }
+      }
+      Live = {
+        Type = "AWS::Lambda::Alias"
+        Properties = {
+          Name            = "live"
+          FunctionName    = { Ref = "Function" }
+          FunctionVersion = { "Fn::GetAtt" = [local.version_id, "Version"] }
+        }
+      }
+    }
+    Outputs = {
+      LiveVersion = { Value = { "Fn::GetAtt" = [local.version_id, "Version"] } }
+    }
+  })
+
+  depends_on = [aws_iam_role_policy.this]
+}
+
+# ---- the page and the reconciler, plain functions of the same ZIP -------------------------------------------------
+
+resource "aws_lambda_function" "page" {
+  #checkov:skip=CKV_AWS_50:one short call a decision; traces would show what the log shows
+  #checkov:skip=CKV_AWS_115:the HTTP API's throttle limits it
+  #checkov:skip=CKV_AWS_116:it is invoked synchronously, so there is nothing to keep
+  #checkov:skip=CKV_AWS_117:talks to AWS APIs only
+  #checkov:skip=CKV_AWS_173:no secret is in the environment; the key stays in KMS
+  #checkov:skip=CKV_AWS_272:the package's SHA-256 is checked against its manifest before every plan
+  function_name    = "${local.name}-page"
+  description      = "Shows one payment to one approver and takes the decision."
+  role             = aws_iam_role.this["page"].arn
+  filename         = var.package.path
+  source_code_hash = var.package.source_code_hash
+  handler          = "handler.approval_page.lambda_handler"
+  runtime          = var.runtime
+  architectures    = [var.architecture]
+  memory_size      = var.memory_size
+  timeout          = 10
+  tags             = var.tags
+
+  environment {
+    variables = local.deciding_variables
+  }
+  logging_config {
+    log_group  = aws_cloudwatch_log_group.this["page"].name
+    log_format = "JSON"
+  }
+}
+
+resource "aws_lambda_function" "reconcile" {
+  #checkov:skip=CKV_AWS_50:a scheduled run; traces would show what the log shows
+  #checkov:skip=CKV_AWS_115:one run in ten minutes
+  #checkov:skip=CKV_AWS_116:the next run does what this one did not
+  #checkov:skip=CKV_AWS_117:talks to AWS APIs and the gateway only
+  #checkov:skip=CKV_AWS_173:no secret is in the environment
+  #checkov:skip=CKV_AWS_272:the package's SHA-256 is checked against its manifest before every plan
+  function_name    = "${local.name}-reconcile"
+  description      = "Settles, expires or restarts payments that stopped half-way; it never charges."
+  role             = aws_iam_role.this["reconcile"].arn
+  filename         = var.package.path
+  source_code_hash = var.package.source_code_hash
+  handler          = "handler.reconcile_function.lambda_handler"
+  runtime          = var.runtime
+  architectures    = [var.architecture]
+  memory_size      = var.memory_size
+  timeout          = var.timeout_seconds
+  tags             = var.tags
+
+  environment {
+    variables = merge(var.environment_variables, { APPROVAL_FUNCTION_ARN = local.alias_arn })
+  }
+  logging_config {
+    log_group  = aws_cloudwatch_log_group.this["reconcile"].name
+    log_format = "JSON"
+  }
+}
+
+resource "aws_scheduler_schedule" "reconcile" {
+  #checkov:skip=CKV_AWS_297:the schedule's payload is empty
+  name                = "${local.name}-reconcile"
+  schedule_expression = "rate(10 minutes)"
+
+  flexible_time_window {
+    mode = "OFF"
+  }
+  target {
+    arn      = aws_lambda_function.reconcile.arn
+    role_arn = aws_iam_role.scheduler.arn
+  }
+}
+
+resource "aws_cloudwatch_log_group" "this" {
+  #checkov:skip=CKV_AWS_158:logs carry payment ids and no bodies; CloudWatch Logs encrypts them with its own key
+  #checkov:skip=CKV_AWS_338:a year is the default (log_retention_days); a development environment may keep less
+  for_each = { workflow = local.name, page = "${local.name}-page", reconcile = "${local.name}-reconcile" }
+
+  name              = "/aws/lambda/${each.value}"
+  retention_in_days = var.log_retention_days
+  tags              = var.tags
+}
+
+# ---- the key of the links, and the mail ---------------------------------------------------------------------------
+
+resource "aws_kms_key" "links" {
+  #checkov:skip=CKV_AWS_7:KMS does not rotate HMAC keys; a new key voids the links that are out, which are asked again
+  #checkov:skip=CKV2_AWS_64:KMS's own default policy, the account's IAM policies alone, is what is wanted
+  description              = "Signs links to the approval page of ${var.environment}."
+  key_usage                = "GENERATE_VERIFY_MAC"
+  customer_master_key_spec = "HMAC_256"
+  deletion_window_in_days  = 7
+  tags                     = var.tags
+}
+
+resource "aws_sns_topic" "approvals" {
+  name              = "payment-approvals-${var.environment}"
+  kms_master_key_id = "alias/aws/sns"
+  tags              = var.tags
+}
+
+# Each approver sees the messages with their own link and no others.
+resource "aws_sns_topic_subscription" "approver" {
+  for_each = var.approvers
+
+  topic_arn     = aws_sns_topic.approvals.arn
+  protocol      = "email"
+  endpoint      = each.value
+  filter_policy = jsonencode({ approver = [each.value] })
+}
+
+# ---- the page's address -------------------------------------------------------------------------------------------
+
+resource "aws_apigatewayv2_api" "page" {
+  name          = "${local.name}-page"
+  description   = "The approval page: a signed link is the only way in."
+  protocol_type = "HTTP"
+  tags          = var.tags
+}
+
+resource "aws_apigatewayv2_integration" "page" {
+  api_id                 = aws_apigatewayv2_api.page.id
+  integration_type       = "AWS_PROXY"
+  integration_uri        = aws_lambda_function.page.arn
+  payload_format_version = "2.0"
+}
+
+resource "aws_apigatewayv2_route" "page" {
+  #checkov:skip=CKV_AWS_309:the signed token in the link is the authorization, checked by the function
+  for_each = toset(["GET /approvals", "POST /approvals"])
+
+  api_id    = aws_apigatewayv2_api.page.id
+  route_key = each.value
+  target    = "integrations/${aws_apigatewayv2_integration.page.id}"
+}
+
+resource "aws_apigatewayv2_stage" "page" {
+  api_id      = aws_apigatewayv2_api.page.id
+  name        = "$default"
+  auto_deploy = true
+  tags        = var.tags
+
+  default_route_settings {
+    throttling_burst_limit = 20
+    throttling_rate_limit  = 10
+  }
+
+  # Without query and path: the token is in the query.
+  access_log_settings {
+    destination_arn = aws_cloudwatch_log_group.this["page"].arn
+    format          = jsonencode({ request_id = "$context.requestId", route = "$context.routeKey", status = "$context.status" })
+  }
+}
+
+resource "aws_lambda_permission" "page" {
+  statement_id  = "ApprovalPage"
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.page.function_name
+  principal     = "apigateway.amazonaws.com"
+  source_arn    = "${aws_apigatewayv2_api.page.execution_arn}/*/*/approvals"
+}
+
+# ---- alarms -------------------------------------------------------------------------------------------------------
+
+resource "aws_cloudwatch_metric_alarm" "execution" {
+  for_each = {
+    DurableExecutionFailed   = "An approval workflow failed: its log says why. Its payment stays open until reconcile starts it again."
+    DurableExecutionTimedOut = "An approval workflow ran into its execution time-out, which its own wait should never reach."
+  }
+
+  alarm_name          = "${local.name}-${each.key}"
+  alarm_description   = each.value
+  namespace           = "AWS/Lambda"
+  metric_name         = each.key
+  dimensions          = { FunctionName = local.name }
+  statistic           = "Sum"
+  period              = 60
+  evaluation_periods  = 1
+  threshold           = 0
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.alarm_topic_arn]
+  tags                = var.tags
+}

@@ -1,0 +1,103 @@
+variable "environment" {
+  description = "Environment, the suffix of all names."
+  type        = string
+}
+
+variable "package" {
+  description = "Checked ZIP of the workflow and its hash, from module deployment_package."
+  type = object({
+    path             = string
+    source_code_hash = string
+  })
+}
+
+variable "code_bucket" {
+  description = "Private versioned bucket that CloudFormation takes the ZIP from."
+  type        = string
+}
+
+variable "architecture" {
+  description = "Instruction set: arm64 or x86_64."
+  type        = string
+}
+
+variable "runtime" {
+  description = "Lambda runtime; durable functions run on python3.13 and python3.14 only."
+  type        = string
+}
+
+variable "memory_size" {
+  description = "Memory of each function in MB (128 to 10240)."
+  type        = number
+}
+
+variable "timeout_seconds" {
+  description = "Time-out of one invocation (1 to 900 s); an execution is many invocations."
+  type        = number
+}
+
+variable "environment_variables" {
+  description = "Environment variables that the workflow shares with the queue function."
+  type        = map(string)
+}
+
+variable "approvers" {
+  description = "E-mail addresses of the people who decide; each gets a link of their own."
+  type        = set(string)
+}
+
+variable "approval_timeout_seconds" {
+  description = "How long a person may take (1 to 86400 s)."
+  type        = number
+}
+
+variable "retention_days" {
+  description = "How long a closed execution is kept (1 to 90 days); its name may be used again afterwards."
+  type        = number
+}
+
+variable "fraud_service_failure_rate" {
+  description = "Share of fraud checks that fail on purpose (0 to 1), for the seed's demonstration."
+  type        = number
+}
+
+variable "table_arn" {
+  description = "Table of payment transactions."
+  type        = string
+}
+
+variable "table_kms_key_arn" {
+  description = "Own key of the table; null: DynamoDB's."
+  type        = string
+}
+
+variable "rejected_queue_arn" {
+  description = "Queue of masked copies."
+  type        = string
+}
+
+variable "raw_messages_key_arn" {
+  description = "Key of the queues."
+  type        = string
+}
+
+
+variable "fingerprint_pepper_secret_arn" {
+  description = "Secret of the fingerprint's pepper; null: none."
+  type        = string
+}
+
+variable "alarm_topic_arn" {
+  description = "Topic that alarms go to."
+  type        = string
+}
+
+variable "log_retention_days" {
+  description = "How long logs are kept (a period that CloudWatch Logs offers)."
+  type        = number
+}
+
+variable "tags" {
+  description = "Tags of every resource."
+  type        = map(string)
+}

@@ -1,0 +1,106 @@
+# The approval workflow beside the queue function: what its plan knows, and what is refused.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+
+  mock_resource "aws_cloudformation_stack" {
+    defaults = {
+      outputs = { LiveVersion = "3" }
+    }
+  }
+  mock_resource "aws_apigatewayv2_api" {
+    defaults = {
+      api_endpoint  = "https://abc.execute-api.eu-central-1.amazonaws.com"
+      execution_arn = "arn:aws:execute-api:eu-central-1:123456789012:abc"
+    }
+  }
+}
+
+variables {
+  package_directory = "tests/packages"
+}
+
+run "without_one_nothing_of_it_exists" {
+  assert {
+    condition     = output.approval_alias_arn == null && output.approval_page_url == null
+    error_message = "The workflow must be made on request only."
+  }
+}
+
+run "with_approvers" {
+  variables {
+    approval_workflow = { approvers = ["alice@example.com", "bob@example.com"] }
+  }
+
+  assert {
+    condition     = output.approval_alias_arn == "arn:aws:lambda:eu-central-1:123456789012:function:payment-processor-dev:live"
+    error_message = "The workflow must keep the seed's name, behind alias live."
+  }
+  assert {
+    condition     = output.approval_page_url == "https://abc.execute-api.eu-central-1.amazonaws.com/approvals"
+    error_message = "Links must lead to the HTTP API's approvals."
+  }
+  assert {
+    condition     = output.approval_live_version == "3"
+    error_message = "The live version must be the stack's."
+  }
+}
+
+run "the_stack" {
+  module {
+    source = "./modules/approval_workflow"
+  }
+  variables {
+    environment                   = "dev"
+    package                       = { path = "tests/packages/payment-workflow-arm64-compiled.zip", source_code_hash = "hash" }
+    code_bucket                   = "code"
+    architecture                  = "arm64"
+    runtime                       = "python3.13"
+    memory_size                   = 512
+    timeout_seconds               = 30
+    environment_variables         = { ENVIRONMENT = "dev" }
+    approvers                     = ["alice@example.com"]
+    approval_timeout_seconds      = 86400
+    retention_days                = 14
+    fraud_service_failure_rate    = 0
+    table_arn                     = "arn:aws:dynamodb:eu-central-1:123456789012:table/transactions"
+    table_kms_key_arn             = null
+    rejected_queue_arn            = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
+    raw_messages_key_arn          = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    fingerprint_pepper_secret_arn = null
+    alarm_topic_arn               = "arn:aws:sns:eu-central-1:123456789012:alarms"
+    log_retention_days            = 30
+    tags                          = {}
+  }
+
+  assert {
+    condition     = jsondecode(aws_cloudformation_stack.workflow.template_body).Resources.Function.Properties.DurableConfig.ExecutionTimeout == 90000
+    error_message = "An execution must outlive the longest wait."
+  }
+  assert {
+    condition     = alltrue([for name, one in jsondecode(aws_cloudformation_stack.workflow.template_body).Resources : one.DeletionPolicy == "Retain" && one.UpdateReplacePolicy == "Retain" if one.Type == "AWS::Lambda::Version"])
+    error_message = "Versions that executions wait on must stay."
+  }
+  assert {
+    condition     = aws_apigatewayv2_stage.page.default_route_settings[0].throttling_rate_limit == 10
+    error_message = "The page must be throttled."
+  }
+  assert {
+    condition     = !strcontains(aws_apigatewayv2_stage.page.access_log_settings[0].format, "path") && !strcontains(aws_apigatewayv2_stage.page.access_log_settings[0].format, "query")
+    error_message = "A link's query must not be logged."
+  }
+  assert {
+    condition     = jsondecode(aws_sns_topic_subscription.approver["alice@example.com"].filter_policy) == { approver = ["alice@example.com"] }
+    error_message = "An approver must get no link but their own."
+  }
+}
+
+run "refused" {
+  command = plan
+
+  variables {
+    approval_function_arn = "arn:aws:lambda:eu-central-1:123456789012:function:other:live"
+    approval_workflow     = { approvers = ["not an address"], timeout_seconds = 90000, retention_days = 0, fraud_service_failure_rate = 2 }
+  }
+  expect_failures = [var.approval_workflow]
+}
