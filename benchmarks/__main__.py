@@ -8,6 +8,7 @@ BENCHMARKS = {
     "coldstart": "benchmarks.coldstart.command",
     "kernels": "benchmarks.kernels",
     "screening": "benchmarks.screening",
+    "approvals": "benchmarks.approvals",
     "local-system": "benchmarks.local_system",
     "packaging": "benchmarks.packaging",
     "compare": "benchmarks.coldstart.compare",

@@ -43,6 +43,8 @@ READY_SECONDS_MAX = 30.0
 IDLE_SECONDS_MAX = 1.0
 BODY_BYTES_MAX = 6 * 1024 * 1024
 
+_DURABLE = re.compile(r"/2025-12-01/durable-execution")
+_HOP_BY_HOP = {"connection", "content-length", "host", "keep-alive", "transfer-encoding", "date", "server"}
 _INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
 
 
@@ -238,7 +240,7 @@ class Approvals:
         deadline = time.monotonic() + READY_SECONDS_MAX
         while time.monotonic() < deadline and self._engine.poll() is None:
             try:
-                if self._ask_engine("GET", "/health", b"", {})[0] == 200:
+                if _ask(self._engine_port, "GET", "/health", b"", {})[0] == 200:
                     return
             except OSError:
                 time.sleep(0.05)
@@ -250,32 +252,29 @@ class Approvals:
             if self._engine is not None and self._engine.poll() is not None:
                 self.start_engine()
 
-    def _ask_engine(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(HOST, self._engine_port, timeout=30)
-        with closing(connection):
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-
     # ---- Lambda's API in front of it ----------------------------------------------------------------------------
 
     def _api(self, request: "_Request") -> None:
-        invoke = _INVOKE.fullmatch(urlsplit(request.path).path)
-        if invoke is None:
-            self._pass_on(request)
-        elif request.headers.get("X-Dex-Handler-Invoke") == "true":
+        path = urlsplit(request.path).path
+        invoke = _INVOKE.fullmatch(path)
+        if request.headers.get("X-Dex-Handler-Invoke") == "true":
             self._run(request)
-        else:
+        elif invoke and unquote(invoke[1]).rsplit(":function:", maxsplit=1)[-1].split(":")[0] == self.function:
             self._start(request, unquote(invoke[1]))
+        elif _DURABLE.match(path):
+            self._pass_on(request, self._engine_port, "the durable engine")
+        else:
+            # Every other function and operation is ministack's, so that one endpoint serves all of Lambda.
+            self._pass_on(request, int(self._system.endpoint_url.rsplit(":", 1)[1]), "ministack")
 
-    def _pass_on(self, request: "_Request") -> None:
-        content_type = request.headers.get("Content-Type", "application/json")
+    def _pass_on(self, request: "_Request", port: int, name: str) -> None:
+        headers = {key: value for key, value in request.headers.items() if key.lower() not in _HOP_BY_HOP}
         try:
-            status, body = self._ask_engine(request.command, request.path, request.body, {"Content-Type": content_type})
+            status, body, answered = _ask(port, request.command, request.path, request.body, headers)
         except OSError as error:
-            request.answer(503, _fault("ServiceException", f"the durable engine is down: {error}"))
+            request.answer(503, _fault("ServiceException", f"{name} is down: {error}"))
             return
-        request.answer(status, body)
+        request.answer(status, body, {key: value for key, value in answered.items() if key.lower() not in _HOP_BY_HOP})
 
     def _run(self, request: "_Request") -> None:
         """One invocation of the workflow's handler for the engine."""
@@ -321,8 +320,12 @@ class Approvals:
             "InvocationId": str(uuid.uuid4()),
             "Input": payload.decode(),
         }
-        status, answer = self._ask_engine(
-            "POST", "/start-durable-execution", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        status, answer, _ = _ask(
+            self._engine_port,
+            "POST",
+            "/start-durable-execution",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
         )
         if status != 201:
             raise ServicesError(f"the durable engine did not start {name}: {status} {answer[:200]!r}")
@@ -397,6 +400,14 @@ class _Server(ThreadingHTTPServer):
 
 def _server(serve: Any, port: int = 0) -> _Server:
     return _Server(serve, port)
+
+
+def _ask(port: int, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
+    """One request to a loopback service: status, body, headers. Raises OSError."""
+    with closing(http.client.HTTPConnection(HOST, port, timeout=30)) as connection:
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read(), dict(answer.getheaders())
 
 
 def _free_port() -> int:

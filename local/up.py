@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+from local.approvals import Approvals
 from local.installation import InstallationError
 from local.ministack import ServicesError
 from local.system import CREDENTIALS, REGION, LocalSystem
@@ -18,15 +19,20 @@ def main(arguments: list[str]) -> int:
     """Run until Ctrl-C; 1 when it cannot start or the services died."""
     options = _options(arguments)
     try:
-        with LocalSystem(
-            package=options.package,
-            port=options.port,
-            concurrency=options.concurrency,
-            mapping=options.mapping,
-            environment=options.environment,
-        ) as system:
-            _introduce(system)
-            _wait(system)
+        approvals = Approvals(environment_name=options.environment, page_port=options.page_port)
+        with (
+            LocalSystem(
+                package=options.package,
+                port=options.port,
+                concurrency=options.concurrency,
+                mapping=options.mapping,
+                environment=options.environment,
+                variables=approvals.variables,
+            ) as system,
+            approvals.running(system),
+        ):
+            _introduce(system, approvals)
+            _wait(system, approvals)
     except (ServicesError, InstallationError) as error:
         print(f"local up: {error}", file=sys.stderr)
         return 1
@@ -39,23 +45,28 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--concurrency", type=int, default=4, help="environments at most (%(default)s)")
     parser.add_argument("--environment", default="dev", help="the suffix of all names (%(default)s)")
     parser.add_argument("--mapping", choices=("local", "ministack"), default="local", help="who polls the queue")
+    parser.add_argument("--page-port", type=int, default=0, help="port of the approval page (any free one)")
     parser.add_argument("--package", type=Path, help="an unpacked deployment package (built when not given)")
     return parser.parse_args(arguments)
 
 
-def _introduce(system: LocalSystem) -> None:
+def _introduce(system: LocalSystem, approvals: Approvals) -> None:
     names = system.names
     print(f"# {names.function}:live is up behind {names.queue}; logs are in {system.log_directory}")
     print("# In another terminal:")
     print(f"export AWS_ENDPOINT_URL={system.endpoint_url}")
+    print(f"export AWS_ENDPOINT_URL_LAMBDA={approvals.endpoint_url}")
     for name, value in CREDENTIALS.items():
         print(f"export {name}={value}")
     print(f"export AWS_DEFAULT_REGION={REGION}")
     print(f"export QUEUE_URL={system.resources.queue_url}")
+    print(
+        "# Risky payments wait for `payments approvals list`, or for the links of their approvers, which appear here."
+    )
     print("# Ctrl-C stops it; the queue and the table go with it.", flush=True)
 
 
-def _wait(system: LocalSystem) -> None:
+def _wait(system: LocalSystem, approvals: Approvals) -> None:
     said = 0
     provisioned_at = time.monotonic()
     try:
@@ -65,6 +76,8 @@ def _wait(system: LocalSystem) -> None:
             if time.monotonic() - provisioned_at > PROVISION_SECONDS:
                 system.provision()
                 provisioned_at = time.monotonic()
+            for link in approvals.mail():
+                print(f"# mail to {link.approver}: {link.transaction_id} {link.url}", flush=True)
             for problem in system.problems[said:]:
                 print(f"local up: {problem}", file=sys.stderr, flush=True)
                 said += 1
