@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 from local.environment_pool import EnvironmentPool
 from local.execution_environment import FunctionVersion, Outcome
@@ -218,6 +218,13 @@ class Approvals:
                     approver = notice["MessageAttributes"]["approver"]["Value"]
                     links.append(Link(approver, f"txn-{payment[1]}", url[0]))
 
+    def decide(self, link: Link, decision: str, comment: str) -> int:
+        """Send the form behind a link, as a browser does; returns the page's HTTP status."""
+        url = urlsplit(link.url)
+        form = urlencode({"t": parse_qs(url.query)["t"][0], "decision": decision, "comment": comment})
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return _ask(self._page.server_port, "POST", url.path, form.encode(), headers)[0]
+
     # ---- the engine ---------------------------------------------------------------------------------------------
 
     @property
@@ -396,6 +403,11 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, serve: Any, port: int) -> None:
         super().__init__((HOST, port), _Request)
         self.serve = serve
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A caller that was killed leaves a broken connection, which is its own loss; anything else is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def _server(serve: Any, port: int = 0) -> _Server:

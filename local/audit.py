@@ -24,7 +24,6 @@ from local.faults import LateWrite
 from local.traffic import CHARGED, Message
 
 FINAL = frozenset({"completed", "declined", "rejected", "expired"})
-SETTLED = FINAL | {"pending_approval"}
 # The seed's fields, which every charged payment has.
 SEED_FIELDS = frozenset(
     {
@@ -196,11 +195,11 @@ def every_message_settled_once(evidence: Evidence) -> Iterable[str]:
 
 
 def nothing_left_open(evidence: Evidence) -> Iterable[str]:
-    """No record stays `processing`, and nothing waits on the queue."""
+    """No record stays open, and nothing waits on the queue."""
     if evidence.left_on_queue:
         yield f"{evidence.left_on_queue} messages are still on the payment queue"
     for item in evidence.payments.values():
-        if item["status"] not in SETTLED:
+        if item["status"] not in FINAL:
             message_id = item.get("message_id", "")
             yield f"{item['transaction_id']} stays {item['status']}: {_brief(item)}; {evidence.told(message_id)}"
 
@@ -259,7 +258,7 @@ def charged_for_the_recorded_amount(evidence: Evidence) -> Iterable[str]:
     wanted = {sent.message.payment_id: sent.message for sent in evidence.accepted if sent.message.kind != "conflict"}
     captured = {capture["payment_id"]: capture for capture in evidence.captures}
     for payment_id, item in sorted(evidence.payments.items()):
-        if item["status"] not in CHARGED | {"pending_approval"} or payment_id not in wanted:
+        if item["status"] not in CHARGED or payment_id not in wanted:
             continue
         minor, amount = item.get("amount_minor"), item.get("amount")
         right = wanted[payment_id].amount_minor
@@ -360,7 +359,8 @@ def groups_keep_their_order(evidence: Evidence) -> Iterable[str]:
         for before, after in pairwise(items):
             if after["created_at"] < before["created_at"]:
                 yield f"{group}: {_place(after)} was claimed before {_place(before)}"
-        charged = [item for item in items if item["payment_id"] in first_charge]
+        # Who waits for a person is overtaken, and charged whenever the person says so.
+        charged = [item for item in items if item["payment_id"] in first_charge and "approval_name" not in item]
         for before, after in pairwise(charged):
             settled = max((i["settled_seq"] or 0 for i in evidence.intents_of[before["payment_id"]]), default=0)
             begun = first_charge[after["payment_id"]]

@@ -28,6 +28,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from local import traffic
+from local.approvals import Approvals, Link
 from local.audit import QUEUE_COUNTS, Delivery, Evidence, Sent, audit, collect
 from local.faults import GATEWAY_FAULTS, GATEWAY_RATES, TABLE_FAULTS, THROTTLE_RATE, TableFaults, plan
 from local.installation import ROOT, InstallationError
@@ -45,6 +46,9 @@ TIMES = Times(
     safety_margin_seconds=round(5 / SCALE, 3),
     retry_delay_seconds=round(5 / SCALE, 3),
 )
+# Long enough to decide on every risky payment of a run, short enough to wait for the ones that nobody decides on.
+APPROVAL_SECONDS = 20
+APPROVER = "alice"
 _EVIDENCE_LINES_MAX = 5
 
 
@@ -131,24 +135,33 @@ def run(options: argparse.Namespace, console: Console) -> Result:
         variables = {"AWS_ENDPOINT_URL_DYNAMODB": faults.url}
         if "SCORING_ENGINE" in os.environ:
             variables["SCORING_ENGINE"] = os.environ["SCORING_ENGINE"]
+        approvals = Approvals(timeout_seconds=APPROVAL_SECONDS, approvers=(APPROVER,), gateway_url=gateway_url)
         system = stack.enter_context(
             LocalSystem(
                 package=options.package,
                 concurrency=options.concurrency,
                 times=TIMES,
                 gateway_url=gateway_url,
-                variables=variables,
+                variables=variables | approvals.variables,
                 mapping=options.mapping,
                 directory=directory,
             )
         )
         faults.upstream = urlsplit(system.endpoint_url).netloc
         systems.append(system)
+        stack.enter_context(approvals.running(system))
         _introduce(console, options, messages, planned, directory)
         started = time.monotonic()
         with _services_watched(system):
             sent = _send(system, messages)
-            _wait(system, gateway, sent, console, options.seconds_max)
+            _wait(
+                system,
+                gateway,
+                sent,
+                _Approver(approvals, messages),
+                console=console,
+                seconds_max=options.seconds_max,
+            )
         evidence = collect(
             system.clients,
             environment=system.names.environment,
@@ -265,9 +278,15 @@ def _entry(message: traffic.Message) -> dict[str, str]:
 
 
 def _wait(
-    system: LocalSystem, gateway: subprocess.Popen[bytes], sent: Sequence[Sent], console: Console, seconds_max: int
+    system: LocalSystem,
+    gateway: subprocess.Popen[bytes],
+    sent: Sequence[Sent],
+    approver: _Approver,
+    *,
+    console: Console,
+    seconds_max: int,
 ) -> None:
-    """Until nothing is left on the queue; what is left when the time is up, the audit says."""
+    """Until nothing is left on the queue or with a person; what is left when the time is up, the audit says."""
     total = len({each.message_id for each in sent})
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -282,9 +301,39 @@ def _wait(
                 )
             left = _left(system)
             progress.update(task, completed=total - left)
-            if left == 0 and not (system.mapping and system.mapping.in_flight):
+            approver.decide()
+            if left == 0 and not (system.mapping and system.mapping.in_flight) and not _waiting(system):
                 return
             time.sleep(0.1)
+
+
+class _Approver:
+    """Who decides on the risky payments, by the links in the mail; some are left until they expire."""
+
+    def __init__(self, approvals: Approvals, messages: Sequence[traffic.Message]) -> None:
+        self._approvals = approvals
+        self._decisions = {f"txn-{each.payment_id}": each.decision for each in messages if each.kind == "risky"}
+        self._links: list[Link] = []
+
+    def decide(self) -> None:
+        """Decide on all that came; a decision that did not get through is sent again the next time."""
+        self._links += [link for link in self._approvals.mail() if self._decisions.get(link.transaction_id)]
+        self._links = [link for link in self._links if not self._sent(link)]
+
+    def _sent(self, link: Link) -> bool:
+        return self._approvals.decide(link, self._decisions[link.transaction_id], "decided by this run") < 500
+
+
+def _waiting(system: LocalSystem) -> int:
+    """How many payments are with the approval workflow."""
+    answer = system.clients["dynamodb"].scan(
+        TableName=system.names.table,
+        Select="COUNT",
+        FilterExpression="attribute_exists(approval_name) AND #status IN (:pending, :processing)",
+        ExpressionAttributeNames={"#status": "status"},
+        ExpressionAttributeValues={":pending": {"S": "pending_approval"}, ":processing": {"S": "processing"}},
+    )
+    return int(answer["Count"])
 
 
 def _left(system: LocalSystem) -> int:
@@ -302,8 +351,9 @@ def _deliveries(system: LocalSystem, options: argparse.Namespace) -> list[Delive
 
 def _logs(system: LocalSystem) -> dict[str, str]:
     """Every log of this run by name, ministack's own and its workers' included."""
-    files = [*system.log_directory.rglob("*.log"), *system.directory.glob("*.log")]
-    logs = {path.name: path.read_text(errors="replace") for path in sorted(files)}
+    files = sorted(system.directory.rglob("*.log"))
+    # Each function numbers its environments from 1.
+    logs = {str(path.relative_to(system.directory)): path.read_text(errors="replace") for path in files}
     for group in system.clients["logs"].describe_log_groups().get("logGroups", []):
         pages = system.clients["logs"].get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
         logs[group["logGroupName"]] = "\n".join(event["message"] for page in pages for event in page["events"])

@@ -49,11 +49,13 @@ class Message:
     amount_minor: int = 0
     deduplication_id: str = ""
     original: int | None = None
+    # What the approver of a risky payment decides; empty: nothing, until its time is over.
+    decision: str = ""
     card_numbers: tuple[str, ...] = ()
 
 
 CHARGED = frozenset({"completed", "declined"})
-PENDING = frozenset({"pending_approval"})
+EXPIRED = frozenset({"expired"})
 REJECTED = frozenset({"rejected"})
 REJECTED_QUEUE = frozenset({"rejected_queue"})
 CONFLICT = frozenset({"conflict"})
@@ -161,7 +163,9 @@ def _ordinary(choose: random.Random, payment_id: str, number: int) -> Message:
 def _risky(choose: random.Random, payment_id: str, number: int) -> Message:
     amount_minor = choose.randrange(_ASKS_A_PERSON_FROM_MINOR, 1_000_000)
     body = json.dumps(_document(choose, payment_id, amount_minor))
-    return Message(number, "risky", payment_id, "", body, PENDING, amount_minor)
+    decision = choose.choice(("approve", "reject", ""))
+    ends = {"approve": CHARGED, "reject": REJECTED, "": EXPIRED}[decision]
+    return Message(number, "risky", payment_id, "", body, ends, amount_minor, decision=decision)
 
 
 _FAULTY: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (

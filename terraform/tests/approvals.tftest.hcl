@@ -1,4 +1,4 @@
-# The approval workflow beside the queue function: what its plan knows, and what is refused.
+# The approval workflow beside the queue function: what its plan knows.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -93,14 +93,4 @@ run "the_stack" {
     condition     = jsondecode(aws_sns_topic_subscription.approver["alice@example.com"].filter_policy) == { approver = ["alice@example.com"] }
     error_message = "An approver must get no link but their own."
   }
-}
-
-run "refused" {
-  command = plan
-
-  variables {
-    approval_function_arn = "arn:aws:lambda:eu-central-1:123456789012:function:other:live"
-    approval_workflow     = { approvers = ["not an address"], timeout_seconds = 90000, retention_days = 0, fraud_service_failure_rate = 2 }
-  }
-  expect_failures = [var.approval_workflow]
 }

@@ -250,3 +250,15 @@ run "zip_of_another_engine" {
   }
   expect_failures = [output.path]
 }
+
+# A rule that reads another variable is not asked while that one is wrong itself.
+run "broken_rules_of_approvals" {
+  command = plan
+  variables {
+    package_path          = "tests/packages/python3.11.zip"
+    runtime               = "python3.11"
+    approval_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev:live"
+    approval_workflow     = { approvers = ["me"], timeout_seconds = 90000, retention_days = 0, fraud_service_failure_rate = 2 }
+  }
+  expect_failures = [var.approval_workflow]
+}

@@ -273,7 +273,8 @@ def test_a_person_approves_and_rejects_in_a_real_browser(shared: Site, browser: 
     # By keyboard alone: the reason, past Approve, to Reject.
     browser.open(shared.link(rejected, "bob"))
     browser.press(TAB, *"no such order", TAB, TAB, ENTER)
-    shared.until(lambda: "Rejected: 1234.50 USD" in browser.text())
+    # Not an element's text: the one that was found may be gone with its page.
+    shared.until(lambda: "Rejected: 1234.50 USD" in (browser.run("return document.body?.innerText") or ""))
     item = shared.ended(rejected)
     assert (item["status"], item["decided_by"], item["comment"]) == ("rejected", "bob", "no such order")
     assert [line for line in browser.log() if "Content Security Policy" in line] == []

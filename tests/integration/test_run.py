@@ -48,7 +48,7 @@ def test_a_run_with_every_fault_passes_its_audit_and_leaves_no_process(tmp_path:
     found = json.loads(figures.read_text())
     assert list(found) == FIGURES.split()
     assert set(found["latency_ms"]) == {"p50", "p95"}
-    assert set(found["final"]) == {"completed", "declined", "pending_approval", "rejected"}
+    assert set(found["final"]) == {"completed", "declined", "expired", "rejected"}
     # 40 payments, four duplicates (two of them dropped by the queue), two conflicts.
     assert (found["sent"], found["duplicates"], found["conflicts"], found["dead_lettered"]) == (46, 4, 2, 0)
     assert found["charges"] == found["final"]["completed"]

@@ -12,7 +12,7 @@ import pytest
 
 from local.audit import CHECKS, Delivery, Evidence, Sent, audit
 from local.faults import LateWrite
-from local.traffic import CHARGED, CONFLICT, PENDING, REJECTED_QUEUE, Message
+from local.traffic import CHARGED, CONFLICT, EXPIRED, REJECTED_QUEUE, Message
 
 CARD = "4111111111111111"
 
@@ -22,7 +22,7 @@ def evidence() -> dict[str, Any]:
     messages = [
         Message(0, "ordinary", "pay-0", "g", "body 0", CHARGED, 1000),
         Message(1, "card_number", "pay-1", "g", f"body 1 {CARD}", CHARGED, 2590, card_numbers=(CARD,)),
-        Message(2, "risky", "pay-2", "g", "body 2", PENDING, 90_000),
+        Message(2, "risky", "pay-2", "g", "body 2", EXPIRED, 90_000),
         Message(3, "malformed", "", "g", "body 3", REJECTED_QUEUE),
         Message(4, "duplicate_dropped", "pay-0", "g", "body 0", CHARGED, 1000, original=0),
         Message(5, "duplicate", "pay-0", "g", "body 0", CHARGED, 1000, "again", original=0),
@@ -30,7 +30,7 @@ def evidence() -> dict[str, Any]:
     ]
     ids = ["m0", "m1", "m2", "m3", "m0", "m5", "m6"]
     charged = [_item(0, 1000, "completed"), _item(1, 2590, "declined")]
-    pending = {**_item(2, 90_000, "pending_approval"), "open_shard": "pending_approval#1"}
+    pending = _item(2, 90_000, "expired")
     del pending["gateway_ref"], pending["gateway_response"], pending["processed_at"]
     conflict = {
         "transaction_id": f"txn-pay-0#conflict#{hashlib.sha256(b'').hexdigest()}",
@@ -132,7 +132,6 @@ def _leave_processing(found: dict[str, Any]) -> None:
 
 def _charge_the_risky(found: dict[str, Any]) -> None:
     found["items"][2]["status"] = "rejected"
-    del found["items"][2]["open_shard"]
 
 
 def _drop_the_wrong_one(found: dict[str, Any]) -> None:
