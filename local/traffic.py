@@ -6,6 +6,7 @@ that the audit has an opinion of its own.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
@@ -59,6 +60,8 @@ EXPIRED = frozenset({"expired"})
 REJECTED = frozenset({"rejected"})
 REJECTED_QUEUE = frozenset({"rejected_queue"})
 CONFLICT = frozenset({"conflict"})
+# What an approver decides on a risky payment -> what becomes of it.
+_DECISIONS = {"approve": CHARGED, "": EXPIRED, "reject": REJECTED}
 
 
 def make(payments: int, groups: int, seed: int) -> list[Message]:
@@ -73,9 +76,14 @@ def make(payments: int, groups: int, seed: int) -> list[Message]:
     kinds += ["ordinary"] * (payments - len(kinds))
     choose.shuffle(kinds)
     placed: list[tuple[float, Message]] = []
+    # In turn, so that a short stream has each of them too.
+    decisions = itertools.cycle(_DECISIONS)
     for number, kind in enumerate(kinds):
         payment_id = f"pay-{seed}-{number:05d}"
         message = _MAKERS[kind](choose, payment_id, number)
+        if kind == "risky":
+            decision = next(decisions)
+            message = replace(message, decision=decision, ends=_DECISIONS[decision])
         placed.append((number, replace(message, group=f"payment-group-{choose.randrange(groups)}")))
     placed += _repeats(choose, [message for _, message in placed], groups, seed)
     placed.sort(key=lambda place: place[0])
@@ -163,9 +171,7 @@ def _ordinary(choose: random.Random, payment_id: str, number: int) -> Message:
 def _risky(choose: random.Random, payment_id: str, number: int) -> Message:
     amount_minor = choose.randrange(_ASKS_A_PERSON_FROM_MINOR, 1_000_000)
     body = json.dumps(_document(choose, payment_id, amount_minor))
-    decision = choose.choice(("approve", "reject", ""))
-    ends = {"approve": CHARGED, "reject": REJECTED, "": EXPIRED}[decision]
-    return Message(number, "risky", payment_id, "", body, ends, amount_minor, decision=decision)
+    return Message(number, "risky", payment_id, "", body, EXPIRED, amount_minor)
 
 
 _FAULTY: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (
