@@ -103,9 +103,9 @@ def test_a_run_says_who_died_under_way_and_fails(
 ) -> None:
     wait = run._wait
 
-    def kill_then_wait(system: LocalSystem, gateway: subprocess.Popen[bytes], *rest: object) -> None:
+    def kill_then_wait(system: LocalSystem, gateway: subprocess.Popen[bytes], *rest: object, **more: object) -> None:
         os.kill(system.services.pid if victim == "services" else gateway.pid, signal.SIGKILL)
-        wait(system, gateway, *rest)  # type: ignore[arg-type]
+        wait(system, gateway, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(run, "_wait", kill_then_wait)
     assert run.main(["--payments", "10", "--groups", "3", "--faults", "off", "--package", package]) == 1
