@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 _COMMITTED = Path(__file__).with_name("histories.json")
 _MINORS = ("3.11", "3.12", "3.13", "3.14")
-_PACKAGES = ("aws-lambda-powertools", "botocore", "greenlet")
+_PACKAGES = ("aws-durable-execution-sdk-python", "aws-lambda-powertools", "botocore", "greenlet")
 
 
 def interpreters() -> dict[str, str]:
@@ -43,7 +43,7 @@ def _environment(minor: str, python: str) -> Path:
     wanted = subprocess.run(
         [sys.executable, "-m", "pip", "freeze", "--exclude-editable"], capture_output=True, text=True, check=True
     ).stdout
-    pinned = [line for line in wanted.splitlines() if line.partition("==")[0].lower() in _PACKAGES]
+    pinned = [line for line in wanted.splitlines() if line.partition("==")[0].lower().replace("_", "-") in _PACKAGES]
     if not inside.exists():
         subprocess.run([python, "-m", "venv", str(folder)], check=True)
     subprocess.run([str(inside), "-m", "pip", "install", "--quiet", *pinned], check=True)
