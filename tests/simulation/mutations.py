@@ -116,6 +116,32 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     Drop("release", "attempt = :attempt"): (Drop("release", "owner = :owner"),),
     # The domain looked at the lease, and only a take-over, which counts the attempt, makes it longer.
     Drop("take over stuck", "(attribute_not_exists(lease_until) OR lease_until < :stale)"): (_STUCK_LEASE_IGNORED,),
+    # The workflow's, so far without the combination that would show them in a history.
+    # An execution of an earlier generation that never adopted would have to arrive after the restart.
+    Drop("adopt approval", "approval_name = :name"): (),
+    # The domain compared the hashes, and an item's hash never changes.
+    Drop("adopt approval", "request_hash = :request_hash"): (),
+    # The engine starts one execution a name, and each generation has its own.
+    Drop("adopt approval", "(attribute_not_exists(execution_arn) OR execution_arn = :arn)"): (),
+    # A closed execution's last write would have to arrive after the restart: ten minutes and more in practice.
+    Drop("ask for approval", "execution_arn = :arn"): (),
+    Drop("expire approval", "execution_arn = :arn"): (),
+    Drop("reject approval", "execution_arn = :arn"): (),
+    Drop("begin approved charge", "execution_arn = :arn"): (),
+    # A restart that is decided on before the new execution asks, from the notification of the old one.
+    Drop("decide approval", "callback_id = :callback_id"): (),
+    # An item's hash and amount never change here; on AWS somebody may edit them by hand.
+    Drop("decide approval", "request_hash = :request_hash"): (),
+    Drop("begin approved charge", "request_hash = :request_hash"): (),
+    Drop("begin approved charge", "amount_minor = :amount_minor"): (),
+    # The domain read the decision first, and the first decision stands.
+    Drop("reject approval", "decision = :reject"): (),
+    Drop("begin approved charge", "decision = :approve"): (),
+    # The domain asked the same of the item that it read, a moment before.
+    Drop("expire overdue approval", "approval_expires_at < :overdue"): (),
+    Drop("expire overdue approval", "attribute_not_exists(decision)"): (),
+    # Only a waiting item is looked at, and what settles it takes its execution along.
+    Drop("restart approval", "status = :pending"): (),
 }
 
 EDITS: dict[str, tuple[Edit | Drop, ...]] = {
