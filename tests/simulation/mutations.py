@@ -26,7 +26,7 @@ from tests.simulation.simulation import STEPS_MAX, run
 SEEDS_MAX = 600
 
 # Races that few seeds meet: those that do are played first.
-_RARE_SEEDS = (258,)
+_RARE_SEEDS = (258, 189, 74)
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,8 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     Drop("release", "attempt = :attempt"): (Drop("release", "owner = :owner"),),
     # The domain looked at the lease, and only a take-over, which counts the attempt, makes it longer.
     Drop("take over stuck", "(attribute_not_exists(lease_until) OR lease_until < :stale)"): (_STUCK_LEASE_IGNORED,),
+    # Between reconcile's read and its write a delayed record has to arrive: no seed that CI plays is known to meet it.
+    Drop("take over stuck", "status = :processing"): (),
     # The workflow's, so far without the combination that would show them in a history.
     # An execution of an earlier generation that never adopted would have to arrive after the restart.
     Drop("adopt approval", "approval_name = :name"): (),
