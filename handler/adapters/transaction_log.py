@@ -213,6 +213,8 @@ RESTART = Write(
         "#status = :pending",
         # Nobody else restarted it since we looked. A decision may stand: the new execution obeys it.
         "#generation = :generation",
+        # Nor did an execution adopt it: the one that is given up is the one that was seen to be closed, or none.
+        "(attribute_not_exists(#execution_arn) OR #execution_arn = :closed)",
     ),
     set=("#generation = :next", "#approval_name = :name", "#updated_at = :now"),
     remove=("#execution_arn", "#callback_id"),
@@ -436,8 +438,16 @@ class DynamoDbTransactionLog:
         values = {":overdue": overdue, ":processed_at": timestamp(now), ":now": now}
         return self._update(EXPIRE_OVERDUE, transaction_id, values)
 
-    def restart_approval(self, transaction_id: str, *, generation_seen: int, name: str, now: int) -> Transaction | None:
-        values = {":generation": generation_seen, ":next": generation_seen + 1, ":name": name, ":now": now}
+    def restart_approval(
+        self, transaction_id: str, *, generation_seen: int, closed_arn: str, name: str, now: int
+    ) -> Transaction | None:
+        values = {
+            ":generation": generation_seen,
+            ":closed": closed_arn,
+            ":next": generation_seen + 1,
+            ":name": name,
+            ":now": now,
+        }
         return self._update(RESTART, transaction_id, values)
 
     def _update(self, write: Write, transaction_id: str, values: Mapping[str, Any]) -> Transaction | None:

@@ -270,7 +270,13 @@ def reconcile_pending(
         return "waiting"
     generation = item["generation"] + 1
     name = approval_name(environment, item["payment_id"], generation)
-    refused = log.restart_approval(transaction_id, generation_seen=item["generation"], name=name, now=now_ms)
+    refused = log.restart_approval(
+        transaction_id,
+        generation_seen=item["generation"],
+        closed_arn=item.get("execution_arn", ""),
+        name=name,
+        now=now_ms,
+    )
     if refused is not None:
         return "waiting"
     starter.start(item | {"generation": generation, "approval_name": name}, item["request"])

@@ -94,8 +94,9 @@ class ApprovalLog(TransactionLog, Protocol):
     def expire_overdue_approval(self, transaction_id: str, *, overdue: int, now: int) -> Transaction | None: ...
 
     def restart_approval(
-        self, transaction_id: str, *, generation_seen: int, name: str, now: int
-    ) -> Transaction | None: ...
+        self, transaction_id: str, *, generation_seen: int, closed_arn: str, name: str, now: int
+    ) -> Transaction | None:
+        """`closed_arn` is the execution that has ended; empty where none had adopted the item."""
 
 
 class PaymentGateway(Protocol):

@@ -340,7 +340,9 @@ class Auditor:
             if known and owner.startswith(f"{invocation.name}:") and item["status"] == "processing":
                 self.fail("who ends lets go", f"{invocation.name} ended and still holds {key}")
 
-    def responded(self, invocation: Invocation, batch: list[Message], response: dict[str, Any]) -> list[Message]:
+    def responded(
+        self, invocation: Invocation, batch: list[Message], receives: dict[str, int], response: dict[str, Any]
+    ) -> list[Message]:
         """The messages that a response acknowledges."""
         self.ended(invocation)
         failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
@@ -362,17 +364,17 @@ class Auditor:
         rejected = sum(message.sent.expected in ("rejected", "unusable") for message in batch)
         if body["failed"] < len(failed) or body["failed"] > len(failed) + rejected:
             self.fail("counts agree", f"{body['failed']} failed, {len(failed)} returned, at most {rejected} rejected")
-        self._delayed([message for message in batch if message.message_id in failed])
+        self._delayed([message for message in batch if message.message_id in failed], receives)
         self.world.tell(f"response: {len(batch) - len(failed)} of {len(batch)} acknowledged")
         return [message for message in batch if message.message_id not in failed]
 
-    def _delayed(self, returned: list[Message]) -> None:
+    def _delayed(self, returned: list[Message], receives: dict[str, int]) -> None:
         """All returned messages of a group wait for as long as its first one has failed often."""
         first: dict[str, Message] = {}
         for message in returned:
             head = first.setdefault(message.sent.group, message)
-            wanted = min(5 * 2 ** (head.receives - 1), 180)
-            if self.queue.delays.get(f"{message.message_id}/{message.receipt}") != wanted:
+            wanted = min(5 * 2 ** (receives[head.message_id] - 1), 180)
+            if self.queue.delays.get(f"{message.message_id}/{receives[message.message_id]}") != wanted:
                 self.fail("returned messages wait", f"{message.name} was not hidden for {wanted} s")
 
     def _unsettled(self, message: Message) -> str:

@@ -318,7 +318,9 @@ class Simulation:
         self, invocation: Invocation, batch: list[Message], receipts: list[str], response: dict[str, Any]
     ) -> None:
         """The mapping deletes what did not fail; its own failures bring messages back that were settled."""
-        acknowledged = self.auditor.responded(invocation, batch, response)
+        acknowledged = self.auditor.responded(
+            invocation, batch, {name: int(count) for name, count in (each.split("/") for each in receipts)}, response
+        )
         fault = self.world.fault("poller", [("response lost", self.world.profile.poller)])
         if fault:
             self.world.tell("mapping: the response is lost")
