@@ -27,6 +27,7 @@ from handler.domain.ports import (
 )
 from handler.domain.process import Ports, Rules
 from handler.settings import Settings
+from scoring.model import FIELDS
 from scoring.table import RuleTableError, Table, open_table
 
 # One slow answer must not eat the invocation; a lost one is decided from the stored item.
@@ -50,7 +51,7 @@ def compose(settings: Settings, kernel: Any, logger: AnyLogger) -> Services:
 
     Raises ConfigurationError where a setting and what is there do not fit.
     """
-    table = _rule_table(settings)
+    table = _rule_table(settings, kernel)
     session = None if settings.in_memory else get_session()
     pepper, pepper_version = b"", ""
     if settings.fingerprint_pepper_secret_arn:
@@ -87,11 +88,14 @@ def compose(settings: Settings, kernel: Any, logger: AnyLogger) -> Services:
     return Services(settings.rules, ports, source_queue, RandomIds())
 
 
-def _rule_table(settings: Settings) -> Table:
+def _rule_table(settings: Settings, kernel: Any) -> Table:
     path = Path(settings.rule_table_path) if settings.rule_table_path else Path(scoring.__path__[0], "rules.table")
     try:
-        return open_table(path)
-    except (OSError, RuleTableError) as error:
+        table = open_table(path)
+        # The twin in use must read it, too: better no init than an environment that returns every message.
+        kernel.screen(table, [("",) * len(FIELDS)])
+        return table
+    except (OSError, ValueError, RuleTableError) as error:
         raise ConfigurationError("RULE_TABLE_PATH", str(path), f"a rule table that can be read ({error})") from error
 
 

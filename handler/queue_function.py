@@ -37,7 +37,8 @@ def create(environment: Mapping[str, str]) -> QueueFunction:
         kernel.cold_start_work(settings.stress_operations)
     if settings.in_memory:
         print("no endpoint and no credentials: table, queues and gateway are in memory", file=sys.stderr)
-    logger.info("ready", extra={"scoring": describe(), "in_memory": settings.in_memory})
+    gateway = settings.gateway_url or "simulated"
+    logger.info("ready", extra={"scoring": describe(), "gateway": gateway, "in_memory": settings.in_memory})
     return QueueFunction(services, logger, metrics, settings.rules.times.function_timeout_seconds)
 
 

@@ -9,8 +9,9 @@ from handler.domain.errors import FraudServiceUnavailableError, ScoringError
 from handler.domain.payment import Assessment, Payment, Reason
 from handler.domain.ports import FraudScoring
 from handler.domain.score import identity
-from scoring.model import FIELDS
+from scoring.model import FIELDS, Score
 from scoring.model import Payment as ScoredPayment
+from scoring.table import RuleTableError
 
 _AMOUNT_REASON = "amount"
 
@@ -34,19 +35,20 @@ class TableFraudScoring:
         scored = [ScoredPayment(identity(payment), payment.amount_minor, _fields(payment)) for payment in payments]
         try:
             scores = self._kernel.score_batch(self._table, scored, iterations=self._iterations, pepper=self._pepper)
-        except (ValueError, OverflowError, MemoryError) as error:
+            return [self._assessment(score) for score in scores]
+        except (ValueError, OverflowError, MemoryError, KeyError, RuleTableError) as error:
+            # Whatever a damaged table or an odd payment does in either twin: it must not take the batch with it.
             raise ScoringError(f"{len(payments)} payments: {error}") from error
-        return [
-            Assessment(
-                risk=score.risk,
-                fraud_score=score.fraud_score,
-                action=score.action,
-                reasons=tuple(Reason(rule_id, self._reason(rule_id), parts) for rule_id, parts in score.reasons),
-                fingerprint=score.fingerprint,
-                fingerprint_version=self._pepper_version,
-            )
-            for score in scores
-        ]
+
+    def _assessment(self, score: Score) -> Assessment:
+        return Assessment(
+            risk=score.risk,
+            fraud_score=score.fraud_score,
+            action=score.action,
+            reasons=tuple(Reason(rule_id, self._reason(rule_id), parts) for rule_id, parts in score.reasons),
+            fingerprint=score.fingerprint,
+            fingerprint_version=self._pepper_version,
+        )
 
     def _reason(self, rule_id: int) -> str:
         return self._table.rule(rule_id).reason if rule_id else _AMOUNT_REASON

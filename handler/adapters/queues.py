@@ -18,6 +18,8 @@ _LOG = logging.getLogger(__name__)
 
 # ChangeMessageVisibilityBatch takes ten, as many as a FIFO batch has.
 _BATCH_MAX = 10
+# A masked copy can be larger than its original, which may have had the queue's whole limit (256 KiB by default).
+_COPY_BYTES_MAX = 250_000
 
 
 class SqsRejectedQueue:
@@ -26,16 +28,20 @@ class SqsRejectedQueue:
         self._queue_url = queue_url
 
     def send(self, message: Message, masked_body: str, reason_code: str) -> None:
+        copy = masked_body.encode()
+        attributes = {
+            "reason_code": {"DataType": "String", "StringValue": reason_code},
+            "original_message_id": {"DataType": "String", "StringValue": message.message_id},
+        }
+        if len(copy) > _COPY_BYTES_MAX:
+            attributes["truncated_from_bytes"] = {"DataType": "Number", "StringValue": str(len(copy))}
         try:
             self._client().send_message(
                 QueueUrl=self._queue_url,
-                MessageBody=masked_body,
+                MessageBody=copy[:_COPY_BYTES_MAX].decode(errors="ignore"),
                 MessageGroupId=message.group or message.message_id,
                 MessageDeduplicationId=message.message_id,
-                MessageAttributes={
-                    "reason_code": {"DataType": "String", "StringValue": reason_code},
-                    "original_message_id": {"DataType": "String", "StringValue": message.message_id},
-                },
+                MessageAttributes=attributes,
             )
         except (ClientError, BotoCoreError) as error:
             raise RejectedQueueUnavailableError(f"message {message.message_id}: {error}") from error

@@ -29,7 +29,7 @@ _FORBIDDEN_PAIR = re.compile(
 )
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 # Larger exponents spell no card number and would only make long texts.
-_EXPONENT_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,2}")
+_EXPONENT_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?[eE][+-]?0*[0-9]{1,2}")
 
 
 def is_forbidden_name(name: str) -> bool:

@@ -13,7 +13,8 @@ NESTING_MAX = 16
 # A JSON value: str, NumberText, bool, None, list or dict.
 Document = Any
 
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# A string that never closes takes the rest: looking for its end again from every quote inside would be quadratic.
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
 class NumberText(str):

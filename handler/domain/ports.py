@@ -181,7 +181,3 @@ class Executions(Protocol):
 class Notifier(Protocol):
     def alarm(self, reason_code: str, transaction_id: str, detail: str) -> None:
         """Tell people about something that must never happen; never raises."""
-
-
-class Metrics(Protocol):
-    def count(self, name: str, value: int = 1) -> None: ...

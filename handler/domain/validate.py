@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from handler.domain.mask import is_forbidden_name
@@ -81,7 +81,7 @@ def from_canonical(canonical: str, limits: Limits) -> Payment:
     result = validate(document, limits)
     if result.payment is None:
         raise ValueError(f"not a canonical payment: {result.faults}")
-    return replace(result.payment, canonical=canonical)
+    return result.payment
 
 
 def _payment_id(document: dict[str, Document], faults: list[Fault]) -> str:

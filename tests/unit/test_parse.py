@@ -48,3 +48,11 @@ def test_nesting_ends_at_its_limit_and_brackets_in_strings_do_not_count():
 def test_a_megabyte_of_brackets_is_refused_without_recursion():
     assert reason("[" * 1_048_576) == "too_deep"
     assert reason('{"a":' * 200_000) == "too_deep"
+
+
+@pytest.mark.parametrize(
+    "flood", ['"' + '\\"' * 500_000, '{"a": "' + '\\"[' * 300_000, '"' * 1_000_001, '"\\' * 400_000]
+)
+def test_a_megabyte_of_quotes_is_refused_in_one_pass(flood):
+    # Looking for a string's end again from every quote would take minutes, and the batch's time with it.
+    assert reason(flood) == "not_json"

@@ -165,6 +165,8 @@ def test_logs_carry_the_payment_id_and_never_a_body_or_card_number(function, log
         ("SCORING_ENGINE", "fast"),
         ("APPROVAL_AMOUNT_MINOR", "1.5"),
         ("GATEWAY_URL", "gateway"),
+        ("GATEWAY_URL", "http://gateway.example"),
+        ("GATEWAY_URL", "http://127.0.0.1.example"),
         ("RETRY_DELAY_SECONDS", "soon"),
         ("VISIBILITY_TIMEOUT_SECONDS", "100"),
         ("GATEWAY_DEADLINE_SECONDS", "26"),
@@ -185,6 +187,12 @@ _PROPORTIONS = (
     "SAFETY_MARGIN_SECONDS",
     "RETRY_DELAY_SECONDS",
 )
+
+
+@pytest.mark.parametrize("environment", ["prod", "production"])
+def test_production_never_runs_on_the_simulated_gateway(environment):
+    with pytest.raises(Exception, match="GATEWAY_URL is not set"):
+        create({"ENVIRONMENT": environment, "SCORING_ENGINE": "pure"})
 
 
 def test_the_rejected_queue_must_be_named_outside_memory():
