@@ -47,6 +47,20 @@ def paired_ratio(values: Sequence[float], base: Sequence[float], seed: int = 1) 
     return Ratio(statistics.median(ratios), medians[round(0.025 * _RESAMPLES)], medians[round(0.975 * _RESAMPLES) - 1])
 
 
+def unpaired_ratio(values: Sequence[float], base: Sequence[float], seed: int = 1) -> Ratio:
+    """Ratio of two medians whose samples share no rounds, each side resampled by itself. Raises ValueError if empty."""
+    if not values or not base:
+        raise ValueError("one side has no sample")
+    draw = random.Random(seed)
+
+    def median_of(samples: Sequence[float]) -> float:
+        return statistics.median(draw.choices(samples, k=len(samples)))
+
+    medians = sorted(median_of(values) / median_of(base) for _ in range(_RESAMPLES))
+    middle = statistics.median(values) / statistics.median(base)
+    return Ratio(middle, medians[round(0.025 * _RESAMPLES)], medians[round(0.975 * _RESAMPLES) - 1])
+
+
 @dataclass(frozen=True)
 class Bar:
     """One promise of an issue: what was measured against its limit. Prints as `bar NAME measured limit ok|missed`."""

@@ -415,13 +415,19 @@ variable "approval_function_arn" {
 }
 
 variable "gateway_url" {
-  description = "Base URL of the payment gateway; empty: the simulated gateway inside the function."
+  description = "Base URL of the payment gateway; empty, outside production: the simulated gateway inside the function."
   type        = string
   default     = ""
 
   validation {
-    condition     = var.gateway_url == "" || can(regex("^https?://[^\\s]+$", var.gateway_url))
-    error_message = "gateway_url must be an http or https URL, or empty for the simulated gateway."
+    condition     = var.gateway_url == "" || can(regex("^(https://[^\\s]+|http://(127\\.0\\.0\\.1|localhost)(:[0-9]+)?(/[^\\s]*)?)$", var.gateway_url))
+    error_message = "gateway_url must be an https URL (http on the loopback alone), or empty for the simulated gateway."
+  }
+
+  # The simulated gateway approves everything: payments would be recorded as completed while no money moves.
+  validation {
+    condition     = var.gateway_url != "" || !contains(["prod", "production"], var.environment)
+    error_message = "gateway_url must be set in production: the simulated gateway moves no money."
   }
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import statistics
 import sys
 from collections.abc import Sequence
@@ -21,15 +22,22 @@ from benchmarks.coldstart.prices import read_prices
 from benchmarks.coldstart.quota import CpuQuota, QuotaUnavailableError
 from benchmarks.coldstart.recommend import Choice, choices, recommend
 from benchmarks.coldstart.sampling import Lab, LabError, Sample, read_event
-from benchmarks.measure import RECORDS, Bar, Ratio, machine, new_record, paired_ratio, write_record
-from local.installation import InstallationError
+from benchmarks.measure import RECORDS, Bar, Ratio, machine, new_record, write_record
+from local.installation import ROOT, InstallationError
 from scoring._compiled import kernels_present
 
+# What a sample's figures depend on: our code, and how it is packaged and measured.
+_MEASURED = ("handler", "scoring", "build", "benchmarks/coldstart")
 _METHOD = (
     "Fresh processes through AWS's own runtime client from a bare interpreter, on one pinned processor, variants "
-    "interleaved and shuffled in every round; init at full speed as on Lambda, invocations under the CPU quota of the "
-    "memory size; the table answers over TLS; every sample's response and item are verified."
+    "interleaved and shuffled in every round; init at full speed as on Lambda, {quota}; the table answers over TLS; "
+    "every sample's response and item are verified."
 )
+_QUOTA = {
+    True: "invocations under the CPU quota of the memory size",
+    False: "invocations computed from their CPU time and the memory size's share of a processor, as no cgroup could be "
+    "made here",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,8 +105,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         if not 0 <= getattr(options, name) <= 1:
             parser.error(f"--{name.replace('_', '-')} is {getattr(options, name)}: it must be within 0 and 1")
     mode = "quick" if options.quick else "full" if options.full else "default"
-    # Samples of another plan, interpreter or mix are never taken up by mistake.
-    asked = repr((mode, options.memory, options.python, options.event, options.seed))
+    # Samples of another plan, interpreter, mix or code are never taken up by mistake.
+    code = [path.read_bytes() for folder in _MEASURED for path in sorted((ROOT / folder).rglob("*.py"))]
+    asked = repr((mode, options.memory, options.python, options.event, options.seed, code))
     options.key = hashlib.sha256(asked.encode()).hexdigest()[:16]
     return options
 
@@ -165,7 +174,7 @@ def _record(
     rows = matrix.rows(plan, samples, prices, measured=extras["quota"] != "computed")
     bars = bars_of(plan, samples)
     return {
-        "method": _METHOD,
+        "method": _METHOD.format(quota=_QUOTA[extras["quota"] != "computed"]),
         "seed": options.seed,
         "events": options.event,
         "prices": prices,
@@ -178,43 +187,44 @@ def _record(
 
 
 def bars_of(plan: matrix.Plan, samples: Sequence[Sample]) -> list[Bar]:
-    """The lab's promises, from the samples of one run."""
+    """The lab's promises, from the samples of one run that passed their verification; none of them: missed."""
+    passed = [sample for sample in samples if not sample.error]
+    nothing = math.inf
 
-    def init(variant: str) -> list[float]:
-        return [
-            sample.init_cpu_ms
-            for sample in samples
-            if (sample.cell.variant, sample.cell.stress_mode, sample.cell.memory_size) == (variant, "none", None)
-            and not sample.error
-        ]
+    def init(variant: str) -> list[Sample]:
+        wanted = (variant, "none", None)
+        return [one for one in passed if (one.cell.variant, one.cell.stress_mode, one.cell.memory_size) == wanted]
 
-    def first(variant: str) -> float:
-        smallest = min(plan.memory_sizes)
+    def ratio(variant: str, base: str) -> float:
+        found = matrix.init_ratio(init(variant), init(base))
+        return nothing if found is None else found.median
+
+    def first(variant: str) -> float | None:
+        wanted = (variant, min(plan.memory_sizes), "none")
         values = [
-            sample.first_invocation_ms
-            for sample in samples
-            if (sample.cell.variant, sample.cell.memory_size, sample.cell.stress_mode) == (variant, smallest, "none")
-            and sample.first_invocation_ms is not None
+            one.first_invocation_ms
+            for one in passed
+            if (one.cell.variant, one.cell.memory_size, one.cell.stress_mode) == wanted
+            and one.first_invocation_ms is not None
         ]
-        return statistics.median(values)
+        return statistics.median(values) if values else None
 
-    same = paired_ratio(init("empty again (A/A)"), init("empty"))
-    stress = [
-        sample for sample in samples if (sample.cell.variant, sample.cell.stress_mode) == ("compiled", "cold_start")
-    ]
-    harness = [
-        sample.harness_cpu_ms / sample.init_cpu_ms
-        for sample in samples
-        if sample.cell.variant == "empty" and sample.init_cpu_ms
-    ]
+    same = matrix.init_ratio(init("empty again (A/A)"), init("empty"))
+    stress = [one for one in passed if (one.cell.variant, one.cell.stress_mode) == ("compiled", "cold_start")]
+    harness = [one.harness_cpu_ms / one.init_cpu_ms for one in init("empty") if one.init_cpu_ms]
+    without, read = first("compiled, no read in init"), first("compiled")
     return [
-        Bar("init_packaged_to_empty", paired_ratio(init("compiled"), init("empty")).median, 7.0),
-        Bar("init_packaged_to_naive", paired_ratio(init("compiled"), init("naive")).median, 0.75),
-        Bar("init_packaged_to_naive_no_pyc", paired_ratio(init("compiled"), init("naive_no_pyc")).median, 0.30),
-        Bar("first_invocation_gain_of_read_in_init", first("compiled, no read in init") / first("compiled"), 3.0, True),
-        Bar("init_timed_out_share_compiled_stress", sum(one.init_timed_out for one in stress) / len(stress), 0.0),
-        Bar("a_a_interval_excludes_1", float(not _contains_one(same)), 0.0),
-        Bar("harness_cpu_to_empty_init_cpu", statistics.median(harness), 0.05),
+        Bar("init_packaged_to_empty", ratio("compiled", "empty"), 7.0),
+        Bar("init_packaged_to_naive", ratio("compiled", "naive"), 0.75),
+        Bar("init_packaged_to_naive_no_pyc", ratio("compiled", "naive_no_pyc"), 0.30),
+        Bar("first_invocation_gain_of_read_in_init", without / read if without and read else 0.0, 3.0, True),
+        Bar(
+            "init_timed_out_share_compiled_stress",
+            sum(one.init_timed_out for one in stress) / len(stress) if stress else nothing,
+            0.0,
+        ),
+        Bar("a_a_interval_excludes_1", float(same is None or not _contains_one(same)), 0.0),
+        Bar("harness_cpu_to_empty_init_cpu", statistics.median(harness) if harness else nothing, 0.05),
     ]
 
 

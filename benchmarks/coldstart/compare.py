@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import Ratio, paired_ratio
+from benchmarks.measure import Ratio, unpaired_ratio
 
 _FIGURES = ("init_cpu_ms", "first_invocation_ms", "warm_ms")
 
@@ -24,8 +24,7 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str
     found = []
     one, other = _figures(before), _figures(after)
     for key in one.keys() & other.keys():
-        # Both sides in ascending order: two runs share no rounds to pair.
-        ratio = paired_ratio(sorted(other[key]), sorted(one[key]))
+        ratio = unpaired_ratio(other[key], one[key])
         beyond = (ratio.low > 1 + noise) or (ratio.high < 1 - noise)
         found.append((*key, ratio, beyond))
     return sorted(found, key=lambda entry: (entry[0], entry[1]))

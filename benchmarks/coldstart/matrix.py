@@ -11,7 +11,6 @@ import json
 import math
 import random
 import statistics
-import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from benchmarks.coldstart.packages import Built, build
 from benchmarks.coldstart.prices import costs
 from benchmarks.coldstart.quota import fraction
 from benchmarks.coldstart.sampling import WARM_INVOCATIONS, Cell, Lab, Sample
-from benchmarks.measure import paired_ratio
+from benchmarks.measure import Ratio, paired_ratio
 
 MEMORY_SIZES = (128, 256, 512, 1024, 1769, 3008)
 # One chain a payment would flatter nobody: the nearest stand-in of Graviton's SHA2 instructions on x86.
@@ -145,8 +144,9 @@ def run(
                     continue
                 warm = WARM_INVOCATIONS if cell.memory_size else 1
                 sample = lab.sample(cell, built[cell.package, cell.engine], warm)
+                sample.round = number
                 samples.append(sample)
-                lines.write(json.dumps({"round": number, "at": time.time(), **sample.as_document()}) + "\n")
+                lines.write(json.dumps(sample.as_document()) + "\n")
                 lines.flush()
                 progress(sample, _expected_seconds(cell))
     return samples
@@ -157,8 +157,11 @@ def _read_journal(journal: Path) -> list[Sample]:
         return []
     samples = []
     for line in journal.read_text().splitlines():
-        document = json.loads(line)
-        del document["round"], document["at"]
+        try:
+            document = json.loads(line)
+        except ValueError:
+            # The last line of a run that was killed while it wrote.
+            continue
         cell = document.pop("cell")
         samples.append(Sample(Cell(**cell), **document))
     return samples
@@ -176,7 +179,7 @@ def rows(plan: Plan, samples: Sequence[Sample], prices: dict[str, Any], *, measu
     for sample in samples:
         if not sample.error:
             by_cell[sample.cell].append(sample)
-    floor = [sample.init_cpu_ms for sample in by_cell[plan.cells()[0][0]]]
+    floor = by_cell[plan.cells()[0][0]]
     result: list[dict[str, Any]] = []
     for cell, _ in plan.cells():
         if cell.memory_size is None:
@@ -191,7 +194,7 @@ def _row(
     cell: Cell,
     memory_size: int | None,
     by_cell: dict[Cell, list[Sample]],
-    floor: Sequence[float],
+    floor: Sequence[Sample],
     measured: bool,
 ) -> dict[str, Any]:
     pooled = by_cell[Cell(cell.variant, cell.engine, cell.package, cell.stress_mode, cell.kernel)] or by_cell[cell]
@@ -214,8 +217,8 @@ def _row(
         ]
         repeats = [sample.first_invocation_ms for sample in repeated if sample.first_invocation_ms is not None]
         source = "quota" if repeats and measured else "computed"
-        first = repeats or [throttled + (statistics.median(first_cpu) / share if first_cpu else 0.0)]
-    ratio = paired_ratio(init_cpu, floor) if init_cpu and floor else None
+        first = repeats or ([] if throttled is None else [throttled])
+    ratio = init_ratio(pooled, floor)
     return {
         "variant": cell.variant,
         "engine": cell.engine,
@@ -231,20 +234,27 @@ def _row(
         "ratio_to_empty": None if ratio is None else {"p50": ratio.median, "low": ratio.low, "high": ratio.high},
         "max_rss_mb": max((sample.max_rss_mb for sample in invoked), default=None),
         "init_timed_out_share": timed_out / len(pooled) if pooled else None,
-        "init_if_throttled_ms": throttled if memory_size else None,
+        "init_if_throttled_ms": throttled,
         "source": source,
     }
 
 
+def init_ratio(samples: Sequence[Sample], base: Sequence[Sample]) -> Ratio | None:
+    """Init CPU time against that of the base in the same round; None where no round has both."""
+    rounds = {sample.round: sample.init_cpu_ms for sample in base}
+    pairs = [(one.init_cpu_ms, rounds[one.round]) for one in samples if one.round in rounds]
+    return paired_ratio(*zip(*pairs, strict=True)) if pairs else None
+
+
 def _throttled_init_ms(
     cell: Cell, memory_size: int | None, pooled: Sequence[Sample], by_cell: dict[Cell, list[Sample]], share: float
-) -> float:
+) -> float | None:
     """Init under the memory size's quota: CPU time stretched, sleeps and waits as they are.
 
     An init that was cut off at 10 s did not show its whole CPU time; its measured repeat at full size does.
     """
     if not pooled or not memory_size:
-        return 0.0
+        return None
     whole = [sample for sample in pooled if not sample.init_timed_out]
     if not whole:
         repeats = [
@@ -255,7 +265,7 @@ def _throttled_init_ms(
         ]
         whole = sorted(repeats, key=lambda sample: -(sample.cell.memory_size or 0))[:1]
     if not whole:
-        return float("nan")
+        return None
     cpu = statistics.median(sample.init_cpu_ms for sample in whole)
     slept = 3000.0 if cell.stress_mode == "cold_start" else 0.0
     return cpu / share + slept

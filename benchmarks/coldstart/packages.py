@@ -115,7 +115,7 @@ def _naive(folder: Path, engine: Engine, python: str, *, compiled_bytecode: bool
     shipped = FOLDER / folder.name.replace("naive_no_pyc", "packaged").replace("naive", "packaged")
     build("packaged", engine, python)
     for ours in ("handler", "scoring"):
-        shutil.copytree(shipped / ours, folder / ours, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(shipped / ours, folder / ours, ignore=shutil.ignore_patterns("__pycache__", "amazon_roots.pem"))
     (folder / "naive.py").write_text(_NAIVE)
     if compiled_bytecode:
         _compile(folder, python)

@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.coldstart.quota import fraction
 from benchmarks.coldstart.recommend import Choice, frontier
 
 # Drawn in these and replaced by CSS variables afterwards, so that one page reads in light, in dark and on paper.
@@ -25,7 +26,7 @@ _VARIABLES = {_INK: "var(--ink)", _FAINT: "var(--faint)", **{c: f"var(--{n})" fo
 
 
 def print_table(console: Console, rows: Sequence[dict[str, Any]]) -> None:
-    """The rows as one table; computed figures carry a `~`."""
+    """The rows as one table; `source` says which invocations were computed."""
     table = Table(title="Cold starts", title_justify="left", header_style="bold")
     for heading, justify in (
         ("variant", "left"),
@@ -72,7 +73,7 @@ def page(record: dict[str, Any], found: dict[str, Sequence[Choice]], advice: Seq
     charts = [
         (
             "First and warm invocation by memory size",
-            "Milliseconds under the CPU quota of each memory size; bands are the middle half of the samples.",
+            f"Milliseconds by memory size ({record['quota']}); bands are the middle half of the samples.",
             _chart(lambda axes: _invocations(axes, record)),
         ),
         (
@@ -220,8 +221,11 @@ def _invocations(axes: Any, record: dict[str, Any]) -> bool:
                     and cell["memory_size"]
                     and not sample["error"]
                 ):
-                    found = sample[kind]
-                    points.setdefault(cell["memory_size"], []).extend(found if isinstance(found, list) else [found])
+                    computed = record["quota"] == "computed"
+                    found = sample[kind.replace("_ms", "_cpu_ms") if computed else kind]
+                    share = min(1.0, fraction(cell["memory_size"])) if computed else 1.0
+                    values = found if isinstance(found, list) else [found]
+                    points.setdefault(cell["memory_size"], []).extend(value / share for value in values)
             if not points:
                 continue
             drawn = True

@@ -78,6 +78,7 @@ class Sample:
     harness_cpu_ms: float = 0.0
     scoring: dict[str, Any] = field(default_factory=dict)
     error: str = ""
+    round: int = 0
 
     def as_document(self) -> dict[str, Any]:
         return asdict(self)

@@ -33,7 +33,6 @@ run "broken_rules_1" {
     payment_amount_max            = "0.00"
     approval_amount_minor         = 0.5
     approval_function_arn         = "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev"
-    gateway_url                   = "gateway.example.com"
     retry_delay_seconds           = 0
     scoring_engine                = "fast"
     rule_table_path               = "rules/names.rules"
@@ -69,7 +68,6 @@ run "broken_rules_1" {
     var.payment_amount_max,
     var.approval_amount_minor,
     var.approval_function_arn,
-    var.gateway_url,
     var.retry_delay_seconds,
     var.scoring_engine,
     var.rule_table_path,
@@ -122,8 +120,10 @@ run "broken_rules_3" {
     visibility_timeout_seconds = 179
     scoring_kernel             = "portable"
     scoring_engine             = "pure"
+    gateway_url                = "http://gateway.example.com"
   }
   expect_failures = [
+    var.gateway_url,
     var.memory_size,
     var.canary_percent,
     var.provisioned_concurrency,
@@ -135,6 +135,8 @@ run "broken_rules_3" {
 run "broken_rules_4" {
   command = plan
   variables {
+    environment                = "prod"
+    workspace_is_environment   = false
     snap_start                 = true
     provisioned_concurrency    = 1
     maximum_concurrency        = 101
@@ -142,6 +144,7 @@ run "broken_rules_4" {
     visibility_timeout_seconds = 43201
   }
   expect_failures = [
+    var.gateway_url,
     var.snap_start,
     var.maximum_concurrency,
     var.visibility_timeout_seconds,

@@ -22,7 +22,7 @@ from local.installation import environment
 from tests.terraform.installation import ROOT, SOURCE, Command
 from tests.terraform.loopback import RUNTIME, Loopback
 
-PROD = {"environment": "prod", "benchmark_memory_sizes": "[]"}
+PROD = {"environment": "prod", "gateway_url": "https://gateway.example.com", "benchmark_memory_sizes": "[]"}
 FUNCTION = "cloudcafe-payment-processor-dev"
 
 
