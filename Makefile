@@ -238,7 +238,8 @@ test-approvals: setup  ## the approval workflow through the local system, its pa
 
 # ---- everything -----------------------------------------------------------------------------------------------
 # Each step says how long it took; the first that fails ends the run.
-CI_STEPS := test lint
+CI_STEPS := test lint test-sanitize test-wheel test-arm64 test-terraform test-approvals test-simulation test-mutations \
+  test-simulation-versions planted-bugs
 .PHONY: ci
 ci:  ## all that CI runs, each step with its seconds
 	@begin=$$(date +%s); for step in $(CI_STEPS); do \
