@@ -20,6 +20,7 @@ from handler.adapters.approval_starter import LambdaApprovalStarter
 from handler.adapters.approvals import LambdaCallbacks, LambdaExecutions, SnsNotices
 from handler.adapters.page import HEADERS
 from handler.adapters.signing import FileSigner, KmsSigner
+from handler.adapters.transaction_log import to_attributes
 from handler.approval_composition import Decisions
 from handler.approval_page import ApprovalPage
 from handler.cli import __main__ as cli
@@ -713,3 +714,77 @@ def test_reconcile_on_schedule_expires_and_counts_what_it_cannot_settle(monkeypa
     last = json.loads(output.getvalue().splitlines()[-1])
     assert (last["OldOpenPayments"], last["environment"]) == (1, "dev")
     assert last["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["environment"]]
+
+
+# ---- the conditions of W1, W2, W4 to W6, R2 and R3, clause by clause ------------------------------------------------
+
+BASE = {
+    "transaction_id": KEY,
+    "status": "pending_approval",
+    "approval_name": "n",
+    "request_hash": "0" * 64,
+    "execution_arn": ARN,
+    "approval_expires_at": 1,
+    "amount_minor": 100,
+    "generation": 1,
+    "attempt": 1,
+}
+SCORED = {"risk": 1, "fraud_score": 1, "risk_reasons": []}
+CALLS = {
+    "adopt": (
+        lambda log: log.adopt_approval(
+            KEY, name="n", arn=ARN, request_hash="0" * 64, expires_at=2, reasons=[], scored=SCORED, now=1
+        ),
+        {},
+        [{"status": "expired"}, {"approval_name": "m"}, {"request_hash": "1"}, {"execution_arn": "other"}],
+    ),
+    "ask": (
+        lambda log: log.ask_approval(KEY, arn=ARN, callback_id="c", now=1),
+        {},
+        [{"status": "expired"}, {"execution_arn": "other"}, {"decision": "approve"}],
+    ),
+    "expire": (
+        lambda log: log.expire_approval(KEY, arn=ARN, now=1),
+        {},
+        [{"status": "processing"}, {"execution_arn": "other"}, {"decision": "approve"}],
+    ),
+    "reject": (
+        lambda log: log.reject_approval(KEY, arn=ARN, now=1),
+        {"decision": "reject"},
+        [{"status": "processing"}, {"execution_arn": "other"}, {"decision": "approve"}],
+    ),
+    "begin": (
+        lambda log: log.begin_approved_charge(
+            KEY, arn=ARN, attempt_seen=1, request_hash="0" * 64, amount_minor=100, now=1
+        ),
+        {"decision": "approve"},
+        [
+            {"status": "expired"},
+            {"execution_arn": "other"},
+            {"decision": "reject"},
+            {"request_hash": "1"},
+            {"amount_minor": 101},
+        ],
+    ),
+    "expire overdue": (
+        lambda log: log.expire_overdue_approval(KEY, overdue=2, now=3),
+        {},
+        [{"status": "processing"}, {"approval_expires_at": 2}, {"decision": "approve"}],
+    ),
+    "restart": (
+        lambda log: log.restart_approval(KEY, generation_seen=1, name="m", now=1),
+        {},
+        [{"status": "expired"}, {"generation": 2}],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_each_clause_of_a_write_refuses_on_its_own(name):
+    call, more, breaks = CALLS[name]
+    world = ApprovalWorld()
+    world.dynamodb.items[KEY] = to_attributes(BASE | more)
+    assert call(world.log) is None
+    for broken in breaks:
+        world.dynamodb.items[KEY] = to_attributes(BASE | more | broken)
+        assert call(world.log) == BASE | more | broken
