@@ -772,9 +772,9 @@ CALLS = {
         [{"status": "processing"}, {"approval_expires_at": 2}, {"decision": "approve"}],
     ),
     "restart": (
-        lambda log: log.restart_approval(KEY, generation_seen=1, name="m", now=1),
+        lambda log: log.restart_approval(KEY, generation_seen=1, closed_arn=ARN, name="m", now=1),
         {},
-        [{"status": "expired"}, {"generation": 2}],
+        [{"status": "expired"}, {"generation": 2}, {"execution_arn": "other"}],
     ),
 }
 
