@@ -177,8 +177,10 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "a take-over keeps its old fencing number": (
         Edit(_CLAIM, 'work.owner, stored["attempt"] + 1,', 'work.owner, stored["attempt"],'),
     ),
-    "a take-over forgets the stored reference": (
+    # Alone it costs a call: the reference that stands there is met again when one is to be stored, and asked about.
+    "a take-over forgets the stored reference, and meets it without asking": (
         Edit(_CLAIM, 'stored["attempt"] + 1, stored.get("gateway_ref", ""))', 'stored["attempt"] + 1, "")'),
+        Edit(_CHARGE, 'return str(stored["gateway_ref"]), False', 'return str(stored["gateway_ref"]), True'),
     ),
     "the approval is started before it is recorded": (
         Edit(
