@@ -75,12 +75,17 @@ class SnsNotices:
 
     def ask(self, message_id: str, item: Transaction, callback_id: str) -> None:
         subject = f"Approve {as_text(item['amount_minor'])} {item['currency']}?"
+        failed: list[str] = []
         for approver in self._approvers or ("",):
-            self._publish(
-                subject,
-                _question(item, self._link(item, callback_id, approver)),
-                {"kind": "approval", "message_id": message_id, "approver": approver},
-            )
+            question = _question(item, self._link(item, callback_id, approver))
+            attributes = {"kind": "approval", "message_id": message_id, "approver": approver}
+            try:
+                self._publish(subject, question, attributes)
+            except NoticeError as error:
+                # The others are asked all the same: one of them is enough.
+                failed.append(f"{approver or 'the topic'}: {error}")
+        if failed:
+            raise NoticeError("; ".join(failed))
 
     def settled(self, message_id: str, transaction_id: str, status: str) -> None:
         attributes = {"kind": "settled", "message_id": message_id}

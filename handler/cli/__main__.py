@@ -174,11 +174,16 @@ def _waiting(decisions: Decisions) -> list[Transaction]:
 
 
 def _item(decisions: Decisions, payment: str) -> Transaction:
-    name = payment if payment.startswith("txn-") else transaction_id(payment)
-    item = decisions.log.get(name)
-    if item is None:
-        raise PaymentError(f"there is no payment {name} in this table: `payments approvals list` shows what waits")
-    return item
+    """The item of a payment id or of a transaction id; a payment id may itself begin like a transaction's."""
+    names = [transaction_id(payment), *([payment] if payment.startswith("txn-") else [])]
+    found = [item for item in map(decisions.log.get, names) if item is not None]
+    if not found:
+        raise PaymentError(
+            f"there is no payment {' or '.join(names)} in this table: `payments approvals list` shows what waits"
+        )
+    if len(found) > 1:
+        raise PaymentError(f"{payment} names two payments: give {names[0]} or {payment.removeprefix('txn-')}")
+    return found[0]
 
 
 def _age(item: Transaction, now_ms: int) -> str:

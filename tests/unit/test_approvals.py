@@ -458,6 +458,21 @@ def test_show_tells_the_reasons(command):
     assert "9999.99 USD" in output
 
 
+def test_a_payment_id_that_looks_like_a_transaction_is_not_another_payment(command):
+    world = pending()
+    # "txn-pay-abc123" as a payment id of its own, beside the payment "pay-abc123".
+    world.dynamodb.items[f"txn-{KEY}"] = {
+        **world.dynamodb.items[KEY],
+        "transaction_id": {"S": f"txn-{KEY}"},
+        "payment_id": {"S": KEY},
+    }
+    code, _, said = command(world, "approve", KEY, "--reason", "x")
+    assert code != 0
+    assert f"{KEY} names two payments: give txn-{KEY} or pay-abc123" in said
+    assert world.callbacks.woken == []
+    assert command(world, "show", f"txn-{KEY}")[0] == 0
+
+
 def test_approving_from_the_command_line_names_the_aws_identity(command):
     world = pending()
     code, output, _ = command(world, "approve", KEY, "--reason", "called the customer")
@@ -618,6 +633,24 @@ def test_without_a_page_the_message_names_the_command():
     topic = RecordingTopic()
     SnsNotices(topic, TOPIC, (), "", None).ask("m-1", pending().item(), CALLBACK)
     assert f"payments approvals show {KEY}" in topic.published[0]["Message"]
+
+
+def test_one_approver_who_cannot_be_told_does_not_keep_the_others_from_it():
+    fault = EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
+
+    class ThrottledOnce(RecordingTopic):
+        def publish(self, **message: Any) -> None:
+            try:
+                super().publish(**message)
+            finally:
+                self.fault = None
+
+    topic = ThrottledOnce(fault)
+    notices = SnsNotices(topic, TOPIC, ("alice", "bob", "carol"), "https://pay.example/approvals", TestSigner())
+    with pytest.raises(NoticeError, match="alice"):
+        notices.ask("m-1", pending().item(), CALLBACK)
+    told = [message["MessageAttributes"]["approver"]["StringValue"] for message in topic.published]
+    assert told == ["bob", "carol"]
 
 
 def test_a_topic_that_does_not_answer_is_a_notice_error():
