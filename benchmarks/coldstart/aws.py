@@ -29,7 +29,7 @@ from rich.console import Console
 from benchmarks.coldstart.matrix import SAMPLES_P95
 from benchmarks.coldstart.prices import costs, read_prices
 from benchmarks.coldstart.report import print_table
-from benchmarks.measure import new_record, write_record
+from benchmarks.measure import Bar, new_record, write_record
 from local.installation import ROOT
 
 _NAME = re.compile(
@@ -39,6 +39,8 @@ _NAME = re.compile(
 _COLD_MS_MAX, _WARM_MS_MAX = 1_500, 500
 _STRESS_MS_MAX = 40_000
 _OPERATIONS = 2_000_000
+# Of each architecture, best first; a kernel that the processor lacks is an error row.
+_KERNELS = {"arm64": ("armv8-2", "armv8-1", "portable-1"), "x86_64": ("shani-2", "shani-1", "portable-1")}
 _LOG_SECONDS_MAX = 15
 
 
@@ -227,7 +229,7 @@ def estimate_usd(found: Sequence[Target], cold: int, warm: int, stress: int, pri
     return total
 
 
-def measure(target: Target, cold: int, warm: int, stress: int) -> list[dict[str, Any]]:
+def measure(target: Target, cold: int, warm: int, stress: int, *, hashing: bool) -> list[dict[str, Any]]:
     """Cold starts of one function, each followed by warm invocations; then its stress init. Restores its variables."""
     taken: list[dict[str, Any]] = []
 
@@ -257,13 +259,12 @@ def measure(target: Target, cold: int, warm: int, stress: int) -> list[dict[str,
             sample("none", warm)
         for _ in range(stress):
             sample("cold_start", 0, STRESS_MODE="cold_start")
-        if target.engine == "compiled":
-            # Two inits that differ in their hashing alone: its time inside the function, at this memory size. That it
-            # is the same at 128 and 1,769 MB is what "init is not throttled" means.
+        # Inits that differ in their hashing alone: its time inside the function, by kernel, at this memory size. The
+        # same time at 128 and 1,769 MB is what "init is not throttled" means.
+        for kernel in kernels_of(target) if hashing else ():
             for operations in (0, _OPERATIONS):
-                sample(
-                    "hashing", 0, STRESS_MODE="cold_start", STRESS_DELAY_SECONDS="0", STRESS_OPERATIONS=str(operations)
-                )
+                hashing_only = {"STRESS_MODE": "cold_start", "STRESS_DELAY_SECONDS": "0"}
+                sample("hashing", 0, **hashing_only, STRESS_OPERATIONS=str(operations), SCORING_KERNEL=kernel)
     finally:
         try:
             target.restore()
@@ -310,19 +311,40 @@ def rows(found: Sequence[Target], samples: Sequence[dict[str, Any]], prices: dic
     return result
 
 
-def hashing(found: Sequence[Target], samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Nanoseconds a hash inside each compiled function's init, by memory size."""
+def kernels_of(target: Target) -> tuple[str, ...]:
+    """The hashing kernels to force in a function; the pure engine has one way, named by the empty string."""
+    return _KERNELS[target.architecture] if target.engine == "compiled" else ("",)
+
+
+def hashing_rows(found: Sequence[Target], samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Nanoseconds a hash inside each function's init, by engine, kernel and memory size."""
     result = []
     for target in found:
         init = {
-            one["variables"]["STRESS_OPERATIONS"]: one["first"]["init_ms"]
+            (one["variables"]["SCORING_KERNEL"], one["variables"]["STRESS_OPERATIONS"]): one["first"]["init_ms"]
             for one in samples
             if one["function"] == target.name and one["stress_mode"] == "hashing" and not one["error"]
         }
-        if init.get("0") and init.get(str(_OPERATIONS)):
-            spent_ms = init[str(_OPERATIONS)] - init["0"]
-            result.append({"memory_size": target.memory_size, "ns_per_hash": spent_ms * 1e6 / _OPERATIONS})
+        for kernel in kernels_of(target):
+            idle, busy = init.get((kernel, "0")), init.get((kernel, str(_OPERATIONS)))
+            if idle is not None and busy is not None:
+                row = {"engine": target.engine, "kernel": kernel or "hashlib", "memory_size": target.memory_size}
+                result.append({**row, "ns_per_hash": (busy - idle) * 1e6 / _OPERATIONS})
     return result
+
+
+def unthrottled_bar(hashes: Sequence[dict[str, Any]]) -> Bar | None:
+    """Whether init runs at full speed: the worst ratio of the smallest to the largest memory size over the kernels.
+
+    Throttled, 128 MB would take almost 14 times as long as 1,769 MB. None where nothing ran at two sizes.
+    """
+    ratios = []
+    for key in {(row["engine"], row["kernel"]) for row in hashes}:
+        mine = [(row["memory_size"], row["ns_per_hash"]) for row in hashes if (row["engine"], row["kernel"]) == key]
+        (least, small), (most, large) = min(mine), max(mine)
+        if least < most and large > 0:
+            ratios.append(small / large)
+    return Bar("hashing_in_init_smallest_to_largest_memory", max(ratios), 1.25) if ratios else None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -335,6 +357,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cold", type=int, default=10, help="cold starts a function (59 give a p95)")
     parser.add_argument("--warm", type=int, default=5, help="warm invocations after each cold start")
     parser.add_argument("--stress", type=int, default=3, help="cold starts with STRESS_MODE=cold_start")
+    parser.add_argument("--skip-hashing", action="store_true", help="leave out the kernels' rows and the test of init")
     parser.add_argument("--limit-usd", type=float, default=1.0, help="refuse to begin above this estimate")
     options = parser.parse_args(arguments)
     console = Console()
@@ -344,7 +367,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         found = targets(client, boto3.client("logs", region_name=options.region), options.environment)
-        usd = estimate_usd(found, options.cold, options.warm, options.stress, prices)
+        stress = options.stress + (0 if options.skip_hashing else 2 * len(_KERNELS["arm64"]))
+        usd = estimate_usd(found, options.cold, options.warm, stress, prices)
         print(
             f"{len(found)} functions, at most ${usd:.4f} (prices of {prices['date']}), limit ${options.limit_usd:.2f}"
         )
@@ -355,23 +379,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     samples: list[dict[str, Any]] = []
     with concurrent.futures.ThreadPoolExecutor(max_workers=len(found)) as pool:
-        running = {pool.submit(measure, one, options.cold, options.warm, options.stress): one for one in found}
+        running = {
+            pool.submit(measure, one, options.cold, options.warm, options.stress, hashing=not options.skip_hashing): one
+            for one in found
+        }
         for done in concurrent.futures.as_completed(running):
             samples += done.result()
             print(f"measured {running[done].name}")
+    hashes = hashing_rows(found, samples)
+    bar = unthrottled_bar(hashes)
     record = {
         "source": "aws",
         "region": options.region,
         "prices": prices,
         "rows": rows(found, samples, prices),
-        "hashing_in_init": hashing(found, samples),
+        "hashing_in_init": hashes,
+        "bars": [] if bar is None else [{**bar.as_document(), "row": str(bar)}],
         "samples": samples,
     }
     path = new_record("coldstart-aws.json")
     write_record(path, record)
     print_table(console, record["rows"])
-    for row in record["hashing_in_init"]:
-        print(f"{row['memory_size']:6} MB  {row['ns_per_hash']:.0f} ns a hash in init")
+    for row in hashes:
+        print(f"{row['engine']:8} {row['kernel']:10} {row['memory_size']:6} MB {row['ns_per_hash']:5.0f} ns a hash")
+    if bar is not None:
+        print(bar)
     failed = [one for one in samples if one["error"]]
     for one in failed:
         print(f"error {one['function']}: {one['error']}", file=sys.stderr)

@@ -388,3 +388,35 @@ def test_an_estimate_grows_with_memory_and_samples():
     large = aws.Target(None, None, configuration(MemorySize=1024))
     assert aws.estimate_usd([large], 10, 5, 3, PRICES) > 7 * aws.estimate_usd([small], 10, 5, 3, PRICES)
     assert aws.estimate_usd([small], 20, 5, 3, PRICES) > aws.estimate_usd([small], 10, 5, 3, PRICES)
+
+
+def hashed(target: aws.Target, kernel: str, operations: int, init_ms: float) -> dict[str, Any]:
+    variables = {"SCORING_KERNEL": kernel, "STRESS_OPERATIONS": str(operations)}
+    first = {"init_ms": init_ms}
+    return {"function": target.name, "stress_mode": "hashing", "variables": variables, "first": first, "error": ""}
+
+
+def test_hashing_inside_init_is_a_row_a_kernel_and_shows_whether_init_is_throttled():
+    small = aws.Target(None, None, configuration())
+    large = aws.Target(
+        None, None, configuration(FunctionName="cloudcafe-payment-processor-dev-bench-compiled-1769", MemorySize=1769)
+    )
+    samples = [
+        hashed(target, kernel, operations, 400 + operations * ns / 1e6 * slower)
+        for target, slower in ((small, 1.1), (large, 1.0))
+        for kernel, ns in (("armv8-2", 50), ("portable-1", 400))
+        for operations in (0, 2_000_000)
+    ]
+    rows = aws.hashing_rows([small, large], samples)
+    assert [(row["kernel"], row["memory_size"], round(row["ns_per_hash"])) for row in rows] == [
+        ("armv8-2", 128, 55),
+        ("portable-1", 128, 440),
+        ("armv8-2", 1769, 50),
+        ("portable-1", 1769, 400),
+    ]
+    bar = aws.unthrottled_bar(rows)
+    assert bar is not None
+    assert bar.ok
+    throttled = [{**row, "ns_per_hash": row["ns_per_hash"] * (14 if row["memory_size"] == 128 else 1)} for row in rows]
+    assert not aws.unthrottled_bar(throttled).ok  # type: ignore[union-attr]
+    assert aws.unthrottled_bar(rows[:2]) is None
