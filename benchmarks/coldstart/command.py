@@ -215,6 +215,7 @@ def bars_of(plan: matrix.Plan, samples: Sequence[Sample]) -> list[Bar]:
     without, read = first("compiled, no read in init"), first("compiled")
     return [
         Bar("init_packaged_to_empty", ratio("compiled", "empty"), 7.0),
+        Bar("init_packaged_to_pip", ratio("compiled", "pip"), 0.75),
         Bar("init_packaged_to_naive", ratio("compiled", "naive"), 0.75),
         Bar("init_packaged_to_naive_no_pyc", ratio("compiled", "naive_no_pyc"), 0.30),
         Bar("first_invocation_gain_of_read_in_init", without / read if without and read else 0.0, 3.0, True),

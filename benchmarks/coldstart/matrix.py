@@ -34,6 +34,7 @@ _SECONDS = {
     "empty": 0.15,
     "packaged": 0.6,
     "naive": 0.8,
+    "pip": 0.7,
     "naive_no_pyc": 1.6,
     "thin": 0.5,
     "no_read": 0.6,
@@ -66,9 +67,11 @@ class Plan:
             (Cell("empty again (A/A)", "pure", "empty"), self.init),
             (Cell("compiled", "compiled", "packaged", kernel=kernel), self.init),
             (Cell("pure", "pure", "packaged"), self.init),
+            (Cell("pip", "compiled", "pip", kernel=kernel), self.init),
             (Cell("naive", "compiled", "naive", kernel=kernel), self.init),
-            (Cell("naive_no_pyc", "compiled", "naive_no_pyc", kernel=kernel), self.init),
-            (Cell("thin client (not shipped)", "compiled", "thin", kernel=kernel), self.init),
+            # Their ratios are so large that fewer samples show them.
+            (Cell("naive_no_pyc", "compiled", "naive_no_pyc", kernel=kernel), min(self.init, 21)),
+            (Cell("thin client (not shipped)", "compiled", "thin", kernel=kernel), min(self.init, 21)),
         ]
         stressed = [
             Cell("compiled", "compiled", "packaged", "cold_start", kernel),

@@ -15,7 +15,7 @@ from typing import Literal
 
 from local.installation import BUILD, ROOT, InstallationError
 
-Package = Literal["packaged", "naive", "naive_no_pyc", "no_read", "no_read_all_roots", "thin", "empty"]
+Package = Literal["packaged", "pip", "naive", "naive_no_pyc", "no_read", "no_read_all_roots", "thin", "empty"]
 Engine = Literal["compiled", "pure"]
 
 FOLDER = BUILD / "coldstart"
@@ -76,7 +76,9 @@ def build(package: Package, engine: Engine, python: str) -> Built:
         if package == "thin":
             return Built(_thin(folder, python), "handler.lambda_handler")
         return Built(folder, "handler.lambda_handler")
-    return Built(_naive(folder, engine, python, compiled_bytecode=package == "naive"), "naive.lambda_handler")
+    built = _naive(folder, engine, python, compiled_bytecode=package != "naive_no_pyc")
+    # The same folder without its entry that brings boto3: what pip makes of this code as it is.
+    return Built(built, "handler.lambda_handler" if package == "pip" else "naive.lambda_handler")
 
 
 def _naive(folder: Path, engine: Engine, python: str, *, compiled_bytecode: bool) -> Path:
@@ -112,8 +114,7 @@ def _naive(folder: Path, engine: Engine, python: str, *, compiled_bytecode: bool
         stamp.write_text(wanted)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(dependencies, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shipped = FOLDER / folder.name.replace("naive_no_pyc", "packaged").replace("naive", "packaged")
-    build("packaged", engine, python)
+    shipped = build("packaged", engine, python).folder
     for ours in ("handler", "scoring"):
         shutil.copytree(shipped / ours, folder / ours, ignore=shutil.ignore_patterns("__pycache__", "amazon_roots.pem"))
     (folder / "naive.py").write_text(_NAIVE)
