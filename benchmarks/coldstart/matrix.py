@@ -109,7 +109,7 @@ def _expected_seconds(cell: Cell) -> float:
         return 3.0 + 9.0 / min(1.0, fraction(cell.memory_size))
     if cell.stress_mode != "none":
         return _STRESS_SECONDS[cell.engine]
-    throttled = 0.3 / min(1.0, fraction(cell.memory_size)) if cell.memory_size else 0.0
+    throttled = 0.12 / min(1.0, fraction(cell.memory_size)) if cell.memory_size else 0.0
     return _SECONDS[cell.package] + throttled
 
 
