@@ -2,8 +2,8 @@
 
 The engine is the SDK's own local runner over SQLite, and not ministack's durable functions, because a wait must survive
 `kill -9` of the engine (ministack keeps executions in memory, and runs `$LATEST` only). In front of it stands Lambda's
-API as the queue function and boto3 call it, which is where a start becomes idempotent by name, as it is on AWS and is
-not in the runner.
+API as the queue function and boto3 call it, which is where a start becomes idempotent by name and is pinned to the
+version behind alias `live`, as it is on AWS and is not in the runner.
 """
 
 import base64
@@ -29,7 +29,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 from local.environment_pool import EnvironmentPool
-from local.execution_environment import FunctionVersion, Outcome
+from local.execution_environment import ExecutionEnvironment, FunctionVersion, Outcome
 from local.installation import environment
 from local.ministack import HOST, ServicesError
 from local.resources import ALIAS
@@ -59,7 +59,7 @@ class Link:
 
 @dataclass(frozen=True)
 class _Fixed:
-    """A function that does not change while the system is up."""
+    """A version, which never changes: an alias moves to another one."""
 
     version: FunctionVersion
 
@@ -95,6 +95,9 @@ class Approvals:
         self._engine: subprocess.Popen[bytes] | None = None
         self._engine_port = 0
         self.engine_starts = 0
+        # A pool for each published version of the workflow, as executions that wait need theirs again.
+        self._versions: dict[str, EnvironmentPool] = {}
+        self._live = ""
 
     @property
     def variables(self) -> dict[str, str]:
@@ -112,7 +115,9 @@ class Approvals:
         self._directory.mkdir(exist_ok=True)
         self._names_path = self._directory / "names.sqlite"
         with closing(sqlite3.connect(self._names_path)) as names, names:
-            names.execute("CREATE TABLE IF NOT EXISTS names (name TEXT PRIMARY KEY, payload TEXT, arn TEXT)")
+            names.execute(
+                "CREATE TABLE IF NOT EXISTS names (name TEXT PRIMARY KEY, payload TEXT, arn TEXT, version TEXT)"
+            )
         key = self._directory / "key"
         key.touch(mode=0o600)
         key.write_bytes(secrets.token_bytes(32))
@@ -124,7 +129,7 @@ class Approvals:
             "REJECTED_QUEUE_URL": system.resources.rejected_queue_url,
             "APPROVAL_KEY_ID": f"file:{key}",
         }
-        workflow = {
+        self._workflow = {
             **deciding,
             **system.times.variables(),
             "GATEWAY_URL": self._gateway_url,
@@ -134,8 +139,9 @@ class Approvals:
             "APPROVERS": ",".join(self.approvers),
             **self._extra,
         }
-        self.pool = self._pool(package, "handler.workflow.lambda_handler", self.function, workflow)
-        self._page_pool = self._pool(package, "handler.approval_page.lambda_handler", f"{self.function}-page", deciding)
+        self.publish(package)
+        page = f"{self.function}-page"
+        self._page_pool = self._pool(package, "handler.approval_page.lambda_handler", page, "1", deciding)
         for server in (self._front, self._page):
             threading.Thread(target=server.serve_forever, name="approvals", daemon=True).start()
         self.start_engine()
@@ -155,20 +161,38 @@ class Approvals:
             for server in (self._front, self._page):
                 server.shutdown()
                 server.server_close()
-            self.pool.stop()
-            self._page_pool.stop()
+            for pool in (*self._versions.values(), self._page_pool):
+                pool.stop()
             if self._engine is not None:
                 self._engine.kill()
                 self._engine.wait()
 
-    def _pool(self, package: Path, handler: str, name: str, variables: dict[str, str]) -> EnvironmentPool:
+    def publish(self, package: Path) -> str:
+        """Publish an unpacked package as the workflow's next version and move alias `live` to it; returns the version.
+
+        Executions that started before stay on theirs, as on AWS.
+        """
+        version = str(len(self._versions) + 1)
+        self._versions[version] = self._pool(
+            package, "handler.workflow.lambda_handler", self.function, version, self._workflow
+        )
+        self._live = version
+        return version
+
+    def environments(self) -> list[ExecutionEnvironment]:
+        """Those of the workflow that are alive now, of every version."""
+        return [each for pool in list(self._versions.values()) for each in pool.environments()]
+
+    def _pool(
+        self, package: Path, handler: str, name: str, version_number: str, variables: dict[str, str]
+    ) -> EnvironmentPool:
         system = self._system
-        logs = system.log_directory / name
-        logs.mkdir(exist_ok=True)
+        logs = system.log_directory / name / version_number
+        logs.mkdir(parents=True, exist_ok=True)
         version = FunctionVersion(
             name=name,
-            version="1",
-            arn=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}:{ALIAS}",
+            version=version_number,
+            arn=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}:{version_number}",
             code=package,
             handler=handler,
             timeout_seconds=system.times.function_timeout_seconds,
@@ -264,8 +288,8 @@ class Approvals:
     def _api(self, request: "_Request") -> None:
         path = urlsplit(request.path).path
         invoke = _INVOKE.fullmatch(path)
-        if request.headers.get("X-Dex-Handler-Invoke") == "true":
-            self._run(request)
+        if invoke and request.headers.get("X-Dex-Handler-Invoke") == "true":
+            self._run(request, unquote(invoke[1]))
         elif invoke and unquote(invoke[1]).rsplit(":function:", maxsplit=1)[-1].split(":")[0] == self.function:
             self._start(request, unquote(invoke[1]))
         elif _DURABLE.match(path):
@@ -283,44 +307,46 @@ class Approvals:
             return
         request.answer(status, body, {key: value for key, value in answered.items() if key.lower() not in _HOP_BY_HOP})
 
-    def _run(self, request: "_Request") -> None:
-        """One invocation of the workflow's handler for the engine."""
-        outcome: Outcome = self.pool.invoke(request.body)
+    def _run(self, request: "_Request", function: str) -> None:
+        """One invocation of the workflow's handler for the engine, in the version that the execution started on."""
+        pool = self._versions.get(function.rsplit(":", maxsplit=1)[-1])
+        if pool is None:
+            _refuse(request, 404, "ResourceNotFoundException", f"{function} is not a published version of the workflow")
+            return
+        outcome: Outcome = pool.invoke(request.body)
         headers = {"X-Amz-Function-Error": "Unhandled"} if outcome.error_type else {}
         request.answer(200, outcome.payload, headers)
 
     def _start(self, request: "_Request", function: str) -> None:
         if function.rsplit(":function:", maxsplit=1)[-1] != f"{self.function}:{ALIAS}":
             message = f"{function} is not {self.function}:{ALIAS}: a durable function is invoked by its alias"
-            request.answer(
-                404, _fault("ResourceNotFoundException", message), {"x-amzn-errortype": "ResourceNotFoundException"}
-            )
+            _refuse(request, 404, "ResourceNotFoundException", message)
             return
         if request.headers.get("X-Amz-Invocation-Type") != "Event":
-            kind = "InvalidParameterValueException"
             message = "a wait of a day needs an asynchronous invocation: --invocation-type Event"
-            request.answer(400, _fault(kind, message), {"x-amzn-errortype": kind})
+            _refuse(request, 400, "InvalidParameterValueException", message)
             return
         name = request.headers.get("X-Amz-Durable-Execution-Name") or str(uuid.uuid4())
         payload = hashlib.sha256(request.body).hexdigest()
         # One start at a time: two with one name must not both find it free.
         with self._starting, closing(sqlite3.connect(self._names_path)) as names, names:
-            known = names.execute("SELECT payload, arn FROM names WHERE name = ?", (name,)).fetchone()
+            known = names.execute("SELECT payload, arn, version FROM names WHERE name = ?", (name,)).fetchone()
             if known is not None and known[0] != payload:
-                kind = "DurableExecutionAlreadyStartedException"
                 message = f"{name} was started with another payload"
-                request.answer(409, _fault(kind, message), {"x-amzn-errortype": kind})
+                _refuse(request, 409, "DurableExecutionAlreadyStartedException", message)
                 return
-            arn = known[1] if known is not None else self._start_execution(name, request.body)
             if known is None:
-                names.execute("INSERT INTO names VALUES (?, ?, ?)", (name, payload, arn))
-        request.answer(202, b"", {"X-Amz-Durable-Execution-Arn": arn, "X-Amz-Executed-Version": "1"})
+                version = self._live
+                known = (payload, self._start_execution(name, version, request.body), version)
+                names.execute("INSERT INTO names VALUES (?, ?, ?, ?)", (name, *known))
+        request.answer(202, b"", {"X-Amz-Durable-Execution-Arn": known[1], "X-Amz-Executed-Version": known[2]})
 
-    def _start_execution(self, name: str, payload: bytes) -> str:
+    def _start_execution(self, name: str, version: str, payload: bytes) -> str:
         body = {
             "AccountId": ACCOUNT,
             "FunctionName": self.function,
-            "FunctionQualifier": ALIAS,
+            # The engine keeps it and names it in every invocation, also after its own death; an alias would move.
+            "FunctionQualifier": version,
             "ExecutionName": name,
             "ExecutionTimeoutSeconds": EXECUTION_TIMEOUT_SECONDS,
             "ExecutionRetentionPeriodDays": 14,
@@ -378,7 +404,7 @@ class _Request(BaseHTTPRequestHandler):
         try:
             self.server.serve(self)  # type: ignore[attr-defined]
         except (ServicesError, OSError) as error:
-            self.answer(503, _fault("ServiceException", str(error)), {"x-amzn-errortype": "ServiceException"})
+            _refuse(self, 503, "ServiceException", str(error))
 
     do_POST = do_PUT = do_DELETE = do_HEAD = do_GET
 
@@ -427,6 +453,10 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
+
+
+def _refuse(request: _Request, status: int, kind: str, message: str) -> None:
+    request.answer(status, _fault(kind, message), {"x-amzn-errortype": kind})
 
 
 def _fault(kind: str, message: str) -> bytes:

@@ -1,7 +1,7 @@
 """The approval workflow through the local system: the queue, the durable engine, the page, the command line.
 
 Invariants: a wait survives the death of the function and of the engine and uses no process; each payment is captured at
-most once; a payment whose time ran out during an outage is found.
+most once; a payment whose time ran out during an outage is found; an execution ends on the version it started on.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ import pytest
 from handler.adapters.transaction_log import from_attributes
 from local.approvals import Approvals, Link, durable_client
 from local.system import LocalSystem
+from tests.integration.test_gateway_simulator import ask, process
 from tests.payments import ADDRESS
 from tests.webdriver import Browser, chromium
 
@@ -102,9 +104,12 @@ class Site:
 
 
 @contextlib.contextmanager
-def site(timeout_seconds: float = 86_400) -> Iterator[Site]:
-    approvals = Approvals(timeout_seconds=timeout_seconds)
-    with LocalSystem(variables=approvals.variables) as system, approvals.running(system):
+def site(timeout_seconds: float = 86_400, gateway_url: str = "") -> Iterator[Site]:
+    approvals = Approvals(timeout_seconds=timeout_seconds, gateway_url=gateway_url)
+    with (
+        LocalSystem(variables=approvals.variables, gateway_url=gateway_url) as system,
+        approvals.running(system),
+    ):
         yield Site(system, approvals)
 
 
@@ -189,13 +194,13 @@ def test_a_start_is_idempotent_by_name_and_another_payload_is_refused(shared: Si
 
 def test_a_suspended_execution_uses_no_process(shared: Site):
     shared.asked(shared.send("suspended"))
-    shared.until(lambda: not shared.approvals.pool.environments())
+    shared.until(lambda: not shared.approvals.environments())
 
 
 def test_a_wait_survives_kill_9_of_function_and_engine(shared: Site):
     key = shared.send("killed")
     shared.asked(key)
-    for environment in shared.approvals.pool.environments():
+    for environment in shared.approvals.environments():
         environment.kill()
     starts = shared.approvals.engine_starts
     pid = shared.approvals.engine_pid
@@ -225,7 +230,7 @@ def test_a_function_killed_while_it_works_charges_once(shared: Site):
     for _ in range(3):
         busy = shared.until(
             lambda: (
-                [each for each in shared.approvals.pool.environments() if each.request_id]
+                [each for each in shared.approvals.environments() if each.request_id]
                 or shared.item("txn-killed-in-step").get("status") == "completed"
             )
         )
@@ -312,3 +317,52 @@ def test_nobody_in_time_expires_and_an_outage_is_found_by_reconcile(browser: Bro
         done = here.until(lambda: (found := here.payments("reconcile")).returncode == 0 and found)
         assert f"{second} expired" in done.stdout
         assert here.item(second)["status"] == "expired"
+
+
+def test_new_code_while_an_approval_waits_leaves_its_execution_on_the_old_version(tmp_path: Path):
+    with process(tmp_path / "gateway.sqlite") as (_, gateway_url), site(gateway_url=gateway_url) as here:
+        client = durable_client(here.approvals)
+
+        def ended(arn: str) -> tuple[str, dict[str, str]]:
+            """The version an execution ran on, and what the code that ended it returned."""
+            here.until(lambda: client.get_durable_execution(DurableExecutionArn=arn)["Status"] != "RUNNING")
+            execution = client.get_durable_execution(DurableExecutionArn=arn)
+            return execution["Version"], json.loads(execution["Result"])
+
+        key = here.send("waits-for-old-code")
+        item = here.asked(key)
+        here.until(lambda: not here.approvals.environments())
+
+        package = tmp_path / "workflow"
+        shutil.copytree(here.system.directory / "workflow", package)
+        # Python takes compiled code before its source.
+        for compiled in package.rglob("workflow.*pyc"):
+            compiled.unlink()
+        source = package / "handler" / "workflow.py"
+        returned = 'return {"transaction_id": name, "status": status}'
+        text = source.read_text()
+        assert text.count(returned) == 1
+        source.write_text(text.replace(returned, f'{returned[:-1]}, "edition": "second"}}'))
+        assert here.approvals.publish(package) == "2"
+
+        new = client.invoke(
+            FunctionName=f"{here.approvals.function}:live",
+            InvocationType="Event",
+            Payload=(ROOT / "events" / "low_risk.json").read_bytes(),
+        )
+        assert new["ExecutedVersion"] == "2"
+        low_risk = {"transaction_id": "txn-pay-low-001", "status": "completed", "edition": "second"}
+        assert ended(new["DurableExecutionArn"]) == ("2", low_risk)
+
+        again = client.invoke(
+            FunctionName=f"{here.approvals.function}:live",
+            InvocationType="Event",
+            DurableExecutionName=item["approval_name"],
+            Payload=item["request"].encode(),
+        )
+        assert (again["DurableExecutionArn"], again["ExecutedVersion"]) == (item["execution_arn"], "1")
+        assert here.payments("approve", key, "--reason", "called the customer").returncode == 0
+        assert here.ended(key)["status"] == "completed"
+        assert ended(item["execution_arn"]) == ("1", {"transaction_id": key, "status": "completed"})
+        captures = [row["payment_id"] for row in ask(gateway_url, "GET", "/_log")[1]["captures"]]
+        assert sorted(captures) == ["pay-low-001", "waits-for-old-code"]
