@@ -271,6 +271,8 @@ def test_a_person_approves_and_rejects_in_a_real_browser(shared: Site, browser: 
     assert browser.text("h1") == "A payment waits for your decision", "a decision without a reason must not be sent"
     browser.type("#comment", "Called the customer, order confirmed")
     browser.click("button[value=approve]")
+    # A click may return before the page of its form's answer is there.
+    shared.until(lambda: browser.run("return document.querySelector('[role=status]') !== null"))
     assert "Approved: 9999.99 USD" in browser.text("[role=status]")
     browser.screenshot(tmp_path / "answer.png")
     assert shared.ended(approved)["status"] == "completed"
