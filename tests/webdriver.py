@@ -68,6 +68,19 @@ def _send(method: str, url: str, document: dict[str, Any] | None = None) -> Any:
         return json.load(answer)["value"]
 
 
+def _start(driver: str) -> tuple[subprocess.Popen[str], str]:
+    """The driver and its port. It takes a free one for IPv4 and then wants the same for IPv6, which may be taken."""
+    for _ in range(5):
+        process = subprocess.Popen([driver, "--port=0"], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if found := re.search(r"successfully on port (\d+)", line):
+                return process, found[1]
+        process.stdout.close()
+        process.wait()
+    raise AssertionError(f"{driver} found no port in five tries")
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A fresh browser. Fails where Chromium or its driver is missing."""
@@ -75,13 +88,10 @@ def chromium() -> Iterator[Browser]:
     driver = shutil.which("chromedriver")
     assert program, MISSING
     assert driver, MISSING
-    process = subprocess.Popen([driver, "--port=0"], stdout=subprocess.PIPE, text=True)
+    process, port = _start(driver)
     try:
         assert process.stdout is not None
         with process.stdout:
-            port = next(
-                found[1] for line in process.stdout if (found := re.search(r"successfully on port (\d+)", line))
-            )
             options = {
                 "binary": program,
                 "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
