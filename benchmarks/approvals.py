@@ -1,7 +1,8 @@
 """`python -m benchmarks approvals`: what the workflow's parallel checks save, and how long a low-risk payment takes.
 
 Both checks are made to wait, as services do, for the same time in the parallel and in the sequential variant; the
-SDK's own runner executes both in turn, and every sample must end as `completed`.
+SDK's own runner executes both in turn. A low-risk payment is also sent through the whole local system, from the
+asynchronous start to its final item. Every sample must end as `completed`.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from aws_durable_execution_sdk_python.config import JitterStrategy
 from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
 
 import handler.workflow
-from benchmarks.measure import Bar, paired_ratio
+from benchmarks.measure import Bar, new_record, paired_ratio, write_record
 from handler.adapters.approvals import LoggedNotices
 from handler.approval_composition import compose_workflow
 from handler.domain.approve import verify_customer
 from handler.domain.payment import Assessment, Payment
 from handler.workflow import Workflow
+from local.approvals import Approvals, durable_client
+from local.installation import ROOT
+from local.system import LocalSystem
 
 # The seed says that running both at once takes about 40 % off the two.
 SAVING_MIN = 0.35
@@ -84,21 +88,49 @@ def main() -> int:
             samples["sequential"].append(_sample(Sequential(rules, slow, JitterStrategy.NONE), f"seq-{number}"))
         finally:
             handler.workflow.verify_customer = verify_customer
+    samples["low risk, local system"] = _through_local_system(options.rounds)
     for name, values in samples.items():
-        print(f"{name:<11} median {1000 * statistics.median(values):7.1f} ms, n {len(values)}")
+        print(f"{name:<22} median {1000 * statistics.median(values):7.1f} ms, n {len(values)}")
     ratio = paired_ratio(samples["parallel"], samples["sequential"])
     print(f"parallel / sequential {ratio}")
     bars = [
         Bar("approvals-parallel-checks-save", round(1 - ratio.median, 3), SAVING_MIN, at_least=True),
         Bar("approvals-low-risk-seconds", round(statistics.median(samples["low risk"]), 3), LOW_RISK_SECONDS_MAX),
     ]
+    local = statistics.median(samples["low risk, local system"])
+    bars.append(Bar("approvals-low-risk-local-seconds", round(local, 3), LOW_RISK_SECONDS_MAX))
     for bar in bars:
         print(bar)
+    write_record(new_record("approvals.json"), {"bars": [bar.as_document() for bar in bars], "seconds": samples})
     return int(not all(bar.ok for bar in bars))
 
 
 def _with_scoring(payments: Any, seconds: float) -> Any:
     return replace(payments, scoring=SlowScoring(payments.scoring, seconds))
+
+
+def _through_local_system(rounds: int) -> list[float]:
+    """Seconds from the seed's asynchronous start to the final item, with real processes and a warm environment."""
+    approvals = Approvals()
+    with LocalSystem(variables=approvals.variables) as system, approvals.running(system):
+        client, table = durable_client(approvals), system.clients["dynamodb"]
+
+        def pay(payment_id: str) -> float:
+            document = json.loads((ROOT / "events" / "low_risk.json").read_text()) | {"payment_id": payment_id}
+            key = {"transaction_id": {"S": f"txn-{payment_id}"}}
+            started = time.perf_counter()
+            client.invoke(
+                FunctionName=f"{approvals.function}:live", InvocationType="Event", Payload=json.dumps(document).encode()
+            )
+            while True:
+                system.check()
+                item = table.get_item(TableName=system.names.table, Key=key, ConsistentRead=True).get("Item", {})
+                if item.get("status", {}).get("S") == "completed":
+                    return time.perf_counter() - started
+                time.sleep(0.005)
+
+        pay("low-cold")
+        return [pay(f"low-warm-{number}") for number in range(rounds)]
 
 
 def _sample(workflow: Workflow, payment_id: str) -> float:

@@ -24,11 +24,10 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
-from rich.console import Console
 
 from benchmarks.coldstart.matrix import SAMPLES_P95
 from benchmarks.coldstart.prices import costs, read_prices
-from benchmarks.coldstart.report import print_table
+from benchmarks.coldstart.report import print_table, terminal
 from benchmarks.measure import Bar, new_record, write_record
 from local.installation import ROOT
 
@@ -360,7 +359,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--skip-hashing", action="store_true", help="leave out the kernels' rows and the test of init")
     parser.add_argument("--limit-usd", type=float, default=1.0, help="refuse to begin above this estimate")
     options = parser.parse_args(arguments)
-    console = Console()
+    console = terminal()
     prices = read_prices()
     client = boto3.client(
         "lambda", region_name=options.region, config=Config(read_timeout=900, retries={"total_max_attempts": 2})

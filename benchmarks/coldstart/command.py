@@ -43,7 +43,7 @@ _QUOTA = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the lab. 1 where a bar is missed or a sample failed its verification, 2 where nothing could be measured."""
     options = _options(arguments)
-    console = Console(stderr=False)
+    console = report.terminal()
     plan = _plan(options)
     expected = plan.seconds()
     count = sum(number for _, number in plan.cells())

@@ -10,6 +10,7 @@ import io
 import math
 import re
 import statistics
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +24,11 @@ from benchmarks.coldstart.recommend import Choice, frontier
 _INK, _FAINT = "#010203", "#a0a1a2"
 _COLOURS = {"compiled": "#0b6e99", "pure": "#c2571a", "other": "#6b7280"}
 _VARIABLES = {_INK: "var(--ink)", _FAINT: "var(--faint)", **{c: f"var(--{n})" for n, c in _COLOURS.items()}}
+
+
+def terminal() -> Console:
+    """A console as wide as the table where there is no terminal: a pipe has no width, and a cut table says nothing."""
+    return Console(width=None if sys.stdout.isatty() else 240)
 
 
 def print_table(console: Console, rows: Sequence[dict[str, Any]]) -> None:
@@ -63,8 +69,7 @@ def print_table(console: Console, rows: Sequence[dict[str, Any]]) -> None:
             _number(row["usd_per_million_warm"], 2),
             row["source"] if row["memory_size"] else "",
         )
-    # A pipe has no width of its own, and a table that is cut says nothing.
-    console.print(table, width=None if console.is_terminal else 240, crop=False)
+    console.print(table)
 
 
 def page(record: dict[str, Any], found: dict[str, Sequence[Choice]], advice: Sequence[str]) -> str:
