@@ -263,7 +263,7 @@ def re2_set(literals: list[str]) -> Candidate:
     patterns, seconds, memory = timed(build)
 
     def search(fields: Fields) -> Any:
-        return [(i, number) for i, field in enumerate(fields) for number in patterns.Match(field)]
+        return [(i, number) for i, field in enumerate(fields) for number in patterns.Match(field) or ()]
 
     return Candidate(search, set, seconds, memory, all_pairs=False)
 
