@@ -38,7 +38,8 @@ def create(environment: Mapping[str, str]) -> QueueFunction:
     if settings.in_memory:
         print("no endpoint and no credentials: table, queues and gateway are in memory", file=sys.stderr)
     gateway = settings.gateway_url or "simulated"
-    logger.info("ready", extra={"scoring": describe(), "gateway": gateway, "in_memory": settings.in_memory})
+    ready = {"scoring": describe(), "gateway": gateway, "stress_mode": settings.stress_mode}
+    logger.info("ready", extra={**ready, "in_memory": settings.in_memory})
     return QueueFunction(services, logger, metrics, settings.rules.times.function_timeout_seconds)
 
 
