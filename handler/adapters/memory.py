@@ -13,6 +13,8 @@ from handler.adapters.transaction_log import AttributeValue
 from handler.domain.payment import Message
 
 _TOKEN = re.compile(r"\s*(\(|\)|<=|>=|=|<|>|,|AND\b|OR\b|attribute_not_exists|attribute_exists|[#:]\w+)")
+_ASSIGNMENTS = re.compile(r", (?=#)")
+_FIRST = re.compile(r"if_not_exists\((?P<alias>#\w+), (?P<value>:\w+)\)")
 
 _Item = dict[str, AttributeValue]
 _Test = Callable[[Mapping[str, AttributeValue], Mapping[str, str], Mapping[str, AttributeValue]], bool]
@@ -46,9 +48,11 @@ class MemoryDynamoDb:
         values = parameters["ExpressionAttributeValues"]
         item = dict(self.items.get(key, Key))
         settings, _, removals = UpdateExpression.removeprefix("SET ").partition(" REMOVE ")
-        for assignment in settings.split(", "):
-            name, _, value = assignment.partition(" = ")
-            item[names[name]] = values[value]
+        for assignment in _ASSIGNMENTS.split(settings):
+            alias, _, value = assignment.partition(" = ")
+            first = _FIRST.fullmatch(value)
+            if first is None or names[first["alias"]] not in item:
+                item[names[alias]] = values[first["value"] if first else value]
         for name in filter(None, removals.split(", ")):
             item.pop(names[name], None)
         self.items[key] = item

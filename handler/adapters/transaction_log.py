@@ -114,7 +114,8 @@ ADOPT = Write(
     ),
     set=(
         "#execution_arn = :arn",
-        "#approval_expires_at = :expires_at",
+        # What people were told stands, however often and however late this write is repeated.
+        "#approval_expires_at = if_not_exists(#approval_expires_at, :expires_at)",
         "#approval_reasons = :reasons",
         "#risk = :risk",
         "#fraud_score = :fraud_score",
@@ -217,7 +218,8 @@ RESTART = Write(
         "(attribute_not_exists(#execution_arn) OR #execution_arn = :closed)",
     ),
     set=("#generation = :next", "#approval_name = :name", "#updated_at = :now"),
-    remove=("#execution_arn", "#callback_id"),
+    # The new execution asks anew, and people have their whole time again.
+    remove=("#execution_arn", "#callback_id", "#approval_expires_at"),
 )
 
 

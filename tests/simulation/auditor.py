@@ -202,6 +202,9 @@ class Auditor:
             wanted = ("execution_arn", "approval_expires_at", "approval_reasons", "risk", "fraud_score", "risk_reasons")
             if not all(name in after for name in wanted) or after["execution_arn"] != invocation.arn:
                 self.fail("adopted is complete", f"{key} lacks one of {', '.join(wanted)}")
+            until = before.get("approval_expires_at")
+            if until not in (None, after.get("approval_expires_at")):
+                self.fail("what people were told stands", f"{key} was to expire at {until} and no longer is: {after}")
         elif intent in ("ask_approval", "reject_approval", "expire_approval") and arn != invocation.arn:
             self.fail("one execution at a time", f"{invocation.arn} did {intent} to {key}, which is {arn}'s")
         if intent == "ask_approval" and (decision is not None or "callback_id" not in after):
@@ -220,7 +223,7 @@ class Auditor:
         if intent == "restart_approval":
             generation = before["generation"] + 1
             name = f"{ENVIRONMENT}-{before['payment_id']}-{generation}"
-            fresh = "execution_arn" not in after and "callback_id" not in after
+            fresh = not {"execution_arn", "callback_id", "approval_expires_at"} & after.keys()
             if (after["generation"], after["approval_name"], fresh) != (generation, name, True):
                 self.fail("one generation after another", f"{key} became {after['approval_name']}")
             if arn is not None and not self.engine.is_closed(arn):

@@ -45,7 +45,7 @@ def documented_writes() -> dict[str, DocumentedWrite]:
 
 
 def _listed(body: str, title: str) -> tuple[str, ...]:
-    match = re.search(rf"^{title}:\n\n((?:- .*\n)+)", body, flags=re.MULTILINE)
+    match = re.search(rf"^{title}:\n\n((?:(?:- |  ).*\n)+)", body, flags=re.MULTILINE)
     return tuple(re.findall(r"^- `([^`]+)`", match[1], flags=re.MULTILINE)) if match else ()
 
 

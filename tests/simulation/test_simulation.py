@@ -23,6 +23,7 @@ REGRESSIONS = {
     "a reference stored between the reading and the take-over was charged without asking what became of it": 258,
     "an execution that ended before it adopted its payment was started again under its used name, in vain": 5,
     "a payment was restarted although an execution had adopted it since reconcile read it": 830,
+    "a repeated adoption that arrived late moved the time for a decision, and the payment expired before it": 6587,
 }
 
 

@@ -821,3 +821,18 @@ def test_each_clause_of_a_write_refuses_on_its_own(name):
     for broken in breaks:
         world.dynamodb.items[KEY] = to_attributes(BASE | more | broken)
         assert call(world.log) == BASE | more | broken
+
+
+def test_what_people_were_told_stands_until_the_payment_is_asked_about_anew():
+    world = ApprovalWorld()
+    world.dynamodb.items[KEY] = to_attributes({name: BASE[name] for name in BASE if name != "approval_expires_at"})
+    adopt, _, _ = CALLS["adopt"]
+    assert adopt(world.log) is None
+    assert world.item()["approval_expires_at"] == 2
+    world.log.adopt_approval(
+        KEY, name="n", arn=ARN, request_hash="0" * 64, expires_at=9, reasons=[], scored=SCORED, now=8
+    )
+    assert (world.item()["approval_expires_at"], world.item()["updated_at"]) == (2, 8)
+    restart, _, _ = CALLS["restart"]
+    assert restart(world.log) is None
+    assert not {"approval_expires_at", "execution_arn", "callback_id"} & world.item().keys()
