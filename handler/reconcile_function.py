@@ -50,8 +50,10 @@ class ReconcileFunction:
     def _stuck(self, work: Work) -> int:
         ports, old = self._ports, 0
         for finding in settle_stuck(
-            log=ports.log,
+            environment=self._decisions.environment,
+            log=self._decisions.log,
             gateway=ports.gateway,
+            starter=self._decisions.starter,
             executions=self._decisions.executions,
             notifier=ports.notifier,
             clock=ports.clock,

@@ -221,6 +221,19 @@ RESTART = Write(
     # The new execution asks anew, and people have their whole time again.
     remove=("#execution_arn", "#callback_id", "#approval_expires_at"),
 )
+RESTART_CHARGE = Write(
+    "restart charge",
+    # Reconcile holds the payment, so that no execution does, and has asked what became of its reference.
+    condition=("#status = :processing", "#owner = :owner", "#attempt = :attempt"),
+    set=(
+        "#status = :pending",
+        "#generation = :next",
+        "#approval_name = :name",
+        "#open_shard = :open_shard",
+        "#updated_at = :now",
+    ),
+    remove=("#lease_until", "#execution_arn", "#callback_id", "#approval_expires_at"),
+)
 
 
 WRITES = (
@@ -238,6 +251,7 @@ WRITES = (
     BEGIN_CHARGE,
     EXPIRE_OVERDUE,
     RESTART,
+    RESTART_CHARGE,
 )
 
 # The sparse index of open items (protocol, "Index"); read with `query`, written by DynamoDB itself.
@@ -451,6 +465,19 @@ class DynamoDbTransactionLog:
             ":now": now,
         }
         return self._update(RESTART, transaction_id, values)
+
+    def restart_charge(
+        self, transaction_id: str, *, owner: str, attempt: int, generation: int, name: str, request_hash: str, now: int
+    ) -> Transaction | None:
+        values = {
+            ":owner": owner,
+            ":attempt": attempt,
+            ":next": generation,
+            ":name": name,
+            ":open_shard": open_shard("pending_approval", request_hash),
+            ":now": now,
+        }
+        return self._update(RESTART_CHARGE, transaction_id, values)
 
     def _update(self, write: Write, transaction_id: str, values: Mapping[str, Any]) -> Transaction | None:
         request = {

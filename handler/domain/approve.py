@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from handler.domain.claim import Claim, Standing, Work, approval_name, claim, new_item, timestamp
-from handler.domain.errors import ApprovalRefusedError, ItemChangedError, NoticeError, ScoringError
+from handler.domain.errors import (
+    ApprovalRefusedError,
+    ItemChangedError,
+    NoticeError,
+    OwnershipLostError,
+    ScoringError,
+)
 from handler.domain.mask import FindCardNumbers, mask_text
 from handler.domain.money import as_text
 from handler.domain.payment import Assessment, Message, Payment, Transaction
@@ -281,6 +287,31 @@ def reconcile_pending(
         return "waiting"
     starter.start(item | {"generation": generation, "approval_name": name}, item["request"])
     return "restarted"
+
+
+def restart_charge(
+    claim: Claim, item: Transaction, *, environment: str, log: ApprovalLog, starter: ApprovalStarter, clock: Clock
+) -> None:
+    """Give an approved payment, which its execution left uncharged, to a new one that obeys the same decision (R1).
+
+    `claim` is reconcile's own. Raises OwnershipLostError, ApprovalStartError and the log's retryable error; where the
+    start alone failed, R3 starts another.
+    """
+    generation = item["generation"] + 1
+    name = approval_name(environment, item["payment_id"], generation)
+    refused = log.restart_charge(
+        claim.transaction_id,
+        owner=claim.owner,
+        attempt=claim.attempt,
+        generation=generation,
+        name=name,
+        request_hash=item["request_hash"],
+        now=clock.now_ms(),
+    )
+    # Refused by the very item that it wrote: the answer was lost and the client sent it again.
+    if refused is not None and refused.get("approval_name") != name:
+        raise OwnershipLostError(f"{claim.transaction_id} belongs to {refused.get('owner')}")
+    starter.start(item | {"generation": generation, "approval_name": name}, item["request"])
 
 
 def time_left(item: Transaction, now_ms: int) -> str:

@@ -98,6 +98,11 @@ class ApprovalLog(TransactionLog, Protocol):
     ) -> Transaction | None:
         """`closed_arn` is the execution that has ended; empty where none had adopted the item."""
 
+    def restart_charge(
+        self, transaction_id: str, *, owner: str, attempt: int, generation: int, name: str, request_hash: str, now: int
+    ) -> Transaction | None:
+        """Let a payment that `owner` holds wait again, for a new execution of the next `generation`."""
+
 
 class PaymentGateway(Protocol):
     """The three-call port to the money.

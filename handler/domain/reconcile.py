@@ -5,15 +5,25 @@ Protocol, reconcile, R1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
+from handler.domain.approve import restart_charge
 from handler.domain.charge import settled
 from handler.domain.claim import Claim, Work
 from handler.domain.errors import RetryableError
 from handler.domain.payment import Times, Transaction
-from handler.domain.ports import Clock, Executions, Notifier, PaymentGateway, TransactionLog
+from handler.domain.ports import (
+    ApprovalLog,
+    ApprovalStarter,
+    Clock,
+    Executions,
+    Notifier,
+    PaymentGateway,
+    TransactionLog,
+)
 from handler.domain.record import record, release
 from handler.domain.states import Status
 
@@ -26,18 +36,21 @@ class Finding:
     """What became of one stuck payment.
 
     `not_charged`: its message must come again, from the queue or redriven from the dead-letter queue, as only a
-    message charges. `unsettled`: the reason code in `detail` says why; the next run tries again.
+    message charges. `restarted`: a person approved it, and a new execution charges it. `unsettled`: the reason code in
+    `detail` says why; the next run tries again.
     """
 
     transaction_id: str
-    outcome: Status | Literal["not_charged", "unsettled"]
+    outcome: Status | Literal["not_charged", "restarted", "unsettled"]
     detail: str = ""
 
 
 def settle_stuck(
     *,
-    log: TransactionLog,
+    environment: str,
+    log: ApprovalLog,
     gateway: PaymentGateway,
+    starter: ApprovalStarter,
     executions: Executions,
     notifier: Notifier,
     clock: Clock,
@@ -49,16 +62,17 @@ def settle_stuck(
     Ends early, without an error, when the invocation has too little time left for another payment.
     Raises TransactionLogUnavailableError where the open payments cannot be listed.
     """
+    restart = partial(restart_charge, environment=environment, log=log, starter=starter, clock=clock)
     for transaction_id in log.open_transaction_ids("processing"):
         if work.remaining_ms() < times.least_remaining_ms:
             return
         try:
-            claim = _take_over(transaction_id, log, clock, executions=executions, times=times, work=work)
+            taken = _take_over(transaction_id, log, clock, executions=executions, times=times, work=work)
         except RetryableError as error:
             yield Finding(transaction_id, "unsettled", error.reason_code)
             continue
-        if claim is not None:
-            yield _settle(*claim, log=log, gateway=gateway, notifier=notifier, clock=clock)
+        if taken is not None:
+            yield _settle(*taken, restart, log=log, gateway=gateway, notifier=notifier, clock=clock)
 
 
 def _take_over(
@@ -89,7 +103,14 @@ def _take_over(
 
 
 def _settle(
-    claim: Claim, item: Transaction, *, log: TransactionLog, gateway: PaymentGateway, notifier: Notifier, clock: Clock
+    claim: Claim,
+    item: Transaction,
+    restart: Callable[[Claim, Transaction], None],
+    *,
+    log: TransactionLog,
+    gateway: PaymentGateway,
+    notifier: Notifier,
+    clock: Clock,
 ) -> Finding:
     try:
         if claim.gateway_ref:
@@ -98,6 +119,10 @@ def _settle(
                 outcome = settled(result, item["amount_minor"], item["currency"])
                 status = record(claim, claim.gateway_ref, outcome, log=log, clock=clock, notifier=notifier)
                 return Finding(claim.transaction_id, status)
+        if "generation" in item:
+            # A person approved it, and no message will come again for it.
+            restart(claim, item)
+            return Finding(claim.transaction_id, "restarted", claim.gateway_ref)
         finding = Finding(claim.transaction_id, "not_charged", claim.gateway_ref)
     except RetryableError as error:
         finding = Finding(claim.transaction_id, "unsettled", error.reason_code)

@@ -11,7 +11,8 @@ FINAL: Final[frozenset[str]] = frozenset({"completed", "declined", "rejected", "
 # A conflict (same payment id, other content) is an item of its own beside the payment and never moves.
 CONFLICT: Final = "conflict"
 
-# From None: the first write of an item. `processing -> processing` is a take-over or a release.
+# From None: the first write of an item. `processing -> processing` is a take-over or a release, and an approved payment
+# goes back to `pending_approval` for its next execution.
 TRANSITIONS: Final[frozenset[tuple[str | None, str]]] = frozenset(
     {
         (None, "processing"),
@@ -22,6 +23,7 @@ TRANSITIONS: Final[frozenset[tuple[str | None, str]]] = frozenset(
         ("processing", "processing"),
         ("processing", "completed"),
         ("processing", "declined"),
+        ("processing", "pending_approval"),
         ("pending_approval", "pending_approval"),
         ("pending_approval", "processing"),
         ("pending_approval", "rejected"),
@@ -30,11 +32,6 @@ TRANSITIONS: Final[frozenset[tuple[str | None, str]]] = frozenset(
 )
 
 OPEN_SHARDS: Final = 16
-
-
-def is_legal(before: str | None, after: str) -> bool:
-    """Whether a payment may move from `before` (None: no item yet) to `after`."""
-    return (before, after) in TRANSITIONS
 
 
 def open_shard(status: str, request_hash: str) -> str:

@@ -29,7 +29,7 @@ _FINAL = ("completed", "declined", "rejected", "expired")
 _OPEN = ("processing", "pending_approval")
 _LEGAL = {
     None: ("processing", "pending_approval", "declined", "rejected", "conflict"),
-    "processing": ("processing", "completed", "declined"),
+    "processing": ("processing", "pending_approval", "completed", "declined"),
     "pending_approval": ("pending_approval", "processing", "rejected", "expired"),
 }
 _FIXED = (
@@ -64,6 +64,7 @@ WRITE_OF = {
     "begin_approved_charge": "begin approved charge",
     "expire_overdue_approval": "expire overdue approval",
     "restart_approval": "restart approval",
+    "restart_charge": "restart charge",
 }
 # Port calls by which a worker comes to hold a payment; every other write belongs to who holds it.
 _TAKING = ("put_new", "take_over", "take_over_stuck", "begin_approved_charge")
@@ -81,9 +82,9 @@ class Auditor:
         self.table: Table
         self.gateway: Gateway
         self.engine: Engine
-        # Payments that reconcile found uncharged and told people about.
-        self.reported: set[str] = set()
         self.messages: dict[str, Message] = {}
+        # Sent again under another message id; a claim of the first one may still be on its way.
+        self.redriven: dict[str, Message] = {}
         self.dead: set[str] = set()
         self.rejected: dict[str, str] = {}
         self.started: dict[str, str] = {}
@@ -108,12 +109,16 @@ class Auditor:
             for clause in accepted_without(WRITE_OF[intent], request):
                 self.fail("every clause", f"{intent} would also be accepted where `{clause}` does not hold")
 
-    def write_answered(self, invocation: Invocation, key: str, image: Mapping[str, Any] | None) -> None:
-        """A write was answered: `image` is the item that stood in its way, None if it took effect."""
-        if invocation.intent in _TAKING:
-            owner = image.get("owner", {"S": ""})["S"] if image else f"{invocation.name}:"
-            if owner.startswith(f"{invocation.name}:"):
-                self._held.add((invocation.name, key))
+    def write_answered(
+        self, invocation: Invocation, key: str, request: Mapping[str, Any], image: Mapping[str, Any] | None
+    ) -> None:
+        """A write was answered: `image` is the item that stood in its way, None if it took effect.
+
+        Who is refused by its own earlier write knows to hold it; another message of the invocation does not.
+        """
+        owner = request["Item"]["owner"] if "Item" in request else request["ExpressionAttributeValues"].get(":owner")
+        if invocation.intent in _TAKING and (image is None or image.get("owner") == owner):
+            self._held.add((invocation.name, key))
 
     def wrote(
         self, invocation: Invocation, write: SentWrite, before: dict[str, Any] | None, after: dict[str, Any]
@@ -166,6 +171,17 @@ class Auditor:
             self._approval_kept(invocation, intent, before, after)
         elif not invocation.owns(before["owner"]):
             self.fail("only the holder writes", f"{invocation.name} wrote {key} ({intent}), held by {before['owner']}")
+        if before["status"] == "processing" and after["status"] == "pending_approval":
+            if invocation.charges or before.get("decision") != "approve":
+                self.fail("only what was approved", f"{invocation.name} gave {key} back, {before.get('decision')}")
+            self._restarted(before, after)
+
+    def _restarted(self, before: dict[str, Any], after: dict[str, Any]) -> None:
+        generation = before["generation"] + 1
+        name = f"{ENVIRONMENT}-{before['payment_id']}-{generation}"
+        fresh = not {"execution_arn", "callback_id", "approval_expires_at", "lease_until"} & after.keys()
+        if (after["generation"], after["approval_name"], fresh) != (generation, name, True):
+            self.fail("one generation after another", f"{after['transaction_id']} became {after['approval_name']}")
 
     def _holder_is_gone(self, before: dict[str, Any], after: dict[str, Any]) -> None:
         """A lease is over only when its holder is, or when the holder gave it up; as far as clocks agree."""
@@ -192,6 +208,8 @@ class Auditor:
         """What may happen to an item that waits for a person."""
         key, decision = after["transaction_id"], before.get("decision")
         arn = before.get("execution_arn")
+        if intent == "restart_charge":
+            self.fail("only the holder writes", f"{invocation.name} gave {key} back, which {arn} had taken up")
         if intent == "adopt_approval":
             if arn not in (None, invocation.arn) or f"/{before['approval_name']}/" not in invocation.arn:
                 self.fail("one execution at a time", f"{invocation.arn} adopted {key}, which is {arn}'s")
@@ -221,11 +239,7 @@ class Auditor:
         if after["status"] == "rejected" and (decision != "reject" or after.get("reason_code") != "approval_rejected"):
             self.fail("a person's no", f"{key} was rejected, decision {decision}")
         if intent == "restart_approval":
-            generation = before["generation"] + 1
-            name = f"{ENVIRONMENT}-{before['payment_id']}-{generation}"
-            fresh = not {"execution_arn", "callback_id", "approval_expires_at"} & after.keys()
-            if (after["generation"], after["approval_name"], fresh) != (generation, name, True):
-                self.fail("one generation after another", f"{key} became {after['approval_name']}")
+            self._restarted(before, after)
             if arn is not None and not self.engine.is_closed(arn):
                 self.fail("a workflow is left alone", f"{key} was restarted while {arn} runs")
 
@@ -241,7 +255,7 @@ class Auditor:
             self.fail("the gateway's outcome", f"{item['transaction_id']} records {recorded}, the gateway says {state}")
 
     def _claimed(self, invocation: Invocation, item: dict[str, Any]) -> None:
-        message = self.messages.get(item["message_id"])
+        message = self.messages.get(item["message_id"]) or self.redriven.get(item["message_id"])
         if message is None:
             self.fail("claims come from messages", f"{item['transaction_id']} was claimed by {invocation.name}")
             return
@@ -419,11 +433,7 @@ class Auditor:
                 self.fail("reconcile settles", f"{key} is processing, the gateway knows its outcome")
 
     def nothing_open(self) -> bool:
-        return not any(self._is_open(key, item) for key, item in self.table.items().items())
-
-    def _is_open(self, key: str, item: dict[str, Any]) -> bool:
-        """An approved payment that its execution could not charge is a person's to decide on anew, once reported."""
-        return item["status"] in _OPEN and not ("execution_arn" in item and key in self.reported)
+        return not any(item["status"] in _OPEN for item in self.table.items().values())
 
     def at_the_end(self, all_sent: list[Sent]) -> None:
         """Every message is gone from the queues, and table, gateway and messages agree."""
@@ -456,10 +466,10 @@ class Auditor:
         owed = item["amount_minor"] if item["status"] == "completed" else 0
         if captured != owed:
             self.fail("every cent", f"{key} is {item['status']} over {owed}, captured is {captured}")
-        if self._is_open(key, item):
+        if item["status"] in _OPEN:
             self.fail("every open record is settled", f"{key} is still {item['status']}")
         if "generation" in item:
-            settled = {"approve": ("completed", "declined", "processing"), "reject": ("rejected",)}
+            settled = {"approve": ("completed", "declined"), "reject": ("rejected",)}
             if item["status"] not in settled.get(item.get("decision", ""), ("expired",)):
                 self.fail("a decision is obeyed", f"{key} is {item['status']}, decision {item.get('decision')}")
 

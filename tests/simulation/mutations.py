@@ -26,7 +26,7 @@ from tests.simulation.simulation import STEPS_MAX, run
 SEEDS_MAX = 600
 
 # Races that few seeds meet: those that do are played first.
-_RARE_SEEDS = (258, 189, 74, 814, 830)
+_RARE_SEEDS = (258, 189, 74, 814, 830, 862)
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,9 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     Drop("expire overdue approval", "attribute_not_exists(decision)"): (),
     # Only a waiting item is looked at, and what settles it takes its execution along.
     Drop("restart approval", "status = :pending"): (),
+    # A repeated restart would have to arrive when the new execution already charges: no seed is known to meet it.
+    Drop("restart charge", "owner = :owner"): (),
+    Drop("restart charge", "attempt = :attempt"): (),
 }
 
 EDITS: dict[str, tuple[Edit | Drop, ...]] = {
@@ -328,6 +331,9 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
             "            result = gateway.status(claim.gateway_ref)\n",
             "            result = gateway.charge(claim.gateway_ref, f\"sim:{item['payment_id']}\")\n",
         ),
+    ),
+    "an approved payment that its execution left uncharged is reported only": (
+        Edit(_RECONCILE, 'if "generation" in item:', "if False:"),
     ),
     "reconcile does not record": (
         Edit(_RECONCILE, '            if result.state != "prepared":', "            if False:"),

@@ -259,7 +259,7 @@ class Simulation:
             self.world.tell("operator: redrive")
         for message in self.queue.dead:
             self.auditor.dead.discard(message.message_id)
-            self.auditor.messages.pop(message.message_id)
+            self.auditor.redriven[message.message_id] = self.auditor.messages.pop(message.message_id)
         dead, self.queue.dead = self.queue.dead, []
         for message in dead:
             self._send(message.sent)
@@ -341,9 +341,13 @@ class Simulation:
         self.world.tell(f"{invocation.name}: reconcile")
 
         def body() -> bool:
+            ports = self._ports(environment)
+            log: Any = ports.log
             for finding in settle_stuck(
-                log=self._log(environment),
+                environment=ENVIRONMENT,
+                log=log,
                 gateway=GatewayClient(self.gateway, environment),
+                starter=ports.approvals,
                 executions=self.engine,
                 notifier=Notifier(self.auditor),
                 clock=environment,
@@ -351,8 +355,6 @@ class Simulation:
                 work=Work(f"{invocation.name}:reconcile", invocation.remaining_ms),
             ):
                 self.world.tell(f"{invocation.name} found {finding.transaction_id} {finding.outcome} {finding.detail}")
-                if finding.outcome == "not_charged":
-                    self.auditor.reported.add(finding.transaction_id)
             self._reconcile_pending(environment)
             return True
 

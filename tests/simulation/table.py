@@ -61,7 +61,7 @@ class TableClient:
         table: Table,
         environment: Environment,
         sent: Callable[[Invocation, str, Mapping[str, Any]], None],
-        answered: Callable[[Invocation, str, Mapping[str, Any] | None], None],
+        answered: Callable[[Invocation, str, Mapping[str, Any], Mapping[str, Any] | None], None],
     ) -> None:
         self._world = world
         self._table = table
@@ -102,9 +102,9 @@ class TableClient:
             answer = self._send(write.intent, key, effect)
         except ClientError as error:
             if "Item" in error.response:
-                self._answered(invocation, key, error.response["Item"])
+                self._answered(invocation, key, request, error.response["Item"])
             raise
-        self._answered(invocation, key, None)
+        self._answered(invocation, key, request, None)
         return answer
 
     def _send(self, intent: str, key: str, effect: Callable[[], Any]) -> Any:

@@ -25,7 +25,6 @@ from handler.domain.errors import (
 )
 from handler.domain.payment import GatewayResult, Message
 from handler.domain.process import Reading, read, settle
-from handler.domain.states import is_legal
 from tests.payments import CARD, AmountScoring, ScriptedGateway, World, body, message, work
 
 KEY = "txn-pay-abc123"
@@ -393,12 +392,3 @@ def test_a_payment_that_cannot_be_scored_fails_alone():
 def test_the_stored_item_decides_in_the_protocols_order(stored, decision):
     item = {"request_hash": "h", "owner": "other", "status": "processing", "transaction_id": "txn-1", **stored}
     assert decide(item, owner="me", request_hash="h", now_ms=1000) == decision
-
-
-def test_only_listed_transitions_are_legal():
-    assert is_legal(None, "processing")
-    assert is_legal("processing", "completed")
-    for final in ("completed", "declined", "rejected", "expired"):
-        assert not any(is_legal(final, after) for after in ("processing", "pending_approval", "completed", "declined"))
-    assert not is_legal("pending_approval", "completed")
-    assert not is_legal(None, "completed")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from handler.domain.errors import GatewayUnavailableError
+from handler.adapters.transaction_log import DynamoDbTransactionLog
+from handler.domain.errors import ApprovalStartError, GatewayUnavailableError
 from handler.domain.payment import GatewayResult, Times
 from handler.domain.reconcile import STUCK_AFTER_MS, Finding, settle_stuck
 from tests.payments import FixedClock, ScriptedGateway, World, message, work
@@ -33,8 +34,10 @@ def stuck(world: World, **changes: object) -> None:
 def reconcile(world: World, closed: bool = True, remaining_ms: int = 30_000) -> list[Finding]:
     ports = world.ports
     findings = settle_stuck(
+        environment="dev",
         log=ports.log,
         gateway=ports.gateway,
+        starter=ports.approvals,
         executions=Executions(closed),
         notifier=ports.notifier,
         clock=ports.clock,
@@ -107,6 +110,60 @@ def test_a_workflows_payment_is_left_alone_while_its_execution_runs(world):
     stuck(world, lease_until=None, execution_arn="arn:1", approval_name="dev-pay-abc123-1")
     assert reconcile(world, closed=False) == []
     assert reconcile(world) == [Finding(KEY, "completed")]
+
+
+def approved(world: World, **changes: object) -> None:
+    """A payment that a person approved, and whose execution gave up before it had an answer from the gateway."""
+    item = {"generation": 1, "decision": "approve", "request": "{}", "callback_id": "c", "approval_expires_at": 1}
+    stuck(world, lease_until=None, execution_arn="arn:1", approval_name="dev-pay-abc123-1", **item | changes)
+
+
+def test_an_approved_payment_that_was_not_charged_gets_a_new_execution(world):
+    world.gateway.scripts["status"] = [GatewayResult("prepared", 2599, "USD")]
+    approved(world)
+    ref = world.item()["gateway_ref"]
+    assert reconcile(world) == [Finding(KEY, "restarted", ref)]
+    assert world.gateway.calls == ["status"]
+    assert world.approvals.started == [("dev-pay-abc123-2", "{}")]
+    item = world.item()
+    assert (item["status"], item["generation"], item["approval_name"]) == ("pending_approval", 2, "dev-pay-abc123-2")
+    assert (item["decision"], item["gateway_ref"], item["attempt"]) == ("approve", ref, 2)
+    assert item["open_shard"].startswith("pending_approval#")
+    assert not {"execution_arn", "callback_id", "approval_expires_at", "lease_until"} & item.keys()
+
+
+def test_a_restart_whose_answer_was_lost_starts_its_execution(world, monkeypatch):
+    world.gateway.scripts["status"] = [GatewayResult("prepared", 2599, "USD")]
+    approved(world)
+    once = DynamoDbTransactionLog.restart_charge
+
+    def twice(log, *positional, **named):
+        assert once(log, *positional, **named) is None
+        return once(log, *positional, **named)
+
+    monkeypatch.setattr(DynamoDbTransactionLog, "restart_charge", twice)
+    assert [finding.outcome for finding in reconcile(world)] == ["restarted"]
+    assert [name for name, _ in world.approvals.started] == ["dev-pay-abc123-2"]
+
+
+def test_a_restart_that_another_worker_prevents_starts_nothing(world, monkeypatch):
+    world.gateway.scripts["status"] = [GatewayResult("prepared", 2599, "USD")]
+    approved(world)
+    other = {"status": "processing", "owner": "r-2:reconcile", "approval_name": "dev-pay-abc123-1"}
+    monkeypatch.setattr(DynamoDbTransactionLog, "restart_charge", lambda *_, **__: other)
+    assert reconcile(world) == [Finding(KEY, "unsettled", "ownership_lost")]
+    assert world.approvals.started == []
+
+
+def test_a_restart_that_could_not_be_started_is_left_to_the_next_run(world, monkeypatch):
+    def refuse(*_):
+        raise ApprovalStartError("throttled")
+
+    world.gateway.scripts["status"] = [GatewayResult("prepared", 2599, "USD")]
+    approved(world)
+    monkeypatch.setattr(world.approvals, "start", refuse)
+    assert reconcile(world) == [Finding(KEY, "unsettled", "approval_start_failed")]
+    assert (world.item()["status"], world.item()["generation"]) == ("pending_approval", 2)
 
 
 def test_without_time_for_another_payment_the_run_ends(world):

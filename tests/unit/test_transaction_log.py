@@ -19,6 +19,7 @@ from handler.adapters.transaction_log import (
 )
 from handler.domain.errors import TransactionLogUnavailableError
 from handler.domain.payment import GatewayResult
+from handler.domain.states import TRANSITIONS
 
 
 @pytest.fixture
@@ -159,6 +160,17 @@ def condition(dynamodb: MemoryDynamoDb, text: str, **values: object) -> bool:
     finally:
         dynamodb.items = before
     return True
+
+
+def test_the_table_of_transitions_is_what_the_writes_do():
+    claims = {(None, state) for state in ("processing", "pending_approval", "declined", "rejected", "conflict")}
+    states = {":processing": {"processing"}, ":pending": {"pending_approval"}, ":status": {"completed", "declined"}}
+    moves = set(claims)
+    for write in WRITES[1:]:
+        (before,) = (clause.removeprefix("#status = ") for clause in write.condition if clause.startswith("#status = "))
+        after = [part.removeprefix("#status = ") for part in write.set if part.startswith("#status = ")] or [before]
+        moves |= {(start, end) for start in states[before] for end in states.get(after[0], {after[0].strip(":")})}
+    assert moves == TRANSITIONS
 
 
 def test_the_in_memory_table_reads_conditions_as_the_service_does():
