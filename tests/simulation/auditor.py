@@ -227,6 +227,9 @@ class Auditor:
             self.fail("one execution at a time", f"{invocation.arn} did {intent} to {key}, which is {arn}'s")
         if intent == "ask_approval" and (decision is not None or "callback_id" not in after):
             self.fail("who decided is not asked", f"{key} was decided ({decision}) and asked about")
+        asked = self.engine.deciding.get(invocation.name, before.get("callback_id"))
+        if intent == "decide_approval" and asked != before.get("callback_id"):
+            self.fail("the question that is open", f"{invocation.name} decided on {key} as asked by {asked}")
         if intent == "decide_approval":
             complete = all(name in after for name in ("decision", "decided_by", "decided_at", "comment"))
             if not complete or after["decided_at"] >= before.get("approval_expires_at", 0):

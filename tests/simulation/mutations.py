@@ -74,6 +74,7 @@ def mutations() -> list[Mutation]:
     return made + [Mutation(name, changes) for name, changes in EDITS.items()]
 
 
+_APPROVE = "handler.domain.approve"
 _CHARGE = "handler.domain.charge"
 _CLAIM = "handler.domain.claim"
 _PROCESS = "handler.domain.process"
@@ -82,6 +83,7 @@ _RECONCILE = "handler.domain.reconcile"
 _FUNCTION = "handler.queue_function"
 _LEASE_IGNORED = Edit(_CLAIM, 'if stored.get("lease_until", 0) > now_ms:', "if False:")
 
+_OBEYS = 'if item["decision"] == "approve":'
 _CONFLICT_IGNORED = Edit(_CLAIM, 'if stored["request_hash"] != request_hash:', "if False:")
 _STUCK_LEASE_IGNORED = Edit(_RECONCILE, 'or item.get("lease_until", 0) >= stale', "")
 
@@ -97,7 +99,10 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     # The domain compared the hashes, and an item's hash never changes.
     Drop("take over", "request_hash = :request_hash"): (_CONFLICT_IGNORED,),
     # A payment in a workflow has no lease that could be over, and the domain asks for the name first.
-    Drop("take over", "attribute_not_exists(approval_name)"): (),
+    Drop("take over", "attribute_not_exists(approval_name)"): (
+        Drop("take over", "lease_until <= :now"),
+        Edit(_CLAIM, 'if "approval_name" in stored:', "if False:"),
+    ),
     # A settled payment has a reference.
     Drop("store gateway reference", "status = :processing"): (
         Drop("store gateway reference", "attribute_not_exists(gateway_ref)"),
@@ -119,7 +124,6 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     Drop("take over stuck", "(attribute_not_exists(lease_until) OR lease_until < :stale)"): (_STUCK_LEASE_IGNORED,),
     # Between reconcile's read and its write a delayed record has to arrive: no seed that CI plays is known to meet it.
     Drop("take over stuck", "status = :processing"): (),
-    # The workflow's, so far without the combination that would show them in a history.
     # An execution of an earlier generation that never adopted would have to arrive after the restart.
     Drop("adopt approval", "approval_name = :name"): (),
     # The domain compared the hashes, and an item's hash never changes.
@@ -131,18 +135,20 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     Drop("expire approval", "execution_arn = :arn"): (),
     Drop("reject approval", "execution_arn = :arn"): (),
     Drop("begin approved charge", "execution_arn = :arn"): (),
-    # A restart that is decided on before the new execution asks, from the notification of the old one.
-    Drop("decide approval", "callback_id = :callback_id"): (),
     # An item's hash and amount never change here; on AWS somebody may edit them by hand.
     Drop("decide approval", "request_hash = :request_hash"): (),
     Drop("begin approved charge", "request_hash = :request_hash"): (),
     Drop("begin approved charge", "amount_minor = :amount_minor"): (),
     # The domain read the decision first, and the first decision stands.
-    Drop("reject approval", "decision = :reject"): (),
-    Drop("begin approved charge", "decision = :approve"): (),
+    Drop("reject approval", "decision = :reject"): (Edit(_APPROVE, _OBEYS, "if False:"),),
+    Drop("begin approved charge", "decision = :approve"): (Edit(_APPROVE, _OBEYS, "if True:"),),
     # The domain asked the same of the item that it read, a moment before.
-    Drop("expire overdue approval", "approval_expires_at < :overdue"): (),
-    Drop("expire overdue approval", "attribute_not_exists(decision)"): (),
+    Drop("expire overdue approval", "approval_expires_at < :overdue"): (
+        Edit(_APPROVE, 'item.get("approval_expires_at", now_ms) < overdue:', '"approval_expires_at" in item:'),
+    ),
+    Drop("expire overdue approval", "attribute_not_exists(decision)"): (
+        Edit(_APPROVE, 'if "decision" not in item and item.get', "if item.get"),
+    ),
     # Only a waiting item is looked at, and what settles it takes its execution along.
     Drop("restart approval", "status = :pending"): (),
     # A repeated restart would have to arrive when the new execution already charges: no seed is known to meet it.

@@ -1,4 +1,7 @@
-"""The recorded long run: as many payments as asked for, written down as it goes, so that a run cut short says so."""
+"""The recorded long run: as many payments as asked for, written down as it goes, so that a run cut short says so.
+
+The rule: the record names the commit that was played, and its bars are what this run measured.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,21 @@ import multiprocessing
 import os
 import platform
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from benchmarks.measure import Bar
 from tests.simulation.simulation import STEPS_MAX, run
 from tests.simulation.world import Cut
 
 ROOT = Path(__file__).resolve().parents[2]
-RECORD = Path(__file__).with_name("record.json")
+RECORD = ROOT / "tests" / "simulation" / "record.json"
 _WRITE_EVERY_SEEDS = 500
+# What a run depends on; writing the record does not change it.
+_PLAYED = ("handler", "scoring", "tests/simulation", ":!tests/simulation/record.json")
 
 
 @dataclass(frozen=True)
@@ -41,13 +49,26 @@ def play(task: tuple[int, int]) -> Played:
 
 
 def record(first: int, payments_wanted: int, jobs: int) -> int:
-    """Play seeds from `first` until so many payments are done; record.json holds what was played, at any moment.
+    """The long run and what CI plays, kept in record.json with their bars. Returns the exit code."""
+    kept = play_long(first, payments_wanted, jobs, RECORD)
+    bars = [
+        Bar("payments_of_the_long_run", kept["payments"], payments_wanted, at_least=True),
+        Bar("failing_seeds_of_the_long_run", len(kept["failing"]), 0),
+        *_bars_of_the_targets(),
+    ]
+    _write(RECORD, {**kept, "bars": [bar.as_document() for bar in bars]})
+    print(RECORD.read_text(), *bars, sep="\n")
+    return int(not all(bar.ok for bar in bars))
 
-    `payments` counts distinct contents of payments, not deliveries. Returns the exit code.
+
+def play_long(first: int, payments_wanted: int, jobs: int, path: Path) -> dict[str, Any]:
+    """Play seeds from `first` until so many payments are done; `path` holds what was played, at any moment.
+
+    `payments` counts distinct contents of payments, not deliveries.
     """
-    kept: dict[str, object] = {
+    kept: dict[str, Any] = {
         "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--", "handler", "scoring", "tests/simulation")),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--", *_PLAYED)),
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {jobs} used",
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -57,14 +78,6 @@ def record(first: int, payments_wanted: int, jobs: int) -> int:
     started = time.monotonic()
     payments = faults = steps = seeds = 0
     failing: list[dict[str, object]] = []
-
-    def write() -> None:
-        done = {"seeds": seeds, "payments": payments, "faults": faults, "steps": steps, "failing": failing}
-        seconds = {"seconds": round(time.monotonic() - started), "complete": payments >= payments_wanted}
-        beside = RECORD.with_suffix(".part")
-        beside.write_text(json.dumps({**kept, **done, **seconds}, indent=2) + "\n")
-        beside.replace(RECORD)
-
     # Blocks rather than one long map: a pool takes all the tasks it is given at once.
     with multiprocessing.Pool(jobs) as pool:
         while payments < payments_wanted:
@@ -76,9 +89,37 @@ def record(first: int, payments_wanted: int, jobs: int) -> int:
                     failing.append({"seed": played.seed, "rule": played.rule})
                 if payments >= payments_wanted:
                     break
-            write()
-    print(RECORD.read_text(), end="")
-    return int(bool(failing))
+            kept |= {"seeds": seeds, "payments": payments, "faults": faults, "steps": steps, "failing": failing}
+            kept |= {"seconds": round(time.monotonic() - started), "complete": payments >= payments_wanted}
+            _write(path, kept)
+            print(f"{payments:,} of {payments_wanted:,} payments, {len(failing)} failing seeds", flush=True)
+    return kept
+
+
+def _bars_of_the_targets() -> list[Bar]:
+    """What CI plays, on all cores: the seeds, the mutations, the histories on every Python version found here."""
+    started = time.monotonic()
+    campaign, mutations = (_run(module) for module in ("tests.simulation", "tests.simulation.mutations"))
+    seconds = time.monotonic() - started
+    versions = _run("tests.simulation.versions").stdout.splitlines()
+    return [
+        Bar("failing_seeds_or_surviving_mutations", campaign.returncode + mutations.returncode, 0),
+        Bar("seconds_of_2000_seeds_and_all_mutations", seconds, 480),
+        Bar("python_versions_compared", len(versions), 2, at_least=True),
+        Bar("python_versions_with_other_histories", sum("the committed" not in line for line in versions), 0),
+    ]
+
+
+def _run(module: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([sys.executable, "-m", module], cwd=ROOT, capture_output=True, text=True, check=False)
+    print(done.stdout + done.stderr, flush=True)
+    return done
+
+
+def _write(path: Path, kept: dict[str, Any]) -> None:
+    beside = path.with_suffix(".part")
+    beside.write_text(json.dumps(kept, indent=2) + "\n")
+    beside.replace(path)
 
 
 def _git(*arguments: str) -> str:

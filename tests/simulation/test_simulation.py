@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.__main__ import HISTORY_SEEDS, main, replay_line
+from tests.simulation.record import play_long
 from tests.simulation.shrink import shrink
 from tests.simulation.simulation import STEPS_MAX, run
 
@@ -88,6 +89,16 @@ def test_a_broken_rule_is_shrunk_to_a_story_that_replays(monkeypatch, capsys):
     _, *options = replay_line(seed, cut).replace("'", "").split(" --")
     assert main([f"--{option}" for option in options]) == 1
     assert capsys.readouterr().out.splitlines()[:-1] == world.history()
+
+
+def test_the_long_run_keeps_what_it_played_and_what_failed(tmp_path, monkeypatch, capsys):
+    sound = play_long(0, 40, 1, tmp_path / "sound.json")
+    assert json.loads((tmp_path / "sound.json").read_text()) == sound
+    assert (sound["complete"], sound["failing"], sound["payments"] >= 40) == (True, [], True)
+    monkeypatch.setattr("handler.domain.process.release", lambda *_, **__: None)
+    broken = play_long(0, 40, 1, tmp_path / "broken.json")
+    assert broken["failing"]
+    assert f"{len(broken['failing'])} failing seeds" in capsys.readouterr().out
 
 
 def test_a_run_that_does_not_come_to_rest_fails():

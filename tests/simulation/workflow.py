@@ -63,6 +63,8 @@ class Engine:
         self._waiting: dict[str, tuple[Execution, str]] = {}
         self._invoked = 0
         self._people = 0
+        # By which callback each person was asked.
+        self.deciding: dict[str, str] = {}
         # A minute or an hour, so that decisions race the end of the time for them.
         self._timeout_ms = world.pick("approval/timeout", (1, 60)) * MINUTE
         self._rules = ApprovalRules(rules, self._timeout_ms)
@@ -177,6 +179,7 @@ class Engine:
         self._people += 1
         environment = self._environment(f"person{self._people}")
         invocation = environment.invocation
+        self.deciding[invocation.name] = callback_id
         decision = world.pick(f"people/{callback_id}/decision", ("approve", "approve", "reject"))
         world.tell(f"{invocation.name} decides: {decision} {item['transaction_id']}")
         ports = self._ports(environment)
