@@ -1,4 +1,4 @@
-"""Run the very ZIP that ships on arm64: its scoring suite, and whole Lambda invocations, under an emulator.
+"""Run the very ZIPs that ship on arm64: scoring suite, whole Lambda invocations and a workflow, under an emulator.
 
 The rule it keeps: what is tested is the ZIP's content and nothing of the checkout; the checkout gives only the tests.
 Roots with an arm64 CPython come from Debian's packages, verified by apt's signatures, and are kept outside the tree.
@@ -179,9 +179,9 @@ def _output(command: Sequence[str], variables: dict[str, str] | None = None, fol
 # ---- the ZIP ----------------------------------------------------------------------------------------------------
 
 
-def unpack_zip(engine: str, folder: Path) -> dict[str, Any]:
-    """Unzip dist/'s arm64 package and return its manifest, which the ZIP must match."""
-    archive = DIST / f"payment-processor-arm64-{engine}.zip"
+def unpack_zip(stem: str, folder: Path) -> dict[str, Any]:
+    """Unzip `dist/<stem>.zip` and return its manifest, which the ZIP must match."""
+    archive = DIST / f"{stem}.zip"
     manifest_path = archive.with_suffix(".manifest.json")
     if not archive.exists() or not manifest_path.exists():
         raise Arm64Error(f"{archive.relative_to(ROOT)} or its manifest is missing: run `make package`")
@@ -268,7 +268,7 @@ def import_and_score(python: Interpreter, manifest: dict[str, Any], folder: Path
     done = python.run(["-I", "-c", _IMPORTS, json.dumps(modules)], folder, {"SCORING_ENGINE": manifest["engine"]})
     if done.returncode:
         raise Arm64Error(
-            f"the {manifest['engine']} ZIP does not import and score on arm64 CPython {python.version}:\n"
+            f"a ZIP with engine {manifest['engine']} does not import and score on arm64 CPython {python.version}:\n"
             f"{done.stderr.strip()[-3000:]}"
         )
     answer: list[Any] = json.loads(done.stdout)
@@ -278,8 +278,11 @@ def import_and_score(python: Interpreter, manifest: dict[str, Any], folder: Path
 # ---- whole invocations ------------------------------------------------------------------------------------------
 
 
-def run_invocations(python: Interpreter, package: Path, scratch: Path) -> str:
-    """Send payments through queue, emulated execution environment and table; returns one line on what came out."""
+def run_invocations(python: Interpreter, package: Path, workflow: Path, scratch: Path) -> str:
+    """Send payments through queue, emulated execution environments and table; returns one line on what came out.
+
+    A risky one goes through the durable workflow and its approval page, where it is approved.
+    """
     runtime = unpack_wheels(RUNTIME, python.version, scratch / "runtime")
     # Environments start an interpreter by its path, named after the runtime it is.
     program = scratch / f"python{python.version}"
@@ -288,26 +291,34 @@ def run_invocations(python: Interpreter, package: Path, scratch: Path) -> str:
     )
     program.chmod(0o755)
     sys.path.insert(0, str(ROOT))
+    from local.approvals import Approvals
     from local.system import LocalSystem
 
-    with LocalSystem(
-        package=package,
-        concurrency=1,
-        runtime_python=program,
-        directory=scratch / "system",
-        init_seconds_max=INIT_SECONDS_MAX,
-        variables={"SCORING_ENGINE": "compiled", "FRAUD_ITERATIONS": "1000"},
-    ) as system:
+    scoring = {"SCORING_ENGINE": "compiled", "FRAUD_ITERATIONS": "1000"}
+    approvals = Approvals(package=workflow, approvers=("alice",), variables=scoring)
+    with (
+        LocalSystem(
+            package=package,
+            concurrency=1,
+            runtime_python=program,
+            directory=scratch / "system",
+            init_seconds_max=INIT_SECONDS_MAX,
+            variables={**scoring, **approvals.variables},
+        ) as system,
+        approvals.running(system),
+    ):
         expected = _send(system)
         deadline = time.monotonic() + SETTLE_SECONDS_MAX
         found: dict[str, str] = {}
         while found != expected and time.monotonic() < deadline:
             system.check()
             time.sleep(0.5)
+            for link in approvals.mail():
+                approvals.decide(link, "approve", "looked at on arm64")
             items = system.clients["dynamodb"].scan(TableName=system.names.table, ConsistentRead=True)["Items"]
             found = {item["payment_id"]["S"]: item["status"]["S"] for item in items}
         logs = "\n".join(
-            path.read_text(errors="replace") for path in sorted(system.log_directory.glob("environment-*"))
+            path.read_text(errors="replace") for path in sorted(system.log_directory.glob("**/environment-*"))
         )
         if found != expected:
             raise Arm64Error(f"payments out are {found} instead of {expected}; the environment's log:\n{logs[-4000:]}")
@@ -318,14 +329,17 @@ def run_invocations(python: Interpreter, package: Path, scratch: Path) -> str:
         raise Arm64Error(f"the batch responses do not add up to {len(expected)} payments: {answers}")
     if not any(answer["body"]["cold_start"] for answer in answers) or '"armv8"' not in logs:
         raise Arm64Error(f"no cold start with the armv8 kernel was logged:\n{logs[-4000:]}")
-    return f"{len(expected)} payments in {len(answers)} invocations: {processed} processed, nothing returned"
+    return (
+        f"{len(expected)} payments in {len(answers)} invocations: {processed} processed, nothing returned, "
+        "the risky one approved and charged by the workflow"
+    )
 
 
 def _send(system: Any) -> dict[str, str]:
-    """Send payments of three groups; returns the status that each must end in."""
+    """Send payments of three groups, the last of them risky; returns the status that each must end in."""
     expected = {}
     for number in range(PAYMENTS):
-        cents = 70_000 if number % 4 == 3 else 2_599
+        cents = 70_000 if number == PAYMENTS - 1 else 2_599
         payment_id = f"arm64-{number}"
         body = {
             "payment_id": payment_id,
@@ -334,7 +348,7 @@ def _send(system: Any) -> dict[str, str]:
             "amount": cents / 100 if number % 4 != 2 else -1,
             "payment_method": "credit_card",
         }
-        expected[payment_id] = {2: "rejected", 3: "pending_approval"}.get(number % 4, "completed")
+        expected[payment_id] = "rejected" if number % 4 == 2 else "completed"
         system.clients["sqs"].send_message(
             QueueUrl=system.resources.queue_url,
             MessageBody=json.dumps(body),
@@ -364,9 +378,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report(f"arm64 CPython {', '.join(pythons)} in {CACHE}")
         with tempfile.TemporaryDirectory(prefix="arm64-") as scratch:
             package, staged, pure = Path(scratch, "package"), Path(scratch, "staged"), Path(scratch, "pure")
-            manifest = unpack_zip("compiled", package)
-            unpack_zip("compiled", staged)
-            pure_manifest = unpack_zip("pure", pure)
+            manifest = unpack_zip("payment-processor-arm64-compiled", package)
+            unpack_zip("payment-processor-arm64-compiled", staged)
+            pure_manifest = unpack_zip("payment-processor-arm64-pure", pure)
+            workflow = Path(scratch, "workflow")
+            workflow_manifest = unpack_zip("payment-workflow-arm64-compiled", workflow)
             stage_tests(staged)
             report(f"{manifest['runtime']} ZIP {manifest['sha256'][:12]} unzipped, tests laid beside it")
             scored = []
@@ -376,15 +392,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 report(f"{version}: every module imports, {described['instruction_set']} scores")
             described, scores = import_and_score(pythons["3.13"], pure_manifest, pure)
             report(f"3.13: every module of the pure ZIP imports, {described['engine']} scores")
+            scored.append(scores)
+            described, scores = import_and_score(pythons["3.13"], workflow_manifest, workflow)
+            report(f"3.13: every module of the workflow's ZIP imports, {described['instruction_set']} scores")
             if len({*scored, scores}) != 1:
-                raise Arm64Error(f"versions or engines disagree on one payment's score: {scored}, pure {scores}")
+                raise Arm64Error(f"versions, engines or ZIPs disagree on one payment's score: {scored}, {scores}")
             for version in ("3.11", "3.13"):
                 tools = unpack_wheels(ARM64_TESTS, version, Path(scratch, f"tools-{version}"))
                 python, suite = pythons[version], LONG_SUITE if version == "3.13" else SUITE
                 report(f"{version}: {run_suite(python, 'auto', staged, tools, suite)}")
                 report(f"{version}: {run_suite(python, 'portable-1', staged, tools, FORCED_SUITE)}")
             runtime = manifest["runtime"].removeprefix("python")
-            report(f"{runtime}: {run_invocations(pythons[runtime], package, Path(scratch))}")
+            report(f"{runtime}: {run_invocations(pythons[runtime], package, workflow, Path(scratch))}")
     except (Arm64Error, LockError) as error:
         print(f"build/arm64.py: {error}", file=sys.stderr)
         return 1

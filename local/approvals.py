@@ -79,13 +79,19 @@ class Approvals:
         gateway_url: str = "",
         page_port: int = 0,
         variables: dict[str, str] | None = None,
+        package: Path | None = None,
     ) -> None:
-        """`timeout_seconds` is how long a person may take; `variables` are added to the workflow's."""
+        """`timeout_seconds` is how long a person may take; `variables` are added to the workflow's.
+
+        `package` is the workflow's unpacked deployment package, built from this checkout when None. It runs under the
+        local system's own `runtime_python`, if that has one.
+        """
         self.function = f"payment-processor-{environment_name}"
         self.timeout_seconds = timeout_seconds
         self.approvers = approvers
         self._gateway_url = gateway_url
         self._extra = variables or {}
+        self._package = package
         self._front = _server(self._api)
         self._page = _server(self._open_page, page_port)
         self.endpoint_url = f"http://{HOST}:{self._front.server_port}"
@@ -122,7 +128,7 @@ class Approvals:
         key.touch(mode=0o600)
         key.write_bytes(secrets.token_bytes(32))
         topic_arn = self._mail(system)
-        package = host_package(system.directory / "workflow", function="workflow")
+        package = self._package or host_package(system.directory / "workflow", function="workflow")
         deciding = {
             "DYNAMODB_TABLE": system.names.table,
             "ENVIRONMENT": system.names.environment,
@@ -201,7 +207,7 @@ class Approvals:
         )
         return EnvironmentPool(
             _Fixed(version),  # type: ignore[arg-type]
-            runtime_python=environment("runtime") / "python",
+            runtime_python=system.runtime_python or environment("runtime") / "python",
             processes=system.processes,
             log_directory=logs,
             host_variables={
@@ -210,6 +216,7 @@ class Approvals:
                 **CREDENTIALS,
             },
             idle_seconds_max=IDLE_SECONDS_MAX,
+            init_seconds_max=system.init_seconds_max,
         )
 
     # ---- the approvers' mail ------------------------------------------------------------------------------------

@@ -81,12 +81,12 @@ class LocalSystem:
         self._memory_size = memory_size
         self._mapping_kind = mapping
         self._python = python
-        self._runtime_python = runtime_python
+        self.runtime_python = runtime_python
         self._port = port
         self.directory = directory or new_directory()
         self.log_directory = self.directory / "logs"
         self._idle_seconds_max = idle_seconds_max
-        self._init_seconds_max = init_seconds_max
+        self.init_seconds_max = init_seconds_max
         self._lock = threading.Lock()
         self._lost: str | None = None
         self._mapping_errors: list[str] = []
@@ -99,7 +99,7 @@ class LocalSystem:
     def __enter__(self) -> "LocalSystem":
         # Both may have to be installed first, and that must not look like a slow start.
         environment("ministack")
-        runtime_python = self._runtime_python or environment("runtime", self._python) / "python"
+        runtime_python = self.runtime_python or environment("runtime", self._python) / "python"
         self.log_directory.mkdir(parents=True, exist_ok=True)
         package = (self._package or host_package(self.directory / "package", self._python)).resolve()
         with ExitStack() as ends:
@@ -152,7 +152,7 @@ class LocalSystem:
             log_directory=self.log_directory,
             host_variables={"AWS_ENDPOINT_URL": self.endpoint_url, **CREDENTIALS},
             idle_seconds_max=self._idle_seconds_max,
-            init_seconds_max=self._init_seconds_max,
+            init_seconds_max=self.init_seconds_max,
             after=self._invoked,
         )
         self._ends.callback(self.pool.stop)

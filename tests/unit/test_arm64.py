@@ -45,17 +45,17 @@ def test_only_the_zip_that_its_manifest_describes_is_run(tmp_path: Path, monkeyp
     monkeypatch.setattr(arm64, "ROOT", tmp_path)
     monkeypatch.setattr(arm64, "DIST", tmp_path)
     with pytest.raises(arm64.Arm64Error, match="or its manifest is missing: run `make package`"):
-        arm64.unpack_zip("compiled", tmp_path / "out")
+        arm64.unpack_zip("payment-processor-arm64-compiled", tmp_path / "out")
     path = tmp_path / "payment-processor-arm64-compiled.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("handler/__init__.py", "")
     manifest = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     path.with_suffix(".manifest.json").write_text(json.dumps(manifest))
-    assert arm64.unpack_zip("compiled", tmp_path / "out") == manifest
+    assert arm64.unpack_zip("payment-processor-arm64-compiled", tmp_path / "out") == manifest
     assert (tmp_path / "out" / "handler" / "__init__.py").exists()
     path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(arm64.Arm64Error, match="is not what its manifest describes: run `make package`"):
-        arm64.unpack_zip("compiled", tmp_path / "out")
+        arm64.unpack_zip("payment-processor-arm64-compiled", tmp_path / "out")
 
 
 def test_nothing_of_the_checkouts_code_lies_beside_the_package(tmp_path: Path) -> None:
