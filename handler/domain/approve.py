@@ -188,8 +188,8 @@ def charge_approved(
         item = _stored(payment.transaction_id, ports.log) if refused is None else refused
     if item["status"] in FINAL:
         return item["status"]  # type: ignore[no-any-return]
-    # An item with a generation waited for a person, and is charged with a person's decision only.
-    is_approved = "generation" not in item or item.get("decision") == "approve"
+    # From generation 1 on an item waited for a person, and is charged with a person's decision only.
+    is_approved = item.get("generation", 0) == 0 or item.get("decision") == "approve"
     held = ("processing", execution.arn, payment.request_hash, payment.amount_minor)
     if not is_approved or (item["status"], item.get("owner"), item["request_hash"], item["amount_minor"]) != held:
         raise ItemChangedError(
@@ -292,7 +292,7 @@ def reconcile_pending(
 def restart_charge(
     claim: Claim, item: Transaction, *, environment: str, log: ApprovalLog, starter: ApprovalStarter, clock: Clock
 ) -> None:
-    """Give an approved payment, which its execution left uncharged, to a new one that obeys the same decision (R1).
+    """Give a payment that its execution left uncharged to a new one, which obeys a decision that stands, or asks (R1).
 
     `claim` is reconcile's own. Raises OwnershipLostError, ApprovalStartError and the log's retryable error; where the
     start alone failed, R3 starts another.
@@ -346,6 +346,8 @@ def _new_item(payment: Payment, checks: Checks, execution: Execution, rules: App
     if route == "processing":
         item["execution_arn"] = execution.arn
         del item["lease_until"]
+        # No message brought it: reconcile needs these to start another execution, and generation 0 asked nobody.
+        item |= {"request": payment.canonical, "generation": 0}
     return item
 
 
@@ -393,6 +395,8 @@ def _approval_reasons(stored: Transaction, scored: dict[str, Any], checks: Check
         "customer_unverified": not checks.customer_verified,
         "risk": checks.assessment is not None and scored["risk"] >= APPROVAL_RISK,
         "amount": forced is not None and stored["amount_minor"] >= forced,
+        # Only reconcile counts the attempts of a payment that waits.
+        "charge_given_up": stored["attempt"] > 1,
     }
     return [reason for reason, is_so in found.items() if is_so]
 

@@ -36,7 +36,7 @@ class Finding:
     """What became of one stuck payment.
 
     `not_charged`: its message must come again, from the queue or redriven from the dead-letter queue, as only a
-    message charges. `restarted`: a person approved it, and a new execution charges it. `unsettled`: the reason code in
+    message charges. `restarted`: it was a workflow's, and a new execution has it. `unsettled`: the reason code in
     `detail` says why; the next run tries again.
     """
 
@@ -120,7 +120,7 @@ def _settle(
                 status = record(claim, claim.gateway_ref, outcome, log=log, clock=clock, notifier=notifier)
                 return Finding(claim.transaction_id, status)
         if "generation" in item:
-            # A person approved it, and no message will come again for it.
+            # It is a workflow's, and no message will come again for it.
             restart(claim, item)
             return Finding(claim.transaction_id, "restarted", claim.gateway_ref)
         finding = Finding(claim.transaction_id, "not_charged", claim.gateway_ref)

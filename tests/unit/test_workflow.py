@@ -33,6 +33,7 @@ from handler.domain.process import read, settle
 from handler.workflow import STEPS, Workflow, execution_of
 from tests.approvals import ApprovalWorld, ListNotices, running
 from tests.payments import CARD, ScriptedGateway, body, message, work
+from tests.unit.test_reconcile import reconcile
 
 ROOT = Path(__file__).parents[2]
 KEY = "txn-pay-abc123"
@@ -217,6 +218,24 @@ def test_the_fraud_check_is_tried_three_times_and_then_a_person_decides():
         world.decide("reject")
         runner.engine.send_callback_success(item["callback_id"], b"{}")
         assert status(runner.result(arn)) == "rejected"
+
+
+def test_a_low_risk_payment_whose_execution_gave_up_is_given_to_a_person():
+    world = ApprovalWorld()
+    world.gateway.scripts["charge"] = [TypeError("a fault of the function, which no step repeats")]
+    with running(world.workflow) as runner:
+        assert runner.run(body()).status.value == "FAILED"
+        assert (world.item()["status"], world.item()["generation"]) == ("processing", 0)
+        assert [finding.outcome for finding in reconcile(world)] == ["restarted"]
+        ((_, request),) = world.approvals.started
+        arn = runner.start(request)
+        callback_id = runner.callback(arn)
+        until(lambda: world.notices.asked)
+        assert world.item()["approval_reasons"] == ["charge_given_up"]
+        world.decide("approve")
+        runner.engine.send_callback_success(callback_id, b"{}")
+        assert status(runner.result(arn)) == "completed"
+    assert world.gateway.calls.count("charge") == 2
 
 
 def test_a_fraud_check_that_fails_twice_is_not_noticed_by_the_payment():
