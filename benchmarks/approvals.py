@@ -11,7 +11,7 @@ import argparse
 import json
 import statistics
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from aws_durable_execution_sdk_python.config import JitterStrategy
@@ -61,7 +61,7 @@ class Sequential(Workflow):
         return fraud, verified
 
     def _assessed(self, canonical: str) -> dict[str, Any]:
-        return asdict(handler.workflow.assess(self._payment(canonical), self.ports.payments.scoring))
+        return handler.workflow.journal(handler.workflow.assess(self._payment(canonical), self.ports.payments.scoring))
 
 
 def main() -> int:
@@ -106,7 +106,7 @@ def main() -> int:
 
 
 def _with_scoring(payments: Any, seconds: float) -> Any:
-    return replace(payments, scoring=SlowScoring(payments.scoring, seconds))
+    return payments._replace(scoring=SlowScoring(payments.scoring, seconds))
 
 
 def _through_local_system(rounds: int) -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -55,7 +55,7 @@ def compose_workflow(environment: Mapping[str, str]) -> tuple[ApprovalRules, App
     ports = compose(settings, load_kernel(settings.scoring_engine), logging.getLogger("handler.workflow")).ports
     if approval.fraud_service_failure_rate:
         scoring = FailingFraudScoring(ports.scoring, approval.fraud_service_failure_rate, random.random)
-        ports = replace(ports, scoring=scoring)
+        ports = ports._replace(scoring=scoring)
     notices: ApprovalNotices = LoggedNotices()
     if approval.topic_arn:
         session = get_session()

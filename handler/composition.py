@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.config import Config
 from botocore.session import get_session
@@ -13,7 +12,6 @@ from botocore.session import get_session
 import scoring
 from handler.adapters.fraud import TableFraudScoring
 from handler.adapters.gateway_simulated import SimulatedGateway
-from handler.adapters.memory import MemoryDynamoDb, MemoryRejectedQueue, MemorySourceQueue
 from handler.adapters.queues import SqsRejectedQueue, SqsSourceQueue
 from handler.adapters.secrets import read_pepper
 from handler.adapters.system import AnyLogger, LoggingNotifier, RandomIds, RecordedApprovals, SystemClock
@@ -23,6 +21,7 @@ from handler.domain.ports import (
     ApprovalStarter,
     Ids,
     PaymentGateway,
+    RejectedQueue,
     SourceQueue,
 )
 from handler.domain.process import Ports, Rules
@@ -34,8 +33,7 @@ from scoring.table import RuleTableError, Table, open_table
 _CLIENT_CONFIG = {"connect_timeout": 1, "read_timeout": 1, "retries": {"mode": "standard", "total_max_attempts": 3}}
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
+class Services(NamedTuple):
     """All that the queue function works with."""
 
     rules: Rules
@@ -58,12 +56,15 @@ def compose(settings: Settings, kernel: Any, logger: AnyLogger) -> Services:
         pepper, pepper_version = read_pepper(
             aws_client(session, "secretsmanager", settings), settings.fingerprint_pepper_secret_arn
         )
-    dynamodb: Any = MemoryDynamoDb() if session is None else aws_client(session, "dynamodb", settings)
-    log = DynamoDbTransactionLog(dynamodb, settings.table_name)
     if session is None:
-        rejected: Any = MemoryRejectedQueue()
+        # Imported only where nothing is outside, which is never so in Lambda.
+        from handler.adapters.memory import MemoryDynamoDb, MemoryRejectedQueue, MemorySourceQueue
+
+        dynamodb: Any = MemoryDynamoDb()
+        rejected: RejectedQueue = MemoryRejectedQueue()
         source_queue: SourceQueue = MemorySourceQueue()
     else:
+        dynamodb = aws_client(session, "dynamodb", settings)
         if not settings.rejected_queue_url:
             raise ConfigurationError("REJECTED_QUEUE_URL", None, "the URL of the rejected queue")
 
@@ -73,6 +74,8 @@ def compose(settings: Settings, kernel: Any, logger: AnyLogger) -> Services:
 
         rejected = SqsRejectedQueue(sqs, settings.rejected_queue_url)
         source_queue = SqsSourceQueue(sqs, settings.payment_queue_url)
+    log = DynamoDbTransactionLog(dynamodb, settings.table_name)
+    if session is not None:
         _warm_up(log, logger)
     ports = Ports(
         log=log,

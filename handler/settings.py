@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from handler.domain.errors import ConfigurationError
 from handler.domain.money import to_minor
@@ -13,20 +13,20 @@ from handler.domain.process import Rules
 from handler.domain.score import Routing
 from handler.domain.validate import Limits
 
-_ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,15}")
-_CURRENCY = re.compile(r"[A-Z]{3}")
-_TOPIC = re.compile(r"arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+")
-_APPROVER = re.compile(r"[A-Za-z0-9@._+-]{1,64}")
-_URL = re.compile(r"https?://\S+")
+# Texts: only the patterns of variables that are set are ever compiled.
+_ENVIRONMENT = r"[a-z][a-z0-9-]{0,15}"
+_CURRENCY = r"[A-Z]{3}"
+_TOPIC = r"arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+"
+_APPROVER = r"[A-Za-z0-9@._+-]{1,64}"
+_URL = r"https?://\S+"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """Every setting of the queue function; defaults are those of the seed's environment `dev`."""
 
     region: str = "us-east-1"
     table_name: str = "cloudcafe-payment-transactions-dev"
-    rules: Rules = field(default_factory=Rules)
+    rules: Rules = Rules()
     stress_mode: str = "none"
     stress_delay_seconds: float = 3.0
     stress_operations: int = 10_000_000
@@ -81,8 +81,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 _ELSEWHERE = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovalSettings:
+class ApprovalSettings(NamedTuple):
     """What the workflow, the approval page and the command line have beyond the queue function's settings."""
 
     timeout_seconds: float = 86_400.0
@@ -126,16 +125,16 @@ _OUTSIDE = (
 
 # There the simulated gateway would record payments as completed while no money moves.
 PRODUCTION = ("prod", "production")
-_GATEWAY_URL = re.compile(r"https://\S+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?(/\S*)?")
+_GATEWAY_URL = r"https://\S+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?(/\S*)?"
 
 
 class _Reader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
 
-    def text(self, variable: str, default: str, pattern: re.Pattern[str] | None = None, allowed: str = "") -> str:
+    def text(self, variable: str, default: str, pattern: str = "", allowed: str = "") -> str:
         value = self._environment.get(variable, "") or default
-        if value and pattern is not None and not pattern.fullmatch(value):
+        if value and pattern and not re.fullmatch(pattern, value):
             raise ConfigurationError(variable, value, allowed)
         return value
 
@@ -158,10 +157,10 @@ class _Reader:
             raise ConfigurationError(variable, value, "seconds, such as 30 or 0.5")
         return float(value)
 
-    def texts(self, variable: str, pattern: re.Pattern[str], allowed: str) -> list[str]:
+    def texts(self, variable: str, pattern: str, allowed: str) -> list[str]:
         value = self._environment.get(variable, "")
         texts = [text.strip() for text in value.split(",") if text.strip()]
-        if not all(pattern.fullmatch(text) for text in texts):
+        if not all(re.fullmatch(pattern, text) for text in texts):
             raise ConfigurationError(variable, value, allowed)
         return texts
 

@@ -132,7 +132,7 @@ class Workflow:
         def fraud_check(branch: DurableContext) -> dict[str, Any] | None:
             try:
                 return branch.step(
-                    lambda _: asdict(assess(self._payment(canonical), self.ports.payments.scoring)),
+                    lambda _: journal(assess(self._payment(canonical), self.ports.payments.scoring)),
                     FRAUD_CHECK,
                     StepConfig(retry_strategy=self._fraud_retries()),
                 )
@@ -222,6 +222,11 @@ def execution_of(arn: str) -> Execution:
     """The execution behind an ARN `...:function:<name>:<version>/durable-execution/<execution name>/<id>`."""
     parts = arn.split("/")
     return Execution(arn, parts[2] if len(parts) == 4 and parts[1] == "durable-execution" else "")
+
+
+def journal(assessment: Assessment) -> dict[str, Any]:
+    """An assessment as the fraud check's step keeps it, in JSON."""
+    return assessment._asdict() | {"reasons": [reason._asdict() for reason in assessment.reasons]}
 
 
 def _assessment(fraud: dict[str, Any] | None) -> Assessment | None:

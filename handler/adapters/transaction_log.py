@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -22,8 +21,7 @@ from handler.domain.states import OPEN_SHARDS, Status, open_shard
 AttributeValue = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """One write of the protocol. Attributes are spelled `#name`, values `:name`; clauses are joined by AND."""
 
     name: str

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from handler.domain.errors import AlreadyInProgressError, NotEnoughTimeError, OwnershipLostError
 from handler.domain.money import to_major
@@ -24,8 +23,7 @@ _DECISIONS_MAX: Final = 4
 Decision = Literal["conflict", "mine", "final", "pending", "in_workflow", "in_progress", "take_over"]
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """Who works on a payment: `owner` is `<request id>:<message id>` or an execution's ARN."""
 
     owner: str
@@ -37,8 +35,7 @@ class Work:
             raise NotEnoughTimeError(f"{self.remaining_ms()} ms left, {times.least_remaining_ms} needed")
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """The right to charge one payment; `attempt` is the fencing number, `gateway_ref` empty until one is stored."""
 
     transaction_id: str
@@ -47,8 +44,7 @@ class Claim:
     gateway_ref: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """A message that needs no charge: `outcome` says why, `item` is what stands in the table."""
 
     outcome: Status | Literal["duplicate", "conflict", "in_workflow"]

@@ -1,16 +1,17 @@
-"""The values that the steps hand on: a message, a fault, a payment, a score; all immutable."""
+"""The values that the steps hand on: a message, a fault, a payment, a score; all immutable.
+
+Named tuples, here and in what else the queue function imports: each data class costs a cold start 0.7 ms more.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 # A transaction as it stands in the table: attribute name -> str, int, Decimal, bool, list or dict.
 Transaction = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One delivery of one queue message. `receives` counts deliveries from 1."""
 
     message_id: str
@@ -28,8 +29,7 @@ class Fault(NamedTuple):
     reason_code: str
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     street: str = ""
     city: str = ""
     state: str = ""
@@ -40,8 +40,7 @@ class Address:
         return all((self.street, self.city, self.state, self.zip))
 
 
-@dataclass(frozen=True, slots=True)
-class Payment:
+class Payment(NamedTuple):
     """A valid, masked payment. `amount_minor` is an integer of minor units; `canonical` is what was hashed."""
 
     payment_id: str
@@ -55,7 +54,7 @@ class Payment:
     description: str = ""
     billing_address: Address | None = None
     request_hash: str = ""
-    canonical: str = field(default="", repr=False)
+    canonical: str = ""
 
     @property
     def transaction_id(self) -> str:
@@ -66,8 +65,7 @@ def transaction_id(payment_id: str) -> str:
     return f"txn-{payment_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """What one rule (id 0: the amount) took from the survival of 10**9, with words for a reviewer."""
 
     rule_id: int
@@ -75,8 +73,7 @@ class Reason:
     parts: int
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(NamedTuple):
     """A payment's score: `risk` in parts per 10**9, `fraud_score` 0..100, the strongest action of all rules hit."""
 
     risk: int
@@ -87,8 +84,7 @@ class Assessment:
     fingerprint_version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayResult:
+class GatewayResult(NamedTuple):
     """What the gateway says of one reference; the amount is in minor units."""
 
     state: Literal["prepared", "in_progress", "approved", "declined"]
@@ -98,8 +94,7 @@ class GatewayResult:
     timestamp: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
+class Times(NamedTuple):
     """The protocol's times in seconds; they keep their proportions at every scale (`check`)."""
 
     function_timeout_seconds: float = 30.0

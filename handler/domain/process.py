@@ -5,8 +5,7 @@ record. The first four are pure and done for a whole batch; the last three are d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 from handler.domain.charge import charge, idempotency_key
 from handler.domain.claim import Claim, Standing, Work, claim, new_item
@@ -31,18 +30,16 @@ from handler.domain.validate import Limits, Validation, validate
 Outcome = Status | Literal["duplicate", "conflict", "in_workflow", "unusable"]
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """A deployment's rules: its name, what it accepts, whom it asks, and its times."""
 
     environment: str = "dev"
-    limits: Limits = field(default_factory=Limits)
-    routing: Routing = field(default_factory=Routing)
-    times: Times = field(default_factory=Times)
+    limits: Limits = Limits()
+    routing: Routing = Routing()
+    times: Times = Times()
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
+class Ports(NamedTuple):
     log: TransactionLog
     gateway: PaymentGateway
     scoring: FraudScoring
@@ -52,8 +49,7 @@ class Ports:
     clock: Clock
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """A message as far as it goes without any input or output. `message` is masked and may be kept."""
 
     message: Message
@@ -68,7 +64,7 @@ def read(messages: Sequence[Message], rules: Rules, scoring: FraudScoring) -> di
     valid = [reading for reading in readings.values() if reading.validation.payment is not None]
     payments = [reading.validation.payment for reading in valid if reading.validation.payment is not None]
     for reading, assessment in zip(valid, score(payments, scoring), strict=True):
-        readings[reading.message.message_id] = replace(reading, assessment=assessment)
+        readings[reading.message.message_id] = reading._replace(assessment=assessment)
     return readings
 
 
@@ -144,7 +140,7 @@ def pay(claimed: Claim, payment: Payment, rules: Rules, ports: Ports, work: Work
 def _masked_message(message: Message, text: str, scoring: FraudScoring) -> Message:
     """The group is the sender's text as well, and is stored."""
     group = mask([message.group], scoring.find_card_numbers)[0] if message.group else ""
-    return replace(message, body=text, group=group)
+    return message._replace(body=text, group=group)
 
 
 def _unusable_reason(faults: Sequence[Fault]) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from handler.domain.errors import ScoringError
 from handler.domain.payment import Assessment, Payment
@@ -15,8 +14,7 @@ RISK_SCALE: Final = 10**9
 APPROVAL_RISK: Final = 7 * 10**8
 
 
-@dataclass(frozen=True, slots=True)
-class Routing:
+class Routing(NamedTuple):
     """`approval_amount_minor` asks a person from that amount on, whatever the risk; None: risk alone decides."""
 
     approval_amount_minor: int | None = None

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from handler.domain.mask import is_forbidden_name
 from handler.domain.money import as_text, to_minor
@@ -27,16 +26,14 @@ _KNOWN: Final = frozenset({"payment_id", "amount", "currency", "billing_address"
 CANONICAL_VERSION: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What a deployment accepts: one currency of two digits and a largest amount in minor units."""
 
     currency: str = "USD"
     amount_max_minor: int = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Validation:
+class Validation(NamedTuple):
     """`payment` or `faults`, never both; `payment_id` is empty where the message has no usable one."""
 
     payment_id: str

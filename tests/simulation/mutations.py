@@ -14,7 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -379,7 +379,7 @@ def _drop(change: Drop, mutant: Mutant) -> None:
                 )
                 for field in ("condition", "set", "remove")
             }
-            changed = replace(write, **parts)
+            changed = write._replace(**parts)
             if changed == write:
                 raise ValueError(f"{change.write} has no `{change.part}` to drop")
             mutant.writes[name] = changed
@@ -416,7 +416,7 @@ def bind(mutant: Mutant) -> None:
 
 
 def _replace_code(shipped: Any, edited: FunctionType) -> None:
-    # What dataclasses generate has free variables of its own and no edit.
+    # What dataclasses and NamedTuple generate has free variables of its own and no edit.
     if shipped.__code__ != edited.__code__ and not edited.__code__.co_freevars:
         shipped.__code__ = edited.__code__
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -56,7 +56,7 @@ class Scoring:
 
     def score_batch(self, payments: Sequence[Payment]) -> list[Assessment]:
         return [
-            replace(score, action="decline", risk=10**9) if payment.description == BLOCKLISTED else score
+            score._replace(action="decline", risk=10**9) if payment.description == BLOCKLISTED else score
             for payment, score in zip(payments, self._scoring.score_batch(payments), strict=True)
         ]
 
@@ -66,8 +66,7 @@ class NewerScoring(Scoring):
 
     def score_batch(self, payments: Sequence[Payment]) -> list[Assessment]:
         return [
-            replace(
-                score,
+            score._replace(
                 risk=score.risk + 1,
                 fraud_score=score.fraud_score + 1,
                 reasons=(*score.reasons, Reason(NEWER_RULE, "newer rules", 1)),

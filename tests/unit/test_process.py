@@ -6,7 +6,6 @@ only when its state is recorded.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
@@ -206,7 +205,7 @@ def test_a_crash_between_charge_and_record_is_resolved_by_status_without_a_secon
             return getattr(ports.log, name)
 
     with pytest.raises(Crash):
-        settle(reading(world, message()), world.rules, dataclasses.replace(ports, log=CrashingLog()), work())
+        settle(reading(world, message()), world.rules, ports._replace(log=CrashingLog()), work())
     assert world.item()["status"] == "processing"
     world.clock.ms += 36_000
     assert send(world, owner="req-2:m-1") == "completed"
@@ -338,7 +337,7 @@ def test_a_claim_whose_answer_was_lost_goes_on_as_claimed():
                 return twice
             return getattr(ports.log, name)
 
-    losing = dataclasses.replace(ports, log=LosesFirstAnswer())
+    losing = ports._replace(log=LosesFirstAnswer())
     assert settle(reading(world, message()), world.rules, losing, work()) == "completed"
 
 
@@ -350,7 +349,7 @@ def test_a_table_that_is_away_makes_the_message_come_again():
             raise TransactionLogUnavailableError("throttled")
 
     with pytest.raises(TransactionLogUnavailableError):
-        settle(reading(world, message()), world.rules, dataclasses.replace(world.ports, log=Away()), work())
+        settle(reading(world, message()), world.rules, world.ports._replace(log=Away()), work())
     assert world.gateway.calls == []
 
 

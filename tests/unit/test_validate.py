@@ -1,6 +1,5 @@
 """Every fault is reported with its field; nothing but known fields goes on; equal payments hash alike."""
 
-import dataclasses
 import json
 
 import pytest
@@ -149,5 +148,5 @@ def test_a_canonical_text_of_something_else_is_refused():
 def test_a_payment_cannot_be_changed():
     payment = check(body()).payment
     assert payment is not None
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         payment.amount_minor = 1  # type: ignore[misc]
