@@ -23,9 +23,11 @@ there on (so append to it, and never reorder it). Rule ids are unique over all f
 """
 
 import argparse
+import functools
 import glob
 import hashlib
 import json
+import operator
 import os
 import re
 import sys
@@ -51,6 +53,7 @@ FAULTS_SHOWN = 20
 # (At most states, bytes of dense rows.)
 DENSE_BYTES = ((2_000, 512 * 1024), (8_192, 96 * 1024), (2**31, 256 * 1024))
 FILTER_BITS_PER_GRAM = 32
+GRAM_SLOTS_PER_ENTRY = 2
 # A literal goes by the largest gram that fits: the more literals, the larger must a gram be to tell them from other
 # text. (More literals than, sizes.)
 FEW_LITERALS = 1_000
@@ -429,32 +432,62 @@ def _pack_states(
     )
 
 
-def _pack_filter(literals: list[bytes]) -> tuple[int, bytes, dict[int, int]]:
-    """Return the number of words of the filter, the filter, and by stride the bits of the gram sizes in it."""
+class _Grams(NamedTuple):
+    """The sections filter and grams, and what the header says about them."""
+
+    filter_words: int = 0
+    filter: bytes = b""
+    slots: int = 0
+    grams: bytes = b""
+    passes: tuple[tuple[int, int, int], ...] = ()
+
+
+def _pack_grams(literals: list[bytes], rules_of: list[list[int]], fields_of: list[int]) -> _Grams:
+    """Pack the grams of the literals. `rules_of` has each literal's rule indices, `fields_of` their field bits."""
     if not literals or min(map(len, literals)) < fmt.GRAM_SIZE_MIN:
-        return 0, b"", {4: 0, 2: 0, 1: 0}
+        return _Grams()
     # A pass over every fourth place is half the work of one over every second, but doubles the grams, and leaves more
     # literals to the passes for short ones: at 100k literals it came out a third slower.
     strides = (4, 2) if len(literals) <= FEW_LITERALS else (2,)
     classes = min((_gram_classes(literals, stride) for stride in strides), key=lambda all_: sum(1 / s for _, s in all_))
-    grams, sizes, left = [], {4: 0, 2: 0, 1: 0}, literals
+    hashes, owners, offsets, passes, left = [], [], [], [], np.arange(len(literals))
+    lengths = np.array([len(text) for text in literals], np.int64)
     for size, stride in classes:
-        mine = [text for text in left if len(text) >= size + stride - 1]
-        left = [text for text in left if len(text) < size + stride - 1]
-        if mine:
-            sizes[stride] |= 1 << size
-            grams.append(_choose_grams(mine, size, stride))
-    keys = np.concatenate(grams)
-    words = 1 << min(17, max(9, (keys.size * FILTER_BITS_PER_GRAM // 64 - 1).bit_length()))
+        fits = lengths[left] >= size + stride - 1
+        mine, left = left[fits], left[~fits]
+        if mine.size:
+            passes.append((size, stride, int(np.bitwise_or.reduce(np.array(fields_of)[mine]))))
+            first, keys = _choose_grams([literals[i] for i in mine], size, stride)
+            hashes.append(keys * np.uint64(fmt.GRAM_HASH << 8 * max(0, 8 - size) & 0xFFFF_FFFF_FFFF_FFFF))
+            owners.append(np.repeat(mine, stride))
+            offsets.append((first[:, None] + np.arange(stride)).ravel())
+    every, owner, offset = np.concatenate(hashes), np.concatenate(owners), np.concatenate(offsets)
+    different = np.unique(every)
+    words = 1 << min(17, max(9, (different.size * FILTER_BITS_PER_GRAM // 64 - 1).bit_length()))
     packed = np.zeros(words, "<u8")
-    mixed = keys * np.uint64(fmt.GRAM_HASH)
-    bits = np.zeros(keys.size, np.uint64)
+    bits = np.zeros(different.size, np.uint64)
     for shift in fmt.GRAM_BIT_SHIFTS:
-        bits |= np.uint64(1) << (mixed >> np.uint64(shift) & np.uint64(63))
-    np.bitwise_or.at(
-        packed, ((mixed >> np.uint64(fmt.GRAM_WORD_SHIFT) ^ mixed) & np.uint64(words - 1)).astype(np.int64), bits
-    )
-    return words, packed.tobytes(), sizes
+        bits |= np.uint64(1) << (different >> np.uint64(shift) & np.uint64(63))
+    at = different >> np.uint64(fmt.GRAM_WORD_SHIFT) & np.uint64(words - 1)
+    np.bitwise_or.at(packed, at.astype(np.int64), bits)
+
+    entries: dict[int, list[tuple[int, int]]] = {}
+    for value, literal, place in zip(every.tolist(), owner.tolist(), offset.tolist(), strict=True):
+        entries.setdefault(value, []).extend((index + 1, place) for index in rules_of[literal])
+    for value, mine in entries.items():
+        if len(mine) > fmt.GRAM_RULES_MAX:
+            entries[value] = [(fmt.ASK_THE_AUTOMATON, 0)]
+    slots = GRAM_SLOTS_PER_ENTRY * sum(map(len, entries.values()))
+    cells: list[tuple[int, int, int]] = [(0, 0, 0)] * slots
+    for value in sorted(entries):
+        at, tag = (value >> 32) * slots >> 32, value >> fmt.GRAM_TAG_SHIFT & 0xFFFF
+        for entry in entries[value]:
+            while cells[at][0]:
+                if cells[at][1] == tag:
+                    cells[at] = cells[at][0], tag, cells[at][2] | fmt.MORE
+                at = (at + 1) % slots
+            cells[at] = entry[0], tag, entry[1]
+    return _Grams(words, packed.tobytes(), slots, b"".join(fmt.GRAM.pack(*cell) for cell in cells), tuple(passes))
 
 
 def _gram_classes(literals: list[bytes], stride: int) -> list[tuple[int, int]]:
@@ -474,11 +507,10 @@ def _gram_classes(literals: list[bytes], stride: int) -> list[tuple[int, int]]:
     return classes
 
 
-def _choose_grams(literals: list[bytes], size: int, stride: int) -> Array:
-    """Return `stride` neighbouring grams of each literal as keys.
+def _choose_grams(literals: list[bytes], size: int, stride: int) -> tuple[Array, Array]:
+    """Return where each literal's `stride` neighbouring grams begin, and their keys, literal by literal.
 
-    A key is the gram as a little-endian number: with its size in the top byte where that is free, and with the bytes
-    from the ninth on, hashed, xored in.
+    A key is the gram as a little-endian number, with the bytes from the ninth on, hashed, xored in.
 
     Those that stand in the fewest literals, and of these in the middle: what joins two words is rare in other texts.
     """
@@ -493,8 +525,6 @@ def _choose_grams(literals: list[bytes], size: int, stride: int) -> Array:
         for i in range(8, size):
             high |= text[i : i + keys.size] << np.uint64(8 * (i - 8))
         keys ^= high * np.uint64(fmt.GRAM_HIGH_HASH)
-    elif size < 8:
-        keys |= np.uint64(size << 56)
     owner = np.repeat(np.arange(lengths.size), lengths)
     place = np.arange(keys.size) - starts[owner]
     usable = np.flatnonzero(place < lengths[owner] - size - stride + 2)  # the gram and its right neighbours fit
@@ -504,7 +534,7 @@ def _choose_grams(literals: list[bytes], size: int, stride: int) -> Array:
     order = np.lexsort((off_middle, cost, owner[usable]))
     first = np.unique(owner[usable][order], return_index=True)[1]
     chosen = usable[order][first]
-    return np.unique(np.concatenate([keys[chosen + i] for i in range(stride)]))
+    return place[chosen], keys[chosen[:, None] + np.arange(stride)].ravel()
 
 
 def _pack_slots(rules: list[Rule]) -> tuple[int, bytes, int]:
@@ -544,7 +574,9 @@ def compile_rules(sources: list[Source], progress: Progress = lambda *_: None, d
     progress("packing", 0, 1)
     dense_bytes = dense_bytes or next(size for states, size in DENSE_BYTES if trie.keys.size <= states)
     (rows, branches, chain_states), dense, tail, labels = _pack_states(trie, fail, outputs, dense_bytes)
-    filter_words, filter_bytes, gram_sizes = _pack_filter(literals)
+    fields_of = [sum(1 << RULE_FIELDS.index(name) for name in rule.fields) for rule in rules]
+    scanned_fields = [_union(fields_of[i] for i in scanned[literal]) for literal in literals]
+    grams = _pack_grams(literals, [scanned[literal] for literal in literals], scanned_fields)
     slots, slot_bytes, probe_max = _pack_slots(rules)
 
     strings = bytearray()
@@ -558,8 +590,7 @@ def compile_rules(sources: list[Source], progress: Progress = lambda *_: None, d
 
     records = bytearray()
     value_fields = 0
-    for rule in rules:
-        bits = sum(1 << RULE_FIELDS.index(name) for name in rule.fields)
+    for rule, bits in zip(rules, fields_of, strict=True):
         if rule.mode == "value":
             value_fields |= bits
         reason = rule.reason.encode()
@@ -574,7 +605,8 @@ def compile_rules(sources: list[Source], progress: Progress = lambda *_: None, d
         "tail": tail,
         "labels": labels,
         "outputs": nodes.astype("<u4").tobytes(),
-        "filter": filter_bytes,
+        "filter": grams.filter,
+        "grams": grams.grams,
         "slots": slot_bytes,
         "rules": bytes(records),
         "strings": bytes(strings),
@@ -587,20 +619,22 @@ def compile_rules(sources: list[Source], progress: Progress = lambda *_: None, d
         "output_nodes": len(nodes),
         "slots": slots,
         "rules": len(rules),
-        "scanned_length_max": max(map(len, literals), default=0),
         "value_length_max": max((len(rule.literal) for rule in rules if rule.mode == "value"), default=0),
         "probe_length_max": probe_max,
         "output_chain_max": chain_max,
+        "filter_words": grams.filter_words,
+        "gram_slots": grams.slots,
         "value_fields": value_fields,
-        "filter_words": filter_words,
-        "grams_every_4": gram_sizes[4],
-        "grams_every_2": gram_sizes[2],
-        "grams_every_1": gram_sizes[1],
+        "scanned_fields": _union(scanned_fields),
     }
-    return _assemble(sections, counts)
+    return _assemble(sections, counts, grams.passes)
 
 
-def _assemble(sections: dict[str, bytes], counts: dict[str, int]) -> bytes:
+def _union(bits: Iterable[int]) -> int:
+    return functools.reduce(operator.or_, bits, 0)
+
+
+def _assemble(sections: dict[str, bytes], counts: dict[str, int], passes: tuple[tuple[int, int, int], ...]) -> bytes:
     """Put header and sections together, aligned and checksummed."""
     body = bytearray()
     offsets: list[int] = []
@@ -625,6 +659,9 @@ def _assemble(sections: dict[str, bytes], counts: dict[str, int]) -> bytes:
         )
 
     fmt.SECTION_TABLE.pack_into(header, fmt.HEADER.size, *offsets)
+    numbers = [number for each in passes for number in each]
+    numbers += [0] * (3 * fmt.PASSES_MAX - len(numbers))
+    fmt.PASSES.pack_into(header, fmt.HEADER.size + fmt.SECTION_TABLE.size, *numbers)
     fill(0)
     fill(fmt.header_checksum(bytes(header)))
     data = bytes(header + body)

@@ -4,9 +4,10 @@
 that it stays far below a millisecond at any size. The bytes behind the header may be anything: readers bound every
 index at use. `Table.verify` checks the whole file, when packaging and on request.
 
-Format, version 1, all numbers little-endian, each section at a multiple of 64 bytes, in this order:
+Format, version 2, all numbers little-endian, each section at a multiple of 64 bytes, in this order:
 
-    header    384 bytes: HEADER, then a (offset, size) pair of u64 for each section, then zeros
+    header    384 bytes: HEADER, then a (offset, size) pair of u64 for each section, then the passes, then zeros. A pass
+              looks through texts of some fields for grams of one size: u8 size, u8 stride, u16 fields as bits
     classes   256 x u8: byte -> class; upper case ASCII shares its lower case's class; class 0 occurs in no literal
     dense     rows of (classes + 1) x u32, one for each of the first states in breadth-first order: the next state for
               each class, then the state's output node. A next state below rows * (classes + 1) is the offset of a
@@ -18,10 +19,12 @@ Format, version 1, all numbers little-endian, each section at a multiple of 64 b
               output), u32 class of the child (0xFF: none) | output node << 8. Then 8 zero bytes
     labels    u8 a branch: the class that leads to it; children of one state are neighbours, classes ascending
     outputs   8 bytes a node: u32 rule index, u32 next node; node 0 is "none"
-    filter    u64 words, a power of two many (or none: every text is scanned): a Bloom filter of grams, blocked by word.
-              It holds one, two or four neighbouring grams of each scanned literal, so that a literal is in a text only
-              if one of them stands at a place that as many divides. The counts grams_every_n have bit m set where
-              there are grams of m bytes for every n-th place
+    filter    u64 words, a power of two many (or none: every text is the automaton's): a Bloom filter of grams, two bits
+              of one word each. It holds as many neighbouring grams of each scanned literal as its pass has strides, so
+              that a literal is in a text only if one of them stands at a place that the stride divides
+    grams     8 bytes: u32 rule index + 1 (0: empty; 0xFFFFFFFF: of too many literals, ask the automaton), u16 tag, u16
+              place of the gram in the rule's literal (bit 15: an entry with the same tag follows before the next empty
+              one); found by the gram's hash, linear probing
     slots     8 bytes: u32 upper half of hash_value, u32 rule index + 1 (0: empty); a power of two many, linear probing
     rules     24 bytes a rule, ids ascending: RULE
     strings   literals (folded) and reasons (UTF-8)
@@ -36,14 +39,14 @@ from typing import NamedTuple
 from scoring.model import ACTIONS, MODES, RULE_FIELDS, WEIGHT_FULL, Rule
 
 MAGIC = b"PAYRULES"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 HEADER_SIZE = 384
 ALIGNMENT = 64
-SECTIONS = ("classes", "dense", "tail", "labels", "outputs", "filter", "slots", "rules", "strings")
+SECTIONS = ("classes", "dense", "tail", "labels", "outputs", "filter", "grams", "slots", "rules", "strings")
 # magic, version, header size, file size, header checksum (CRC-32 with this field zero), sections, SHA-256 of all bytes
-# behind the header; then the counts, by the names of COUNTS: longest scanned literal and whole value in bytes, longest
-# probe in the slots, longest chain of output nodes, fields that whole-value rules look at and sizes of grams as bits
-HEADER = struct.Struct("<8sIIQII32s16I")
+# behind the header; then the counts, by the names of COUNTS: longest whole value in bytes, longest probe in the slots,
+# longest chain of output nodes, fields (as bits) that whole-value rules look at and that scanned rules look at
+HEADER = struct.Struct("<8sIIQII32s14I8x")
 COUNTS = (
     "classes",
     "dense_rows",
@@ -52,25 +55,31 @@ COUNTS = (
     "output_nodes",
     "slots",
     "rules",
-    "scanned_length_max",
     "value_length_max",
     "probe_length_max",
     "output_chain_max",
-    "value_fields",
     "filter_words",
-    "grams_every_4",
-    "grams_every_2",
-    "grams_every_1",
+    "gram_slots",
+    "value_fields",
+    "scanned_fields",
 )
 SECTION_TABLE = struct.Struct(f"<{2 * len(SECTIONS)}Q")
+PASSES_MAX = 8
+PASSES = struct.Struct("<" + PASSES_MAX * "BBH")
 # id, field bits, weight, mode, action, literal offset, literal length, reason length (u16 each), reason offset
 RULE = struct.Struct("<IHHBBHIHHI")
 OUTPUT_BIT = 0x8000_0000
 CHILDREN_IN_RECORD = 4
 CHILD_BITS = 28
-GRAM_BIT_SHIFTS = (28, 34, 40)  # of the hash, six bits each: a gram's bits in its word
-GRAM_WORD_SHIFT = 47  # hash >> this, xor hash: its word
+GRAM = struct.Struct("<IHH")
+GRAM_BIT_SHIFTS = (41, 35)  # of the hash, six bits each: a gram's bits in its word
+GRAM_WORD_SHIFT = 47  # hash >> this: its word
+GRAM_TAG_SHIFT = 32  # hash >> this, 16 bits: its tag; the upper half times the slots, upper half of that: its slot
 GRAM_SIZE_MIN = 2  # a table with a shorter literal has no filter
+GRAM_SIZE_MAX = 12
+GRAM_RULES_MAX = 8  # a gram of more rules' literals is the automaton's
+ASK_THE_AUTOMATON = 0xFFFF_FFFF
+MORE = 0x8000
 GRAM_HIGH_HASH = 0xD6E8FEB86659FD93  # of the bytes from the ninth on (an odd constant of good spread)
 GRAM_HASH = 0x9E3779B97F4A7C15  # 2**64 / golden ratio (Knuth, TAOCP 3, 6.4)
 LITERAL_LENGTH_MAX = 1000  # bytes
@@ -86,13 +95,15 @@ class RuleTableError(Exception):
 
 
 class Header(NamedTuple):
-    """The checked header: counts by the names of COUNTS, sections as name -> (offset, size)."""
+    """The checked header: counts by the names of COUNTS, sections as name -> (offset, size), passes as
+    (gram size, stride, field bits)."""
 
     version: int
     file_size: int
     body_sha256: bytes
     counts: dict[str, int]
     sections: dict[str, tuple[int, int]]
+    passes: tuple[tuple[int, int, int], ...]
 
 
 def section_sizes(counts: dict[str, int], strings_size: int) -> dict[str, int]:
@@ -104,6 +115,7 @@ def section_sizes(counts: dict[str, int], strings_size: int) -> dict[str, int]:
         "labels": counts["branches"],
         "outputs": counts["output_nodes"] * 8,
         "filter": counts["filter_words"] * 8,
+        "grams": counts["gram_slots"] * GRAM.size,
         "slots": counts["slots"] * 8,
         "rules": counts["rules"] * RULE.size,
         "strings": strings_size,
@@ -133,7 +145,7 @@ def parse_header(data: memoryview, name: str) -> Header:
     if checksum != header_checksum(head):
         raise refuse("the header's checksum does not fit, the file is damaged")
     if header_size != HEADER_SIZE or section_count != len(SECTIONS):
-        raise refuse("the header has another shape than version 1")
+        raise refuse("the header has another shape than version 2")
     if file_size != len(data):
         raise refuse(f"{len(data)} bytes where the header says {file_size}, the file is truncated or has grown")
     counts = dict(zip(COUNTS, numbers, strict=True))
@@ -158,7 +170,11 @@ def parse_header(data: memoryview, name: str) -> Header:
     tail_states = counts["branches"] + counts["chain_states"]
     if cells + tail_states >= OUTPUT_BIT or tail_states >= 1 << CHILD_BITS or counts["output_nodes"] >= 1 << 24:
         raise refuse("more states than 31 bits can number")
-    return Header(version, file_size, body_sha256, counts, sections)
+    packed = PASSES.unpack_from(head, HEADER.size + SECTION_TABLE.size)
+    passes = tuple(each for each in zip(packed[::3], packed[1::3], packed[2::3], strict=True) if any(each))
+    if any(not GRAM_SIZE_MIN <= size <= GRAM_SIZE_MAX or stride not in (1, 2, 4) for size, stride, _ in passes):
+        raise refuse("the passes in the header cannot be")
+    return Header(version, file_size, body_sha256, counts, sections, passes)
 
 
 class Table:

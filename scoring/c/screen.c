@@ -9,11 +9,17 @@
 #error "the rule table is little-endian and read in place"
 #endif
 
-enum { LANES = 8, HEADER_SIZE = 384, COUNTS_AT = 64, SECTIONS_AT = 128, SECTIONS = 9, RECENT = 64, FILTERED_MAX = 4096, GRAM_MIN = 2, GRAM_MAX = 12 };
+enum { HEADER_SIZE = 384, COUNTS_AT = 64, SECTIONS_AT = 128, SECTIONS = 10, PASSES_AT = SECTIONS_AT + 16 * SECTIONS };
 enum { BRANCH_SIZE = 16, CHAIN_SIZE = 8, CHILD_BITS = 28 };
+enum { FILTERED_MAX = 4096, GRAM_MIN = 2, GRAM_MAX = 12, PLACES = 64, PROBES_A_BYTE = 4, COMPARISON = 8 };
+enum { LANES = 8, RECENT = 64 };
 enum { MODE_TOKEN = 1, MODE_VALUE = 2 };
 #define OUTPUT_BIT 0x80000000u
 #define CHILD_MASK ((1u << CHILD_BITS) - 1)
+#define GRAM_HASH 0x9E3779B97F4A7C15u
+#define GRAM_HIGH_HASH 0xD6E8FEB86659FD93u
+#define ASK_THE_AUTOMATON 0xFFFFFFFFu
+#define MORE 0x8000u
 
 static uint32_t load32(const uint8_t *at)
 {
@@ -31,13 +37,13 @@ static uint64_t load64(const uint8_t *at)
 
 int screen_table_map(struct screen_table *table, const uint8_t *data, size_t size)
 {
-    if (size < HEADER_SIZE || ((uintptr_t)data & 7) || memcmp(data, "PAYRULES", 8) || load32(data + 8) != 1)
+    if (size < HEADER_SIZE || ((uintptr_t)data & 7) || memcmp(data, "PAYRULES", 8) || load32(data + 8) != 2)
         return -1;
-    uint32_t counts[16];
+    uint32_t counts[14];
     memcpy(counts, data + COUNTS_AT, sizeof counts);
     const uint64_t classes = counts[0], rows = counts[1], cells = rows * (classes + 1);
     const uint64_t branches = counts[2], chains = counts[3], outputs = counts[4], slots = counts[5], rules = counts[6];
-    const uint64_t words = counts[12];
+    const uint64_t words = counts[10], grams = counts[11];
     if (classes < 1 || classes > 256 || rows < 1 || outputs < 1 || outputs >= 1u << 24
         || cells + branches + chains >= OUTPUT_BIT || branches + chains >= 1u << CHILD_BITS || (slots & (slots - 1))
         || (words & (words - 1)))
@@ -48,6 +54,7 @@ int screen_table_map(struct screen_table *table, const uint8_t *data, size_t siz
                                       branches,
                                       outputs * sizeof *table->outputs,
                                       words * sizeof *table->filter,
+                                      grams * sizeof *table->grams,
                                       slots * sizeof *table->slots,
                                       rules * sizeof *table->rules,
                                       0};
@@ -67,9 +74,10 @@ int screen_table_map(struct screen_table *table, const uint8_t *data, size_t siz
     table->labels = sections[3];
     table->outputs = (const struct screen_output *)sections[4];
     table->filter = (const uint64_t *)sections[5];
-    table->slots = (const struct screen_slot *)sections[6];
-    table->rules = (const struct screen_rule *)sections[7];
-    table->strings = sections[8];
+    table->grams = (const struct screen_gram *)sections[6];
+    table->slots = (const struct screen_slot *)sections[7];
+    table->rules = (const struct screen_rule *)sections[8];
+    table->strings = sections[9];
     table->class_count = (uint32_t)classes;
     table->dense_cells = (uint32_t)cells;
     table->dense_last = (uint32_t)(cells - (classes + 1));
@@ -78,13 +86,22 @@ int screen_table_map(struct screen_table *table, const uint8_t *data, size_t siz
     table->output_count = (uint32_t)outputs;
     table->slot_count = (uint32_t)slots;
     table->rule_count = (uint32_t)rules;
-    table->scanned_length_max = counts[7];
-    table->value_length_max = counts[8];
-    table->probe_length_max = counts[9];
-    table->output_chain_max = counts[10];
-    table->value_fields = counts[11];
+    table->value_length_max = counts[7];
+    table->probe_length_max = counts[8];
+    table->output_chain_max = counts[9];
     table->filter_words = (uint32_t)words;
-    memcpy(table->gram_sizes, &counts[13], sizeof table->gram_sizes);
+    table->gram_slots = (uint32_t)grams;
+    table->value_fields = counts[12];
+    table->scanned_fields = counts[13];
+    for (int i = 0; i < SCREEN_PASSES; i++) {
+        const uint32_t pass = load32(data + PASSES_AT + 4 * i), size = pass & 0xFF, stride = pass >> 8 & 0xFF;
+        const int sound = size >= GRAM_MIN && size <= GRAM_MAX && stride >= 1 && stride <= 4;
+        table->passes[i].size = size;
+        table->passes[i].stride = stride;
+        table->passes[i].fields = sound ? pass >> 16 : 0;
+        /* Shifts the bytes that are none of the gram's out at the top. */
+        table->passes[i].multiplier = sound && size < 8 ? GRAM_HASH << (64 - 8 * size) : GRAM_HASH;
+    }
     return 0;
 }
 
@@ -96,11 +113,32 @@ static int compare(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
+/* Hits come nearly in order, for which insertion is several times as quick as qsort; it may move each hit by a few others
+   on average, so that no input makes it slow. Returns 0 where that was not enough. */
+static int insert_sort(uint64_t *items, size_t count)
+{
+    size_t moves = 8 * count;
+    for (size_t i = 1; i < count; i++) {
+        const uint64_t item = items[i];
+        size_t at = i;
+        for (; at > 0 && items[at - 1] > item; at--, moves--) {
+            if (!moves) {
+                items[at] = item;
+                return 0;
+            }
+            items[at] = items[at - 1];
+        }
+        items[at] = item;
+    }
+    return 1;
+}
+
 void screen_hits_settle(struct screen_hits *hits)
 {
     if (hits->count < 2)
         return;
-    qsort(hits->items, hits->count, sizeof *hits->items, compare);
+    if (!insert_sort(hits->items, hits->count))
+        qsort(hits->items, hits->count, sizeof *hits->items, compare);
     size_t kept = 1;
     for (size_t i = 1; i < hits->count; i++)
         if (hits->items[i] != hits->items[kept - 1])
@@ -234,65 +272,166 @@ static int is_edge(const struct screen_text *text, size_t at)
     return at == 0 || at == text->length || !(is_word(text->data[at - 1]) && is_word(text->data[at]));
 }
 
-#define GRAM_HASH 0x9E3779B97F4A7C15u
-#define GRAM_HIGH_HASH 0xD6E8FEB86659FD93u
+/* Literals in texts by their grams. The places of a text wait for nothing, unlike an automaton's steps. */
 
-static inline unsigned is_gram(const uint64_t *filter, uint32_t mask, uint64_t gram)
+static inline uint64_t gram_at(const uint8_t *text, const struct screen_pass *pass, int is_long)
 {
-    const uint64_t hash = gram * GRAM_HASH, word = filter[(hash >> 47 ^ hash) & mask];
-    return (unsigned)(word >> (hash >> 28 & 63) & word >> (hash >> 34 & 63) & word >> (hash >> 40 & 63));
+    uint64_t gram = load64(text);
+    if (is_long)
+        gram ^= (load32(text + 8) & UINT32_MAX >> 8 * (12 - pass->size)) * GRAM_HIGH_HASH;
+    return gram * pass->multiplier;
 }
 
-static inline uint64_t gram_at(const uint8_t *text, unsigned size)
+static inline uint64_t is_gram(const uint64_t *filter, uint32_t mask, uint64_t hash)
 {
-    if (size > 8)
-        return load64(text) ^ (load32(text + 8) & (UINT32_MAX >> 8 * (12 - size))) * GRAM_HIGH_HASH;
-    return size == 8 ? load64(text) : (load64(text) & (((uint64_t)1 << 8 * size) - 1)) | (uint64_t)size << 56;
+    const uint64_t word = filter[hash >> 47 & mask];
+    return word >> (hash >> 41 & 63) & word >> (hash >> 35 & 63) & 1;
 }
 
-/* The part of a text that literals can be in, as [*from, *to); returns 0 where that is none of it. With
-   several neighbouring grams of each literal in the filter, every second or fourth place is enough; and the places wait for
-   nothing, so that this costs a fraction of the automaton. */
-static int find_suspect(const struct screen_table *table, const struct screen_text *text, size_t *from, size_t *to)
+/* Which of `count` places (64 at most) of a text hold a gram: the first place is bit count - 1. */
+static inline uint64_t find_grams(const struct screen_table *table, const struct screen_pass *pass, const uint8_t *text,
+                                  size_t count, size_t stride, int is_long)
+{
+    const uint64_t *filter = table->filter;
+    const uint32_t mask = table->filter_words - 1;
+    uint64_t found = 0;
+    for (size_t i = 0; i < count; i++)
+        found = 2 * found + is_gram(filter, mask, gram_at(text + i * stride, pass, is_long));
+    return found;
+}
+
+static inline int is_equal(const uint8_t *a, const uint8_t *b, size_t length)
+{
+    if (length < 8) {
+        for (size_t i = 0; i < length; i++)
+            if (a[i] != b[i])
+                return 0;
+        return 1;
+    }
+    const size_t last = length - 8;
+    uint64_t differ = 0;
+    /* Four at a time, some of them twice: the length of a literal cannot be foreseen, and a loop would end on a wrong
+       guess. */
+    for (size_t i = 0; i < length && !differ; i += 32)
+        for (size_t j = i; j < i + 32; j += 8) {
+            const size_t at = j < last ? j : last;
+            differ |= load64(a + at) ^ load64(b + at);
+        }
+    return !differ;
+}
+
+/* A text that is looked through for grams, and what it may still cost: slots that are looked at, comparisons. */
+struct search {
+    const struct screen_table *table;
+    const struct screen_text *text;
+    size_t index;
+    const uint8_t *folded;
+    size_t budget;
+    struct screen_hits *hits;
+};
+
+/* A place where a gram seems to be, with the slot and the tag of its hash. */
+struct suspect {
+    uint32_t slot, at;
+    uint16_t tag;
+};
+
+static inline int is_there(const struct search *search, const struct screen_rule *rule, size_t start)
+{
+    const struct screen_table *table = search->table;
+    const struct screen_text *text = search->text;
+    const size_t length = rule->literal_length;
+    return length <= text->length - start && rule->literal_at <= table->strings_size
+           && length <= table->strings_size - rule->literal_at
+           && is_equal(search->folded + start, table->strings + rule->literal_at, length)
+           && rule->fields >> text->field & 1
+           && (rule->mode != MODE_TOKEN || (is_edge(text, start) && is_edge(text, start + length)));
+}
+
+/* Report the literals whose gram the suspect is. Returns 1 where the automaton has to tell, because too many literals share
+   the gram or the search has cost enough, and -1 without memory. */
+static inline int confirm(struct search *search, const struct suspect *suspect)
+{
+    const struct screen_table *table = search->table;
+    for (uint32_t slot = suspect->slot;; slot = slot + 1 < table->gram_slots ? slot + 1 : 0) {
+        const struct screen_gram gram = table->grams[slot];
+        if (!gram.rule_plus_1)
+            return 0;
+        if (!search->budget || (gram.tag == suspect->tag && gram.rule_plus_1 == ASK_THE_AUTOMATON))
+            return 1;
+        search->budget--;
+        if (gram.tag != suspect->tag)
+            continue;
+        const size_t place = gram.place & ~MORE;
+        if (gram.rule_plus_1 <= table->rule_count && place <= suspect->at) {
+            const struct screen_rule *rule = &table->rules[gram.rule_plus_1 - 1];
+            if (is_there(search, rule, suspect->at - place)
+                && add_hit(search->hits, search->index, gram.rule_plus_1 - 1))
+                return -1;
+            const size_t cost = COMPARISON + rule->literal_length / 8;
+            search->budget -= cost < search->budget ? cost : search->budget;
+        }
+        if (!(gram.place & MORE))
+            return 0;
+    }
+}
+
+/* The same for several, whose waits for memory overlap. */
+static int confirm_all(struct search *search, const struct suspect *suspects, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t rule = search->table->grams[suspects[i].slot].rule_plus_1 - 1;
+        __builtin_prefetch(&search->table->rules[rule < search->table->rule_count ? rule : 0]);
+    }
+    int result = 0;
+    for (size_t i = 0; i < count && !result; i++)
+        result = confirm(search, &suspects[i]);
+    return result;
+}
+
+/* Report the literals in a text. Returns 1 where the automaton has to, -1 without memory. With several neighbouring
+   grams of each literal in the filter, every second or fourth place is enough. */
+static int find_literals(const struct screen_table *table, const struct screen_text *text, size_t index,
+                         struct screen_hits *hits)
 {
     const size_t length = text->length;
-    *from = 0;
-    *to = length;
-    if (!length || table->output_count < 2)
+    if (!length || !(table->scanned_fields >> text->field & 1))
         return 0;
-    if (!table->filter_words || length > FILTERED_MAX)
+    if (!table->filter_words || !table->gram_slots || length > FILTERED_MAX)
         return 1;
     uint8_t folded[FILTERED_MAX + GRAM_MAX];
     for (size_t i = 0; i < length; i++)
         folded[i] = fold(text->data[i]);
     memset(folded + length, 0, GRAM_MAX);
-    const uint64_t *filter = table->filter;
-    const uint32_t mask = table->filter_words - 1;
-    size_t first = SIZE_MAX, last = 0;
-    for (unsigned pass = 0; pass < 3 * (GRAM_MAX + 1); pass++) {
-        const unsigned size = pass % (GRAM_MAX + 1), kind = pass / (GRAM_MAX + 1), stride = 4 >> kind;
-        if (!(table->gram_sizes[kind] >> size & 1) || size < GRAM_MIN || length < size)
+    struct search search = {table, text, index, folded, PROBES_A_BYTE * (length + 16), hits};
+    struct suspect suspects[PLACES];
+    size_t suspected = 0;
+    for (const struct screen_pass *pass = table->passes; pass < table->passes + SCREEN_PASSES; pass++) {
+        if (!(pass->fields >> text->field & 1) || length < pass->size)
             continue;
-        const size_t end = length - size + 1;
-        unsigned found = 0;
-        if (size > 8)
-            for (size_t i = 0; i < end; i += stride)
-                found |= is_gram(filter, mask, gram_at(folded + i, size));
-        else
-            for (size_t i = 0; i < end; i += stride)
-                found |= is_gram(filter, mask, gram_at(folded + i, size));
-        if (found & 1)
-            for (size_t i = 0; i < end; i += stride)
-                if (is_gram(filter, mask, gram_at(folded + i, size)) & 1) {
-                    first = i < first ? i : first;
-                    last = i > last ? i : last;
+        const int is_long = pass->size > 8;
+        const size_t stride = pass->stride, places = (length - pass->size) / stride + 1;
+        for (size_t place = 0; place < places; place += PLACES) {
+            const size_t count = places - place < PLACES ? places - place : PLACES;
+            const uint8_t *from = folded + place * stride;
+            uint64_t found = is_long ? find_grams(table, pass, from, count, stride, 1)
+                                     : find_grams(table, pass, from, count, stride, 0);
+            for (; found; found &= found - 1) {
+                const size_t at = (place + count - 1 - (size_t)__builtin_ctzll(found)) * stride;
+                const uint64_t hash = gram_at(folded + at, pass, is_long);
+                const uint32_t slot = (uint32_t)((hash >> 32) * table->gram_slots >> 32);
+                __builtin_prefetch(&table->grams[slot]);
+                suspects[suspected++] = (struct suspect){slot, (uint32_t)at, (uint16_t)(hash >> 32)};
+                if (suspected == PLACES) {
+                    const int result = confirm_all(&search, suspects, suspected);
+                    if (result)
+                        return result;
+                    suspected = 0;
                 }
+            }
+        }
     }
-    if (first == SIZE_MAX)
-        return 0;
-    *from = first > table->scanned_length_max ? first - table->scanned_length_max : 0;
-    *to = length - last > table->scanned_length_max ? last + table->scanned_length_max : length;
-    return 1;
+    return confirm_all(&search, suspects, suspected);
 }
 
 struct lane {
@@ -353,24 +492,24 @@ static uint32_t output_of(const struct screen_table *table, uint32_t state)
     return index < table->tail_count ? load32(record_of(table, index) + 4) >> 8 : 0;
 }
 
+/* Give a lane the next text that the automaton has to scan; 0 where there is none, -1 without memory. */
 static int take(const struct screen_table *table, const struct screen_text *texts, size_t count, size_t *next,
-                struct lane *lane)
+                struct lane *lane, struct screen_hits *hits)
 {
-    size_t from = 0, to = 0;
-    while (*next < count && !find_suspect(table, &texts[*next], &from, &to))
+    int result = 0;
+    while (*next < count && !(result = find_literals(table, &texts[*next], *next, hits)))
         ++*next;
-    if (*next == count)
-        return 0;
+    if (result <= 0)
+        return result;
     lane->text = &texts[*next];
     lane->index = (*next)++;
-    lane->at = lane->text->data + from;
-    lane->end = lane->text->data + to;
-    lane->budget = 2 * (to - from);
+    lane->at = lane->text->data;
+    lane->end = lane->text->data + lane->text->length;
+    lane->budget = 2 * lane->text->length;
     lane->state = 0;
     memset(lane->recent, 0, sizeof lane->recent);
     return 1;
 }
-
 
 /* The child of a branch beyond those in its record, or 0 where there is none for the class. */
 static uint32_t find_child(const struct screen_table *table, uint32_t first, uint32_t children, uint32_t class)
@@ -477,9 +616,10 @@ int screen_texts(const struct screen_table *table, const struct screen_text *tex
             return -1;
     struct lane lanes[LANES];
     size_t busy = 0, next = 0;
-    while (busy < LANES && take(table, texts, count, &next, &lanes[busy]))
+    int taken = 1;
+    while (busy < LANES && (taken = take(table, texts, count, &next, &lanes[busy], hits)) > 0)
         busy++;
-    while (busy) {
+    while (busy && taken >= 0) {
         size_t steps = busy < LANES ? sizeof IDLE_BYTES : SIZE_MAX;
         for (size_t k = 0; k < busy; k++)
             if (steps_left(&lanes[k]) < steps)
@@ -493,13 +633,15 @@ int screen_texts(const struct screen_table *table, const struct screen_text *tex
             return -1;
         for (size_t k = 0; k < busy; k++)
             lanes[k].budget -= steps;
-        for (size_t k = 0; k < busy;) {
-            if (!steps_left(&lanes[k]) && !take(table, texts, count, &next, &lanes[k]))
+        for (size_t k = 0; k < busy && taken >= 0;) {
+            if (!steps_left(&lanes[k]) && (taken = take(table, texts, count, &next, &lanes[k], hits)) <= 0)
                 lanes[k] = lanes[--busy];
             else
                 k++;
         }
     }
+    if (taken < 0)
+        return -1;
     screen_hits_settle(hits);
     return 0;
 }

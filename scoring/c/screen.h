@@ -8,10 +8,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SCREEN_CUSTOMER_EMAIL = 3, SCREEN_EMAIL_DOMAIN = 10, SCREEN_FINGERPRINT = 11 };
+enum { SCREEN_CUSTOMER_EMAIL = 3, SCREEN_EMAIL_DOMAIN = 10, SCREEN_FINGERPRINT = 11, SCREEN_PASSES = 8 };
 
 struct screen_output {
     uint32_t rule, next;
+};
+
+struct screen_gram {
+    uint32_t rule_plus_1;
+    uint16_t tag, place;
+};
+
+/* A gram size that texts of these fields (as bits) are looked through for, at every `stride`th place. */
+struct screen_pass {
+    uint32_t size, stride, fields;
+    uint64_t multiplier;
 };
 
 struct screen_slot {
@@ -35,13 +46,15 @@ struct screen_table {
     const uint8_t *labels;
     const struct screen_output *outputs;
     const uint64_t *filter;
+    const struct screen_gram *grams;
     const struct screen_slot *slots;
     const struct screen_rule *rules;
     const uint8_t *strings;
     uint64_t strings_size;
     uint32_t class_count, dense_cells, dense_last, branch_count, tail_count, output_count, slot_count, rule_count;
-    uint32_t filter_words, gram_sizes[3]; /* bits of sizes at every fourth, second and single place */
-    uint32_t scanned_length_max, value_length_max, probe_length_max, output_chain_max, value_fields;
+    uint32_t filter_words, gram_slots;
+    struct screen_pass passes[SCREEN_PASSES];
+    uint32_t value_length_max, probe_length_max, output_chain_max, value_fields, scanned_fields;
 };
 
 struct screen_text {

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from scoring import _compiled
 from scoring.model import Payment
-from scoring.table import HEADER_SIZE, RuleTableError, Table, header_checksum
+from scoring.table import GRAM, HEADER_SIZE, MORE, RuleTableError, Table, header_checksum
 from tests.golden.generate_scoring import HERE, TEXTS
 from tests.rule_compiler import compile_files, compile_table
 
@@ -83,6 +83,22 @@ def test_whole_sections_of_noise(original: bytes) -> None:
             # Half of the numbers small, so that many are indices of something.
             words = [noise.choice((noise.getrandbits(32), noise.getrandbits(8))) for _ in range(size // 4 + 1)]
             changed[offset : offset + size] = b"".join(word.to_bytes(4, "little") for word in words)[:size]
+        use(bytes(changed))
+
+
+def test_grams_without_an_empty_slot_of_any_rule_at_any_place() -> None:
+    sections = Table(memoryview(FILTERED), "original").header.sections
+    offset, size = sections["grams"]
+    filter_at, filter_size = sections["filter"]
+    for seed in range(40):
+        noise = random.Random(seed)
+        changed = bytearray(FILTERED)
+        if seed % 2:  # so that what is no gram goes round the slots
+            changed[filter_at : filter_at + filter_size] = b"\xff" * filter_size
+        for at in range(offset, offset + size, GRAM.size):
+            tag = GRAM.unpack_from(FILTERED, at)[1]  # kept, so that the grams of texts are met
+            rule = noise.choice((1, noise.randint(1, 300), 2**32 - 2, 2**32 - 1))
+            GRAM.pack_into(changed, at, rule, tag, noise.choice((MORE, noise.getrandbits(16), noise.getrandbits(3))))
         use(bytes(changed))
 
 

@@ -1,7 +1,7 @@
 """Screening, card numbers and scores: both twins, a naive search and another library's automaton find the same.
 
-The compiled twin filters texts, then runs an automaton in eight lanes; the pure twin looks literals up by their first
-bytes. What they share is the rule texts alone, so that an error in either shows.
+The compiled twin looks for grams, then compares literals or runs an automaton in eight lanes; the pure twin looks
+literals up by their first bytes. What they share is the rule texts alone, so that an error in either shows.
 """
 
 import ahocorasick_rs
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from scoring import _compiled, _pure
 from scoring.model import FIELDS, Payment
+from scoring.table import ASK_THE_AUTOMATON, GRAM, GRAM_RULES_MAX
 from tests.rule_compiler import compile_table
 
 # Few letters make literals that begin, end and repeat inside one another; the rest are edges of tokens and of classes.
@@ -47,6 +48,60 @@ def table_of(rules: list, dense_bytes: int):
 def test_twins_screen_alike(rules: list, payments: list, dense_bytes: int) -> None:
     table = table_of(rules, dense_bytes)
     assert _compiled.screen(table, payments) == _pure.screen(table, payments)
+
+
+# Literals that all have grams, of several sizes, in texts made of them and of their pieces.
+LONGER = st.text(st.sampled_from("aAb.é"), min_size=2, max_size=40)
+PIECES = st.lists(st.tuples(st.integers(0, 29), st.integers(0, 3), st.sampled_from(["", " ", "a", "b."])), max_size=12)
+
+
+@given(
+    rules=st.lists(
+        st.tuples(
+            st.sampled_from(["substring", "token"]), st.sets(st.sampled_from(FIELDS), min_size=1).map(tuple), LONGER
+        ),
+        min_size=1,
+        max_size=30,
+    ),
+    payments=st.lists(st.lists(PIECES, max_size=len(FIELDS)), max_size=10),
+)
+@settings(max_examples=300, deadline=None)
+def test_twins_screen_alike_what_is_made_of_literals(rules: list, payments: list) -> None:
+    table = table_of(rules, 2000)
+    assert table.header.passes
+    texts = [
+        ["".join(rules[i % len(rules)][2][cut:] + joint for i, cut, joint in pieces) for pieces in payment]
+        for payment in payments
+    ]
+    assert _compiled.screen(table, texts) == _pure.screen(table, texts)
+
+
+def gram_rules(table) -> list[int]:
+    """The first number of each entry of a table's grams."""
+    offset, size = table.header.sections["grams"]
+    return [rule for rule, _, _ in GRAM.iter_unpack(table.data[offset : offset + size])]
+
+
+def test_grams_that_too_many_literals_share_are_left_to_the_automaton() -> None:
+    fields = ("street", "description")
+    table = compile_table(
+        [("substring", fields, b"%c%cshared" % (first, second)) for first in b"abcdefgh" for second in b"abcdefgh"]
+        + [("token", ("street",), b"%cshared" % first) for first in b"abcdefgh"]
+    )
+    assert ASK_THE_AUTOMATON in gram_rules(table)
+    texts = [["aashared, bshared!hhshared" + "-" * i] * 10 for i in range(9)]
+    assert _compiled.screen(table, texts) == _pure.screen(table, texts)
+
+
+def test_literals_that_share_a_gram_are_all_compared_until_that_costs_too_much() -> None:
+    literals = [b"shared%d" % i for i in range(GRAM_RULES_MAX)]
+    table = compile_table([("substring", FIELDS, literal) for literal in literals])
+    assert ASK_THE_AUTOMATON not in gram_rules(table)
+    texts = [[b"-" * i + literal, literal + b"shared" * i] for literal in literals for i in range(40)]
+    texts += [[b"-" * i + literals[3] * 200, b"-" * i + b"shar" * 200] for i in range(2)]
+    assert _compiled.screen(table, texts) == _pure.screen(table, texts)
+    wasteful = [[b"-" * i + b"shared" * 90 + literals[3], literals[2] + b"shared" * 90 + literals[5]] for i in range(2)]
+    assert _compiled.screen(table, wasteful) == [((4,), (3, 6))] * 2
 
 
 @given(rules=st.lists(SCANNED, max_size=30), texts=st.lists(TEXTS, max_size=20), dense_bytes=DENSE_BYTES)

@@ -4,7 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from scoring.table import FORMAT_VERSION, HEADER_SIZE, RuleTableError, Table, hash_value, header_checksum, open_table
+from scoring.table import (
+    FORMAT_VERSION,
+    HEADER,
+    HEADER_SIZE,
+    SECTION_TABLE,
+    RuleTableError,
+    Table,
+    hash_value,
+    header_checksum,
+    open_table,
+)
 from tests.rule_compiler import ROOT
 
 BUILT_IN = ROOT / "scoring" / "rules.table"
@@ -59,8 +69,10 @@ def test_file_that_grew_is_refused() -> None:
 
 def test_other_format_version_is_named() -> None:
     data = bytearray(BUILT_IN.read_bytes())
-    data[8] = 2
-    with pytest.raises(RuleTableError, match="format version 2, this code reads version 1"):
+    data[8] = FORMAT_VERSION - 1
+    with pytest.raises(
+        RuleTableError, match=f"format version {FORMAT_VERSION - 1}, this code reads version {FORMAT_VERSION}"
+    ):
         Table(memoryview(repaired(bytes(data))), "new")
 
 
@@ -74,7 +86,17 @@ def test_section_out_of_bounds_is_refused_though_the_checksum_fits() -> None:
         except RuleTableError:
             continue
         # The body's checksum, the limits of a scan and the padding are not what the header check is about.
-        assert 32 <= at < 64 or 92 <= at < 112 or 116 <= at < 128 or at >= 272, at
+        assert 32 <= at < 64 or 92 <= at < 104 or 112 <= at < 128 or at >= 320, at
+
+
+@pytest.mark.parametrize("one", [(1, 2), (13, 2), (6, 0), (6, 3), (6, 8)])
+def test_pass_of_a_size_or_stride_that_does_not_exist_is_refused(one: tuple[int, int]) -> None:
+    data = bytearray(BUILT_IN.read_bytes())
+    at = HEADER.size + SECTION_TABLE.size
+    assert (data[at], data[at + 1]) == open_table(BUILT_IN).header.passes[0][:2]
+    data[at : at + 2] = bytes(one)
+    with pytest.raises(RuleTableError, match="the passes in the header cannot be"):
+        Table(memoryview(repaired(bytes(data))), "foreign")
 
 
 def test_damaged_body_opens_and_fails_verification() -> None:

@@ -95,6 +95,16 @@ def test_token_rule_needs_an_edge_on_both_sides(twin: ModuleType, text: str | by
     assert hits(twin, "substring", b"box", text)
 
 
+def test_every_byte_of_a_literal_counts_however_long_it_is(twin: ModuleType) -> None:
+    for length in (*range(1, 75), 127, 128, 129, 200):
+        literal = bytes(0x61 + i % 26 for i in range(length))
+        made = compile_table([("substring", ("street",), literal)])
+        texts = [literal, b"." + literal + b".", literal[1:], literal[:-1] + b".", b"." + literal[1:]]
+        texts += [literal[:i] + b"." + literal[i + 1 :] for i in range(length)]
+        found = twin.screen(made, [fields(street=text) for text in texts])
+        assert [i for i, payment in enumerate(found) if payment[STREET]] == [0, 1], length
+
+
 @pytest.mark.parametrize(("text", "hit"), [("n/a", True), (" N/A\r\n", True), ("n/a.", False), ("n/a\u00a0", False)])
 def test_value_rule_needs_the_whole_field(twin: ModuleType, text: str, hit: bool) -> None:
     assert hits(twin, "value", b"n/a", text) is hit
@@ -111,6 +121,16 @@ def test_case_is_folded_for_ascii_only(twin: ModuleType, literal: str, text: str
 def test_rule_looks_at_its_own_fields_only(twin: ModuleType) -> None:
     made = compile_table([("substring", ("street", "zip"), b"x"), ("value", ("city",), b"x")])
     assert twin.screen(made, [["x"] * 10]) == [((), (), (), (), (), (), (1,), (2,), (), (1,))]
+
+
+def test_rules_of_all_sizes_look_at_their_own_fields_only(twin: ModuleType) -> None:
+    # Sizes that one look through a text finds, and others; the last is a field that no rule looks at.
+    literals = [b"ab", b"cdefg", b"cdefh", b"ijklmnopq", b"ijklmnopr", b"stuvwxyz-stuvwxyz"]
+    names = [FIELDS[i : i + 2] for i in range(len(literals))]
+    made = compile_table([("substring", name, text) for name, text in zip(names, literals, strict=True)])
+    text = b" ".join(literals)
+    expected = [tuple(i for i, name in enumerate(names, 1) if field in name) for field in FIELDS]
+    assert twin.screen(made, [[text] * len(FIELDS)]) == [tuple(expected)]
 
 
 @pytest.mark.parametrize(
