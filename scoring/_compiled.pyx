@@ -5,16 +5,21 @@ No numpy, ctypes or hashlib is imported here: all of it would be paid in a cold 
 """
 from cpython.buffer cimport PyBUF_FULL_RO, PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
+from cpython.exc cimport PyErr_Clear, PyErr_ExceptionMatches
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_New, PyTuple_SetItem
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
 from scoring.model import ACTIONS, AMOUNT_RULE_ID, CARD_RANGES, FIELDS, FULL, REVIEW_RISK, WEIGHT_FULL, Score
 
 
 cdef extern from "Python.h":
-    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *length) except NULL
+    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *length)
+    str PyUnicode_DecodeASCII(const char *text, Py_ssize_t length, const char *errors)
+    int64_t PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
 
 
 cdef extern from "sha256.h" nogil:
@@ -240,18 +245,19 @@ cdef class Texts:
     cdef screen_text *texts
     cdef size_t count
     cdef size_t size_bytes
+    cdef list payments
     cdef list held
 
     def __cinit__(self, list payments):
         cdef size_t wanted = 0
-        self.held = payments
+        self.payments = payments
         for fields in payments:
             wanted += len(<tuple> fields)
         self.texts = <screen_text *> PyMem_Malloc((wanted + 1) * sizeof(screen_text))
         if self.texts == NULL:
             raise MemoryError
         cdef uint32_t number
-        for fields in list(payments):
+        for fields in payments:
             number = 0
             for field in <tuple> fields:
                 self.add(field, number)
@@ -266,16 +272,8 @@ cdef class Texts:
         cdef const char *data = NULL
         if isinstance(field, str):
             data = utf8_of(field, &length)
-            if data == NULL:  # a lone surrogate
-                field = str.encode(field, "utf-8", "surrogatepass")
-                self.held.append(field)
-        elif not isinstance(field, bytes):
-            # A buffer may change while the GIL is released, and two looks at it must see the same.
-            field = memoryview(field).tobytes()
-            self.held.append(field)
         if data == NULL:
-            data = PyBytes_AsString(field)
-            length = len(<bytes> field)
+            data = self.copy(field, &length)
         text.data = <const uint8_t *> data
         text.length = length
         text.field = number
@@ -283,34 +281,46 @@ cdef class Texts:
         self.count += 1
         return 0
 
+    cdef const char *copy(self, field, Py_ssize_t *length) except NULL:
+        """The bytes of what is no str, or has no UTF-8 of its own."""
+        if isinstance(field, str):
+            field = str.encode(field, "utf-8", "surrogatepass")
+        elif not isinstance(field, bytes):
+            # A buffer may change while the GIL is released, and two looks at it must see the same.
+            field = memoryview(field).tobytes()
+        if self.held is None:
+            self.held = []
+        self.held.append(field)
+        length[0] = len(<bytes> field)
+        return PyBytes_AsString(field)
 
-cdef const char *utf8_of(object text, Py_ssize_t *length):
+
+cdef const char *utf8_of(object text, Py_ssize_t *length) except? NULL:
     """The text's own UTF-8, which lives as long as the text; NULL where it has none."""
-    try:
-        return PyUnicode_AsUTF8AndSize(text, length)
-    except UnicodeEncodeError:
-        return NULL
+    cdef const char *data = PyUnicode_AsUTF8AndSize(text, length)
+    # Not with `try`: entering one costs a field of a payment more than its look-up does.
+    if data == NULL and PyErr_ExceptionMatches(UnicodeEncodeError):
+        PyErr_Clear()
+    return data
 
 
-cdef list field_tuples(payments):
-    """Each payment's fields as a tuple, which nobody can change while the GIL is released."""
-    tuples = []
-    for fields in payments:
-        fields = tuple(fields)
-        if len(<tuple> fields) > <Py_ssize_t> FIELDS_MAX:
-            raise ValueError(f"a payment has at most {FIELDS_MAX} fields, not {len(<tuple> fields)}")
-        tuples.append(fields)
-    return tuples
+cdef tuple field_tuple(fields):
+    """A payment's fields as a tuple, which nobody can change while the GIL is released."""
+    fields = tuple(fields)
+    if len(<tuple> fields) > <Py_ssize_t> FIELDS_MAX:
+        raise ValueError(f"a payment has at most {FIELDS_MAX} fields, not {len(<tuple> fields)}")
+    return <tuple> fields
 
 
 def screen(table, fields) -> list[tuple[tuple[int, ...], ...]]:
     """`scoring._pure.screen`, with the GIL released where that pays."""
     cdef MappedTable mapped = map_table(table)
-    payments = field_tuples(fields)
-    cdef Texts texts = Texts(list(payments))
+    cdef list payments = [field_tuple(payment) for payment in fields]
+    cdef Texts texts = Texts(payments)
     cdef screen_hits hits = screen_hits(NULL, 0, 0)
     cdef int failed
-    cdef size_t at = 0, text = 0, end
+    cdef size_t at = 0, text = 0, end, first, i
+    cdef tuple screened
     try:
         if texts.size_bytes < BYTES_WORTH_THE_GIL:
             failed = screen_texts(&mapped.table, texts.texts, texts.count, &hits)
@@ -326,18 +336,31 @@ def screen(table, fields) -> list[tuple[tuple[int, ...], ...]]:
                 result.append(NO_HITS[len(<tuple> payment)])
                 text = end
                 continue
-            screened = []
-            for _ in range(end - text):
-                found = []
+            screened = PyTuple_New(end - text)
+            for i in range(end - text):
+                first = at
                 while at < hits.count and hits.items[at] >> 32 == text:
-                    found.append(mapped.table.rules[<uint32_t> hits.items[at]].id)
                     at += 1
-                screened.append(tuple(found))
+                put(screened, i, rule_ids(&mapped.table, &hits.items[first], at - first) if at > first else ())
                 text += 1
-            result.append(tuple(screened))
+            result.append(screened)
         return result
     finally:
         free(hits.items)
+
+
+cdef int put(tuple items, Py_ssize_t at, item) except -1:
+    """Set an item of a new tuple, which takes the reference over."""
+    Py_INCREF(item)
+    return PyTuple_SetItem(items, at, item)
+
+
+cdef tuple rule_ids(const screen_table *table, const uint64_t *hits, size_t count):
+    cdef tuple ids = PyTuple_New(count)
+    cdef size_t i
+    for i in range(count):
+        put(ids, i, table.rules[<uint32_t> hits[i]].id)
+    return ids
 
 
 # ---- card numbers -----------------------------------------------------------------------------------------------
@@ -397,45 +420,64 @@ def find_card_numbers(fields) -> list[list[tuple[int, int]]]:
 # ---- scores -----------------------------------------------------------------------------------------------------
 
 
-def amount_survival(amount_minor) -> int:
-    """Parts per 10**9 of survival that an amount leaves; Python's integers, because amounts may pass 64 bits."""
-    if amount_minor <= 10_000:
-        return FULL - 3 * FULL // 10 * amount_minor // 10_000
-    if amount_minor <= 50_000:
-        return 7 * FULL // 10 - 3 * FULL // 10 * (amount_minor - 10_000) // 40_000
-    return 20_000 * FULL // amount_minor
+cdef uint64_t PARTS = FULL, REVIEW_PARTS = REVIEW_RISK, WEIGHT_MAX = WEIGHT_FULL
+cdef int ACTION_COUNT = len(ACTIONS), REVIEW = ACTIONS.index("review"), DECLINE = ACTIONS.index("decline")
+cdef tuple ACTION_NAMES = ACTIONS
+cdef object AMOUNT_ID = AMOUNT_RULE_ID
+cdef object SCORE = Score
+# The named tuple's own constructor is a Python function over this one.
+cdef object NEW_TUPLE = tuple.__new__
+
+
+cdef uint64_t survival_of(amount_minor) except? 0xFFFFFFFFFFFFFFFF:
+    """`scoring._pure.amount_survival`; raises for what is no amount."""
+    cdef int overflow = 0
+    cdef int64_t amount
+    if type(amount_minor) is not int:
+        raise TypeError(f"amount_minor must be int, not {type(amount_minor).__name__}")
+    amount = PyLong_AsLongLongAndOverflow(amount_minor, &overflow)
+    if overflow < 0 or (overflow == 0 and amount <= 0):
+        raise ValueError(f"amount_minor must be above 0, not {amount_minor}")
+    if overflow:  # an amount of more than 63 bits leaves nothing
+        return 0
+    if amount <= 10_000:
+        return PARTS - 3 * PARTS // 10 * <uint64_t> amount // 10_000
+    if amount <= 50_000:
+        return 7 * PARTS // 10 - 3 * PARTS // 10 * <uint64_t> (amount - 10_000) // 40_000
+    return 20_000 * PARTS // <uint64_t> amount
 
 
 def score_batch(table, payments, *, iterations, pepper) -> list[Score]:
     """`scoring._pure.score_batch`: all fingerprints and all fields in one call, with the GIL released."""
     cdef MappedTable mapped = map_table(table)
-    payments = list(payments)
-    for payment in payments:
-        if type(payment.amount_minor) is not int:
-            raise TypeError(f"amount_minor must be int, not {type(payment.amount_minor).__name__}")
-        if payment.amount_minor <= 0:
-            raise ValueError(f"amount_minor must be above 0, not {payment.amount_minor}")
+    cdef list batch = list(payments), identities = [], fields = []
     cdef uint64_t rounds = count_of("iterations", iterations)
     cdef bytes prefix = bytes(memoryview(pepper)) + b"\x1f"
     cdef const uint8_t *prefix_data = <const uint8_t *> PyBytes_AsString(prefix)
-    cdef size_t prefix_length = len(prefix)
-    cdef Messages identities = Messages([payment.identity for payment in payments])
-    cdef list fields = field_tuples([payment.fields for payment in payments])
-    cdef Texts texts = Texts(list(fields))
-    cdef size_t count = identities.count
-    cdef uint8_t *digests = <uint8_t *> PyMem_Malloc(count * 32 + 1)
-    cdef uint8_t *fingerprints = <uint8_t *> PyMem_Malloc(count * 64 + 1)
+    cdef size_t prefix_length = len(prefix), count = len(batch)
+    cdef Messages messages
+    cdef Texts texts
     cdef screen_hits hits = screen_hits(NULL, 0, 0), blocked = screen_hits(NULL, 0, 0)
-    cdef int failed
+    cdef int failed, action
     cdef size_t i, at = 0, blocked_at = 0, text = 0, end
     cdef const screen_rule *rule
-    cdef uint64_t survival, left
-    cdef int action
+    cdef uint64_t survival, left, risk
+    # For each payment 8 bytes of survival, 32 of digest, 64 of fingerprint.
+    cdef uint64_t *survivals = <uint64_t *> PyMem_Malloc(count * 104 + 1)
+    cdef uint8_t *digests = <uint8_t *> &survivals[count]
+    cdef uint8_t *fingerprints = &digests[32 * count]
+    if survivals == NULL:
+        raise MemoryError
     try:
-        if digests == NULL or fingerprints == NULL:
-            raise MemoryError
+        for i in range(count):
+            payment = batch[i]
+            survivals[i] = survival_of(payment.amount_minor)
+            identities.append(payment.identity)
+            fields.append(field_tuple(payment.fields))
+        messages = Messages(identities)
+        texts = Texts(fields)
         with nogil:
-            sha256_messages(prefix_data, prefix_length, identities.messages, count, rounds, digests)
+            sha256_messages(prefix_data, prefix_length, messages.messages, count, rounds, digests)
             failed = screen_texts(&mapped.table, texts.texts, texts.count, &hits)
             for i in range(count):
                 write_hex(&digests[32 * i], &fingerprints[64 * i])
@@ -445,40 +487,49 @@ def score_batch(table, payments, *, iterations, pepper) -> list[Score]:
             raise MemoryError
         scores = []
         for i in range(count):
-            payment = payments[i]
-            survival = amount_survival(payment.amount_minor)
-            reasons = [(AMOUNT_RULE_ID, FULL - survival)]
+            survival = survivals[i]
+            reasons = [(AMOUNT_ID, PARTS - survival)]
             action = 0
             end = text + len(<tuple> fields[i])
-            indexes = set()
-            while at < hits.count and hits.items[at] >> 32 < end:
-                indexes.add(<uint32_t> hits.items[at])
-                at += 1
-            while blocked_at < blocked.count and blocked.items[blocked_at] >> 32 == i:
-                indexes.add(<uint32_t> blocked.items[blocked_at])
-                blocked_at += 1
             text = end
-            for index in sorted(indexes):
-                rule = &mapped.table.rules[<uint32_t> index]
-                if rule.weight > WEIGHT_MAX or rule.action >= ACTION_COUNT:
-                    table.rule_at(index)  # says that the rule is damaged
-                left = survival * (WEIGHT_MAX - rule.weight) // WEIGHT_MAX
-                reasons.append((rule.id, survival - left))
-                survival = left
-                action = max(action, rule.action)
-            risk = (FULL - survival, max(FULL - survival, REVIEW_RISK), FULL)[action]
-            fingerprint = PyBytes_FromStringAndSize(<const char *> &fingerprints[64 * i], 64).decode("ascii")
-            scores.append(Score(fingerprint, risk, 100 * risk // FULL, ACTIONS[action], tuple(reasons)))
+            if (at < hits.count and hits.items[at] >> 32 < end) or (
+                blocked_at < blocked.count and blocked.items[blocked_at] >> 32 == i
+            ):
+                indexes = set()
+                while at < hits.count and hits.items[at] >> 32 < end:
+                    indexes.add(<uint32_t> hits.items[at])
+                    at += 1
+                while blocked_at < blocked.count and blocked.items[blocked_at] >> 32 == i:
+                    indexes.add(<uint32_t> blocked.items[blocked_at])
+                    blocked_at += 1
+                for index in sorted(indexes):
+                    rule = &mapped.table.rules[<uint32_t> index]
+                    if rule.weight > WEIGHT_MAX or rule.action >= ACTION_COUNT:
+                        table.rule_at(index)  # says that the rule is damaged
+                    left = survival * (WEIGHT_MAX - rule.weight) // WEIGHT_MAX
+                    reasons.append((rule.id, survival - left))
+                    survival = left
+                    action = max(action, rule.action)
+            risk = PARTS if action == DECLINE else PARTS - survival
+            if action == REVIEW and risk < REVIEW_PARTS:
+                risk = REVIEW_PARTS
+            scores.append(
+                NEW_TUPLE(
+                    SCORE,
+                    (
+                        PyUnicode_DecodeASCII(<const char *> &fingerprints[64 * i], 64, NULL),
+                        risk,
+                        100 * risk // PARTS,
+                        ACTION_NAMES[action],
+                        tuple(reasons),
+                    ),
+                )
+            )
         return scores
     finally:
-        PyMem_Free(digests)
-        PyMem_Free(fingerprints)
+        PyMem_Free(survivals)
         free(hits.items)
         free(blocked.items)
-
-
-cdef uint64_t WEIGHT_MAX = WEIGHT_FULL
-cdef int ACTION_COUNT = len(ACTIONS)
 
 
 cdef void write_hex(const uint8_t *digest, uint8_t *text) noexcept nogil:
