@@ -123,6 +123,12 @@ class Corpus:
         """Literals without their last letter, one after the other: the deepest way into any automaton."""
         return [self._joined(lambda literal: literal[:-1]) for _ in range(PAYMENTS * FIELDS_EACH)]
 
+    def middles(self) -> Fields:
+        """Eight letters from the middle of literals, one after the other: what filters are fooled by most often."""
+        return [
+            self._joined(lambda literal: literal[len(literal) // 2 - 4 :][:8]) for _ in range(PAYMENTS * FIELDS_EACH)
+        ]
+
     def full(self) -> Fields:
         """Literals and nothing else."""
         return [self._joined(lambda literal: literal) for _ in range(PAYMENTS * FIELDS_EACH)]
@@ -137,7 +143,7 @@ class Corpus:
         return text[:110]
 
 
-HOSTILE = ("alike", "almost", "full", "one_letter")
+HOSTILE = ("alike", "almost", "middles", "full", "one_letter")
 
 
 # ---- the candidates ---------------------------------------------------------------------------------------------
