@@ -65,16 +65,16 @@ rules: setup  ## compile rule texts: the built-in ones, or RULES="a.rules b.rule
 
 # ---- the local system -----------------------------------------------------------------------------------------
 .PHONY: run
-run: setup  ## payments through the whole system, with faults, and an audit (ARGS="--payments 40 --json out.json")
-	$(PY) -m local run --payments 200 --groups 20 --concurrency 4 --seed 1 $(ARGS)
+run: setup  ## payments through the whole system, with faults, and an audit (ARGS="--payments 40"; PROVISION=terraform)
+	$(PY) -m local run --payments 200 --groups 20 --concurrency 4 --seed 1 $(if $(PROVISION),--provision $(PROVISION)) $(ARGS)
 
 .PHONY: planted-bugs
 planted-bugs: setup  ## plant bugs in copies of the tree and see the run's audit catch each
 	$(PY) -m pytest tests/planted
 
 .PHONY: up
-up: setup  ## keep the system running on 127.0.0.1:4566 for the AWS CLI (PORT=..., Ctrl-C stops it)
-	@$(PY) -m local up $(if $(PORT),--port $(PORT))
+up: setup  ## keep the system running on 127.0.0.1:4566 for the AWS CLI (PORT=..., PROVISION=terraform, Ctrl-C stops it)
+	@$(PY) -m local up $(if $(PORT),--port $(PORT)) $(if $(PROVISION),--provision $(PROVISION))
 
 .PHONY: benchmark-local
 benchmark-local: setup  ## the local system's own cost: warm invocation, idle CPU, memory, start

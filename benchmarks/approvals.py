@@ -112,7 +112,10 @@ def _with_scoring(payments: Any, seconds: float) -> Any:
 def _through_local_system(rounds: int) -> list[float]:
     """Seconds from the seed's asynchronous start to the final item, with real processes and a warm environment."""
     approvals = Approvals()
-    with LocalSystem(variables=approvals.variables) as system, approvals.running(system):
+    with (
+        LocalSystem(variables=approvals.variables, endpoints=approvals.endpoints) as system,
+        approvals.running(system),
+    ):
         client, table = durable_client(approvals), system.clients["dynamodb"]
 
         def pay(payment_id: str) -> float:

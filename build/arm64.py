@@ -304,6 +304,7 @@ def run_invocations(python: Interpreter, package: Path, workflow: Path, scratch:
             directory=scratch / "system",
             init_seconds_max=INIT_SECONDS_MAX,
             variables={**scoring, **approvals.variables},
+            endpoints=approvals.endpoints,
         ) as system,
         approvals.running(system),
     ):

@@ -31,11 +31,10 @@ from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 from local.environment_pool import EnvironmentPool
 from local.execution_environment import ExecutionEnvironment, FunctionVersion, Outcome
 from local.installation import environment
-from local.ministack import HOST, ServicesError
+from local.ministack import ACCOUNT, CREDENTIALS, HOST, REGION, ServicesError
 from local.resources import ALIAS
-from local.system import CREDENTIALS, REGION, LocalSystem, client, host_package
+from local.system import LocalSystem, client, host_package
 
-ACCOUNT = "000000000000"
 # The seed's one hour is shorter than its own wait of a day.
 EXECUTION_TIMEOUT_SECONDS = 90_000
 READY_SECONDS_MAX = 30.0
@@ -68,7 +67,7 @@ class _Fixed:
 
 
 class Approvals:
-    """Make it before the local system (whose function needs `variables`), then run it with `running(system)`."""
+    """Make it before the local system (which needs `variables` and `endpoints`), then run it with `running(system)`."""
 
     def __init__(
         self,
@@ -107,11 +106,13 @@ class Approvals:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What the queue function needs to start workflows here."""
-        return {
-            "APPROVAL_FUNCTION_ARN": f"{self.function}:{ALIAS}",
-            "AWS_ENDPOINT_URL_LAMBDA": self.endpoint_url,
-        }
+        """The queue function's setting: which workflow it starts."""
+        return {"APPROVAL_FUNCTION_ARN": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.function}:{ALIAS}"}
+
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """Where it is started on this machine."""
+        return {"AWS_ENDPOINT_URL_LAMBDA": self.endpoint_url}
 
     @contextmanager
     def running(self, system: LocalSystem) -> Iterator["Approvals"]:
@@ -154,10 +155,10 @@ class Approvals:
         threading.Thread(target=self._keep_engine, name="durable-engine", daemon=True).start()
         self.environment_variables = {
             "AWS_ENDPOINT_URL": system.endpoint_url,
-            "AWS_ENDPOINT_URL_LAMBDA": self.endpoint_url,
             "AWS_REGION": REGION,
             **CREDENTIALS,
             **deciding,
+            **self.endpoints,
             **self.variables,
         }
         try:
@@ -212,8 +213,8 @@ class Approvals:
             log_directory=logs,
             host_variables={
                 "AWS_ENDPOINT_URL": system.endpoint_url,
-                "AWS_ENDPOINT_URL_LAMBDA": self.endpoint_url,
                 **CREDENTIALS,
+                **self.endpoints,
             },
             idle_seconds_max=IDLE_SECONDS_MAX,
             init_seconds_max=system.init_seconds_max,

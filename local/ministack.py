@@ -19,6 +19,9 @@ from local.installation import environment
 from local.process_group import ProcessGroup
 
 HOST = "127.0.0.1"
+REGION = "us-east-1"
+ACCOUNT = "000000000000"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 DISK_FREE_BYTES_MIN = 200 * 1024 * 1024
 READY_SECONDS_MAX = 30.0
 
@@ -107,10 +110,13 @@ def _listener_from_proc(port: int) -> int | None:
 class Ministack:
     """One running ministack. `port` 0 takes any free port; `url` is its endpoint."""
 
-    def __init__(self, processes: ProcessGroup, folder: Path, port: int = 0) -> None:
+    def __init__(
+        self, processes: ProcessGroup, folder: Path, port: int = 0, variables: dict[str, str] | None = None
+    ) -> None:
         """Start it and wait until it answers; `folder` gets its log and its scratch files.
 
-        Raises ServicesError (no disk, did not start) or PortInUse.
+        `variables` are what functions in its workers find beside their own. Raises ServicesError (no disk, did not
+        start) or PortInUse.
         """
         check_disk(folder)
         # Bound here and handed over: a port that is only looked up may be taken by anyone before it is used.
@@ -130,6 +136,8 @@ class Ministack:
             "MINISTACK_HOST": HOST,
             "LAMBDA_EXECUTOR": "local",
             "LOG_LEVEL": "WARNING",
+            # Its workers inherit them.
+            **(variables or {}),
         }
         with bound, self.log_path.open("wb") as log:
             # No worker processes: hypercorn's default forks one, a second process to lose.

@@ -35,7 +35,7 @@ from local.installation import ROOT, InstallationError
 from local.ministack import ServicesError
 from local.process_group import ProcessGroup
 from local.resources import Times
-from local.system import LocalSystem, new_directory
+from local.system import PROVISIONS, LocalSystem, new_directory
 
 # The protocol's 30, 180, 5, 5 and 5 s by 15: a killed invocation's messages come back after 12 s instead of 3 minutes.
 SCALE = 15
@@ -93,6 +93,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         "--faults", type=_faults, default="on", metavar="on|off|NAMES", help="all, none, or some, comma between (on)"
     )
     parser.add_argument("--mapping", choices=("local", "ministack"), default="local", help="who polls the queue")
+    parser.add_argument("--provision", choices=PROVISIONS, default="local", help="who makes queues, table and function")
     parser.add_argument(
         "--seconds-max", type=_positive, default=300, help="then the audit says what is left (%(default)s)"
     )
@@ -132,9 +133,7 @@ def run(options: argparse.Namespace, console: Console) -> Result:
     with ExitStack() as stack:
         stack.callback(faults.stop)
         gateway, gateway_url = stack.enter_context(_gateway(database, options, planned))
-        variables = {"AWS_ENDPOINT_URL_DYNAMODB": faults.url}
-        if "SCORING_ENGINE" in os.environ:
-            variables["SCORING_ENGINE"] = os.environ["SCORING_ENGINE"]
+        variables = {"SCORING_ENGINE": os.environ["SCORING_ENGINE"]} if "SCORING_ENGINE" in os.environ else {}
         approvals = Approvals(timeout_seconds=APPROVAL_SECONDS, approvers=(APPROVER,), gateway_url=gateway_url)
         system = stack.enter_context(
             LocalSystem(
@@ -143,7 +142,9 @@ def run(options: argparse.Namespace, console: Console) -> Result:
                 times=TIMES,
                 gateway_url=gateway_url,
                 variables=variables | approvals.variables,
+                endpoints={"AWS_ENDPOINT_URL_DYNAMODB": faults.url, **approvals.endpoints},
                 mapping=options.mapping,
+                provision=options.provision,
                 directory=directory,
             )
         )

@@ -24,13 +24,13 @@ from local.environment_pool import EnvironmentPool, PublishedFunction
 from local.event_source_mapping import Batch, EventSourceMapping
 from local.execution_environment import INIT_SECONDS_MAX, ExecutionEnvironment, Outcome
 from local.installation import BUILD, ROOT, InstallationError, environment
-from local.ministack import Ministack, ServicesError
+from local.ministack import CREDENTIALS, REGION, Ministack, ServicesError
 from local.process_group import ProcessGroup
 from local.resources import ALIAS, Names, Resources, Times, create
+from local.terraform import Terraform, apply, check_installed
 from local.worker_logs import WorkerLogs
 
-REGION = "us-east-1"
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+PROVISIONS = ("local", "terraform")
 RUNS_KEPT = 20
 _SERVICES = ("sqs", "dynamodb", "lambda", "iam", "cloudwatch", "logs", "sns", "sts")
 
@@ -40,7 +40,7 @@ class LocalSystem:
 
     Attributes for its users: `clients` (boto3 clients by service name), `resources` (queue URLs, names),
     `endpoint_url`, `directory` and `log_directory`, `processes` (start helpers there: they end with the system),
-    `batches` and `outcomes` (what our mapping has done so far).
+    `batches` and `outcomes` (what our mapping has done so far), `terraform` (what made the resources, else None).
     """
 
     def __init__(
@@ -52,9 +52,11 @@ class LocalSystem:
         gateway_url: str = "",
         environment: str = "dev",
         variables: dict[str, str] | None = None,
+        endpoints: dict[str, str] | None = None,
         handler: str = "handler.lambda_handler",
         memory_size: int = 512,
         mapping: str = "local",
+        provision: str = "local",
         python: str = sys.executable,
         runtime_python: Path | None = None,
         port: int = 0,
@@ -65,21 +67,28 @@ class LocalSystem:
         """Nothing starts before `__enter__`.
 
         `package` is an unpacked deployment package for this host, built from this checkout when None; `times` the
-        protocol's times; `variables` are added to the function's; `mapping` is `local` (ours), `ministack` (its own
-        mapping and worker) or `none`; `python` the interpreter of the execution environments, or `runtime_python`
-        one that can import awslambdaric by itself; `port` 0 takes a free one; `directory` is a new folder in
-        `.build/local` when None.
+        protocol's times; `variables` are added to the function's; `endpoints` (AWS_ENDPOINT_URL_<SERVICE>) are no
+        settings of the function, but what this machine has elsewhere than at `endpoint_url`; `mapping` is `local`
+        (ours), `ministack` (its own mapping and worker) or `none`; `provision` says who makes the resources, `local`
+        (`local/resources.py`) or `terraform`; `python` is the interpreter of the execution environments, or
+        `runtime_python` one that can import awslambdaric by itself; `port` 0 takes a free one; `directory` is a new
+        folder in `.build/local` when None.
         """
         if mapping not in ("local", "ministack", "none"):
             raise ValueError(f"mapping {mapping!r} is not one of local, ministack, none")
+        if provision not in PROVISIONS:
+            raise ValueError(f"provision {provision!r} is not one of {', '.join(PROVISIONS)}")
         self._package = package
         self._concurrency = concurrency
         self.times = times or Times()
         self._variables = {**({"GATEWAY_URL": gateway_url} if gateway_url else {}), **(variables or {})}
+        self._endpoints = endpoints or {}
         self.names = Names(environment)
         self._handler = handler
         self._memory_size = memory_size
         self._mapping_kind = mapping
+        self._provision = provision
+        self.terraform: Terraform | None = None
         self._python = python
         self.runtime_python = runtime_python
         self._port = port
@@ -97,6 +106,8 @@ class LocalSystem:
         self._metrics: MetricForwarder | None = None
 
     def __enter__(self) -> "LocalSystem":
+        if self._provision == "terraform":
+            check_installed()
         # Both may have to be installed first, and that must not look like a slow start.
         environment("ministack")
         runtime_python = self.runtime_python or environment("runtime", self._python) / "python"
@@ -116,21 +127,12 @@ class LocalSystem:
         self._ends.close()
 
     def _start(self, runtime_python: Path, package: Path) -> None:
-        self.services = Ministack(self.processes, self.directory, self._port)
+        self.services = Ministack(self.processes, self.directory, self._port, self._endpoints)
         self._ends.callback(self.services.stop)
         self.services.watch(self._died)
         self.endpoint_url = self.services.url
         self.clients = {name: client(name, self.endpoint_url) for name in _SERVICES}
-        self.resources: Resources = create(
-            self.clients,
-            self.names,
-            self.times,
-            package,
-            handler=self._handler,
-            runtime=f"python{runtime_python.resolve().name.removeprefix('python')}",
-            memory_size=self._memory_size,
-            variables=self._variables,
-        )
+        self.resources = self._make_resources(package, runtime_python.resolve().name)
         self._metrics = MetricForwarder(client("cloudwatch", self.endpoint_url), self._note)
         self._ends.callback(self._metrics.stop)
         worker_logs = WorkerLogs(
@@ -150,7 +152,7 @@ class LocalSystem:
             runtime_python=runtime_python,
             processes=self.processes,
             log_directory=self.log_directory,
-            host_variables={"AWS_ENDPOINT_URL": self.endpoint_url, **CREDENTIALS},
+            host_variables={"AWS_ENDPOINT_URL": self.endpoint_url, **self._endpoints, **CREDENTIALS},
             idle_seconds_max=self._idle_seconds_max,
             init_seconds_max=self.init_seconds_max,
             after=self._invoked,
@@ -158,13 +160,38 @@ class LocalSystem:
         self._ends.callback(self.pool.stop)
         if self._mapping_kind == "local":
             self.start_mapping()
-        elif self._mapping_kind == "ministack":
+        elif self._mapping_kind == "ministack" and self.terraform is None:
             self.clients["lambda"].create_event_source_mapping(
                 EventSourceArn=self.resources.queue_arn,
                 FunctionName=f"{self.names.function}:{ALIAS}",
                 BatchSize=10,
                 FunctionResponseTypes=["ReportBatchItemFailures"],
             )
+
+    def _make_resources(self, package: Path, runtime: str) -> Resources:
+        if self._provision == "local":
+            return create(
+                self.clients,
+                self.names,
+                self.times,
+                package,
+                handler=self._handler,
+                runtime=runtime,
+                memory_size=self._memory_size,
+                variables=self._variables,
+            )
+        self.terraform = Terraform(self.directory, self.endpoint_url, start=self.processes.start)
+        return apply(
+            self.terraform,
+            self.names,
+            self.times,
+            package,
+            runtime=runtime,
+            memory_size=self._memory_size,
+            variables=self._variables,
+            # Of its mapping and ours only one may take messages.
+            polled=self._mapping_kind == "ministack",
+        )
 
     def start_mapping(self) -> None:
         """Start our event source mapping (with `mapping="none"`, once everything is sent)."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from local.approvals import Approvals
 from local.installation import InstallationError
-from local.ministack import ServicesError
-from local.system import CREDENTIALS, REGION, LocalSystem
+from local.ministack import CREDENTIALS, REGION, ServicesError
+from local.system import PROVISIONS, LocalSystem
 
 PORT = 4566
 #: How often the provisioned concurrency is looked up.
@@ -28,6 +28,8 @@ def main(arguments: list[str]) -> int:
                 mapping=options.mapping,
                 environment=options.environment,
                 variables=approvals.variables,
+                endpoints=approvals.endpoints,
+                provision=options.provision,
             ) as system,
             approvals.running(system),
         ):
@@ -45,6 +47,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--concurrency", type=int, default=4, help="environments at most (%(default)s)")
     parser.add_argument("--environment", default="dev", help="the suffix of all names (%(default)s)")
     parser.add_argument("--mapping", choices=("local", "ministack"), default="local", help="who polls the queue")
+    parser.add_argument("--provision", choices=PROVISIONS, default="local", help="who makes queues, table and function")
     parser.add_argument("--page-port", type=int, default=0, help="port of the approval page (any free one)")
     parser.add_argument("--package", type=Path, help="an unpacked deployment package (built when not given)")
     return parser.parse_args(arguments)

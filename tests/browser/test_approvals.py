@@ -107,7 +107,7 @@ class Site:
 def site(timeout_seconds: float = 86_400, gateway_url: str = "") -> Iterator[Site]:
     approvals = Approvals(timeout_seconds=timeout_seconds, gateway_url=gateway_url)
     with (
-        LocalSystem(variables=approvals.variables, gateway_url=gateway_url) as system,
+        LocalSystem(variables=approvals.variables, endpoints=approvals.endpoints, gateway_url=gateway_url) as system,
         approvals.running(system),
     ):
         yield Site(system, approvals)

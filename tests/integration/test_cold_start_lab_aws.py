@@ -14,7 +14,8 @@ import pytest
 from benchmarks import measure
 from benchmarks.coldstart import aws
 from benchmarks.coldstart.packages import build
-from local.system import CREDENTIALS, REGION, LocalSystem
+from local.ministack import CREDENTIALS, REGION
+from local.system import LocalSystem
 
 
 def deployment_zip() -> bytes:
