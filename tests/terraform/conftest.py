@@ -1,13 +1,15 @@
-"""One initialised copy of the root for all tests that need no AWS, and one that is applied to ministack."""
+"""One initialised copy of the root for all tests that need no AWS, one applied to ministack, and one of a run."""
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.terraform.installation import Terraform
 from tests.terraform.loopback import Loopback
+from tests.terraform.provisioned_run import ProvisionedRun
 
 _STARTED = time.monotonic()
 _BARS: list[tuple[str, str, str, bool]] = []
@@ -44,3 +46,15 @@ def loopback(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     found = Loopback(tmp_path_factory.mktemp("loopback"))
     yield found
     found.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def provisioned_run(
+    request: pytest.FixtureRequest, loopback: Loopback | None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Future[ProvisionedRun] | None]:
+    """Started early too, as it mostly waits for an apply of its own."""
+    if not any(item.path.name == "test_provisioned_run.py" for item in request.session.items):
+        yield None
+        return
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(ProvisionedRun, tmp_path_factory.mktemp("run"))

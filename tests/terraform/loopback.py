@@ -1,20 +1,21 @@
 """The root applied to ministack on this machine, with packages built for this machine and the gateway's simulator."""
 
-import hashlib
 import json
-import platform
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from local.installation import ROOT
 from local.ministack import Ministack
 from local.process_group import ProcessGroup
-from local.resources import zipped
-from local.system import CREDENTIALS, REGION, client
-from tests.terraform.installation import ROOT, Terraform
+from local.system import client
+from local.terraform import ARCHITECTURE, write_package
+from tests.terraform.installation import Terraform
 
-ENGINES = ("compiled", "pure")
+# ministack runs every python3.x function under its own interpreter, this one's twin; durable functions ask for 3.13.
+RUNTIME = "python3.13"
+APPROVER = "alice@example.com"
 SERVICES = ("sqs", "dynamodb", "lambda", "iam", "logs", "kms", "s3", "cloudwatch", "sns")
 
 
@@ -35,19 +36,15 @@ class Loopback:
         assert self._gateway.stdout is not None
         self.gateway_url: str = json.loads(self._gateway.stdout.readline())["url"]
         self.package_directory = folder / "dist"
-        host_packages(self.package_directory)
-        self.terraform = Terraform(
-            folder,
-            {
-                "AWS_ENDPOINT_URL": self.services.url,
-                "AWS_REGION": REGION,
-                "AWS_EC2_METADATA_DISABLED": "true",
-                # The provider's own 25 tries of a call that ministack lacks last for minutes.
-                "AWS_MAX_ATTEMPTS": "2",
-                **CREDENTIALS,
-            },
-        )
+        for function, engine in (("processor", "compiled"), ("processor", "pure"), ("workflow", "compiled")):
+            self.package(unzipped(function, engine), function, engine)
+        self.terraform = Terraform(folder, self.services.url, start=self.processes.start)
         self.first_apply = self.terraform.start("apply", "-auto-approve", *self.variables())
+
+    def package(self, folder: Path, function: str, engine: str) -> str:
+        """Have the next plan find a folder as a function's package; returns its SHA-256 as Lambda tells it."""
+        archive = self.package_directory / f"payment-{function}-{ARCHITECTURE}-{engine}.zip"
+        return write_package(archive, folder, architecture=ARCHITECTURE, runtime=RUNTIME, engine=engine)
 
     def variables(self, **changes: str) -> list[str]:
         """Flags of every plan and apply here: the file of what ministack lacks, this machine, then `changes`."""
@@ -57,6 +54,7 @@ class Loopback:
             "runtime": RUNTIME,
             "gateway_url": self.gateway_url,
             "benchmark_memory_sizes": "[128]",
+            "approval_workflow": json.dumps({"approvers": [APPROVER]}),
             **changes,
         }
         return ["-var-file=loopback.tfvars", *(f"-var={name}={value}" for name, value in values.items())]
@@ -71,27 +69,9 @@ class Loopback:
         self.processes.stop()
 
 
-# ministack runs python3.x functions under its own interpreter, which is this one's twin.
-ARCHITECTURE = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine().lower()]
-RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
-
-
-def host_packages(folder: Path) -> None:
-    """ZIPs for this machine with the manifests that `make package` writes beside those for Lambda."""
-    folder.mkdir()
-    for engine in ENGINES:
-        unzipped = ROOT / ".build" / f"terraform-{engine}"
-        subprocess.run(
-            [sys.executable, str(ROOT / "build" / "package.py"), "host", "--engine", engine, "--out", str(unzipped)],
-            check=True,
-        )
-        content = zipped(unzipped)
-        path = folder / f"payment-processor-{ARCHITECTURE}-{engine}.zip"
-        path.write_bytes(content)
-        manifest = {
-            "architecture": ARCHITECTURE,
-            "engine": engine,
-            "runtime": RUNTIME,
-            "sha256": hashlib.sha256(content).hexdigest(),
-        }
-        path.with_suffix(".manifest.json").write_text(json.dumps(manifest))
+def unzipped(function: str, engine: str) -> Path:
+    """A package for this machine, kept for the next time."""
+    folder = ROOT / ".build" / f"terraform-{function}-{engine}"
+    command = [sys.executable, str(ROOT / "build" / "package.py"), "host", "--function", function]
+    subprocess.run([*command, "--engine", engine, "--out", str(folder)], check=True)
+    return folder

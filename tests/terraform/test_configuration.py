@@ -13,8 +13,9 @@ from collections.abc import Callable
 
 import pytest
 
-from local.installation import environment
-from tests.terraform.installation import ROOT, SOURCE, Terraform, init_flags
+from local.installation import ROOT, environment
+from local.terraform import SOURCE, init_flags
+from tests.terraform.installation import Terraform
 
 Bar = Callable[[str, str, str, bool], None]
 CONFIGURATION = sorted(path for path in SOURCE.rglob("*.tf") if ".terraform" not in path.parts)

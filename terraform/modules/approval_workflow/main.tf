@@ -179,11 +179,11 @@ resource "aws_cloudwatch_log_group" "this" {
 
 resource "aws_kms_key" "links" {
   #checkov:skip=CKV_AWS_7:KMS does not rotate HMAC keys; a new key voids the links that are out, which are asked again
-  #checkov:skip=CKV2_AWS_64:KMS's own default policy, the account's IAM policies alone, is what is wanted
   description              = "Signs links to the approval page of ${var.environment}."
   key_usage                = "GENERATE_VERIFY_MAC"
   customer_master_key_spec = "HMAC_256"
   deletion_window_in_days  = 7
+  policy                   = data.aws_iam_policy_document.links_key.json
   tags                     = var.tags
 }
 
