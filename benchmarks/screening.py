@@ -487,7 +487,7 @@ def main() -> int:
     """Measure, print rows and bars, keep a record; 1 where a bar was missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks screening", description=__doc__)
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="literals: 100, 10000, 100000")
-    parser.add_argument("--rounds", type=int, default=101)
+    parser.add_argument("--rounds", type=int, default=401)
     parser.add_argument(
         "--all-peers", action="store_true", help="also re, google-re2, pyahocorasick, hyperscan a field"
     )
