@@ -148,6 +148,7 @@ module "observability" {
   environment               = var.environment
   function_name             = module.payment_function.function_name
   log_group_name            = module.payment_function.log_group_name
+  workflow_log_group_names  = merge({}, module.approval_workflow[*].log_group_names...)
   benchmark_log_group_names = flatten(module.benchmark_functions[*].log_group_names)
   queue_names = {
     payment       = module.queue.payment_queue_name

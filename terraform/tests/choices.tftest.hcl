@@ -270,6 +270,7 @@ run "observability" {
     environment               = "dev"
     function_name             = "cloudcafe-payment-processor-dev"
     log_group_name            = "/aws/lambda/cloudcafe-payment-processor-dev"
+    workflow_log_group_names  = { workflow = "/aws/lambda/payment-processor-dev", reconcile = "/aws/lambda/payment-processor-dev-reconcile" }
     benchmark_log_group_names = ["/aws/lambda/cloudcafe-payment-processor-dev-bench-pure-128"]
     queue_names               = { payment = "p.fifo", dead_letter = "d.fifo", rejected = "r.fifo", failed_starts = "f" }
     table_name                = "cloudcafe-payment-transactions-dev"
@@ -294,6 +295,18 @@ run "observability" {
   assert {
     condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.this : contains(alarm.alarm_actions, aws_sns_topic.alarms.arn)])
     error_message = "Every alarm must reach the topic."
+  }
+  assert {
+    condition = toset([for filter in aws_cloudwatch_log_metric_filter.alarms : filter.log_group_name]) == toset([
+      "/aws/lambda/cloudcafe-payment-processor-dev", "/aws/lambda/payment-processor-dev", "/aws/lambda/payment-processor-dev-reconcile",
+    ])
+    error_message = "Lines with the field alarm must be counted in every log group that has them."
+  }
+  assert {
+    condition = alltrue([for filter in aws_cloudwatch_log_metric_filter.alarms :
+      filter.pattern == "{ $.alarm = \"*\" }" && filter.metric_transformation[0].name == aws_cloudwatch_metric_alarm.this["payment-alarms"].metric_name
+    && filter.metric_transformation[0].namespace == aws_cloudwatch_metric_alarm.this["payment-alarms"].namespace])
+    error_message = "The alarm on payment alarms must cover every log group's."
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.this["duration-p99"].extended_statistic == "p99" && aws_cloudwatch_metric_alarm.this["duration-p99"].threshold == 20000

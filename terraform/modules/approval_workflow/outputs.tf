@@ -17,3 +17,8 @@ output "topic_arn" {
   description = "Topic of notifications to approvers."
   value       = aws_sns_topic.approvals.arn
 }
+
+output "log_group_names" {
+  description = "Log groups by the function that writes them: workflow, page, reconcile."
+  value       = { for function, group in aws_cloudwatch_log_group.this : function => group.name }
+}

@@ -6,6 +6,8 @@ locals {
   region    = split(":", aws_sns_topic.alarms.arn)[3]
   account   = split(":", aws_sns_topic.alarms.arn)[4]
 
+  alarm_lines_metric = "PaymentAlarms-${var.environment}"
+
   # The dimensions that the handler publishes its metrics with.
   handler_dimensions = { environment = var.environment, service = "payment-processor" }
   function           = { FunctionName = var.function_name }
@@ -58,8 +60,8 @@ locals {
       statistic   = "Maximum", threshold = 0, periods = 1
     }
     payment-alarms = {
-      description = "The function saw what must never be: for example two different outcomes of one charge. Search the log for \"alarm\"."
-      namespace   = local.namespace, metric = aws_cloudwatch_log_metric_filter.alarms.metric_transformation[0].name, dimensions = {}
+      description = "A function saw what must never be, for example two different outcomes of one charge, or could not reach the approvers. Search the logs of the payment function, the approval workflow and reconcile for \"alarm\": the line says what to look at."
+      namespace   = local.namespace, metric = local.alarm_lines_metric, dimensions = {}
       statistic   = "Sum", threshold = 0, periods = 1
     }
   }
@@ -101,14 +103,16 @@ resource "aws_sns_topic_subscription" "email" {
   endpoint  = each.value
 }
 
-# The handler reports what must never be as a log line with the field `alarm`.
+# Every function reports what must never be as a log line with the field `alarm`; one metric counts them all.
 resource "aws_cloudwatch_log_metric_filter" "alarms" {
+  for_each = merge({ payment = var.log_group_name }, var.workflow_log_group_names)
+
   name           = "${local.name}-alarms"
-  log_group_name = var.log_group_name
+  log_group_name = each.value
   pattern        = "{ $.alarm = \"*\" }"
 
   metric_transformation {
-    name      = "PaymentAlarms-${var.environment}"
+    name      = local.alarm_lines_metric
     namespace = local.namespace
     value     = "1"
   }

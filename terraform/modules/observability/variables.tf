@@ -13,6 +13,11 @@ variable "log_group_name" {
   type        = string
 }
 
+variable "workflow_log_group_names" {
+  description = "Log groups of the approval workflow's functions by function; none without a workflow."
+  type        = map(string)
+}
+
 variable "benchmark_log_group_names" {
   description = "Log groups of the benchmark functions."
   type        = list(string)
