@@ -32,7 +32,7 @@ CUSTOM_METRICS = 7
 # Measured in local runs: one line a payment, one of metrics an invocation; Lambda adds three platform records to that.
 LOG_BYTES_PER_PAYMENT = 320
 LOG_BYTES_PER_INVOCATION = 560 + 3 * 250
-# Of module observability.
+# Of module observability; the approval workflow, which is not priced here, has its own.
 ALARMS = 10
 DASHBOARDS = 1
 

@@ -93,4 +93,69 @@ run "the_stack" {
     condition     = jsondecode(aws_sns_topic_subscription.approver["alice@example.com"].filter_policy) == { approver = ["alice@example.com"] }
     error_message = "An approver must get no link but their own."
   }
+  assert {
+    condition = alltrue([for action in ["lambda:GetDurableExecution", "lambda:SendDurableExecutionCallbackSuccess"] :
+      contains(flatten([for allowed in local.permissions.reconcile : allowed.actions if allowed.resources == local.executions]), action)
+    ])
+    error_message = "Reconcile must be allowed to look at executions and to wake them."
+  }
+  assert {
+    condition     = aws_lambda_function.reconcile.timeout == 300
+    error_message = "A gateway that hangs must not starve reconcile."
+  }
+  assert {
+    condition = { for key, alarm in aws_cloudwatch_metric_alarm.failures : key => [alarm.metric_name, alarm.dimensions.FunctionName] } == {
+      execution-failed    = ["DurableExecutionFailed", "payment-processor-dev"]
+      execution-timed-out = ["DurableExecutionTimedOut", "payment-processor-dev"]
+      page-errors         = ["Errors", "payment-processor-dev-page"]
+      reconcile-errors    = ["Errors", "payment-processor-dev-reconcile"]
+    }
+    error_message = "Every function that can fail must have its alarm."
+  }
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.reconcile_stopped.treat_missing_data == "breaching"
+      && aws_cloudwatch_metric_alarm.reconcile_stopped.dimensions == tomap({ FunctionName = "payment-processor-dev-reconcile" })
+    )
+    error_message = "Silence of reconcile must be an alarm."
+  }
+  assert {
+    condition = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.failures), [aws_cloudwatch_metric_alarm.reconcile_stopped]) :
+    alarm.alarm_actions == toset([var.alarm_topic_arn])])
+    error_message = "Every alarm must reach the topic."
+  }
+}
+
+run "a_time_out_longer_than_reconciles_own" {
+  command = plan
+  module {
+    source = "./modules/approval_workflow"
+  }
+  variables {
+    environment                   = "dev"
+    package                       = { path = "tests/packages/payment-workflow-arm64-compiled.zip", source_code_hash = "hash" }
+    code_bucket                   = "code"
+    architecture                  = "arm64"
+    runtime                       = "python3.13"
+    memory_size                   = 512
+    timeout_seconds               = 900
+    environment_variables         = {}
+    approvers                     = []
+    approval_timeout_seconds      = 86400
+    retention_days                = 14
+    fraud_service_failure_rate    = 0
+    table_arn                     = "arn:aws:dynamodb:eu-central-1:123456789012:table/transactions"
+    table_kms_key_arn             = null
+    rejected_queue_arn            = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
+    raw_messages_key_arn          = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    fingerprint_pepper_secret_arn = null
+    alarm_topic_arn               = "arn:aws:sns:eu-central-1:123456789012:alarms"
+    log_retention_days            = 30
+    tags                          = {}
+  }
+
+  assert {
+    condition     = aws_lambda_function.reconcile.timeout == 900
+    error_message = "Reconcile must have the time that one payment needs, whatever the gateway's deadline."
+  }
 }

@@ -78,9 +78,31 @@ def test_the_queue_function_starts_the_workflow_at_its_alias(applied: Loopback) 
     assert workflow["APPROVERS"] == APPROVER
 
 
-def variables(applied: Loopback, function: str) -> dict[str, str]:
-    found = applied.clients["lambda"].get_function_configuration(FunctionName=function, Qualifier="live")
+def variables(applied: Loopback, function: str, qualifier: str = "live") -> dict[str, str]:
+    found = applied.clients["lambda"].get_function_configuration(FunctionName=function, Qualifier=qualifier)
     return found["Environment"]["Variables"]
+
+
+def test_log_lines_with_an_alarm_are_counted_for_every_function_that_writes_them(applied: Loopback) -> None:
+    resources = applied.terraform.resources().values()
+    groups = {each["name"] for each in resources if each["type"] == "aws_cloudwatch_log_group"}
+    filters = [each for each in resources if each["type"] == "aws_cloudwatch_log_metric_filter"]
+    functions = [FUNCTION, WORKFLOW, f"{WORKFLOW}-page", f"{WORKFLOW}-reconcile"]
+    assert {f"/aws/lambda/{function}" for function in functions} == {each["log_group_name"] for each in filters}
+    # Benchmark functions write text.
+    assert all("-bench-" in group for group in groups - {each["log_group_name"] for each in filters})
+    counted = {(each["namespace"], each["name"]) for found in filters for each in found["metric_transformation"]}
+    assert counted == {("CloudCafe/Lambda", "PaymentAlarms-dev")}
+
+
+def test_every_alarm_reaches_the_topic(applied: Loopback) -> None:
+    resources = applied.terraform.resources().values()
+    alarms = [each for each in resources if each["type"] == "aws_cloudwatch_metric_alarm"]
+    topics = {each["arn"] for each in resources if each["type"] == "aws_sns_topic" and each["name"].endswith("-alarms")}
+    assert len(alarms) == 15
+    assert len(topics) == 1
+    for alarm in alarms:
+        assert set(alarm["alarm_actions"]) == set(alarm["ok_actions"]) == topics, alarm["alarm_name"]
 
 
 def test_a_second_plan_changes_nothing(applied: Loopback) -> None:

@@ -36,7 +36,7 @@ locals {
     reconcile = concat(local.read_pepper, local.use_table_key, [
       local.decide,
       { actions = ["dynamodb:Query"], resources = ["${var.table_arn}/index/open-shard-index"] },
-      { actions = ["lambda:GetDurableExecution"], resources = local.executions },
+      { actions = ["lambda:GetDurableExecution", "lambda:SendDurableExecutionCallbackSuccess"], resources = local.executions },
       { actions = ["lambda:InvokeFunction"], resources = [local.alias_arn] },
     ])
   }

@@ -13,6 +13,11 @@ locals {
   # Longer than the longest wait, so that the callback's time-out ends it and not the execution's.
   execution_timeout_seconds = 90000
 
+  # A gateway that hangs costs reconcile a deadline a payment, and the queue function's time-out would hold a few of
+  # those. Half of the time between two runs, but never less than one payment needs, which timeout_seconds holds.
+  # FUNCTION_TIMEOUT_SECONDS stays the queue function's: it says in which proportions payments are leased.
+  reconcile_timeout_seconds = max(300, var.timeout_seconds)
+
   deciding_variables = {
     DYNAMODB_TABLE        = split("/", var.table_arn)[1]
     ENVIRONMENT           = var.environment
@@ -139,7 +144,7 @@ resource "aws_lambda_function" "reconcile" {
   runtime          = var.runtime
   architectures    = [var.architecture]
   memory_size      = var.memory_size
-  timeout          = var.timeout_seconds
+  timeout          = local.reconcile_timeout_seconds
   tags             = var.tags
 
   environment {
@@ -256,17 +261,36 @@ resource "aws_lambda_permission" "page" {
 
 # ---- alarms -------------------------------------------------------------------------------------------------------
 
-resource "aws_cloudwatch_metric_alarm" "execution" {
-  for_each = {
-    DurableExecutionFailed   = "An approval workflow failed: its log says why. Its payment stays open until reconcile starts it again."
-    DurableExecutionTimedOut = "An approval workflow ran into its execution time-out, which its own wait should never reach."
+locals {
+  # One of them is enough. A metric without data is an idle function, not a failing one.
+  failures = {
+    execution-failed = {
+      description = "An approval workflow failed: its log says why. Its payment stays open until reconcile starts it again."
+      function    = local.name, metric = "DurableExecutionFailed"
+    }
+    execution-timed-out = {
+      description = "An approval workflow ran into its execution time-out, which its own wait should never reach."
+      function    = local.name, metric = "DurableExecutionTimedOut"
+    }
+    page-errors = {
+      description = "The approval page failed or ran out of time, and an approver saw no answer: its log says why. The link stays good; send the approver back to it when the cause is gone."
+      function    = aws_lambda_function.page.function_name, metric = "Errors"
+    }
+    reconcile-errors = {
+      description = "Reconcile failed or ran out of time: its log says why. The next run, ten minutes later, tries again; while every run fails, payments that stopped half-way stay open."
+      function    = aws_lambda_function.reconcile.function_name, metric = "Errors"
+    }
   }
+}
+
+resource "aws_cloudwatch_metric_alarm" "failures" {
+  for_each = local.failures
 
   alarm_name          = "${local.name}-${each.key}"
-  alarm_description   = each.value
+  alarm_description   = each.value.description
   namespace           = "AWS/Lambda"
-  metric_name         = each.key
-  dimensions          = { FunctionName = local.name }
+  metric_name         = each.value.metric
+  dimensions          = { FunctionName = each.value.function }
   statistic           = "Sum"
   period              = 60
   evaluation_periods  = 1
@@ -274,5 +298,24 @@ resource "aws_cloudwatch_metric_alarm" "execution" {
   comparison_operator = "GreaterThanThreshold"
   treat_missing_data  = "notBreaching"
   alarm_actions       = [var.alarm_topic_arn]
+  ok_actions          = [var.alarm_topic_arn]
+  tags                = var.tags
+}
+
+# A reconcile that does not run publishes neither errors nor old open payments: only its silence tells.
+resource "aws_cloudwatch_metric_alarm" "reconcile_stopped" {
+  alarm_name          = "${local.name}-reconcile-stopped"
+  alarm_description   = "Reconcile has not run for an hour, and nobody settles, expires or restarts payments that stopped half-way. See that its schedule is enabled, that the schedule's role may invoke it, and that the account has concurrency left. Right after the first apply this is so until its first run."
+  namespace           = "AWS/Lambda"
+  metric_name         = "Invocations"
+  dimensions          = { FunctionName = aws_lambda_function.reconcile.function_name }
+  statistic           = "Sum"
+  period              = 600
+  evaluation_periods  = 6
+  threshold           = 1
+  comparison_operator = "LessThanThreshold"
+  treat_missing_data  = "breaching"
+  alarm_actions       = [var.alarm_topic_arn]
+  ok_actions          = [var.alarm_topic_arn]
   tags                = var.tags
 }

@@ -32,7 +32,7 @@ variable "memory_size" {
 }
 
 variable "timeout_seconds" {
-  description = "Time-out of one invocation (1 to 900 s); an execution is many invocations."
+  description = "Time-out of one invocation of the workflow (1 to 900 s); an execution is many invocations."
   type        = number
 }
 
