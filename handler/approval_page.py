@@ -80,7 +80,8 @@ class ApprovalPage:
                 fields.get("decision", ""),
                 approver=invitation.approver,
                 comment=comment,
-                callback_id=item["callback_id"],
+                # None where reconcile has just given the decided payment to a new execution.
+                callback_id=item.get("callback_id", ""),
                 request_hash=invitation.request_hash,
                 log=decisions.log,
                 callbacks=decisions.callbacks,

@@ -25,9 +25,11 @@ from handler.domain.ports import (
     SourceQueue,
 )
 from handler.domain.process import Ports, Rules
-from handler.settings import Settings
+from handler.settings import GATEWAY_URLS, Settings
 from scoring.model import FIELDS
 from scoring.table import RuleTableError, Table, open_table
+
+_PRODUCTION = ("prod", "production")
 
 # One slow answer must not eat the invocation; a lost one is decided from the stored item.
 _CLIENT_CONFIG = {"connect_timeout": 1, "read_timeout": 1, "retries": {"mode": "standard", "total_max_attempts": 3}}
@@ -122,6 +124,11 @@ def aws_client(session: Any, service: str, settings: Settings) -> Any:
 
 def _gateway(settings: Settings) -> PaymentGateway:
     if not settings.gateway_url:
+        # There it would record payments as completed while no money moves.
+        if settings.rules.environment in _PRODUCTION:
+            raise ConfigurationError(
+                "GATEWAY_URL", None, f"{GATEWAY_URLS}; the simulated gateway is not for production"
+            )
         return SimulatedGateway()
     # Imported only where there is a gateway to talk to.
     from handler.adapters.gateway_http import HttpPaymentGateway

@@ -37,7 +37,8 @@ class ReconcileFunction:
     def __call__(self, _event: Any, context: Any) -> dict[str, int]:
         """Raises TransactionLogUnavailableError where the open payments cannot be listed."""
         work = Work(f"reconcile:{context.aws_request_id}", context.get_remaining_time_in_millis)
-        old = self._stuck(work) + self._pending(work.remaining_ms)
+        # A gateway that hangs takes all the time that there is, and approvals need none of it: they come first.
+        old = self._pending(work.remaining_ms) + self._stuck(work)
         metrics = {"Namespace": _NAMESPACE, "Dimensions": [["environment"]], "Metrics": [{"Name": _METRIC}]}
         document = {
             "_aws": {"Timestamp": self._ports.clock.now_ms(), "CloudWatchMetrics": [metrics]},
@@ -78,6 +79,7 @@ class ReconcileFunction:
                     environment=decisions.environment,
                     log=decisions.log,
                     starter=decisions.starter,
+                    callbacks=decisions.callbacks,
                     executions=decisions.executions,
                     clock=decisions.clock,
                 )
@@ -87,6 +89,8 @@ class ReconcileFunction:
                 continue
             if found != "waiting":
                 _LOG.warning("%s %s", name, found)
+            # One restart may follow a mishap; more say that its execution cannot go on, and why its log says.
+            old += found == "restarted" and item["generation"] > 1
         return old
 
 

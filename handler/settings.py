@@ -67,7 +67,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         stress_operations=reader.whole("STRESS_OPERATIONS", 10_000_000, 0, 10**10),
         payment_queue_url=reader.text("PAYMENT_QUEUE_URL", "", _URL, "an SQS queue's URL"),
         rejected_queue_url=reader.text("REJECTED_QUEUE_URL", "", _URL, "an SQS queue's URL"),
-        gateway_url=reader.gateway_url(production=name in PRODUCTION),
+        gateway_url=reader.text(
+            "GATEWAY_URL", "", _GATEWAY_URL, f"{GATEWAY_URLS}, or nothing for the simulated gateway"
+        ),
         approval_function_arn=reader.text("APPROVAL_FUNCTION_ARN", ""),
         fraud_iterations=reader.whole("FRAUD_ITERATIONS", 10_000, 0, 10**7),
         scoring_engine=reader.choice("SCORING_ENGINE", ("auto", "compiled", "pure")),
@@ -123,8 +125,7 @@ _OUTSIDE = (
 )
 
 
-# There the simulated gateway would record payments as completed while no money moves.
-PRODUCTION = ("prod", "production")
+GATEWAY_URLS = "an https URL (http on this machine alone)"
 _GATEWAY_URL = r"https://\S+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?(/\S*)?"
 
 
@@ -179,13 +180,6 @@ class _Reader:
 
     def amount_minor(self, variable: str) -> int | None:
         return self.whole(variable, 0, 1, 10**12 - 1) if self._environment.get(variable) else None
-
-    def gateway_url(self, *, production: bool) -> str:
-        allowed = "an https URL (http on this machine alone)"
-        value = self.text("GATEWAY_URL", "", _GATEWAY_URL, f"{allowed}, or nothing for the simulated gateway")
-        if production and not value:
-            raise ConfigurationError("GATEWAY_URL", None, f"{allowed}; the simulated gateway is not for production")
-        return value
 
     def times(self) -> Times:
         default = Times()

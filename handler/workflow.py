@@ -176,7 +176,7 @@ class Workflow:
 
     def _validate(self, text: str, execution: Execution, context: DurableContext) -> dict[str, str]:
         """A payment's canonical text, or none where the input is recorded as rejected."""
-        reading = read_request(text, execution, self.rules, self.ports.payments.scoring)
+        reading = read_request(text, execution, self.rules, self.ports.payments)
         payment = reading.validation.payment
         name = transaction_id(reading.validation.payment_id) if reading.validation.payment_id else ""
         if payment is not None:
@@ -194,7 +194,7 @@ class Workflow:
         )
 
     def _payment(self, canonical: str) -> Payment:
-        return from_canonical(canonical, self.rules.payments.limits)
+        return from_canonical(canonical)
 
     def _work(self, execution: Execution, context: DurableContext) -> Work:
         # The SDK's type allows for no context; Lambda and every engine hand one over.

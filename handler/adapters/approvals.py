@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -88,7 +88,8 @@ class SnsNotices:
             raise NoticeError("; ".join(failed))
 
     def settled(self, message_id: str, transaction_id: str, status: str) -> None:
-        attributes = {"kind": "settled", "message_id": message_id}
+        # All at once: every subscription picks what names its approver.
+        attributes = {"kind": "settled", "message_id": message_id, "approver": self._approvers}
         self._publish(f"Payment {status}", f"{transaction_id} is {status}.\n", attributes)
 
     def _link(self, item: Transaction, callback_id: str, approver: str) -> str:
@@ -97,15 +98,13 @@ class SnsNotices:
         token = write_token(invite(item, callback_id, approver), self._signer)
         return f"Decide here, this link is yours alone:\n{self._page_url}?t={token}"
 
-    def _publish(self, subject: str, message: str, attributes: dict[str, str]) -> None:
+    def _publish(self, subject: str, message: str, attributes: Mapping[str, str | Sequence[str]]) -> None:
         try:
             self._client.publish(
                 TopicArn=self._topic_arn,
                 Subject=subject,
                 Message=message,
-                MessageAttributes={
-                    name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
-                },
+                MessageAttributes={name: _attribute(value) for name, value in attributes.items() if value},
             )
         except (ClientError, BotoCoreError) as error:
             raise NoticeError(f"{self._topic_arn}: {error}") from error
@@ -120,6 +119,12 @@ class LoggedNotices:
 
     def settled(self, message_id: str, transaction_id: str, status: str) -> None:
         _LOG.info("%s is %s", transaction_id, status)
+
+
+def _attribute(value: str | Sequence[str]) -> dict[str, str]:
+    if isinstance(value, str):
+        return {"DataType": "String", "StringValue": value}
+    return {"DataType": "String.Array", "StringValue": json.dumps(list(value))}
 
 
 def _question(item: Transaction, link: str) -> str:

@@ -76,7 +76,6 @@ _WHY: Final = {
     "amount": "Its amount needs a person",
     "customer_unverified": "The customer's address could not be verified",
     "fraud_check_unavailable": "The fraud check did not answer",
-    "charge_given_up": "It could not be charged for a long time",
 }
 
 

@@ -95,6 +95,8 @@ TAKE_OVER_STUCK = Write(
         "#attempt = :seen",
         # Its worker is long gone; a workflow has no lease and is asked about before.
         "(attribute_not_exists(#lease_until) OR #lease_until < :stale)",
+        # A payment that was released, or whose execution ended, may still be at the gateway or be delivered again.
+        "#updated_at < :stale",
     ),
     set=("#owner = :owner", "#lease_until = :lease_until", "#attempt = :next", "#updated_at = :now"),
 )

@@ -60,12 +60,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _variables(options: argparse.Namespace, environment: Mapping[str, str]) -> dict[str, str]:
-    """The caller's variables with the environment's name and table."""
+    """The caller's variables with the environment's name, table and workflow."""
     name = options.environment or environment.get("ENVIRONMENT") or "dev"
     table = "" if options.environment else environment.get("DYNAMODB_TABLE", "")
     return {
         **environment,
         "ENVIRONMENT": name,
+        "APPROVAL_FUNCTION_ARN": environment.get("APPROVAL_FUNCTION_ARN") or f"payment-processor-{name}:live",
         "DYNAMODB_TABLE": table or f"cloudcafe-payment-transactions-{name}",
         "AWS_REGION": environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1",
     }
@@ -157,6 +158,7 @@ def _reconcile(decisions: Decisions, _: argparse.Namespace) -> int:
                 environment=decisions.environment,
                 log=decisions.log,
                 starter=decisions.starter,
+                callbacks=decisions.callbacks,
                 executions=decisions.executions,
                 clock=decisions.clock,
             )

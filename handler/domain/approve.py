@@ -20,9 +20,9 @@ from handler.domain.errors import (
     OwnershipLostError,
     ScoringError,
 )
-from handler.domain.mask import FindCardNumbers, mask_text
+from handler.domain.mask import FindCardNumbers, mask_texts
 from handler.domain.money import as_text
-from handler.domain.payment import Assessment, Message, Payment, Transaction
+from handler.domain.payment import Assessment, Message, Payment, Transaction, transaction_id
 from handler.domain.ports import (
     ApprovalCallbacks,
     ApprovalLog,
@@ -35,7 +35,7 @@ from handler.domain.ports import (
 from handler.domain.process import Ports, Reading, Rules, examine, pay
 from handler.domain.score import APPROVAL_RISK, RISK_SCALE, score
 from handler.domain.states import FINAL, OPEN, Status
-from handler.domain.validate import Validation
+from handler.domain.validate import Validation, from_canonical
 
 DECISIONS: Final = ("approve", "reject")
 COMMENT_LENGTH_MAX: Final = 1000
@@ -87,10 +87,20 @@ class Next:
     ask_seconds: int = 0
 
 
-def read_request(text: str, execution: Execution, rules: ApprovalRules, scoring: FraudScoring) -> Reading:
-    """The payment in an execution's input: a message like any other, read without scoring it."""
+def read_request(text: str, execution: Execution, rules: ApprovalRules, ports: Ports) -> Reading:
+    """The payment in an execution's input: a message like any other, read without scoring it.
+
+    What is stored as a payment's request was valid when it was claimed, whatever the limits are by now.
+    """
     message = Message(message_id=execution.name or execution.arn, body=text)
-    return examine([message], rules.payments, scoring)[message.message_id]
+    reading = examine([message], rules.payments, ports.scoring)[message.message_id]
+    found = reading.validation
+    if found.payment is None and found.payment_id:
+        stored = ports.log.get(transaction_id(found.payment_id))
+        if stored is not None and stored.get("request") == text:
+            payment = from_canonical(text)
+            return reading._replace(validation=Validation(payment.payment_id, payment.request_hash, payment, ()))
+    return reading
 
 
 def verify_customer(payment: Payment) -> bool:
@@ -188,8 +198,8 @@ def charge_approved(
         item = _stored(payment.transaction_id, ports.log) if refused is None else refused
     if item["status"] in FINAL:
         return item["status"]  # type: ignore[no-any-return]
-    # From generation 1 on an item waited for a person, and is charged with a person's decision only.
-    is_approved = item.get("generation", 0) == 0 or item.get("decision") == "approve"
+    # What a workflow claimed is charged with a decision only; what it took over from the queue needed none.
+    is_approved = "generation" not in item or item.get("decision") == "approve"
     held = ("processing", execution.arn, payment.request_hash, payment.amount_minor)
     if not is_approved or (item["status"], item.get("owner"), item["request_hash"], item["amount_minor"]) != held:
         raise ItemChangedError(
@@ -202,7 +212,9 @@ def charge_approved(
 
 
 def tell(transaction_id: str, status: str, execution: Execution, ports: ApprovalPorts) -> None:
-    """Tell people how a payment ended; the same execution tells it under the same message id."""
+    """Tell people how a payment ended, if it did; the same execution tells it under the same message id."""
+    if status not in FINAL:
+        return
     try:
         ports.notices.settled(f"{execution.arn}:settled", transaction_id, status)
     except NoticeError as error:
@@ -254,12 +266,13 @@ def reconcile_pending(
     environment: str,
     log: ApprovalLog,
     starter: ApprovalStarter,
+    callbacks: ApprovalCallbacks,
     executions: Executions,
     clock: Clock,
-) -> Literal["waiting", "expired", "restarted"]:
+) -> Literal["waiting", "woken", "expired", "restarted"]:
     """Bring one pending item on that its workflow left behind (R2, R3); `waiting` where nothing is to be done.
 
-    Raises ApprovalStartError and the log's and the engine's retryable errors; calling again is safe.
+    Raises ApprovalStartError, ApprovalWakeError and the log's and the engine's retryable errors; calling again is safe.
     """
     now_ms = clock.now_ms()
     overdue = now_ms - OVERDUE_MS
@@ -273,7 +286,11 @@ def reconcile_pending(
         if item["updated_at"] >= overdue:
             return "waiting"
     elif not executions.is_closed(item["execution_arn"]):
-        return "waiting"
+        if item.get("decided_at", now_ms) >= overdue or "callback_id" not in item:
+            return "waiting"
+        # Whoever decided could not wake it, and it would sleep until its time is up.
+        callbacks.wake(item["callback_id"], item["decision"])
+        return "woken"
     generation = item["generation"] + 1
     name = approval_name(environment, item["payment_id"], generation)
     refused = log.restart_approval(
@@ -283,7 +300,8 @@ def reconcile_pending(
         name=name,
         now=now_ms,
     )
-    if refused is not None:
+    # Refused by the very item that it wrote: the answer was lost and the client sent it again.
+    if refused is not None and refused.get("approval_name") != name:
         return "waiting"
     starter.start(item | {"generation": generation, "approval_name": name}, item["request"])
     return "restarted"
@@ -292,7 +310,7 @@ def reconcile_pending(
 def restart_charge(
     claim: Claim, item: Transaction, *, environment: str, log: ApprovalLog, starter: ApprovalStarter, clock: Clock
 ) -> None:
-    """Give a payment that its execution left uncharged to a new one, which obeys a decision that stands, or asks (R1).
+    """Give a payment that its execution left uncharged to a new one, which obeys the same decision (R1).
 
     `claim` is reconcile's own. Raises OwnershipLostError, ApprovalStartError and the log's retryable error; where the
     start alone failed, R3 starts another.
@@ -346,8 +364,9 @@ def _new_item(payment: Payment, checks: Checks, execution: Execution, rules: App
     if route == "processing":
         item["execution_arn"] = execution.arn
         del item["lease_until"]
-        # No message brought it: reconcile needs these to start another execution, and generation 0 asked nobody.
-        item |= {"request": payment.canonical, "generation": 0}
+        # No message brought it: reconcile needs these to start another execution, which must not ask anybody.
+        item |= {"request": payment.canonical, "generation": 1}
+        item |= {"decision": "approve", "decided_by": "risk", "decided_at": now_ms, "comment": "its risk asks nobody"}
     return item
 
 
@@ -395,8 +414,6 @@ def _approval_reasons(stored: Transaction, scored: dict[str, Any], checks: Check
         "customer_unverified": not checks.customer_verified,
         "risk": checks.assessment is not None and scored["risk"] >= APPROVAL_RISK,
         "amount": forced is not None and stored["amount_minor"] >= forced,
-        # Only reconcile counts the attempts of a payment that waits.
-        "charge_given_up": stored["attempt"] > 1,
     }
     return [reason for reason, is_so in found.items() if is_so]
 
@@ -460,7 +477,7 @@ def _comment(comment: str, find_card_numbers: FindCardNumbers) -> str:
         )
     if _CONTROL.search(text):
         raise ApprovalRefusedError("comment_malformed", "The reason holds control characters: send plain text.")
-    return mask_text(text, find_card_numbers([text])[0])
+    return mask_texts([text], find_card_numbers)[0]
 
 
 def _is_same_decision(item: Transaction, decision: str, approver: str, callback_id: str) -> bool:

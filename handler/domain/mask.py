@@ -15,6 +15,9 @@ from handler.domain.parse import Document, NumberText
 FindCardNumbers = Callable[[Sequence[str]], list[list[tuple[int, int]]]]
 
 _SHOWN = 4
+# A text made to show a new number after every search costs no more than this, and loses all of its digits.
+_SEARCHES_MAX = 4
+_DIGITS = re.compile("[0-9]")
 _REMOVED = "[removed]"
 # Names are compared without case, spaces, dashes and underscores.
 _FORBIDDEN = re.compile(
@@ -37,8 +40,28 @@ def is_forbidden_name(name: str) -> bool:
     return _FORBIDDEN.fullmatch(re.sub(r"[\s_-]", "", name.lower())) is not None
 
 
-def mask_text(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    """Replace all but the last four digits of each span by `*`, keeping separators and length."""
+def mask_texts(texts: Sequence[str], find_card_numbers: FindCardNumbers) -> list[str]:
+    """Replace all but the last four digits of each card number by `*`, keeping separators and length.
+
+    What stays shown may complete another number with the digits behind it: the search goes on until it finds none, so
+    that masking a masked text changes nothing.
+    """
+    masked = list(texts)
+    left = list(range(len(masked)))
+    for _ in range(_SEARCHES_MAX):
+        found = find_card_numbers([masked[index] for index in left])
+        spans = {index: each for index, each in zip(left, found, strict=True) if each}
+        for index, each in spans.items():
+            masked[index] = _hide(masked[index], each)
+        left = list(spans)
+        if not left:
+            return masked
+    for index in left:
+        masked[index] = _DIGITS.sub("*", masked[index])
+    return masked
+
+
+def _hide(text: str, spans: Sequence[tuple[int, int]]) -> str:
     characters = list(text)
     for start, end in spans:
         digits = [index for index in range(start, end) if characters[index] in "0123456789"]
@@ -50,14 +73,17 @@ def mask_text(text: str, spans: Sequence[tuple[int, int]]) -> str:
 def mask(documents: Sequence[Document], find_card_numbers: FindCardNumbers) -> list[Document]:
     """Masked copies of JSON documents, whatever their depth: strings, numbers, keys and unknown fields alike.
 
-    All texts of all documents go to `find_card_numbers` in one call. A number that holds a card number becomes a
-    string, so it can never be an amount afterwards.
+    All texts of all documents go to `find_card_numbers` at once. A number that holds a card number becomes a string,
+    so it can never be an amount afterwards.
     """
     texts: list[str] = []
     for document in documents:
         _collect(document, texts)
     masked = iter(
-        [mask_text(text, spans) if spans else None for text, spans in zip(texts, find_card_numbers(texts), strict=True)]
+        [
+            None if after == before else after
+            for before, after in zip(texts, mask_texts(texts, find_card_numbers), strict=True)
+        ]
     )
     return [_rebuild(document, masked) for document in documents]
 
@@ -73,7 +99,7 @@ def mask_unreadable(body: str, find_card_numbers: FindCardNumbers) -> str:
     Such a body has no fields, so whatever follows the name of verification data goes up to the next delimiter.
     """
     text = _FORBIDDEN_PAIR.sub(rf"\1{_REMOVED}", _ESCAPED.sub(_decode_printable, body))
-    return mask_text(text, find_card_numbers([text])[0])
+    return mask_texts([text], find_card_numbers)[0]
 
 
 def _decode_printable(match: re.Match[str]) -> str:

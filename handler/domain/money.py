@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from typing import Final
 
 # Bounded before any conversion: int(Decimal("1e3000000")) runs for minutes.
 _AMOUNT = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,2}))?")
+AMOUNT_MINOR_MAX: Final = 10**14 - 1
 
 
 def to_minor(text: str) -> int | None:

@@ -57,7 +57,7 @@ def settle_stuck(
     times: Times,
     work: Work,
 ) -> Iterator[Finding]:
-    """Settle every payment that is `processing` with a lease over 15 minutes old, or none; one finding each.
+    """Settle every payment that is `processing` and was neither leased nor written for 15 minutes; one finding each.
 
     Ends early, without an error, when the invocation has too little time left for another payment.
     Raises TransactionLogUnavailableError where the open payments cannot be listed.
@@ -82,9 +82,11 @@ def _take_over(
     item = log.get(transaction_id)
     now_ms = clock.now_ms()
     stale = now_ms - STUCK_AFTER_MS
-    if item is None or item["status"] != "processing" or item.get("lease_until", 0) >= stale:
+    if item is None or item["status"] != "processing" or max(item.get("lease_until", 0), item["updated_at"]) >= stale:
         return None
-    if "execution_arn" in item and not executions.is_closed(item["execution_arn"]):
+    # An execution that took a payment over from the queue is its owner and nothing more.
+    execution = item.get("execution_arn") or (item["owner"] if "/durable-execution/" in item["owner"] else "")
+    if execution and not executions.is_closed(execution):
         return None
     refused = log.take_over_stuck(
         transaction_id,

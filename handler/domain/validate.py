@@ -8,7 +8,7 @@ import re
 from typing import Final, NamedTuple
 
 from handler.domain.mask import is_forbidden_name
-from handler.domain.money import as_text, to_minor
+from handler.domain.money import AMOUNT_MINOR_MAX, as_text, to_minor
 from handler.domain.parse import Document, NumberText
 from handler.domain.payment import Address, Fault, Payment
 
@@ -72,10 +72,13 @@ def validate(document: dict[str, Document], limits: Limits) -> Validation:
     return Validation(payment_id, request_hash, payment, ())
 
 
-def from_canonical(canonical: str, limits: Limits) -> Payment:
-    """The payment behind stored canonical bytes, e.g. the workflow's input. Raises ValueError where they are none."""
+def from_canonical(canonical: str) -> Payment:
+    """The payment behind stored canonical bytes, e.g. the workflow's input. Raises ValueError where they are none.
+
+    It kept the limits of its time: those that hold today do not take it back.
+    """
     document = json.loads(canonical, parse_int=NumberText, parse_float=NumberText)
-    result = validate(document, limits)
+    result = validate(document, Limits(document.get("currency", ""), AMOUNT_MINOR_MAX))
     if result.payment is None:
         raise ValueError(f"not a canonical payment: {result.faults}")
     return result.payment

@@ -135,6 +135,12 @@ class Auditor:
             self._kept(invocation, intent, before, after)
         if intent in ("take_over", "take_over_stuck") and after.get("lease_until", 0) <= write.clock_ms:
             self.fail("a holder has a lease", f"{intent} of {key} left no lease")
+        if (
+            before is not None
+            and intent == "take_over_stuck"
+            and write.clock_ms - before["updated_at"] <= 15 * _MINUTE_MS
+        ):
+            self.fail("stuck is stuck", f"{key} was taken over though somebody wrote it at {before['updated_at']}")
         if intent == "release" and after.get("lease_until") != 0:
             self.fail("released is free", f"{key} is still leased after its release")
         if status in _FINAL and "processed_at" not in after:

@@ -29,7 +29,7 @@ from tests.simulation.gateway import Gateway, GatewayClient
 from tests.simulation.queue import BATCH_MAX, FifoQueue, Message, QueueClient
 from tests.simulation.table import ObservedLog, Table, TableClient
 from tests.simulation.traffic import BLOCKLISTED, Sent, traffic
-from tests.simulation.workflow import Engine
+from tests.simulation.workflow import Callbacks, Engine
 from tests.simulation.world import (
     HOUR,
     MINUTE,
@@ -372,6 +372,7 @@ class Simulation:
                     environment=ENVIRONMENT,
                     log=log,
                     starter=ports.approvals,
+                    callbacks=Callbacks(self.engine, environment),
                     executions=self.engine,
                     clock=environment,
                 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,8 +21,8 @@ from handler.adapters.approval_starter import LambdaApprovalStarter
 from handler.adapters.approvals import LambdaCallbacks, LambdaExecutions, SnsNotices
 from handler.adapters.page import HEADERS
 from handler.adapters.signing import FileSigner, KmsSigner
-from handler.adapters.transaction_log import to_attributes
-from handler.approval_composition import Decisions
+from handler.adapters.transaction_log import DynamoDbTransactionLog, to_attributes
+from handler.approval_composition import Decisions, compose_decisions, compose_workflow
 from handler.approval_page import ApprovalPage
 from handler.cli import __main__ as cli
 from handler.domain.approve import OVERDUE_MS, Checks, Execution, Next, ask, begin, decide, reconcile_pending, resolve
@@ -53,7 +54,7 @@ def pending(world: ApprovalWorld | None = None, execution: Execution = EXECUTION
     world = world or ApprovalWorld()
     reading = read([message(body(amount=9999.99))], world.rules, world.scoring)["m-1"]
     settle(reading, world.rules, world.ports, work())
-    payment = from_canonical(world.item()["request"], world.rules.limits)
+    payment = from_canonical(world.item()["request"])
     checks = Checks(Assessment(7 * 10**8, 70, "score", (Reason(0, "amount", 7 * 10**8),), "f" * 64), True)
     step = begin(
         payment,
@@ -145,7 +146,7 @@ def test_a_card_number_in_a_reason_is_masked():
 def test_an_earlier_execution_may_not_come_back():
     world = pending()
     world.change(generation=2, approval_name="dev-pay-abc123-2", execution_arn=None, callback_id=None)
-    payment = from_canonical(world.item()["request"], world.rules.limits)
+    payment = from_canonical(world.item()["request"])
     step = begin(
         payment,
         Checks(None, True),
@@ -175,7 +176,13 @@ class Engine:
 
 def reconcile(world: ApprovalWorld, engine: Engine) -> str:
     return reconcile_pending(
-        world.item(), environment="dev", log=world.log, starter=engine, executions=engine, clock=world.clock
+        world.item(),
+        environment="dev",
+        log=world.log,
+        starter=engine,
+        callbacks=world.callbacks,
+        executions=engine,
+        clock=world.clock,
     )
 
 
@@ -184,6 +191,31 @@ def test_reconcile_leaves_alone_what_waits():
     assert reconcile(world, Engine()) == "waiting"
     world.clock.ms += DAY_MS + OVERDUE_MS
     assert reconcile(world, Engine()) == "waiting"
+
+
+def test_reconcile_wakes_an_execution_that_nobody_woke():
+    world = pending()
+    world.callbacks.woken.clear()
+    world.decide("approve")
+    world.callbacks.woken.clear()
+    assert reconcile(world, Engine()) == "waiting"
+    world.clock.ms += OVERDUE_MS + 1
+    assert reconcile(world, Engine()) == "woken"
+    assert world.callbacks.woken == [(CALLBACK, "approve")]
+
+
+def test_a_restart_whose_answer_was_lost_starts_its_execution(monkeypatch):
+    world = pending()
+    once = DynamoDbTransactionLog.restart_approval
+
+    def twice(log, *positional, **named):
+        assert once(log, *positional, **named) is None
+        return once(log, *positional, **named)
+
+    monkeypatch.setattr(DynamoDbTransactionLog, "restart_approval", twice)
+    engine = Engine(closed=True)
+    assert reconcile(world, engine) == "restarted"
+    assert [name for name, _ in engine.started] == ["dev-pay-abc123-2"]
 
 
 def test_reconcile_expires_what_its_workflow_did_not():
@@ -217,7 +249,7 @@ def test_reconcile_restarts_a_closed_execution_and_the_new_one_obeys(decision):
     assert engine.started == [("dev-pay-abc123-2", world.item()["request"])]
     assert {"execution_arn", "callback_id"} & world.item().keys() == set()
     step = begin(
-        from_canonical(world.item()["request"], world.rules.limits),
+        from_canonical(world.item()["request"]),
         Checks(None, True),
         Execution("arn:new", "dev-pay-abc123-2"),
         rules=world.approval_rules,
@@ -334,6 +366,17 @@ def test_a_decision_from_the_page_carries_the_name_of_the_token():
     assert "Approved" in answer["body"]
     assert world.item()["decided_by"] == "alice"
     assert world.callbacks.woken == [(CALLBACK, "approve")]
+
+
+def test_a_decision_that_is_sent_again_after_a_restart_stands():
+    world = pending()
+    sent = token(world)
+    assert post(world)["statusCode"] == 200
+    assert reconcile(world, Engine(closed=True)) == "restarted"
+    form = {"t": sent, "decision": "approve", "comment": "checked"}
+    answer = visit(world, method="POST", form=urlencode(form).encode())
+    assert answer["statusCode"] == 409
+    assert "was approved by alice" in answer["body"]
 
 
 def test_text_from_outside_is_escaped():
@@ -625,7 +668,9 @@ def test_each_approver_gets_a_link_of_their_own():
         assert read_token(link, TestSigner(), world.clock.ms).approver == name
         attributes = {key: value["StringValue"] for key, value in published["MessageAttributes"].items()}
         assert attributes == {"kind": "approval", "message_id": "m-1", "approver": name}
-    assert topic.published[2]["MessageAttributes"]["kind"]["StringValue"] == "settled"
+    told = topic.published[2]["MessageAttributes"]
+    assert told["kind"]["StringValue"] == "settled"
+    assert told["approver"] == {"DataType": "String.Array", "StringValue": '["alice", "bob"]'}
     assert "9999.99 USD" in asked[0]["Message"]
 
 
@@ -698,6 +743,25 @@ def test_a_wrong_setting_of_the_workflow_is_named(variable, value):
         read_approval_settings({variable: value})
 
 
+def test_deciding_needs_no_gateway_in_production_and_charging_does():
+    variables = {"ENVIRONMENT": "prod", "AWS_REGION": "us-east-1", "SCORING_ENGINE": "pure"}
+    assert compose_decisions(variables).environment == "prod"
+    with pytest.raises(ConfigurationError, match="GATEWAY_URL is not set"):
+        compose_workflow(variables)
+
+
+def test_the_command_line_restarts_under_the_environments_workflow(monkeypatch):
+    given = []
+    monkeypatch.setattr(cli, "compose_decisions", lambda environment: given.append(environment) or _no_decisions())
+    assert cli.main(["approvals", "--environment", "stage", "reconcile"], {}) == 1
+    assert cli.main(["approvals", "reconcile"], {"APPROVAL_FUNCTION_ARN": "other:live"}) == 1
+    assert [each["APPROVAL_FUNCTION_ARN"] for each in given] == ["payment-processor-stage:live", "other:live"]
+
+
+def _no_decisions():
+    raise ConfigurationError("DYNAMODB_TABLE", None, "a table")
+
+
 def test_a_page_without_a_key_is_refused():
     with pytest.raises(ConfigurationError, match="APPROVAL_KEY_ID"):
         read_approval_settings({"APPROVAL_PAGE_URL": "https://pay.example/approvals"})
@@ -747,6 +811,20 @@ def test_reconcile_on_schedule_expires_and_counts_what_it_cannot_settle(monkeypa
     last = json.loads(output.getvalue().splitlines()[-1])
     assert (last["OldOpenPayments"], last["environment"]) == (1, "dev")
     assert last["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["environment"]]
+
+
+def test_a_payment_that_is_restarted_again_and_again_is_counted(monkeypatch):
+    world = pending()
+    open_ids(world, monkeypatch)
+    closed = decisions(world)
+    engine = Engine(closed=True)
+    function = ReconcileFunction(
+        world.rules, world.ports, replace(closed, starter=engine, executions=engine), io.StringIO()
+    )
+    assert function({}, Context()) == {"old_open_payments": 0}
+    world.change(execution_arn=ARN.replace("-1/", "-2/"))
+    assert function({}, Context()) == {"old_open_payments": 1}
+    assert [name for name, _ in engine.started] == ["dev-pay-abc123-2", "dev-pay-abc123-3"]
 
 
 # ---- the conditions of W1, W2, W4 to W6, R2 and R3, clause by clause ------------------------------------------------

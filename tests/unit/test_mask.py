@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from handler.domain.mask import is_forbidden_name, mask, mask_unreadable, masked_body
+from handler.domain.mask import is_forbidden_name, mask, mask_texts, mask_unreadable, masked_body
 from handler.domain.parse import NumberText, parse
 from scoring import _pure
 from tests.payments import CARD, body
@@ -23,6 +23,25 @@ def test_card_numbers_are_masked_in_strings_numbers_keys_and_unknown_fields():
 
 def test_separators_are_kept():
     assert masked('{"a": "4111-1111 1111-1111"}') == {"a": "****-**** ****-1111"}
+
+
+def test_what_stays_shown_completes_no_other_number():
+    # A card, its expiry, three digits and a zip: the shown 2347 goes on with what stands behind it.
+    text = "card 4883685957452347 0929 980 95603"
+    (once,) = mask_texts([text], _pure.find_card_numbers)
+    assert once == "card **************** **** *** *5603"
+    assert mask_texts([once], _pure.find_card_numbers) == [once]
+
+
+def test_a_text_that_shows_a_number_after_every_search_loses_its_digits():
+    searches = []
+
+    def find(texts):
+        searches.append(texts)
+        return [[(0, 16)] for _ in texts]
+
+    assert mask_texts([f"{CARD} and 12"], find) == ["**************** and **"]
+    assert len(searches) == 4
 
 
 def test_escapes_do_not_hide_a_card_number():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import subprocess
 import sys
 import uuid
@@ -15,9 +16,11 @@ from aws_lambda_powertools import Logger, Metrics
 
 from handler.adapters.memory import MemorySourceQueue
 from handler.adapters.system import RandomIds
-from handler.composition import Services
+from handler.composition import Services, compose
 from handler.domain.errors import GatewayUnavailableError
 from handler.queue_function import QueueFunction, create
+from handler.settings import read_settings
+from scoring.kernel import load_kernel
 from tests.payments import CARD, World, body, record
 
 ROOT = Path(__file__).parents[2]
@@ -192,7 +195,7 @@ _PROPORTIONS = (
 @pytest.mark.parametrize("environment", ["prod", "production"])
 def test_production_never_runs_on_the_simulated_gateway(environment):
     with pytest.raises(Exception, match="GATEWAY_URL is not set"):
-        create({"ENVIRONMENT": environment, "SCORING_ENGINE": "pure"})
+        compose(read_settings({"ENVIRONMENT": environment}), load_kernel("pure"), logging.getLogger(__name__))
 
 
 def test_the_rejected_queue_must_be_named_outside_memory():

@@ -74,6 +74,17 @@ def test_a_lease_of_less_than_fifteen_minutes_ago_is_left_alone(world):
     assert world.item()["attempt"] == 1
 
 
+def test_a_payment_that_was_released_a_moment_ago_is_left_to_its_message(world):
+    world.gateway.scripts["status"] = [GatewayResult("prepared", 2599, "USD")] * 2
+    stuck(world, lease_until=0, updated_at=START + 1)
+    world.clock.ms = START + 1 + STUCK_AFTER_MS
+    assert reconcile(world) == []
+    world.clock.ms += 1
+    assert [finding.outcome for finding in reconcile(world)] == ["not_charged"]
+    # Its own release is a write, too: the next runs look at others first.
+    assert reconcile(world) == []
+
+
 def test_a_payment_that_was_not_charged_is_released_and_reported(world):
     world.gateway.scripts["status"] = [GatewayResult("prepared", 2599, "USD")]
     stuck(world)
@@ -106,8 +117,13 @@ def test_what_cannot_be_settled_is_released_and_reported(world, answer, reason_c
     assert (world.item()["status"], world.item()["lease_until"]) == ("processing", 0)
 
 
-def test_a_workflows_payment_is_left_alone_while_its_execution_runs(world):
-    stuck(world, lease_until=None, execution_arn="arn:1", approval_name="dev-pay-abc123-1")
+@pytest.mark.parametrize(
+    "held",
+    [{"execution_arn": "arn:1", "approval_name": "dev-pay-abc123-1"}, {"owner": "arn:f:1/durable-execution/n/1"}],
+)
+def test_a_workflows_payment_is_left_alone_while_its_execution_runs(world, held):
+    stuck(world, lease_until=None, **held)
+    later(world)
     assert reconcile(world, closed=False) == []
     assert reconcile(world) == [Finding(KEY, "completed")]
 
@@ -116,6 +132,7 @@ def approved(world: World, **changes: object) -> None:
     """A payment that a person approved, and whose execution gave up before it had an answer from the gateway."""
     item = {"generation": 1, "decision": "approve", "request": "{}", "callback_id": "c", "approval_expires_at": 1}
     stuck(world, lease_until=None, execution_arn="arn:1", approval_name="dev-pay-abc123-1", **item | changes)
+    later(world)
 
 
 def test_an_approved_payment_that_was_not_charged_gets_a_new_execution(world):

@@ -30,6 +30,8 @@ from handler.domain.errors import (
     UnknownOutcomeError,
 )
 from handler.domain.process import read, settle
+from handler.domain.reconcile import STUCK_AFTER_MS
+from handler.domain.validate import Limits
 from handler.workflow import STEPS, Workflow, execution_of
 from tests.approvals import ApprovalWorld, ListNotices, running
 from tests.payments import CARD, ScriptedGateway, body, message, work
@@ -220,22 +222,34 @@ def test_the_fraud_check_is_tried_three_times_and_then_a_person_decides():
         assert status(runner.result(arn)) == "rejected"
 
 
-def test_a_low_risk_payment_whose_execution_gave_up_is_given_to_a_person():
+def test_a_low_risk_payment_whose_execution_gave_up_is_charged_by_another():
     world = ApprovalWorld()
     world.gateway.scripts["charge"] = [TypeError("a fault of the function, which no step repeats")]
     with running(world.workflow) as runner:
         assert runner.run(body()).status.value == "FAILED"
-        assert (world.item()["status"], world.item()["generation"]) == ("processing", 0)
+        assert (world.item()["status"], world.item()["decided_by"]) == ("processing", "risk")
+        assert reconcile(world) == []
+        world.clock.ms += STUCK_AFTER_MS + 1
         assert [finding.outcome for finding in reconcile(world)] == ["restarted"]
         ((_, request),) = world.approvals.started
+        assert status(runner.run(request)) == "completed"
+    assert world.gateway.calls.count("charge") == 2
+    assert world.notices.asked == []
+
+
+def test_limits_that_were_lowered_since_do_not_take_a_claimed_payment_back():
+    world = ApprovalWorld()
+    request = from_the_queue(world)
+    world.rules = world.rules._replace(limits=Limits(amount_max_minor=100))
+    with running(world.workflow) as runner:
         arn = runner.start(request)
         callback_id = runner.callback(arn)
         until(lambda: world.notices.asked)
-        assert world.item()["approval_reasons"] == ["charge_given_up"]
         world.decide("approve")
         runner.engine.send_callback_success(callback_id, b"{}")
         assert status(runner.result(arn)) == "completed"
-    assert world.gateway.calls.count("charge") == 2
+        # A payment that nobody claimed is held against them.
+        assert status(runner.run(body(payment_id="pay-other", amount=9999.99))) == "rejected"
 
 
 def test_a_fraud_check_that_fails_twice_is_not_noticed_by_the_payment():
