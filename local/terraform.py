@@ -4,6 +4,7 @@ The rule: the checkout is only read. A copy of the root works in a folder of the
 """
 
 import base64
+import fcntl
 import hashlib
 import json
 import os
@@ -60,7 +61,8 @@ class Command:
         if expect is not None and code != expect:
             command = " ".join(map(str, self.process.args))
             # Terraform says what is wrong at the end, below all that it did or would do.
-            raise TerraformError(f"`{command}` ended with {code}:\n{printed.strip()[-_MESSAGE_CHARACTERS_MAX:]}")
+            said = printed[max(printed.find("\nError: "), 0) :].strip()
+            raise TerraformError(f"`{command}` ended with {code}:\n{said[-_MESSAGE_CHARACTERS_MAX:]}")
         return printed
 
 
@@ -98,8 +100,12 @@ class Terraform:
                 "AWS_MAX_ATTEMPTS": "2",
                 **CREDENTIALS,
             }
+        BUILD.mkdir(exist_ok=True)
         try:
-            self.run("init", *init_flags(locked=True))
+            # Two at once may spoil Terraform's plugin cache.
+            with (BUILD / "terraform-plugins.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                self.run("init", *init_flags(locked=True))
         except TerraformError as error:
             raise TerraformError(
                 f"{error}\nTerraform 1.11 or later and its provider hashicorp/aws are needed. If the provider could "

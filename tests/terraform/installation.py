@@ -18,6 +18,8 @@ class Terraform(terraform.Terraform):
         found.folder = self.folder / path
         found.folder.mkdir(exist_ok=True)
         found.environment = {**self.environment, "TF_DATA_DIR": str(found.folder / ".terraform")}
+        # Without a lock file Terraform would write what others run into the cache again.
+        found.environment.pop("TF_PLUGIN_CACHE_DIR", None)
         return found
 
     def resources(self, workspace: str = "dev") -> dict[str, dict[str, Any]]:

@@ -55,9 +55,9 @@ def test_a_provider_that_is_not_to_be_had_is_said_with_the_command(
     with pytest.raises(TerraformError) as caught:
         Terraform(tmp_path)
     said = str(caught.value)
-    assert said.startswith(
-        f"`terraform init -input=false -plugin-dir={tmp_path}/empty -lockfile=readonly` ended with 1"
-    )
+    command = f"`terraform init -input=false -plugin-dir={tmp_path}/empty -lockfile=readonly`"
+    # Its error, and not the list of all modules before it.
+    assert said.startswith(f"{command} ended with 1:\nError: ")
     assert "hashicorp/aws" in said
     assert "set TF_PLUGIN_MIRROR to a folder with unpacked providers" in said
 
