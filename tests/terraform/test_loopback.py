@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
+from handler.approval_composition import compose_decisions, compose_signer, compose_workflow
 from local import resources as built_in
 from local import traffic
 from local.audit import QUEUE_COUNTS, Sent, audit, collect
@@ -76,6 +77,26 @@ def test_the_queue_function_starts_the_workflow_at_its_alias(applied: Loopback) 
     assert {name: workflow[name] for name in shared} == {name: queue_function[name] for name in shared}
     assert workflow["APPROVAL_PAGE_URL"] == outputs["approval_page_url"]
     assert workflow["APPROVERS"] == APPROVER
+
+
+def test_the_page_composes_in_production_from_its_own_variables_alone(applied: Loopback) -> None:
+    # Beside these, Lambda sets the region. Credentials are asked for at the first call, and there is none.
+    given = variables(applied, f"{WORKFLOW}-page", "$LATEST") | {"ENVIRONMENT": "prod", "AWS_REGION": "eu-central-1"}
+    decisions = compose_decisions(given)
+    assert decisions.environment == "prod"
+    assert compose_signer(given)
+
+
+def test_reconcile_composes_in_production_from_its_own_variables_alone(applied: Loopback) -> None:
+    function = applied.clients["lambda"].get_function_configuration(FunctionName=f"{WORKFLOW}-reconcile")
+    given = function["Environment"]["Variables"] | {"ENVIRONMENT": "prod"}
+    assert compose_decisions(given).environment == "prod"
+    # Without the region and all else that Lambda sets everything stays inside this process.
+    rules, _ports = compose_workflow(given)
+    # Its own time-out is longer than the queue function's, whose proportions these are.
+    times = rules.payments.times
+    assert (function["Timeout"], times.function_timeout_seconds) == (300, 30)
+    assert 1000 * function["Timeout"] > times.least_remaining_ms
 
 
 def variables(applied: Loopback, function: str, qualifier: str = "live") -> dict[str, str]:
