@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.__main__ import HISTORY_SEEDS, main, replay_line
-from tests.simulation.record import play_long
+from tests.simulation.record import RECORD, play_long
 from tests.simulation.shrink import shrink
 from tests.simulation.simulation import STEPS_MAX, run
 
@@ -99,6 +99,12 @@ def test_the_long_run_keeps_what_it_played_and_what_failed(tmp_path, monkeypatch
     broken = play_long(0, 40, 1, tmp_path / "broken.json")
     assert broken["failing"]
     assert f"{len(broken['failing'])} failing seeds" in capsys.readouterr().out
+
+
+def test_the_committed_long_run_is_complete_and_has_no_failing_seed():
+    kept = json.loads(RECORD.read_text())
+    assert (kept["complete"], kept["failing"], kept["uncommitted_changes"]) == (True, [], False)
+    assert kept["payments"] >= 1_000_000
 
 
 def test_a_run_that_does_not_come_to_rest_fails():
