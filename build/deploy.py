@@ -81,7 +81,12 @@ def deploy(client: Any, function: str, content: bytes, manifest: dict[str, Any])
         Description=f"{manifest['engine']} {manifest['revision'] or ''}".strip(),
     )
     after, engine = published["Version"], manifest["engine"]
-    client.update_alias(FunctionName=function, Name=ALIAS, FunctionVersion=after)
+    # With SnapStart a version is not there at once.
+    client.get_waiter("published_version_active").wait(FunctionName=function, Qualifier=after)
+    # Lambda keeps a canary's weights where none are given.
+    client.update_alias(
+        FunctionName=function, Name=ALIAS, FunctionVersion=after, RoutingConfig={"AdditionalVersionWeights": {}}
+    )
     return (
         f"{function}:{ALIAS} moved from version {before} to {after} ({engine}, {architecture})\n"
         f"back again: aws lambda update-alias --function-name {function} --name {ALIAS} --function-version {before}"
@@ -102,12 +107,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         content, manifest = read_package(options.zip)
         if str(manifest["revision"]).endswith("-dirty") and urlsplit(endpoint).hostname not in LOOPBACK:
             raise DeployError(f"{options.zip.name} was packaged from a dirty checkout: commit, then `make package`")
-        print(deploy(boto3.client("lambda"), function, content, manifest))
+        # boto3 does not read the variable that everything else here does.
+        client = boto3.client("lambda", region_name=os.environ.get("AWS_REGION") or None)
+        print(deploy(client, function, content, manifest))
     except (ClientError, BotoCoreError, WaiterError) as error:
         where = endpoint or "AWS"
         print(
             f"build/deploy.py: {function} at {where}: {error}\n"
-            "check the name, the region (AWS_DEFAULT_REGION), the credentials and, for the local system, "
+            "check the name, the region (AWS_REGION), the credentials and, for the local system, "
             "AWS_ENDPOINT_URL; the alias has not moved",
             file=sys.stderr,
         )

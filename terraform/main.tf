@@ -42,7 +42,7 @@ locals {
     GATEWAY_DEADLINE_SECONDS   = tostring(var.gateway_deadline_seconds)
     SAFETY_MARGIN_SECONDS      = tostring(var.safety_margin_seconds)
     RETRY_DELAY_SECONDS        = tostring(var.retry_delay_seconds)
-    POWERTOOLS_LOG_LEVEL       = var.log_level == "WARN" ? "WARNING" : var.log_level
+    POWERTOOLS_LOG_LEVEL       = var.log_level
   }
 }
 
@@ -204,6 +204,7 @@ module "approval_workflow" {
   rejected_queue_arn            = module.queue.rejected_queue_arn
   raw_messages_key_arn          = module.queue.raw_messages_key_arn
   fingerprint_pepper_secret_arn = var.fingerprint_pepper_secret_arn
+  deletion_protection           = local.deletion_protection
   alarm_topic_arn               = module.observability.alarm_topic_arn
   log_retention_days            = var.log_retention_days
   tags                          = local.tags

@@ -60,13 +60,13 @@ variable "architecture" {
 }
 
 variable "runtime" {
-  description = "Lambda runtime: python3.11 (until 2027-06-30) to python3.14."
+  description = "Lambda runtime: python3.11 (until 2027-06-30) to python3.13, the newest that provider 5.100.0 knows."
   type        = string
   default     = "python3.13"
 
   validation {
-    condition     = contains(["python3.11", "python3.12", "python3.13", "python3.14"], var.runtime)
-    error_message = "runtime must be python3.11, python3.12, python3.13 or python3.14."
+    condition     = contains(["python3.11", "python3.12", "python3.13"], var.runtime)
+    error_message = "runtime must be python3.11, python3.12 or python3.13."
   }
 }
 
@@ -165,18 +165,18 @@ variable "snap_start" {
 
   validation {
     condition     = !var.snap_start || var.runtime != "python3.11"
-    error_message = "snap_start needs python3.12 or later: set runtime to python3.12, python3.13 or python3.14."
+    error_message = "snap_start needs python3.12 or later: set runtime to python3.12 or python3.13."
   }
 }
 
 variable "log_level" {
-  description = "Lowest application log level kept: DEBUG, INFO, WARN or ERROR."
+  description = "Lowest application log level kept: DEBUG or INFO. Above INFO, Lambda would drop the metrics, which are log lines."
   type        = string
   default     = "INFO"
 
   validation {
-    condition     = contains(["DEBUG", "INFO", "WARN", "ERROR"], var.log_level)
-    error_message = "log_level must be DEBUG, INFO, WARN or ERROR."
+    condition     = contains(["DEBUG", "INFO"], var.log_level)
+    error_message = "log_level must be DEBUG or INFO."
   }
 }
 
@@ -274,7 +274,7 @@ variable "dead_letter_reader_arns" {
   default     = []
 
   validation {
-    condition     = alltrue([for arn in var.dead_letter_reader_arns : can(regex("^arn:[a-z-]+:(iam|sts)::[0-9]{12}:[a-z-]+/.+$", arn))])
+    condition     = alltrue([for arn in var.dead_letter_reader_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:[a-z-]+/.+$", arn))])
     error_message = "dead_letter_reader_arns must be ARNs of IAM users or roles, such as arn:aws:iam::123456789012:role/payments-on-call."
   }
 }
@@ -325,7 +325,7 @@ variable "table_kms_key_arn" {
 }
 
 variable "deletion_protection" {
-  description = "Whether table and code refuse deletion; null: everywhere but in dev. An apply must switch it off before a destroy."
+  description = "Whether table, code and the workflow's function stay when they are destroyed; null: everywhere but in dev. An apply must switch it off before a destroy."
   type        = bool
   default     = null
 }
@@ -355,13 +355,13 @@ variable "payment_amount_max" {
 }
 
 variable "approval_amount_minor" {
-  description = "Amount in minor units from which on a person is asked whatever the risk (1 to 99999999999999); null: the risk alone decides."
+  description = "Amount in minor units from which on a person is asked whatever the risk (1 to 999999999999); null: the risk alone decides."
   type        = number
   default     = null
 
   validation {
-    condition     = var.approval_amount_minor == null || try(var.approval_amount_minor >= 1 && var.approval_amount_minor <= 99999999999999 && floor(var.approval_amount_minor) == var.approval_amount_minor, false)
-    error_message = "approval_amount_minor must be a whole number of minor units from 1, or null."
+    condition     = var.approval_amount_minor == null || try(var.approval_amount_minor >= 1 && var.approval_amount_minor <= 999999999999 && floor(var.approval_amount_minor) == var.approval_amount_minor, false)
+    error_message = "approval_amount_minor must be a whole number of minor units from 1 to 999999999999, or null."
   }
 }
 
@@ -391,10 +391,10 @@ variable "approval_workflow" {
     condition     = var.approval_workflow == null || try(alltrue([for one in var.approval_workflow.approvers : can(regex("^[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$", one)) && length(one) <= 64]), false)
     error_message = "approval_workflow.approvers must be e-mail addresses of at most 64 characters."
   }
-  # Lambda runs durable functions on these runtimes only.
+  # Lambda runs durable functions from this runtime on.
   validation {
-    condition     = var.approval_workflow == null || contains(["python3.13", "python3.14"], var.runtime)
-    error_message = "approval_workflow needs runtime python3.13 or python3.14."
+    condition     = var.approval_workflow == null || var.runtime == "python3.13"
+    error_message = "approval_workflow needs runtime python3.13."
   }
   validation {
     condition     = var.approval_workflow == null || var.approval_function_arn == null
@@ -420,8 +420,8 @@ variable "gateway_url" {
   default     = ""
 
   validation {
-    condition     = var.gateway_url == "" || can(regex("^(https://[^\\s]+|http://(127\\.0\\.0\\.1|localhost)(:[0-9]+)?(/[^\\s]*)?)$", var.gateway_url))
-    error_message = "gateway_url must be an https URL (http on the loopback alone), or empty for the simulated gateway."
+    condition     = var.gateway_url == "" || can(regex("^(https://[^\\s/?#]+|http://(127\\.0\\.0\\.1|localhost)(:[0-9]+)?)/?$", var.gateway_url))
+    error_message = "gateway_url must be an https URL without a path (http on the loopback alone), or empty for the simulated gateway."
   }
 
   # The simulated gateway approves everything: payments would be recorded as completed while no money moves.
@@ -516,7 +516,7 @@ variable "fraud_iterations" {
 }
 
 variable "fingerprint_pepper_secret_arn" {
-  description = "Secrets Manager secret with the pepper of fingerprints, set by a person; null: no pepper. Changing it voids blocklists."
+  description = "Secrets Manager secret with the pepper of fingerprints, set by a person, under the account's aws/secretsmanager key; null: no pepper. Changing it voids blocklists."
   type        = string
   default     = null
 
@@ -619,8 +619,8 @@ variable "account_concurrency_limit" {
 
   # Lambda keeps 100 of the account's executions for functions without a reservation.
   validation {
-    condition     = var.reserved_concurrency == null || try(var.reserved_concurrency <= var.account_concurrency_limit, true)
-    error_message = "account_concurrency_limit must not be below reserved_concurrency."
+    condition     = var.reserved_concurrency == null || try(var.reserved_concurrency <= var.account_concurrency_limit - 100, true)
+    error_message = "account_concurrency_limit must be at least reserved_concurrency + 100, which Lambda keeps for all other functions; `aws lambda get-account-settings` tells it."
   }
 }
 

@@ -63,6 +63,7 @@ run "the_stack" {
     approval_timeout_seconds      = 86400
     retention_days                = 14
     fraud_service_failure_rate    = 0
+    deletion_protection           = true
     table_arn                     = "arn:aws:dynamodb:eu-central-1:123456789012:table/transactions"
     table_kms_key_arn             = null
     rejected_queue_arn            = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
@@ -78,8 +79,12 @@ run "the_stack" {
     error_message = "An execution must outlive the longest wait."
   }
   assert {
-    condition     = alltrue([for name, one in jsondecode(aws_cloudformation_stack.workflow.template_body).Resources : one.DeletionPolicy == "Retain" && one.UpdateReplacePolicy == "Retain" if one.Type == "AWS::Lambda::Version"])
+    condition     = alltrue([for name, one in jsondecode(aws_cloudformation_stack.workflow.template_body).Resources : one.DeletionPolicy == "RetainExceptOnCreate" && one.UpdateReplacePolicy == "Retain" if one.Type == "AWS::Lambda::Version"])
     error_message = "Versions that executions wait on must stay."
+  }
+  assert {
+    condition     = jsondecode(aws_cloudformation_stack.workflow.template_body).Resources.Function.DeletionPolicy == "Retain"
+    error_message = "Lambda deletes a function with all its versions: under deletion protection it must stay."
   }
   assert {
     condition     = aws_apigatewayv2_stage.page.default_route_settings[0].throttling_rate_limit == 10
@@ -144,6 +149,7 @@ run "a_time_out_longer_than_reconciles_own" {
     approval_timeout_seconds      = 86400
     retention_days                = 14
     fraud_service_failure_rate    = 0
+    deletion_protection           = true
     table_arn                     = "arn:aws:dynamodb:eu-central-1:123456789012:table/transactions"
     table_kms_key_arn             = null
     rejected_queue_arn            = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"

@@ -31,7 +31,7 @@ run "every_choice_of_the_root" {
     package_directory             = "tests/packages"
     memory_size                   = 1769
     tracing                       = true
-    log_level                     = "WARN"
+    log_level                     = "DEBUG"
     live_version                  = 6
     canary_percent                = 10
     reserved_concurrency          = 200

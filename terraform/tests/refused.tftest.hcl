@@ -160,7 +160,7 @@ run "broken_rules_5" {
     gateway_deadline_seconds  = 0
     safety_margin_seconds     = 0
     account_concurrency_limit = 1000
-    reserved_concurrency      = 1001
+    reserved_concurrency      = 901
   }
   expect_failures = [
     var.snap_start,

@@ -57,7 +57,8 @@ def endpoint(system: LocalSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", system.endpoint_url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
 
 
 def run(path: Path, *more: str) -> int:
@@ -85,6 +86,16 @@ def test_new_code_is_published_and_runs_behind_the_alias(
     assert run(path) == 0
     assert "runs this ZIP already" in capsys.readouterr().out
     assert live(system) == after
+
+
+def test_a_canary_of_before_gets_nothing_of_the_new_code(system: LocalSystem, tmp_path: Path) -> None:
+    functions = system.clients["lambda"]
+    functions.update_alias(
+        FunctionName=FUNCTION, Name="live", RoutingConfig={"AdditionalVersionWeights": {live(system): 0.1}}
+    )
+    assert run(write_zip(tmp_path, answering("third"))) == 0
+    alias = functions.get_alias(FunctionName=FUNCTION, Name="live")
+    assert not alias.get("RoutingConfig", {}).get("AdditionalVersionWeights")
 
 
 @pytest.mark.parametrize(

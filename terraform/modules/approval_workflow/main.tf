@@ -73,11 +73,17 @@ resource "aws_cloudformation_stack" "workflow" {
 
   template_body = jsonencode({
     Resources = {
-      Function = { Type = "AWS::Lambda::Function", Properties = local.function }
-      # Executions that wait are pinned to their version: neither a new one nor a deleted stack takes it away.
+      # Without its function no version is left, and Lambda deletes a function with all of them.
+      Function = {
+        Type           = "AWS::Lambda::Function"
+        DeletionPolicy = var.deletion_protection ? "Retain" : "Delete"
+        Properties     = local.function
+      }
+      # Executions that wait are pinned to their version, which a new one leaves alone. One that a failed update has made
+      # goes again: the next try could publish nothing new.
       (local.version_id) = {
         Type                = "AWS::Lambda::Version"
-        DeletionPolicy      = "Retain"
+        DeletionPolicy      = "RetainExceptOnCreate"
         UpdateReplacePolicy = "Retain"
         Properties          = { FunctionName = { Ref = "Function" } }
       }

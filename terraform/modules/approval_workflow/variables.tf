@@ -22,7 +22,7 @@ variable "architecture" {
 }
 
 variable "runtime" {
-  description = "Lambda runtime; durable functions run on python3.13 and python3.14 only."
+  description = "Lambda runtime; durable functions need python3.13 or later."
   type        = string
 }
 
@@ -100,4 +100,9 @@ variable "log_retention_days" {
 variable "tags" {
   description = "Tags of every resource."
   type        = map(string)
+}
+
+variable "deletion_protection" {
+  description = "Whether the function and its versions stay when the stack is deleted, so that executions that wait can end."
+  type        = bool
 }

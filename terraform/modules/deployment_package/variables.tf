@@ -14,6 +14,6 @@ variable "engine" {
 }
 
 variable "runtime" {
-  description = "Lambda runtime that the package must be made for, python3.11 to python3.14."
+  description = "Lambda runtime that the package must be made for, python3.11 to python3.13."
   type        = string
 }

@@ -30,7 +30,7 @@ locals {
       statistic   = "Maximum", threshold = 0, periods = 1
     }
     failed-starts = {
-      description = "Lambda gave up on an asynchronous invocation; its event lies on the failed-starts queue."
+      description = "Lambda gave up on an asynchronous invocation of the payment function; its event lies on the failed-starts queue."
       namespace   = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimensions = { QueueName = var.queue_names.failed_starts }
       statistic   = "Maximum", threshold = 0, periods = 1
     }
@@ -121,14 +121,15 @@ resource "aws_cloudwatch_log_metric_filter" "alarms" {
 resource "aws_cloudwatch_metric_alarm" "this" {
   for_each = local.alarms
 
-  alarm_name          = "${local.name}-${each.key}"
-  alarm_description   = each.value.description
-  namespace           = each.value.namespace
-  metric_name         = each.value.metric
-  dimensions          = each.value.dimensions
-  statistic           = startswith(each.value.statistic, "p") ? null : each.value.statistic
-  extended_statistic  = startswith(each.value.statistic, "p") ? each.value.statistic : null
-  period              = 60
+  alarm_name         = "${local.name}-${each.key}"
+  alarm_description  = each.value.description
+  namespace          = each.value.namespace
+  metric_name        = each.value.metric
+  dimensions         = each.value.dimensions
+  statistic          = startswith(each.value.statistic, "p") ? null : each.value.statistic
+  extended_statistic = startswith(each.value.statistic, "p") ? each.value.statistic : null
+  # Reconcile publishes every 10 minutes: in between, the alarm stands.
+  period              = each.key == "old-open-payments" ? 900 : 60
   evaluation_periods  = each.value.periods
   comparison_operator = "GreaterThanThreshold"
   threshold           = each.value.threshold

@@ -17,7 +17,7 @@ variable "architecture" {
 }
 
 variable "runtime" {
-  description = "Lambda runtime, python3.11 to python3.14."
+  description = "Lambda runtime, python3.11 to python3.13."
   type        = string
 }
 
