@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 ROOT = Path(__file__).resolve().parent.parent
 ALIAS = "live"
-PRODUCTION = "prod"
+PRODUCTION = ("prod", "production")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -46,7 +46,7 @@ def read_package(archive: Path) -> tuple[bytes, dict[str, Any]]:
 
 def refuse_production(environment: str, function: str) -> None:
     """Raises DeployError for production, whichever way it is named."""
-    if PRODUCTION in (environment, function.rsplit("-", 1)[-1]):
+    if environment in PRODUCTION or function.rsplit("-", 1)[-1] in PRODUCTION:
         raise DeployError(f"{function} is production: change it with `terraform apply`, whose plan somebody reads")
 
 
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Deploy one ZIP; 1 with the reason on standard error when the function was left as it was."""
     parser = argparse.ArgumentParser(prog="build/deploy.py", description="Update a function's code and move its alias.")
     parser.add_argument("--zip", type=Path, required=True, help="a ZIP of dist/, its manifest beside it")
-    parser.add_argument("--environment", required=True, help="dev, staging ...; prod is refused")
+    parser.add_argument("--environment", required=True, help="dev, staging ...; prod and production are refused")
     parser.add_argument("--function", help="default: cloudcafe-payment-processor-<environment>")
     options = parser.parse_args(arguments)
     function = options.function or f"cloudcafe-payment-processor-{options.environment}"

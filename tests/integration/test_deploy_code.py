@@ -115,7 +115,7 @@ def test_a_package_that_does_not_fit_is_refused(
     assert live(system) == before
 
 
-@pytest.mark.parametrize("named", [("--environment", "prod"), ("--function", "cloudcafe-payment-processor-prod")])
+@pytest.mark.parametrize("named", [("--environment", "prod"), ("--function", "cloudcafe-payment-processor-production")])
 def test_production_is_refused(
     system: LocalSystem, tmp_path: Path, capsys: pytest.CaptureFixture[str], named: tuple[str, str]
 ) -> None:
