@@ -22,7 +22,7 @@ from handler.domain.errors import (
 )
 from handler.domain.mask import FindCardNumbers, mask_texts
 from handler.domain.money import as_text
-from handler.domain.payment import Assessment, Message, Payment, Transaction, transaction_id
+from handler.domain.payment import Assessment, Message, Payment, Transaction
 from handler.domain.ports import (
     ApprovalCallbacks,
     ApprovalLog,
@@ -32,10 +32,10 @@ from handler.domain.ports import (
     Executions,
     FraudScoring,
 )
-from handler.domain.process import Ports, Reading, Rules, examine, pay
+from handler.domain.process import Ports, Reading, Rules, as_claimed, examine, pay
 from handler.domain.score import APPROVAL_RISK, RISK_SCALE, score
 from handler.domain.states import FINAL, OPEN, Status
-from handler.domain.validate import Validation, from_canonical
+from handler.domain.validate import Validation
 
 DECISIONS: Final = ("approve", "reject")
 COMMENT_LENGTH_MAX: Final = 1000
@@ -88,19 +88,9 @@ class Next:
 
 
 def read_request(text: str, execution: Execution, rules: ApprovalRules, ports: Ports) -> Reading:
-    """The payment in an execution's input: a message like any other, read without scoring it.
-
-    What is stored as a payment's request was valid when it was claimed, whatever the limits are by now.
-    """
+    """The payment in an execution's input: a message like any other, read without scoring it."""
     message = Message(message_id=execution.name or execution.arn, body=text)
-    reading = examine([message], rules.payments, ports.scoring)[message.message_id]
-    found = reading.validation
-    if found.payment is None and found.payment_id:
-        stored = ports.log.get(transaction_id(found.payment_id))
-        if stored is not None and stored.get("request") == text:
-            payment = from_canonical(text)
-            return reading._replace(validation=Validation(payment.payment_id, payment.request_hash, payment, ()))
-    return reading
+    return as_claimed(examine([message], rules.payments, ports.scoring)[message.message_id], ports.log)
 
 
 def verify_customer(payment: Payment) -> bool:
@@ -122,10 +112,11 @@ def begin(
 ) -> Next:
     """Claim the payment for this execution, or adopt the pending item that the queue function left (W1).
 
-    Raises the claim's retryable errors. Another execution's or worker's payment ends this one without effect.
+    Raises the claim's retryable errors, also while the queue function has the payment: its message comes again, and a
+    lease would be over before this execution's later steps. Another execution's payment ends this one without effect.
     """
     item = _new_item(payment, checks, execution, rules, ports.payments.clock.now_ms())
-    claimed = claim(item, ports.log, ports.payments.clock, rules.payments.times, work)
+    claimed = claim(item, ports.log, ports.payments.clock, rules.payments.times, work, takes_over=False)
     if isinstance(claimed, Claim):
         return Next("charge")
     if claimed.outcome != "pending_approval":
@@ -198,8 +189,7 @@ def charge_approved(
         item = _stored(payment.transaction_id, ports.log) if refused is None else refused
     if item["status"] in FINAL:
         return item["status"]  # type: ignore[no-any-return]
-    # What a workflow claimed is charged with a decision only; what it took over from the queue needed none.
-    is_approved = "generation" not in item or item.get("decision") == "approve"
+    is_approved = item.get("decision") == "approve"
     held = ("processing", execution.arn, payment.request_hash, payment.amount_minor)
     if not is_approved or (item["status"], item.get("owner"), item["request_hash"], item["amount_minor"]) != held:
         raise ItemChangedError(

@@ -98,8 +98,11 @@ def new_item(
     return {name: value for name, value in item.items() if value != ""}
 
 
-def claim(item: Transaction, log: TransactionLog, clock: Clock, times: Times, work: Work) -> Claim | Standing:
-    """Write the item, or decide from the one that stands there already.
+def claim(
+    item: Transaction, log: TransactionLog, clock: Clock, times: Times, work: Work, *, takes_over: bool = True
+) -> Claim | Standing:
+    """Write the item, or decide from the one that stands there already; without `takes_over` a lease counts even when
+    it is over.
 
     Raises AlreadyInProgressError, NotEnoughTimeError, OwnershipLostError or the log's own retryable error.
     """
@@ -119,7 +122,7 @@ def claim(item: Transaction, log: TransactionLog, clock: Clock, times: Times, wo
             return Standing("pending_approval", stored)
         if decision == "in_workflow":
             return Standing("in_workflow", stored)
-        if decision == "in_progress":
+        if decision == "in_progress" or (decision == "take_over" and not takes_over):
             raise AlreadyInProgressError(f"{stored['transaction_id']} is leased until {stored.get('lease_until')}")
         now_ms = clock.now_ms()
         refused = log.take_over(

@@ -96,13 +96,17 @@ def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:
         return "unusable"
     if isinstance(reading.assessment, ScoringError):
         raise reading.assessment
+    validation = as_claimed(reading, ports.log).validation
+    route: Status = "rejected"
+    if validation.payment is not None:
+        # Without a score it was claimed before, and its item decides.
+        scored = reading.assessment
+        route = "pending_approval" if scored is None else rules.routing.route(validation.payment, scored)
     now_ms = ports.clock.now_ms()
     item = new_item(
         reading.message,
         validation,
-        "rejected"
-        if validation.payment is None or reading.assessment is None
-        else rules.routing.route(validation.payment, reading.assessment),
+        route,
         owner=work.owner,
         now_ms=now_ms,
         lease_until_ms=rules.times.lease_until_ms(now_ms, work.remaining_ms()),
@@ -116,6 +120,19 @@ def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:
         return claimed.outcome
     # Only a valid payment is ever routed to `processing`, so this claim has one.
     return pay(claimed, cast("Payment", validation.payment), rules, ports, work)
+
+
+def as_claimed(reading: Reading, log: TransactionLog) -> Reading:
+    """The reading with the payment that its message was when it was claimed, if limits have since become narrower.
+
+    It would be other content otherwise: a conflict with itself, and nobody would charge what was claimed.
+    Raises the log's retryable error.
+    """
+    before = reading.validation.beyond_limits
+    stored = log.get(before.transaction_id) if before is not None else None
+    if before is None or stored is None or stored["request_hash"] != before.request_hash:
+        return reading
+    return reading._replace(validation=Validation(before.payment_id, before.request_hash, before, ()))
 
 
 def pay(claimed: Claim, payment: Payment, rules: Rules, ports: Ports, work: Work) -> Status:

@@ -84,9 +84,7 @@ def _take_over(
     stale = now_ms - STUCK_AFTER_MS
     if item is None or item["status"] != "processing" or max(item.get("lease_until", 0), item["updated_at"]) >= stale:
         return None
-    # An execution that took a payment over from the queue is its owner and nothing more.
-    execution = item.get("execution_arn") or (item["owner"] if "/durable-execution/" in item["owner"] else "")
-    if execution and not executions.is_closed(execution):
+    if "execution_arn" in item and not executions.is_closed(item["execution_arn"]):
         return None
     refused = log.take_over_stuck(
         transaction_id,

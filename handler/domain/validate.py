@@ -14,6 +14,7 @@ from handler.domain.payment import Address, Fault, Payment
 
 _PAYMENT_ID = re.compile(r"[A-Za-z0-9_-]{1,48}")
 _PAYMENT_METHOD = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -22,6 +23,8 @@ _REQUIRED: Final = {"order_id": 64, "customer_id": 64, "payment_method": 32}
 _OPTIONAL: Final = {"customer_name": 128, "customer_email": 254, "description": 512}
 _ADDRESS: Final = {"street": 256, "city": 128, "state": 64, "zip": 16}
 _KNOWN: Final = frozenset({"payment_id", "amount", "currency", "billing_address", *_REQUIRED, *_OPTIONAL})
+
+_LIMIT_FAULTS: Final = frozenset({"amount_too_large", "unsupported_currency"})
 
 CANONICAL_VERSION: Final = 1
 
@@ -34,12 +37,16 @@ class Limits(NamedTuple):
 
 
 class Validation(NamedTuple):
-    """`payment` or `faults`, never both; `payment_id` is empty where the message has no usable one."""
+    """`payment` or `faults`, never both; `payment_id` is empty where the message has no usable one.
+
+    `beyond_limits` is the payment that it would be under wider limits, if they are all that is against it.
+    """
 
     payment_id: str
     request_hash: str
     payment: Payment | None
     faults: tuple[Fault, ...]
+    beyond_limits: Payment | None = None
 
 
 def validate(document: dict[str, Document], limits: Limits) -> Validation:
@@ -59,7 +66,10 @@ def validate(document: dict[str, Document], limits: Limits) -> Validation:
     canonical = _canonical(document, amount_minor, limits.currency, faults)
     request_hash = hashlib.sha256(canonical.encode()).hexdigest()
     if faults:
-        return Validation(payment_id, request_hash, None, tuple(faults))
+        widest = Limits(_currency(document, limits), AMOUNT_MINOR_MAX)
+        is_limited = limits != widest and all(fault.reason_code in _LIMIT_FAULTS for fault in faults)
+        beyond_limits = validate(document, widest).payment if is_limited else None
+        return Validation(payment_id, request_hash, None, tuple(faults), beyond_limits)
     payment = Payment(
         payment_id=payment_id,
         amount_minor=amount_minor,
@@ -138,6 +148,12 @@ def _amount(document: dict[str, Document], limits: Limits, faults: list[Fault]) 
         return minor
     faults.append(Fault("amount", reason_code))
     return 0
+
+
+def _currency(document: dict[str, Document], limits: Limits) -> str:
+    value = document.get("currency")
+    is_code = isinstance(value, str) and not isinstance(value, NumberText) and _CURRENCY.fullmatch(value)
+    return str(value) if is_code else limits.currency
 
 
 def _address(document: dict[str, Document], faults: list[Fault]) -> Address | None:

@@ -18,7 +18,7 @@ from tests.simulation.traffic import SECRETS, Sent
 from tests.simulation.world import EPOCH_MS, Invocation, World
 
 if TYPE_CHECKING:
-    from tests.simulation.workflow import Engine
+    from tests.simulation.workflow import Engine, Execution
 
 ENVIRONMENT = "sim"
 LEAST_REMAINING_MS = 10_000
@@ -133,6 +133,8 @@ class Auditor:
             self.fail("every write is dated", f"{intent} of {key} at {write.clock_ms} says {after['updated_at']}")
         if before is not None:
             self._kept(invocation, intent, before, after)
+        if intent == "take_over" and invocation.arn:
+            self.fail("a message's payment is its own", f"{invocation.arn} took {key} over from the queue")
         if intent in ("take_over", "take_over_stuck") and after.get("lease_until", 0) <= write.clock_ms:
             self.fail("a holder has a lease", f"{intent} of {key} left no lease")
         if (
@@ -169,7 +171,9 @@ class Auditor:
         step = after["attempt"] - before["attempt"]
         if step not in (0, 1) or (intent in _TAKING) != (step == 1):
             self.fail("fencing number", f"{intent} took the attempt of {key} from {before['attempt']} by {step}")
-        if (before["owner"] != after["owner"]) != (intent in _TAKING):
+        # An execution that was invoked directly owns what waits for a person already.
+        kept = intent == "begin_approved_charge" and before["owner"] == before.get("execution_arn")
+        if (before["owner"] != after["owner"]) != (intent in _TAKING and not kept):
             self.fail("fencing owner", f"{intent} moved {key} from {before['owner']} to {after['owner']}")
         if intent in _TAKING:
             self._holder_is_gone(before, after)
@@ -195,7 +199,8 @@ class Auditor:
             self._approved(before, after)
         elif "execution_arn" in before and not self.engine.is_closed(before["execution_arn"]):
             self.fail("a workflow is left alone", f"{after['owner']} took {after['transaction_id']} over")
-        holder = self._invocation(before["owner"])
+        execution = self.engine.of(before["owner"])
+        holder = execution.invocation if execution else self._invocation(before["owner"])
         leased = holder is not None and not holder.over and before.get("lease_until")
         if self.world.profile.clocks_agree and leased:
             self.fail(
@@ -217,11 +222,16 @@ class Auditor:
         if intent == "restart_charge":
             self.fail("only the holder writes", f"{invocation.name} gave {key} back, which {arn} had taken up")
         if intent == "adopt_approval":
+            # Also by an execution that somebody invoked directly under the very name.
+            self._taken_up.add(key)
             if arn not in (None, invocation.arn) or f"/{before['approval_name']}/" not in invocation.arn:
                 self.fail("one execution at a time", f"{invocation.arn} adopted {key}, which is {arn}'s")
             newest = after["risk_reasons"][-1]["rule_id"]
             risks = (after["risk"], after["fraud_score"], newest)
-            if risks != (self._first[key]["risk"] + 1, self._first[key]["fraud_score"] + 1, NEWER_RULE):
+            first = self._first[key]
+            # Who was invoked directly has scored by the newer rules at once.
+            more = first["risk_reasons"][-1:] == [] or first["risk_reasons"][-1]["rule_id"] != NEWER_RULE
+            if risks != (first["risk"] + more, first["fraud_score"] + more, NEWER_RULE):
                 self.fail("the higher risk counts", f"{key} was adopted with {risks}")
             wanted = ("execution_arn", "approval_expires_at", "approval_reasons", "risk", "fraud_score", "risk_reasons")
             if not all(name in after for name in wanted) or after["execution_arn"] != invocation.arn:
@@ -264,25 +274,39 @@ class Auditor:
             self.fail("the gateway's outcome", f"{item['transaction_id']} records {recorded}, the gateway says {state}")
 
     def _claimed(self, invocation: Invocation, item: dict[str, Any]) -> None:
-        message = self.messages.get(item["message_id"]) or self.redriven.get(item["message_id"])
-        if message is None:
+        message_id = item.get("message_id", "")
+        message = self.messages.get(message_id) or self.redriven.get(message_id)
+        execution = self.engine.of(invocation.arn)
+        sent = message.sent if message else execution.sent if execution else None
+        if sent is None:
             self.fail("claims come from messages", f"{item['transaction_id']} was claimed by {invocation.name}")
             return
-        sent, key = message.sent, item["transaction_id"]
+        name, key = message.name if message else sent.name, item["transaction_id"]
         if item["status"] == "conflict":
-            if self._content.get(f"txn-{sent.payment_id}", sent.content) == sent.content:
-                self.fail("conflicts are other content", f"{message.name} is no conflict")
+            standing = self.table.item(f"txn-{sent.payment_id}") or item
+            # Rejected by the new limits, seen once more by an environment that still has the old ones.
+            is_other = self._beyond_limits(sent) and standing["status"] == "rejected"
+            if not is_other and self._content.get(f"txn-{sent.payment_id}", sent.content) == sent.content:
+                self.fail("conflicts are other content", f"{name} is no conflict")
             self._conflicts.setdefault(sent.payment_id, set()).add(sent.content)
             return
         self._content[key] = sent.content
         self._first[key] = item
-        if item["status"] != sent.expected:
-            self.fail("the route", f"{message.name} was claimed as {item['status']}, expected {sent.expected}")
-        if sent.expected != "rejected" and item["amount_minor"] != sent.amount_minor:
-            self.fail("every cent", f"{message.name} over {sent.amount_minor} was stored as {item['amount_minor']}")
-        if item["sequence_number"] != f"{message.sequence:020d}" or item["message_group_id"] != sent.group:
-            self.fail("order is recorded", f"{message.name} was stored as {item['sequence_number']}")
+        if item["status"] != sent.expected and not (self._beyond_limits(sent) and item["status"] == "rejected"):
+            self.fail("the route", f"{name} was claimed as {item['status']}, expected {sent.expected}")
+        if item["status"] != "rejected" and item["amount_minor"] != sent.amount_minor:
+            self.fail("every cent", f"{name} over {sent.amount_minor} was stored as {item['amount_minor']}")
+        if message is None:
+            self._taken_up.add(key)
+            if item["status"] in _OPEN and "approval_name" not in item:
+                self.fail("a workflow's payment is named", f"{key} was claimed by {invocation.arn}: {item}")
+        elif item["sequence_number"] != f"{message.sequence:020d}" or item["message_group_id"] != sent.group:
+            self.fail("order is recorded", f"{name} was stored as {item['sequence_number']}")
         self._in_order(invocation, item["owner"], item)
+
+    def _beyond_limits(self, sent: Sent) -> bool:
+        """Whether a payment is larger than what is accepted by now: who claims it first rejects it, or did not yet."""
+        return 0 < self.world.lowered_to < sent.amount_minor
 
     def _in_order(self, invocation: Invocation, owner: str, item: dict[str, Any]) -> None:
         """A payment is claimed when every earlier message of its group is settled or dead-lettered."""
@@ -342,7 +366,8 @@ class Auditor:
     def rejected_copy(self, request: dict[str, Any]) -> None:
         self.texts.append(json.dumps(request))
         message_id = request["MessageAttributes"]["original_message_id"]["StringValue"]
-        self.world.tell(f"rejected queue: a copy of {self.messages[message_id].name}")
+        message = self.messages.get(message_id)
+        self.world.tell(f"rejected queue: a copy of {message.name if message else message_id}")
         self.rejected[message_id] = request["MessageAttributes"]["reason_code"]["StringValue"]
 
     def approval_started(self, name: str, request: str) -> None:
@@ -351,12 +376,38 @@ class Auditor:
             return
         item = next((item for item in self.table.items().values() if name in _approval_names(item)), None)
         # One of an earlier generation may arrive late, and finds that its name is no longer the item's.
-        if item is None or (item["status"] != "pending_approval" and item["approval_name"] == name):
+        is_open = item is not None and (item["status"] == "pending_approval" or item["approval_name"] != name)
+        # Nor does one that somebody started directly under the very name, and that may have ended.
+        if not is_open and name not in self.engine.executions:
             self.fail("recorded before started", f"approval {name} was started and no item waits for it")
-        else:
+        elif item is not None:
             self._taken_up.add(item["transaction_id"])
         if self.started.setdefault(name, request) != request:
             self.fail("one approval a payment", f"approval {name} was started with two requests")
+
+    def execution_ended(self, execution: Execution) -> None:
+        """What an execution tells as its end is what the table says, and its input is accounted for."""
+        sent = execution.sent
+        if sent is not None and self._unaccounted(sent):
+            self.fail(
+                "an execution tells what stands", f"{sent.name} ends {execution.outcome}: {self._unaccounted(sent)}"
+            )
+        payment_id = json.loads(execution.text)["payment_id"]
+        item = self.table.item(f"txn-{payment_id}")
+        if execution.outcome in _FINAL and (item is None or item["status"] != execution.outcome):
+            self.fail(
+                "an execution tells what stands", f"{execution.name} ends {execution.outcome}, the item is {item}"
+            )
+
+    def _unaccounted(self, sent: Sent) -> str:
+        """Why what was handed to the workflow directly is nowhere to be found, "" where it is."""
+        if sent.expected == "unusable":
+            return "" if sent.direct in self.rejected else "no copy in the rejected queue"
+        content = self._content.get(f"txn-{sent.payment_id}")
+        if content is None:
+            return "no item"
+        kept = content == sent.content or sent.content in self._conflicts.get(sent.payment_id, ())
+        return "" if kept else "no conflict item"
 
     def ended(self, invocation: Invocation) -> None:
         """An invocation that ran to its end gives up what it knows to hold, or has at least tried to."""
@@ -387,9 +438,9 @@ class Auditor:
                 why = self._unsettled(message)
                 if why:
                     self.fail("settled before acknowledged", f"{message.name} was acknowledged: {why}")
-        rejected = sum(message.sent.expected in ("rejected", "unusable") for message in batch)
-        if body["failed"] < len(failed) or body["failed"] > len(failed) + rejected:
-            self.fail("counts agree", f"{body['failed']} failed, {len(failed)} returned, at most {rejected} rejected")
+        unfit = [m for m in batch if m.sent.expected in ("rejected", "unusable") or self._beyond_limits(m.sent)]
+        if body["failed"] < len(failed) or body["failed"] > len(failed) + len(unfit):
+            self.fail("counts agree", f"{body['failed']} failed, {len(failed)} returned, at most {len(unfit)} rejected")
         self._delayed([message for message in batch if message.message_id in failed], receives)
         self.world.tell(f"response: {len(batch) - len(failed)} of {len(batch)} acknowledged")
         return [message for message in batch if message.message_id not in failed]
@@ -454,13 +505,17 @@ class Auditor:
             why = self._unsettled(message)
             if why:
                 self.fail("every message is settled", f"{message.name}: {why}")
+        # An execution that was stopped before it claimed anything leaves nothing, and whoever invoked it knows.
+        all_sent = [sent for sent in all_sent if not (sent.direct and self._never_told(sent))]
         asked = {f"txn-{sent.payment_id}" for sent in all_sent if sent.payment_id}
         payments = {key for key, item in items.items() if item["status"] != "conflict"}
         if payments != asked:
             self.fail("counts agree", f"items {sorted(payments)} for payments {sorted(asked)}")
         conflicts = {(item["payment_id"], item["request_hash"]) for item in items.values()} if items else set()
         contents = {(sent.payment_id, sent.content) for sent in all_sent if sent.payment_id}
-        if len(conflicts) != len(contents):
+        # What old and new limits each refuse is other content to each.
+        twice = sum(self._beyond_limits(sent) for sent in all_sent)
+        if not len(contents) <= len(conflicts) <= len(contents) + twice:
             self.fail("counts agree", f"{len(conflicts)} contents stored, {len(contents)} sent")
         for key in sorted(payments):
             self._agrees_with_gateway(key, items[key])
@@ -468,6 +523,13 @@ class Auditor:
         texts = [stored, *self.texts]
         if any(secret in text for secret in SECRETS for text in texts):
             self.fail("nothing in the clear", "a card number or verification data was stored, sent or logged")
+
+    def _never_told(self, sent: Sent) -> bool:
+        """Whether its execution closed without an outcome and without a trace, or its name had been used before."""
+        execution = self.engine.executions[sent.direct]
+        if execution.sent is sent and execution.outcome and self._unaccounted(sent):
+            self.fail("every message is settled", f"{sent.name}: {self._unaccounted(sent)}")
+        return self._unaccounted(sent) != ""
 
     def _agrees_with_gateway(self, key: str, item: dict[str, Any]) -> None:
         intents = [intent for intent in self.gateway.intents.values() if f"txn-{intent.payment_id}" == key]
@@ -484,4 +546,5 @@ class Auditor:
 
 
 def _approval_names(item: dict[str, Any]) -> set[str]:
-    return {f"{ENVIRONMENT}-{item['payment_id']}-{number + 1}" for number in range(item.get("generation", 0))}
+    names = {f"{ENVIRONMENT}-{item['payment_id']}-{number + 1}" for number in range(item.get("generation", 0))}
+    return names | {item.get("approval_name")}

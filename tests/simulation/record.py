@@ -12,7 +12,9 @@ import platform
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +81,13 @@ def play_long(first: int, payments_wanted: int, jobs: int, path: Path) -> dict[s
     payments = faults = steps = seeds = 0
     failing: list[dict[str, object]] = []
     # Blocks rather than one long map: a pool takes all the tasks it is given at once.
-    with multiprocessing.Pool(jobs) as pool:
+    with ExitStack() as stack:
+        # One job plays in this process, as its tests patch what is played.
+        several = stack.enter_context(multiprocessing.Pool(jobs)) if jobs > 1 else None
+        played_of = partial(several.imap, chunksize=16) if several else map
         while payments < payments_wanted:
             block = range(first + seeds, first + seeds + _WRITE_EVERY_SEEDS)
-            for played in pool.imap(play, [(seed, STEPS_MAX) for seed in block], chunksize=16):
+            for played in played_of(play, [(seed, STEPS_MAX) for seed in block]):
                 seeds, payments = seeds + 1, payments + played.payments
                 faults, steps = faults + played.faults, steps + played.steps
                 if played.rule:

@@ -21,6 +21,7 @@ from handler.domain.errors import ApprovalStartError, RetryableError
 from handler.domain.payment import Assessment, Payment, Reason, Transaction
 from handler.domain.process import Ports, Rules
 from handler.domain.reconcile import settle_stuck
+from handler.domain.validate import Limits
 from handler.queue_function import QueueFunction
 from scoring.kernel import load_kernel
 from scoring.table import open_table
@@ -45,6 +46,8 @@ STEPS_MAX = 100_000
 RULES = Rules(environment=ENVIRONMENT)
 _FUNCTION_TIMEOUT_MS = round(1000 * RULES.times.function_timeout_seconds)
 _ENVIRONMENTS = 3
+# About half of the ordinary payments are above it, and all that wait for a person.
+_LOWERED_TO = 20_000
 
 
 class Scoring:
@@ -165,7 +168,7 @@ class Simulation:
         self.queue = FifoQueue(self.world)
         self.gateway = Gateway(self.world, self.auditor)
         self.auditor.queue, self.auditor.table, self.auditor.gateway = self.queue, self.table, self.gateway
-        self.engine = Engine(self.world, self.auditor, RULES, self._ports, self._environment)
+        self.engine = Engine(self.world, self.auditor, self._rules, self._ports, self._environment)
         self.auditor.engine = self.engine
         self.queue.dead_lettered = self.auditor.dead_lettered
         self.queue.changed = self._queue_changed
@@ -175,6 +178,7 @@ class Simulation:
         self._idle = _ENVIRONMENTS
         self._invoked = 0
         self._environments = 0
+        self._current: set[Environment] = set()
         self._warm: list[tuple[Environment, QueueFunction]] = []
         self._wakes: set[int] = set()
 
@@ -188,8 +192,22 @@ class Simulation:
 
     def _function(self, environment: Environment) -> QueueFunction:
         sqs = QueueClient(self.queue, environment, self.auditor.rejected_copy)
-        services = Services(RULES, self._ports(environment), SqsSourceQueue(lambda: sqs, "payments"), RandomIds())
+        services = Services(
+            self._rules(), self._ports(environment), SqsSourceQueue(lambda: sqs, "payments"), RandomIds()
+        )
         return QueueFunction(services, _LOGGER, Metrics(), _FUNCTION_TIMEOUT_MS / 1000)  # type: ignore[arg-type]
+
+    def _rules(self) -> Rules:
+        """What an environment that starts now is deployed with."""
+        lowered_to = self.world.lowered_to
+        return RULES._replace(limits=Limits(amount_max_minor=lowered_to)) if lowered_to else RULES
+
+    def _deploy(self) -> None:
+        """New environments take smaller amounts only; invocations that are under way end in the old ones."""
+        self.world.tell("operator: the largest amount is lowered")
+        self.world.lowered_to = _LOWERED_TO
+        self._current.clear()
+        self._warm.clear()
 
     def _ports(self, environment: Environment) -> Ports:
         """The shipped adapters; only what they talk to is a model."""
@@ -213,6 +231,8 @@ class Simulation:
             world.at(int(world.draw(f"acts/reconcile/{index}") * faulty_until), self._reconcile)
         if world.draw("acts/redrive") < 0.3:
             world.at(int(world.draw("acts/redrive at") * faulty_until), self._redrive)
+        if world.draw("acts/lower limits") < 0.2:
+            world.at(int(world.draw("acts/lowered at") * 2 * MINUTE), self._deploy)
         world.run(faulty_until)
         if world.draw("acts/next day") < 0.25 and not world.violations:
             # Idempotency keys are forgotten by now, and faults go on.
@@ -251,7 +271,10 @@ class Simulation:
         return not self.queue.messages() and self._idle == _ENVIRONMENTS and self.engine.at_rest()
 
     def _send(self, sent: Sent) -> None:
-        self.auditor.sent(self.queue.send(sent))
+        if sent.direct:
+            self.engine.invoke(sent)
+        else:
+            self.auditor.sent(self.queue.send(sent))
 
     def _redrive(self) -> None:
         if self.queue.dead:
@@ -288,6 +311,7 @@ class Simulation:
         else:
             self._environments += 1
             environment = self._environment(f"e{self._environments}")
+            self._current.add(environment)
             function = self._function(environment)
         invocation = Invocation(world, f"i{self._invoked}", environment.skew, _FUNCTION_TIMEOUT_MS)
         environment.invocation = invocation
@@ -306,7 +330,8 @@ class Simulation:
     ) -> Callable[[dict[str, Any] | None], None]:
         def done(response: dict[str, Any] | None) -> None:
             if response is not None:
-                self._warm.append((environment, function))
+                if environment in self._current:
+                    self._warm.append((environment, function))
                 self._acknowledge(environment.invocation, batch, receipts, response)
             self._idle += 1
             self._queue_changed(self.world.now)

@@ -74,6 +74,8 @@ def test_the_seeds_meet_every_kind_of_fault():
         "expire_approval",
         "restart_approval",
         "restart_charge",
+        "is invoked with",
+        "the largest amount is lowered",
     ):
         assert trace in story, f"no seed of these meets {trace!r}"
 

@@ -23,6 +23,7 @@ class Sent:
     """One message to send. `content` tells payments of one id apart; `expected` is the first state its route has.
 
     expected: `processing`, `pending_approval`, `declined` (by rule), `rejected`, or `unusable` (no item at all).
+    `direct` names the execution of the workflow that it is the input of, past the queue; empty for a message.
     """
 
     number: int
@@ -33,6 +34,7 @@ class Sent:
     amount_minor: int
     expected: str
     body: str
+    direct: str = ""
 
     @property
     def name(self) -> str:
@@ -40,7 +42,10 @@ class Sent:
 
 
 def traffic(world: World) -> list[Sent]:
-    """10 to 20 payments over some seconds, with duplicates, conflicts and messages that can never succeed."""
+    """10 to 20 payments over some seconds, with duplicates, conflicts and messages that can never succeed.
+
+    In some seeds a part of them is handed to the workflow itself, by whoever invokes it.
+    """
     sent: list[Sent] = []
     groups = world.between("traffic/groups", 1, 4)
     spread = world.pick("traffic/spread", (1, 20, 60)) * SECOND
@@ -49,7 +54,13 @@ def traffic(world: World) -> list[Sent]:
         number = len(sent)
         group = f"g{1 + int(world.draw(f'traffic/{number}/group') * groups)}"
         at = int(world.draw(f"traffic/{number}/at") * spread)
-        sent.append(Sent(number, at, group, payment_id, content, amount_minor, expected, body))
+        direct = ""
+        if world.draw(f"traffic/{number}/direct") < world.profile.direct:
+            direct = f"{payment_id}-{number}"
+            if payment_id and world.draw(f"traffic/{number}/name") < 0.3:
+                # The very name that the queue function would start an approval under.
+                direct = f"sim-{payment_id}-1"
+        sent.append(Sent(number, at, group, payment_id, content, amount_minor, expected, body, direct))
 
     for index in range(world.between("traffic/payments", 10, 20)):
         payment_id = f"p{index + 1}"

@@ -21,6 +21,7 @@ from handler.domain.payment import Transaction
 from handler.domain.process import Ports, Rules
 from handler.workflow import Workflow
 from tests.simulation.auditor import Auditor
+from tests.simulation.traffic import Sent
 from tests.simulation.world import MINUTE, SECOND, Environment, Invocation, NoAnswerError, RefusedError, World
 
 _FUNCTION_TIMEOUT_MS = 60 * SECOND
@@ -43,6 +44,10 @@ class Execution:
     closed: bool = False
     invocation: Invocation | None = None
     wanted: bool = False
+    # What it was invoked with directly; None where the queue function or reconcile started it.
+    sent: Sent | None = None
+    # What it ended with; "" as long as it runs, or if it never told.
+    outcome: str = ""
 
 
 class Engine:
@@ -50,7 +55,7 @@ class Engine:
         self,
         world: World,
         auditor: Auditor,
-        rules: Rules,
+        rules: Callable[[], Rules],
         ports: Callable[[Environment], Ports],
         environment: Callable[[str], Environment],
     ) -> None:
@@ -67,16 +72,24 @@ class Engine:
         self.deciding: dict[str, str] = {}
         # A minute or an hour, so that decisions race the end of the time for them.
         self._timeout_ms = world.pick("approval/timeout", (1, 60)) * MINUTE
-        self._rules = ApprovalRules(rules, self._timeout_ms)
+        self._rules = rules
 
     # ---- executions ----
-    def start(self, name: str, text: str) -> None:
+    def start(self, name: str, text: str, sent: Sent | None = None) -> None:
         if name in self.executions:
             return
-        execution = Execution(name, f"arn:sim:function:payment:1/durable-execution/{name}/1", text)
+        execution = Execution(name, f"arn:sim:function:payment:1/durable-execution/{name}/1", text, sent=sent)
         self.executions[name] = self._by_arn[execution.arn] = execution
         self.world.at(self.world.now + _EXECUTION_TIMEOUT_MS, lambda: self._stop(execution, "is ended by its time-out"))
         self._wake(execution, 1)
+
+    def invoke(self, sent: Sent) -> None:
+        """Somebody starts the workflow with a payment of their own, past the queue."""
+        self.world.tell(f"workflow: {sent.direct} is invoked with {sent.name}")
+        self.start(sent.direct, sent.body, sent)
+
+    def of(self, arn: str) -> Execution | None:
+        return self._by_arn.get(arn)
 
     def is_closed(self, execution_arn: str) -> bool:
         return self._by_arn[execution_arn].closed
@@ -109,7 +122,8 @@ class Engine:
         execution.invocation, execution.wanted = invocation, False
         ports = self._ports(environment)
         notices = Notices(self, environment)
-        workflow = Workflow(self._rules, ApprovalPorts(ports, ports.log, notices), JitterStrategy.NONE)  # type: ignore[arg-type]
+        rules = ApprovalRules(self._rules(), self._timeout_ms)
+        workflow = Workflow(rules, ApprovalPorts(ports, ports.log, notices), JitterStrategy.NONE)  # type: ignore[arg-type]
         context = Context(self, execution, environment)
         world.tell(f"{invocation.name} runs {execution.name}")
         fault = world.fault(f"execution/{execution.name}", [("stops", world.profile.execution)])
@@ -126,6 +140,8 @@ class Engine:
                 world.tell(f"{invocation.name}: {execution.name} fails: {error}")
                 return "failed"
             world.tell(f"{invocation.name}: {execution.name} ends, {ended['status']}")
+            execution.outcome = ended["status"]
+            self._auditor.execution_ended(execution)
             return "ended"
 
         def done(how: str | None) -> None:

@@ -60,6 +60,7 @@ class Profile:
     stored_500: float
     poller: float
     execution: float
+    direct: float
     skew_ms: int
     declines: float
     blocks_group_in_flight: bool
@@ -94,6 +95,8 @@ class World:
         self.now = 0
         self.steps = 0
         self.faults_on = True
+        # What a deployment in the middle of it all leaves of the largest amount (minor units); 0 before it.
+        self.lowered_to = 0
         self.fired: list[str] = []
         self.numbers: list[int] = []
         self.payments = 0
@@ -157,6 +160,7 @@ class World:
             stored_500=rate("stored 500"),
             poller=rate("poller"),
             execution=rate("execution", 0.3, 0.3),
+            direct=self.pick("profile/direct", (0.0, 0.0, 0.0, 0.15, 0.5)),
             skew_ms=self.pick("profile/skew", (0, 0, 0, 900, 20 * SECOND, 20 * MINUTE)),
             declines=self.pick("profile/declines", (0.0, 0.1, 0.4)),
             blocks_group_in_flight=self.pick("profile/blocks", (True, False)),

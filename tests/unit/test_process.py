@@ -24,6 +24,7 @@ from handler.domain.errors import (
 )
 from handler.domain.payment import GatewayResult, Message
 from handler.domain.process import Reading, read, settle
+from handler.domain.validate import Limits
 from tests.payments import CARD, AmountScoring, ScriptedGateway, World, body, message, work
 
 KEY = "txn-pay-abc123"
@@ -104,6 +105,23 @@ def test_a_pending_payment_is_started_again_until_a_workflow_has_adopted_it():
     world.change(execution_arn="arn:aws:lambda:execution")
     assert send(world, sent, "req-3:m-1") == "pending_approval"
     assert len(world.approvals.started) == 2
+
+
+@pytest.mark.parametrize("limits", [Limits(amount_max_minor=100), Limits(currency="EUR")])
+def test_limits_that_became_narrower_since_do_not_take_a_claimed_payment_back(limits):
+    world = World()
+    sent = message(body(currency="USD"))
+    world.gateway.scripts["charge"] = [GatewayUnavailableError("down")]
+    with pytest.raises(GatewayUnavailableError):
+        send(world, sent)
+    world.rules = world.rules._replace(limits=limits)
+    assert send(world, sent, owner="req-2:m-1") == "completed"
+    assert send(world, sent, owner="req-3:m-2") == "duplicate"
+    assert list(world.gateway.captures.values()) == [2599]
+    # Other content and other payments are held against them.
+    assert send(world, message(body(currency="USD", amount=30))) == "conflict"
+    assert send(world, message(body(currency="USD", payment_id="pay-other"))) == "rejected"
+    assert world.item("txn-pay-other")["reason_code"] in ("amount_too_large", "unsupported_currency")
 
 
 def test_a_payment_that_its_workflow_charges_is_left_to_it():

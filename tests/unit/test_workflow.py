@@ -330,6 +330,23 @@ def test_a_second_execution_of_a_payment_ends_without_effect():
     assert world.gateway.calls.count("charge") == 1
 
 
+def test_a_payment_that_a_message_brought_is_left_to_its_message_however_long_its_lease_is_over():
+    world = ApprovalWorld()
+    reading = read([message()], world.rules, world.scoring)["m-1"]
+    world.gateway.scripts["charge"] = [UnknownOutcomeError("no answer")]
+    world.gateway.scripts["status"] = [UnknownOutcomeError("no answer")]
+    with pytest.raises(UnknownOutcomeError):
+        settle(reading, world.rules, world.ports, work())
+    held, calls = world.item(), list(world.gateway.calls)
+    assert held["lease_until"] == 0
+    with running(world.workflow) as runner:
+        assert runner.run(body()).status.value == "FAILED"
+        assert (world.item(), world.gateway.calls) == (held, calls)
+        assert settle(reading, world.rules, world.ports, work("req-2:m-1")) == "completed"
+        assert status(runner.run(body())) == "completed"
+    assert list(world.gateway.captures.values()) == [2599]
+
+
 @pytest.mark.parametrize("change", [{"amount_minor": 1}, {"request_hash": "0" * 64}, {"status": "processing"}])
 def test_an_item_changed_by_hand_is_not_charged(change):
     world = ApprovalWorld()
