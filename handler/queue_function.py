@@ -119,7 +119,9 @@ class QueueFunction:
         except Exception:
             self._logger.exception("payment failed unexpectedly, its message is returned", extra=keys)
             raise
-        reason_code = {"reason_code": reading.validation.faults[0].reason_code} if reading.validation.faults else {}
+        # What was claimed within wider limits has a fault today and ends like any other.
+        refused = outcome in ("rejected", "unusable")
+        reason_code = {"reason_code": reading.validation.faults[0].reason_code} if refused else {}
         self._logger.info(outcome, extra={**keys, **reason_code})
         return outcome
 

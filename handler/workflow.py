@@ -198,7 +198,8 @@ class Workflow:
 
     def _work(self, execution: Execution, context: DurableContext) -> Work:
         # The SDK's type allows for no context; Lambda and every engine hand one over.
-        return Work(execution.arn, cast("LambdaContext", context.lambda_context).get_remaining_time_in_millis)
+        remaining_ms = cast("LambdaContext", context.lambda_context).get_remaining_time_in_millis
+        return Work(execution.arn, remaining_ms, takes_over=False)
 
     def _persistent(self) -> StepConfig:
         return StepConfig(retry_strategy=self._retries(_STEP_ATTEMPTS, 2, [RetryableError]))

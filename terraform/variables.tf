@@ -333,7 +333,7 @@ variable "deletion_protection" {
 # ---- payments -----------------------------------------------------------------------------------------------------
 
 variable "payment_currency" {
-  description = "Currency of the deployment: three letters of ISO 4217, with two digits after the point."
+  description = "Currency of the deployment: three letters of ISO 4217, with two digits after the point. Change it with empty queues only: to a message without a currency it is part of the content."
   type        = string
   default     = "USD"
 

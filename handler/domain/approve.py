@@ -32,7 +32,7 @@ from handler.domain.ports import (
     Executions,
     FraudScoring,
 )
-from handler.domain.process import Ports, Reading, Rules, as_claimed, examine, pay
+from handler.domain.process import Ports, Reading, Rules, examine, pay
 from handler.domain.score import APPROVAL_RISK, RISK_SCALE, score
 from handler.domain.states import FINAL, OPEN, Status
 from handler.domain.validate import Validation
@@ -88,9 +88,17 @@ class Next:
 
 
 def read_request(text: str, execution: Execution, rules: ApprovalRules, ports: Ports) -> Reading:
-    """The payment in an execution's input: a message like any other, read without scoring it."""
+    """The payment in an execution's input: a message like any other, read without scoring it.
+
+    What was claimed within the limits of its time is that payment still, whatever they are by now.
+    """
     message = Message(message_id=execution.name or execution.arn, body=text)
-    return as_claimed(examine([message], rules.payments, ports.scoring)[message.message_id], ports.log)
+    reading = examine([message], rules.payments, ports.scoring)[message.message_id]
+    wider = reading.validation.beyond_limits
+    stored = ports.log.get(wider.transaction_id) if wider is not None else None
+    if wider is not None and stored is not None and stored["request_hash"] == wider.request_hash:
+        return reading._replace(validation=Validation(wider.payment_id, wider.request_hash, wider, ()))
+    return reading
 
 
 def verify_customer(payment: Payment) -> bool:
@@ -112,11 +120,11 @@ def begin(
 ) -> Next:
     """Claim the payment for this execution, or adopt the pending item that the queue function left (W1).
 
-    Raises the claim's retryable errors, also while the queue function has the payment: its message comes again, and a
-    lease would be over before this execution's later steps. Another execution's payment ends this one without effect.
+    Raises the claim's retryable errors, also while a message has the payment: it comes again. A lease would be over
+    before the steps that charge, so `work` takes nothing over. Another execution's payment ends this without effect.
     """
     item = _new_item(payment, checks, execution, rules, ports.payments.clock.now_ms())
-    claimed = claim(item, ports.log, ports.payments.clock, rules.payments.times, work, takes_over=False)
+    claimed = claim(item, ports.log, ports.payments.clock, rules.payments.times, work)
     if isinstance(claimed, Claim):
         return Next("charge")
     if claimed.outcome != "pending_approval":

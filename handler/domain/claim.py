@@ -24,10 +24,14 @@ Decision = Literal["conflict", "mine", "final", "pending", "in_workflow", "in_pr
 
 
 class Work(NamedTuple):
-    """Who works on a payment: `owner` is `<request id>:<message id>` or an execution's ARN."""
+    """Who works on a payment: `owner` is `<request id>:<message id>` or an execution's ARN.
+
+    Without `takes_over` a payment that a message brought is left to its message, even where its lease is over.
+    """
 
     owner: str
     remaining_ms: Callable[[], int]
+    takes_over: bool = True
 
     def require_time(self, times: Times) -> None:
         """Raise NotEnoughTimeError where less than a gateway call and its record is left."""
@@ -99,10 +103,12 @@ def new_item(
 
 
 def claim(
-    item: Transaction, log: TransactionLog, clock: Clock, times: Times, work: Work, *, takes_over: bool = True
+    item: Transaction, log: TransactionLog, clock: Clock, times: Times, work: Work, *, beyond_limits: str = ""
 ) -> Claim | Standing:
-    """Write the item, or decide from the one that stands there already; without `takes_over` a lease counts even when
-    it is over.
+    """Write the item, or decide from the one that stands there already.
+
+    `beyond_limits` is the request hash that the item would have under wider limits: what was claimed while they held is
+    the same payment, and would be a conflict with itself otherwise.
 
     Raises AlreadyInProgressError, NotEnoughTimeError, OwnershipLostError or the log's own retryable error.
     """
@@ -111,7 +117,8 @@ def claim(
     if stored is None:
         return _own(item)
     for _ in range(_DECISIONS_MAX):
-        decision = decide(stored, owner=work.owner, request_hash=item["request_hash"], now_ms=clock.now_ms())
+        request_hash = beyond_limits if stored["request_hash"] == beyond_limits else item["request_hash"]
+        decision = decide(stored, owner=work.owner, request_hash=request_hash, now_ms=clock.now_ms())
         if decision == "conflict":
             return _conflict(item, log)
         if decision == "mine":
@@ -122,8 +129,8 @@ def claim(
             return Standing("pending_approval", stored)
         if decision == "in_workflow":
             return Standing("in_workflow", stored)
-        if decision == "in_progress" or (decision == "take_over" and not takes_over):
-            raise AlreadyInProgressError(f"{stored['transaction_id']} is leased until {stored.get('lease_until')}")
+        if decision == "in_progress" or (decision == "take_over" and not work.takes_over):
+            raise AlreadyInProgressError(f"{stored['transaction_id']} is with {stored.get('owner')}")
         now_ms = clock.now_ms()
         refused = log.take_over(
             stored["transaction_id"],
@@ -131,7 +138,7 @@ def claim(
             attempt_seen=stored["attempt"],
             lease_until=times.lease_until_ms(now_ms, work.remaining_ms()),
             now=now_ms,
-            request_hash=item["request_hash"],
+            request_hash=request_hash,
         )
         if refused is None:
             return Claim(stored["transaction_id"], work.owner, stored["attempt"] + 1, stored.get("gateway_ref", ""))

@@ -22,7 +22,7 @@ class NotEnoughTimeError(RetryableError):
 
 
 class AlreadyInProgressError(RetryableError):
-    """Another worker holds the payment's lease."""
+    """Another worker holds the payment's lease, or a message brought it and comes again."""
 
     reason_code = "already_in_progress"
 

@@ -96,43 +96,29 @@ def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:
         return "unusable"
     if isinstance(reading.assessment, ScoringError):
         raise reading.assessment
-    validation = as_claimed(reading, ports.log).validation
-    route: Status = "rejected"
-    if validation.payment is not None:
-        # Without a score it was claimed before, and its item decides.
-        scored = reading.assessment
-        route = "pending_approval" if scored is None else rules.routing.route(validation.payment, scored)
     now_ms = ports.clock.now_ms()
     item = new_item(
         reading.message,
         validation,
-        route,
+        "rejected"
+        if validation.payment is None or reading.assessment is None
+        else rules.routing.route(validation.payment, reading.assessment),
         owner=work.owner,
         now_ms=now_ms,
         lease_until_ms=rules.times.lease_until_ms(now_ms, work.remaining_ms()),
         assessment=reading.assessment,
         environment=rules.environment,
     )
-    claimed = claim(item, ports.log, ports.clock, rules.times, work)
+    wider = validation.beyond_limits
+    claimed = claim(
+        item, ports.log, ports.clock, rules.times, work, beyond_limits=wider.request_hash if wider is not None else ""
+    )
     if isinstance(claimed, Standing):
         if claimed.outcome == "pending_approval" and "execution_arn" not in claimed.item:
             ports.approvals.start(claimed.item, claimed.item["request"])
         return claimed.outcome
-    # Only a valid payment is ever routed to `processing`, so this claim has one.
-    return pay(claimed, cast("Payment", validation.payment), rules, ports, work)
-
-
-def as_claimed(reading: Reading, log: TransactionLog) -> Reading:
-    """The reading with the payment that its message was when it was claimed, if limits have since become narrower.
-
-    It would be other content otherwise: a conflict with itself, and nobody would charge what was claimed.
-    Raises the log's retryable error.
-    """
-    before = reading.validation.beyond_limits
-    stored = log.get(before.transaction_id) if before is not None else None
-    if before is None or stored is None or stored["request_hash"] != before.request_hash:
-        return reading
-    return reading._replace(validation=Validation(before.payment_id, before.request_hash, before, ()))
+    # Only a valid payment is ever routed to `processing`, so this claim has one, of today or of when it was claimed.
+    return pay(claimed, cast("Payment", validation.payment or wider), rules, ports, work)
 
 
 def pay(claimed: Claim, payment: Payment, rules: Rules, ports: Ports, work: Work) -> Status:

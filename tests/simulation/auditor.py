@@ -229,8 +229,8 @@ class Auditor:
             newest = after["risk_reasons"][-1]["rule_id"]
             risks = (after["risk"], after["fraud_score"], newest)
             first = self._first[key]
-            # Who was invoked directly has scored by the newer rules at once.
-            more = first["risk_reasons"][-1:] == [] or first["risk_reasons"][-1]["rule_id"] != NEWER_RULE
+            # Without a message: an execution claimed it, and scored by the newer rules at once.
+            more = "message_id" in first
             if risks != (first["risk"] + more, first["fraud_score"] + more, NEWER_RULE):
                 self.fail("the higher risk counts", f"{key} was adopted with {risks}")
             wanted = ("execution_arn", "approval_expires_at", "approval_reasons", "risk", "fraud_score", "risk_reasons")
@@ -283,16 +283,16 @@ class Auditor:
             return
         name, key = message.name if message else sent.name, item["transaction_id"]
         if item["status"] == "conflict":
-            standing = self.table.item(f"txn-{sent.payment_id}") or item
+            first = self._first.get(f"txn-{sent.payment_id}", item)
             # Rejected by the new limits, seen once more by an environment that still has the old ones.
-            is_other = self._beyond_limits(sent) and standing["status"] == "rejected"
+            is_other = self._beyond_limits(sent) and first["status"] == "rejected"
             if not is_other and self._content.get(f"txn-{sent.payment_id}", sent.content) == sent.content:
                 self.fail("conflicts are other content", f"{name} is no conflict")
             self._conflicts.setdefault(sent.payment_id, set()).add(sent.content)
             return
         self._content[key] = sent.content
         self._first[key] = item
-        if item["status"] != sent.expected and not (self._beyond_limits(sent) and item["status"] == "rejected"):
+        if item["status"] not in self._routes(invocation, sent):
             self.fail("the route", f"{name} was claimed as {item['status']}, expected {sent.expected}")
         if item["status"] != "rejected" and item["amount_minor"] != sent.amount_minor:
             self.fail("every cent", f"{name} over {sent.amount_minor} was stored as {item['amount_minor']}")
@@ -305,8 +305,15 @@ class Auditor:
         self._in_order(invocation, item["owner"], item)
 
     def _beyond_limits(self, sent: Sent) -> bool:
-        """Whether a payment is larger than what is accepted by now: who claims it first rejects it, or did not yet."""
+        """Whether a payment is larger than what is accepted by now."""
         return 0 < self.world.lowered_to < sent.amount_minor
+
+    def _routes(self, invocation: Invocation, sent: Sent) -> tuple[str, ...]:
+        """The states that an item may be claimed in."""
+        if not 0 < invocation.lowered_to < sent.amount_minor:
+            return (sent.expected,)
+        # An execution may have read its input before the limits changed, and kept what it read.
+        return ("rejected", sent.expected) if invocation.arn else ("rejected",)
 
     def _in_order(self, invocation: Invocation, owner: str, item: dict[str, Any]) -> None:
         """A payment is claimed when every earlier message of its group is settled or dead-lettered."""
@@ -438,12 +445,15 @@ class Auditor:
                 why = self._unsettled(message)
                 if why:
                     self.fail("settled before acknowledged", f"{message.name} was acknowledged: {why}")
-        unfit = [m for m in batch if m.sent.expected in ("rejected", "unusable") or self._beyond_limits(m.sent)]
+        unfit = [message for message in batch if self._is_unfit(message.sent)]
         if body["failed"] < len(failed) or body["failed"] > len(failed) + len(unfit):
             self.fail("counts agree", f"{body['failed']} failed, {len(failed)} returned, at most {len(unfit)} rejected")
         self._delayed([message for message in batch if message.message_id in failed], receives)
         self.world.tell(f"response: {len(batch) - len(failed)} of {len(batch)} acknowledged")
         return [message for message in batch if message.message_id not in failed]
+
+    def _is_unfit(self, sent: Sent) -> bool:
+        return sent.expected == "unusable" or self._first.get(f"txn-{sent.payment_id}", {}).get("status") == "rejected"
 
     def _delayed(self, returned: list[Message], receives: dict[str, int]) -> None:
         """All returned messages of a group wait for as long as its first one has failed often."""
@@ -514,7 +524,7 @@ class Auditor:
         conflicts = {(item["payment_id"], item["request_hash"]) for item in items.values()} if items else set()
         contents = {(sent.payment_id, sent.content) for sent in all_sent if sent.payment_id}
         # What old and new limits each refuse is other content to each.
-        twice = sum(self._beyond_limits(sent) for sent in all_sent)
+        twice = len({(sent.payment_id, sent.content) for sent in all_sent if self._beyond_limits(sent)})
         if not len(contents) <= len(conflicts) <= len(contents) + twice:
             self.fail("counts agree", f"{len(conflicts)} contents stored, {len(contents)} sent")
         for key in sorted(payments):

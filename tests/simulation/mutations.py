@@ -188,10 +188,13 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         ),
     ),
     "a workflow takes over what a message brought": (
-        Edit(_CLAIM, ' or (decision == "take_over" and not takes_over)', ""),
+        Edit(_CLAIM, ' or (decision == "take_over" and not work.takes_over)', ""),
+    ),
+    "lowered limits have no effect": (
+        Edit("handler.domain.validate", "elif minor > limits.amount_max_minor:", "elif minor > 1_000_000:"),
     ),
     "narrower limits make a claimed payment other content": (
-        Edit(_PROCESS, "as_claimed(reading, ports.log).validation", "reading.validation"),
+        Edit(_PROCESS, 'beyond_limits=wider.request_hash if wider is not None else ""', 'beyond_limits=""'),
     ),
     "time is not watched": (Edit(_CLAIM, "if self.remaining_ms() < times.least_remaining_ms:", "if False:"),),
     "a conflict is taken for a duplicate": (Edit(_CLAIM, 'if stored["request_hash"] != request_hash:', "if False:"),),
@@ -209,10 +212,10 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "the approval is started before it is recorded": (
         Edit(
             _PROCESS,
-            "    claimed = claim(item, ports.log",
+            "    wider = validation.beyond_limits\n",
             '    if item["status"] == "pending_approval":\n'
             '        ports.approvals.start(item, item["request"])\n'
-            "    claimed = claim(item, ports.log",
+            "    wider = validation.beyond_limits\n",
         ),
     ),
     "the approval is never started": (
@@ -242,7 +245,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         ),
     ),
     "every payment is charged without a person": (
-        Edit(_PROCESS, "else rules.routing.route(validation.payment, scored)", 'else "processing"'),
+        Edit(_PROCESS, "else rules.routing.route(validation.payment, reading.assessment)", 'else "processing"'),
     ),
     "a decline is recorded as completed": (
         Edit(

@@ -25,6 +25,8 @@ REGRESSIONS = {
     "an execution that ended before it adopted its payment was started again under its used name, in vain": 5,
     "a payment was restarted although an execution had adopted it since reconcile read it": 830,
     "a repeated adoption that arrived late moved the time for a decision, and the payment expired before it": 6587,
+    "an execution took over what a message had brought, and charged it when its lease was over": 27,
+    "a message that lowered limits refuse was a conflict with the payment that it had claimed": 1,
     "an approved payment that its execution left uncharged was reported, and nobody could charge it": 862,
 }
 

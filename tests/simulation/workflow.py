@@ -336,6 +336,8 @@ class Context:
             self._engine.world.tell(f"{name} {key} will be tried again: {type(error).__name__}")
             self._engine._wake(execution, max(1, again.delay_seconds * SECOND))
             raise Suspended from None
+        if not isinstance(error, PaymentError):
+            self._engine.world.violation("no unexpected errors", f"{key} raised {type(error).__name__}: {error}")
 
     def _keep(self, key: str, kept: tuple[str, Any]) -> None:
         """The engine keeps a step's end; a crash before that makes the step run twice."""

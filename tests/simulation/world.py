@@ -248,6 +248,10 @@ class Invocation:
     body: greenlet | None = field(default=None, repr=False)
     _wake: int = 0
 
+    def __post_init__(self) -> None:
+        # What it was deployed with: a deployment replaces every environment that is idle.
+        self.lowered_to = self.world.lowered_to
+
     def owns(self, owner: str) -> bool:
         return owner == self.arn if self.arn else owner.startswith(f"{self.name}:")
 
