@@ -18,10 +18,12 @@ from handler.adapters.memory import MemorySourceQueue
 from handler.adapters.system import RandomIds
 from handler.composition import Services, compose
 from handler.domain.errors import GatewayUnavailableError
+from handler.domain.process import Rules, read, settle
+from handler.domain.validate import Limits
 from handler.queue_function import QueueFunction, create
 from handler.settings import read_settings
 from scoring.kernel import load_kernel
-from tests.payments import CARD, World, body, record
+from tests.payments import CARD, World, body, message, record, work
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +52,11 @@ def logged() -> io.StringIO:
 
 @pytest.fixture
 def function(world: World, source_queue: MemorySourceQueue, logged: io.StringIO) -> QueueFunction:
-    services = Services(world.rules, world.ports, source_queue, RandomIds())
+    return create_function(world, source_queue, logged, world.rules)
+
+
+def create_function(world: World, source_queue: MemorySourceQueue, logged: io.StringIO, rules: Rules) -> QueueFunction:
+    services = Services(rules, world.ports, source_queue, RandomIds())
     metrics = Metrics(namespace="CloudCafe/Lambda", service="payment-processor")
     # A logger keeps the stream that it was first made with, for each service name.
     logger = Logger(service=f"test-{uuid.uuid4()}", stream=logged)
@@ -123,6 +129,19 @@ def test_rejected_payments_count_as_failed_and_are_acknowledged(function):
     response = function(batch(record("not json", "m-1"), record(body(amount=-1), "m-2")), Context())
     assert (response["body"]["processed"], response["body"]["failed"]) == (0, 2)
     assert response["batchItemFailures"] == []
+
+
+def test_a_reason_is_logged_with_what_was_refused_and_not_with_what_wider_limits_had_claimed(
+    world, source_queue, logged
+):
+    claimed = read([message()], world.rules, world.scoring)["m-1"]
+    assert settle(claimed, world.rules, world.ports, work("req-0:m-1")) == "completed"
+    narrow = world.rules._replace(limits=Limits(amount_max_minor=100))
+    create_function(world, source_queue, logged, narrow)(
+        batch(record(body()), record(body(payment_id="pay-2"), message_id="m-2", group="group-2")), Context()
+    )
+    lines = {line["message"]: line.get("reason_code") for line in map(json.loads, logged.getvalue().splitlines())}
+    assert lines == {"duplicate": None, "rejected": "amount_too_large"}
 
 
 def test_an_unexpected_error_returns_the_message(function, world):
