@@ -27,16 +27,17 @@ def environment(name: str, python: str = sys.executable) -> Path:
     Raises InstallationError.
     """
     requirements = ROOT / "local" / "installs" / f"{name}.txt"
-    wanted = requirements.read_text()
     version = _output([python, "-c", "import sys; print(*sys.version_info[:3], sep='.')"], f"asking {python}").strip()
-    folder = BUILD / f"{name}-{version}"
-    stamp = folder / "installed.txt"
     BUILD.mkdir(exist_ok=True)
+    folder = BUILD.resolve() / f"{name}-{version}"
+    stamp = folder / "installed.txt"
+    # Its scripts name the folder that they were installed into: in a checkout that was moved they are dead.
+    wanted = f"# in {folder}\n{requirements.read_text()}"
     # Test runs and `make run` may start at once in one checkout: one installs, the others wait.
     with (BUILD / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not stamp.exists() or stamp.read_text() != wanted:
-            print(f"installing {name} for Python {version} into {folder.relative_to(ROOT)}", file=sys.stderr)
+            print(f"installing {name} for Python {version} into {folder}", file=sys.stderr)
             _output([python, "-m", "venv", "--clear", "--without-pip", str(folder)], f"making {folder}")
             pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "--quiet"]
             _output([*pip, "install", "--no-deps", "--requirement", str(requirements)], f"installing {name}")
