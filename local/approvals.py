@@ -38,6 +38,9 @@ from local.system import LocalSystem, client, host_package
 # The seed's one hour is shorter than its own wait of a day.
 EXECUTION_TIMEOUT_SECONDS = 90_000
 READY_SECONDS_MAX = 30.0
+# A person waits for the page, and an approved charge for the workflow: on a busy machine neither gets along with a
+# run's scaled time-out, which only the queue function's messages need to come back soon.
+TIMEOUT_SECONDS_MIN = 10
 # Waits end their environment at once here, to show that a suspended execution uses no process.
 IDLE_SECONDS_MAX = 1.0
 BODY_BYTES_MAX = 6 * 1024 * 1024
@@ -202,7 +205,7 @@ class Approvals:
             arn=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}:{version_number}",
             code=package,
             handler=handler,
-            timeout_seconds=system.times.function_timeout_seconds,
+            timeout_seconds=max(system.times.function_timeout_seconds, TIMEOUT_SECONDS_MIN),
             memory_size=512,
             variables=variables,
         )
