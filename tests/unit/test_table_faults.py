@@ -120,14 +120,17 @@ def test_a_kill_that_found_nobody_did_not_strike(table: Table) -> None:
 
 def test_a_late_record_arrives_right_after_its_payment_was_taken_over(table: Table) -> None:
     faults = proxy(table, {"late_record": "pay-1"})
+    wait, waiting = faults._stopped.wait, threading.Semaphore(0)
+    faults._stopped.wait = lambda seconds: (waiting.release(), wait(seconds))[1]  # type: ignore[method-assign]
     held = [
         threading.Thread(target=_ignored, args=(faults, "UpdateItem", "pay-1", "late", "completed")) for _ in range(2)
     ]
     for thread in held:
         thread.start()
+    for _ in held:
+        assert waiting.acquire(timeout=30)
     # The attempt is read for each of them before it is held back.
-    while table.arrived != ["GetItem", "GetItem"]:
-        pass
+    assert table.arrived == ["GetItem", "GetItem"]
     assert faults.late_writes == []
     table.attempt = 2
     assert call(faults, "UpdateItem", "pay-1", "take over")[0] == 200
