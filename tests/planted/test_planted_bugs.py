@@ -48,7 +48,7 @@ BUGS = {
         # At the gateway: the SDK's retries of a throttled table may outlast the function, which returns the batch.
         faults="prepare.error_503",
         check="nothing_left_open",
-        evidence=r"txn-pay-1-\d+ stays processing: .*; delivered in batch \d+, finally acknowledged",
+        evidence=r"txn-pay-1-\d+ stays processing: .*; delivered in batch [\d, ]+, finally acknowledged",
     ),
     "charge_without_key": Bug(
         edits=(("handler/adapters/gateway_http.py", '/confirm", key, {})', '/confirm", None, {})'),),
@@ -118,7 +118,7 @@ BUGS = {
         # At the gateway, for the same reason.
         faults="prepare.error_503",
         check="nothing_left_open",
-        evidence=r"txn-pay-1-\d+ stays processing: .*; delivered in batch \d+, finally acknowledged",
+        evidence=r"txn-pay-1-\d+ stays processing: .*; delivered in batch [\d, ]+, finally acknowledged",
     ),
 }
 
