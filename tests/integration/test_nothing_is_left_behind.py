@@ -97,7 +97,6 @@ with LocalSystem(package=Path({str(tmp_path)!r}), directory=Path({str(tmp_path)!
         FunctionName=system.names.function, Payload=b"{{}}"), daemon=True).start()
     while not any(each.event for each in system.environments()):
         time.sleep(0.01)
-    time.sleep(1)
     print(system.processes.group_id, flush=True)
     time.sleep(600)
 """
@@ -106,7 +105,7 @@ with LocalSystem(package=Path({str(tmp_path)!r}), directory=Path({str(tmp_path)!
         assert parent.stdout is not None
         group = int(parent.stdout.readline())
         # The guard, ministack, ministack's worker, and our environment.
-        assert len(processes_in_group(group)) == 4
+        wait_for(lambda: len(processes_in_group(group)) == 4)
         parent.kill()
         parent.wait()
         wait_for(lambda: not processes_in_group(group))
