@@ -515,8 +515,9 @@ class Auditor:
             why = self._unsettled(message)
             if why:
                 self.fail("every message is settled", f"{message.name}: {why}")
-        # An execution that was stopped before it claimed anything leaves nothing, and whoever invoked it knows.
-        all_sent = [sent for sent in all_sent if not (sent.direct and self._never_told(sent))]
+        # An execution that was stopped before it claimed leaves nothing, nor does one under a used name;
+        # whoever invoked it knows. `execution_ended` saw to those that came to their end.
+        all_sent = [sent for sent in all_sent if not (sent.direct and self._unaccounted(sent))]
         asked = {f"txn-{sent.payment_id}" for sent in all_sent if sent.payment_id}
         payments = {key for key, item in items.items() if item["status"] != "conflict"}
         if payments != asked:
@@ -533,13 +534,6 @@ class Auditor:
         texts = [stored, *self.texts]
         if any(secret in text for secret in SECRETS for text in texts):
             self.fail("nothing in the clear", "a card number or verification data was stored, sent or logged")
-
-    def _never_told(self, sent: Sent) -> bool:
-        """Whether its execution closed without an outcome and without a trace, or its name had been used before."""
-        execution = self.engine.executions[sent.direct]
-        if execution.sent is sent and execution.outcome and self._unaccounted(sent):
-            self.fail("every message is settled", f"{sent.name}: {self._unaccounted(sent)}")
-        return self._unaccounted(sent) != ""
 
     def _agrees_with_gateway(self, key: str, item: dict[str, Any]) -> None:
         intents = [intent for intent in self.gateway.intents.values() if f"txn-{intent.payment_id}" == key]

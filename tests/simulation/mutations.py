@@ -190,6 +190,20 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "a workflow takes over what a message brought": (
         Edit(_CLAIM, ' or (decision == "take_over" and not work.takes_over)', ""),
     ),
+    "a payment that no message brought cannot be claimed": (
+        Edit(
+            _APPROVE,
+            "    if route in OPEN:\n",
+            '    if not execution.name.startswith("sim-"):\n        raise KeyError\n    if route in OPEN:\n',
+        ),
+    ),
+    "what wider limits had claimed counts as failed": (
+        Edit(
+            _FUNCTION,
+            'outcome in ("rejected", "unusable") for outcome in outcomes)',
+            "bool(readings[message.message_id].validation.faults) for message in messages[: len(outcomes)])",
+        ),
+    ),
     "lowered limits have no effect": (
         Edit("handler.domain.validate", "elif minor > limits.amount_max_minor:", "elif minor > 1_000_000:"),
     ),

@@ -18,7 +18,7 @@ from tests.simulation.simulation import STEPS_MAX, run
 HISTORIES: dict[str, str] = json.loads(Path(__file__).with_name("histories.json").read_text())
 
 
-# Bugs of the handler that the simulation found, each with the seed that found it. The mutation that brings the bug back
+# Bugs of the handler that the simulation found, each with a seed that shows it. The mutation that brings the bug back
 # is in mutations.py and has to be caught like every other.
 REGRESSIONS = {
     "a reference stored between the reading and the take-over was charged without asking what became of it": 258,
