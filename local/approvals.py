@@ -155,7 +155,8 @@ class Approvals:
         for server in (self._front, self._page):
             threading.Thread(target=server.serve_forever, name="approvals", daemon=True).start()
         self.start_engine()
-        threading.Thread(target=self._keep_engine, name="durable-engine", daemon=True).start()
+        keeper = threading.Thread(target=self._keep_engine, name="durable-engine", daemon=True)
+        keeper.start()
         self.environment_variables = {
             "AWS_ENDPOINT_URL": system.endpoint_url,
             "AWS_REGION": REGION,
@@ -174,6 +175,9 @@ class Approvals:
             for pool in (*self._versions.values(), self._page_pool):
                 pool.stop()
             if self._engine is not None:
+                # Twice: this ends a start that is under way, and one may have begun just before.
+                self._engine.kill()
+                keeper.join()
                 self._engine.kill()
                 self._engine.wait()
 
@@ -292,7 +296,12 @@ class Approvals:
         """What a service manager does: start the engine again when it died."""
         while not self._stopping.wait(0.2):
             if self._engine is not None and self._engine.poll() is not None:
-                self.start_engine()
+                try:
+                    self.start_engine()
+                except ServicesError:
+                    # Killed while it started: the system goes away.
+                    if not self._stopping.is_set():
+                        raise
 
     # ---- Lambda's API in front of it ----------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -319,6 +320,19 @@ def test_nobody_in_time_expires_and_an_outage_is_found_by_reconcile(browser: Bro
         done = here.until(lambda: (found := here.payments("reconcile")).returncode == 0 and found)
         assert f"{second} expired" in done.stdout
         assert here.item(second)["status"] == "expired"
+
+
+def test_an_engine_that_is_just_starting_again_ends_with_the_system():
+    others = {thread for thread in threading.enumerate() if thread.name == "durable-engine"}
+    with site() as here:
+        assert here.approvals.engine_pid is not None
+        os.kill(here.approvals.engine_pid, signal.SIGKILL)
+        while here.approvals.engine_starts < 2:
+            time.sleep(0.01)
+        # It stays where it is, however long the rest takes to stop.
+        os.kill(here.approvals.engine_pid, signal.SIGSTOP)
+    # An exception of the thread that keeps the engine would fail this test.
+    assert {thread for thread in threading.enumerate() if thread.name == "durable-engine"} == others
 
 
 def test_new_code_while_an_approval_waits_leaves_its_execution_on_the_old_version(tmp_path: Path):
