@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from handler.domain.currencies import TWO_DIGITS
 from handler.domain.errors import ConfigurationError
 from handler.domain.money import to_minor
 from handler.domain.payment import Times
@@ -15,7 +16,6 @@ from handler.domain.validate import Limits
 
 # Texts: only the patterns of variables that are set are ever compiled.
 _ENVIRONMENT = r"[a-z][a-z0-9-]{0,15}"
-_CURRENCY = r"[A-Z]{3}"
 _TOPIC = r"arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+"
 _APPROVER = r"[A-Za-z0-9@._+-]{1,64}"
 _URL = r"https?://\S+"
@@ -54,9 +54,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         rules=Rules(
             environment=name,
             limits=Limits(
-                currency=reader.text(
-                    "PAYMENT_CURRENCY", "USD", _CURRENCY, "three letters of ISO 4217, with two digits"
-                ),
+                currency=reader.currency("PAYMENT_CURRENCY", "USD"),
                 amount_max_minor=reader.amount("PAYMENT_AMOUNT_MAX", "10000.00") or 0,
             ),
             routing=Routing(reader.amount_minor("APPROVAL_AMOUNT_MINOR")),
@@ -170,6 +168,12 @@ class _Reader:
         if not re.fullmatch(r"0(\.[0-9]{1,6})?|1(\.0{1,6})?", value):
             raise ConfigurationError(variable, value, "a share from 0 to 1, such as 0.2")
         return float(value)
+
+    def currency(self, variable: str, default: str) -> str:
+        value = self.text(variable, default)
+        if value not in TWO_DIGITS:
+            raise ConfigurationError(variable, value, "a current code of ISO 4217 with two digits, such as USD")
+        return value
 
     def amount(self, variable: str, default: str) -> int:
         value = self.text(variable, default)

@@ -86,6 +86,7 @@ run "broken_rules_1" {
 run "broken_rules_2" {
   command = plan
   variables {
+    payment_currency          = "JPY"
     environment               = "prod"
     memory_size               = 10241
     timeout_seconds           = 10
@@ -98,6 +99,7 @@ run "broken_rules_2" {
     account_concurrency_limit = 0
   }
   expect_failures = [
+    var.payment_currency,
     var.environment,
     var.memory_size,
     var.timeout_seconds,
@@ -113,6 +115,7 @@ run "broken_rules_2" {
 run "broken_rules_3" {
   command = plan
   variables {
+    payment_currency           = "KWD"
     memory_size                = 512.5
     canary_percent             = 10
     provisioned_concurrency    = 201
@@ -123,6 +126,7 @@ run "broken_rules_3" {
     gateway_url                = "http://gateway.example.com"
   }
   expect_failures = [
+    var.payment_currency,
     var.gateway_url,
     var.memory_size,
     var.canary_percent,
@@ -135,6 +139,7 @@ run "broken_rules_3" {
 run "broken_rules_4" {
   command = plan
   variables {
+    payment_currency           = "XXX"
     environment                = "prod"
     workspace_is_environment   = false
     snap_start                 = true
@@ -144,6 +149,7 @@ run "broken_rules_4" {
     visibility_timeout_seconds = 43201
   }
   expect_failures = [
+    var.payment_currency,
     var.gateway_url,
     var.snap_start,
     var.maximum_concurrency,
