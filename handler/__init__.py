@@ -21,10 +21,13 @@ def __getattr__(name: str) -> Any:
 
     # Importing and composing make many objects that stay; collecting among them is a twentieth of init.
     gc.disable()
-    from handler.queue_function import create
+    try:
+        from handler.queue_function import create
 
-    function = create(os.environ)
-    gc.freeze()
-    gc.enable()
+        function = create(os.environ)
+        gc.freeze()
+    finally:
+        # An init that failed is tried again in the same process, by whoever asks next.
+        gc.enable()
     globals()[name] = function
     return function

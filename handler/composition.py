@@ -55,6 +55,10 @@ def compose(settings: Settings, kernel: Any, logger: AnyLogger) -> Services:
     session = None if settings.in_memory else get_session()
     pepper, pepper_version = b"", ""
     if settings.fingerprint_pepper_secret_arn:
+        if session is None:
+            raise ConfigurationError(
+                "FINGERPRINT_PEPPER_SECRET_ARN", settings.fingerprint_pepper_secret_arn, "nothing in memory"
+            )
         pepper, pepper_version = read_pepper(
             aws_client(session, "secretsmanager", settings), settings.fingerprint_pepper_secret_arn
         )

@@ -14,7 +14,10 @@ from handler.domain.process import Rules
 from handler.domain.score import Routing
 from handler.domain.validate import Limits
 
-# Texts: only the patterns of variables that are set are ever compiled.
+# Texts: only the patterns of variables that are set are ever compiled. One for every name of a thing of AWS's.
+_NAME = r"[A-Za-z0-9_.:/$+=@-]+"
+_NAMES = "a name or ARN as AWS has them"
+_KEY = rf"file:.+|{_NAME}"
 _ENVIRONMENT = r"[a-z][a-z0-9-]{0,15}"
 _TOPIC = r"arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+"
 _APPROVER = r"[A-Za-z0-9@._+-]{1,64}"
@@ -49,8 +52,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     reader = _Reader(environment)
     name = reader.text("ENVIRONMENT", "dev", _ENVIRONMENT, "1 to 16 of a-z, 0-9 and -, beginning with a letter")
     return Settings(
-        region=reader.text("AWS_REGION", "us-east-1"),
-        table_name=reader.text("DYNAMODB_TABLE", "cloudcafe-payment-transactions-dev"),
+        region=reader.text("AWS_REGION", "us-east-1", _NAME, "a region, such as us-east-1"),
+        table_name=reader.text("DYNAMODB_TABLE", "cloudcafe-payment-transactions-dev", _NAME, _NAMES),
         rules=Rules(
             environment=name,
             limits=Limits(
@@ -68,11 +71,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         gateway_url=reader.text(
             "GATEWAY_URL", "", _GATEWAY_URL, f"{GATEWAY_URLS}, or nothing for the simulated gateway"
         ),
-        approval_function_arn=reader.text("APPROVAL_FUNCTION_ARN", ""),
+        approval_function_arn=reader.text("APPROVAL_FUNCTION_ARN", "", _NAME, _NAMES),
         fraud_iterations=reader.whole("FRAUD_ITERATIONS", 10_000, 0, 10**7),
         scoring_engine=reader.choice("SCORING_ENGINE", ("auto", "compiled", "pure")),
         rule_table_path=reader.text("RULE_TABLE_PATH", ""),
-        fingerprint_pepper_secret_arn=reader.text("FINGERPRINT_PEPPER_SECRET_ARN", ""),
+        fingerprint_pepper_secret_arn=reader.text("FINGERPRINT_PEPPER_SECRET_ARN", "", _NAME, _NAMES),
         aws_endpoints=not any(environment.get(variable) for variable in _ELSEWHERE),
         in_memory=not any(environment.get(variable) for variable in _OUTSIDE),
     )
@@ -100,7 +103,7 @@ def read_approval_settings(environment: Mapping[str, str]) -> ApprovalSettings:
         timeout_seconds=reader.seconds("APPROVAL_TIMEOUT_SECONDS", 86_400.0),
         topic_arn=reader.text("APPROVAL_TOPIC_ARN", "", _TOPIC, "an SNS topic's ARN"),
         page_url=reader.text("APPROVAL_PAGE_URL", "", _URL, "the approval page's http or https URL"),
-        key_id=reader.text("APPROVAL_KEY_ID", ""),
+        key_id=reader.text("APPROVAL_KEY_ID", "", _KEY, f"{_NAMES}, or file:<path>"),
         approvers=tuple(reader.texts("APPROVERS", _APPROVER, "names or e-mail addresses, separated by commas")),
         fraud_service_failure_rate=reader.share("FRAUD_SERVICE_FAILURE_RATE", "0"),
     )
@@ -196,7 +199,9 @@ class _Reader:
         )
         problem = times.check()
         if problem:
-            raise ConfigurationError(
-                "FUNCTION_TIMEOUT_SECONDS", self._environment.get("FUNCTION_TIMEOUT_SECONDS"), problem
-            )
+            names, rule = problem
+            # Of times that do not fit together, one that somebody set is to blame, not one left at its default.
+            blamed = next((name for name in names if self._environment.get(name.upper())), names[0])
+            others = "".join(f"; {name.upper()} is {getattr(times, name):g}" for name in names if name != blamed)
+            raise ConfigurationError(blamed.upper(), f"{getattr(times, blamed):g}", f"{rule}{others}")
         return times

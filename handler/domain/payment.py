@@ -116,16 +116,16 @@ class Times(NamedTuple):
         doubled = self.retry_delay_seconds * float(1 << min(max(receives, 1) - 1, 20))
         return max(1, round(min(doubled, self.visibility_timeout_seconds)))
 
-    def check(self) -> str | None:
-        """What is out of proportion, as a sentence, or None."""
-        if min(self.function_timeout_seconds, self.gateway_deadline_seconds, self.retry_delay_seconds) <= 0:
-            return "times must be above 0"
+    def check(self) -> tuple[tuple[str, ...], str] | None:
+        """The names of the times that do not fit together, and what must hold, as a sentence; None where all fit."""
+        for name, seconds in zip(self._fields, self, strict=True):
+            if seconds <= 0:
+                return (name,), "seconds above 0"
+        function, visibility, gateway, margin, _ = self._fields
         if self.visibility_timeout_seconds < 6 * self.function_timeout_seconds:
-            return "the visibility time-out must be at least 6 function time-outs"
-        if self.safety_margin_seconds <= 0:
-            return "the lease (remaining time + safety margin) must outlive the function's time-out"
+            return (visibility, function), "a visibility time-out of at least 6 function time-outs"
         if self.function_timeout_seconds + self.safety_margin_seconds >= self.visibility_timeout_seconds:
-            return "the lease must end before the visibility time-out"
+            return (margin, visibility, function), "a lease (time-out + margin) that ends before the visibility"
         if self.gateway_deadline_seconds + self.safety_margin_seconds >= self.function_timeout_seconds:
-            return "the gateway's deadline and the safety margin must fit into the function's time-out"
+            return (gateway, margin, function), "the gateway's deadline and the margin fit into the function's time-out"
         return None
