@@ -127,13 +127,20 @@ def aws_client(session: Any, service: str, settings: Settings) -> Any:
 
 
 def _gateway(settings: Settings) -> PaymentGateway:
+    environment = settings.rules.environment
     if not settings.gateway_url:
-        # There it would record payments as completed while no money moves.
-        if settings.rules.environment in _PRODUCTION:
+        if settings.gateway == "http":
+            raise ConfigurationError("GATEWAY_URL", None, f"{GATEWAY_URLS}, as GATEWAY is http")
+        # It records payments as completed while no money moves: outside `dev` somebody has to want that.
+        if environment in _PRODUCTION:
+            raise ConfigurationError("GATEWAY", settings.gateway or None, "http with a GATEWAY_URL in production")
+        if not (settings.gateway or environment == "dev" or settings.in_memory):
             raise ConfigurationError(
-                "GATEWAY_URL", None, f"{GATEWAY_URLS}; the simulated gateway is not for production"
+                "GATEWAY", None, f"http with a GATEWAY_URL, or simulated, which approves everything, in {environment}"
             )
         return SimulatedGateway()
+    if settings.gateway == "simulated":
+        raise ConfigurationError("GATEWAY", settings.gateway, "http, as GATEWAY_URL is set")
     # Imported only where there is a gateway to talk to.
     from handler.adapters.gateway_http import HttpPaymentGateway
 

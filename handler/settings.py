@@ -35,6 +35,8 @@ class Settings(NamedTuple):
     stress_operations: int = 10_000_000
     payment_queue_url: str = ""
     rejected_queue_url: str = ""
+    # "": http where there is a URL; without one the simulated gateway, in environment `dev` or in memory alone.
+    gateway: str = ""
     gateway_url: str = ""
     approval_function_arn: str = ""
     fraud_iterations: int = 10_000
@@ -68,9 +70,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         stress_operations=reader.whole("STRESS_OPERATIONS", 10_000_000, 0, 10**10),
         payment_queue_url=reader.text("PAYMENT_QUEUE_URL", "", _URL, "an SQS queue's URL"),
         rejected_queue_url=reader.text("REJECTED_QUEUE_URL", "", _URL, "an SQS queue's URL"),
-        gateway_url=reader.text(
-            "GATEWAY_URL", "", _GATEWAY_URL, f"{GATEWAY_URLS}, or nothing for the simulated gateway"
-        ),
+        gateway=reader.choice("GATEWAY", ("", "simulated", "http")),
+        gateway_url=reader.text("GATEWAY_URL", "", _GATEWAY_URL, GATEWAY_URLS),
         approval_function_arn=reader.text("APPROVAL_FUNCTION_ARN", "", _NAME, _NAMES),
         fraud_iterations=reader.whole("FRAUD_ITERATIONS", 10_000, 0, 10**7),
         scoring_engine=reader.choice("SCORING_ENGINE", ("auto", "compiled", "pure")),
@@ -143,7 +144,7 @@ class _Reader:
     def choice(self, variable: str, choices: tuple[str, ...]) -> str:
         value = self.text(variable, choices[0])
         if value not in choices:
-            raise ConfigurationError(variable, value, " | ".join(choices))
+            raise ConfigurationError(variable, value, " | ".join(choice for choice in choices if choice))
         return value
 
     def whole(self, variable: str, default: int, least: int, most: int) -> int:

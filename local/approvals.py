@@ -142,6 +142,7 @@ class Approvals:
         self._workflow = {
             **deciding,
             **system.times.variables(),
+            "GATEWAY": "http" if self._gateway_url else "simulated",
             "GATEWAY_URL": self._gateway_url,
             "APPROVAL_TIMEOUT_SECONDS": f"{self.timeout_seconds:g}",
             "APPROVAL_TOPIC_ARN": topic_arn,

@@ -81,7 +81,10 @@ class LocalSystem:
         self._package = package
         self._concurrency = concurrency
         self.times = times or Times()
-        self._variables = {**({"GATEWAY_URL": gateway_url} if gateway_url else {}), **(variables or {})}
+        self._variables = {
+            **({"GATEWAY_URL": gateway_url} if gateway_url else {"GATEWAY": "simulated"}),
+            **(variables or {}),
+        }
         self._endpoints = endpoints or {}
         self.names = Names(environment)
         self._handler = handler

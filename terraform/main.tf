@@ -20,6 +20,7 @@ locals {
   live_variables = merge(local.handler_variables, {
     DYNAMODB_TABLE                = module.transaction_table.table_name
     REJECTED_QUEUE_URL            = module.queue.rejected_queue_url
+    GATEWAY                       = var.gateway == null ? "" : var.gateway
     GATEWAY_URL                   = var.gateway_url
     SCORING_ENGINE                = var.scoring_engine
     FINGERPRINT_PEPPER_SECRET_ARN = var.fingerprint_pepper_secret_arn == null ? "" : var.fingerprint_pepper_secret_arn

@@ -422,20 +422,46 @@ variable "approval_function_arn" {
   }
 }
 
+variable "gateway" {
+  description = "Payment gateway: http, the one at gateway_url, or simulated, which approves everything inside the function and moves no money; null: http with a gateway_url, else simulated in environment dev alone."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = contains(["simulated", "http"], coalesce(var.gateway, "http"))
+    error_message = "gateway must be simulated, http or null."
+  }
+
+  validation {
+    condition     = var.gateway != "http" || var.gateway_url != ""
+    error_message = "gateway is http: give its gateway_url."
+  }
+
+  validation {
+    condition     = var.gateway != "simulated" || var.gateway_url == ""
+    error_message = "gateway is simulated and gateway_url is set: leave one of them out."
+  }
+
+  # Payments would be recorded as completed while no money moves.
+  validation {
+    condition     = var.gateway != "simulated" || !contains(["prod", "production"], var.environment)
+    error_message = "gateway must not be simulated in production: it moves no money."
+  }
+
+  validation {
+    condition     = var.gateway != null || var.gateway_url != "" || var.environment == "dev"
+    error_message = "gateway_url, or gateway = simulated, must be given outside environment dev: the simulated gateway approves everything and moves no money."
+  }
+}
+
 variable "gateway_url" {
-  description = "Base URL of the payment gateway; empty, outside production: the simulated gateway inside the function."
+  description = "Base URL of the payment gateway; empty: see gateway."
   type        = string
   default     = ""
 
   validation {
     condition     = var.gateway_url == "" || can(regex("^(https://[^\\s/?#]+|http://(127\\.0\\.0\\.1|localhost)(:[0-9]+)?)/?$", var.gateway_url))
-    error_message = "gateway_url must be an https URL without a path (http on the loopback alone), or empty for the simulated gateway."
-  }
-
-  # The simulated gateway approves everything: payments would be recorded as completed while no money moves.
-  validation {
-    condition     = var.gateway_url != "" || !contains(["prod", "production"], var.environment)
-    error_message = "gateway_url must be set in production: the simulated gateway moves no money."
+    error_message = "gateway_url must be an https URL without a path (http on the loopback alone), or empty."
   }
 }
 

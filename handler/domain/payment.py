@@ -125,7 +125,7 @@ class Times(NamedTuple):
         if self.visibility_timeout_seconds < 6 * self.function_timeout_seconds:
             return (visibility, function), "a visibility time-out of at least 6 function time-outs"
         if self.function_timeout_seconds + self.safety_margin_seconds >= self.visibility_timeout_seconds:
-            return (margin, visibility, function), "a lease (time-out + margin) that ends before the visibility"
+            return (margin, visibility, function), "a lease that ends before the visibility time-out"
         if self.gateway_deadline_seconds + self.safety_margin_seconds >= self.function_timeout_seconds:
             return (gateway, margin, function), "the gateway's deadline and the margin fit into the function's time-out"
         return None

@@ -262,6 +262,28 @@ run "canary_of_the_version_that_is_live" {
   expect_failures = [aws_lambda_alias.live]
 }
 
+run "benchmark_functions" {
+  module {
+    source = "./modules/benchmark_functions"
+  }
+  variables {
+    environment           = "live"
+    packages              = { pure = { path = "tests/packages/changed.zip", source_code_hash = "hash" } }
+    memory_sizes          = [128]
+    architecture          = "arm64"
+    runtime               = "python3.13"
+    timeout_seconds       = 30
+    environment_variables = { ENVIRONMENT = "live", GATEWAY = "http", GATEWAY_URL = "https://gateway.example.com" }
+    tags                  = {}
+  }
+
+  assert {
+    condition = alltrue([for function in aws_lambda_function.this :
+    function.environment[0].variables.GATEWAY == "simulated" && function.environment[0].variables.GATEWAY_URL == ""])
+    error_message = "A benchmark function must have the simulated gateway, whatever the payment function has."
+  }
+}
+
 run "observability" {
   module {
     source = "./modules/observability"

@@ -139,6 +139,7 @@ run "broken_rules_3" {
 run "broken_rules_4" {
   command = plan
   variables {
+    gateway                    = "simulated"
     payment_currency           = "XXX"
     environment                = "prod"
     workspace_is_environment   = false
@@ -150,7 +151,7 @@ run "broken_rules_4" {
   }
   expect_failures = [
     var.payment_currency,
-    var.gateway_url,
+    var.gateway,
     var.snap_start,
     var.maximum_concurrency,
     var.visibility_timeout_seconds,
@@ -160,6 +161,7 @@ run "broken_rules_4" {
 run "broken_rules_5" {
   command = plan
   variables {
+    gateway                   = "paypal"
     snap_start                = true
     runtime                   = "python3.11"
     package_path              = "tests/packages/python3.11.zip"
@@ -169,11 +171,38 @@ run "broken_rules_5" {
     reserved_concurrency      = 901
   }
   expect_failures = [
+    var.gateway,
     var.snap_start,
     var.gateway_deadline_seconds,
     var.safety_margin_seconds,
     var.account_concurrency_limit,
   ]
+}
+
+run "gateway_that_is_not_named" {
+  command = plan
+  variables {
+    environment              = "prod-eu"
+    workspace_is_environment = false
+  }
+  expect_failures = [var.gateway]
+}
+
+run "http_gateway_without_a_url" {
+  command = plan
+  variables {
+    gateway = "http"
+  }
+  expect_failures = [var.gateway]
+}
+
+run "simulated_gateway_with_a_url" {
+  command = plan
+  variables {
+    gateway     = "simulated"
+    gateway_url = "https://gateway.example.com"
+  }
+  expect_failures = [var.gateway]
 }
 
 run "missing_zip" {

@@ -72,7 +72,7 @@ def test_the_queue_function_starts_the_workflow_at_its_alias(applied: Loopback) 
     assert outputs["approval_alias_arn"].endswith(f":function:{WORKFLOW}:live")
     assert variables(applied, FUNCTION)["APPROVAL_FUNCTION_ARN"] == outputs["approval_alias_arn"]
     # Both work on one table, through one gateway.
-    shared = ("DYNAMODB_TABLE", "GATEWAY_URL", "REJECTED_QUEUE_URL", "FUNCTION_TIMEOUT_SECONDS")
+    shared = ("DYNAMODB_TABLE", "GATEWAY", "GATEWAY_URL", "REJECTED_QUEUE_URL", "FUNCTION_TIMEOUT_SECONDS")
     queue_function, workflow = (variables(applied, name) for name in (FUNCTION, WORKFLOW))
     assert {name: workflow[name] for name in shared} == {name: queue_function[name] for name in shared}
     assert workflow["APPROVAL_PAGE_URL"] == outputs["approval_page_url"]
@@ -307,6 +307,7 @@ def test_benchmark_functions_answer_with_the_engine_of_their_name(applied: Loopb
         configuration = applied.clients["lambda"].get_function_configuration(FunctionName=name)
         assert f"{configuration['Environment']['Variables']['SCORING_ENGINE']}-{configuration['MemorySize']}" == key
         assert configuration["Environment"]["Variables"]["GATEWAY_URL"] == ""
+        assert configuration["Environment"]["Variables"]["GATEWAY"] == "simulated"
 
 
 def test_a_risky_payment_of_the_queue_waits_and_its_workflow_is_started(applied: Loopback) -> None:

@@ -746,7 +746,7 @@ def test_a_wrong_setting_of_the_workflow_is_named(variable, value):
 def test_deciding_needs_no_gateway_in_production_and_charging_does():
     variables = {"ENVIRONMENT": "prod", "AWS_REGION": "us-east-1", "SCORING_ENGINE": "pure"}
     assert compose_decisions(variables).environment == "prod"
-    with pytest.raises(ConfigurationError, match="GATEWAY_URL is not set"):
+    with pytest.raises(ConfigurationError, match="GATEWAY is not set"):
         compose_workflow(variables)
 
 

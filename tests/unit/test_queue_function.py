@@ -15,10 +15,13 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Logger, Metrics
 
+from handler.adapters.gateway_http import HttpPaymentGateway
+from handler.adapters.gateway_simulated import SimulatedGateway
 from handler.adapters.memory import MemorySourceQueue
 from handler.adapters.system import RandomIds
 from handler.composition import Services, compose
 from handler.domain.errors import ConfigurationError, GatewayUnavailableError
+from handler.domain.ports import PaymentGateway
 from handler.domain.process import Rules, read, settle
 from handler.domain.validate import Limits
 from handler.queue_function import QueueFunction, create
@@ -34,6 +37,12 @@ class Context:
 
     def get_remaining_time_in_millis(self) -> int:
         return 30_000
+
+
+@pytest.fixture(autouse=True)
+def no_instance_role(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without credentials the SDK would wait for a role that no machine of ours has."""
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
 @pytest.fixture
@@ -237,10 +246,51 @@ except Exception as error:
     assert run("-c", snippet).stdout.endswith("allowed: none | cold_start True\n")
 
 
+URL = "https://gateway.example"
+OUTSIDE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "REJECTED_QUEUE_URL": "http://127.0.0.1:1/rejected"}
+
+
+def gateway_of(**variables: str) -> PaymentGateway:
+    settings = read_settings(variables)
+    return compose(settings, load_kernel("pure"), logging.getLogger(__name__)).ports.gateway
+
+
+@pytest.mark.parametrize(
+    ("variables", "gateway"),
+    [
+        ({}, SimulatedGateway),
+        ({"ENVIRONMENT": "stage"}, SimulatedGateway),
+        ({**OUTSIDE}, SimulatedGateway),
+        ({**OUTSIDE, "GATEWAY": "simulated"}, SimulatedGateway),
+        ({**OUTSIDE, "ENVIRONMENT": "live", "GATEWAY": "simulated"}, SimulatedGateway),
+        ({"ENVIRONMENT": "prod", "GATEWAY_URL": URL}, HttpPaymentGateway),
+        ({"ENVIRONMENT": "prod", "GATEWAY_URL": URL, "GATEWAY": "http"}, HttpPaymentGateway),
+    ],
+)
+def test_the_gateway_is_the_one_that_is_named(variables, gateway):
+    assert type(gateway_of(**variables)) is gateway
+
+
+@pytest.mark.parametrize("environment", ["live", "prod-eu", "stage", "devel", "benchmark", "prod", "production"])
+def test_no_environment_but_dev_runs_on_the_simulated_gateway_unnamed(environment):
+    with pytest.raises(ConfigurationError, match=r"^GATEWAY is not set"):
+        gateway_of(**OUTSIDE, ENVIRONMENT=environment)
+
+
 @pytest.mark.parametrize("environment", ["prod", "production"])
-def test_production_never_runs_on_the_simulated_gateway(environment):
-    with pytest.raises(Exception, match="GATEWAY_URL is not set"):
-        compose(read_settings({"ENVIRONMENT": environment}), load_kernel("pure"), logging.getLogger(__name__))
+@pytest.mark.parametrize("outside", [OUTSIDE, {}])
+def test_production_never_runs_on_the_simulated_gateway(environment, outside):
+    with pytest.raises(ConfigurationError, match=r"^GATEWAY is 'simulated'"):
+        gateway_of(**outside, ENVIRONMENT=environment, GATEWAY="simulated")
+    with pytest.raises(ConfigurationError, match=r"^GATEWAY is not set"):
+        gateway_of(**outside, ENVIRONMENT=environment)
+
+
+def test_a_gateway_and_a_url_that_contradict_each_other_fail_init():
+    with pytest.raises(ConfigurationError, match=r"^GATEWAY is 'simulated'"):
+        gateway_of(GATEWAY="simulated", GATEWAY_URL=URL)
+    with pytest.raises(ConfigurationError, match=r"^GATEWAY_URL is not set"):
+        gateway_of(GATEWAY="http")
 
 
 def test_the_rejected_queue_must_be_named_outside_memory():

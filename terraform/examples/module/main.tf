@@ -19,6 +19,7 @@ module "payments" {
 
   environment              = "staging"
   workspace_is_environment = false
+  gateway_url              = "https://gateway.example.com"
   memory_size              = 1024
   alarm_emails             = ["payments-on-call@example.com"]
   tags                     = { CostCenter = "shop" }

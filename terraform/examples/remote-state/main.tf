@@ -26,6 +26,8 @@ module "payments" {
   source = "../.."
 
   environment = terraform.workspace
+  # Outside environment dev the gateway must be named.
+  gateway_url = terraform.workspace == "dev" ? "" : "https://gateway.example.com"
 }
 
 output "commands" {

@@ -62,6 +62,7 @@ resource "aws_lambda_function" "this" {
       DYNAMODB_TABLE     = module.table.table_name
       REJECTED_QUEUE_URL = aws_sqs_queue.rejected.url
       SCORING_ENGINE     = each.value.engine
+      GATEWAY            = "simulated"
       GATEWAY_URL        = ""
     })
   }
