@@ -94,7 +94,13 @@ def compose(settings: Settings, kernel: Any, logger: AnyLogger) -> Services:
         notifier=LoggingNotifier(logger),
         clock=SystemClock(),
     )
-    return Services(settings.rules, ports, source_queue, RandomIds())
+    return Services(_rules(settings), ports, source_queue, RandomIds())
+
+
+def _rules(settings: Settings) -> Rules:
+    """Those of the queue function, which in Lambda asks people through a workflow alone; the workflow has its own."""
+    asks = bool(settings.approval_function_arn) or not settings.in_lambda
+    return settings.rules._replace(routing=settings.rules.routing._replace(asks=asks))
 
 
 def _rule_table(settings: Settings, kernel: Any) -> Table:

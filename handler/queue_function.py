@@ -37,6 +37,8 @@ def create(environment: Mapping[str, str]) -> QueueFunction:
         kernel.cold_start_work(settings.stress_operations)
     if settings.in_memory:
         print("no endpoint and no credentials: table, queues and gateway are in memory", file=sys.stderr)
+    if not services.rules.routing.asks:
+        logger.warning("APPROVAL_FUNCTION_ARN is not set: what needs a person is declined, approval_unavailable")
     gateway = settings.gateway_url or "simulated"
     ready = {"scoring": describe(), "gateway": gateway, "stress_mode": settings.stress_mode}
     logger.info("ready", extra={**ready, "in_memory": settings.in_memory})

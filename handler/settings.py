@@ -45,6 +45,7 @@ class Settings(NamedTuple):
     fingerprint_pepper_secret_arn: str = ""
     # AWS's own endpoints are meant, whose certificates all come from Amazon's few roots.
     aws_endpoints: bool = False
+    in_lambda: bool = False
     # No endpoint, no credentials, not in Lambda: everything stays inside the process.
     in_memory: bool = False
 
@@ -78,6 +79,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         rule_table_path=reader.text("RULE_TABLE_PATH", ""),
         fingerprint_pepper_secret_arn=reader.text("FINGERPRINT_PEPPER_SECRET_ARN", "", _NAME, _NAMES),
         aws_endpoints=not any(environment.get(variable) for variable in _ELSEWHERE),
+        in_lambda=bool(environment.get("AWS_LAMBDA_FUNCTION_NAME")),
         in_memory=not any(environment.get(variable) for variable in _OUTSIDE),
     )
 

@@ -44,4 +44,4 @@ class RecordedApprovals:
     """`ApprovalStarter` where no workflow is deployed: the pending item itself is the record, for a person to find."""
 
     def start(self, item: Transaction, request: str) -> None:
-        _LOG.info("approval %s recorded, no workflow is deployed", item["approval_name"])
+        _LOG.warning("%s is pending_approval and waits: no workflow is deployed", item["transaction_id"])

@@ -88,7 +88,8 @@ def new_item(
         item["faults"] = [fault._asdict() for fault in validation.faults]
         item["reason_code"] = validation.faults[0].reason_code
     if status == "declined":
-        item["reason_code"] = "declined_by_rule"
+        by_rule = assessment is not None and assessment.action == "decline"
+        item["reason_code"] = "declined_by_rule" if by_rule else "approval_unavailable"
     if status in FINAL:
         item["processed_at"] = timestamp(now_ms)
     else:

@@ -15,16 +15,22 @@ APPROVAL_RISK: Final = 7 * 10**8
 
 
 class Routing(NamedTuple):
-    """`approval_amount_minor` asks a person from that amount on, whatever the risk; None: risk alone decides."""
+    """`approval_amount_minor` asks a person from that amount on, whatever the risk; None: risk alone decides.
+
+    Where nobody `asks` a person, what needs one is declined: it would wait for ever.
+    """
 
     approval_amount_minor: int | None = None
+    asks: bool = True
 
     def route(self, payment: Payment, assessment: Assessment) -> Status:
         """The state in which a scored payment is first written (protocol: "Risk, exactly")."""
         if assessment.action == "decline":
             return "declined"
         forced = self.approval_amount_minor is not None and payment.amount_minor >= self.approval_amount_minor
-        return "pending_approval" if forced or assessment.risk >= APPROVAL_RISK else "processing"
+        if not forced and assessment.risk < APPROVAL_RISK:
+            return "processing"
+        return "pending_approval" if self.asks else "declined"
 
 
 def score(payments: Sequence[Payment], scoring: FraudScoring) -> list[Assessment | ScoringError]:

@@ -294,6 +294,9 @@ class Auditor:
         self._first[key] = item
         if item["status"] not in self._routes(invocation, sent):
             self.fail("the route", f"{name} was claimed as {item['status']}, expected {sent.expected}")
+        reason_code = "declined_by_rule" if sent.expected == "declined" else "approval_unavailable"
+        if item["status"] == "declined" and item.get("reason_code") != reason_code:
+            self.fail("the reason", f"{name} was declined as {item.get('reason_code')}, expected {reason_code}")
         if item["status"] != "rejected" and item["amount_minor"] != sent.amount_minor:
             self.fail("every cent", f"{name} over {sent.amount_minor} was stored as {item['amount_minor']}")
         if message is None:
@@ -310,10 +313,14 @@ class Auditor:
 
     def _routes(self, invocation: Invocation, sent: Sent) -> tuple[str, ...]:
         """The states that an item may be claimed in."""
+        expected = sent.expected
+        if expected == "pending_approval" and not self.world.profile.workflow:
+            # Nobody would ever be asked.
+            expected = "declined"
         if not 0 < invocation.lowered_to < sent.amount_minor:
-            return (sent.expected,)
+            return (expected,)
         # An execution may have read its input before the limits changed, and kept what it read.
-        return ("rejected", sent.expected) if invocation.arn else ("rejected",)
+        return ("rejected", expected) if invocation.arn else ("rejected",)
 
     def _in_order(self, invocation: Invocation, owner: str, item: dict[str, Any]) -> None:
         """A payment is claimed when every earlier message of its group is settled or dead-lettered."""
@@ -379,6 +386,8 @@ class Auditor:
 
     def approval_started(self, name: str, request: str) -> None:
         self.world.tell(f"workflow: {name} started")
+        if not self.world.profile.workflow:
+            self.fail("the route", f"approval {name} was started where no workflow is deployed")
         if self.started.get(name) == request:
             return
         item = next((item for item in self.table.items().values() if name in _approval_names(item)), None)

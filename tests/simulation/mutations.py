@@ -78,6 +78,7 @@ _APPROVE = "handler.domain.approve"
 _CHARGE = "handler.domain.charge"
 _CLAIM = "handler.domain.claim"
 _PROCESS = "handler.domain.process"
+_SCORE = "handler.domain.score"
 _RECORD = "handler.domain.record"
 _RECONCILE = "handler.domain.reconcile"
 _FUNCTION = "handler.queue_function"
@@ -257,6 +258,19 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
             "mask([document for _, document in documents], scoring.find_card_numbers)",
             "[d for _, d in documents]",
         ),
+    ),
+    "what needs a person waits where nobody can be asked": (
+        Edit(_SCORE, '"pending_approval" if self.asks else "declined"', '"pending_approval"'),
+    ),
+    "what needs a person is charged where nobody can be asked": (
+        Edit(
+            _SCORE,
+            '"pending_approval" if self.asks else "declined"',
+            '"pending_approval" if self.asks else "processing"',
+        ),
+    ),
+    "what nobody can be asked about is declined as by a rule": (
+        Edit(_CLAIM, 'if by_rule else "approval_unavailable"', 'if True else "approval_unavailable"'),
     ),
     "every payment is charged without a person": (
         Edit(_PROCESS, "else rules.routing.route(validation.payment, reading.assessment)", 'else "processing"'),

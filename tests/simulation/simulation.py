@@ -21,6 +21,7 @@ from handler.domain.errors import ApprovalStartError, RetryableError
 from handler.domain.payment import Assessment, Payment, Reason, Transaction
 from handler.domain.process import Ports, Rules
 from handler.domain.reconcile import settle_stuck
+from handler.domain.score import Routing
 from handler.domain.validate import Limits
 from handler.queue_function import QueueFunction
 from scoring.kernel import load_kernel
@@ -200,7 +201,8 @@ class Simulation:
     def _rules(self) -> Rules:
         """What an environment that starts now is deployed with."""
         lowered_to = self.world.lowered_to
-        return RULES._replace(limits=Limits(amount_max_minor=lowered_to)) if lowered_to else RULES
+        rules = RULES._replace(routing=Routing(asks=self.world.profile.workflow))
+        return rules._replace(limits=Limits(amount_max_minor=lowered_to)) if lowered_to else rules
 
     def _deploy(self) -> None:
         """New environments take smaller amounts only; invocations that are under way end in the old ones."""

@@ -61,6 +61,8 @@ class Profile:
     poller: float
     execution: float
     direct: float
+    # Whether the approval workflow is deployed.
+    workflow: bool
     skew_ms: int
     declines: float
     blocks_group_in_flight: bool
@@ -149,6 +151,7 @@ class World:
         def rate(name: str, *more: float) -> float:
             return self.pick(f"profile/{name}", (0.0, 0.0, 0.01, 0.03, 0.1, *more))  # type: ignore[no-any-return]
 
+        workflow = self.draw("profile/workflow") >= 0.1
         return Profile(
             crash=rate("crash") / 2,
             pause=rate("pause", 0.3),
@@ -160,7 +163,8 @@ class World:
             stored_500=rate("stored 500"),
             poller=rate("poller"),
             execution=rate("execution", 0.3, 0.3),
-            direct=self.pick("profile/direct", (0.0, 0.0, 0.0, 0.15, 0.5)),
+            direct=self.pick("profile/direct", (0.0, 0.0, 0.0, 0.15, 0.5)) if workflow else 0.0,
+            workflow=workflow,
             skew_ms=self.pick("profile/skew", (0, 0, 0, 900, 20 * SECOND, 20 * MINUTE)),
             declines=self.pick("profile/declines", (0.0, 0.1, 0.4)),
             blocks_group_in_flight=self.pick("profile/blocks", (True, False)),

@@ -23,7 +23,8 @@ from handler.domain.errors import (
     UnknownOutcomeError,
 )
 from handler.domain.payment import GatewayResult, Message
-from handler.domain.process import Reading, read, settle
+from handler.domain.process import Reading, Rules, read, settle
+from handler.domain.score import Routing
 from handler.domain.validate import Limits
 from tests.payments import CARD, AmountScoring, ScriptedGateway, World, body, message, work
 
@@ -95,6 +96,35 @@ def test_a_risky_payment_waits_for_a_person_and_is_not_charged():
     assert item["open_shard"].startswith("pending_approval#")
     assert world.approvals.started == [(item["approval_name"], item["request"])]
     assert world.gateway.calls == []
+
+
+def test_a_risky_payment_that_nobody_can_be_asked_about_is_declined_and_not_charged():
+    world = World(rules=Rules(routing=Routing(asks=False)))
+    assert send(world, message(body(amount=9999.99))) == "declined"
+    item = world.item()
+    assert (item["status"], item["reason_code"]) == ("declined", "approval_unavailable")
+    assert item["processed_at"]
+    assert not {"open_shard", "lease_until", "approval_name", "request"} & item.keys()
+    assert (world.approvals.started, world.gateway.calls) == ([], [])
+    # It stands, also once a workflow is there.
+    world.rules = Rules()
+    assert send(world, message(body(amount=9999.99)), "req-2:m-2") == "duplicate"
+    assert send(world, message(body(payment_id="pay-2", amount=9999.99)), "req-3:m-3") == "pending_approval"
+
+
+def test_an_amount_that_needs_a_person_is_declined_where_nobody_can_be_asked_and_others_are_charged():
+    world = World(rules=Rules(routing=Routing(approval_amount_minor=2_000, asks=False)))
+    assert send(world) == "declined"
+    assert world.item()["reason_code"] == "approval_unavailable"
+    assert send(world, message(body(payment_id="pay-2", amount=19.99)), "req-2:m-2") == "completed"
+
+
+def test_a_pending_payment_of_a_deployment_with_a_workflow_is_not_declined_by_one_without():
+    world = World()
+    send(world, message(body(amount=9999.99)))
+    world.rules = Rules(routing=Routing(asks=False))
+    assert send(world, message(body(amount=9999.99)), "req-2:m-1") == "pending_approval"
+    assert world.item()["status"] == "pending_approval"
 
 
 def test_a_pending_payment_is_started_again_until_a_workflow_has_adopted_it():

@@ -19,6 +19,7 @@ from handler.adapters.gateway_http import HttpPaymentGateway
 from handler.adapters.gateway_simulated import SimulatedGateway
 from handler.adapters.memory import MemorySourceQueue
 from handler.adapters.system import RandomIds
+from handler.approval_composition import compose_workflow
 from handler.composition import Services, compose
 from handler.domain.errors import ConfigurationError, GatewayUnavailableError
 from handler.domain.ports import PaymentGateway
@@ -291,6 +292,44 @@ def test_a_gateway_and_a_url_that_contradict_each_other_fail_init():
         gateway_of(GATEWAY="simulated", GATEWAY_URL=URL)
     with pytest.raises(ConfigurationError, match=r"^GATEWAY_URL is not set"):
         gateway_of(GATEWAY="http")
+
+
+WORKFLOW = "payment-processor-dev:live"
+
+
+@pytest.mark.parametrize(
+    ("variables", "asks"),
+    [
+        ({**OUTSIDE, "AWS_LAMBDA_FUNCTION_NAME": "f"}, False),
+        ({**OUTSIDE, "AWS_LAMBDA_FUNCTION_NAME": "f", "APPROVAL_FUNCTION_ARN": WORKFLOW}, True),
+        ({**OUTSIDE}, True),
+        ({}, True),
+    ],
+)
+def test_only_a_function_in_lambda_without_a_workflow_declines_what_needs_a_person(variables, asks):
+    services = compose(read_settings(variables), load_kernel("pure"), logging.getLogger(__name__))
+    assert services.rules.routing.asks is asks
+
+
+def test_a_function_in_lambda_without_a_workflow_says_so_at_init(caplog):
+    create({**OUTSIDE, "AWS_LAMBDA_FUNCTION_NAME": "f", "SCORING_ENGINE": "pure"})
+    assert "approval_unavailable" in caplog.text
+    caplog.clear()
+    create({**OUTSIDE, "AWS_LAMBDA_FUNCTION_NAME": "f", "APPROVAL_FUNCTION_ARN": WORKFLOW, "SCORING_ENGINE": "pure"})
+    assert "approval_unavailable" not in caplog.text
+
+
+def test_the_workflow_itself_always_has_somebody_to_ask():
+    rules, _ = compose_workflow({**OUTSIDE, "AWS_LAMBDA_FUNCTION_NAME": "f", "AWS_REGION": "us-east-1"})
+    assert rules.payments.routing.asks
+
+
+def test_in_memory_a_risky_payment_is_recorded_as_pending_and_says_so():
+    done = run("-m", "handler", "events/high_risk.json")
+    assert done.returncode == 0, done.stderr
+    assert '"processed": 1' in done.stdout
+    assert '"message":"pending_approval"' in done.stdout
+    assert "no workflow is deployed" in done.stderr
 
 
 def test_the_rejected_queue_must_be_named_outside_memory():
