@@ -42,18 +42,26 @@ def create(environment: Mapping[str, str]) -> QueueFunction:
     gateway = settings.gateway_url or "simulated"
     ready = {"scoring": describe(), "gateway": gateway, "stress_mode": settings.stress_mode}
     logger.info("ready", extra={**ready, "in_memory": settings.in_memory})
-    return QueueFunction(services, logger, metrics, settings.rules.times.function_timeout_seconds)
+    times = settings.rules.times
+    return QueueFunction(
+        services, logger, metrics, times.function_timeout_seconds, cold_start=not settings.provisioned_concurrency
+    )
 
 
 class QueueFunction:
-    """The handler that Lambda calls. An instance serves one execution environment, one batch at a time."""
+    """The handler that Lambda calls. An instance serves one execution environment, one batch at a time.
 
-    def __init__(self, services: Services, logger: Logger, metrics: Metrics, timeout_seconds: float) -> None:
+    `cold_start` says whether the first batch waits for init; under provisioned concurrency none does.
+    """
+
+    def __init__(
+        self, services: Services, logger: Logger, metrics: Metrics, timeout_seconds: float, *, cold_start: bool = True
+    ) -> None:
         self._services = services
         self._logger = logger
         self._metrics = metrics
         self._timeout_seconds = timeout_seconds
-        self._cold_start = True
+        self._cold_start = cold_start
         self._processor = SqsFifoPartialProcessor(skip_group_on_error=True)
         # Its constructor does not take this; without it a batch of one failing message raises.
         self._processor.raise_on_entire_batch_failure = False

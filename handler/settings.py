@@ -46,6 +46,8 @@ class Settings(NamedTuple):
     # AWS's own endpoints are meant, whose certificates all come from Amazon's few roots.
     aws_endpoints: bool = False
     in_lambda: bool = False
+    # Init ran ahead of any payment. A restored snapshot counts as a cold start, as Powertools counts it.
+    provisioned_concurrency: bool = False
     # No endpoint, no credentials, not in Lambda: everything stays inside the process.
     in_memory: bool = False
 
@@ -80,6 +82,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         fingerprint_pepper_secret_arn=reader.text("FINGERPRINT_PEPPER_SECRET_ARN", "", _NAME, _NAMES),
         aws_endpoints=not any(environment.get(variable) for variable in _ELSEWHERE),
         in_lambda=bool(environment.get("AWS_LAMBDA_FUNCTION_NAME")),
+        provisioned_concurrency=environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency",
         in_memory=not any(environment.get(variable) for variable in _OUTSIDE),
     )
 

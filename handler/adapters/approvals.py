@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from handler.domain.approve import shown_score
 from handler.domain.claim import timestamp
 from handler.domain.errors import ApprovalStartError, ApprovalWakeError, NoticeError
 from handler.domain.money import as_text
@@ -133,7 +134,7 @@ def _question(item: Transaction, link: str) -> str:
         f"Payment: {item['payment_id']}\n"
         f"Amount: {as_text(item['amount_minor'])} {item['currency']}\n"
         f"Customer: {item['customer_id']}\n"
-        f"Fraud score: {item['fraud_score']} of 100\n"
+        f"Fraud score: {shown_score(item)}\n"
         f"Asked because: {', '.join(item['approval_reasons'])}\n\n"
         f"{link}\n"
     )

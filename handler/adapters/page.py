@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
-from handler.domain.approve import COMMENT_LENGTH_MAX, time_left
+from handler.domain.approve import COMMENT_LENGTH_MAX, shown_score, time_left
 from handler.domain.claim import timestamp
 from handler.domain.money import as_text
 from handler.domain.payment import Transaction
@@ -86,7 +86,7 @@ def question(item: Transaction, token: str, approver: str, now_ms: int, *, comme
         ("Order", item["order_id"]),
         ("Customer", item["customer_id"]),
         ("Paid by", item["payment_method"].replace("_", " ")),
-        ("Fraud score", f"{item['fraud_score']} of 100"),
+        ("Fraud score", shown_score(item)),
         ("Decide until", timestamp(item["approval_expires_at"]).replace("T", " ").replace("Z", " UTC")),
         ("You are", approver),
     ]

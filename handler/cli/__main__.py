@@ -17,7 +17,15 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.approval_composition import Decisions, caller_identity, compose_decisions
-from handler.domain.approve import COMMENT_LENGTH_MAX, decide, open_approvals, reconcile_pending, time_left
+from handler.domain.approve import (
+    COMMENT_LENGTH_MAX,
+    decide,
+    is_unscored,
+    open_approvals,
+    reconcile_pending,
+    shown_score,
+    time_left,
+)
 from handler.domain.claim import timestamp
 from handler.domain.errors import ConfigurationError, PaymentError
 from handler.domain.money import as_text
@@ -88,7 +96,7 @@ def _list(decisions: Decisions, options: argparse.Namespace) -> int:
             item["transaction_id"],
             f"{as_text(item['amount_minor'])} {item['currency']}",
             item["customer_id"],
-            str(item.get("fraud_score", "-")),
+            "none" if is_unscored(item) else str(item.get("fraud_score", "-")),
             _age(item, now_ms),
             "decided" if "decision" in item else time_left(item, now_ms),
             ", ".join(item.get("approval_reasons", ["not asked yet"])),
@@ -111,7 +119,7 @@ def _show(decisions: Decisions, options: argparse.Namespace) -> int:
         "customer": item.get("customer_id", "-"),
         "order": item.get("order_id", "-"),
         "method": item.get("payment_method", "-"),
-        "fraud score": f"{item.get('fraud_score', '-')} of 100",
+        "fraud score": shown_score(item),
         "asked because": ", ".join(item.get("approval_reasons", [])) or "-",
         "age": _age(item, now_ms),
         "time left": time_left(item, now_ms) if item["status"] == "pending_approval" else "-",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -336,6 +336,18 @@ def time_left(item: Transaction, now_ms: int) -> str:
     return f"{left_ms // 3_600_000} h {left_ms // 60_000 % 60} min" if left_ms > 0 else "expired"
 
 
+def is_unscored(item: Mapping[str, Any]) -> bool:
+    """Whether an item has the highest risk because the fraud check did not answer; a score says what took how much."""
+    return item.get("risk") == RISK_SCALE and not item.get("risk_reasons")
+
+
+def shown_score(item: Transaction) -> str:
+    """The fraud score for people: `70 of 100`, that there is none, or `-` where none was asked for."""
+    if is_unscored(item):
+        return "no score: the fraud check did not answer"
+    return f"{item['fraud_score']} of 100" if "fraud_score" in item else "-"
+
+
 def _is_plausible(code: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 -]{1,11}", code) is not None
 
@@ -407,10 +419,11 @@ def _riskier(stored: Transaction, assessment: Assessment | None) -> dict[str, An
 
 def _approval_reasons(stored: Transaction, scored: dict[str, Any], checks: Checks, rules: ApprovalRules) -> list[str]:
     forced = rules.payments.routing.approval_amount_minor
+    unscored = is_unscored(scored)
     found = {
-        "fraud_check_unavailable": checks.assessment is None,
+        "fraud_check_unavailable": checks.assessment is None or unscored,
         "customer_unverified": not checks.customer_verified,
-        "risk": checks.assessment is not None and scored["risk"] >= APPROVAL_RISK,
+        "risk": checks.assessment is not None and not unscored and scored["risk"] >= APPROVAL_RISK,
         "amount": forced is not None and stored["amount_minor"] >= forced,
     }
     return [reason for reason, is_so in found.items() if is_so]

@@ -34,7 +34,7 @@ from handler.domain.errors import (
     GatewayUnavailableError,
     NoticeError,
 )
-from handler.domain.payment import Assessment, Reason
+from handler.domain.payment import Assessment, Payment, Reason
 from handler.domain.process import read, settle
 from handler.domain.token import callback_digest, invite, read_token, write_token
 from handler.domain.validate import from_canonical
@@ -54,8 +54,21 @@ def pending(world: ApprovalWorld | None = None, execution: Execution = EXECUTION
     world = world or ApprovalWorld()
     reading = read([message(body(amount=9999.99))], world.rules, world.scoring)["m-1"]
     settle(reading, world.rules, world.ports, work())
-    payment = from_canonical(world.item()["request"])
-    checks = Checks(Assessment(7 * 10**8, 70, "score", (Reason(0, "amount", 7 * 10**8),), "f" * 64), True)
+    return taken_up(world, from_canonical(world.item()["request"]), Checks(SCORED_70, True), execution)
+
+
+SCORED_70 = Assessment(7 * 10**8, 70, "score", (Reason(0, "amount", 7 * 10**8),), "f" * 64)
+
+
+def unscored() -> ApprovalWorld:
+    """A payment that no queue has seen, while the fraud check did not answer."""
+    world = ApprovalWorld()
+    payment = read([message(body(amount=9999.99))], world.rules, world.scoring)["m-1"].validation.payment
+    assert payment
+    return taken_up(world, payment, Checks(None, True), EXECUTION)
+
+
+def taken_up(world: ApprovalWorld, payment: Payment, checks: Checks, execution: Execution) -> ApprovalWorld:
     step = begin(
         payment,
         checks,
@@ -499,6 +512,38 @@ def test_show_tells_the_reasons(command):
     output = command(pending(), "show", "pay-abc123")[1]
     assert "70.0 %  amount (rule 0)" in output
     assert "9999.99 USD" in output
+
+
+def test_a_fraud_check_that_did_not_answer_is_shown_as_no_score_and_never_as_the_highest(command):
+    world = unscored()
+    item = world.item()
+    # What routing needs.
+    assert (item["risk"], item["fraud_score"], item["risk_reasons"]) == (10**9, 100, [])
+    topic = RecordingTopic()
+    SnsNotices(topic, TOPIC, (), "", None).ask("m-1", item, CALLBACK)
+    page = visit(world, query=urlencode({"t": token(world)}))["body"]
+    shown = command(world, "show", "pay-abc123")[1]
+    for text in (page, shown, topic.published[0]["Message"]):
+        assert "no score: the fraud check did not answer" in text
+        assert "100 of 100" not in text
+    row = command(world, "list")[1].splitlines()[1].split()
+    assert "none" in row
+    assert "100" not in row
+
+
+def test_a_fraud_check_that_answers_a_later_execution_leaves_the_reason_that_there_is_no_score():
+    world = unscored()
+    world.change(execution_arn=None, approval_name="dev-pay-abc123-2", generation=2)
+    payment = from_canonical(world.item()["request"])
+    taken_up(world, payment, Checks(SCORED_70, True), Execution("arn:second", "dev-pay-abc123-2"))
+    item = world.item()
+    assert (item["risk"], item["approval_reasons"]) == (10**9, ["fraud_check_unavailable"])
+
+
+def test_a_payment_that_was_never_scored_is_shown_without_a_score(command):
+    world = pending()
+    world.change(fraud_score=None, risk=None, risk_reasons=None)
+    assert "fraud score   -\n" in command(world, "show", "pay-abc123")[1]
 
 
 def test_a_payment_id_that_looks_like_a_transaction_is_not_another_payment(command):

@@ -94,6 +94,17 @@ def test_the_response_is_the_seeds_with_batch_item_failures_beside_it(function):
     assert function(batch(record(body(), "m-2")), Context())["body"]["cold_start"] is False
 
 
+@pytest.mark.parametrize(
+    ("initialization_type", "cold"),
+    [("on-demand", True), ("snap-start", True), ("", True), ("provisioned-concurrency", False)],
+)
+def test_a_cold_start_is_one_that_a_payment_waited_for(capsys, initialization_type, cold):
+    function = create({"AWS_LAMBDA_INITIALIZATION_TYPE": initialization_type, "SCORING_ENGINE": "pure"})
+    assert function(batch(record(body())), Context())["body"]["cold_start"] is cold
+    assert metrics_of(capsys.readouterr().out)["ColdStart"] == [float(cold)]
+    assert function(batch(record(body(), "m-2")), Context())["body"]["cold_start"] is False
+
+
 def test_an_empty_batch_and_an_event_without_records_are_nothing(function):
     for event in ({"Records": []}, {}):
         assert function(event, Context())["body"]["processed"] == 0
