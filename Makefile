@@ -58,6 +58,10 @@ test-sanitize: setup  ## scoring's tests with address and undefined-behaviour sa
 	cd $(SANITIZED) && PYTHONPATH=. PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" $(CURDIR)/$(PY) -m pytest -q --capture=sys -p no:cacheprovider $(SANITIZED_TESTS)
 
+.PHONY: check-card-ids
+check-card-ids: setup  ## a million each of UUIDs, hex ids and ULIDs: none is a card number (OPTIONS="--ids 10000 --seed 2")
+	$(PY) -m benchmarks card-ids $(OPTIONS)
+
 # ---- rules ----------------------------------------------------------------------------------------------------
 .PHONY: rules
 rules: setup  ## compile rule texts: the built-in ones, or RULES="a.rules b.rules" TABLE=my.table

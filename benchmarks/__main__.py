@@ -10,6 +10,7 @@ BENCHMARKS = {
     "screening": "benchmarks.screening",
     "approvals": "benchmarks.approvals",
     "local-system": "benchmarks.local_system",
+    "card-ids": "benchmarks.card_ids",
     "packaging": "benchmarks.packaging",
     "compare": "benchmarks.coldstart.compare",
     "aws": "benchmarks.coldstart.aws",

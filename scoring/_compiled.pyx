@@ -13,7 +13,17 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
-from scoring.model import ACTIONS, AMOUNT_RULE_ID, CARD_RANGES, FIELDS, FULL, REVIEW_RISK, WEIGHT_FULL, Score
+from scoring.model import (
+    ACTIONS,
+    AMOUNT_RULE_ID,
+    CARD_GROUPINGS,
+    CARD_RANGES,
+    FIELDS,
+    FULL,
+    REVIEW_RISK,
+    WEIGHT_FULL,
+    Score,
+)
 
 
 cdef extern from "Python.h":
@@ -206,6 +216,8 @@ cdef extern from "screen.h" nogil:
                      screen_hits *hits)
     void screen_hits_settle(screen_hits *hits)
     int card_ranges_set(const card_range *ranges, size_t count)
+    int CARD_GROUPS_MAX, CARD_GROUP_BITS
+    int card_groupings_set(const uint32_t *groupings, size_t count)
     int card_find(const uint8_t *text, size_t length, size_t start, screen_span *span)
 
 
@@ -368,15 +380,31 @@ cdef tuple rule_ids(const screen_table *table, const uint64_t *hits, size_t coun
 cdef int set_card_ranges() except -1:
     cdef card_range ranges[64]
     cdef size_t count = 0
-    for low, high, lengths in CARD_RANGES:
+    for low, high, lengths in CARD_RANGES[:64]:
         ranges[count] = card_range(low, high, sum([1 << length for length in lengths]))
         count += 1
-    if card_ranges_set(ranges, count):
+    if len(CARD_RANGES) > 64 or card_ranges_set(ranges, count):
         raise ValueError("more issuer ranges than 64")
     return 0
 
 
+cdef int set_card_groupings() except -1:
+    cdef uint32_t groupings[32]
+    cdef size_t count = 0
+    for grouping in CARD_GROUPINGS[:32]:
+        if len(grouping) > CARD_GROUPS_MAX:
+            raise ValueError(f"the grouping {grouping} has more groups than {CARD_GROUPS_MAX}")
+        groupings[count] = 0
+        for size in grouping:
+            groupings[count] = groupings[count] << CARD_GROUP_BITS | <uint32_t> size
+        count += 1
+    if len(CARD_GROUPINGS) > 32 or card_groupings_set(groupings, count):
+        raise ValueError("more groupings than 32")
+    return 0
+
+
 set_card_ranges()
+set_card_groupings()
 
 
 def find_card_numbers(fields) -> list[list[tuple[int, int]]]:

@@ -106,3 +106,21 @@ CARD_RANGES: tuple[tuple[int, int, tuple[int, ...]], ...] = (
     (986000, 986099, (16,)),  # Humo
 )
 CARD_DIGITS_MIN, CARD_DIGITS_MAX = 13, 19
+
+# Groups of digits that cards are written in: what networks print (Baymard Institute, "Credit Card Spacing Patterns",
+# and Visa's old 13 digits), and fours with the rest behind them, as many forms write any number. No group of 8 or 12:
+# without those the 8-4-4-4-12 of a UUID has twelve digits in a row that count, too few for a card.
+CARD_GROUPINGS: tuple[tuple[int, ...], ...] = (
+    (4, 4, 5),  # Maestro
+    (4, 3, 3, 3),  # Visa
+    (4, 6, 4),  # Diners Club
+    (4, 6, 5),  # American Express, Maestro
+    (6, 13),  # UnionPay
+    (4, 4, 4, 1),
+    (4, 4, 4, 2),
+    (4, 4, 4, 3),
+    (4, 4, 4, 4),
+    (4, 4, 4, 4, 1),
+    (4, 4, 4, 4, 2),
+    (4, 4, 4, 4, 3),
+)

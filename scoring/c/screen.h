@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 enum { SCREEN_CUSTOMER_EMAIL = 3, SCREEN_EMAIL_DOMAIN = 10, SCREEN_FINGERPRINT = 11, SCREEN_PASSES = 8 };
+enum { CARD_GROUPS_MAX = 6, CARD_GROUP_BITS = 5 };
 
 struct screen_output {
     uint32_t rule, next;
@@ -95,6 +96,10 @@ void screen_hits_settle(struct screen_hits *hits);
 
 /* Set the issuer ranges, at most 64; -1 for more. For the whole process, before the first search. */
 int card_ranges_set(const struct card_range *ranges, size_t count);
+
+/* Set the groupings that cards are written in, at most 32; -1 for more. Each has at most CARD_GROUPS_MAX groups: their
+   sizes in digits, CARD_GROUP_BITS each, the last one lowest. For the whole process, before the first search. */
+int card_groupings_set(const uint32_t *groupings, size_t count);
 
 /* The next card number at or after `from`; returns 1 and its span, or 0 where there is none. */
 int card_find(const uint8_t *text, size_t length, size_t from, struct screen_span *span);

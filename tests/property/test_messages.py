@@ -55,8 +55,8 @@ CARDS = st.sampled_from([CARD, "5555555555554444", "378282246310005", "4111-1111
 
 @given(TEXT, CARDS, TEXT, st.sampled_from([*DOCUMENT, "note"]), st.booleans())
 def test_a_card_number_never_gets_past_reading(before, card, after, name, broken):
-    # A digit beside the number would make it another number.
-    text = f"{before}x{card}x{after}"
+    # A digit or a letter beside the number would make it another number, or none.
+    text = f"{before}\n{card}'{after}"
     body = json.dumps({**DOCUMENT, name: text, text: [text]}) + ("," if broken else "")
     reading = read([Message("m-1", body, text)], Rules(), AmountScoring())["m-1"]
     digits = card.replace("-", "").replace(" ", "")

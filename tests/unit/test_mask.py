@@ -26,10 +26,10 @@ def test_separators_are_kept():
 
 
 def test_what_stays_shown_completes_no_other_number():
-    # A card, its expiry, three digits and a zip: the shown 2347 goes on with what stands behind it.
-    text = "card 4883685957452347 0929 980 95603"
+    # A card and three groups behind it: with the shown 2347 they are a number in a card's grouping.
+    text = "card 4883685957452347 0929 9809 5603"
     (once,) = mask_texts([text], _pure.find_card_numbers)
-    assert once == "card **************** **** *** *5603"
+    assert once == "card **************** **** **** 5603"
     assert mask_texts([once], _pure.find_card_numbers) == [once]
 
 
@@ -42,6 +42,29 @@ def test_a_text_that_shows_a_number_after_every_search_loses_its_digits():
 
     assert mask_texts([f"{CARD} and 12"], find) == ["**************** and **"]
     assert len(searches) == 4
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        "48215669-8059-4971-86fe-0de40701655f",
+        "39221417-7625-418a-aafc-fb864cd4d5c0",
+        "8741cc67-15d9-4764-9154-67473cc89c97",
+        "c0ffee12-3456-4789-8123-456789012345",
+        "8741cc6715d94111111111111111cc89",
+    ],
+)
+def test_an_id_of_digits_and_letters_stays_as_it_is_wherever_it_stands(identifier):
+    document = {"order_id": identifier, identifier: [identifier], "description": f"order {identifier}, please"}
+    assert masked(json.dumps(document)) == document
+    unreadable = json.dumps(document)[:-1]
+    assert mask_unreadable(unreadable, _pure.find_card_numbers) == unreadable
+
+
+def test_a_fraction_stays_a_number():
+    document = masked('{"a": 0.5309136012499991, "b": 5309136012499991e-16, "c": 8.46786664623715e-47}')
+    assert document == {"a": "0.5309136012499991", "b": "5309136012499991e-16", "c": "8.46786664623715e-47"}
+    assert all(isinstance(value, NumberText) for value in document.values())
 
 
 def test_escapes_do_not_hide_a_card_number():
@@ -85,6 +108,9 @@ def test_other_names_are_not_forbidden(name):
         "card=" + CARD,
         '{"card": "' + "".join(f"\\u{ord(digit):04x}" for digit in CARD) + '"',
         '{"a": 1, "a": "4111 1111 1111 1111"}',
+        '{"note": "line\\n' + CARD + '"',
+        '{"note": "line\\u000a' + CARD + '"',
+        "a=1&note=card%3A" + CARD,
     ],
 )
 def test_an_unreadable_body_is_masked_as_text(text):

@@ -221,6 +221,14 @@ def test_a_card_number_is_stored_nowhere():
     assert world.item()["customer_id"] == "************1111"
 
 
+def test_a_payment_with_uuids_is_charged_and_its_ids_are_stored_unchanged():
+    payment_id, order_id = "48215669-8059-4971-86fe-0de40701655f", "8741cc67-15d9-4764-9154-67473cc89c97"
+    world = World()
+    assert send(world, message(body(payment_id=payment_id, order_id=order_id), group=payment_id)) == "completed"
+    item = world.item(f"txn-{payment_id}")
+    assert (item["payment_id"], item["order_id"], item["message_group_id"]) == (payment_id, order_id, payment_id)
+
+
 def test_too_little_time_returns_the_message_unclaimed():
     world = World()
     with pytest.raises(NotEnoughTimeError):

@@ -1,11 +1,12 @@
 """Scoring, both twins: golden vectors, and the sentences of the specification one by one."""
 
+import itertools
 import json
 from types import ModuleType
 
 import pytest
 
-from scoring.model import CARD_RANGES, FIELDS, Payment
+from scoring.model import CARD_GROUPINGS, CARD_RANGES, FIELDS, Payment
 from scoring.table import Table, open_table
 from tests.golden import generate_scoring
 from tests.rule_compiler import ROOT, compile_files, compile_table
@@ -219,6 +220,115 @@ def test_no_other_length_or_prefix_is_found(twin: ModuleType) -> None:
         if (prefix, length) not in known
     ]
     assert twin.find_card_numbers(outside) == [[]] * len(outside)
+
+
+def grouped(number: str, grouping: tuple[int, ...], separator: str) -> str:
+    ends = list(itertools.accumulate(grouping))
+    assert ends[-1] == len(number)
+    return separator.join(number[end - size : end] for end, size in zip(ends, grouping, strict=True))
+
+
+# Test numbers that networks and processors publish, and how each network's cards show them.
+PUBLISHED = [
+    ("4111111111111111", (4, 4, 4, 4)),
+    ("4242424242424242", (4, 4, 4, 4)),
+    ("4012888888881881", (4, 4, 4, 4)),
+    ("4222222222222", (4, 3, 3, 3)),
+    ("5555555555554444", (4, 4, 4, 4)),
+    ("2223003122003222", (4, 4, 4, 4)),
+    ("378282246310005", (4, 6, 5)),
+    ("371449635398431", (4, 6, 5)),
+    ("30569309025904", (4, 6, 4)),
+    ("36227206271667", (4, 6, 4)),
+    ("6011111111111117", (4, 4, 4, 4)),
+    ("3530111333300000", (4, 4, 4, 4)),
+    ("6200000000000005", (4, 4, 4, 4)),
+    ("6205500000000000004", (6, 13)),
+    ("6205500000000000004", (4, 4, 4, 4, 3)),
+    ("6304000000000000", (4, 4, 4, 4)),
+    ("6759649826438453", (4, 4, 4, 4)),
+    ("2200000000000004", (4, 4, 4, 4)),
+    ("5019717010103742", (4, 4, 4, 4)),
+    ("6362970000457013", (4, 4, 4, 4)),
+    ("9792030394440796", (4, 4, 4, 4)),
+]
+
+
+@pytest.mark.parametrize(("number", "grouping"), PUBLISHED, ids=str)
+def test_published_test_numbers_are_found_in_one_run_and_as_their_cards_show_them(
+    twin: ModuleType, number: str, grouping: tuple[int, ...]
+) -> None:
+    for text in (number, grouped(number, grouping, " "), grouped(number, grouping, "-")):
+        assert twin.find_card_numbers([text, f"card: {text}."]) == [[(0, len(text))], [(6, 6 + len(text))]]
+
+
+def test_every_issuer_range_and_length_is_found_in_every_grouping_of_that_length(twin: ModuleType) -> None:
+    grouped_lengths = {sum(grouping) for grouping in CARD_GROUPINGS}
+    for low, high, lengths in CARD_RANGES:
+        assert grouped_lengths.issuperset(lengths)
+        for prefix, length in itertools.product((low, high), lengths):
+            number = luhn_complete(f"{prefix}{'1234567890123'[: length - 7]}")
+            groupings = [grouping for grouping in CARD_GROUPINGS if sum(grouping) == length]
+            texts = [grouped(number, grouping, separator) for grouping in groupings for separator in " -"]
+            assert twin.find_card_numbers(texts) == [[(0, len(text))] for text in texts]
+
+
+def test_no_other_grouping_is_found(twin: ModuleType) -> None:
+    number = "4111111111111111"
+    for cuts in itertools.chain.from_iterable(itertools.combinations(range(1, 16), n) for n in range(1, 8)):
+        grouping = tuple(b - a for a, b in itertools.pairwise((0, *cuts, 16)))
+        expected = [(0, 19)] if grouping == (4, 4, 4, 4) else []
+        assert twin.find_card_numbers([grouped(number, grouping, "-")]) == [expected], grouping
+
+
+@pytest.mark.parametrize("before", ["", " ", ":", "=", "_", ".", "(", '"', "@", "[", "`", "{", "/", "é", "\uff41"])
+def test_what_is_no_letter_or_digit_may_stand_at_a_card_number(twin: ModuleType, before: str) -> None:
+    for text in ("4111111111111111", "4111 1111 1111 1111"):
+        expected = [(len(before), len(before) + len(text))]
+        assert twin.find_card_numbers([f"{before}{text}", f"{before}{text}{before}"]) == [expected] * 2, text
+
+
+@pytest.mark.parametrize("letter", "aAzZ")
+def test_a_digit_run_inside_a_larger_token_is_no_card_number(twin: ModuleType, letter: str) -> None:
+    for text in ("4111111111111111", "4111 1111 1111 1111", "4111-1111-1111-1111"):
+        inside = [f"{letter}{text}", f"{text}{letter}", f"card{letter}{text}", f" 12{letter}{text} "]
+        assert twin.find_card_numbers(inside) == [[]] * len(inside)
+
+
+@pytest.mark.parametrize("escape", ["\\n", "\\x0d", "\\u000a", "\\u00aF", "%3A", "%2d", "%B"])
+def test_the_letters_of_an_escape_belong_to_no_token(twin: ModuleType, escape: str) -> None:
+    texts = [f"{escape}4111111111111111", f"a{escape}4111 1111 1111 1111"]
+    assert twin.find_card_numbers(texts) == [[(len(escape), len(texts[0]))], [(len(escape) + 1, len(texts[1]))]]
+    longer = ["\\u00aaaa4111111111111111", "%aaaaaa4111111111111111", "%-a4111111111111111", "aaaaaaa4111111111111111"]
+    assert twin.find_card_numbers(longer) == [[]] * len(longer)
+
+
+def test_the_fraction_of_a_number_is_no_card_number(twin: ModuleType) -> None:
+    fractions = ["0.5309136012499991", "-1234.5309136012499991", " 0.5309136012499991 ", "8.46786664623715e-47"]
+    assert twin.find_card_numbers(fractions) == [[]] * len(fractions)
+    others = ["12345.5309136012499991", "x.5309136012499991", "0.5309 1360 1249 9991", "5309136012499991.00"]
+    assert [len(spans) for spans in twin.find_card_numbers(others)] == [1] * len(others)
+
+
+def test_no_digits_in_the_shape_of_a_uuid_are_a_card_number(twin: ModuleType) -> None:
+    # Each of its groups in turn is digits or has a letter; digits that make every possible card number pass.
+    sizes = (8, 4, 4, 4, 12)
+    for first, last in itertools.combinations(range(6), 2):
+        if not 13 <= sum(sizes[first:last]) <= 19:
+            continue
+        numbers = [
+            luhn_complete(f"{low}{'0' * (sum(sizes[first:last]) - 7)}")
+            for low, _, lengths in CARD_RANGES
+            if sum(sizes[first:last]) in lengths
+        ]
+        assert numbers
+        for number in numbers:
+            ends = [0, *itertools.accumulate(sizes[first:last])]
+            digits = [number[a:b] for a, b in itertools.pairwise(ends)]
+            groups = [*("0" * size for size in sizes[:first]), *digits, *("0" * size for size in sizes[last:])]
+            letters = [*("c" * size for size in sizes[:first]), *digits, *("c" * size for size in sizes[last:])]
+            texts = ["-".join(groups), "-".join(letters), f"pay-{'-'.join(letters)}"]
+            assert twin.find_card_numbers(texts) == [[]] * 3
 
 
 def test_a_time_stamp_in_milliseconds_that_passes_luhn_is_no_card_number(twin: ModuleType) -> None:

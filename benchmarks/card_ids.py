@@ -1,0 +1,89 @@
+"""Ids that senders use are no card numbers: `python -m benchmarks card-ids [--ids 1000000] [--seed 1]`.
+
+The same ids for both engines, made from the seed. A card number stands at a random place of every portion and must be
+found: an engine that finds nothing at all proves nothing.
+"""
+
+import argparse
+import random
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from types import ModuleType
+
+from benchmarks.measure import Bar
+from scoring import _compiled, _pure
+
+ENGINES: dict[str, ModuleType] = {"pure": _pure, "compiled": _compiled}
+PORTION = 50_000
+CONTROL = "4111 1111 1111 1111"
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+# Milliseconds of the years 2020 to 2040: what stands in the front of ids that sort by time.
+TIMES_MS = (1_577_836_800_000, 2_208_988_800_000)
+
+
+def uuid_id(choose: random.Random) -> str:
+    """A UUID of version 4 or 7 (RFC 9562), in lower case with its dashes."""
+    if choose.random() < 0.5:
+        return str(uuid.UUID(int=choose.getrandbits(128), version=4))
+    bits = choose.randrange(*TIMES_MS) << 80 | choose.getrandbits(80)
+    return str(uuid.UUID(int=bits & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62))
+
+
+def hex_id(choose: random.Random) -> str:
+    """24, 32, 40 or 64 hex digits: an object id, a UUID without dashes, a SHA-1 and a SHA-256 digest."""
+    digits = choose.choice((24, 32, 40, 64))
+    return f"{choose.getrandbits(4 * digits):0{digits}x}"
+
+
+def ulid(choose: random.Random) -> str:
+    """A ULID: 48 bits of time and 80 of chance, as 26 of Crockford's 32 characters."""
+    bits = choose.randrange(*TIMES_MS) << 80 | choose.getrandbits(80)
+    return "".join(CROCKFORD[bits >> shift & 31] for shift in range(125, -1, -5))
+
+
+KINDS: dict[str, Callable[[random.Random], str]] = {"uuids": uuid_id, "hex_ids": hex_id, "ulids": ulid}
+
+
+def portions(kind: str, ids: int, seed: int) -> Iterator[list[str]]:
+    choose = random.Random(f"{seed} {kind}")
+    for start in range(0, ids, PORTION):
+        yield [KINDS[kind](choose) for _ in range(min(PORTION, ids - start))]
+
+
+def hits(engine: ModuleType, ids: list[str], control_at: int) -> list[str]:
+    """The ids that hold a card number for this engine. Raises ValueError where it misses the control among them."""
+    found = engine.find_card_numbers([*ids[:control_at], CONTROL, *ids[control_at:]])
+    if found.pop(control_at) != [(0, len(CONTROL))]:
+        raise ValueError(f"{engine.__name__} does not find {CONTROL}")
+    return [text for text, spans in zip(ids, found, strict=True) if spans]
+
+
+def main() -> int:
+    """Print a bar for each kind and engine; 1 where one was missed."""
+    parser = argparse.ArgumentParser(prog=sys.argv[0], description=main.__doc__)
+    parser.add_argument("--ids", type=int, default=1_000_000, help="ids of each kind (1,000,000)")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    if options.ids < 1:
+        parser.error(f"--ids {options.ids}: it must be 1 or more")
+
+    bars = []
+    for kind in KINDS:
+        count = dict.fromkeys(ENGINES, 0)
+        done, started = 0, time.monotonic()
+        for ids in portions(kind, options.ids, options.seed):
+            for name, engine in ENGINES.items():
+                for text in (found := hits(engine, ids, done % len(ids))):
+                    print(f"{name}: {text} is taken for a card number")
+                count[name] += len(found)
+            done += len(ids)
+            print(f"seed {options.seed}: {done:,} of {options.ids:,} {kind}, {time.monotonic() - started:.0f} s")
+        bars += [Bar(f"card_numbers_in_{options.ids}_{kind}_{name}", count[name], 0) for name in ENGINES]
+    print(*bars, sep="\n")
+    return 0 if all(bar.ok for bar in bars) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
