@@ -59,40 +59,54 @@ const char *const sha256_kernel_names[] = {
     "portable-1", "armv8-1", "armv8-2", "shani-1", "shani-2", "avx512-16", NULL,
 };
 
-static struct sha256_kernel present[4];
-static size_t present_count;
+enum { SHANI = 1, AVX512 = 2, ARMV8_SHA2 = 4 };
+
+static unsigned features(void)
+{
+#if defined(__x86_64__)
+    return (has_shani() ? SHANI : 0) | (has_avx512() ? AVX512 : 0);
+#elif defined(__aarch64__)
+    return has_armv8_sha2() ? ARMV8_SHA2 : 0;
+#else
+    return 0;
+#endif
+}
+
+/* The kernels of this build, widest first, and what they need of a processor; of neighbours with one name the first that
+ * is present counts. Every array of kernels is sized from this list. */
+static const struct {
+    unsigned needs;
+    struct sha256_kernel kernel;
+} built[] = {
+#if defined(__x86_64__)
+    /* Crossovers: sixteen lanes cost 160 ns a round on Zen 5, a pair 45 and one alone 38; Sapphire Rapids 384, 96, 65. With
+     * the portable kernel below, 120 ns a lane. */
+    {AVX512 | SHANI, {"avx512-16", "avx512", 16, 8, sha256_avx512_chain_16, NULL}},
+    {AVX512, {"avx512-16", "avx512", 16, 3, sha256_avx512_chain_16, NULL}},
+    {SHANI, {"shani-2", "shani", 2, 2, sha256_shani_chain_2, sha256_shani_compress}},
+    {SHANI, {"shani-1", "shani", 1, 1, sha256_shani_chain_1, sha256_shani_compress}},
+#elif defined(__aarch64__)
+    {ARMV8_SHA2, {"armv8-2", "armv8", 2, 2, sha256_armv8_chain_2, sha256_armv8_compress}},
+    {ARMV8_SHA2, {"armv8-1", "armv8", 1, 1, sha256_armv8_chain_1, sha256_armv8_compress}},
+#endif
+    {0, {"portable-1", "portable", 1, 1, sha256_portable_chain_1, sha256_portable_compress}},
+};
+enum { BUILT = sizeof built / sizeof *built };
+
+static struct sha256_kernel present[BUILT];
 /* The kernels in use, widest first; the last is worth it from one lane on. */
-static struct sha256_kernel plan[4];
-static size_t plan_count;
+static struct sha256_kernel plan[BUILT];
 static sha256_compress_function *compress = sha256_portable_compress;
 
 size_t sha256_kernels(const struct sha256_kernel **kernels)
 {
+    const unsigned has = features();
     size_t count = 0;
-#if defined(__x86_64__)
-    int shani = has_shani();
-    /* Crossovers: sixteen lanes cost 160 ns a round on Zen 5, a pair 45 and one alone 38; Sapphire Rapids 384, 96, 65. With
-     * the portable kernel below, 120 ns a lane. */
-    if (has_avx512())
-        present[count++] = (struct sha256_kernel){
-            "avx512-16", "avx512", 16, shani ? 8 : 3, sha256_avx512_chain_16, NULL};
-    if (shani) {
-        present[count++] = (struct sha256_kernel){
-            "shani-2", "shani", 2, 2, sha256_shani_chain_2, sha256_shani_compress};
-        present[count++] = (struct sha256_kernel){
-            "shani-1", "shani", 1, 1, sha256_shani_chain_1, sha256_shani_compress};
+    for (size_t i = 0; i < BUILT; i++) {
+        const struct sha256_kernel *kernel = &built[i].kernel;
+        if ((built[i].needs & has) == built[i].needs && !(count && !strcmp(present[count - 1].name, kernel->name)))
+            present[count++] = *kernel;
     }
-#elif defined(__aarch64__)
-    if (has_armv8_sha2()) {
-        present[count++] = (struct sha256_kernel){
-            "armv8-2", "armv8", 2, 2, sha256_armv8_chain_2, sha256_armv8_compress};
-        present[count++] = (struct sha256_kernel){
-            "armv8-1", "armv8", 1, 1, sha256_armv8_chain_1, sha256_armv8_compress};
-    }
-#endif
-    present[count++] = (struct sha256_kernel){
-        "portable-1", "portable", 1, 1, sha256_portable_chain_1, sha256_portable_compress};
-    present_count = count;
     *kernels = present;
     return count;
 }
@@ -102,7 +116,7 @@ int sha256_select(const char *name)
     const struct sha256_kernel *kernels;
     size_t count = sha256_kernels(&kernels), chosen = 0;
     int automatic = strcmp(name, "auto") == 0;
-    struct sha256_kernel choice[4];
+    struct sha256_kernel choice[BUILT];
     sha256_compress_function *one_message = NULL;
 
     for (size_t i = 0; i < count; i++) {
@@ -119,7 +133,6 @@ int sha256_select(const char *name)
         one_message = choice[chosen - 1].compress ? choice[chosen - 1].compress : kernels[i].compress;
 
     memcpy(plan, choice, chosen * sizeof *choice);
-    plan_count = chosen;
     compress = one_message;
     return 0;
 }

@@ -1,9 +1,12 @@
 """Choosing twin and kernel: what is asked for is what runs, or an error; and what computes wrong never runs."""
 
+import hashlib
 import importlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -154,3 +157,48 @@ def test_hashing_compiled_imports_neither_numpy_nor_ctypes_nor_hashlib() -> None
     )
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# Every kernel by name, then all of them; the digest shows that what was chosen is still in one piece.
+TRY_ALL = """
+#include <stdio.h>
+
+int main(void)
+{
+    const struct sha256_kernel *kernels;
+    const size_t count = sha256_kernels(&kernels);
+    for (size_t i = 0; i <= count; i++) {
+        const char *name = i < count ? kernels[i].name : "auto";
+        const struct sha256_message messages[] = {{(const uint8_t *)"abc", 3}, {(const uint8_t *)"abc", 3}};
+        uint8_t digests[64];
+        if (sha256_select(name))
+            return 1;
+        sha256_messages(NULL, 0, messages, 2, 1, digests);
+        printf("%s ", name);
+        for (int at = 0; at < 64; at++)
+            printf("%02x", digests[at]);
+        printf("\\n");
+    }
+    return 0;
+}
+"""
+
+
+def test_kernels_beyond_those_of_today_have_room(tmp_path: Path) -> None:
+    c = Path(__file__).parents[2] / "scoring" / "c"
+    # The same on every processor: without the kernels that only some have.
+    source = (c / "sha256.c").read_text().replace("__x86_64__", "NONE_OF_THESE").replace("__aarch64__", "NOR_THESE")
+    names = [f"more-{number}" for number in range(8)]
+    rows = [f'{{0, {{"{name}", "more", 1, 2, sha256_portable_chain_1, NULL}}}},' for name in names]
+    assert source.count("} built[] = {") == 1
+    source = source.replace("} built[] = {", "\n".join(["} built[] = {", *rows]))
+    (tmp_path / "sha256.c").write_text(source + TRY_ALL)
+    command = [sys.executable, "-m", "ziglang", "cc", "-O1", "-fsanitize=bounds,object-size", f"-I{c}"]
+    command += [f"-fsanitize-trap={check}" for check in ("bounds", "object-size")]
+    # A library that a sanitized test run preloads is not the compiler's.
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    sources = [str(tmp_path / "sha256.c"), str(c / "sha256_portable.c")]
+    subprocess.run([*command, *sources, "-o", str(tmp_path / "try-all")], check=True, env=environment)
+    done = subprocess.run([tmp_path / "try-all"], check=True, env=environment, capture_output=True, text=True)
+    digest = hashlib.sha256(hashlib.sha256(b"abc").digest()).hexdigest()
+    assert done.stdout.splitlines() == [f"{name} {digest * 2}" for name in (*names, "portable-1", "auto")]
