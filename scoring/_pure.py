@@ -32,6 +32,7 @@ VALUE = MODES.index("value")
 PREFIX_SIZE = 4  # bytes of a literal that the screening index is keyed by
 
 ESCAPE_SIZE = 5  # letters and digits of the longest escape, \u000a, behind its backslash
+GROUPS_MAX = max(map(len, CARD_GROUPINGS))
 WHOLE_DIGITS_MAX = 4  # digits before the point of what counts as a fraction
 
 _Entry = tuple[bytes, int, bool, int]  # literal, rule id, whole token?, field bits
@@ -230,7 +231,7 @@ def _card_end(text: Sequence[int], start: int) -> int:
     digits: list[int] = []
     groups: list[int] = []
     end, at = 0, start
-    while True:
+    while len(groups) < GROUPS_MAX:
         first = at
         while at < len(text) and _is_digit(text[at]):
             if len(digits) == CARD_DIGITS_MAX:
@@ -246,6 +247,7 @@ def _card_end(text: Sequence[int], start: int) -> int:
         if not (at + 1 < len(text) and text[at] in b" -" and _is_digit(text[at + 1])):
             return end
         at += 1
+    return end
 
 
 def find_card_numbers(fields: Iterable[str | bytes]) -> list[list[tuple[int, int]]]:
