@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from handler.domain.errors import FraudServiceUnavailableError, ScoringError
-from handler.domain.payment import Assessment, Payment, Reason
+from handler.domain.payment import Address, Assessment, Payment, Reason
 from handler.domain.ports import FraudScoring
 from handler.domain.score import identity
 from scoring.model import FIELDS, Score
@@ -14,14 +14,24 @@ from scoring.model import Payment as ScoredPayment
 from scoring.table import RuleTableError
 
 _AMOUNT_REASON = "amount"
+_NO_ADDRESS = Address()
 
 
 class TableFraudScoring:
-    """`kernel` is one of the scoring twins, `table` an open rule table; `pepper` may be empty."""
+    """`kernel` is one of the scoring twins, `table` an open rule table; `pepper` may be empty.
+
+    Raises TypeError where scoring knows a field that payments lack: its rules would never hit, and nothing say so.
+    """
 
     def __init__(
         self, kernel: Any, table: Any, *, iterations: int, pepper: bytes = b"", pepper_version: str = ""
     ) -> None:
+        lacking = [name for name in FIELDS if name not in (*Payment._fields, *Address._fields)]
+        if lacking:
+            raise TypeError(
+                f"scoring screens {', '.join(lacking)}, which handler.domain.payment does not have: "
+                "add it to Payment or Address and read it from the message"
+            )
         self._kernel = kernel
         self._table = table
         self._iterations = iterations
@@ -72,8 +82,5 @@ class FailingFraudScoring:
 
 
 def _fields(payment: Payment) -> tuple[str, ...]:
-    address = payment.billing_address
-    texts = {name: getattr(payment, name) for name in FIELDS if hasattr(payment, name)}
-    if address is not None:
-        texts |= {"street": address.street, "city": address.city, "state": address.state, "zip": address.zip}
-    return tuple(texts.get(name, "") for name in FIELDS)
+    address = payment.billing_address or _NO_ADDRESS
+    return tuple(getattr(address if name in Address._fields else payment, name) for name in FIELDS)
