@@ -9,7 +9,7 @@ A rule file is UTF-8 text: sections of rules that share their properties.
     # A comment.
     [Disposable mailboxes]
     mode = value                       substring | token | value
-    fields = email_domain              names from scoring.model.RULE_FIELDS, by commas, or: any
+    fields = email_domain              names from scoring.model.FIELD_NUMBERS, by commas, or: any
     weight = 2500                      0 to 10000: parts of 10**4 of the survival that the rule takes
     action = score                     score | review | decline
     reason = Anybody can read this mailbox, so the buyer cannot be reached later.
@@ -42,7 +42,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from scoring import table as fmt  # noqa: E402
-from scoring.model import ACTIONS, FIELDS, MODES, RULE_FIELDS, WEIGHT_FULL, Rule  # noqa: E402
+from scoring.model import ACTION_NUMBERS, FIELD_NUMBERS, FIELDS, MODE_NUMBERS, WEIGHT_FULL, Rule  # noqa: E402
 
 RULES_GLOB = str(ROOT / "scoring" / "rules" / "*.rules")
 TABLE_PATH = ROOT / "scoring" / "rules.table"
@@ -158,15 +158,15 @@ class _Reader:
         if missing:
             raise ValueError(f"the section lacks {', '.join(missing)} before its first rule")
         mode, action = properties["mode"], properties["action"]
-        if mode not in MODES:
-            raise ValueError(f"mode is {mode!r}, allowed: {', '.join(MODES)}")
-        if action not in ACTIONS:
-            raise ValueError(f"action is {action!r}, allowed: {', '.join(ACTIONS)}")
+        if mode not in MODE_NUMBERS:
+            raise ValueError(f"mode is {mode!r}, allowed: {', '.join(MODE_NUMBERS)}")
+        if action not in ACTION_NUMBERS:
+            raise ValueError(f"action is {action!r}, allowed: {', '.join(ACTION_NUMBERS)}")
         names = [name.strip() for name in properties["fields"].split(",")]
-        fields = FIELDS if names == ["any"] else tuple(name for name in RULE_FIELDS if name in names)
-        unknown = [name for name in names if name not in RULE_FIELDS and names != ["any"]]
+        fields = FIELDS if names == ["any"] else tuple(name for name in FIELD_NUMBERS if name in names)
+        unknown = [name for name in names if name not in FIELD_NUMBERS and names != ["any"]]
         if unknown:
-            raise ValueError(f"unknown field {', '.join(unknown)}, allowed: any, {', '.join(RULE_FIELDS)}")
+            raise ValueError(f"unknown field {', '.join(unknown)}, allowed: any, {', '.join(FIELD_NUMBERS)}")
         if set(fields) & {"email_domain", "fingerprint"} and (len(fields) > 1 or mode != "value"):
             raise ValueError(f"{', '.join(fields)}: email_domain and fingerprint stand alone, with mode = value")
         if "fingerprint" in fields and action != "decline":
@@ -418,16 +418,16 @@ def _pack_states(
     tail["first"] = np.where(children[branches] > 0, encoded[np.minimum(mine, count - 1)] - cells, 0)
     for i in range(fmt.CHILDREN_IN_RECORD):
         child, there = np.minimum(mine + i, count - 1), i < children[branches]
-        tail["labels"][:, i] = np.where(there, trie.labels[child], 0xFF)
+        tail["labels"][:, i] = np.where(there, trie.labels[child], fmt.NO_LABEL)
         tail["first"] |= np.where(there & (outputs[child] > 0), 1 << fmt.CHILD_BITS + i, 0).astype(np.uint32)
     chain = np.zeros((chains.size, 2), "<u4")
     child, there = np.minimum(first_child[chains], count - 1), children[chains] > 0
     chain[:, 0] = encoded[fail[chains]] | np.where(there & (outputs[child] > 0), fmt.OUTPUT_BIT, 0)
-    chain[:, 1] = np.where(there, trie.labels[child], 0xFF) | outputs[chains] << 8
+    chain[:, 1] = np.where(there, trie.labels[child], fmt.NO_LABEL) | outputs[chains] << 8
     return (
         (dense_states.size, branches.size, chains.size),
         dense.astype("<u4").tobytes(),
-        tail.tobytes() + chain.tobytes() + bytes(8),
+        tail.tobytes() + chain.tobytes() + bytes(fmt.CHAIN_SIZE),
         trie.labels[branches].tobytes(),
     )
 
@@ -574,7 +574,7 @@ def compile_rules(sources: list[Source], progress: Progress = lambda *_: None, d
     progress("packing", 0, 1)
     dense_bytes = dense_bytes or next(size for states, size in DENSE_BYTES if trie.keys.size <= states)
     (rows, branches, chain_states), dense, tail, labels = _pack_states(trie, fail, outputs, dense_bytes)
-    fields_of = [sum(1 << RULE_FIELDS.index(name) for name in rule.fields) for rule in rules]
+    fields_of = [sum(1 << FIELD_NUMBERS[name] for name in rule.fields) for rule in rules]
     scanned_fields = [_union(fields_of[i] for i in scanned[literal]) for literal in literals]
     grams = _pack_grams(literals, [scanned[literal] for literal in literals], scanned_fields)
     slots, slot_bytes, probe_max = _pack_slots(rules)
@@ -595,7 +595,7 @@ def compile_rules(sources: list[Source], progress: Progress = lambda *_: None, d
             value_fields |= bits
         reason = rule.reason.encode()
         literal_at, reason_at = place(rule.literal), place(reason)
-        mode, action = MODES.index(rule.mode), ACTIONS.index(rule.action)
+        mode, action = MODE_NUMBERS[rule.mode], ACTION_NUMBERS[rule.action]
         records += fmt.RULE.pack(
             rule.id, bits, rule.weight, mode, action, 0, literal_at, len(rule.literal), len(reason), reason_at
         )
@@ -705,7 +705,9 @@ def main() -> int:
         return 1
     header = fmt.parse_header(memoryview(data), str(output))
     states = sum(header.counts[name] for name in ("dense_rows", "branches", "chain_states"))
-    print(f"{output}: {len(sources)} rules, {states} states, {len(data)} bytes, sha256 {header.body_sha256.hex()[:16]}")
+    checksum = header.body_sha256.hex()[:16]
+    content = f"{len(sources)} rules, {states} states, {len(data)} bytes"
+    print(f"{output}: {content}, format version {header.version}, sha256 {checksum}")
     return 0
 
 

@@ -14,13 +14,13 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
 from scoring.model import (
-    ACTIONS,
+    ACTION_NUMBERS,
+    ACTION_RISKS,
     AMOUNT_RULE_ID,
     CARD_GROUPINGS,
     CARD_RANGES,
     FIELDS,
     FULL,
-    REVIEW_RISK,
     WEIGHT_FULL,
     Score,
 )
@@ -209,7 +209,7 @@ cdef extern from "screen.h" nogil:
         uint32_t high
         uint32_t lengths
 
-    uint32_t SCREEN_FINGERPRINT
+    uint32_t FIELD_FINGERPRINT
     int screen_table_map(screen_table *table, const uint8_t *data, size_t size)
     int screen_texts(const screen_table *table, const screen_text *texts, size_t count, screen_hits *hits)
     int screen_value(const screen_table *table, uint32_t field, const uint8_t *value, size_t length, size_t text,
@@ -237,7 +237,7 @@ cdef class MappedTable:
         PyObject_GetBuffer(data, &self.view, PyBUF_FULL_RO)
         self.held = True
         if screen_table_map(&self.table, <const uint8_t *> self.view.buf, self.view.len):
-            raise ValueError(f"{name}: not a rule table, or not at an address that 8 divides")
+            raise ValueError(f"{name}: not a rule table of the format that the extension was built with, or not at a multiple of 8")
 
     def __dealloc__(self):
         if self.held:
@@ -448,13 +448,27 @@ def find_card_numbers(fields) -> list[list[tuple[int, int]]]:
 # ---- scores -----------------------------------------------------------------------------------------------------
 
 
-cdef uint64_t PARTS = FULL, REVIEW_PARTS = REVIEW_RISK, WEIGHT_MAX = WEIGHT_FULL
-cdef int ACTION_COUNT = len(ACTIONS), REVIEW = ACTIONS.index("review"), DECLINE = ACTIONS.index("decline")
-cdef tuple ACTION_NAMES = ACTIONS
+cdef uint64_t PARTS = FULL, WEIGHT_MAX = WEIGHT_FULL
+# By an action's number; NO_ACTION where a number is none.
+cdef uint64_t NO_ACTION = 0xFFFFFFFFFFFFFFFF
+cdef uint64_t RISKS[256]
+cdef dict ACTION_NAMES = {number: action for action, number in ACTION_NUMBERS.items()}
+cdef uint8_t WEAKEST = ACTION_NUMBERS["score"]
 cdef object AMOUNT_ID = AMOUNT_RULE_ID
 cdef object SCORE = Score
 # The named tuple's own constructor is a Python function over this one.
 cdef object NEW_TUPLE = tuple.__new__
+
+
+cdef int set_action_risks() except -1:
+    for number in range(256):
+        RISKS[number] = NO_ACTION
+    for action, number in ACTION_NUMBERS.items():
+        RISKS[number] = ACTION_RISKS[action]
+    return 0
+
+
+set_action_risks()
 
 
 cdef uint64_t survival_of(amount_minor) except? 0xFFFFFFFFFFFFFFFF:
@@ -486,10 +500,11 @@ def score_batch(table, payments, *, iterations, pepper) -> list[Score]:
     cdef Messages messages
     cdef Texts texts
     cdef screen_hits hits = screen_hits(NULL, 0, 0), blocked = screen_hits(NULL, 0, 0)
-    cdef int failed, action
+    cdef int failed
+    cdef uint8_t action
     cdef size_t i, at = 0, blocked_at = 0, text = 0, end
     cdef const screen_rule *rule
-    cdef uint64_t survival, left, risk
+    cdef uint64_t survival, left, risk, least
     # For each payment 8 bytes of survival, 32 of digest, 64 of fingerprint.
     cdef uint64_t *survivals = <uint64_t *> PyMem_Malloc(count * 104 + 1)
     cdef uint8_t *digests = <uint8_t *> &survivals[count]
@@ -509,7 +524,7 @@ def score_batch(table, payments, *, iterations, pepper) -> list[Score]:
             failed = screen_texts(&mapped.table, texts.texts, texts.count, &hits)
             for i in range(count):
                 write_hex(&digests[32 * i], &fingerprints[64 * i])
-                failed |= screen_value(&mapped.table, SCREEN_FINGERPRINT, &fingerprints[64 * i], 64, i, &blocked)
+                failed |= screen_value(&mapped.table, FIELD_FINGERPRINT, &fingerprints[64 * i], 64, i, &blocked)
             screen_hits_settle(&blocked)
         if failed:
             raise MemoryError
@@ -517,7 +532,7 @@ def score_batch(table, payments, *, iterations, pepper) -> list[Score]:
         for i in range(count):
             survival = survivals[i]
             reasons = [(AMOUNT_ID, PARTS - survival)]
-            action = 0
+            action, least = WEAKEST, RISKS[WEAKEST]
             end = text + len(<tuple> fields[i])
             text = end
             if (at < hits.count and hits.items[at] >> 32 < end) or (
@@ -532,15 +547,16 @@ def score_batch(table, payments, *, iterations, pepper) -> list[Score]:
                     blocked_at += 1
                 for index in sorted(indexes):
                     rule = &mapped.table.rules[<uint32_t> index]
-                    if rule.weight > WEIGHT_MAX or rule.action >= ACTION_COUNT:
+                    if rule.weight > WEIGHT_MAX or RISKS[rule.action] == NO_ACTION:
                         table.rule_at(index)  # says that the rule is damaged
                     left = survival * (WEIGHT_MAX - rule.weight) // WEIGHT_MAX
                     reasons.append((rule.id, survival - left))
                     survival = left
-                    action = max(action, rule.action)
-            risk = PARTS if action == DECLINE else PARTS - survival
-            if action == REVIEW and risk < REVIEW_PARTS:
-                risk = REVIEW_PARTS
+                    if RISKS[rule.action] > least:
+                        action, least = rule.action, RISKS[rule.action]
+            risk = PARTS - survival
+            if risk < least:
+                risk = least
             scores.append(
                 NEW_TUPLE(
                     SCORE,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 from scoring.model import (
-    ACTIONS,
+    ACTION_RISKS,
     AMOUNT_RULE_ID,
     CARD_DIGITS_MAX,
     CARD_DIGITS_MIN,
@@ -19,16 +19,16 @@ from scoring.model import (
     FIELDS,
     FINGERPRINT,
     FULL,
-    MODES,
-    REVIEW_RISK,
+    MODE_NUMBERS,
     WEIGHT_FULL,
+    Action,
     Payment,
     Score,
 )
-from scoring.table import RULE, RuleTableError, Table
+from scoring.table import RULE, RuleTableError, Table, compile_anew
 
-TOKEN = MODES.index("token")
-VALUE = MODES.index("value")
+TOKEN = MODE_NUMBERS["token"]
+VALUE = MODE_NUMBERS["value"]
 PREFIX_SIZE = 4  # bytes of a literal that the screening index is keyed by
 
 ESCAPE_SIZE = 5  # letters and digits of the longest escape, \u000a, behind its backslash
@@ -118,8 +118,8 @@ class _Index:
         strings = table.data[strings_at : strings_at + strings_size]
         for rule_id, fields, _, mode, _, _, at, length, _, _ in RULE.iter_unpack(table.data[start : start + size]):
             literal = bytes(strings[at : at + length])
-            if not literal or len(literal) != length or mode > VALUE:
-                raise RuleTableError(f"{table.name}: rule {rule_id} is damaged; compile it again with build/rules.py")
+            if not literal or len(literal) != length or mode not in MODE_NUMBERS.values():
+                raise RuleTableError(f"{table.name}: rule {rule_id} is damaged; {compile_anew(table.name)}")
             entry = (literal, rule_id, mode == TOKEN, fields)
             if mode == VALUE:
                 self.values.setdefault(literal, []).append(entry)
@@ -307,15 +307,15 @@ def _score(table: Table, payment: Payment, iterations: int, pepper: bytes) -> Sc
 
     survival = amount_survival(payment.amount_minor)
     reasons = [(AMOUNT_RULE_ID, FULL - survival)]
-    action = 0
+    action: Action = "score"
     for rule_id in sorted(hits):
         rule = table.rule(rule_id)
         left = survival * (WEIGHT_FULL - rule.weight) // WEIGHT_FULL
         reasons.append((rule_id, survival - left))
         survival = left
-        action = max(action, ACTIONS.index(rule.action))
-    risk = (FULL - survival, max(FULL - survival, REVIEW_RISK), FULL)[action]
-    return Score(fingerprint, risk, 100 * risk // FULL, ACTIONS[action], tuple(reasons))
+        action = max(action, rule.action, key=ACTION_RISKS.__getitem__)
+    risk = max(FULL - survival, ACTION_RISKS[action])
+    return Score(fingerprint, risk, 100 * risk // FULL, action, tuple(reasons))
 
 
 def score_batch(table: Table, payments: Sequence[Payment], *, iterations: int, pepper: bytes) -> list[Score]:
@@ -323,8 +323,7 @@ def score_batch(table: Table, payments: Sequence[Payment], *, iterations: int, p
 
     The fingerprint is SHA-256(pepper || 0x1f || identity), hashed `iterations` more times. Risk: the survival that
     the amount leaves, times (10**4 - weight) / 10**4 for each distinct rule that hit, in order of rule id, always
-    rounded down; what is missing to 10**9 is the risk. A `review` hit raises it to REVIEW_RISK at least, a `decline`
-    hit to 10**9. Raises ValueError for an amount of 0 or below and for iterations < 0, TypeError for another amount
-    than int.
+    rounded down; what is missing to 10**9 is the risk. A hit raises it to its action's ACTION_RISKS at least.
+    Raises ValueError for an amount of 0 or below and for iterations < 0, TypeError for another amount than int.
     """
     return [_score(table, payment, iterations, pepper) for payment in payments]

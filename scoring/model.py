@@ -5,7 +5,8 @@ Integers and bytes only: a value that could differ in its last bit between two m
 
 from typing import Literal, NamedTuple
 
-# The text fields of a payment; a field's position is its id in rule tables and in the results of `screen`.
+# The text fields of a payment; a field's position is its number in rule tables and in the results of `screen`. Tables
+# that exist hold these numbers: append, at most 14 in all, and never reorder.
 FIELDS = (
     "order_id",
     "customer_id",
@@ -21,19 +22,23 @@ FIELDS = (
 CUSTOMER_EMAIL = FIELDS.index("customer_email")
 
 # Fields that only rule files name. `email_domain` is what follows the last "@" of customer_email, and each parent of
-# it ("a.b.example" is also "b.example" and "example"); `fingerprint` is the 64 hex digits of Score.fingerprint.
-EMAIL_DOMAIN = len(FIELDS)
-FINGERPRINT = len(FIELDS) + 1
-RULE_FIELDS = (*FIELDS, "email_domain", "fingerprint")
-
-Mode = Literal["substring", "token", "value"]
-Action = Literal["score", "review", "decline"]
-MODES: tuple[Mode, ...] = ("substring", "token", "value")
-ACTIONS: tuple[Action, ...] = ("score", "review", "decline")  # weakest first
+# it ("a.b.example" is also "b.example" and "example"); `fingerprint` is the 64 hex digits of Score.fingerprint. They
+# have the last numbers that a rule's 16 bits have room for, so that another text field moves none.
+EMAIL_DOMAIN, FINGERPRINT = 14, 15
+FIELD_NUMBERS = {name: number for number, name in enumerate(FIELDS)}
+FIELD_NUMBERS |= {"email_domain": EMAIL_DOMAIN, "fingerprint": FINGERPRINT}
 
 FULL = 1_000_000_000  # risk and survival are parts of this
 REVIEW_RISK = 700_000_000  # from here on a person is asked
 WEIGHT_FULL = 10_000  # a rule's weight is parts of this
+
+Mode = Literal["substring", "token", "value"]
+Action = Literal["score", "review", "decline"]
+# Numbers in rule tables. Tables that exist hold them: a new mode or action takes a new number.
+MODE_NUMBERS: dict[Mode, int] = {"substring": 1, "token": 2, "value": 3}
+ACTION_NUMBERS: dict[Action, int] = {"score": 1, "review": 2, "decline": 3}
+# The risk that a hit of the action raises to at least; the strongest of several hits is the one that raises highest.
+ACTION_RISKS: dict[Action, int] = {"score": 0, "review": REVIEW_RISK, "decline": FULL}
 AMOUNT_RULE_ID = 0  # the amount curve's place in Score.reasons
 
 
@@ -56,7 +61,7 @@ class Score(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """One rule of a table. `fields` holds names of RULE_FIELDS, `literal` is folded (ASCII upper case to lower)."""
+    """One rule of a table. `fields` holds names of FIELD_NUMBERS, `literal` is folded (ASCII upper case to lower)."""
 
     id: int
     mode: Mode

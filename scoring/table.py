@@ -4,7 +4,11 @@
 that it stays far below a millisecond at any size. The bytes behind the header may be anything: readers bound every
 index at use. `Table.verify` checks the whole file, when packaging and on request.
 
-Format, version 2, all numbers little-endian, each section at a multiple of 64 bytes, in this order:
+This module and the numbers in scoring/model.py are the only description of the format. What C has to know of it stands
+in scoring/c/table_format.h, which build/table_header.py makes from here. Who changes what a table's bytes mean raises
+FORMAT_VERSION.
+
+Format, version 3, all numbers little-endian, each section at a multiple of 64 bytes, in this order:
 
     header    384 bytes: HEADER, then a (offset, size) pair of u64 for each section, then the passes, then zeros. A pass
               looks through texts of some fields for grams of one size: u8 size, u8 stride, u16 fields as bits
@@ -18,15 +22,15 @@ Format, version 2, all numbers little-endian, each section at a multiple of 64 b
               a state with one child at most, which is the next: u32 state to go on from (bit 31: the child has
               output), u32 class of the child (0xFF: none) | output node << 8. Then 8 zero bytes
     labels    u8 a branch: the class that leads to it; children of one state are neighbours, classes ascending
-    outputs   8 bytes a node: u32 rule index, u32 next node; node 0 is "none"
+    outputs   OUTPUT, a node: rule index, next node; node 0 is "none"
     filter    u64 words, a power of two many (or none: every text is the automaton's): a Bloom filter of grams, two bits
               of one word each. It holds as many neighbouring grams of each scanned literal as its pass has strides, so
               that a literal is in a text only if one of them stands at a place that the stride divides
-    grams     8 bytes: u32 rule index + 1 (0: empty; 0xFFFFFFFF: of too many literals, ask the automaton), u16 tag, u16
-              place of the gram in the rule's literal (bit 15: an entry with the same tag follows before the next empty
-              one); found by the gram's hash, linear probing
-    slots     8 bytes: u32 upper half of hash_value, u32 rule index + 1 (0: empty); a power of two many, linear probing
-    rules     24 bytes a rule, ids ascending: RULE
+    grams     GRAM: rule index + 1 (0: empty; ASK_THE_AUTOMATON: of too many literals), tag, place of the gram in the
+              rule's literal (MORE: an entry with the same tag follows before the next empty one); found by the gram's
+              hash, linear probing
+    slots     SLOT: upper half of hash_value, rule index + 1 (0: empty); a power of two many, linear probing
+    rules     RULE, ids ascending
     strings   literals (folded) and reasons (UTF-8)
 """
 
@@ -36,17 +40,16 @@ import os
 import struct
 from typing import NamedTuple
 
-from scoring.model import ACTIONS, MODES, RULE_FIELDS, WEIGHT_FULL, Rule
+from scoring.model import ACTION_NUMBERS, FIELD_NUMBERS, MODE_NUMBERS, WEIGHT_FULL, Rule
 
 MAGIC = b"PAYRULES"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 HEADER_SIZE = 384
 ALIGNMENT = 64
-SECTIONS = ("classes", "dense", "tail", "labels", "outputs", "filter", "grams", "slots", "rules", "strings")
 # magic, version, header size, file size, header checksum (CRC-32 with this field zero), sections, SHA-256 of all bytes
 # behind the header; then the counts, by the names of COUNTS: longest whole value in bytes, longest probe in the slots,
 # longest chain of output nodes, fields (as bits) that whole-value rules look at and that scanned rules look at
-HEADER = struct.Struct("<8sIIQII32s14I8x")
+HEADER_START = struct.Struct("<8sIIQII32s")
 COUNTS = (
     "classes",
     "dense_rows",
@@ -63,31 +66,74 @@ COUNTS = (
     "value_fields",
     "scanned_fields",
 )
+HEADER = struct.Struct(f"{HEADER_START.format}{len(COUNTS)}I8x")
+VERSION = struct.Struct("<8sI")  # the header's first two, which every version has
+
+# Records by the names and struct codes of their members.
+RECORDS = {
+    "output": (("rule", "I"), ("next", "I")),
+    "gram": (("rule_plus_1", "I"), ("tag", "H"), ("place", "H")),
+    "slot": (("tag", "I"), ("rule_plus_1", "I")),
+    "rule": (
+        ("id", "I"),
+        ("fields", "H"),  # bits by FIELD_NUMBERS
+        ("weight", "H"),
+        ("mode", "B"),
+        ("action", "B"),
+        ("zero", "H"),
+        ("literal_at", "I"),
+        ("literal_length", "H"),
+        ("reason_length", "H"),
+        ("reason_at", "I"),
+    ),
+}
+OUTPUT, GRAM, SLOT, RULE = (struct.Struct("<" + "".join([code for _, code in record])) for record in RECORDS.values())
+BRANCH_SIZE = 16
+CHAIN_SIZE = 8
+# The sections in order, and how many bytes each has for every one of a count. "dense_cells" is dense_rows *
+# (classes + 1); "" counts one; strings are as long as they are.
+SECTION_SIZES: dict[str, tuple[tuple[int, str], ...]] = {
+    "classes": ((256, ""),),
+    "dense": ((4, "dense_cells"),),
+    "tail": ((BRANCH_SIZE, "branches"), (CHAIN_SIZE, "chain_states"), (CHAIN_SIZE, "")),
+    "labels": ((1, "branches"),),
+    "outputs": ((OUTPUT.size, "output_nodes"),),
+    "filter": ((8, "filter_words"),),
+    "grams": ((GRAM.size, "gram_slots"),),
+    "slots": ((SLOT.size, "slots"),),
+    "rules": ((RULE.size, "rules"),),
+    "strings": (),
+}
+SECTIONS = tuple(SECTION_SIZES)
 SECTION_TABLE = struct.Struct(f"<{2 * len(SECTIONS)}Q")
 PASSES_MAX = 8
 PASSES = struct.Struct("<" + PASSES_MAX * "BBH")
-# id, field bits, weight, mode, action, literal offset, literal length, reason length (u16 each), reason offset
-RULE = struct.Struct("<IHHBBHIHHI")
+CLASSES_MAX = 256
 OUTPUT_BIT = 0x8000_0000
+OUTPUT_NODES_MAX = 1 << 24
 CHILDREN_IN_RECORD = 4
 CHILD_BITS = 28
-GRAM = struct.Struct("<IHH")
+NO_LABEL = 0xFF
 GRAM_BIT_SHIFTS = (41, 35)  # of the hash, six bits each: a gram's bits in its word
 GRAM_WORD_SHIFT = 47  # hash >> this: its word
 GRAM_TAG_SHIFT = 32  # hash >> this, 16 bits: its tag; the upper half times the slots, upper half of that: its slot
 GRAM_SIZE_MIN = 2  # a table with a shorter literal has no filter
 GRAM_SIZE_MAX = 12
+GRAM_STRIDES = (1, 2, 4)
 GRAM_RULES_MAX = 8  # a gram of more rules' literals is the automaton's
 ASK_THE_AUTOMATON = 0xFFFF_FFFF
 MORE = 0x8000
 GRAM_HIGH_HASH = 0xD6E8FEB86659FD93  # of the bytes from the ninth on (an odd constant of good spread)
 GRAM_HASH = 0x9E3779B97F4A7C15  # 2**64 / golden ratio (Knuth, TAOCP 3, 6.4)
+VALUE_HASH_START, VALUE_HASH_PRIME = 0xCBF29CE484222325, 0x100000001B3  # FNV-1a, 64 bits
 LITERAL_LENGTH_MAX = 1000  # bytes
 CHAIN_LENGTH_MAX = 64  # literals that end in one another: what one input byte may cost at most
 
 BUILT_IN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "rules.table")
 
 _CHECKSUM_AT = 24
+_MODES = {number: mode for mode, number in MODE_NUMBERS.items()}
+_ACTIONS = {number: action for action, number in ACTION_NUMBERS.items()}
 
 
 class RuleTableError(Exception):
@@ -108,23 +154,20 @@ class Header(NamedTuple):
 
 def section_sizes(counts: dict[str, int], strings_size: int) -> dict[str, int]:
     """Return the size in bytes that each section must have for these counts."""
-    return {
-        "classes": 256,
-        "dense": counts["dense_rows"] * (counts["classes"] + 1) * 4,
-        "tail": counts["branches"] * 16 + counts["chain_states"] * 8 + 8,
-        "labels": counts["branches"],
-        "outputs": counts["output_nodes"] * 8,
-        "filter": counts["filter_words"] * 8,
-        "grams": counts["gram_slots"] * GRAM.size,
-        "slots": counts["slots"] * 8,
-        "rules": counts["rules"] * RULE.size,
-        "strings": strings_size,
-    }
+    numbers = counts | {"": 1, "dense_cells": counts["dense_rows"] * (counts["classes"] + 1)}
+    sizes = {name: sum([size * numbers[count] for size, count in terms]) for name, terms in SECTION_SIZES.items()}
+    return sizes | {"strings": strings_size}
 
 
 def header_checksum(header: bytes) -> int:
     """Return the CRC-32 of a header whose checksum field counts as zero."""
     return binascii.crc32(header[:_CHECKSUM_AT] + bytes(4) + header[_CHECKSUM_AT + 4 :])
+
+
+def compile_anew(name: str) -> str:
+    """What to do about the table at `name`, as the end of a sentence."""
+    options = "" if name == BUILT_IN else f' RULES="..." TABLE={name}'
+    return f"compile it anew: make rules{options}"
 
 
 def parse_header(data: memoryview, name: str) -> Header:
@@ -134,18 +177,22 @@ def parse_header(data: memoryview, name: str) -> Header:
     """
 
     def refuse(fault: str) -> RuleTableError:
-        return RuleTableError(f"{name}: {fault}; compile it again with build/rules.py")
+        return RuleTableError(f"{name}: {fault}; {compile_anew(name)}")
 
-    if len(data) < HEADER_SIZE or bytes(data[:8]) != MAGIC:
-        raise refuse(f"not a rule table ({len(data)} bytes)")
     head = bytes(data[:HEADER_SIZE])
-    _, version, header_size, file_size, checksum, section_count, body_sha256, *numbers = HEADER.unpack_from(head)
+    if len(head) < VERSION.size or not head.startswith(MAGIC):
+        raise refuse(f"not a rule table ({len(data)} bytes)")
+    version = VERSION.unpack_from(head)[1]
     if version != FORMAT_VERSION:
-        raise refuse(f"format version {version}, this code reads version {FORMAT_VERSION}")
+        age = "older" if version < FORMAT_VERSION else "newer"
+        raise refuse(f"format version {version} is {age} than version {FORMAT_VERSION}, which this code reads")
+    if len(head) < HEADER_SIZE:
+        raise refuse(f"{len(data)} bytes, the file is truncated")
+    _, _, header_size, file_size, checksum, section_count, body_sha256, *numbers = HEADER.unpack_from(head)
     if checksum != header_checksum(head):
         raise refuse("the header's checksum does not fit, the file is damaged")
     if header_size != HEADER_SIZE or section_count != len(SECTIONS):
-        raise refuse("the header has another shape than version 2")
+        raise refuse(f"the header has another shape than version {FORMAT_VERSION}")
     if file_size != len(data):
         raise refuse(f"{len(data)} bytes where the header says {file_size}, the file is truncated or has grown")
     counts = dict(zip(COUNTS, numbers, strict=True))
@@ -160,7 +207,7 @@ def parse_header(data: memoryview, name: str) -> Header:
     slots, words = counts["slots"], counts["filter_words"]
     if (
         counts["dense_rows"] < 1
-        or not 1 <= counts["classes"] <= 256
+        or not 1 <= counts["classes"] <= CLASSES_MAX
         or slots & (slots - 1)
         or words & (words - 1)
         or not counts["output_nodes"]
@@ -168,11 +215,12 @@ def parse_header(data: memoryview, name: str) -> Header:
         raise refuse("the counts in the header cannot be")
     cells = counts["dense_rows"] * (counts["classes"] + 1)
     tail_states = counts["branches"] + counts["chain_states"]
-    if cells + tail_states >= OUTPUT_BIT or tail_states >= 1 << CHILD_BITS or counts["output_nodes"] >= 1 << 24:
+    nodes = counts["output_nodes"]
+    if cells + tail_states >= OUTPUT_BIT or tail_states >= 1 << CHILD_BITS or nodes >= OUTPUT_NODES_MAX:
         raise refuse("more states than 31 bits can number")
     packed = PASSES.unpack_from(head, HEADER.size + SECTION_TABLE.size)
     passes = tuple(each for each in zip(packed[::3], packed[1::3], packed[2::3], strict=True) if any(each))
-    if any(not GRAM_SIZE_MIN <= size <= GRAM_SIZE_MAX or stride not in (1, 2, 4) for size, stride, _ in passes):
+    if any(not GRAM_SIZE_MIN <= size <= GRAM_SIZE_MAX or stride not in GRAM_STRIDES for size, stride, _ in passes):
         raise refuse("the passes in the header cannot be")
     return Header(version, file_size, body_sha256, counts, sections, passes)
 
@@ -200,7 +248,7 @@ class Table:
         import hashlib  # only here: scoring a payment must not pay for this import
 
         if hashlib.sha256(self.data[HEADER_SIZE:]).digest() != self.header.body_sha256:
-            raise RuleTableError(f"{self.name}: the file's checksum does not fit; compile it again with build/rules.py")
+            raise RuleTableError(f"{self.name}: the file's checksum does not fit; {compile_anew(self.name)}")
 
     def rule_at(self, index: int) -> Rule:
         """Return the rule at `index`, 0 <= index < rule_count. Raises IndexError, and RuleTableError on damage."""
@@ -210,19 +258,19 @@ class Table:
         rule_id, field_bits, weight, mode, action, _, literal_at, literal_size, reason_size, reason_at = record
         offset, size = self.header.sections["strings"]
         if (
-            mode >= len(MODES)
+            mode not in _MODES
             or weight > WEIGHT_FULL
-            or action >= len(ACTIONS)
+            or action not in _ACTIONS
             or literal_at + literal_size > size
             or reason_at + reason_size > size
         ):
-            raise RuleTableError(f"{self.name}: rule at index {index} is damaged; compile it again with build/rules.py")
+            raise RuleTableError(f"{self.name}: rule at index {index} is damaged; {compile_anew(self.name)}")
         return Rule(
             rule_id,
-            MODES[mode],
-            tuple(name for i, name in enumerate(RULE_FIELDS) if field_bits >> i & 1),
+            _MODES[mode],
+            tuple(name for name, number in FIELD_NUMBERS.items() if field_bits >> number & 1),
             weight,
-            ACTIONS[action],
+            _ACTIONS[action],
             str(self.data[offset + reason_at : offset + reason_at + reason_size], "utf-8", "replace"),
             bytes(self.data[offset + literal_at : offset + literal_at + literal_size]),
         )
@@ -249,9 +297,9 @@ def hash_value(value: bytes) -> int:
 
     Backwards, so that one walk from the end of an e-mail address meets the hash of every parent domain.
     """
-    state = 0xCBF29CE484222325
+    state = VALUE_HASH_START
     for byte in reversed(value):
-        state = (state ^ byte) * 0x100000001B3 & 0xFFFF_FFFF_FFFF_FFFF
+        state = (state ^ byte) * VALUE_HASH_PRIME & 0xFFFF_FFFF_FFFF_FFFF
     return state
 
 

@@ -9,17 +9,9 @@
 #error "the rule table is little-endian and read in place"
 #endif
 
-enum { HEADER_SIZE = 384, COUNTS_AT = 64, SECTIONS_AT = 128, SECTIONS = 10, PASSES_AT = SECTIONS_AT + 16 * SECTIONS };
-enum { BRANCH_SIZE = 16, CHAIN_SIZE = 8, CHILD_BITS = 28 };
-enum { FILTERED_MAX = 4096, GRAM_MIN = 2, GRAM_MAX = 12, PLACES = 64, PROBES_A_BYTE = 4, COMPARISON = 8 };
+enum { FILTERED_MAX = 4096, PLACES = 64, PROBES_A_BYTE = 4, COMPARISON = 8 };
 enum { LANES = 8, RECENT = 64 };
-enum { MODE_TOKEN = 1, MODE_VALUE = 2 };
-#define OUTPUT_BIT 0x80000000u
 #define CHILD_MASK ((1u << CHILD_BITS) - 1)
-#define GRAM_HASH 0x9E3779B97F4A7C15u
-#define GRAM_HIGH_HASH 0xD6E8FEB86659FD93u
-#define ASK_THE_AUTOMATON 0xFFFFFFFFu
-#define MORE 0x8000u
 
 static uint32_t load32(const uint8_t *at)
 {
@@ -37,65 +29,60 @@ static uint64_t load64(const uint8_t *at)
 
 int screen_table_map(struct screen_table *table, const uint8_t *data, size_t size)
 {
-    if (size < HEADER_SIZE || ((uintptr_t)data & 7) || memcmp(data, "PAYRULES", 8) || load32(data + 8) != 2)
+    if (size < HEADER_SIZE || ((uintptr_t)data & 7) || memcmp(data, MAGIC, sizeof MAGIC - 1)
+        || load32(data + sizeof MAGIC - 1) != FORMAT_VERSION)
         return -1;
-    uint32_t counts[14];
+    uint32_t counts[COUNTS];
     memcpy(counts, data + COUNTS_AT, sizeof counts);
-    const uint64_t classes = counts[0], rows = counts[1], cells = rows * (classes + 1);
-    const uint64_t branches = counts[2], chains = counts[3], outputs = counts[4], slots = counts[5], rules = counts[6];
-    const uint64_t words = counts[10], grams = counts[11];
-    if (classes < 1 || classes > 256 || rows < 1 || outputs < 1 || outputs >= 1u << 24
+    const uint64_t classes = counts[COUNT_CLASSES], rows = counts[COUNT_DENSE_ROWS], cells = rows * (classes + 1);
+    const uint64_t branches = counts[COUNT_BRANCHES], chains = counts[COUNT_CHAIN_STATES];
+    const uint32_t outputs = counts[COUNT_OUTPUT_NODES], slots = counts[COUNT_SLOTS];
+    const uint32_t words = counts[COUNT_FILTER_WORDS];
+    if (classes < 1 || classes > CLASSES_MAX || rows < 1 || outputs < 1 || outputs >= OUTPUT_NODES_MAX
         || cells + branches + chains >= OUTPUT_BIT || branches + chains >= 1u << CHILD_BITS || (slots & (slots - 1))
         || (words & (words - 1)))
         return -1;
-    const uint64_t sizes[SECTIONS] = {256,
-                                      cells * 4,
-                                      branches * BRANCH_SIZE + chains * CHAIN_SIZE + CHAIN_SIZE,
-                                      branches,
-                                      outputs * sizeof *table->outputs,
-                                      words * sizeof *table->filter,
-                                      grams * sizeof *table->grams,
-                                      slots * sizeof *table->slots,
-                                      rules * sizeof *table->rules,
-                                      0};
+    uint64_t sizes[SECTIONS];
+    section_sizes(counts, sizes);
     const uint8_t *sections[SECTIONS];
     for (int i = 0; i < SECTIONS; i++) {
         const uint64_t offset = load64(data + SECTIONS_AT + 16 * i), length = load64(data + SECTIONS_AT + 16 * i + 8);
-        if (offset < HEADER_SIZE || offset % 64 || offset > size || length > size - offset
-            || (i < SECTIONS - 1 && length != sizes[i]))
+        if (offset < HEADER_SIZE || offset % ALIGNMENT || offset > size || length > size - offset
+            || (i != SECTION_STRINGS && length != sizes[i]))
             return -1;
         sections[i] = data + offset;
-        table->strings_size = length;
+        sizes[i] = length;
     }
-    for (int i = 0; i < 256; i++)
-        table->classes[i] = sections[0][i] < classes ? sections[0][i] : 0;
-    table->dense = (const uint32_t *)sections[1];
-    table->tail = sections[2];
-    table->labels = sections[3];
-    table->outputs = (const struct screen_output *)sections[4];
-    table->filter = (const uint64_t *)sections[5];
-    table->grams = (const struct screen_gram *)sections[6];
-    table->slots = (const struct screen_slot *)sections[7];
-    table->rules = (const struct screen_rule *)sections[8];
-    table->strings = sections[9];
+    for (size_t i = 0; i < sizeof table->classes; i++)
+        table->classes[i] = sections[SECTION_CLASSES][i] < classes ? sections[SECTION_CLASSES][i] : 0;
+    table->dense = (const uint32_t *)sections[SECTION_DENSE];
+    table->tail = sections[SECTION_TAIL];
+    table->labels = sections[SECTION_LABELS];
+    table->outputs = (const struct screen_output *)sections[SECTION_OUTPUTS];
+    table->filter = (const uint64_t *)sections[SECTION_FILTER];
+    table->grams = (const struct screen_gram *)sections[SECTION_GRAMS];
+    table->slots = (const struct screen_slot *)sections[SECTION_SLOTS];
+    table->rules = (const struct screen_rule *)sections[SECTION_RULES];
+    table->strings = sections[SECTION_STRINGS];
+    table->strings_size = sizes[SECTION_STRINGS];
     table->class_count = (uint32_t)classes;
     table->dense_cells = (uint32_t)cells;
     table->dense_last = (uint32_t)(cells - (classes + 1));
     table->branch_count = (uint32_t)branches;
     table->tail_count = (uint32_t)(branches + chains);
-    table->output_count = (uint32_t)outputs;
-    table->slot_count = (uint32_t)slots;
-    table->rule_count = (uint32_t)rules;
-    table->value_length_max = counts[7];
-    table->probe_length_max = counts[8];
-    table->output_chain_max = counts[9];
-    table->filter_words = (uint32_t)words;
-    table->gram_slots = (uint32_t)grams;
-    table->value_fields = counts[12];
-    table->scanned_fields = counts[13];
-    for (int i = 0; i < SCREEN_PASSES; i++) {
+    table->output_count = outputs;
+    table->slot_count = slots;
+    table->rule_count = counts[COUNT_RULES];
+    table->value_length_max = counts[COUNT_VALUE_LENGTH_MAX];
+    table->probe_length_max = counts[COUNT_PROBE_LENGTH_MAX];
+    table->output_chain_max = counts[COUNT_OUTPUT_CHAIN_MAX];
+    table->filter_words = words;
+    table->gram_slots = counts[COUNT_GRAM_SLOTS];
+    table->value_fields = counts[COUNT_VALUE_FIELDS];
+    table->scanned_fields = counts[COUNT_SCANNED_FIELDS];
+    for (int i = 0; i < PASSES_MAX; i++) {
         const uint32_t pass = load32(data + PASSES_AT + 4 * i), size = pass & 0xFF, stride = pass >> 8 & 0xFF;
-        const int sound = size >= GRAM_MIN && size <= GRAM_MAX && stride >= 1 && stride <= 4;
+        const int sound = size >= GRAM_SIZE_MIN && size <= GRAM_SIZE_MAX && stride >= 1 && stride <= GRAM_STRIDE_MAX;
         table->passes[i].size = size;
         table->passes[i].stride = stride;
         table->passes[i].fields = sound ? pass >> 16 : 0;
@@ -173,10 +160,8 @@ static uint8_t fold(uint8_t byte)
 
 static uint64_t hash_step(uint64_t hash, uint8_t byte) /* FNV-1a */
 {
-    return (hash ^ fold(byte)) * 0x100000001B3u;
+    return (hash ^ fold(byte)) * VALUE_HASH_PRIME;
 }
-
-static const uint64_t HASH_START = 0xCBF29CE484222325u;
 
 static int is_literal(const struct screen_table *table, const struct screen_rule *rule, const uint8_t *value,
                       size_t length)
@@ -214,7 +199,7 @@ int screen_value(const struct screen_table *table, uint32_t field, const uint8_t
 {
     if (!(table->value_fields >> field & 1) || length > table->value_length_max || !length)
         return 0;
-    uint64_t hash = HASH_START;
+    uint64_t hash = VALUE_HASH_START;
     for (size_t i = length; i-- > 0;)
         hash = hash_step(hash, value[i]);
     return look_up(table, hash, field, value, length, text, hits);
@@ -229,11 +214,11 @@ static int screen_domain(const struct screen_table *table, const uint8_t *value,
         start--;
     if (!start)
         return 0;
-    uint64_t hash = HASH_START;
+    uint64_t hash = VALUE_HASH_START;
     for (size_t i = length; i-- > start && length - i <= table->value_length_max;) {
         hash = hash_step(hash, value[i]);
         if ((i == start || value[i - 1] == '.')
-            && look_up(table, hash, SCREEN_EMAIL_DOMAIN, value + i, length - i, text, hits))
+            && look_up(table, hash, FIELD_EMAIL_DOMAIN, value + i, length - i, text, hits))
             return -1;
     }
     return 0;
@@ -255,7 +240,7 @@ static int screen_whole(const struct screen_table *table, const struct screen_te
         value++, length--;
     if (screen_value(table, text->field, value, length, index, hits))
         return -1;
-    if (text->field == SCREEN_CUSTOMER_EMAIL && table->value_fields >> SCREEN_EMAIL_DOMAIN & 1)
+    if (text->field == FIELD_CUSTOMER_EMAIL && table->value_fields >> FIELD_EMAIL_DOMAIN & 1)
         return screen_domain(table, value, length, index, hits);
     return 0;
 }
@@ -278,14 +263,14 @@ static inline uint64_t gram_at(const uint8_t *text, const struct screen_pass *pa
 {
     uint64_t gram = load64(text);
     if (is_long)
-        gram ^= (load32(text + 8) & UINT32_MAX >> 8 * (12 - pass->size)) * GRAM_HIGH_HASH;
+        gram ^= (load32(text + 8) & UINT32_MAX >> 8 * (GRAM_SIZE_MAX - pass->size)) * GRAM_HIGH_HASH;
     return gram * pass->multiplier;
 }
 
 static inline uint64_t is_gram(const uint64_t *filter, uint32_t mask, uint64_t hash)
 {
-    const uint64_t word = filter[hash >> 47 & mask];
-    return word >> (hash >> 41 & 63) & word >> (hash >> 35 & 63) & 1;
+    const uint64_t word = filter[hash >> GRAM_WORD_SHIFT & mask];
+    return word >> (hash >> GRAM_FIRST_BIT_SHIFT & 63) & word >> (hash >> GRAM_SECOND_BIT_SHIFT & 63) & 1;
 }
 
 /* Which of `count` places (64 at most) of a text hold a gram: the first place is bit count - 1. */
@@ -399,14 +384,14 @@ static int find_literals(const struct screen_table *table, const struct screen_t
         return 0;
     if (!table->filter_words || !table->gram_slots || length > FILTERED_MAX)
         return 1;
-    uint8_t folded[FILTERED_MAX + GRAM_MAX];
+    uint8_t folded[FILTERED_MAX + GRAM_SIZE_MAX];
     for (size_t i = 0; i < length; i++)
         folded[i] = fold(text->data[i]);
-    memset(folded + length, 0, GRAM_MAX);
+    memset(folded + length, 0, GRAM_SIZE_MAX);
     struct search search = {table, text, index, folded, PROBES_A_BYTE * (length + 16), hits};
     struct suspect suspects[PLACES];
     size_t suspected = 0;
-    for (const struct screen_pass *pass = table->passes; pass < table->passes + SCREEN_PASSES; pass++) {
+    for (const struct screen_pass *pass = table->passes; pass < table->passes + PASSES_MAX; pass++) {
         if (!(pass->fields >> text->field & 1) || length < pass->size)
             continue;
         const int is_long = pass->size > 8;
@@ -419,9 +404,9 @@ static int find_literals(const struct screen_table *table, const struct screen_t
             for (; found; found &= found - 1) {
                 const size_t at = (place + count - 1 - (size_t)__builtin_ctzll(found)) * stride;
                 const uint64_t hash = gram_at(folded + at, pass, is_long);
-                const uint32_t slot = (uint32_t)((hash >> 32) * table->gram_slots >> 32);
+                const uint32_t slot = (uint32_t)((hash >> GRAM_TAG_SHIFT) * table->gram_slots >> 32);
                 __builtin_prefetch(&table->grams[slot]);
-                suspects[suspected++] = (struct suspect){slot, (uint32_t)at, (uint16_t)(hash >> 32)};
+                suspects[suspected++] = (struct suspect){slot, (uint32_t)at, (uint16_t)(hash >> GRAM_TAG_SHIFT)};
                 if (suspected == PLACES) {
                     const int result = confirm_all(&search, suspects, suspected);
                     if (result)
@@ -455,7 +440,8 @@ static int report(const struct screen_table *table, struct lane *lane, uint32_t 
     int whole = 1;
     const int edge = is_edge(lane->text, stop);
     const uint32_t first = node;
-    for (uint32_t left = table->output_chain_max < RECENT ? table->output_chain_max : RECENT; left && node; left--) {
+    uint32_t left = table->output_chain_max < CHAIN_LENGTH_MAX ? table->output_chain_max : CHAIN_LENGTH_MAX;
+    for (; left && node; left--) {
         if (node >= table->output_count || table->outputs[node].rule >= table->rule_count)
             return 0;
         const uint32_t index = table->outputs[node].rule;
@@ -514,7 +500,7 @@ static int take(const struct screen_table *table, const struct screen_text *text
 /* The child of a branch beyond those in its record, or 0 where there is none for the class. */
 static uint32_t find_child(const struct screen_table *table, uint32_t first, uint32_t children, uint32_t class)
 {
-    for (uint32_t child = first + 4; child < first + children && child < table->branch_count; child++)
+    for (uint32_t child = first + CHILDREN_IN_RECORD; child < first + children && child < table->branch_count; child++)
         if (table->labels[child] == class)
             return (table->dense_cells + child) | (load32(record_of(table, child) + 4) >> 8 ? OUTPUT_BIT : 0);
     return 0;
@@ -540,7 +526,7 @@ static uint32_t find_child(const struct screen_table *table, uint32_t first, uin
         const uint32_t child = (cells + (first & CHILD_MASK) + number) | (first >> (CHILD_BITS + number) & 1) << 31;   \
         uint32_t next = equal ? child : fail & ~OUTPUT_BIT;                                                            \
         uint32_t taken = top | (equal != 0);                                                                           \
-        if (__builtin_expect(!(taken | chained) && (meta & 0xFF) > 4, 0)) {                                            \
+        if (__builtin_expect(!(taken | chained) && (meta & 0xFF) > CHILDREN_IN_RECORD, 0)) {                           \
             const uint32_t found = find_child(table, first & CHILD_MASK, meta & 0xFF, class);                          \
             taken = found != 0;                                                                                        \
             next = found ? found : next;                                                                               \

@@ -1,4 +1,4 @@
-/* Screening and card numbers: the functions of scoring/_pure.py over a mapped rule table (format: scoring/table.py).
+/* Screening and card numbers: the functions of scoring/_pure.py over a mapped rule table (scoring/table.py has its format).
 
    Every index that comes out of a table is bounded where it is used: whatever the bytes are, nothing outside them is
    read, and every walk ends. */
@@ -8,36 +8,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SCREEN_CUSTOMER_EMAIL = 3, SCREEN_EMAIL_DOMAIN = 10, SCREEN_FINGERPRINT = 11, SCREEN_PASSES = 8 };
+#include "table_format.h"
+
 enum { CARD_GROUPS_MAX = 6, CARD_GROUP_BITS = 5 };
-
-struct screen_output {
-    uint32_t rule, next;
-};
-
-struct screen_gram {
-    uint32_t rule_plus_1;
-    uint16_t tag, place;
-};
 
 /* A gram size that texts of these fields (as bits) are looked through for, at every `stride`th place. */
 struct screen_pass {
     uint32_t size, stride, fields;
     uint64_t multiplier;
-};
-
-struct screen_slot {
-    uint32_t tag, rule_plus_1;
-};
-
-struct screen_rule {
-    uint32_t id;
-    uint16_t fields, weight;
-    uint8_t mode, action;
-    uint16_t zero;
-    uint32_t literal_at;
-    uint16_t literal_length, reason_length;
-    uint32_t reason_at;
 };
 
 struct screen_table {
@@ -54,7 +32,7 @@ struct screen_table {
     uint64_t strings_size;
     uint32_t class_count, dense_cells, dense_last, branch_count, tail_count, output_count, slot_count, rule_count;
     uint32_t filter_words, gram_slots;
-    struct screen_pass passes[SCREEN_PASSES];
+    struct screen_pass passes[PASSES_MAX];
     uint32_t value_length_max, probe_length_max, output_chain_max, value_fields, scanned_fields;
 };
 

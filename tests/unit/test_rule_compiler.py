@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scoring.model import FIELDS
-from scoring.table import CHAIN_LENGTH_MAX, Table
+from scoring.table import CHAIN_LENGTH_MAX, FORMAT_VERSION, Table
 from tests.rule_compiler import ROOT, compile_files, compile_table, rules
 
 BUILT_IN = sorted((ROOT / "scoring" / "rules").glob("*.rules"))
@@ -149,6 +149,7 @@ def test_command_writes_the_table_and_says_what_is_in_it(tmp_path: Path) -> None
     done = run("--output", "a.table", "a.rules", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "a.table: 1 rules, 2 states" in done.stdout
+    assert f"format version {FORMAT_VERSION}, sha256 " in done.stdout
     assert Table(memoryview((tmp_path / "a.table").read_bytes()), "a").rule(1).literal == b"a"
     assert {path.name for path in tmp_path.iterdir()} == {"a.rules", "a.table"}
 

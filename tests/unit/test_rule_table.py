@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from scoring.model import ACTION_NUMBERS, ACTION_RISKS, FIELD_NUMBERS, FIELDS, MODE_NUMBERS
 from scoring.table import (
     FORMAT_VERSION,
     HEADER,
@@ -15,7 +16,7 @@ from scoring.table import (
     header_checksum,
     open_table,
 )
-from tests.rule_compiler import ROOT
+from tests.build_scripts import ROOT, load
 
 BUILT_IN = ROOT / "scoring" / "rules.table"
 
@@ -67,13 +68,66 @@ def test_file_that_grew_is_refused() -> None:
         Table(memoryview(BUILT_IN.read_bytes() + b"\0"), "grown")
 
 
-def test_other_format_version_is_named() -> None:
+@pytest.mark.parametrize(("version", "age"), [(FORMAT_VERSION - 1, "older"), (FORMAT_VERSION + 1, "newer")])
+@pytest.mark.parametrize("size", [12, -1])
+def test_table_of_another_format_is_refused_with_the_command_that_compiles_it_anew(
+    tmp_path: Path, version: int, age: str, size: int
+) -> None:
     data = bytearray(BUILT_IN.read_bytes())
-    data[8] = FORMAT_VERSION - 1
-    with pytest.raises(
-        RuleTableError, match=f"format version {FORMAT_VERSION - 1}, this code reads version {FORMAT_VERSION}"
-    ):
-        Table(memoryview(repaired(bytes(data))), "new")
+    data[8] = version
+    path = tmp_path / "mine.table"
+    path.write_bytes(repaired(bytes(data))[:size])
+    with pytest.raises(RuleTableError) as refused:
+        open_table(path)
+    assert str(refused.value) == (
+        f"{path}: format version {version} is {age} than version {FORMAT_VERSION}, which this code reads; "
+        f'compile it anew: make rules RULES="..." TABLE={path}'
+    )
+
+
+def test_built_in_table_is_compiled_anew_without_options() -> None:
+    data = bytearray(BUILT_IN.read_bytes())
+    data[-1] ^= 1
+    with pytest.raises(RuleTableError, match=r"compile it anew: make rules$"):
+        Table(memoryview(data), str(BUILT_IN)).verify()
+
+
+def test_numbers_that_tables_hold_stay_as_they_are() -> None:
+    texts = "order_id customer_id customer_name customer_email description payment_method street city state zip"
+    assert {name: number for number, name in enumerate(texts.split())}.items() <= FIELD_NUMBERS.items()
+    assert {"email_domain": 14, "fingerprint": 15}.items() <= FIELD_NUMBERS.items()
+    assert {"substring": 1, "token": 2, "value": 3}.items() <= MODE_NUMBERS.items()
+    assert {"score": 1, "review": 2, "decline": 3}.items() <= ACTION_NUMBERS.items()
+
+
+@pytest.mark.parametrize(("numbers", "limit"), [(FIELD_NUMBERS, 16), (MODE_NUMBERS, 256), (ACTION_NUMBERS, 256)])
+def test_numbers_that_tables_hold_differ_and_fit_their_place(numbers: dict[str, int], limit: int) -> None:
+    assert len(set(numbers.values())) == len(numbers)
+    assert all(0 <= number < limit for number in numbers.values())
+
+
+def test_number_of_a_text_field_is_its_position_in_a_payment() -> None:
+    assert [FIELD_NUMBERS[name] for name in FIELDS] == list(range(len(FIELDS)))
+
+
+def test_every_action_has_a_risk_of_its_own_so_that_one_is_the_strongest() -> None:
+    assert ACTION_RISKS.keys() == ACTION_NUMBERS.keys()
+    assert len(set(ACTION_RISKS.values())) == len(ACTION_RISKS)
+    assert min(ACTION_RISKS, key=ACTION_RISKS.__getitem__) == "score"  # what a payment without hits has
+
+
+def test_c_header_is_what_the_description_of_the_format_makes() -> None:
+    table_header = load("table_header")
+    committed = table_header.HEADER_PATH.read_text(encoding="ascii")
+    assert committed == table_header.header(), "run: python build/table_header.py"
+
+
+@pytest.mark.parametrize("constant", ["FORMAT_VERSION", "HEADER_SIZE", "CHAIN_LENGTH_MAX", "GRAM_HASH", "MORE"])
+def test_c_header_follows_a_change_of_the_description(monkeypatch: pytest.MonkeyPatch, constant: str) -> None:
+    table_header = load("table_header")
+    before = table_header.header()
+    monkeypatch.setattr(table_header.fmt, constant, getattr(table_header.fmt, constant) + 1)
+    assert table_header.header() != before
 
 
 def test_section_out_of_bounds_is_refused_though_the_checksum_fits() -> None:
