@@ -19,6 +19,8 @@ from setuptools import Extension, setup
 PLATFORM = sysconfig.get_platform()
 C = "scoring/c"
 CFLAGS = ["-O3", "-ffp-contract=off", "-fvisibility=hidden", "-fPIC", "-g0", "-Wall", "-Wextra"]
+# A function's place would follow from the code before it: a change elsewhere made screening 12 % slower.
+CFLAGS += ["-falign-functions=64"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g"]
 
 # Instruction set -> the flags that let the compiler use it, in its own library alone: a processor without it must never
@@ -57,6 +59,7 @@ if os.environ.get("SCORING_SANITIZE"):
     CFLAGS = [*CFLAGS, *SANITIZE]
 
 HEADERS = [path.as_posix() for path in sorted(Path(C).glob("*.h"))]
+SCREENING = ["table", "hits", "values", "grams", "automaton", "screen"]
 SOURCES = [path.as_posix() for path in sorted(Path(C).glob("*.c"))]
 
 
@@ -74,7 +77,7 @@ setup(
     ext_modules=[
         Extension(
             "scoring._compiled",
-            ["scoring/_compiled.pyx", "scoring/c/screen.c"],
+            ["scoring/_compiled.pyx", *(f"{C}/{name}.c" for name in SCREENING)],
             include_dirs=[C],
             # The libraries' sources too: a new library alone would not be linked again.
             depends=[*HEADERS, *SOURCES, "setup.py"],
