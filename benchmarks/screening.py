@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from benchmarks.measure import Bar, new_record, paired_ratio, write_record
 from scoring import _compiled, _pure
 from scoring.kernel import load_kernel
-from scoring.model import FIELDS, Payment
+from scoring.model import FIELDS, Payment, Rule
 from scoring.table import BUILT_IN, Table, open_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,14 +36,13 @@ Pairs = set[tuple[int, int]]  # (field, literal)
 Fields = list[str]
 
 
-def rule_compiler() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("build_rules", ROOT / "build" / "rules.py")
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError("build/rules.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def rule_compiler() -> tuple[ModuleType, ModuleType]:
+    """The compiler's modules for texts and tables; build/ is no package, so its folder is loaded by path."""
+    spec = importlib.util.spec_from_file_location("rule_compiler", ROOT / "build" / "rule_compiler" / "__init__.py")
+    if spec is None:
+        raise FileNotFoundError("build/rule_compiler")
+    sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    return importlib.import_module("rule_compiler.texts"), importlib.import_module("rule_compiler.compiler")
 
 
 # ---- what is searched for, and in what --------------------------------------------------------------------------
@@ -350,13 +349,13 @@ print((time.perf_counter() - start) * 1e3)
 
 
 def measure_size(size: int, rounds: int, all_peers: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
-    rules = rule_compiler()
+    texts, compiler = rule_compiler()
     corpus = Corpus(size)
     sources = [
-        rules.Source(rules.Rule(i, "substring", FIELDS, 100, "score", "benchmark", literal.encode()), str(i))
+        texts.Source(Rule(i, "substring", FIELDS, 100, "score", "benchmark", literal.encode()), str(i))
         for i, literal in enumerate(corpus.literals, 1)
     ]
-    data, seconds, _ = timed(lambda: rules.compile_rules(sources))
+    data, seconds, _ = timed(lambda: compiler.compile_rules(sources))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "benchmark.table"
         path.write_bytes(data)

@@ -201,11 +201,11 @@ def stage_tests(folder: Path) -> None:
     The rest of the checkout that the tests read comes along: the rule compiler, the rules' texts, the kernels' sources.
     """
     shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__", "test_*.py"))
-    for name in [*LONG_SUITE, "build/rules.py", "pyproject.toml", "setup.py"]:
+    for name in [*LONG_SUITE, "pyproject.toml", "setup.py"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
-    for name in ("scoring/rules", "scoring/c"):
-        shutil.copytree(ROOT / name, folder / name)
+    for name in ("build/rule_compiler", "scoring/rules", "scoring/c"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def unpack_wheels(lock: Lock, version: str, folder: Path) -> Path:

@@ -9,17 +9,24 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def load(name: str) -> ModuleType:
-    """Load `build/<name>.py`; what it imports of its folder comes from there too."""
-    folder = str(ROOT / "build")
-    if folder not in sys.path:
+    """Load a script of build/ (`wheel`), or a module of one of its folders (`rule_compiler.texts`)."""
+    folder, _, module = name.partition(".")
+    if module:
+        _load(folder, ROOT / "build" / folder / "__init__.py")
+        return importlib.import_module(name)
+    scripts = str(ROOT / "build")
+    if scripts not in sys.path:
         # Last, so that no script hides a package of the same name.
-        sys.path.append(folder)
-    qualified = f"build_{name}"
-    if qualified not in sys.modules:
-        spec = importlib.util.spec_from_file_location(qualified, ROOT / "build" / f"{name}.py")
+        sys.path.append(scripts)
+    return _load(f"build_{name}", ROOT / "build" / f"{name}.py")
+
+
+def _load(name: str, path: Path) -> ModuleType:
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        sys.modules[qualified] = module
+        sys.modules[name] = module
         spec.loader.exec_module(module)
-    return sys.modules[qualified]
+    return sys.modules[name]

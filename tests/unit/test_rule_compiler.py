@@ -8,7 +8,8 @@ import pytest
 
 from scoring.model import FIELDS
 from scoring.table import CHAIN_LENGTH_MAX, FORMAT_VERSION, Table
-from tests.rule_compiler import ROOT, compile_files, compile_table, rules
+from tests.build_scripts import ROOT
+from tests.rule_compiler import compile_files, compile_table, texts
 
 BUILT_IN = sorted((ROOT / "scoring" / "rules").glob("*.rules"))
 SECTION = """[Section]
@@ -23,7 +24,7 @@ reason = why
 def read(tmp_path: Path, text: str) -> list:
     path = tmp_path / "mine.rules"
     path.write_text(text, encoding="utf-8")
-    return rules.read_rules([str(path)])
+    return texts.read_rules([str(path)])
 
 
 def test_committed_table_equals_a_fresh_compile_of_the_built_in_rules() -> None:
@@ -104,7 +105,7 @@ def test_any_means_every_text_field(tmp_path: Path) -> None:
     ],
 )
 def test_bad_rule_is_refused_with_file_and_line(tmp_path: Path, text: str, line: int, fault: str) -> None:
-    with pytest.raises(rules.RuleTextError) as refused:
+    with pytest.raises(texts.RuleTextError) as refused:
         read(tmp_path, text)
     assert f"mine.rules:{line}: {fault}" in str(refused.value) or (
         f"mine.rules:{line}: " in str(refused.value) and fault in str(refused.value)
@@ -112,7 +113,7 @@ def test_bad_rule_is_refused_with_file_and_line(tmp_path: Path, text: str, line:
 
 
 def test_all_faults_are_told_at_once_and_the_list_is_cut(tmp_path: Path) -> None:
-    with pytest.raises(rules.RuleTextError) as refused:
+    with pytest.raises(texts.RuleTextError) as refused:
         read(tmp_path, SECTION + "".join(f"{i} \n" for i in range(1, 31)))
     lines = str(refused.value).splitlines()
     assert len(lines) == 21
@@ -122,20 +123,20 @@ def test_all_faults_are_told_at_once_and_the_list_is_cut(tmp_path: Path) -> None
 def test_same_id_in_two_files_is_refused_naming_both(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).write_text(SECTION + f"5 {name}")
-    with pytest.raises(rules.RuleTextError, match=r"two:7: id 5 is taken by .*one:7"):
-        rules.read_rules([str(tmp_path / "one"), str(tmp_path / "two")])
+    with pytest.raises(texts.RuleTextError, match=r"two:7: id 5 is taken by .*one:7"):
+        texts.read_rules([str(tmp_path / "one"), str(tmp_path / "two")])
 
 
 def test_missing_file_and_bad_encoding_are_named(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b"# caf\xe9")
-    with pytest.raises(rules.RuleTextError, match=r"(?s)none: cannot be read.*latin: not UTF-8 at byte 5"):
-        rules.read_rules([str(tmp_path / "none"), str(tmp_path / "latin")])
+    with pytest.raises(texts.RuleTextError, match=r"(?s)none: cannot be read.*latin: not UTF-8 at byte 5"):
+        texts.read_rules([str(tmp_path / "none"), str(tmp_path / "latin")])
 
 
 def test_too_many_literals_inside_one_another_are_refused() -> None:
     nested = [("substring", ("street",), b"a" * n) for n in range(1, CHAIN_LENGTH_MAX + 1)]
     assert compile_table(nested).header.counts["output_chain_max"] == CHAIN_LENGTH_MAX
-    with pytest.raises(rules.RuleTextError, match="rule 65: more than 64"):
+    with pytest.raises(texts.RuleTextError, match="rule 65: more than 64"):
         compile_table([*nested, ("substring", ("street",), b"a" * 65)])
 
 

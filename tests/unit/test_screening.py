@@ -6,10 +6,11 @@ from types import ModuleType
 
 import pytest
 
-from scoring.model import CARD_GROUPINGS, CARD_RANGES, FIELDS, Payment
+from scoring.model import CARD_GROUPINGS, CARD_RANGES, FIELDS, Payment, Rule
 from scoring.table import Table, open_table
+from tests.build_scripts import ROOT
 from tests.golden import generate_scoring
-from tests.rule_compiler import ROOT, compile_files, compile_table
+from tests.rule_compiler import compile_files, compile_table, compiler, texts
 from tests.twins import TWINS
 
 GOLDEN = json.loads(generate_scoring.VECTORS.read_text(encoding="ascii"))
@@ -369,10 +370,8 @@ def test_amount_alone_gives_the_seed_tables_risk(
 
 @pytest.mark.parametrize("action", ["score", "review", "decline"])
 def test_action_raises_the_risk(twin: ModuleType, action: str, tmp_path: object) -> None:
-    from tests.rule_compiler import rules
-
-    rule = rules.Rule(9, "value", ("street",), 1000, action, "why", b"x")
-    made = Table(memoryview(rules.compile_rules([rules.Source(rule, "here")])), "made")
+    rule = Rule(9, "value", ("street",), 1000, action, "why", b"x")
+    made = Table(memoryview(compiler.compile_rules([texts.Source(rule, "here")])), "made")
     (score,) = twin.score_batch(made, [Payment(b"", 10_000, fields(street="x"))], iterations=0, pepper=b"")
     assert score.reasons == ((0, 300_000_000), (9, 70_000_000))
     assert score.risk == {"score": 370_000_000, "review": 700_000_000, "decline": 1_000_000_000}[action]
