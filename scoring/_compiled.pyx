@@ -200,25 +200,12 @@ cdef extern from "screen.h" nogil:
         size_t count
         size_t capacity
 
-    struct screen_span:
-        size_t start
-        size_t end
-
-    struct card_range:
-        uint32_t low
-        uint32_t high
-        uint32_t lengths
-
     uint32_t FIELD_FINGERPRINT
     int screen_table_map(screen_table *table, const uint8_t *data, size_t size)
     int screen_texts(const screen_table *table, const screen_text *texts, size_t count, screen_hits *hits)
     int screen_value(const screen_table *table, uint32_t field, const uint8_t *value, size_t length, size_t text,
                      screen_hits *hits)
     void screen_hits_settle(screen_hits *hits)
-    int card_ranges_set(const card_range *ranges, size_t count)
-    int CARD_GROUPS_MAX, CARD_GROUP_BITS
-    int card_groupings_set(const uint32_t *groupings, size_t count)
-    int card_find(const uint8_t *text, size_t length, size_t start, screen_span *span)
 
 
 # Bytes of text that take about 10 us.
@@ -377,6 +364,22 @@ cdef tuple rule_ids(const screen_table *table, const uint64_t *hits, size_t coun
 
 # ---- card numbers -----------------------------------------------------------------------------------------------
 
+cdef extern from "cards.h" nogil:
+    struct card_span:
+        size_t start
+        size_t end
+
+    struct card_range:
+        uint32_t low
+        uint32_t high
+        uint32_t lengths
+
+    int CARD_GROUPS_MAX, CARD_GROUP_BITS
+    int card_ranges_set(const card_range *ranges, size_t count)
+    int card_groupings_set(const uint32_t *groupings, size_t count)
+    int card_find(const uint8_t *text, size_t length, size_t start, card_span *span)
+
+
 cdef int set_card_ranges() except -1:
     cdef card_range ranges[64]
     cdef size_t count = 0
@@ -412,7 +415,7 @@ def find_card_numbers(fields) -> list[list[tuple[int, int]]]:
     cdef const uint8_t *data
     cdef Py_ssize_t length
     cdef size_t at, before, characters
-    cdef screen_span span
+    cdef card_span span
     cdef int there
     found = []
     for field in fields:

@@ -1,4 +1,4 @@
-/* Screening and card numbers: the functions of scoring/_pure.py over a mapped rule table (scoring/table.py has its format).
+/* Screening: the functions of scoring/_pure.py over a mapped rule table (scoring/table.py has its format).
 
    Every index that comes out of a table is bounded where it is used: whatever the bytes are, nothing outside them is
    read, and every walk ends. */
@@ -10,8 +10,6 @@
 #include <string.h>
 
 #include "table_format.h"
-
-enum { CARD_GROUPS_MAX = 6, CARD_GROUP_BITS = 5 };
 
 /* A gram size that texts of these fields (as bits) are looked through for, at every `stride`th place. */
 struct screen_pass {
@@ -47,15 +45,6 @@ struct screen_text {
 struct screen_hits {
     uint64_t *items;
     size_t count, capacity;
-};
-
-struct screen_span {
-    size_t start, end;
-};
-
-/* An issuer range: first six digits from, to, and bit n for each length n. */
-struct card_range {
-    uint32_t low, high, lengths;
 };
 
 static inline uint32_t load32(const uint8_t *at)
@@ -123,15 +112,5 @@ static inline int screen_hits_add(struct screen_hits *hits, size_t text, uint32_
 
 /* Sort hits and drop repetitions. */
 void screen_hits_settle(struct screen_hits *hits);
-
-/* Set the issuer ranges, at most 64; -1 for more. For the whole process, before the first search. */
-int card_ranges_set(const struct card_range *ranges, size_t count);
-
-/* Set the groupings that cards are written in, at most 32; -1 for more. Each has at most CARD_GROUPS_MAX groups: their
-   sizes in digits, CARD_GROUP_BITS each, the last one lowest. For the whole process, before the first search. */
-int card_groupings_set(const uint32_t *groupings, size_t count);
-
-/* The next card number at or after `from`; returns 1 and its span, or 0 where there is none. */
-int card_find(const uint8_t *text, size_t length, size_t from, struct screen_span *span);
 
 #endif

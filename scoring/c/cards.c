@@ -1,9 +1,7 @@
 /* Card numbers in texts. */
-#include "screen.h"
+#include "cards.h"
 
 #include <string.h>
-
-/* ---- card numbers ---------------------------------------------------------------------------------------------- */
 
 enum { DIGITS_MIN = 13, DIGITS_MAX = 19, RANGES_MAX = 64, GROUPINGS_MAX = 32, ESCAPE_SIZE = 5, WHOLE_DIGITS_MAX = 4 };
 
@@ -124,7 +122,7 @@ static size_t card_end(const uint8_t *text, size_t length, size_t at)
     return end;
 }
 
-int card_find(const uint8_t *text, size_t length, size_t from, struct screen_span *span)
+int card_find(const uint8_t *text, size_t length, size_t from, struct card_span *span)
 {
     if (!from) { /* most fields have too few digits for any card, and counting them is the quickest way to know */
         size_t digits = 0;
