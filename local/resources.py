@@ -15,7 +15,7 @@ from typing import Any
 ALIAS = "live"
 ROLE_NAME = "cloudcafe-payment-processor-{environment}"
 RETENTION_SECONDS = 14 * 24 * 3600
-RECEIVE_COUNT_MAX = 20
+RECEIVE_COUNT_MAX = 1000
 
 
 @dataclass(frozen=True)

@@ -246,7 +246,7 @@ variable "visibility_timeout_seconds" {
 }
 
 variable "message_retention_seconds" {
-  description = "How long the payment queue keeps an unprocessed message (60 to 1209600 s, 14 days)."
+  description = "How long the payment queue keeps an unprocessed message (max_receive_count x visibility_timeout_seconds to 1209600 s, 14 days)."
   type        = number
   default     = 1209600
 
@@ -254,14 +254,21 @@ variable "message_retention_seconds" {
     condition     = var.message_retention_seconds >= 60 && var.message_retention_seconds <= 1209600 && floor(var.message_retention_seconds) == var.message_retention_seconds
     error_message = "message_retention_seconds must be a whole number from 60 to 1209600."
   }
+
+  # A message too old is deleted without a word, dead letter or not.
+  validation {
+    condition     = var.message_retention_seconds >= var.max_receive_count * var.visibility_timeout_seconds
+    error_message = "message_retention_seconds must be at least max_receive_count x visibility_timeout_seconds (${var.max_receive_count * var.visibility_timeout_seconds}), or SQS deletes a payment that keeps failing before it is a dead letter: lower max_receive_count."
+  }
 }
 
 variable "max_receive_count" {
-  description = "Receives before a message becomes a dead letter (5 to 1000)."
+  description = "Receives before a message becomes a dead letter (5 to 1000, SQS's largest)."
   type        = number
-  default     = 20
+  default     = 1000
 
-  # Messages behind a failing one of their group burn receives too: a small count dead-letters a group in a short outage.
+  # Messages behind a failing one of their group burn receives too: with 20, a poison head took its followers with it,
+  # untried.
   validation {
     condition     = var.max_receive_count >= 5 && var.max_receive_count <= 1000 && floor(var.max_receive_count) == var.max_receive_count
     error_message = "max_receive_count must be a whole number from 5 to 1000."

@@ -78,7 +78,7 @@ run "queue" {
     environment                = "dev"
     visibility_timeout_seconds = 180
     message_retention_seconds  = 1209600
-    max_receive_count          = 20
+    max_receive_count          = 1000
     dead_letter_reader_arns    = []
     tags                       = {}
   }
@@ -93,8 +93,8 @@ run "queue" {
     error_message = "The queues' names must stay."
   }
   assert {
-    condition     = jsondecode(aws_sqs_queue.payment.redrive_policy).maxReceiveCount == 20
-    error_message = "A message must be received 20 times before it is a dead letter."
+    condition     = jsondecode(aws_sqs_queue.payment.redrive_policy).maxReceiveCount == 1000
+    error_message = "A message must be received as often as asked for before it is a dead letter."
   }
   assert {
     condition = jsondecode(aws_sqs_queue.dead_letter.redrive_allow_policy) == {

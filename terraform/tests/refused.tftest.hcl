@@ -24,7 +24,6 @@ run "broken_rules_1" {
     log_level                     = "TRACE"
     log_retention_days            = 364
     batch_size                    = 11
-    message_retention_seconds     = 1209601
     max_receive_count             = 4
     dead_letter_reader_arns       = ["123456789012"]
     provisioned_capacity          = { read_min = 9, read_max = 8, write_min = 1, write_max = 8 }
@@ -59,7 +58,6 @@ run "broken_rules_1" {
     var.log_level,
     var.log_retention_days,
     var.batch_size,
-    var.message_retention_seconds,
     var.max_receive_count,
     var.dead_letter_reader_arns,
     var.provisioned_capacity,
@@ -205,6 +203,16 @@ run "simulated_gateway_with_a_url" {
   expect_failures = [var.gateway]
 }
 
+run "broken_rules_6" {
+  command = plan
+  variables {
+    message_retention_seconds = 1209601
+  }
+  expect_failures = [
+    var.message_retention_seconds,
+  ]
+}
+
 run "missing_zip" {
   command = plan
   module {
@@ -290,13 +298,17 @@ run "zip_of_another_engine" {
 }
 
 # A rule that reads another variable is not asked while that one is wrong itself.
-run "broken_rules_of_approvals" {
+run "broken_rules_7" {
   command = plan
   variables {
-    package_path          = "tests/packages/python3.11.zip"
-    runtime               = "python3.11"
-    approval_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev:live"
-    approval_workflow     = { approvers = ["me"], timeout_seconds = 90000, retention_days = 0, fraud_service_failure_rate = 2 }
+    message_retention_seconds = 179999
+    package_path              = "tests/packages/python3.11.zip"
+    runtime                   = "python3.11"
+    approval_function_arn     = "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev:live"
+    approval_workflow         = { approvers = ["me"], timeout_seconds = 90000, retention_days = 0, fraud_service_failure_rate = 2 }
   }
-  expect_failures = [var.approval_workflow]
+  expect_failures = [
+    var.message_retention_seconds,
+    var.approval_workflow,
+  ]
 }

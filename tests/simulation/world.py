@@ -168,7 +168,7 @@ class World:
             skew_ms=self.pick("profile/skew", (0, 0, 0, 900, 20 * SECOND, 20 * MINUTE)),
             declines=self.pick("profile/declines", (0.0, 0.1, 0.4)),
             blocks_group_in_flight=self.pick("profile/blocks", (True, False)),
-            max_receives=self.pick("profile/receives", (3, 6, 20)),
+            max_receives=self.pick("profile/receives", (3, 6, 1000)),
         )
 
     # ---- time ----

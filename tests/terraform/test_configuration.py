@@ -14,11 +14,13 @@ from collections.abc import Callable
 import pytest
 
 from local.installation import ROOT, environment
+from local.resources import RECEIVE_COUNT_MAX
 from local.terraform import SOURCE, init_flags
 from tests.terraform.installation import Terraform
 
 Bar = Callable[[str, str, str, bool], None]
 CONFIGURATION = sorted(path for path in SOURCE.rglob("*.tf") if ".terraform" not in path.parts)
+PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
 REFUSED = (SOURCE / "tests" / "refused.tftest.hcl").read_text()
 
 
@@ -106,6 +108,19 @@ def test_the_variable_file_of_dev_holds_defaults_only() -> None:
         default = re.search(rf'^variable "{name}" \{{\n(?:  .*\n)*?  default +=(.*)$', text, re.MULTILINE)
         assert default, name
         assert default.group(1).strip() == value
+
+
+def test_the_receives_before_a_dead_letter_are_the_protocols_everywhere() -> None:
+    protocol = re.search(r"^\| receives before dead-lettering \| ([0-9,]+) \|", PROTOCOL, re.MULTILINE)
+    default = re.search(
+        r'^variable "max_receive_count" \{\n(?:  .*\n)*?  default += ([0-9]+)$',
+        (SOURCE / "variables.tf").read_text(),
+        re.MULTILINE,
+    )
+    assert protocol
+    assert default
+    # SQS's largest, so that nothing behind a failing message becomes a dead letter untried.
+    assert int(protocol.group(1).replace(",", "")) == int(default.group(1)) == RECEIVE_COUNT_MAX == 1000
 
 
 def test_every_variable_and_output_is_described() -> None:

@@ -15,7 +15,7 @@ locals {
   # Everything is judged over whole minutes. A metric without data is an idle system, not a failing one.
   alarms = {
     message-age = {
-      description = "A payment has waited for more than 300 s: the function is throttled, failing, or has too few message groups to scale."
+      description = "A payment has waited for more than 300 s: the function is throttled or failing, one payment keeps failing in front of its group, or there are too few message groups to scale."
       namespace   = "AWS/SQS", metric = "ApproximateAgeOfOldestMessage", dimensions = { QueueName = var.queue_names.payment }
       statistic   = "Maximum", threshold = 300, periods = 3
     }
