@@ -107,10 +107,19 @@ wheel: $(WHEELS)  ## wheels for arm64 and x86_64 and an sdist; BUILDER=container
 test-wheel: setup $(WHEELS)  ## wheels: same bytes from another folder, every Python here, native build
 	$(PY) -m pytest tests/artefacts/check_wheels.py
 
+# All that Terraform takes; a ZIP is for one. What is made for all of them ends with RUNTIME, whose ZIPs dist/ then holds.
+RUNTIMES := python3.11 python3.12 python3.13
 RUNTIME ?= python3.13
+PACKAGED := $(filter-out $(RUNTIME),$(RUNTIMES)) $(RUNTIME)
 .PHONY: package
 package: setup $(WHEELS)  ## dist/*.zip for Lambda; RUNTIME=python3.11, DIRTY=1 before a commit
 	$(PY) build/package.py lambda --runtime $(RUNTIME) $(if $(DIRTY),--allow-dirty)
+
+.PHONY: test-package
+test-package: setup $(WHEELS)  ## ZIPs for every runtime, each within its recorded sizes
+	@for runtime in $(PACKAGED); do \
+	  echo "for $$runtime"; $(PY) build/package.py lambda --runtime $$runtime $(if $(DIRTY),--allow-dirty) || exit 1; \
+	done
 
 .PHONY: test-arm64
 test-arm64: package  ## run the arm64 ZIP under an emulator: scoring suite and whole invocations
@@ -126,7 +135,10 @@ deploy-code: package  ## new code behind alias live; ENVIRONMENT=dev ARCHITECTUR
 
 .PHONY: record-sizes
 record-sizes: setup $(WHEELS)
-	$(PY) build/package.py lambda --record-size --allow-dirty
+	@rm -f build/sizes.json
+	@for runtime in $(PACKAGED); do \
+	  $(PY) build/package.py lambda --runtime $$runtime --record-size --allow-dirty || exit 1; \
+	done
 
 .PHONY: lock
 lock: setup  ## resolve the functions' dependencies anew and write build/*.lock
@@ -242,8 +254,8 @@ test-approvals: setup  ## the approval workflow through the local system, its pa
 
 # ---- everything -----------------------------------------------------------------------------------------------
 # Each step says how long it took; the first that fails ends the run.
-CI_STEPS := test lint test-sanitize test-wheel test-arm64 test-terraform test-approvals test-simulation test-mutations \
-  test-simulation-versions planted-bugs
+CI_STEPS := test lint test-sanitize test-wheel test-package test-arm64 test-terraform test-approvals test-simulation \
+  test-mutations test-simulation-versions planted-bugs
 .PHONY: ci
 ci:  ## all that CI runs, each step with its seconds
 	@begin=$$(date +%s); for step in $(CI_STEPS); do \

@@ -322,17 +322,44 @@ def test_sizes_are_held_to_lambdas_limits_and_to_the_record(tmp_path: Path, monk
     monkeypatch.setattr(package, "SIZES", tmp_path / "sizes.json")
 
     def sizes(unzipped: int) -> dict[str, dict[str, int]]:
-        part = {"zipped": unzipped // 4, "unzipped": unzipped}
+        part = {"zipped": 250, "unzipped": unzipped}
         return {"botocore": part, "handler": {"zipped": 1, "unzipped": 1}, "total": part}
 
-    with pytest.raises(package.PackageError, match="has no size of x: run `make record-sizes`"):
-        package.check_sizes("x", sizes(1000), record=False)
-    package.check_sizes("x", sizes(1000), record=True)
-    package.check_sizes("x", sizes(1040), record=False)
+    def check(unzipped: int, runtime: str = "python3.13", *, record: bool = False) -> None:
+        package.check_sizes(runtime, "x", sizes(unzipped), record)
+
+    with pytest.raises(package.PackageError, match=r"has no size of x for python3\.13: run `make record-sizes`"):
+        check(1000)
+    check(1000, record=True)
+    check(1040)
     with pytest.raises(package.PackageError, match=r"has 1100 bytes unzipped, 1000 were recorded.*botocore, 100 more"):
-        package.check_sizes("x", sizes(1100) | {"total": {"zipped": 250, "unzipped": 1100}}, record=False)
+        check(1100)
     with pytest.raises(package.PackageError, match="bytes unzipped, Lambda takes 262144000: ship less"):
-        package.check_sizes("x", sizes(0) | {"total": {"zipped": 1, "unzipped": 262144001}}, record=True)
+        check(262144001, record=True)
+    # The bytecode of another Python has other sizes.
+    with pytest.raises(package.PackageError, match=r"has no size of x for python3\.11"):
+        check(1100, "python3.11")
+    check(1100, "python3.11", record=True)
+    check(1100, "python3.11")
+    with pytest.raises(package.PackageError, match=r"x\.zip for python3\.13 has 1100 bytes"):
+        check(1100)
+
+
+def test_sizes_are_recorded_for_every_runtime_that_terraform_takes() -> None:
+    variables = (ROOT / "terraform" / "variables.tf").read_text()
+    (taken,) = re.findall(r"contains\((\[.*?\]), var\.runtime\)", variables)
+    makefile = (ROOT / "Makefile").read_text()
+    (packaged,) = re.findall(r"^RUNTIMES := (.*)$", makefile, re.MULTILINE)
+    recorded = json.loads(package.SIZES.read_text())
+    assert set(packaged.split()) == set(json.loads(taken)) == set(recorded)
+    assert "test-package" in re.findall(r"^CI_STEPS := ((?:.*\\\n)*.*)$", makefile, re.MULTILINE)[0].split()
+    archives = {
+        package.Target(function, architecture, engine, "").stem
+        for function in package.FUNCTIONS.values()
+        for architecture in package.ARCHITECTURES
+        for engine in package.ENGINES
+    }
+    assert {runtime: set(sizes) for runtime, sizes in recorded.items()} == dict.fromkeys(recorded, archives)
 
 
 # ---- what comes with it -----------------------------------------------------------------------------------------
