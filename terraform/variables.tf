@@ -332,7 +332,7 @@ variable "table_kms_key_arn" {
 }
 
 variable "deletion_protection" {
-  description = "Whether table, code and the workflow's function stay when they are destroyed; null: everywhere but in dev. An apply must switch it off before a destroy."
+  description = "Whether a destroy is refused before it has taken anything; table, code and the workflow's function stay by themselves too. Null: everywhere but in dev. An apply must switch it off before a destroy."
   type        = bool
   default     = null
 }
@@ -381,7 +381,7 @@ variable "approval_amount_minor" {
 }
 
 variable "approval_workflow" {
-  description = "Deploys the approval workflow: its approvers' e-mail addresses, how long they may take (1 to 86400 s), how long closed executions are kept (1 to 90 days), the share of fraud checks that fail on purpose (0 to 1); null: none."
+  description = "Deploys the approval workflow: its approvers' e-mail addresses, how long they may take (1 to 86400 s), how long closed executions are kept (1 to 90 days), the share of fraud checks that fail on purpose (0 to 1); null, in dev or beside approval_function_arn: none."
   type = object({
     approvers                  = optional(set(string), [])
     timeout_seconds            = optional(number, 86400)
@@ -415,10 +415,15 @@ variable "approval_workflow" {
     condition     = var.approval_workflow == null || var.approval_function_arn == null
     error_message = "approval_workflow deploys a workflow of its own: leave approval_function_arn out, or approval_workflow."
   }
+  # The function would decline every risky payment, as nobody can be asked.
+  validation {
+    condition     = var.environment == "dev" || var.approval_workflow != null || var.approval_function_arn != null
+    error_message = "approval_workflow must be set outside dev, as without a workflow every risky payment is declined: set approval_workflow = { approvers = [\"you@example.com\"] }, with runtime python3.13, or approval_function_arn to the alias of a workflow that is there already."
+  }
 }
 
 variable "approval_function_arn" {
-  description = "Alias of an approval workflow that pending payments start; null: they are recorded as pending only."
+  description = "Alias of an approval workflow that pending payments start; null: that of approval_workflow."
   type        = string
   default     = null
 

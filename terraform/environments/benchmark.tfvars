@@ -4,4 +4,6 @@ gateway                = "simulated"
 benchmark_memory_sizes = [128, 256, 512, 1024, 1769, 3008]
 benchmark_engines      = ["compiled", "pure"]
 event_source_enabled   = false
-log_retention_days     = 14
+# Asked for outside dev; here it waits for nothing.
+approval_workflow  = {}
+log_retention_days = 14

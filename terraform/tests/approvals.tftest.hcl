@@ -20,7 +20,7 @@ variables {
   package_directory = "tests/packages"
 }
 
-run "without_one_nothing_of_it_exists" {
+run "without_one_in_dev_nothing_of_it_exists" {
   assert {
     condition     = output.approval_alias_arn == null && output.approval_page_url == null
     error_message = "The workflow must be made on request only."
@@ -43,6 +43,21 @@ run "with_approvers" {
   assert {
     condition     = output.approval_live_version == "3"
     error_message = "The live version must be the stack's."
+  }
+}
+
+run "outside_dev_without_approvers" {
+  command = plan
+  variables {
+    environment              = "staging"
+    workspace_is_environment = false
+    gateway_url              = "https://gateway.example.com"
+    approval_workflow        = {}
+  }
+
+  assert {
+    condition     = length(module.approval_workflow) == 1
+    error_message = "A workflow without approvers must do: payments wait for the command line, and expire in time."
   }
 }
 

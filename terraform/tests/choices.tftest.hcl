@@ -22,6 +22,10 @@ run "defaults" {
     condition     = output.live_version == "7"
     error_message = "Without live_version the newest version must be live."
   }
+  assert {
+    condition     = !aws_dynamodb_table.deletion_guard.deletion_protection_enabled
+    error_message = "dev must be destroyed without further ado."
+  }
 }
 
 run "every_choice_of_the_root" {
@@ -60,6 +64,10 @@ run "every_choice_of_the_root" {
   assert {
     condition     = output.live_version == "6"
     error_message = "live_version must hold alias live."
+  }
+  assert {
+    condition     = aws_dynamodb_table.deletion_guard.deletion_protection_enabled
+    error_message = "Outside dev a destroy must be refused."
   }
 }
 

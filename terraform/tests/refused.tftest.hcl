@@ -150,6 +150,7 @@ run "broken_rules_4" {
   expect_failures = [
     var.payment_currency,
     var.gateway,
+    var.approval_workflow,
     var.snap_start,
     var.maximum_concurrency,
     var.visibility_timeout_seconds,
@@ -182,6 +183,7 @@ run "gateway_that_is_not_named" {
   variables {
     environment              = "prod-eu"
     workspace_is_environment = false
+    approval_workflow        = {}
   }
   expect_failures = [var.gateway]
 }
@@ -206,10 +208,14 @@ run "simulated_gateway_with_a_url" {
 run "broken_rules_6" {
   command = plan
   variables {
+    environment               = "staging"
+    workspace_is_environment  = false
+    gateway_url               = "https://gateway.example.com"
     message_retention_seconds = 1209601
   }
   expect_failures = [
     var.message_retention_seconds,
+    var.approval_workflow,
   ]
 }
 

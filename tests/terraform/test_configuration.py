@@ -174,6 +174,21 @@ def test_every_setting_of_the_queue_function_can_be_set() -> None:
     assert not {name for name in given if name.startswith("AWS_")}
 
 
+def test_every_module_with_resources_is_destroyed_after_the_guard() -> None:
+    text = (SOURCE / "main.tf").read_text()
+    modules = dict(re.findall(r'^module "(\w+)" \{\n  source += "\./(.*)"$', text, re.MULTILINE))
+    content = {name: "".join(path.read_text() for path in (SOURCE / at).glob("*.tf")) for name, at in modules.items()}
+    having_resources = {name for name, tf in content.items() if re.search(r"^(resource|module) ", tf, re.MULTILINE)}
+    guard = re.search(
+        r'^resource "aws_dynamodb_table" "deletion_guard" \{\n.*?depends_on = \[(.*?)\]', text, re.DOTALL | re.MULTILINE
+    )
+    assert guard
+    assert len(having_resources) == 7
+    assert set(re.findall(r"module\.(\w+)", guard.group(1))) == having_resources
+    # Nothing stands beside the modules that it would have to name too.
+    assert re.findall(r'^resource "(.*)" "(.*)" \{$', text, re.MULTILINE) == [("aws_dynamodb_table", "deletion_guard")]
+
+
 def test_the_lock_file_serves_every_platform() -> None:
     lock = (SOURCE / ".terraform.lock.hcl").read_text()
     assert re.findall(r'^provider "(.*)"', lock, re.MULTILINE) == ["registry.terraform.io/hashicorp/aws"]

@@ -35,7 +35,6 @@ PROD = {
     "environment": "prod",
     "gateway_url": "https://gateway.example.com",
     "benchmark_memory_sizes": "[]",
-    "approval_workflow": "null",
 }
 FUNCTION = "cloudcafe-payment-processor-dev"
 WORKFLOW = "payment-processor-dev"
@@ -49,10 +48,16 @@ def applied(loopback: Loopback) -> Loopback:
 
 @pytest.fixture(scope="module")
 def production(applied: Loopback) -> Iterator[Command]:
-    """The apply of prod, which takes as long as the first; the tests between go on with dev."""
-    command = applied.terraform.start("apply", "-auto-approve", *applied.variables(**PROD), workspace="prod")
+    """The apply of prod, which takes as long as the first; the tests between go on with dev, and with its packages."""
+    shutil.copytree(applied.package_directory, applied.package_directory.with_name("dist-prod"))
+    command = applied.terraform.start("apply", "-auto-approve", *of_production(applied), workspace="prod")
     yield command
     command.process.wait()
+
+
+def of_production(applied: Loopback, **changes: str) -> list[str]:
+    packages = applied.package_directory.with_name("dist-prod")
+    return applied.variables(**{**PROD, "package_directory": str(packages), **changes})
 
 
 def test_the_first_apply_makes_the_system(applied: Loopback) -> None:
@@ -492,19 +497,68 @@ def test_production_beside_dev_leaves_dev_alone(applied: Loopback, production: C
     assert changes(plan(applied.terraform, *applied.variables(memory_size="256", live_version="1"))) == {}
 
 
-def names_of_functions(applied: Loopback) -> set[str]:
-    pages = applied.clients["lambda"].get_paginator("list_functions").paginate()
-    return {function["FunctionName"] for page in pages for function in page["Functions"]}
+def test_a_destroy_of_protected_production_is_refused_and_takes_nothing(
+    applied: Loopback, bar: Callable[[str, str, str, bool], None]
+) -> None:
+    resources, names = applied.terraform.resources("prod"), names_in(applied, "prod")
+    # What nobody can make again: a message as it was sent, and the key that it is encrypted with.
+    outputs = applied.terraform.outputs("prod")
+    dead_letters = outputs["dead_letter_queue_url"]
+    applied.clients["sqs"].send_message(QueueUrl=dead_letters, MessageBody="{}", MessageGroupId="kept")
+    destroy = ("destroy", "-auto-approve", *of_production(applied))
+    # A destroy takes along what depends on its target, and so the guard.
+    targets: tuple[list[str], ...] = ([], ["-target=module.queue"])
+    said = [applied.terraform.run(*destroy, *target, workspace="prod", expect=1) for target in targets]
+    left = applied.terraform.resources("prod").keys()
+    bar("resources_left_after_refused_destroy", str(len(left)), str(len(resources)), left == resources.keys())
+    assert left == resources.keys()
+    assert names_in(applied, "prod") == names
+    for each in said:
+        assert "aws_dynamodb_table.deletion_guard: Destroying" in each
+        assert "protected against deletion" in each
+    counts = {kind: len(names[kind]) for kind in ("queues", "tables", "functions", "buckets", "topics")}
+    assert counts == {"queues": 4, "tables": 2, "functions": 4, "buckets": 1, "topics": 2}
+    key = applied.clients["kms"].describe_key(KeyId=outputs["raw_messages_key_arn"])["KeyMetadata"]
+    assert key["KeyState"] == "Enabled"
+    kept = applied.clients["sqs"].receive_message(QueueUrl=dead_letters, VisibilityTimeout=0)["Messages"]
+    assert [message["Body"] for message in kept] == ["{}"]
 
 
-def test_destroy_leaves_nothing_of_dev_and_all_of_production(applied: Loopback, production: Command) -> None:
+def names_in(applied: Loopback, environment: str) -> dict[str, set[str]]:
+    """What an environment has on ministack by itself, whatever the state says."""
+    clients = applied.clients
+    pages = clients["lambda"].get_paginator("list_functions").paginate()
+    found = {
+        "queues": clients["sqs"].list_queues().get("QueueUrls", []),
+        "tables": clients["dynamodb"].list_tables()["TableNames"],
+        "functions": [function["FunctionName"] for page in pages for function in page["Functions"]],
+        "buckets": [bucket["Name"] for bucket in clients["s3"].list_buckets()["Buckets"]],
+        "log groups": [group["logGroupName"] for group in clients["logs"].describe_log_groups()["logGroups"]],
+        "topics": [topic["TopicArn"] for topic in clients["sns"].list_topics()["Topics"]],
+        "alarms": [alarm["AlarmName"] for alarm in clients["cloudwatch"].describe_alarms()["MetricAlarms"]],
+    }
+    name = re.compile(rf"-{environment}\b")
+    return {kind: {each for each in names if name.search(each)} for kind, names in found.items()}
+
+
+def test_destroy_leaves_nothing_of_dev_and_all_of_production(applied: Loopback) -> None:
+    # Production is changed meanwhile: it lets go of its protection, as it must before it can be destroyed.
+    resources, names = applied.terraform.resources("prod").keys(), names_in(applied, "prod")
+    unprotected = of_production(applied, deletion_protection="false")
+    unprotecting = applied.terraform.start("apply", "-auto-approve", *unprotected, workspace="prod")
     # Without the packages: a destroy must not need what it does not read.
     applied.package_directory.rename(applied.package_directory.with_name("gone"))
     destroying = applied.variables()
     applied.terraform.run("destroy", "-auto-approve", *destroying)
+    unprotecting.finish()
     assert applied.terraform.resources() == {}
-    left = {name for name in names_of_functions(applied) if "-dev" in name}
-    tables = {name for name in applied.clients["dynamodb"].list_tables()["TableNames"] if "-dev" in name}
-    queues = [url for url in applied.clients["sqs"].list_queues().get("QueueUrls", []) if "-dev" in url]
-    assert (left, tables, queues) == (set(), set(), [])
-    assert "cloudcafe-payment-processor-prod" in names_of_functions(applied)
+    assert all(not left for left in names_in(applied, "dev").values()), names_in(applied, "dev")
+    assert applied.terraform.resources("prod").keys() == resources
+    assert names_in(applied, "prod") == names
+
+
+def test_unprotected_production_is_destroyed_to_the_last(applied: Loopback) -> None:
+    # The protection is what the state knows: no variable of a destroy counts.
+    applied.terraform.run("destroy", "-auto-approve", *of_production(applied), workspace="prod")
+    assert applied.terraform.resources("prod") == {}
+    assert all(not left for left in names_in(applied, "prod").values()), names_in(applied, "prod")

@@ -21,6 +21,7 @@ module "payments" {
   workspace_is_environment = false
   gateway_url              = "https://gateway.example.com"
   memory_size              = 1024
+  approval_workflow        = { approvers = ["payments-on-call@example.com"] }
   alarm_emails             = ["payments-on-call@example.com"]
   tags                     = { CostCenter = "shop" }
 }

@@ -26,8 +26,9 @@ module "payments" {
   source = "../.."
 
   environment = terraform.workspace
-  # Outside environment dev the gateway must be named.
-  gateway_url = terraform.workspace == "dev" ? "" : "https://gateway.example.com"
+  # Outside environment dev the gateway must be named, and somebody must be asked about risky payments.
+  gateway_url       = terraform.workspace == "dev" ? "" : "https://gateway.example.com"
+  approval_workflow = { approvers = ["payments-on-call@example.com"] }
 }
 
 output "commands" {
