@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from local.gateway import LoopbackServer, draw
+from local.gateway.fault_plan import draw
+from local.loopback import LoopbackServer
 from local.traffic import Message
 
 _THROTTLED = {

@@ -21,7 +21,8 @@ from handler.adapters.gateway_http import HttpPaymentGateway
 from handler.adapters.gateway_simulated import SimulatedGateway
 from handler.domain.errors import ConfigurationError, GatewayAnswerError, GatewayUnavailableError, UnknownOutcomeError
 from handler.domain.payment import GatewayResult, Payment
-from local.gateway import Gateway, GatewayServer
+from local.gateway.payments import Gateway
+from local.gateway.server import GatewayServer
 
 PAYMENT = Payment(
     payment_id="pay-1",

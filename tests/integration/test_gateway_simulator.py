@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from local.gateway import FAULTS, FaultPlan, Gateway
+from local.gateway.fault_plan import FAULTS, FaultPlan
+from local.gateway.payments import Gateway
 
 
 @contextmanager

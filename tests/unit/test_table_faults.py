@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from local.faults import TableFaults
-from local.gateway import LoopbackServer
+from local.loopback import LoopbackServer
 
 
 class Table(LoopbackServer):

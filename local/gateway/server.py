@@ -1,0 +1,136 @@
+"""The payment gateway simulator over HTTP, and what its faults do to an answer on its way.
+
+The rule: an answer is sent after it is on disk, in one piece.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import struct
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from urllib.parse import parse_qs, urlsplit
+
+from local.gateway.messages import Answer, RefusedError, error, read_object
+from local.gateway.payments import Gateway
+from local.loopback import LoopbackServer
+
+# A client that waits longer than this for a held answer has no deadline at all.
+_HOLD_SECONDS_MAX = 120.0
+_INTENT_PATH = re.compile(r"/v1/payment_intents/(pi_[0-9a-f]{24})(/confirm)?")
+
+
+class GatewayServer(LoopbackServer):
+    """The gateway over HTTP."""
+
+    def __init__(self, gateway: Gateway, port: int = 0) -> None:
+        super().__init__(_Handler, port)
+        self.gateway = gateway
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # Whole answers at once: with Nagle's algorithm a warm call would wait 40 ms for the client's delayed ACK.
+    disable_nagle_algorithm = True
+    server: GatewayServer
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        query = parse_qs(url.query)
+        if url.path == "/_log":
+            self._send(Answer(200, self.server.gateway.log(int(query.get("after", ["0"])[0]))))
+        elif match := _INTENT_PATH.fullmatch(url.path):
+            self._serve("status", ref=match[1])
+        elif url.path == "/v1/payment_intents" and "payment_id" in query:
+            self._serve("search", payment_id=query["payment_id"][0])
+        else:
+            self._unknown()
+
+    def do_POST(self) -> None:
+        path = urlsplit(self.path).path
+        if path == "/_faults":
+            try:
+                self.server.gateway.order_fault(read_object(self._body()) or {})
+                self._send(Answer(200, {}))
+            except RefusedError as refused:
+                self._send(refused.answer)
+        elif path == "/v1/payment_intents":
+            self._serve("prepare")
+        elif (match := _INTENT_PATH.fullmatch(path)) and match[2]:
+            self._serve("charge", ref=match[1])
+        else:
+            self._unknown()
+
+    def do_DELETE(self) -> None:
+        if urlsplit(self.path).path == "/_faults":
+            self.server.gateway.release()
+            self._send(Answer(200, {}))
+        else:
+            self._unknown()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """The log is a table in the file."""
+
+    def _serve(self, call: str, *, ref: str = "", payment_id: str = "") -> None:
+        gateway = self.server.gateway
+        request = gateway.begin(
+            call,
+            ref=ref,
+            payment_id=payment_id,
+            key=self.headers.get("Idempotency-Key"),
+            target=f"{self.command} {self.path}",
+            body=self._body(),
+        )
+        fault = request.fault.kind if request.fault else ""
+        if fault == "error_503":
+            answer = Answer(503, error("api_error", "the gateway takes no requests at the moment"))
+        elif fault in ("timeout_before", "reset_before"):
+            return self._vanish(fault)
+        else:
+            answer = gateway.execute(request)
+        if fault in ("timeout_after", "reset_after"):
+            return self._vanish(fault)
+        if fault == "error_502_after":
+            answer = Answer(502, error("api_error", "bad gateway"))
+        gateway.answered(request, answer)
+        self._send(answer, fault)
+        return None
+
+    def _send(self, answer: Answer, fault: str = "") -> None:
+        body = dict(answer.body)
+        intent = body.get("error", {}).get("payment_intent", body)
+        if fault == "wrong_amount" and "amount" in intent:
+            intent["amount"] += 1
+        if fault == "wrong_currency" and "currency" in intent:
+            intent["currency"] = "xts"
+        payload = b"<html><body>upstream error</body></html>" if fault == "not_json" else json.dumps(body).encode()
+        replayed = "Idempotent-Replayed: true\r\n" if answer.replayed else ""
+        head = (
+            f"HTTP/1.1 {answer.status_code} {HTTPStatus(answer.status_code).phrase}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(payload)}\r\n{replayed}\r\n"
+        ).encode()
+        if fault == "truncated":
+            payload = payload[: len(payload) // 2]
+            self.close_connection = True
+        self.wfile.write(head + payload)
+
+    def _vanish(self, fault: str) -> None:
+        """Give no answer: hold it until the client hangs up, or reset the connection."""
+        self.close_connection = True
+        if fault.startswith("timeout"):
+            self.connection.settimeout(_HOLD_SECONDS_MAX)
+            self.connection.recv(1)
+            return
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        # The reader holds the descriptor open; without this the client would see an orderly end.
+        self.rfile.close()
+        self.connection.close()
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _unknown(self) -> None:
+        self._body()
+        self._send(Answer(404, error("resource_missing", f"no such address: {self.command} {self.path}")))
