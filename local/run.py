@@ -29,7 +29,8 @@ from rich.table import Table
 
 from local import traffic
 from local.approvals import Approvals, Link
-from local.audit import QUEUE_COUNTS, Delivery, Evidence, Sent, audit, collect
+from local.audit import audit
+from local.evidence import QUEUE_COUNTS, Delivery, Evidence, Sent, collect
 from local.faults import GATEWAY_FAULTS, GATEWAY_RATES, TABLE_FAULTS, THROTTLE_RATE, TableFaults, plan
 from local.installation import ROOT, InstallationError
 from local.ministack import ServicesError

@@ -24,7 +24,8 @@ import pytest
 from handler.approval_composition import compose_decisions, compose_signer, compose_workflow
 from local import resources as built_in
 from local import traffic
-from local.audit import QUEUE_COUNTS, Sent, audit, collect
+from local.audit import audit
+from local.evidence import QUEUE_COUNTS, Sent, collect
 from local.installation import environment
 from local.terraform import SOURCE, Command
 from tests.payments import body

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from local.audit import CHECKS, Delivery, Evidence, Sent, audit
+from local.audit import CHECKS, audit
+from local.evidence import Delivery, Evidence, Sent
 from local.faults import LateWrite
 from local.traffic import CHARGED, CONFLICT, EXPIRED, REJECTED_QUEUE, Message
 

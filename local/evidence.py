@@ -1,0 +1,204 @@
+"""What a run left behind: queues, table, logs and the gateway's file, read once and at rest.
+
+The rule: it shares no code with the handler, so that a fault in the handler cannot hide behind itself.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from local.faults import LateWrite
+from local.traffic import Message
+
+QUEUE_COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message and what the queue said when it took it; `sent_ms` is in milliseconds since the epoch."""
+
+    message: Message
+    message_id: str
+    sequence_number: str
+    sent_ms: int
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One batch handed to the function: message ids, those that failed, and what ended it if not its answer."""
+
+    message_ids: tuple[str, ...]
+    failed: tuple[str, ...]
+    error: str | None = None
+
+
+@dataclass
+class Evidence:
+    """All that the checks look at."""
+
+    environment: str
+    sent: list[Sent]
+    items: list[dict[str, Any]]
+    rejected: list[dict[str, Any]]
+    dead_lettered: list[dict[str, Any]]
+    left_on_queue: int
+    # None where somebody else's mapping delivered: then only the ends can be looked at.
+    deliveries: list[Delivery] | None
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    captures: list[dict[str, Any]] = field(default_factory=list)
+    intents: list[dict[str, Any]] = field(default_factory=list)
+    logs: Mapping[str, str] = field(default_factory=dict)
+    late_writes: list[LateWrite] = field(default_factory=list)
+    # Fault -> how often it was planned, and how often it struck.
+    planned: Mapping[str, int] = field(default_factory=dict)
+    struck: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.payments = {item["payment_id"]: item for item in self.items if "#" not in item["transaction_id"]}
+        self.conflicts = [item for item in self.items if "#" in item["transaction_id"]]
+        self.by_id: dict[str, list[Sent]] = defaultdict(list)
+        for sent in self.sent:
+            self.by_id[sent.message_id].append(sent)
+        self.accepted = [sent[0] for sent in self.by_id.values()]
+        self.copies: dict[tuple[str, str], int] = Counter(
+            (sent.message.payment_id, sent.message.body) for sent in self.accepted
+        )
+        self.intents_of: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for intent in self.intents:
+            self.intents_of[intent["payment_id"]].append(intent)
+
+    @property
+    def dropped(self) -> list[Sent]:
+        """Messages that the queue took for repetitions: it answers with the id of the first."""
+        return [again for sent in self.by_id.values() for again in sent[1:]]
+
+    @property
+    def duplicates(self) -> list[Sent]:
+        """Messages that the function recognised: another message with the same content holds their item."""
+        return [sent for sent in self.accepted if "duplicate" in ends(self, sent)]
+
+    def told(self, message_id: str) -> str:
+        """What the mapping says of a message's deliveries, for a sentence of evidence."""
+        if self.deliveries is None:
+            return "its deliveries were not ours"
+        numbers = [n for n, each in enumerate(self.deliveries, 1) if message_id in each.message_ids]
+        if not numbers:
+            return "never delivered"
+        last = self.deliveries[numbers[-1] - 1]
+        end = "returned" if message_id in last.failed else "acknowledged"
+        return f"delivered in batch {', '.join(map(str, numbers))}, finally {end}"
+
+
+def ends(evidence: Evidence, sent: Sent) -> list[str]:
+    """Every end that can be shown for an accepted message; right is exactly one."""
+    found: list[str] = []
+    item = evidence.payments.get(sent.message.payment_id)
+    if item is not None and item.get("message_id") == sent.message_id:
+        found.append(item["status"])
+    found += [conflict["status"] for conflict in evidence.conflicts if conflict.get("message_id") == sent.message_id]
+    originals = {copy["original_message_id"] for copy in evidence.rejected}
+    if sent.message_id in originals:
+        found.append("rejected_queue")
+    if any(dead["message_id"] == sent.message_id for dead in evidence.dead_lettered):
+        found.append("dead_lettered")
+    if not found and item is not None:
+        holders = evidence.by_id.get(item.get("message_id", ""), [])
+        if any(holder.message.body == sent.message.body for holder in holders):
+            found.append("duplicate")
+    return found
+
+
+def collect(
+    clients: Mapping[str, Any],
+    *,
+    environment: str,
+    sent: list[Sent],
+    table: str,
+    queue_url: str,
+    rejected_queue_url: str,
+    dead_letter_queue_url: str,
+    deliveries: list[Delivery] | None,
+    gateway_database: Path,
+    logs: Mapping[str, str],
+    late_writes: Sequence[LateWrite],
+    planned: Mapping[str, int],
+    struck: Mapping[str, int],
+) -> Evidence:
+    """Read everything once, at rest. The rejected and the dead-letter queue are drained."""
+    attributes = clients["sqs"].get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
+    rows = _gateway_rows(gateway_database)
+    return Evidence(
+        environment=environment,
+        sent=sent,
+        items=_items(clients["dynamodb"], table),
+        rejected=_drain(clients["sqs"], rejected_queue_url),
+        dead_lettered=_drain(clients["sqs"], dead_letter_queue_url),
+        left_on_queue=sum(int(attributes[name]) for name in QUEUE_COUNTS),
+        deliveries=deliveries,
+        requests=rows["requests"],
+        captures=rows["captures"],
+        intents=rows["intents"],
+        logs=logs,
+        late_writes=list(late_writes),
+        planned=planned,
+        struck={**Counter(f"{row['call']}.{row['fault']}" for row in rows["requests"] if row["fault"]), **struck},
+    )
+
+
+def _items(dynamodb: Any, table: str) -> list[dict[str, Any]]:
+    deserialize = TypeDeserializer().deserialize
+    pages = dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+    return [
+        {name: deserialize(value) for name, value in item.items()} for page in pages for item in page.get("Items", [])
+    ]
+
+
+def _drain(sqs: Any, queue_url: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while True:
+        messages = sqs.receive_message(
+            QueueUrl=queue_url,
+            MaxNumberOfMessages=10,
+            WaitTimeSeconds=0,
+            MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
+        ).get("Messages", [])
+        if not messages:
+            return found
+        for message in messages:
+            attributes = {
+                name: value.get("StringValue") for name, value in message.get("MessageAttributes", {}).items()
+            }
+            found.append(
+                {
+                    "message_id": message["MessageId"],
+                    "body": message["Body"],
+                    "message_group_id": message["Attributes"].get("MessageGroupId"),
+                    "sent_ms": int(message["Attributes"].get("SentTimestamp", 0)),
+                    "original_message_id": attributes.get("original_message_id"),
+                    "reason_code": attributes.get("reason_code"),
+                }
+            )
+            # A FIFO queue gives nothing more of a group while one of it is in flight.
+            sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+
+
+def _gateway_rows(database: Path) -> dict[str, list[dict[str, Any]]]:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as file:
+        file.row_factory = sqlite3.Row
+        return {
+            name: [dict(row) for row in file.execute(f"SELECT * FROM {name} ORDER BY rowid")]
+            for name in ("requests", "captures", "intents")
+        }
