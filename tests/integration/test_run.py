@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from local import run
+from local import run, stream
 from local.audit import CHECKS
 from local.faults import GATEWAY_FAULTS, TABLE_FAULTS
 from local.process_group import processes_in_group
@@ -94,8 +94,8 @@ def test_a_run_that_is_ended_leaves_neither_gateway_nor_services_nor_environment
 def test_somebody_elses_mapping_and_worker_end_in_the_same_audit(tmp_path: Path, package: str) -> None:
     figures = tmp_path / "run.json"
     faults = "prepare.error_503,charge.timeout_after,throttled_record"
-    stream = ["--payments", "20", "--groups", "3", "--faults", faults, "--package", package]
-    assert run.main([*stream, "--mapping", "ministack", "--json", str(figures)]) == 0
+    arguments = ["--payments", "20", "--groups", "3", "--faults", faults, "--package", package]
+    assert run.main([*arguments, "--mapping", "ministack", "--json", str(figures)]) == 0
     found = json.loads(figures.read_text())
     assert all(found["audit"].values())
     assert found["cold_starts"] >= 1
@@ -108,13 +108,13 @@ def test_somebody_elses_mapping_and_worker_end_in_the_same_audit(tmp_path: Path,
 def test_a_run_says_who_died_under_way_and_fails(
     victim: str, said: str, package: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    wait = run._wait
+    wait = stream.wait
 
     def kill_then_wait(system: LocalSystem, gateway: subprocess.Popen[bytes], *rest: object, **more: object) -> None:
         os.kill(system.services.pid if victim == "services" else gateway.pid, signal.SIGKILL)
         wait(system, gateway, *rest, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(run, "_wait", kill_then_wait)
+    monkeypatch.setattr(stream, "wait", kill_then_wait)
     assert run.main(["--payments", "10", "--groups", "3", "--faults", "off", "--package", package]) == 1
     error = capfd.readouterr().err
     assert re.search(said, error, re.DOTALL), error
@@ -133,8 +133,8 @@ def test_both_engines_leave_the_same_items_but_for_times_and_ids(package: str, m
     items = {}
     for engine in ("compiled", "pure"):
         monkeypatch.setenv("SCORING_ENGINE", engine)
-        stream = ["--payments", "20", "--groups", "4", "--seed", "5", "--faults", "off", "--package", package]
-        result = run.run(run._options(stream), Console(quiet=True))
+        arguments = ["--payments", "20", "--groups", "4", "--seed", "5", "--faults", "off", "--package", package]
+        result = run.run(run._options(arguments), Console(quiet=True))
         assert not any(result.problems.values()), result.problems
         assert result.figures["engine"] == engine
         items[engine] = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local import run
+from local import run, stream
 from local.system import LocalSystem
 from local.terraform import SOURCE
 from tests.terraform.installation import changes, plan
@@ -25,16 +25,16 @@ class ProvisionedRun:
         checkout = files(SOURCE)
         figures = folder / "run.json"
         faults = "charge.timeout_after,charge.error_503,killed_before_record,throttled_record"
-        stream = ["--payments", "30", "--groups", "5", "--seed", "7", "--faults", faults]
-        wait = run._wait
+        arguments = ["--payments", "30", "--groups", "5", "--seed", "7", "--faults", faults]
+        wait = stream.wait
 
         def wait_then_look(system: LocalSystem, *rest: object, **more: object) -> None:
             wait(system, *rest, **more)  # type: ignore[arg-type]
             self._look(system)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(run, "_wait", wait_then_look)
-            self.code = run.main([*stream, "--provision", "terraform", "--json", str(figures)])
+            patch.setattr(stream, "wait", wait_then_look)
+            self.code = run.main([*arguments, "--provision", "terraform", "--json", str(figures)])
         if figures.exists():
             self.figures = json.loads(figures.read_text())
         self.new_in_checkout = files(SOURCE) - checkout
