@@ -24,7 +24,7 @@ from handler.approval_composition import compose_workflow
 from handler.domain.approve import verify_customer
 from handler.domain.payment import Assessment, Payment
 from handler.workflow import Workflow
-from local.approvals import Approvals, durable_client
+from local.approvals.workflow import Approvals, durable_client
 from local.installation import ROOT
 from local.system import LocalSystem
 

@@ -293,7 +293,7 @@ def run_invocations(python: Interpreter, package: Path, workflow: Path, scratch:
     )
     program.chmod(0o755)
     sys.path.insert(0, str(ROOT))
-    from local.approvals import Approvals
+    from local.approvals.workflow import Approvals
     from local.resources import Times
     from local.system import LocalSystem
 

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from local import stream, traffic
-from local.approvals import Approvals
+from local.approvals.workflow import Approvals
 from local.audit import audit
 from local.evidence import Delivery, collect
 from local.faults import GATEWAY_FAULTS, GATEWAY_RATES, TABLE_FAULTS, THROTTLE_RATE, TableFaults, plan

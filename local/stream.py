@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from local import traffic
-from local.approvals import Approvals, Link
+from local.approvals.mail import Link
+from local.approvals.workflow import Approvals
 from local.evidence import QUEUE_COUNTS, Sent
 from local.system import LocalSystem
 

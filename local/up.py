@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from local.approvals import Approvals
+from local.approvals.workflow import Approvals
 from local.installation import InstallationError
 from local.ministack import CREDENTIALS, REGION, ServicesError
 from local.system import PROVISIONS, LocalSystem

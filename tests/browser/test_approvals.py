@@ -25,7 +25,8 @@ from typing import Any
 import pytest
 
 from handler.adapters.transaction_log import from_attributes
-from local.approvals import Approvals, Link, durable_client
+from local.approvals.mail import Link
+from local.approvals.workflow import Approvals, durable_client
 from local.system import LocalSystem
 from tests.integration.test_gateway_simulator import ask, process
 from tests.payments import ADDRESS

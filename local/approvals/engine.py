@@ -1,0 +1,119 @@
+"""The durable engine: the SDK's own local runner over SQLite, kept alive.
+
+It is not ministack's, because a wait must survive `kill -9` of the engine (ministack keeps executions in memory, and
+runs `$LATEST` only). The rule: it comes back on the same port with the same executions.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+
+from local.approvals.server import ask
+from local.ministack import ACCOUNT, CREDENTIALS, HOST, REGION, ServicesError
+from local.process_group import ProcessGroup
+
+# The seed's one hour is shorter than its own wait of a day.
+EXECUTION_TIMEOUT_SECONDS = 90_000
+READY_SECONDS_MAX = 30.0
+
+
+class DurableEngine:
+    """One process at a time; `port` is where it listens, `starts` how often it was started."""
+
+    def __init__(self, folder: Path, processes: ProcessGroup, lambda_url: str) -> None:
+        """`folder` gets its database and its log; `lambda_url` is whose functions it invokes."""
+        self._folder = folder
+        self._processes = processes
+        self._lambda_url = lambda_url
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="durable-engine", daemon=True)
+        self.port = 0
+        self.starts = 0
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    def start(self) -> None:
+        """Start the SDK's runner on what its database holds. Raises ServicesError."""
+        self.port = self.port or _free_port()
+        command = [sys.executable, "-m", "aws_durable_execution_sdk_python_testing.cli", "start-server"]
+        command += ["--host", HOST, "--port", str(self.port), "--lambda-endpoint", self._lambda_url]
+        command += ["--local-runner-region", REGION, "--store-type", "sqlite"]
+        command += ["--store-path", str(self._folder / "executions.sqlite"), "--log-level", "WARNING"]
+        log = self._folder / "engine.log"
+        with log.open("ab") as output:
+            self._process = self._processes.start(
+                command, stdout=output, stderr=output, env={**os.environ, **CREDENTIALS, "AWS_DEFAULT_REGION": REGION}
+            )
+        self.starts += 1
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                if ask(self.port, "GET", "/health", b"", {})[0] == 200:
+                    return
+            except OSError:
+                time.sleep(0.05)
+        raise ServicesError(f"the durable engine did not start on port {self.port}: see {log}")
+
+    def keep(self) -> None:
+        """From now on, start it again whenever it died."""
+        self._keeper.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._process is not None:
+            # Twice: this ends a start that is under way, and one may have begun just before.
+            self._process.kill()
+            self._keeper.join()
+            self._process.kill()
+            self._process.wait()
+
+    def start_execution(self, function: str, version: str, name: str, payload: bytes) -> str:
+        """Start one on a version of a function; returns its ARN. Raises ServicesError, OSError."""
+        body = {
+            "AccountId": ACCOUNT,
+            "FunctionName": function,
+            # The engine keeps it and names it in every invocation, also after its own death; an alias would move.
+            "FunctionQualifier": version,
+            "ExecutionName": name,
+            "ExecutionTimeoutSeconds": EXECUTION_TIMEOUT_SECONDS,
+            "ExecutionRetentionPeriodDays": 14,
+            "InvocationId": str(uuid.uuid4()),
+            "Input": payload.decode(),
+        }
+        status, answer, _ = ask(
+            self.port,
+            "POST",
+            "/start-durable-execution",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        if status != 201:
+            raise ServicesError(f"the durable engine did not start {name}: {status} {answer[:200]!r}")
+        return str(json.loads(answer)["ExecutionArn"])
+
+    def _keep(self) -> None:
+        """What a service manager does: start the engine again when it died."""
+        while not self._stopping.wait(0.2):
+            if self._process is not None and self._process.poll() is not None:
+                try:
+                    self.start()
+                except ServicesError:
+                    # Killed while it started: the system goes away.
+                    if not self._stopping.is_set():
+                        raise
+
+
+def _free_port() -> int:
+    """The runner takes no port 0; it must also come back on the same one."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,109 @@
+"""Lambda's API in front of the durable engine, as the queue function and boto3 call it.
+
+The rule: a start is idempotent by name and pinned to the version behind alias `live`, as it is on AWS and is not in the
+engine. What is not the workflow's goes on to ministack, so that one endpoint serves all of Lambda.
+"""
+
+import hashlib
+import re
+import sqlite3
+import threading
+import uuid
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from local.approvals.engine import DurableEngine
+from local.approvals.server import Request, Server, ask, fault, refuse
+from local.environment_pool import EnvironmentPool
+from local.execution_environment import Outcome
+from local.ministack import HOST
+from local.resources import ALIAS
+
+_DURABLE = re.compile(r"/2025-12-01/durable-execution")
+_HOP_BY_HOP = {"connection", "content-length", "host", "keep-alive", "transfer-encoding", "date", "server"}
+_INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
+
+
+class LambdaApi:
+    """Its `url` is known before it serves; `versions` are the workflow's, `live` the one that starts run on."""
+
+    def __init__(self, function: str) -> None:
+        self.function = function
+        self._server = Server(self._serve)
+        self.url = f"http://{HOST}:{self._server.server_port}"
+        self._starting = threading.Lock()
+        # A pool for each published version of the workflow, as executions that wait need theirs again.
+        self.versions: dict[str, EnvironmentPool] = {}
+        self.live = ""
+
+    def open(self, engine: DurableEngine, names: Path, services_url: str) -> None:
+        """Serve from now on; `names` is the sqlite file of the executions' names, `services_url` ministack's."""
+        self._engine = engine
+        self._names_path = names
+        self._services_port = int(services_url.rsplit(":", 1)[1])
+        with closing(sqlite3.connect(names)) as file, file:
+            file.execute(
+                "CREATE TABLE IF NOT EXISTS names (name TEXT PRIMARY KEY, payload TEXT, arn TEXT, version TEXT)"
+            )
+        threading.Thread(target=self._server.serve_forever, name="approvals", daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _serve(self, request: Request) -> None:
+        path = urlsplit(request.path).path
+        invoke = _INVOKE.fullmatch(path)
+        if invoke and request.headers.get("X-Dex-Handler-Invoke") == "true":
+            self._run(request, unquote(invoke[1]))
+        elif invoke and unquote(invoke[1]).rsplit(":function:", maxsplit=1)[-1].split(":")[0] == self.function:
+            self._start(request, unquote(invoke[1]))
+        elif _DURABLE.match(path):
+            self._pass_on(request, self._engine.port, "the durable engine")
+        else:
+            # Every other function and operation is ministack's, so that one endpoint serves all of Lambda.
+            self._pass_on(request, self._services_port, "ministack")
+
+    def _pass_on(self, request: Request, port: int, name: str) -> None:
+        headers = {key: value for key, value in request.headers.items() if key.lower() not in _HOP_BY_HOP}
+        try:
+            status, body, answered = ask(port, request.command, request.path, request.body, headers)
+        except OSError as error:
+            request.answer(503, fault("ServiceException", f"{name} is down: {error}"))
+            return
+        request.answer(status, body, {key: value for key, value in answered.items() if key.lower() not in _HOP_BY_HOP})
+
+    def _run(self, request: Request, function: str) -> None:
+        """One invocation of the workflow's handler for the engine, in the version that the execution started on."""
+        pool = self.versions.get(function.rsplit(":", maxsplit=1)[-1])
+        if pool is None:
+            refuse(request, 404, "ResourceNotFoundException", f"{function} is not a published version of the workflow")
+            return
+        outcome: Outcome = pool.invoke(request.body)
+        headers = {"X-Amz-Function-Error": "Unhandled"} if outcome.error_type else {}
+        request.answer(200, outcome.payload, headers)
+
+    def _start(self, request: Request, function: str) -> None:
+        if function.rsplit(":function:", maxsplit=1)[-1] != f"{self.function}:{ALIAS}":
+            message = f"{function} is not {self.function}:{ALIAS}: a durable function is invoked by its alias"
+            refuse(request, 404, "ResourceNotFoundException", message)
+            return
+        if request.headers.get("X-Amz-Invocation-Type") != "Event":
+            message = "a wait of a day needs an asynchronous invocation: --invocation-type Event"
+            refuse(request, 400, "InvalidParameterValueException", message)
+            return
+        name = request.headers.get("X-Amz-Durable-Execution-Name") or str(uuid.uuid4())
+        payload = hashlib.sha256(request.body).hexdigest()
+        # One start at a time: two with one name must not both find it free.
+        with self._starting, closing(sqlite3.connect(self._names_path)) as names, names:
+            known = names.execute("SELECT payload, arn, version FROM names WHERE name = ?", (name,)).fetchone()
+            if known is not None and known[0] != payload:
+                message = f"{name} was started with another payload"
+                refuse(request, 409, "DurableExecutionAlreadyStartedException", message)
+                return
+            if known is None:
+                version = self.live
+                known = (payload, self._engine.start_execution(self.function, version, name, request.body), version)
+                names.execute("INSERT INTO names VALUES (?, ?, ?, ?)", (name, *known))
+        request.answer(202, b"", {"X-Amz-Durable-Execution-Arn": known[1], "X-Amz-Executed-Version": known[2]})

@@ -1,0 +1,59 @@
+"""The approval page's address: what API Gateway does between a browser and the page's function.
+
+The rule: nothing of an answer is changed, nothing is cached.
+"""
+
+import base64
+import json
+import threading
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from local.approvals.mail import Link
+from local.approvals.server import Request, Server, ask
+from local.environment_pool import EnvironmentPool
+from local.ministack import HOST
+
+
+class Page:
+    """Its `url` is known before it serves."""
+
+    def __init__(self, port: int = 0) -> None:
+        self._server = Server(self._serve, port)
+        self.url = f"http://{HOST}:{self._server.server_port}/approvals"
+
+    def open(self, pool: EnvironmentPool) -> None:
+        """Serve from now on, with the page's function in `pool`."""
+        self._pool = pool
+        threading.Thread(target=self._server.serve_forever, name="approvals", daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def decide(self, link: Link, decision: str, comment: str) -> int:
+        """Send the form behind a link, as a browser does; returns the page's HTTP status."""
+        url = urlsplit(link.url)
+        form = urlencode({"t": parse_qs(url.query)["t"][0], "decision": decision, "comment": comment})
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return ask(self._server.server_port, "POST", url.path, form.encode(), headers)[0]
+
+    def _serve(self, request: Request) -> None:
+        """What API Gateway does: an event of payload format 2.0, and the answer back."""
+        url = urlsplit(request.path)
+        if url.path != "/approvals":
+            request.answer(404, b"", {"Cache-Control": "no-store"})
+            return
+        event = {
+            "version": "2.0",
+            "rawPath": url.path,
+            "rawQueryString": url.query,
+            "requestContext": {"http": {"method": request.command, "path": url.path}},
+            "body": base64.b64encode(request.body).decode(),
+            "isBase64Encoded": True,
+        }
+        outcome = self._pool.invoke(json.dumps(event).encode())
+        if outcome.error_type:
+            request.answer(502, b"", {"Cache-Control": "no-store"})
+            return
+        answer = json.loads(outcome.payload)
+        request.answer(answer["statusCode"], answer["body"].encode(), answer["headers"])

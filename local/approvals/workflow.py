@@ -1,0 +1,199 @@
+"""The approval workflow on this machine: its function in every published version, its page, and what serves them.
+
+The rule: everything that is started here ends with `running`.
+"""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.approvals.engine import DurableEngine
+from local.approvals.lambda_api import LambdaApi
+from local.approvals.mail import Link, Mail
+from local.approvals.page import Page
+from local.environment_pool import EnvironmentPool
+from local.execution_environment import ExecutionEnvironment, FunctionVersion
+from local.installation import environment
+from local.ministack import ACCOUNT, CREDENTIALS, REGION
+from local.resources import ALIAS
+from local.system import LocalSystem, client, host_package
+
+# A person waits for the page, and an approved charge for the workflow: on a busy machine neither gets along with a
+# run's scaled time-out, which only the queue function's messages need to come back soon.
+TIMEOUT_SECONDS_MIN = 10
+# Waits end their environment at once here, to show that a suspended execution uses no process.
+IDLE_SECONDS_MAX = 1.0
+
+
+@dataclass(frozen=True)
+class _Fixed:
+    """A version, which never changes: an alias moves to another one."""
+
+    version: FunctionVersion
+
+    def current(self) -> FunctionVersion:
+        return self.version
+
+
+class Approvals:
+    """Make it before the local system (which needs `variables` and `endpoints`), then run it with `running(system)`."""
+
+    def __init__(
+        self,
+        *,
+        environment_name: str = "dev",
+        timeout_seconds: float = 86_400,
+        approvers: tuple[str, ...] = ("alice", "bob"),
+        gateway_url: str = "",
+        page_port: int = 0,
+        variables: dict[str, str] | None = None,
+        package: Path | None = None,
+    ) -> None:
+        """`timeout_seconds` is how long a person may take; `variables` are added to the workflow's.
+
+        `package` is the workflow's unpacked deployment package, built from this checkout when None. It runs under the
+        local system's own `runtime_python`, if that has one.
+        """
+        self.function = f"payment-processor-{environment_name}"
+        self.timeout_seconds = timeout_seconds
+        self.approvers = approvers
+        self._gateway_url = gateway_url
+        self._extra = variables or {}
+        self._package = package
+        self._api = LambdaApi(self.function)
+        self._page = Page(page_port)
+        self.endpoint_url = self._api.url
+        self.page_url = self._page.url
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The queue function's setting: which workflow it starts."""
+        return {"APPROVAL_FUNCTION_ARN": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.function}:{ALIAS}"}
+
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """Where it is started on this machine."""
+        return {"AWS_ENDPOINT_URL_LAMBDA": self.endpoint_url}
+
+    @contextmanager
+    def running(self, system: LocalSystem) -> Iterator["Approvals"]:
+        """Everything up, and down again at the end. Raises ServicesError, InstallationError."""
+        self._system = system
+        directory = system.directory / "approvals"
+        directory.mkdir(exist_ok=True)
+        key = directory / "key"
+        key.touch(mode=0o600)
+        key.write_bytes(secrets.token_bytes(32))
+        self._mail = Mail(system.clients["sns"], system.clients["sqs"], system.names.environment, self.page_url)
+        package = self._package or host_package(system.directory / "workflow", function="workflow")
+        deciding = {
+            "DYNAMODB_TABLE": system.names.table,
+            "ENVIRONMENT": system.names.environment,
+            "REJECTED_QUEUE_URL": system.resources.rejected_queue_url,
+            "APPROVAL_KEY_ID": f"file:{key}",
+        }
+        self._workflow = {
+            **deciding,
+            **system.times.variables(),
+            "GATEWAY": "http" if self._gateway_url else "simulated",
+            "GATEWAY_URL": self._gateway_url,
+            "APPROVAL_TIMEOUT_SECONDS": f"{self.timeout_seconds:g}",
+            "APPROVAL_TOPIC_ARN": self._mail.topic_arn,
+            "APPROVAL_PAGE_URL": self.page_url,
+            "APPROVERS": ",".join(self.approvers),
+            **self._extra,
+        }
+        self.publish(package)
+        page = f"{self.function}-page"
+        page_pool = self._pool(package, "handler.approval_page.lambda_handler", page, "1", deciding)
+        self._engine = DurableEngine(directory, system.processes, self.endpoint_url)
+        self._api.open(self._engine, directory / "names.sqlite", system.endpoint_url)
+        self._page.open(page_pool)
+        self._engine.start()
+        self._engine.keep()
+        self.environment_variables = {
+            "AWS_ENDPOINT_URL": system.endpoint_url,
+            "AWS_REGION": REGION,
+            **CREDENTIALS,
+            **deciding,
+            **self.endpoints,
+            **self.variables,
+        }
+        try:
+            yield self
+        finally:
+            self._api.close()
+            self._page.close()
+            for pool in (*self._api.versions.values(), page_pool):
+                pool.stop()
+            self._engine.stop()
+
+    def publish(self, package: Path) -> str:
+        """Publish an unpacked package as the workflow's next version and move alias `live` to it; returns the version.
+
+        Executions that started before stay on theirs, as on AWS.
+        """
+        version = str(len(self._api.versions) + 1)
+        self._api.versions[version] = self._pool(
+            package, "handler.workflow.lambda_handler", self.function, version, self._workflow
+        )
+        self._api.live = version
+        return version
+
+    def environments(self) -> list[ExecutionEnvironment]:
+        """Those of the workflow that are alive now, of every version."""
+        return [each for pool in list(self._api.versions.values()) for each in pool.environments()]
+
+    @property
+    def engine_pid(self) -> int | None:
+        return self._engine.pid
+
+    @property
+    def engine_starts(self) -> int:
+        return self._engine.starts
+
+    def mail(self) -> list[Link]:
+        """The links that came since the last call."""
+        return self._mail.links()
+
+    def decide(self, link: Link, decision: str, comment: str) -> int:
+        """Send the form behind a link, as a browser does; returns the page's HTTP status."""
+        return self._page.decide(link, decision, comment)
+
+    def _pool(
+        self, package: Path, handler: str, name: str, version_number: str, variables: dict[str, str]
+    ) -> EnvironmentPool:
+        system = self._system
+        logs = system.log_directory / name / version_number
+        logs.mkdir(parents=True, exist_ok=True)
+        version = FunctionVersion(
+            name=name,
+            version=version_number,
+            arn=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}:{version_number}",
+            code=package,
+            handler=handler,
+            timeout_seconds=max(system.times.function_timeout_seconds, TIMEOUT_SECONDS_MIN),
+            memory_size=512,
+            variables=variables,
+        )
+        return EnvironmentPool(
+            _Fixed(version),  # type: ignore[arg-type]
+            runtime_python=system.runtime_python or environment("runtime") / "python",
+            processes=system.processes,
+            log_directory=logs,
+            host_variables={
+                "AWS_ENDPOINT_URL": system.endpoint_url,
+                **CREDENTIALS,
+                **self.endpoints,
+            },
+            idle_seconds_max=IDLE_SECONDS_MAX,
+            init_seconds_max=system.init_seconds_max,
+        )
+
+
+def durable_client(approvals: Approvals) -> Any:
+    """A boto3 Lambda client of the local durable engine, e.g. for the seed's way to approve."""
+    return client("lambda", approvals.endpoint_url)
