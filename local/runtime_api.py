@@ -6,6 +6,7 @@ It moves bytes and measures the process at each `/next` and each answer; it deci
 import ctypes
 import queue
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -87,7 +88,9 @@ class RuntimeApi:
         self._server = _Server((HOST, 0), _Handler)
         self._server.api = self
         self.address = f"{HOST}:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, name="runtime-api", daemon=True).start()
+        self._closing = False
+        self._serving = threading.Thread(target=self._serve, name="runtime-api", daemon=True)
+        self._serving.start()
 
     def submit(self, invocation: Invocation) -> None:
         """Hand the runtime its next event: at once if it waits in `/next`, else when it asks."""
@@ -96,8 +99,15 @@ class RuntimeApi:
     def close(self) -> None:
         """Stop serving. A runtime that waits in `/next` sees its connection end."""
         self._invocations.put(None)
-        self._server.shutdown()
+        self._closing = True
+        # `serve_forever` looks only twice a second whether it should end; a connection is seen at once.
+        socket.create_connection(self._server.server_address).close()
+        self._serving.join()
         self._server.server_close()
+
+    def _serve(self) -> None:
+        while not self._closing:
+            self._server.handle_request()
 
     def next(self) -> Invocation | None:
         self._on_next(usage(self.pid))

@@ -87,3 +87,18 @@ def test_an_unknown_path_is_not_found(served: tuple[RuntimeApi, list[Answer]]) -
     api, _ = served
     assert request(api, "GET", "/elsewhere")[0] == 404
     assert request(api, "POST", "/elsewhere", b"{}")[0] == 404
+
+
+def test_closing_ends_what_waits_and_what_serves_and_refuses_the_next_connection() -> None:
+    before = set(threading.enumerate())
+    api = RuntimeApi(on_next=lambda usage: None, on_answer=lambda answer: None)
+    (serving,) = [each for each in threading.enumerate() if each.name == "runtime-api" and each not in before]
+    connection = http.client.HTTPConnection(api.address, timeout=10)
+    connection.request("GET", "/2018-06-01/runtime/invocation/next")
+    api.close()
+    with pytest.raises(ConnectionError):
+        connection.getresponse()
+    connection.close()
+    assert not serving.is_alive()
+    with pytest.raises(ConnectionRefusedError):
+        request(api, "GET", "/invocation/next")
