@@ -13,11 +13,10 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from local.gateway.fault_plan import draw
-from local.loopback import LoopbackServer
+from local.loopback import LoopbackHandler, LoopbackServer
 from local.traffic import Message
 
 _THROTTLED = {
@@ -118,10 +117,7 @@ class TableFaults:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._server = LoopbackServer(_handler(self))
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), name="table-faults", daemon=True
-        )
-        self._thread.start()
+        self._server.start("table-faults")
 
     @property
     def url(self) -> str:
@@ -135,9 +131,7 @@ class TableFaults:
 
     def stop(self) -> None:
         self._stopped.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._server.stop()
 
     def serve(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes] | None:
         """Answer one call of the DynamoDB API, or None to give no answer at all."""
@@ -244,13 +238,10 @@ def _stage(operation: str, document: dict[str, Any]) -> str:
     return "record" if operation == "UpdateItem" and final else ""
 
 
-def _handler(faults: TableFaults) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
+def _handler(faults: TableFaults) -> type[LoopbackHandler]:
+    class Handler(LoopbackHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = self.body()
             kept = {
                 name: value
                 for name, value in self.headers.items()
@@ -264,16 +255,6 @@ def _handler(faults: TableFaults) -> type[BaseHTTPRequestHandler]:
             if answer is None:
                 self.close_connection = True
                 return
-            status, payload = answer
-            head = f"HTTP/1.1 {status} {'OK' if status == 200 else 'Bad Request'}\r\n"
-            head += f"Content-Type: application/x-amz-json-1.0\r\nContent-Length: {len(payload)}\r\n\r\n"
-            try:
-                self.wfile.write(head.encode() + payload)
-            except ConnectionError:
-                # A killed environment reads no answers.
-                self.close_connection = True
-
-        def log_message(self, format: str, *args: object) -> None:
-            """`TableFaults` keeps its own log."""
+            self.reply(*answer, {"Content-Type": "application/x-amz-json-1.0"})
 
     return Handler

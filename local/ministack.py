@@ -16,9 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from local.installation import environment
+from local.loopback import HOST
 from local.process_group import ProcessGroup
 
-HOST = "127.0.0.1"
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}

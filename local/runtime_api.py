@@ -6,17 +6,14 @@ It moves bytes and measures the process at each `/next` and each answer; it deci
 import ctypes
 import queue
 import re
-import socket
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
-HOST = "127.0.0.1"
+from local.loopback import LoopbackHandler, LoopbackServer
+
 _LIBC = ctypes.CDLL(None)
 _VERSION = "/2018-06-01/runtime"
 _ANSWER = re.compile(rf"{_VERSION}/invocation/([^/]+)/(response|error)")
@@ -85,12 +82,10 @@ class RuntimeApi:
         self._invocations: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
         self._pending: str | None = None
         self.pid = 0
-        self._server = _Server((HOST, 0), _Handler)
+        self._server = _Server(_Handler)
         self._server.api = self
-        self.address = f"{HOST}:{self._server.server_port}"
-        self._closing = False
-        self._serving = threading.Thread(target=self._serve, name="runtime-api", daemon=True)
-        self._serving.start()
+        self.address = self._server.address
+        self._server.start("runtime-api")
 
     def submit(self, invocation: Invocation) -> None:
         """Hand the runtime its next event: at once if it waits in `/next`, else when it asks."""
@@ -99,15 +94,7 @@ class RuntimeApi:
     def close(self) -> None:
         """Stop serving. A runtime that waits in `/next` sees its connection end."""
         self._invocations.put(None)
-        self._closing = True
-        # `serve_forever` looks only twice a second whether it should end; a connection is seen at once.
-        socket.create_connection(self._server.server_address).close()
-        self._serving.join()
-        self._server.server_close()
-
-    def _serve(self) -> None:
-        while not self._closing:
-            self._server.handle_request()
+        self._server.stop()
 
     def next(self) -> Invocation | None:
         self._on_next(usage(self.pid))
@@ -126,25 +113,19 @@ class RuntimeApi:
         return True
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
+class _Server(LoopbackServer):
     api: RuntimeApi
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: a runtime that was killed drops its connection, and its environment reports that."""
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # Small writes with Nagle's algorithm cost 40 ms an invocation (seen): whole answers, and TCP_NODELAY.
-    wbufsize = -1
-    disable_nagle_algorithm = True
+class _Handler(LoopbackHandler):
     server: _Server
 
     def do_GET(self) -> None:
         if self.path != f"{_VERSION}/invocation/next":
-            self._reply(HTTPStatus.NOT_FOUND, b'{"errorMessage":"not found","errorType":"NotFound"}')
+            self.reply(HTTPStatus.NOT_FOUND, b'{"errorMessage":"not found","errorType":"NotFound"}')
             return
         invocation = self.server.api.next()
         if invocation is None:
@@ -158,44 +139,21 @@ class _Handler(BaseHTTPRequestHandler):
         }
         if invocation.client_context:
             headers["Lambda-Runtime-Client-Context"] = invocation.client_context
-        self._reply(HTTPStatus.OK, invocation.event, headers)
+        self.reply(HTTPStatus.OK, invocation.event, headers)
 
     def do_POST(self) -> None:
-        body = self._body()
+        body = self.body()
         if self.path == f"{_VERSION}/init/error":
             kind, request_id = "init_error", ""
         elif answer := _ANSWER.fullmatch(self.path):
             request_id, kind = answer.groups()
         else:
-            self._reply(HTTPStatus.NOT_FOUND, b'{"errorMessage":"not found","errorType":"NotFound"}')
+            self.reply(HTTPStatus.NOT_FOUND, b'{"errorMessage":"not found","errorType":"NotFound"}')
             return
         if self.server.api.accept(kind, request_id, body):
-            self._reply(HTTPStatus.ACCEPTED, b'{"status":"OK"}')
+            self.reply(HTTPStatus.ACCEPTED, b'{"status":"OK"}')
         else:
-            self._reply(
+            self.reply(
                 HTTPStatus.BAD_REQUEST,
                 b'{"errorMessage":"no such invocation is pending","errorType":"InvalidRequestID"}',
             )
-
-    def _body(self) -> bytes:
-        """The request's body; libcurl sends large ones chunked."""
-        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        chunks = []
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            chunks.append(self.rfile.read(size))
-            self.rfile.readline()
-        self.rfile.readline()
-        return b"".join(chunks)
-
-    def _reply(self, status: HTTPStatus, body: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response_only(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Keep the terminal quiet: the environment has a log of its own."""

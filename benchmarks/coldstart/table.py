@@ -10,23 +10,20 @@ import json
 import ssl
 import sys
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from handler.adapters.memory import MemoryDynamoDb
+from local.loopback import LoopbackHandler, LoopbackServer
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
-    disable_nagle_algorithm = True
+class _Handler(LoopbackHandler):
     table = MemoryDynamoDb()
 
     def do_POST(self) -> None:
         operation = self.headers.get("X-Amz-Target", "").partition(".")[2]
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        request = json.loads(self.body())
         call = {"GetItem": self.table.get_item, "PutItem": self.table.put_item, "UpdateItem": self.table.update_item}
         try:
             self._answer(HTTPStatus.OK, call[operation](**request))
@@ -43,21 +40,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: HTTPStatus, document: Any) -> None:
         body = json.dumps(document).encode()
-        self.send_response_only(status)
-        self.send_header("Content-Type", "application/x-amz-json-1.0")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Requests are not logged: the lab checks items."""
+        self.reply(status, body, {"Content-Type": "application/x-amz-json-1.0"})
 
 
 def main(certificate: str, key: str) -> None:
     """Serve on 127.0.0.1 until killed."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server = LoopbackServer(_Handler)
     # The handshake in the connection's own thread: one slow client must not stop the accept loop.
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     print(server.server_port, flush=True)

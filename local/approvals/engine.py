@@ -14,8 +14,8 @@ import time
 import uuid
 from pathlib import Path
 
-from local.approvals.server import ask
-from local.ministack import ACCOUNT, CREDENTIALS, HOST, REGION, ServicesError
+from local.loopback import HOST, ask
+from local.ministack import ACCOUNT, CREDENTIALS, REGION, ServicesError
 from local.process_group import ProcessGroup
 
 # The seed's one hour is shorter than its own wait of a day.

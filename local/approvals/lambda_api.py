@@ -14,10 +14,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from local.approvals.engine import DurableEngine
-from local.approvals.server import Request, Server, ask, fault, refuse
+from local.approvals.server import Request, Server, fault, refuse
 from local.environment_pool import EnvironmentPool
 from local.execution_environment import Outcome
-from local.ministack import HOST
+from local.loopback import ask
 from local.resources import ALIAS
 
 _DURABLE = re.compile(r"/2025-12-01/durable-execution")
@@ -31,7 +31,7 @@ class LambdaApi:
     def __init__(self, function: str) -> None:
         self.function = function
         self._server = Server(self._serve)
-        self.url = f"http://{HOST}:{self._server.server_port}"
+        self.url = self._server.url
         self._starting = threading.Lock()
         # A pool for each published version of the workflow, as executions that wait need theirs again.
         self.versions: dict[str, EnvironmentPool] = {}
@@ -46,11 +46,10 @@ class LambdaApi:
             file.execute(
                 "CREATE TABLE IF NOT EXISTS names (name TEXT PRIMARY KEY, payload TEXT, arn TEXT, version TEXT)"
             )
-        threading.Thread(target=self._server.serve_forever, name="approvals", daemon=True).start()
+        self._server.start("approvals")
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
 
     def _serve(self, request: Request) -> None:
         path = urlsplit(request.path).path
@@ -68,11 +67,11 @@ class LambdaApi:
     def _pass_on(self, request: Request, port: int, name: str) -> None:
         headers = {key: value for key, value in request.headers.items() if key.lower() not in _HOP_BY_HOP}
         try:
-            status, body, answered = ask(port, request.command, request.path, request.body, headers)
+            status, body, answered = ask(port, request.command, request.path, request.content, headers)
         except OSError as error:
-            request.answer(503, fault("ServiceException", f"{name} is down: {error}"))
+            request.reply(503, fault("ServiceException", f"{name} is down: {error}"))
             return
-        request.answer(status, body, {key: value for key, value in answered.items() if key.lower() not in _HOP_BY_HOP})
+        request.reply(status, body, {key: value for key, value in answered.items() if key.lower() not in _HOP_BY_HOP})
 
     def _run(self, request: Request, function: str) -> None:
         """One invocation of the workflow's handler for the engine, in the version that the execution started on."""
@@ -80,9 +79,9 @@ class LambdaApi:
         if pool is None:
             refuse(request, 404, "ResourceNotFoundException", f"{function} is not a published version of the workflow")
             return
-        outcome: Outcome = pool.invoke(request.body)
+        outcome: Outcome = pool.invoke(request.content)
         headers = {"X-Amz-Function-Error": "Unhandled"} if outcome.error_type else {}
-        request.answer(200, outcome.payload, headers)
+        request.reply(200, outcome.payload, headers)
 
     def _start(self, request: Request, function: str) -> None:
         if function.rsplit(":function:", maxsplit=1)[-1] != f"{self.function}:{ALIAS}":
@@ -94,7 +93,7 @@ class LambdaApi:
             refuse(request, 400, "InvalidParameterValueException", message)
             return
         name = request.headers.get("X-Amz-Durable-Execution-Name") or str(uuid.uuid4())
-        payload = hashlib.sha256(request.body).hexdigest()
+        payload = hashlib.sha256(request.content).hexdigest()
         # One start at a time: two with one name must not both find it free.
         with self._starting, closing(sqlite3.connect(self._names_path)) as names, names:
             known = names.execute("SELECT payload, arn, version FROM names WHERE name = ?", (name,)).fetchone()
@@ -104,6 +103,6 @@ class LambdaApi:
                 return
             if known is None:
                 version = self.live
-                known = (payload, self._engine.start_execution(self.function, version, name, request.body), version)
+                known = (payload, self._engine.start_execution(self.function, version, name, request.content), version)
                 names.execute("INSERT INTO names VALUES (?, ?, ?, ?)", (name, *known))
-        request.answer(202, b"", {"X-Amz-Durable-Execution-Arn": known[1], "X-Amz-Executed-Version": known[2]})
+        request.reply(202, b"", {"X-Amz-Durable-Execution-Arn": known[1], "X-Amz-Executed-Version": known[2]})

@@ -5,13 +5,12 @@ The rule: nothing of an answer is changed, nothing is cached.
 
 import base64
 import json
-import threading
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from local.approvals.mail import Link
-from local.approvals.server import Request, Server, ask
+from local.approvals.server import Request, Server
 from local.environment_pool import EnvironmentPool
-from local.ministack import HOST
+from local.loopback import ask
 
 
 class Page:
@@ -19,16 +18,15 @@ class Page:
 
     def __init__(self, port: int = 0) -> None:
         self._server = Server(self._serve, port)
-        self.url = f"http://{HOST}:{self._server.server_port}/approvals"
+        self.url = f"{self._server.url}/approvals"
 
     def open(self, pool: EnvironmentPool) -> None:
         """Serve from now on, with the page's function in `pool`."""
         self._pool = pool
-        threading.Thread(target=self._server.serve_forever, name="approvals", daemon=True).start()
+        self._server.start("approval-page")
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
 
     def decide(self, link: Link, decision: str, comment: str) -> int:
         """Send the form behind a link, as a browser does; returns the page's HTTP status."""
@@ -41,19 +39,19 @@ class Page:
         """What API Gateway does: an event of payload format 2.0, and the answer back."""
         url = urlsplit(request.path)
         if url.path != "/approvals":
-            request.answer(404, b"", {"Cache-Control": "no-store"})
+            request.reply(404, b"", {"Cache-Control": "no-store"})
             return
         event = {
             "version": "2.0",
             "rawPath": url.path,
             "rawQueryString": url.query,
             "requestContext": {"http": {"method": request.command, "path": url.path}},
-            "body": base64.b64encode(request.body).decode(),
+            "body": base64.b64encode(request.content).decode(),
             "isBase64Encoded": True,
         }
         outcome = self._pool.invoke(json.dumps(event).encode())
         if outcome.error_type:
-            request.answer(502, b"", {"Cache-Control": "no-store"})
+            request.reply(502, b"", {"Cache-Control": "no-store"})
             return
         answer = json.loads(outcome.payload)
-        request.answer(answer["statusCode"], answer["body"].encode(), answer["headers"])
+        request.reply(answer["statusCode"], answer["body"].encode(), answer["headers"])

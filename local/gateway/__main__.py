@@ -17,7 +17,6 @@ import json
 import signal
 import sqlite3
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,10 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop = {signal.SIGTERM, signal.SIGINT}
     # Blocked before any thread starts, as a thread inherits its mask: only the wait below may take them.
     signal.pthread_sigmask(signal.SIG_BLOCK, stop)
-    threading.Thread(target=server.serve_forever, name="gateway", daemon=True).start()
+    server.start("gateway")
     print(json.dumps({"url": server.url}), flush=True)
     signal.sigwait(stop)
-    server.shutdown()
+    server.stop()
     gateway.close()
     return 0
 

@@ -9,13 +9,11 @@ import json
 import re
 import socket
 import struct
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 from local.gateway.messages import Answer, RefusedError, error, read_object
 from local.gateway.payments import Gateway
-from local.loopback import LoopbackServer
+from local.loopback import LoopbackHandler, LoopbackServer
 
 # A client that waits longer than this for a held answer has no deadline at all.
 _HOLD_SECONDS_MAX = 120.0
@@ -30,10 +28,7 @@ class GatewayServer(LoopbackServer):
         self.gateway = gateway
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # Whole answers at once: with Nagle's algorithm a warm call would wait 40 ms for the client's delayed ACK.
-    disable_nagle_algorithm = True
+class _Handler(LoopbackHandler):
     server: GatewayServer
 
     def do_GET(self) -> None:
@@ -52,7 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         if path == "/_faults":
             try:
-                self.server.gateway.order_fault(read_object(self._body()) or {})
+                self.server.gateway.order_fault(read_object(self.body()) or {})
                 self._send(Answer(200, {}))
             except RefusedError as refused:
                 self._send(refused.answer)
@@ -70,9 +65,6 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._unknown()
 
-    def log_message(self, format: str, *args: object) -> None:
-        """The log is a table in the file."""
-
     def _serve(self, call: str, *, ref: str = "", payment_id: str = "") -> None:
         gateway = self.server.gateway
         request = gateway.begin(
@@ -81,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
             payment_id=payment_id,
             key=self.headers.get("Idempotency-Key"),
             target=f"{self.command} {self.path}",
-            body=self._body(),
+            body=self.body(),
         )
         fault = request.fault.kind if request.fault else ""
         if fault == "error_503":
@@ -106,15 +98,12 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "wrong_currency" and "currency" in intent:
             intent["currency"] = "xts"
         payload = b"<html><body>upstream error</body></html>" if fault == "not_json" else json.dumps(body).encode()
-        replayed = "Idempotent-Replayed: true\r\n" if answer.replayed else ""
-        head = (
-            f"HTTP/1.1 {answer.status_code} {HTTPStatus(answer.status_code).phrase}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(payload)}\r\n{replayed}\r\n"
-        ).encode()
+        headers = {"Idempotent-Replayed": "true"} if answer.replayed else {}
         if fault == "truncated":
-            payload = payload[: len(payload) // 2]
+            self.wfile.write(self.head(answer.status_code, len(payload), headers) + payload[: len(payload) // 2])
             self.close_connection = True
-        self.wfile.write(head + payload)
+            return
+        self.reply(answer.status_code, payload, headers)
 
     def _vanish(self, fault: str) -> None:
         """Give no answer: hold it until the client hangs up, or reset the connection."""
@@ -128,9 +117,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.close()
         self.connection.close()
 
-    def _body(self) -> bytes:
-        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-
     def _unknown(self) -> None:
-        self._body()
+        self.body()
         self._send(Answer(404, error("resource_missing", f"no such address: {self.command} {self.path}")))

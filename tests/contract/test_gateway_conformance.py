@@ -46,8 +46,7 @@ class World:
         self.now_ms = 1_700_000_000_000
         self.gateway = Gateway(database, key_lifetime_seconds=86_400, clock=lambda: self.now_ms)
         self.server = GatewayServer(self.gateway)
-        self._thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self._thread.start()
+        self.server.start("gateway")
         self._adapters: list[HttpPaymentGateway] = []
 
     def adapter(self) -> HttpPaymentGateway:
@@ -79,9 +78,7 @@ class World:
     def close(self) -> None:
         for adapter in self._adapters:
             adapter.close()
-        self.server.shutdown()
-        self._thread.join()
-        self.server.server_close()
+        self.server.stop()
         self.gateway.close()
 
 

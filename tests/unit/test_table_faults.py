@@ -9,14 +9,13 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from local.faults import TableFaults
-from local.loopback import LoopbackServer
+from local.loopback import LoopbackHandler, LoopbackServer
 
 
 class Table(LoopbackServer):
@@ -28,36 +27,26 @@ class Table(LoopbackServer):
         super().__init__(_TableHandler)
 
 
-class _TableHandler(BaseHTTPRequestHandler):
+class _TableHandler(LoopbackHandler):
     server: Table
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.loads(self.body())
         operation = self.headers["X-Amz-Target"].rpartition(".")[2]
         self.server.arrived.append(f"{operation} {body.get('note', '')}".strip())
         answer: dict[str, Any] = {"Item": {"attempt": {"N": str(self.server.attempt)}}}
         refused = body.get("note") == "late" and self.server.attempt > 1
         if refused:
             answer = {"__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"}
-        payload = json.dumps(answer).encode()
-        self.send_response(400 if refused else 200)
-        self.send_header("Content-Length", str(len(payload)))
-        self.end_headers()
-        self.wfile.write(payload)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+        self.reply(400 if refused else 200, json.dumps(answer).encode())
 
 
 @pytest.fixture
 def table() -> Iterator[Table]:
     server = Table()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
+    server.start("table")
     yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    server.stop()
 
 
 def proxy(table: Table, planned: dict[str, str], kill: Any = lambda payment_id: None, rate: float = 0.0) -> TableFaults:
