@@ -38,22 +38,23 @@ def failed_ids(message_ids: list[str], outcome: Outcome) -> list[str]:
     if outcome.error_type is not None:
         return message_ids
     try:
-        answer = json.loads(outcome.payload or b"null")
+        named = _named(outcome.payload)
     except ValueError:
         return message_ids
-    if answer is None:
-        return []
-    if not isinstance(answer, dict):
-        return message_ids
-    failures = answer.get("batchItemFailures")
-    if failures is None:
-        return []
-    if not isinstance(failures, list):
-        return message_ids
-    named = [entry.get("itemIdentifier") if isinstance(entry, dict) else None for entry in failures]
     if any(name not in message_ids for name in named):
         return message_ids
     return [each for each in message_ids if each in named]
+
+
+def _named(payload: bytes) -> list[Any]:
+    """What an answer names as failed, None for an entry without a name. Raises ValueError for a malformed answer."""
+    answer = json.loads(payload or b"null")
+    failures = answer.get("batchItemFailures") if isinstance(answer, dict) else answer
+    if failures is None:
+        return []
+    if not isinstance(answer, dict) or not isinstance(failures, list):
+        raise ValueError("not an object with a list of failures")
+    return [entry.get("itemIdentifier") if isinstance(entry, dict) else None for entry in failures]
 
 
 def by_groups(messages: list[dict[str, Any]], slots: int) -> list[list[dict[str, Any]]]:
