@@ -140,8 +140,9 @@ def bill(traffic: Traffic, prices: dict[str, Any]) -> list[Line]:
 def seed_example(traffic: Traffic, prices: dict[str, Any]) -> Decimal:
     """What the seed's formula says: an invocation a payment, x86, without INIT, queue, table and logs."""
     functions = prices["lambda"]
-    compute = traffic.payments * traffic.duration_ms / 1000 * traffic.memory_gb * functions["gb_second"]["x86_64"]
-    return compute + traffic.payments * functions["requests_per_million"] / MILLION
+    gb_second: Decimal = functions["gb_second"]["x86_64"]
+    request: Decimal = functions["requests_per_million"] / MILLION
+    return traffic.payments * traffic.duration_ms / 1000 * traffic.memory_gb * gb_second + traffic.payments * request
 
 
 def table(traffic: Traffic, prices: dict[str, Any]) -> str:

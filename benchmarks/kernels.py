@@ -61,7 +61,7 @@ def messages(count: int) -> list[bytes]:
 def stringzilla_loop(rounds: int) -> bytes:
     import stringzilla
 
-    digest = stringzilla.sha256(SEED)
+    digest: bytes = stringzilla.sha256(SEED)
     for _ in range(rounds):
         digest = stringzilla.sha256(digest)
     return digest
@@ -71,7 +71,7 @@ def stringzilla_batch(lanes: int, rounds: int) -> list[bytes]:
     import stringzilla
 
     batch = stringzilla.Sha256s(lanes)
-    digests = batch.update(messages(lanes)).digest()
+    digests: list[bytes] = batch.update(messages(lanes)).digest()
     for _ in range(rounds):
         digests = batch.reset().update(digests).digest()
     return digests
@@ -194,6 +194,9 @@ def compare(benchmark: BenchmarkFixture, work: Work, bases: dict[str, Work], cou
     measured(work)
     result = benchmark.pedantic(work.call, setup=run_bases, rounds=count, iterations=1)
     assert result == work.expected
+    if benchmark.stats is None:
+        # `--benchmark-disable`: verified, not measured.
+        return
     own = [seconds * 1e9 / work.hashes for seconds in benchmark.stats.stats.data]
     benchmark.extra_info["ns"] = statistics.median(own)
     benchmark.extra_info["base_ns"] = {name: statistics.median(values) for name, values in samples.items()}

@@ -49,6 +49,7 @@ def check_installed() -> None:
 class Command:
     """A running command whose output goes to a file: a pipe that nobody reads would stop it."""
 
+    command: list[str]
     process: subprocess.Popen[bytes]
     output: IO[str]
 
@@ -59,10 +60,9 @@ class Command:
         printed = self.output.read()
         self.output.close()
         if expect is not None and code != expect:
-            command = " ".join(map(str, self.process.args))
             # Terraform says what is wrong at the end, below all that it did or would do.
             said = printed[max(printed.find("\nError: "), 0) :].strip()
-            raise TerraformError(f"`{command}` ended with {code}:\n{said[-_MESSAGE_CHARACTERS_MAX:]}")
+            raise TerraformError(f"`{' '.join(self.command)}` ended with {code}:\n{said[-_MESSAGE_CHARACTERS_MAX:]}")
         return printed
 
 
@@ -116,14 +116,15 @@ class Terraform:
     def start(self, *arguments: str, workspace: str = "dev") -> Command:
         """Start `terraform <arguments>` in a workspace, which is made when missing."""
         output = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the command, which outlives this call
+        command = ["terraform", *arguments]
         process = self._start(
-            ["terraform", *arguments],
+            command,
             cwd=self.folder,
             env={**self.environment, "TF_WORKSPACE": workspace},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-        return Command(process, output)
+        return Command(command, process, output)
 
     def run(self, *arguments: str, workspace: str = "dev", expect: int | None = 0) -> str:
         """Run a command to its end and return what it printed; it must end with `expect` (None: any code)."""

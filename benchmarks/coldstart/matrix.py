@@ -245,8 +245,8 @@ def _row(
 def init_ratio(samples: Sequence[Sample], base: Sequence[Sample]) -> Ratio | None:
     """Init CPU time against that of the base in the same round; None where no round has both."""
     rounds = {sample.round: sample.init_cpu_ms for sample in base}
-    pairs = [(one.init_cpu_ms, rounds[one.round]) for one in samples if one.round in rounds]
-    return paired_ratio(*zip(*pairs, strict=True)) if pairs else None
+    both = [one for one in samples if one.round in rounds]
+    return paired_ratio([one.init_cpu_ms for one in both], [rounds[one.round] for one in both]) if both else None
 
 
 def _throttled_init_ms(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import ssl
 import sys
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -24,7 +25,11 @@ class _Handler(LoopbackHandler):
     def do_POST(self) -> None:
         operation = self.headers.get("X-Amz-Target", "").partition(".")[2]
         request = json.loads(self.body())
-        call = {"GetItem": self.table.get_item, "PutItem": self.table.put_item, "UpdateItem": self.table.update_item}
+        call: dict[str, Callable[..., Any]] = {
+            "GetItem": self.table.get_item,
+            "PutItem": self.table.put_item,
+            "UpdateItem": self.table.update_item,
+        }
         try:
             self._answer(HTTPStatus.OK, call[operation](**request))
         except ClientError as error:

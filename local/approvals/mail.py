@@ -34,7 +34,7 @@ class Mail:
     def links(self) -> list[Link]:
         """The links that came since the last call."""
         sqs = self._sqs
-        links = []
+        links: list[Link] = []
         while True:
             messages = sqs.receive_message(QueueUrl=self._inbox, MaxNumberOfMessages=10).get("Messages", [])
             if not messages:

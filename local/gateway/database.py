@@ -54,10 +54,11 @@ class Database:
             # Whoever was at work when an earlier process died committed nothing: effect and answer go together.
             self.execute("DELETE FROM idempotency_keys WHERE status_code IS NULL")
             self.execute("UPDATE intents SET status = 'requires_confirmation' WHERE status = 'processing'")
-            (self._seq,) = self.execute(
+            (found,) = self.execute(
                 "SELECT max((SELECT coalesce(max(seq), 0) FROM requests), (SELECT coalesce(max(seq), 0) FROM captures),"
                 " (SELECT coalesce(max(settled_seq), 0) FROM intents))"
             ).fetchone()
+            self._seq = int(found)
 
     def close(self) -> None:
         with self.lock:

@@ -169,16 +169,17 @@ class Gateway:
         if request.fault and request.fault.kind == "delay":
             self._released.wait(request.fault.seconds)
         with self._db.transaction():
-            answer = self._injected_500(request, "error_500_before")
-            if answer is None:
-                declined = self._plan.declines(request.payment_id)
-                if declined or (request.fault is not None and request.fault.kind == "decline"):
-                    answer = self._decline(request)
-                else:
-                    answer = self._capture(request)
-                answer = self._injected_500(request, "error_500_after") or answer
-            else:
+            failed = self._injected_500(request, "error_500_before")
+            if failed is not None:
                 self._db.execute("UPDATE intents SET status = 'requires_confirmation' WHERE ref = ?", (request.ref,))
+                self._store(request, failed)
+                return failed
+            declined = self._plan.declines(request.payment_id)
+            if declined or (request.fault is not None and request.fault.kind == "decline"):
+                answer = self._decline(request)
+            else:
+                answer = self._capture(request)
+            answer = self._injected_500(request, "error_500_after") or answer
             self._store(request, answer)
             return answer
 
