@@ -321,8 +321,12 @@ def run_invocations(python: Interpreter, package: Path, workflow: Path, scratch:
             time.sleep(0.5)
             for link in approvals.mail():
                 approvals.decide(link, "approve", "looked at on arm64")
-            items = system.clients["dynamodb"].scan(TableName=system.names.table, ConsistentRead=True)["Items"]
-            found = {item["payment_id"]["S"]: item["status"]["S"] for item in items}
+            pages = (
+                system.clients["dynamodb"]
+                .get_paginator("scan")
+                .paginate(TableName=system.names.table, ConsistentRead=True)
+            )
+            found = {item["payment_id"]["S"]: item["status"]["S"] for page in pages for item in page["Items"]}
         logs = "\n".join(
             path.read_text(errors="replace") for path in sorted(system.log_directory.glob("**/environment-*"))
         )

@@ -157,6 +157,20 @@ def collect(
     )
 
 
+def cloudwatch_logs(logs: Any) -> dict[str, str]:
+    """All lines of every log group by its name."""
+    groups = [
+        group["logGroupName"]
+        for page in logs.get_paginator("describe_log_groups").paginate()
+        for group in page["logGroups"]
+    ]
+    lines = logs.get_paginator("filter_log_events")
+    return {
+        name: "\n".join(event["message"] for page in lines.paginate(logGroupName=name) for event in page["events"])
+        for name in groups
+    }
+
+
 def _items(dynamodb: Any, table: str) -> list[dict[str, Any]]:
     deserialize = TypeDeserializer().deserialize
     pages = dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)

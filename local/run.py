@@ -22,7 +22,7 @@ from rich.console import Console
 from local import stream, traffic
 from local.approvals.workflow import Approvals
 from local.audit import audit
-from local.evidence import Delivery, collect
+from local.evidence import Delivery, cloudwatch_logs, collect
 from local.faults import GATEWAY_FAULTS, GATEWAY_RATES, TABLE_FAULTS, THROTTLE_RATE, TableFaults, plan
 from local.gateway import process
 from local.gateway.process import GatewayError
@@ -198,10 +198,7 @@ def _logs(system: LocalSystem) -> dict[str, str]:
     files = sorted(system.directory.rglob("*.log"))
     # Each function numbers its environments from 1.
     logs = {str(path.relative_to(system.directory)): path.read_text(errors="replace") for path in files}
-    for group in system.clients["logs"].describe_log_groups().get("logGroups", []):
-        pages = system.clients["logs"].get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
-        logs[group["logGroupName"]] = "\n".join(event["message"] for page in pages for event in page["events"])
-    return logs
+    return logs | cloudwatch_logs(system.clients["logs"])
 
 
 def _introduce(

@@ -186,8 +186,11 @@ class Target:
     def _logged_since(self, started_ms: int) -> str:
         """The log group's lines of the one invocation since then, once its report is among them."""
         for _ in range(_LOG_SECONDS_MAX):
-            found = self._logs.filter_log_events(logGroupName=f"/aws/lambda/{self.name}", startTime=started_ms)
-            lines = "\n".join(event["message"].rstrip("\n") for event in found["events"])
+            # Any page may be empty although more follow.
+            pages = self._logs.get_paginator("filter_log_events").paginate(
+                logGroupName=f"/aws/lambda/{self.name}", startTime=started_ms
+            )
+            lines = "\n".join(event["message"].rstrip("\n") for page in pages for event in page["events"])
             if "REPORT RequestId" in lines or "platform.report" in lines:
                 return lines
             time.sleep(1)

@@ -46,7 +46,11 @@ class ProvisionedRun:
         attributes = sqs.get_queue_attributes(QueueUrl=system.resources.queue_url, AttributeNames=["All"])
         self.queue = attributes["Attributes"]
         self.function = functions.get_function_configuration(FunctionName=system.names.function, Qualifier="live")
-        self.mappings = functions.list_event_source_mappings()["EventSourceMappings"]
+        self.mappings = [
+            each
+            for page in functions.get_paginator("list_event_source_mappings").paginate()
+            for each in page["EventSourceMappings"]
+        ]
 
 
 def files(folder: Path) -> set[Path]:

@@ -25,7 +25,7 @@ from handler.approval_composition import compose_decisions, compose_signer, comp
 from local import resources as built_in
 from local import traffic
 from local.audit import audit
-from local.evidence import QUEUE_COUNTS, Sent, collect
+from local.evidence import QUEUE_COUNTS, Sent, cloudwatch_logs, collect
 from local.installation import environment
 from local.terraform import SOURCE, Command
 from tests.payments import body
@@ -276,10 +276,7 @@ def wait_until_settled(applied: Loopback, queue_url: str) -> None:
 def logs(applied: Loopback) -> dict[str, str]:
     """ministack's own log and every log group."""
     found = {"ministack": applied.services.log_path.read_text(errors="replace")}
-    for group in applied.clients["logs"].describe_log_groups()["logGroups"]:
-        pages = applied.clients["logs"].get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
-        found[group["logGroupName"]] = "\n".join(event["message"] for page in pages for event in page["events"])
-    return found
+    return found | cloudwatch_logs(applied.clients["logs"])
 
 
 def test_the_command_lines_of_the_outputs_work(applied: Loopback) -> None:
@@ -325,9 +322,9 @@ def test_a_risky_payment_of_the_queue_waits_and_its_workflow_is_started(applied:
     wait_until_settled(applied, outputs["queue_url"])
     item = item_of(applied, "pay-waits")
     assert item["status"] == {"S": "pending_approval"}
-    started = applied.clients["lambda"].list_durable_executions_by_function(
-        FunctionName=WORKFLOW, Qualifier=outputs["approval_live_version"]
-    )["DurableExecutions"]
+    executions = applied.clients["lambda"].get_paginator("list_durable_executions_by_function")
+    pages = executions.paginate(FunctionName=WORKFLOW, Qualifier=outputs["approval_live_version"])
+    started = [each for page in pages for each in page["DurableExecutions"]]
     inputs = [
         applied.clients["lambda"].get_durable_execution(DurableExecutionArn=each["DurableExecutionArn"])["InputPayload"]
         for each in started
@@ -527,16 +524,19 @@ def test_a_destroy_of_protected_production_is_refused_and_takes_nothing(
 
 def names_in(applied: Loopback, environment: str) -> dict[str, set[str]]:
     """What an environment has on ministack by itself, whatever the state says."""
-    clients = applied.clients
-    pages = clients["lambda"].get_paginator("list_functions").paginate()
+
+    def listed(service: str, operation: str, entries: str) -> list[Any]:
+        pages = applied.clients[service].get_paginator(operation).paginate()
+        return [each for page in pages for each in page.get(entries, [])]
+
     found = {
-        "queues": clients["sqs"].list_queues().get("QueueUrls", []),
-        "tables": clients["dynamodb"].list_tables()["TableNames"],
-        "functions": [function["FunctionName"] for page in pages for function in page["Functions"]],
-        "buckets": [bucket["Name"] for bucket in clients["s3"].list_buckets()["Buckets"]],
-        "log groups": [group["logGroupName"] for group in clients["logs"].describe_log_groups()["logGroups"]],
-        "topics": [topic["TopicArn"] for topic in clients["sns"].list_topics()["Topics"]],
-        "alarms": [alarm["AlarmName"] for alarm in clients["cloudwatch"].describe_alarms()["MetricAlarms"]],
+        "queues": listed("sqs", "list_queues", "QueueUrls"),
+        "tables": listed("dynamodb", "list_tables", "TableNames"),
+        "functions": [function["FunctionName"] for function in listed("lambda", "list_functions", "Functions")],
+        "buckets": [bucket["Name"] for bucket in listed("s3", "list_buckets", "Buckets")],
+        "log groups": [group["logGroupName"] for group in listed("logs", "describe_log_groups", "logGroups")],
+        "topics": [topic["TopicArn"] for topic in listed("sns", "list_topics", "Topics")],
+        "alarms": [alarm["AlarmName"] for alarm in listed("cloudwatch", "describe_alarms", "MetricAlarms")],
     }
     name = re.compile(rf"-{environment}\b")
     return {kind: {each for each in names if name.search(each)} for kind, names in found.items()}
