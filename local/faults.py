@@ -134,9 +134,9 @@ class TableFaults:
         self._server.stop()
 
     def serve(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes] | None:
-        """Answer one call of the DynamoDB API, or None to give no answer at all."""
-        operation = headers.get("X-Amz-Target", "").rpartition(".")[2]
-        document = json.loads(body)
+        """Answer one call of the DynamoDB API, its headers by their names in lower case; None for no answer at all."""
+        operation = headers.get("x-amz-target", "").rpartition(".")[2]
+        document = _document(body)
         match = _PAYMENT_KEY.fullmatch(_key(document))
         if match is None:
             return self._forward(body, headers)
@@ -213,7 +213,7 @@ class TableFaults:
 
     def _item(self, key: str, table: str, headers: dict[str, str]) -> dict[str, Any]:
         body = json.dumps({"TableName": table, "Key": {"transaction_id": {"S": key}}, "ConsistentRead": True}).encode()
-        _, answer = self._forward(body, {**headers, "X-Amz-Target": "DynamoDB_20120810.GetItem"})
+        _, answer = self._forward(body, {**headers, "x-amz-target": "DynamoDB_20120810.GetItem"})
         item: dict[str, Any] = json.loads(answer)["Item"]
         return item
 
@@ -222,6 +222,15 @@ class TableFaults:
             connection.request("POST", "/", body, headers)
             response = connection.getresponse()
             return response.status, response.read()
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    """A call's JSON; an empty one where it is something else, which is for the services to refuse."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _key(document: dict[str, Any]) -> str:
@@ -243,9 +252,9 @@ def _handler(faults: TableFaults) -> type[LoopbackHandler]:
         def do_POST(self) -> None:
             body = self.body()
             kept = {
-                name: value
+                name.lower(): value
                 for name, value in self.headers.items()
-                if name.lower() not in ("host", "connection", "content-length")
+                if name.lower() not in ("host", "connection", "content-length", "transfer-encoding")
             }
             try:
                 answer = faults.serve(body, kept)

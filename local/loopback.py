@@ -1,7 +1,7 @@
 """The HTTP server under everything here that stands for a service: on 127.0.0.1 only, one thread a connection.
 
-The rule: an answer leaves in one piece, and only what is a fault in a server reaches the terminal, not what befell a
-client.
+The rule: a request is whole or none, an answer leaves in one piece, and only what is a fault in a server reaches the
+terminal, not what befell a client.
 """
 
 from __future__ import annotations
@@ -70,15 +70,29 @@ class LoopbackHandler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def body(self) -> bytes:
-        """The request's body; libcurl sends large ones chunked."""
+        """The request's body; libcurl sends large ones chunked.
+
+        Raises ConnectionAbortedError, which ends the connection without an answer, where it is not whole.
+        """
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            return self._exactly(self.content_length)
         chunks = []
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            chunks.append(self.rfile.read(size))
+        while size := _number(self.rfile.readline().split(b";")[0].strip().decode("latin-1"), 16):
+            chunks.append(self._exactly(size))
             self.rfile.readline()
         self.rfile.readline()
         return b"".join(chunks)
+
+    @property
+    def content_length(self) -> int:
+        """What the request says of its body, in bytes. Raises ConnectionAbortedError where that is no number."""
+        return _number(self.headers.get("Content-Length") or "0", 10)
+
+    def _exactly(self, size: int) -> bytes:
+        found = self.rfile.read(size)
+        if len(found) < size:
+            raise ConnectionAbortedError(f"a body of {size} bytes was cut after {len(found)}")
+        return found
 
     def reply(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         """Answer with head and body in one write; JSON where `headers` do not say otherwise."""
@@ -96,6 +110,16 @@ class LoopbackHandler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: object) -> None:
         return
+
+
+def _number(text: str, base: int) -> int:
+    try:
+        number = int(text, base)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise ConnectionAbortedError(f"{text!r} is not the length of a body")
+    return number
 
 
 def ask(

@@ -116,9 +116,6 @@ class RuntimeApi:
 class _Server(LoopbackServer):
     api: RuntimeApi
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a runtime that was killed drops its connection, and its environment reports that."""
-
 
 class _Handler(LoopbackHandler):
     server: _Server

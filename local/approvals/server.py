@@ -27,7 +27,7 @@ class Request(LoopbackHandler):
     content = b""
 
     def do_GET(self) -> None:
-        if int(self.headers.get("Content-Length") or 0) > BODY_BYTES_MAX:
+        if self.content_length > BODY_BYTES_MAX:
             self.close_connection = True
             self.reply(413, b"")
             return

@@ -24,6 +24,7 @@ class Table(LoopbackServer):
     def __init__(self) -> None:
         self.attempt = 1
         self.arrived: list[str] = []
+        self.refused: list[bytes] = []
         super().__init__(_TableHandler)
 
 
@@ -31,7 +32,13 @@ class _TableHandler(LoopbackHandler):
     server: Table
 
     def do_POST(self) -> None:
-        body = json.loads(self.body())
+        received = self.body()
+        try:
+            body = dict(json.loads(received))
+        except (ValueError, TypeError):
+            self.server.refused.append(received)
+            self.reply(400, b"{}")
+            return
         operation = self.headers["X-Amz-Target"].rpartition(".")[2]
         self.server.arrived.append(f"{operation} {body.get('note', '')}".strip())
         answer: dict[str, Any] = {"Item": {"attempt": {"N": str(self.server.attempt)}}}
@@ -55,13 +62,21 @@ def proxy(table: Table, planned: dict[str, str], kill: Any = lambda payment_id: 
     return faults
 
 
-def call(faults: TableFaults, operation: str, payment_id: str, note: str = "", status: str = "") -> tuple[int, str]:
+def call(
+    faults: TableFaults,
+    operation: str,
+    payment_id: str,
+    note: str = "",
+    status: str = "",
+    *,
+    header: str = "X-Amz-Target",
+) -> tuple[int, str]:
     holder = "Item" if operation == "PutItem" else "Key"
     body: dict[str, Any] = {"TableName": "t", holder: {"transaction_id": {"S": f"txn-{payment_id}"}}, "note": note}
     if status:
         body["ExpressionAttributeValues"] = {":status": {"S": status}}
     with closing(http.client.HTTPConnection(urlsplit(faults.url).netloc, timeout=30)) as connection:
-        connection.request("POST", "/", json.dumps(body), {"X-Amz-Target": f"DynamoDB_20120810.{operation}"})
+        connection.request("POST", "/", json.dumps(body), {header: f"DynamoDB_20120810.{operation}"})
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
 
@@ -133,9 +148,9 @@ def test_a_late_record_arrives_right_after_its_payment_was_taken_over(table: Tab
         thread.join()
 
 
-def _ignored(*arguments: Any) -> None:
+def _ignored(*arguments: Any, **more: Any) -> None:
     with pytest.raises(http.client.RemoteDisconnected):
-        call(*arguments)
+        call(*arguments, **more)
 
 
 def test_throttling_by_rate_can_be_repeated(table: Table) -> None:
@@ -146,6 +161,49 @@ def test_throttling_by_rate_can_be_repeated(table: Table) -> None:
         faults.stop()
     assert struck[0] == struck[1]
     assert 0 < struck[0].count(400) < 40
+
+
+@pytest.mark.parametrize("header", ["x-amz-target", "X-Amz-Target", "X-AMZ-TARGET"])
+def test_an_operation_is_known_however_its_headers_name_is_written(table: Table, header: str) -> None:
+    faults = proxy(table, {"throttled_claim": "pay-1", "late_record": "pay-2"})
+    wait, waiting = faults._stopped.wait, threading.Semaphore(0)
+    faults._stopped.wait = lambda seconds: (waiting.release(), wait(seconds))[1]  # type: ignore[method-assign]
+    assert call(faults, "PutItem", "pay-1", header=header)[0] == 400
+    held = threading.Thread(
+        target=_ignored, args=(faults, "UpdateItem", "pay-2", "late", "completed"), kwargs={"header": header}
+    )
+    held.start()
+    assert waiting.acquire(timeout=30)
+    # The proxy's own question, asked with the caller's headers, is another operation than the caller's.
+    assert table.arrived == ["GetItem"]
+    faults.stop()
+    held.join()
+
+
+@pytest.mark.parametrize("body", [b"no json", b"[1]", b"\xff", b""])
+def test_a_body_that_is_no_call_is_passed_on_for_the_services_to_refuse(
+    table: Table, body: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    faults = proxy(table, {"throttled_claim": "pay-1"})
+    with closing(http.client.HTTPConnection(urlsplit(faults.url).netloc, timeout=30)) as connection:
+        connection.request("POST", "/", body, {"X-Amz-Target": "DynamoDB_20120810.PutItem"})
+        assert connection.getresponse().status == 400
+    faults.stop()
+    assert table.refused == [body]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_body_that_is_cut_reaches_nobody_and_is_no_error_of_the_proxy(
+    table: Table, capfd: pytest.CaptureFixture[str]
+) -> None:
+    faults = proxy(table, {})
+    with socket.create_connection(("127.0.0.1", urlsplit(faults.url).port or 0), timeout=30) as connection:
+        connection.sendall(b'POST / HTTP/1.1\r\nContent-Length: 100\r\nX-Amz-Target: a.PutItem\r\n\r\n{"Item": ')
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1000) == b""
+    faults.stop()
+    assert (table.arrived, table.refused) == ([], [])
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_client_that_is_killed_is_no_error_of_the_proxy(table: Table, capfd: pytest.CaptureFixture[str]) -> None:
