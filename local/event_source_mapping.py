@@ -131,8 +131,13 @@ class EventSourceMapping:
             groups = len({_group(message) for message in messages})
             while slots < groups and self._free.acquire(blocking=False):
                 slots += 1
-            for batch in by_groups(messages, slots):
-                self._workers.submit(self._run, batch)
+            try:
+                for batch in by_groups(messages, slots):
+                    self._workers.submit(self._run, batch)
+            except RuntimeError:
+                # Stopped just now: what is not begun returns to the queue.
+                if not self._stopping.is_set():
+                    raise
 
     def _receive(self) -> list[dict[str, Any]]:
         try:

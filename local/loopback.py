@@ -125,8 +125,11 @@ def _number(text: str, base: int) -> int:
 def ask(
     port: int, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
 ) -> tuple[int, bytes, dict[str, str]]:
-    """One request to a loopback service: status, body, headers. Raises OSError."""
+    """One request to a loopback service: status, body, headers. Raises OSError, also where the answer is cut."""
     with closing(http.client.HTTPConnection(HOST, port, timeout=30)) as connection:
-        connection.request(method, path, body, dict(headers or {}))
-        answer = connection.getresponse()
-        return answer.status, answer.read(), dict(answer.getheaders())
+        try:
+            connection.request(method, path, body, dict(headers or {}))
+            answer = connection.getresponse()
+            return answer.status, answer.read(), dict(answer.getheaders())
+        except http.client.HTTPException as cut:
+            raise ConnectionAbortedError(f"port {port} ended its answer: {cut!r}") from cut

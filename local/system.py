@@ -136,14 +136,14 @@ class LocalSystem:
         self.endpoint_url = self.services.url
         self.clients = {name: client(name, self.endpoint_url) for name in _SERVICES}
         self.resources = self._make_resources(package, runtime_python.resolve().name)
-        self._metrics = MetricForwarder(client("cloudwatch", self.endpoint_url), self._note)
+        self._metrics = MetricForwarder(client("cloudwatch", self.endpoint_url), self.note)
         self._ends.callback(self._metrics.stop)
         worker_logs = WorkerLogs(
             client("logs", self.endpoint_url),
             f"/aws/lambda/{self.names.function}",
             self.log_directory / "ministack-worker.log",
             line=self._metrics.line,
-            problem=self._note,
+            problem=self.note,
         )
         self._ends.callback(worker_logs.stop)
         function = PublishedFunction(
@@ -266,7 +266,7 @@ class LocalSystem:
         except self.clients["lambda"].exceptions.ProvisionedConcurrencyConfigNotFoundException:
             wanted = 0
         except (BotoCoreError, ClientError) as error:
-            self._note(f"provisioned concurrency: {error}")
+            self.note(f"provisioned concurrency: {error}")
             return
         if self.pool is not None:
             self.pool.warm(min(wanted, self._concurrency))
@@ -290,9 +290,10 @@ class LocalSystem:
             )
             if self.mapping is not None:
                 self.mapping.stop()
-        self._note(f"event source mapping: {type(error).__name__}: {error}")
+        self.note(f"event source mapping: {type(error).__name__}: {error}")
 
-    def _note(self, sentence: str) -> None:
+    def note(self, sentence: str) -> None:
+        """Take an error of a part of the system as one of its `problems`; from any thread."""
         with self._lock:
             self._mapping_errors.append(sentence)
 

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from local.loopback import HOST, ask
@@ -26,11 +27,15 @@ READY_SECONDS_MAX = 30.0
 class DurableEngine:
     """One process at a time; `port` is where it listens, `starts` how often it was started."""
 
-    def __init__(self, folder: Path, processes: ProcessGroup, lambda_url: str) -> None:
-        """`folder` gets its database and its log; `lambda_url` is whose functions it invokes."""
+    def __init__(self, folder: Path, processes: ProcessGroup, lambda_url: str, problem: Callable[[str], None]) -> None:
+        """`folder` gets its database and its log; `lambda_url` is whose functions it invokes.
+
+        `problem` is told, from a thread, when it died and could not be started again.
+        """
         self._folder = folder
         self._processes = processes
         self._lambda_url = lambda_url
+        self._problem = problem
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="durable-engine", daemon=True)
@@ -106,10 +111,11 @@ class DurableEngine:
             if self._process is not None and self._process.poll() is not None:
                 try:
                     self.start()
-                except ServicesError:
+                except (ServicesError, OSError) as error:
                     # Killed while it started: the system goes away.
                     if not self._stopping.is_set():
-                        raise
+                        self._problem(f"the durable engine died and stays down: {error}")
+                    return
 
 
 def _free_port() -> int:

@@ -5,6 +5,7 @@ engine. What is not the workflow's goes on to ministack, so that one endpoint se
 """
 
 import hashlib
+import json
 import re
 import sqlite3
 import threading
@@ -91,6 +92,12 @@ class LambdaApi:
         if request.headers.get("X-Amz-Invocation-Type") != "Event":
             message = "a wait of a day needs an asynchronous invocation: --invocation-type Event"
             refuse(request, 400, "InvalidParameterValueException", message)
+            return
+        try:
+            json.loads(request.content or b"{}")
+        except ValueError as wrong:
+            message = f"Could not parse request body into json: {wrong}"
+            refuse(request, 400, "InvalidRequestContentException", message)
             return
         name = request.headers.get("X-Amz-Durable-Execution-Name") or str(uuid.uuid4())
         payload = hashlib.sha256(request.content).hexdigest()

@@ -109,7 +109,7 @@ class Approvals:
         self.publish(package)
         page = f"{self.function}-page"
         page_pool = self._pool(package, "handler.approval_page.lambda_handler", page, "1", deciding)
-        self._engine = DurableEngine(directory, system.processes, self.endpoint_url)
+        self._engine = DurableEngine(directory, system.processes, self.endpoint_url, system.note)
         self._api.open(self._engine, directory / "names.sqlite", system.endpoint_url)
         self._page.open(page_pool)
         self._engine.start()

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
@@ -61,8 +61,10 @@ class Database:
             self._seq = int(found)
 
     def close(self) -> None:
+        """A call that comes later, or was under way, ends with its connection: ConnectionAbortedError."""
         with self.lock:
             self._connection.close()
+            self.execute = _closed
 
     def next_seq(self) -> int:
         self._seq += 1
@@ -86,3 +88,7 @@ class Database:
                 name: [dict(row) for row in self.execute(f"SELECT * FROM {name} WHERE seq > ? ORDER BY seq", (after,))]
                 for name in ("requests", "captures")
             }
+
+
+def _closed(*_: object) -> NoReturn:
+    raise ConnectionAbortedError("the gateway has stopped")

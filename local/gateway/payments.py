@@ -19,6 +19,9 @@ from local.gateway.database import Database
 from local.gateway.fault_plan import CALLS, FAULTS, Fault, FaultPlan
 from local.gateway.messages import Answer, RefusedError, Request, error, read_object
 
+# What sqlite holds.
+INTEGER_MAX = 2**63 - 1
+
 
 class Gateway:
     """Payments, keys, log and faults in one sqlite file; every public method is safe to call from any thread.
@@ -101,10 +104,14 @@ class Gateway:
                 "invalid_fault",
                 f"give payment_id, call of {', '.join(CALLS)}, fault of {', '.join(sorted(FAULTS))}",
             )
+        try:
+            seconds, times = float(order.get("seconds", 1)), int(order.get("times", 1))
+        except (TypeError, ValueError, OverflowError) as wrong:
+            raise RefusedError(400, "invalid_fault", f"seconds and times are numbers: {wrong}") from wrong
         with self._db.transaction():
             self._db.execute(
                 "INSERT INTO ordered_faults (payment_id, call, fault, seconds, times_left) VALUES (?, ?, ?, ?, ?)",
-                (str(order["payment_id"]), call, fault, float(order.get("seconds", 1)), int(order.get("times", 1))),
+                (str(order["payment_id"]), call, fault, seconds, min(times, INTEGER_MAX)),
             )
 
     def release(self) -> None:
@@ -125,7 +132,7 @@ class Gateway:
             if (stored := self._replay(request)) is not None:
                 return stored
             amount, currency = request.body.get("amount"), request.body.get("currency")
-            if not isinstance(amount, int) or isinstance(amount, bool) or amount <= 0:
+            if not isinstance(amount, int) or isinstance(amount, bool) or not 0 < amount <= INTEGER_MAX:
                 raise RefusedError(400, "parameter_invalid_integer", "amount is a positive integer of minor units")
             if not isinstance(currency, str) or not re.fullmatch("[a-z]{3}", currency):
                 raise RefusedError(400, "parameter_invalid", "currency is three lower-case letters")

@@ -35,7 +35,11 @@ class _Handler(LoopbackHandler):
         url = urlsplit(self.path)
         query = parse_qs(url.query)
         if url.path == "/_log":
-            self._send(Answer(200, self.server.gateway.log(int(query.get("after", ["0"])[0]))))
+            after = query.get("after", ["0"])[0]
+            if after.isdecimal():
+                self._send(Answer(200, self.server.gateway.log(int(after))))
+            else:
+                self._send(Answer(400, error("parameter_invalid_integer", f"{after!r} is no sequence number")))
         elif match := _INTENT_PATH.fullmatch(url.path):
             self._serve("status", ref=match[1])
         elif url.path == "/v1/payment_intents" and "payment_id" in query:

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from local.gateway.fault_plan import FAULTS, FaultPlan
+from local.gateway.messages import RefusedError
 from local.gateway.payments import Gateway
 
 
@@ -134,6 +136,7 @@ def test_an_expired_key_prepares_a_second_intent(tmp_path: Path) -> None:
         b'{"amount": 5.5, "currency": "usd", "metadata": {"payment_id": "p"}}',
         b'{"amount": 5, "currency": "US dollars", "metadata": {"payment_id": "p"}}',
         b'{"amount": 5, "currency": "usd"}',
+        b'{"amount": 9223372036854775808, "currency": "usd", "metadata": {"payment_id": "p"}}',
     ],
 )
 def test_a_refused_request_is_not_stored_under_its_key(tmp_path: Path, body: bytes) -> None:
@@ -141,6 +144,43 @@ def test_a_refused_request_is_not_stored_under_its_key(tmp_path: Path, body: byt
         refused = gateway.begin("prepare", ref="", payment_id="", key="k", target="POST /", body=body)
         assert gateway.execute(refused).status_code == 400
         assert gateway.execute(_prepare(gateway, "p", key="k")).status_code == 200
+
+
+@pytest.mark.parametrize("wrong", [{"seconds": "soon"}, {"times": None}, {"times": 1e400}])
+def test_an_order_that_makes_no_sense_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with closing(Gateway(tmp_path / "g.sqlite")) as gateway, pytest.raises(RefusedError):
+        gateway.order_fault({"payment_id": "p", "call": "charge", "fault": "delay", **wrong})
+
+
+def test_a_call_that_outlives_the_gateway_ends_with_its_connection(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path / "g.sqlite")
+    ref = gateway.execute(_prepare(gateway, "p", key="p:prepare")).body["id"]
+    charge = gateway.begin("charge", ref=ref, payment_id="p", key="p", target="POST /", body=b"{}")
+    gateway.close()
+    with pytest.raises(ConnectionError):
+        gateway.execute(charge)
+    with closing(Gateway(tmp_path / "g.sqlite")) as again:
+        status = again.begin("status", ref=ref, payment_id="p", key=None, target="GET /", body=b"")
+        assert again.execute(status).body["status"] == "requires_confirmation"
+
+
+def test_a_log_after_what_is_no_number_is_refused(tmp_path: Path) -> None:
+    with process(tmp_path / "g.sqlite") as (_, url):
+        assert ask(url, "GET", "/_log?after=x")[0] == 400
+
+
+def test_a_body_that_is_cut_is_no_call(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with process(tmp_path / "g.sqlite") as (_, url):
+        _, intent = prepare(url, "pay-1")
+        head = f"POST /v1/payment_intents/{intent['id']}/confirm HTTP/1.1\r\nContent-Length: 20\r\n\r\n"
+        with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=30) as connection:
+            connection.sendall(head.encode() + b"{")
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(1000) == b""
+        _, log = ask(url, "GET", "/_log")
+        assert [request["call"] for request in log["requests"]] == ["prepare"]
+        assert log["captures"] == []
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_faults_draw_depends_on_seed_payment_and_number_alone() -> None:

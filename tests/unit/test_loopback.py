@@ -111,6 +111,20 @@ def test_a_fault_of_the_server_is_shown(server: EchoServer, capfd: pytest.Captur
     assert "KeyError: 'a fault of the server'" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", b"what is this\r\n\r\n"])
+def test_an_answer_that_is_cut_is_an_error_of_the_connection(answer: bytes) -> None:
+    class Cut(LoopbackHandler):
+        def do_GET(self) -> None:
+            self.wfile.write(answer)
+            self.close_connection = True
+
+    server = LoopbackServer(Cut)
+    server.start("cut")
+    with pytest.raises(ConnectionError):
+        ask(server.server_port, "GET", "/")
+    server.stop()
+
+
 def test_a_stopped_server_has_no_thread_and_no_port(server: EchoServer) -> None:
     server.stop()
     assert "echo" not in [thread.name for thread in threading.enumerate()]

@@ -1,0 +1,70 @@
+"""Threads of the local system tell what went wrong to the system, and never raise into the terminal.
+
+An exception that leaves a thread is a warning of pytest's, which fails the test.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from local import event_source_mapping
+from local.approvals.engine import DurableEngine
+from local.approvals.lambda_api import LambdaApi
+from local.event_source_mapping import EventSourceMapping
+from local.loopback import ask
+from local.ministack import ServicesError
+
+
+@pytest.mark.parametrize("error", [ServicesError("it did not start"), OSError("no space left")])
+def test_an_engine_that_stays_down_is_a_problem_of_the_system(
+    tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problems: list[str] = []
+    processes: Any = None
+    engine = DurableEngine(tmp_path, processes, "http://127.0.0.1:1", problems.append)
+
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(engine, "start", fail)
+    engine._process = SimpleNamespace(poll=lambda: 1)  # type: ignore[assignment]
+    engine.keep()
+    engine._keeper.join(timeout=30)
+    assert problems == [f"the durable engine died and stays down: {error}"]
+
+
+def test_a_mapping_that_stops_while_it_hands_out_begins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = {"MessageId": "m", "Attributes": {"MessageGroupId": "g"}}
+    sqs: Any = None
+    mappings: list[EventSourceMapping] = []
+    share = event_source_mapping.by_groups
+
+    def stop_then_share(messages: list[dict[str, Any]], slots: int) -> list[list[dict[str, Any]]]:
+        mappings[0].stop()
+        return share(messages, slots)
+
+    monkeypatch.setattr(event_source_mapping, "by_groups", stop_then_share)
+    begun: list[Any] = []
+    monkeypatch.setattr(EventSourceMapping, "_receive", lambda self: [message] if mappings else [])
+    mappings.append(EventSourceMapping(sqs, "", "arn", begun.append, concurrency=1))  # type: ignore[arg-type]
+    mappings[0]._poller.join(timeout=30)
+    assert not mappings[0]._poller.is_alive()
+    assert begun == []
+
+
+@pytest.mark.parametrize("payload", [b"\xff", b"{", b"no json"])
+def test_a_workflow_is_not_started_on_what_is_no_json(
+    tmp_path: Path, payload: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    engine: Any = None
+    api = LambdaApi("f")
+    api.open(engine, tmp_path / "names.sqlite", "http://127.0.0.1:1")
+    path = "/2015-03-31/functions/f:live/invocations"
+    status, answer, _ = ask(api._server.server_port, "POST", path, payload, {"X-Amz-Invocation-Type": "Event"})
+    api.close()
+    assert (status, b"Could not parse request body into json" in answer) == (400, True)
+    assert capfd.readouterr().err == ""
