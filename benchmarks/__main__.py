@@ -7,7 +7,7 @@ import sys
 BENCHMARKS = {
     "coldstart": "benchmarks.coldstart.command",
     "kernels": "benchmarks.kernels",
-    "screening": "benchmarks.screening",
+    "screening": "benchmarks.screening.comparison",
     "approvals": "benchmarks.approvals",
     "local-system": "benchmarks.local_system",
     "card-ids": "benchmarks.card_ids",

@@ -9,31 +9,27 @@ would do per batch: joining, scanning, collecting (field, literal) pairs. All pa
 import argparse
 import importlib.util
 import random
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from benchmarks.measure import Bar, new_record, paired_ratio, write_record
-from scoring import _compiled, _pure
+from benchmarks.screening.candidates import PEER, Candidate, Pairs, candidates, timed
+from benchmarks.screening.corpus import HOSTILE, PAYMENTS, Corpus, Fields
+from scoring import _compiled
 from scoring.kernel import load_kernel
 from scoring.model import FIELDS, Payment, Rule
-from scoring.table import BUILT_IN, Table, open_table
+from scoring.table import BUILT_IN, open_table
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SIZES = (100, 10_000, 100_000)
-PAYMENTS, FIELDS_EACH, BATCHES = 10, 8, 12
-PEER = "hyperscan, joined"
+BATCHES = 12
 LIMITS = {100: 1.7, 10_000: 1.0, 100_000: 1.0}
-
-Pairs = set[tuple[int, int]]  # (field, literal)
-Fields = list[str]
 
 
 def rule_compiler() -> tuple[ModuleType, ModuleType]:
@@ -43,266 +39,6 @@ def rule_compiler() -> tuple[ModuleType, ModuleType]:
         raise FileNotFoundError("build/rule_compiler")
     sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     return importlib.import_module("rule_compiler.texts"), importlib.import_module("rule_compiler.compiler")
-
-
-# ---- what is searched for, and in what --------------------------------------------------------------------------
-
-ONSETS = re.findall(r"\w+", "b br c ch d dr f fl g gr h j k kl l m n p pr r s sh st t tr v w z")
-VOWELS = ("a", "e", "i", "o", "u", "ai", "ea", "ee", "ia", "io", "ou")
-CODAS = ("", "", "", "l", "m", "n", "nd", "r", "rs", "s", "st", "t", "x")
-ORDINARY = re.findall(
-    r"\w+",
-    """the and for with new set order gift of in to a box pack size blue red green black small large deliver leave at
-    door street road avenue lane unit floor please call before on monday card shoes shirt phone case cable coffee
-    beans dark roast book""",
-)
-ENDINGS = ("ltd", "gmbh", "llc", "inc", "trading", "group")
-STREETS = ("street", "road", "avenue", "lane")
-TOP_LEVELS = ("com", "net", "org", "io", "biz", "info", "shop", "online", "co.uk", "de", "fr")
-
-
-class Corpus:
-    """A blocklist of names, companies, domains and addresses, and fields of payments, from one seed.
-
-    Both are made of invented words of the same syllables. `typical`: most people are on no list, so their words are
-    others than the list's, and one field in a hundred holds a literal. `alike`: all words are the list's own.
-    """
-
-    def __init__(self, size: int) -> None:
-        self.random = random.Random(1)
-        words: set[str] = set()
-        while len(words) < 26_000:
-            syllables = range(self.random.choice((1, 2, 2, 3)))
-            words.add("".join(self.random.choice(x) for _ in syllables for x in (ONSETS, VOWELS, CODAS)))
-        every = sorted(words)
-        self.random.shuffle(every)
-        self.customers, self.blocked = every[:6_000], every[6_000:]
-        literals: set[str] = set()
-        while len(literals) < size:
-            literals.add(self._literal())
-        self.literals = sorted(literals)
-
-    def _word(self, words: list[str]) -> str:
-        return words[int(len(words) * self.random.random() ** 2)]  # few words are used often
-
-    def _literal(self) -> str:
-        one, two, kind = self._word(self.blocked), self._word(self.blocked), self.random.random()
-        if kind < 0.4:
-            return f"{one} {two}"
-        if kind < 0.6:
-            return f"{one} {two} {self.random.choice(ENDINGS)}"
-        if kind < 0.8:
-            return f"{one}{self.random.choice(('', '-'))}{two}.{self.random.choice(TOP_LEVELS)}"
-        return f"{self.random.randrange(1, 999)} {one} {self.random.choice(STREETS)}"
-
-    def _field(self, words: list[str]) -> str:
-        text, length = "", self.random.randrange(80, 125)
-        while len(text) < length:
-            kind = self.random.random()
-            if kind < 0.5:
-                text += f" {self.random.choice(ORDINARY)}"
-            elif kind < 0.8:
-                text += f" {self._word(words).title()}"
-            elif kind < 0.9:
-                text += f" {self.random.randrange(1, 9999)}"
-            else:
-                text += f" {self._word(words)}.{self._word(words)}@{self._word(words)}.{self.random.choice(TOP_LEVELS)}"
-        return text[1:]
-
-    def typical(self) -> Fields:
-        fields = [self._field(self.customers) for _ in range(PAYMENTS * FIELDS_EACH)]
-        return [
-            f"{text} {self.random.choice(self.literals)}" if self.random.random() < 0.01 else text for text in fields
-        ]
-
-    def alike(self) -> Fields:
-        return [self._field(self.blocked) for _ in range(PAYMENTS * FIELDS_EACH)]
-
-    def almost(self) -> Fields:
-        """Literals without their last letter, one after the other: the deepest way into any automaton."""
-        return [self._joined(lambda literal: literal[:-1]) for _ in range(PAYMENTS * FIELDS_EACH)]
-
-    def middles(self) -> Fields:
-        """Eight letters from the middle of literals, one after the other: what filters are fooled by most often."""
-        return [
-            self._joined(lambda literal: literal[len(literal) // 2 - 4 :][:8]) for _ in range(PAYMENTS * FIELDS_EACH)
-        ]
-
-    def full(self) -> Fields:
-        """Literals and nothing else."""
-        return [self._joined(lambda literal: literal) for _ in range(PAYMENTS * FIELDS_EACH)]
-
-    def one_letter(self) -> Fields:
-        return ["a" * 100] * (PAYMENTS * FIELDS_EACH)
-
-    def _joined(self, change: Callable[[str], str]) -> str:
-        text = ""
-        while len(text) < 100:
-            text += change(self.random.choice(self.literals))
-        return text[:110]
-
-
-HOSTILE = ("alike", "almost", "middles", "full", "one_letter")
-
-
-# ---- the candidates ---------------------------------------------------------------------------------------------
-
-
-class Candidate(NamedTuple):
-    """One way to search: `search` is what is timed, `pairs` makes its result comparable."""
-
-    search: Callable[[Fields], Any]
-    pairs: Callable[[Any], Pairs]
-    build_seconds: float
-    memory_bytes: int
-    all_pairs: bool = True
-    # What a fresh process would load from a file, where a candidate can.
-    database: Any = None
-
-
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 if sys.platform == "linux" else 0
-
-
-def timed(build: Callable[[], Any]) -> tuple[Any, float, int]:
-    before, start = resident_bytes(), time.perf_counter()
-    built = build()
-    return built, time.perf_counter() - start, resident_bytes() - before
-
-
-def our_twin(twin: ModuleType, table: Table, seconds: float) -> Candidate:
-    def search(fields: Fields) -> Any:
-        return twin.screen(table, [fields[i : i + FIELDS_EACH] for i in range(0, len(fields), FIELDS_EACH)])
-
-    def pairs(result: Any) -> Pairs:
-        hits = [field for payment in result for field in payment]
-        return {(field, rule_id - 1) for field, ids in enumerate(hits) for rule_id in ids}
-
-    return Candidate(search, pairs, seconds, len(table.data))
-
-
-def hyperscan_joined(literals: list[str], joined: bool) -> Candidate:
-    import hyperscan
-
-    def build() -> Any:
-        database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        database.compile(
-            expressions=[literal.encode() for literal in literals],
-            ids=list(range(len(literals))),
-            elements=len(literals),
-            flags=hyperscan.HS_FLAG_CASELESS,
-            literal=True,
-        )
-        return database
-
-    database, seconds, _ = timed(build)
-
-    def search_joined(fields: Fields) -> Any:
-        hits: list[tuple[int, int]] = []
-        encoded = [field.encode() for field in fields]
-        database.scan(
-            b"\0".join(encoded),
-            match_event_handler=lambda number, start, end, flags, context: hits.append((end, number)),
-        )
-        if not hits:
-            return []
-        ends, at = [], 0
-        for field in encoded:
-            at += len(field) + 1
-            ends.append(at)
-        return [(next(i for i, end in enumerate(ends) if at < end), number) for at, number in hits]
-
-    def search_each(fields: Fields) -> Any:
-        hits: list[tuple[int, int]] = []
-        for i, field in enumerate(fields):
-            database.scan(
-                field.encode(),
-                match_event_handler=lambda number, start, end, flags, context, i=i: hits.append((i, number)),
-            )
-        return hits
-
-    search = search_joined if joined else search_each
-    return Candidate(search, set, seconds, database.size(), database=database)
-
-
-def ahocorasick_rs_each(literals: list[str]) -> Candidate:
-    import ahocorasick_rs
-
-    automaton, seconds, memory = timed(lambda: ahocorasick_rs.AhoCorasick(literals))
-
-    def search(fields: Fields) -> Any:
-        return [automaton.find_matches_as_indexes(field.lower(), overlapping=True) for field in fields]
-
-    return Candidate(
-        search, lambda result: {(i, hit[0]) for i, hits in enumerate(result) for hit in hits}, seconds, memory
-    )
-
-
-def pyahocorasick_each(literals: list[str]) -> Candidate:
-    import ahocorasick
-
-    def build() -> Any:
-        automaton = ahocorasick.Automaton()
-        for i, literal in enumerate(literals):
-            automaton.add_word(literal, i)
-        automaton.make_automaton()
-        return automaton
-
-    automaton, seconds, memory = timed(build)
-
-    def search(fields: Fields) -> Any:
-        return [(i, number) for i, field in enumerate(fields) for _, number in automaton.iter(field.lower())]
-
-    return Candidate(search, set, seconds, memory)
-
-
-def re2_set(literals: list[str]) -> Candidate:
-    import re2
-
-    def build() -> Any:
-        options = re2.Options()
-        options.case_sensitive, options.literal, options.max_mem = False, True, 1 << 30
-        patterns = re2.Set.SearchSet(options)
-        for literal in literals:
-            patterns.Add(literal)
-        patterns.Compile()
-        return patterns
-
-    patterns, seconds, memory = timed(build)
-
-    def search(fields: Fields) -> Any:
-        return [(i, number) for i, field in enumerate(fields) for number in patterns.Match(field) or ()]
-
-    return Candidate(search, set, seconds, memory, all_pairs=False)
-
-
-def re_alternation(literals: list[str]) -> Candidate:
-    number = {literal: i for i, literal in enumerate(literals)}
-    pattern, seconds, memory = timed(
-        lambda: re.compile("|".join(map(re.escape, sorted(literals, key=len, reverse=True))), re.I | re.A)
-    )
-
-    def search(fields: Fields) -> Any:
-        return [(i, number[hit.group().lower()]) for i, field in enumerate(fields) for hit in pattern.finditer(field)]
-
-    return Candidate(search, set, seconds, memory, all_pairs=False)
-
-
-def candidates(literals: list[str], table: Table, seconds: float, all_peers: bool) -> Iterator[tuple[str, Candidate]]:
-    yield "compiled", our_twin(_compiled, table, seconds)
-    yield PEER, hyperscan_joined(literals, joined=True)
-    yield "compiled, again", our_twin(_compiled, table, seconds)
-    yield "ahocorasick-rs", ahocorasick_rs_each(literals)
-    yield "pure", our_twin(_pure, table, seconds)
-    if all_peers:
-        yield "hyperscan, a field", hyperscan_joined(literals, joined=False)
-        yield "pyahocorasick", pyahocorasick_each(literals)
-        yield "google-re2 set", re2_set(literals)
-        if len(literals) <= 10_000:  # beyond, one batch takes a minute
-            yield "re", re_alternation(literals)
-
-
-# ---- measuring --------------------------------------------------------------------------------------------------
 
 
 def sample(candidate: Candidate, fields: Fields) -> float:
