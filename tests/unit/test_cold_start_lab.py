@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from benchmarks.coldstart import aws, compare, matrix, recommend
+from benchmarks.coldstart import aws, compare, lambda_report, matrix, recommend
 from benchmarks.coldstart.command import bars_of, main
 from benchmarks.coldstart.packages import Package
 from benchmarks.coldstart.prices import costs, read_prices
@@ -325,7 +325,7 @@ LOGS = {
 @pytest.mark.parametrize("name", LOGS)
 def test_every_documented_form_of_a_report_is_read(name):
     log, init_ms, restore_ms, status = LOGS[name]
-    report = aws.parse_report(log)
+    report = lambda_report.parse_report(log)
     assert (report.duration_ms, report.memory_size, report.max_memory_mb) == (21.5, 128, 64)
     assert (report.init_ms, report.restore_ms, report.init_status) == (init_ms, restore_ms, status)
     assert report.billed_ms in (22, 23, 392)
@@ -347,16 +347,16 @@ def test_a_report_in_json_is_read():
             },
         },
     ]  # fmt: skip
-    report = aws.parse_report("not json\n" + "\n".join(map(json.dumps, lines)))
-    assert report == aws.Report(21.5, 22, 128, 64, 116.67, 70.87, "timeout")
+    report = lambda_report.parse_report("not json\n" + "\n".join(map(json.dumps, lines)))
+    assert report == lambda_report.Report(21.5, 22, 128, 64, 116.67, 70.87, "timeout")
     del lines[2]["record"]["metrics"]["initDurationMs"]
-    assert aws.parse_report("\n".join(map(json.dumps, lines))).init_ms == 10000.1
+    assert lambda_report.parse_report("\n".join(map(json.dumps, lines))).init_ms == 10000.1
 
 
 @pytest.mark.parametrize("log", ["", "START RequestId: x\n", "REPORT RequestId: x Duration: fast\n"])
 def test_a_log_without_a_report_is_an_error(log):
     with pytest.raises(ValueError, match="REPORT"):
-        aws.parse_report(log)
+        lambda_report.parse_report(log)
 
 
 def configuration(**changes: Any) -> dict[str, Any]:
