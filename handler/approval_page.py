@@ -17,7 +17,7 @@ from handler.adapters.page import HEADERS, answer, question, refusal
 from handler.approval_composition import Decisions
 from handler.domain.approve import decide
 from handler.domain.errors import ApprovalRefusedError, ApprovalWakeError, RetryableError
-from handler.domain.payment import Transaction
+from handler.domain.item import Item
 from handler.domain.ports import Signer
 from handler.domain.token import Invitation, callback_digest, read_token
 
@@ -81,7 +81,7 @@ class ApprovalPage:
                 approver=invitation.approver,
                 comment=comment,
                 # None where reconcile has just given the decided payment to a new execution.
-                callback_id=item.get("callback_id", ""),
+                callback_id=item.callback_id,
                 request_hash=invitation.request_hash,
                 log=decisions.log,
                 callbacks=decisions.callbacks,
@@ -93,24 +93,24 @@ class ApprovalPage:
                 raise
             now_ms = decisions.clock.now_ms()
             return _response(422, question(item, token, invitation.approver, now_ms, comment=comment, error=str(error)))
-        _LOG.info("%s: %s by %s", invitation.transaction_id, decided["decision"], invitation.approver)
+        _LOG.info("%s: %s by %s", invitation.transaction_id, decided.decision, invitation.approver)
         return _response(200, answer(decided))
 
-    def _invited(self, token: str, decision: str = "") -> tuple[Invitation, Transaction]:
+    def _invited(self, token: str, decision: str = "") -> tuple[Invitation, Item]:
         """The token's invitation and its item, still open for it, or decided so by the same approver."""
         invitation = read_token(token, self.signer, self.decisions.clock.now_ms())
         item = self.decisions.log.get(invitation.transaction_id)
         if item is None:
             raise ApprovalRefusedError("unknown", f"There is no payment {invitation.transaction_id} any more.")
-        if item.get("decided_by") == invitation.approver and decision and item.get("decision") == decision:
+        if item.decided_by == invitation.approver and decision and item.decision == decision:
             return invitation, item
-        if "decision" in item:
-            word = {"approve": "approved", "reject": "rejected"}[item["decision"]]
-            raise ApprovalRefusedError("already_decided", f"This payment was {word} by {item['decided_by']}.")
-        if item["status"] != "pending_approval":
-            raise ApprovalRefusedError("not_pending", f"This payment is {item['status']} and waits for nobody.")
+        if item.decision:
+            word = {"approve": "approved", "reject": "rejected"}[item.decision]
+            raise ApprovalRefusedError("already_decided", f"This payment was {word} by {item.decided_by}.")
+        if item.status != "pending_approval":
+            raise ApprovalRefusedError("not_pending", f"This payment is {item.status} and waits for nobody.")
         shown = (invitation.callback, invitation.request_hash)
-        if shown != (callback_digest(item.get("callback_id", "")), item["request_hash"]):
+        if shown != (callback_digest(item.callback_id), item.request_hash):
             raise ApprovalRefusedError("replaced", "You were asked anew about this payment: open the newest link.")
         return invitation, item
 

@@ -15,7 +15,7 @@ from handler.approval_composition import Decisions
 from handler.domain.approve import reconcile_pending
 from handler.domain.claim import Work
 from handler.domain.errors import RetryableError
-from handler.domain.process import Ports, Rules
+from handler.domain.process import Ports, Rules, alarmed
 from handler.domain.reconcile import settle_stuck
 from handler.domain.states import FINAL
 
@@ -70,10 +70,11 @@ class ReconcileFunction:
         for name in decisions.log.open_transaction_ids("pending_approval"):
             if remaining_ms() < self._rules.times.least_remaining_ms:
                 break
-            item = decisions.log.get(name)
-            if item is None or item["status"] != "pending_approval":
-                continue
             try:
+                with alarmed(self._ports.notifier):
+                    item = decisions.log.get(name)
+                if item is None or item.status != "pending_approval":
+                    continue
                 found = reconcile_pending(
                     item,
                     environment=decisions.environment,
@@ -90,7 +91,7 @@ class ReconcileFunction:
             if found != "waiting":
                 _LOG.warning("%s %s", name, found)
             # One restart may follow a mishap; more say that its execution cannot go on, and why its log says.
-            old += found == "restarted" and item["generation"] > 1
+            old += found == "restarted" and item.generation > 1
         return old
 
 

@@ -39,15 +39,16 @@ from handler.domain.approve import (
     assess,
     begin,
     charge_approved,
+    in_execution,
     read_request,
     resolve,
     tell,
     verify_customer,
 )
-from handler.domain.claim import Work
+from handler.domain.claim import InVersion, Work
 from handler.domain.errors import FraudServiceUnavailableError, RetryableError, ScoringError
 from handler.domain.payment import Assessment, Payment, Reason, transaction_id
-from handler.domain.process import settle
+from handler.domain.process import alarmed, settle
 from handler.domain.validate import from_canonical
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class Workflow:
             BEGIN,
             lambda: begin(
                 self._payment(canonical),
+                self._in_version(text, execution),
                 Checks(_assessment(fraud), verified),
                 execution,
                 rules=self.rules,
@@ -122,7 +124,9 @@ class Workflow:
             )
         status = step.outcome
         if step.action == "charge":
-            status = context.step(lambda _: self._charge(canonical, execution, context), CHARGE, self._persistent())
+            status = context.step(
+                lambda _: self._charge(canonical, text, execution, context), CHARGE, self._persistent()
+            )
         context.step(lambda _: tell(name, status, execution, self.ports), NOTIFY, self._persistent())
         return {"transaction_id": name, "status": status}
 
@@ -172,11 +176,16 @@ class Workflow:
         return result, False
 
     def _next(self, context: DurableContext, name: str, function: Callable[[], Next]) -> Next:
-        return Next(**context.step(lambda _: asdict(function()), name, self._persistent()))
+        return Next(**context.step(lambda _: asdict(self._alarmed(function)), name, self._persistent()))
+
+    def _alarmed(self, function: Callable[[], Next]) -> Next:
+        with alarmed(self.ports.payments.notifier):
+            return function()
 
     def _validate(self, text: str, execution: Execution, context: DurableContext) -> dict[str, str]:
         """A payment's canonical text, or none where the input is recorded as rejected."""
-        reading = read_request(text, execution, self.rules, self.ports.payments)
+        with alarmed(self.ports.payments.notifier):
+            reading = read_request(text, execution, self.rules, self.ports.payments)
         payment = reading.validation.payment
         name = transaction_id(reading.validation.payment_id) if reading.validation.payment_id else ""
         if payment is not None:
@@ -184,14 +193,19 @@ class Workflow:
         status = settle(reading, self.rules.payments, self.ports.payments, self._work(execution, context))
         return {"transaction_id": name, "canonical": "", "status": status}
 
-    def _charge(self, canonical: str, execution: Execution, context: DurableContext) -> str:
-        return charge_approved(
-            self._payment(canonical),
-            execution,
-            rules=self.rules,
-            ports=self.ports,
-            work=self._work(execution, context),
-        )
+    def _charge(self, canonical: str, text: str, execution: Execution, context: DurableContext) -> str:
+        with alarmed(self.ports.payments.notifier):
+            return charge_approved(
+                self._payment(canonical),
+                self._in_version(text, execution),
+                execution,
+                rules=self.rules,
+                ports=self.ports,
+                work=self._work(execution, context),
+            )
+
+    def _in_version(self, text: str, execution: Execution) -> InVersion:
+        return in_execution(text, execution, self.rules, self.ports.payments.scoring).in_version
 
     def _payment(self, canonical: str) -> Payment:
         return from_canonical(canonical)

@@ -16,7 +16,8 @@ from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
 from handler.adapters.memory import MemoryDynamoDb
 from handler.adapters.transaction_log import DynamoDbTransactionLog
 from handler.domain.approve import ApprovalPorts, ApprovalRules, decide
-from handler.domain.payment import GatewayResult, Transaction
+from handler.domain.item import Item
+from handler.domain.payment import GatewayResult
 from handler.domain.states import FINAL
 from handler.workflow import Workflow
 from tests.payments import ScriptedGateway, World
@@ -32,10 +33,10 @@ class ListNotices:
     told: list[tuple[str, str]] = field(default_factory=list)
     faults: list[Exception] = field(default_factory=list)
 
-    def ask(self, message_id: str, item: Transaction, callback_id: str) -> None:
+    def ask(self, message_id: str, item: Item, callback_id: str) -> None:
         if self.faults:
             raise self.faults.pop(0)
-        self.asked.append((item["transaction_id"], callback_id))
+        self.asked.append((item.transaction_id, callback_id))
 
     def settled(self, message_id: str, transaction_id: str, status: str) -> None:
         if self.faults:
@@ -129,9 +130,7 @@ class ApprovalWorld(World):
     def workflow(self) -> Workflow:
         return Workflow(self.approval_rules, self.approval_ports, JitterStrategy.NONE)
 
-    def decide(
-        self, decision: str, key: str = "txn-pay-abc123", approver: str = "alice", **changes: Any
-    ) -> Transaction:
+    def decide(self, decision: str, key: str = "txn-pay-abc123", approver: str = "alice", **changes: Any) -> Item:
         """Decide as a person who was shown the item as it stands; `changes` override what was shown."""
         item = self.item(key)
         shown = {"callback_id": item.get("callback_id", ""), "request_hash": item["request_hash"], **changes}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,8 @@ from handler.adapters.gateway_simulated import SimulatedGateway
 from handler.adapters.memory import MemoryDynamoDb, MemoryRejectedQueue
 from handler.adapters.transaction_log import DynamoDbTransactionLog, from_attributes
 from handler.domain.claim import Work
-from handler.domain.payment import Assessment, GatewayResult, Message, Payment, Reason, Transaction
+from handler.domain.item import REQUIRED, REQUIRED_BESIDE, Item, from_stored
+from handler.domain.payment import Assessment, GatewayResult, Message, Payment, Reason
 from handler.domain.process import Ports, Rules
 from scoring import _pure
 
@@ -57,6 +58,49 @@ def record(text: str, message_id: str = "m-1", group: str = "group-1", receives:
     }
 
 
+_ANYTHING: dict[str, Any] = {
+    "transaction_id": "txn-pay-abc123",
+    "payment_id": "pay-abc123",
+    "status": "processing",
+    "owner": "req-0:m-0",
+    "request_hash": "0" * 64,
+    "created_at": 1,
+    "updated_at": 1,
+    "attempt": 1,
+    "order_id": "ord-123",
+    "customer_id": "cust-456",
+    "amount_minor": 2599,
+    "currency": "USD",
+    "payment_method": "credit_card",
+    "request": "{}",
+    "generation": 1,
+    "approval_name": "dev-pay-abc123-1",
+    "approval_expires_at": 1,
+    "approval_reasons": ["risk"],
+    "decided_by": "alice",
+    "decided_at": 1,
+    "comment": "looked at",
+    "gateway_ref": "sim_2599_USD_1",
+    "gateway_response": {"status": "approved"},
+    "processed_at": "2024-01-01T12:00:00Z",
+    "reason_code": "malformed",
+    "fraud_score": 0,
+}
+
+
+def whole_item(given: Mapping[str, Any], /, **more: Any) -> dict[str, Any]:
+    """An item of the given attributes, with anything for the others that its state requires; None leaves one out."""
+    attributes = {"status": "processing", **given, **more}
+    status = attributes["status"]
+    names = list(REQUIRED[status])
+    for name in [*names, *attributes]:
+        names += REQUIRED_BESIDE.get(name, ())
+    item = {name: _ANYTHING[name] for name in names if name != "open_shard"}
+    if "open_shard" in REQUIRED[status]:
+        item["open_shard"] = f"{status}#0"
+    return {name: value for name, value in {**item, **attributes}.items() if value is not None}
+
+
 class FixedClock:
     def __init__(self, now_ms: int = 1_700_000_000_000) -> None:
         self.ms = now_ms
@@ -96,8 +140,8 @@ class ListApprovals:
     def __init__(self) -> None:
         self.started: list[tuple[str, str]] = []
 
-    def start(self, item: Transaction, request: str) -> None:
-        self.started.append((item["approval_name"], request))
+    def start(self, item: Item, request: str) -> None:
+        self.started.append((item.approval_name, request))
 
 
 class ScriptedGateway(SimulatedGateway):
@@ -147,6 +191,10 @@ class World:
 
     def item(self, key: str = "txn-pay-abc123") -> dict[str, Any]:
         return from_attributes(self.dynamodb.items[key])
+
+    def stored(self, key: str = "txn-pay-abc123") -> Item:
+        """The item as the handler reads it."""
+        return from_stored(self.item(key))
 
     def change(self, key: str = "txn-pay-abc123", **attributes: Any) -> None:
         """Change the stored item by hand; None removes an attribute."""

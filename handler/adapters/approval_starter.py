@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.domain.errors import ApprovalStartError
-from handler.domain.payment import Transaction
+from handler.domain.item import Item
 
 
 class LambdaApprovalStarter:
@@ -19,8 +19,8 @@ class LambdaApprovalStarter:
         self._client = client
         self._function_arn = function_arn
 
-    def start(self, item: Transaction, request: str) -> None:
-        name = item["approval_name"]
+    def start(self, item: Item, request: str) -> None:
+        name = item.approval_name
         try:
             self._client().invoke(
                 FunctionName=self._function_arn,
@@ -31,7 +31,7 @@ class LambdaApprovalStarter:
         except ClientError as error:
             # Lambda refuses a known name with another payload; with the same it answers as the first time.
             started = error.response["Error"]["Code"] == "DurableExecutionAlreadyStartedException"
-            if started and hashlib.sha256(request.encode()).hexdigest() == item["request_hash"]:
+            if started and hashlib.sha256(request.encode()).hexdigest() == item.request_hash:
                 return
             raise ApprovalStartError(f"{name}: {error}") from error
         except BotoCoreError as error:

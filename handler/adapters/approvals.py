@@ -10,10 +10,9 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.domain.approve import shown_score
-from handler.domain.claim import timestamp
 from handler.domain.errors import ApprovalStartError, ApprovalWakeError, NoticeError
+from handler.domain.item import Item, timestamp
 from handler.domain.money import as_text
-from handler.domain.payment import Transaction
 from handler.domain.ports import Signer
 from handler.domain.token import invite, write_token
 
@@ -74,8 +73,8 @@ class SnsNotices:
         self._page_url = page_url
         self._signer = signer
 
-    def ask(self, message_id: str, item: Transaction, callback_id: str) -> None:
-        subject = f"Approve {as_text(item['amount_minor'])} {item['currency']}?"
+    def ask(self, message_id: str, item: Item, callback_id: str) -> None:
+        subject = f"Approve {as_text(item.amount_minor)} {item.currency}?"
         failed: list[str] = []
         for approver in self._approvers or ("",):
             question = _question(item, self._link(item, callback_id, approver))
@@ -93,9 +92,9 @@ class SnsNotices:
         attributes = {"kind": "settled", "message_id": message_id, "approver": self._approvers}
         self._publish(f"Payment {status}", f"{transaction_id} is {status}.\n", attributes)
 
-    def _link(self, item: Transaction, callback_id: str, approver: str) -> str:
+    def _link(self, item: Item, callback_id: str, approver: str) -> str:
         if self._signer is None or not approver:
-            return f"Decide with: payments approvals show {item['transaction_id']}"
+            return f"Decide with: payments approvals show {item.transaction_id}"
         token = write_token(invite(item, callback_id, approver), self._signer)
         return f"Decide here, this link is yours alone:\n{self._page_url}?t={token}"
 
@@ -114,9 +113,9 @@ class SnsNotices:
 class LoggedNotices:
     """`ApprovalNotices` where no topic is set: log lines, without any link, as a log is not a private channel."""
 
-    def ask(self, message_id: str, item: Transaction, callback_id: str) -> None:
+    def ask(self, message_id: str, item: Item, callback_id: str) -> None:
         # The seed's own way to approve takes the callback id from here.
-        _LOG.warning("%s waits for approval, callback_id %s", item["transaction_id"], callback_id)
+        _LOG.warning("%s waits for approval, callback_id %s", item.transaction_id, callback_id)
 
     def settled(self, message_id: str, transaction_id: str, status: str) -> None:
         _LOG.info("%s is %s", transaction_id, status)
@@ -128,13 +127,13 @@ def _attribute(value: str | Sequence[str]) -> dict[str, str]:
     return {"DataType": "String.Array", "StringValue": json.dumps(list(value))}
 
 
-def _question(item: Transaction, link: str) -> str:
+def _question(item: Item, link: str) -> str:
     return (
-        f"A payment waits for your decision until {timestamp(item['approval_expires_at'])}.\n\n"
-        f"Payment: {item['payment_id']}\n"
-        f"Amount: {as_text(item['amount_minor'])} {item['currency']}\n"
-        f"Customer: {item['customer_id']}\n"
+        f"A payment waits for your decision until {timestamp(item.approval_expires_at or 0)}.\n\n"
+        f"Payment: {item.payment_id}\n"
+        f"Amount: {as_text(item.amount_minor)} {item.currency}\n"
+        f"Customer: {item.customer_id}\n"
         f"Fraud score: {shown_score(item)}\n"
-        f"Asked because: {', '.join(item['approval_reasons'])}\n\n"
+        f"Asked because: {', '.join(item.approval_reasons)}\n\n"
         f"{link}\n"
     )

@@ -13,9 +13,8 @@ from html import escape
 from typing import Final
 
 from handler.domain.approve import COMMENT_LENGTH_MAX, shown_score, time_left
-from handler.domain.claim import timestamp
+from handler.domain.item import Item, timestamp
 from handler.domain.money import as_text
-from handler.domain.payment import Transaction
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1c2330; --soft: #5b6472; --paper: #fff; --ground: #f1f3f6; --line: #d9dee5;
@@ -79,22 +78,22 @@ _WHY: Final = {
 }
 
 
-def question(item: Transaction, token: str, approver: str, now_ms: int, *, comment: str = "", error: str = "") -> str:
+def question(item: Item, token: str, approver: str, now_ms: int, *, comment: str = "", error: str = "") -> str:
     """The page that asks; `error` says why the last attempt was not taken, with its `comment` kept."""
     facts = [
-        ("Payment", item["payment_id"]),
-        ("Order", item["order_id"]),
-        ("Customer", item["customer_id"]),
-        ("Paid by", item["payment_method"].replace("_", " ")),
+        ("Payment", item.payment_id),
+        ("Order", item.order_id),
+        ("Customer", item.customer_id),
+        ("Paid by", item.payment_method.replace("_", " ")),
         ("Fraud score", shown_score(item)),
-        ("Decide until", timestamp(item["approval_expires_at"]).replace("T", " ").replace("Z", " UTC")),
+        ("Decide until", timestamp(item.approval_expires_at or 0).replace("T", " ").replace("Z", " UTC")),
         ("You are", approver),
     ]
     described = "hint error" if error else "hint"
     return _page(
-        f"Approve {as_text(item['amount_minor'])} {item['currency']}?",
+        f"Approve {as_text(item.amount_minor)} {item.currency}?",
         f"""<h1>A payment waits for your decision</h1>
-<p class="amount">{escape(as_text(item["amount_minor"]))} {escape(item["currency"])}</p>
+<p class="amount">{escape(as_text(item.amount_minor))} {escape(item.currency)}</p>
 <p class="left">{escape(_left(item, now_ms))}</p>
 <dl>{"".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in facts)}</dl>
 {_reasons(item)}
@@ -113,17 +112,17 @@ def question(item: Transaction, token: str, approver: str, now_ms: int, *, comme
     )
 
 
-def answer(item: Transaction) -> str:
+def answer(item: Item) -> str:
     """The page after a decision that stands."""
-    word = {"approve": "Approved", "reject": "Rejected"}[item["decision"]]
-    then = {"approve": "The payment is now charged.", "reject": "The payment will not be charged."}[item["decision"]]
+    word = {"approve": "Approved", "reject": "Rejected"}[item.decision]
+    then = {"approve": "The payment is now charged.", "reject": "The payment will not be charged."}[item.decision]
     return _page(
         word,
         f"""<h1>Your decision is recorded</h1>
-<p class="mark" role="status">{word}: {escape(as_text(item["amount_minor"]))} {escape(item["currency"])}</p>
+<p class="mark" role="status">{word}: {escape(as_text(item.amount_minor))} {escape(item.currency)}</p>
 <p>{then} You can close this page.</p>
-<dl><dt>Payment</dt><dd>{escape(item["payment_id"])}</dd><dt>Decided by</dt><dd>{escape(item["decided_by"])}</dd></dl>
-<p class="said">{escape(item["comment"])}</p>""",
+<dl><dt>Payment</dt><dd>{escape(item.payment_id)}</dd><dt>Decided by</dt><dd>{escape(item.decided_by)}</dd></dl>
+<p class="said">{escape(item.comment)}</p>""",
     )
 
 
@@ -132,16 +131,16 @@ def refusal(message: str) -> str:
     return _page("Not possible", f'<h1>This cannot be decided here</h1>\n<p role="alert">{escape(message)}</p>')
 
 
-def _reasons(item: Transaction) -> str:
+def _reasons(item: Item) -> str:
     rows: Sequence[tuple[str, str]] = [
-        *((_WHY.get(reason, reason), "") for reason in item.get("approval_reasons", [])),
-        *((f"Risk from: {each['reason']}", f"{each['parts'] / 10**7:.0f} %") for each in item.get("risk_reasons", [])),
+        *((_WHY.get(reason, reason), "") for reason in item.approval_reasons),
+        *((f"Risk from: {each.reason}", f"{each.parts / 10**7:.0f} %") for each in item.risk_reasons),
     ]
     shown = "".join(f"<li><span>{escape(name)}</span><span>{escape(value)}</span></li>" for name, value in rows)
     return f"<h2>Why you are asked</h2>\n<ul>{shown}</ul>"
 
 
-def _left(item: Transaction, now_ms: int) -> str:
+def _left(item: Item, now_ms: int) -> str:
     left = time_left(item, now_ms)
     return "The time to decide is over" if left == "expired" else f"{left} left"
 

@@ -7,7 +7,7 @@ import time
 import uuid
 from typing import Any, Protocol
 
-from handler.domain.payment import Transaction
+from handler.domain.item import Item
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,5 +43,5 @@ class LoggingNotifier:
 class RecordedApprovals:
     """`ApprovalStarter` where no workflow is deployed: the pending item itself is the record, for a person to find."""
 
-    def start(self, item: Transaction, request: str) -> None:
-        _LOG.warning("%s is pending_approval and waits: no workflow is deployed", item["transaction_id"])
+    def start(self, item: Item, request: str) -> None:
+        _LOG.warning("%s is pending_approval and waits: no workflow is deployed", item.transaction_id)

@@ -7,18 +7,20 @@ any one of them and show that a payment then goes wrong.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple, Protocol
+from functools import partial
+from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict, Unpack
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handler.domain.claim import timestamp
 from handler.domain.errors import TransactionLogUnavailableError
-from handler.domain.payment import GatewayResult, Transaction
+from handler.domain.item import GatewayResponse, Item, from_stored, timestamp, to_stored
+from handler.domain.payment import GatewayResult, Reason
 from handler.domain.states import OPEN_SHARDS, Status, open_shard
 
 AttributeValue = dict[str, Any]
+Attributes = dict[str, AttributeValue]
 
 
 class Write(NamedTuple):
@@ -271,14 +273,29 @@ _NAME = re.compile(r"#(\w+)")
 _VALUE = re.compile(r":\w+")
 
 
+class Expressions(TypedDict):
+    """The parameters by which a write is conditional; names are aliases throughout."""
+
+    ConditionExpression: str
+    ExpressionAttributeNames: dict[str, str]
+    ExpressionAttributeValues: NotRequired[dict[str, AttributeValue]]
+    ReturnValuesOnConditionCheckFailure: str
+
+
+class UpdateExpressions(Expressions):
+    UpdateExpression: str
+
+
 class DynamoDbClient(Protocol):
     """The calls of a botocore DynamoDB client that the transaction log makes."""
 
-    def get_item(self, **parameters: Any) -> dict[str, Any]: ...
+    def get_item(self, *, TableName: str, Key: Attributes, ConsistentRead: bool) -> dict[str, Any]: ...
 
-    def put_item(self, **parameters: Any) -> dict[str, Any]: ...
+    def put_item(self, *, TableName: str, Item: Attributes, **expressions: Unpack[Expressions]) -> dict[str, Any]: ...
 
-    def update_item(self, **parameters: Any) -> dict[str, Any]: ...
+    def update_item(
+        self, *, TableName: str, Key: Attributes, **expressions: Unpack[UpdateExpressions]
+    ) -> dict[str, Any]: ...
 
     def query(self, **parameters: Any) -> dict[str, Any]: ...
 
@@ -290,27 +307,27 @@ class DynamoDbTransactionLog:
         self._client = client
         self._table_name = table_name
 
-    def get(self, transaction_id: str) -> Transaction | None:
+    def get(self, transaction_id: str) -> Item | None:
         try:
             answer = self._client.get_item(
                 TableName=self._table_name, Key={"transaction_id": {"S": transaction_id}}, ConsistentRead=True
             )
         except (ClientError, BotoCoreError) as error:
             raise TransactionLogUnavailableError(f"get {transaction_id}: {error}") from error
-        return from_attributes(answer["Item"]) if "Item" in answer else None
+        return from_stored(from_attributes(answer["Item"])) if "Item" in answer else None
 
-    def put_new(self, item: Transaction) -> Transaction | None:
-        request = {
-            "TableName": self._table_name,
-            "Item": to_attributes(item),
-            **_expressions(CLAIM, {}),
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-        return self._decided(CLAIM, item["transaction_id"], self._client.put_item, request)
+    def put_new(self, item: Item) -> Item | None:
+        write = partial(
+            self._client.put_item,
+            TableName=self._table_name,
+            Item=to_attributes(to_stored(item)),
+            **_condition(CLAIM, {}),
+        )
+        return _decided(CLAIM, item.transaction_id, write)
 
     def take_over(
         self, transaction_id: str, *, owner: str, attempt_seen: int, lease_until: int, now: int, request_hash: str
-    ) -> Transaction | None:
+    ) -> Item | None:
         values = {
             ":owner": owner,
             ":seen": attempt_seen,
@@ -323,18 +340,14 @@ class DynamoDbTransactionLog:
 
     def store_gateway_ref(
         self, transaction_id: str, *, owner: str, attempt: int, gateway_ref: str, now: int
-    ) -> Transaction | None:
+    ) -> Item | None:
         values = {":owner": owner, ":attempt": attempt, ":gateway_ref": gateway_ref, ":now": now}
         return self._update(STORE_GATEWAY_REF, transaction_id, values)
 
     def record(
         self, transaction_id: str, *, owner: str, attempt: int, status: str, gateway: GatewayResult, now: int
-    ) -> Transaction | None:
-        response = {
-            "status": gateway.state,
-            "authorization_code": gateway.authorization_code,
-            "timestamp": gateway.timestamp,
-        }
+    ) -> Item | None:
+        response = GatewayResponse(gateway.state, gateway.authorization_code, gateway.timestamp)
         values = {
             ":owner": owner,
             ":attempt": attempt,
@@ -345,12 +358,12 @@ class DynamoDbTransactionLog:
         }
         return self._update(RECORD, transaction_id, values)
 
-    def release(self, transaction_id: str, *, owner: str, attempt: int, now: int) -> Transaction | None:
+    def release(self, transaction_id: str, *, owner: str, attempt: int, now: int) -> Item | None:
         return self._update(RELEASE, transaction_id, {":owner": owner, ":attempt": attempt, ":now": now})
 
     def take_over_stuck(
         self, transaction_id: str, *, owner: str, attempt_seen: int, lease_until: int, stale: int, now: int
-    ) -> Transaction | None:
+    ) -> Item | None:
         values = {
             ":owner": owner,
             ":seen": attempt_seen,
@@ -391,23 +404,25 @@ class DynamoDbTransactionLog:
         request_hash: str,
         expires_at: int,
         reasons: Sequence[str],
-        scored: Mapping[str, Any],
+        risk: int,
+        fraud_score: int,
+        risk_reasons: Sequence[Reason],
         now: int,
-    ) -> Transaction | None:
+    ) -> Item | None:
         values = {
             ":name": name,
             ":arn": arn,
             ":request_hash": request_hash,
             ":expires_at": expires_at,
             ":reasons": reasons,
-            ":risk": scored["risk"],
-            ":fraud_score": scored["fraud_score"],
-            ":risk_reasons": scored["risk_reasons"],
+            ":risk": risk,
+            ":fraud_score": fraud_score,
+            ":risk_reasons": risk_reasons,
             ":now": now,
         }
         return self._update(ADOPT, transaction_id, values)
 
-    def ask_approval(self, transaction_id: str, *, arn: str, callback_id: str, now: int) -> Transaction | None:
+    def ask_approval(self, transaction_id: str, *, arn: str, callback_id: str, now: int) -> Item | None:
         return self._update(ASK, transaction_id, {":arn": arn, ":callback_id": callback_id, ":now": now})
 
     def decide_approval(
@@ -420,7 +435,7 @@ class DynamoDbTransactionLog:
         callback_id: str,
         request_hash: str,
         now: int,
-    ) -> Transaction | None:
+    ) -> Item | None:
         values = {
             ":decision": decision,
             ":decided_by": decided_by,
@@ -431,15 +446,15 @@ class DynamoDbTransactionLog:
         }
         return self._update(DECIDE, transaction_id, values)
 
-    def expire_approval(self, transaction_id: str, *, arn: str, now: int) -> Transaction | None:
+    def expire_approval(self, transaction_id: str, *, arn: str, now: int) -> Item | None:
         return self._update(EXPIRE, transaction_id, {":arn": arn, ":processed_at": timestamp(now), ":now": now})
 
-    def reject_approval(self, transaction_id: str, *, arn: str, now: int) -> Transaction | None:
+    def reject_approval(self, transaction_id: str, *, arn: str, now: int) -> Item | None:
         return self._update(REJECT, transaction_id, {":arn": arn, ":processed_at": timestamp(now), ":now": now})
 
     def begin_approved_charge(
         self, transaction_id: str, *, arn: str, attempt_seen: int, request_hash: str, amount_minor: int, now: int
-    ) -> Transaction | None:
+    ) -> Item | None:
         values = {
             ":arn": arn,
             ":next": attempt_seen + 1,
@@ -450,13 +465,13 @@ class DynamoDbTransactionLog:
         }
         return self._update(BEGIN_CHARGE, transaction_id, values)
 
-    def expire_overdue_approval(self, transaction_id: str, *, overdue: int, now: int) -> Transaction | None:
+    def expire_overdue_approval(self, transaction_id: str, *, overdue: int, now: int) -> Item | None:
         values = {":overdue": overdue, ":processed_at": timestamp(now), ":now": now}
         return self._update(EXPIRE_OVERDUE, transaction_id, values)
 
     def restart_approval(
         self, transaction_id: str, *, generation_seen: int, closed_arn: str, name: str, now: int
-    ) -> Transaction | None:
+    ) -> Item | None:
         values = {
             ":generation": generation_seen,
             ":closed": closed_arn,
@@ -468,7 +483,7 @@ class DynamoDbTransactionLog:
 
     def restart_charge(
         self, transaction_id: str, *, owner: str, attempt: int, generation: int, name: str, request_hash: str, now: int
-    ) -> Transaction | None:
+    ) -> Item | None:
         values = {
             ":owner": owner,
             ":attempt": attempt,
@@ -479,46 +494,49 @@ class DynamoDbTransactionLog:
         }
         return self._update(RESTART_CHARGE, transaction_id, values)
 
-    def _update(self, write: Write, transaction_id: str, values: Mapping[str, Any]) -> Transaction | None:
-        request = {
-            "TableName": self._table_name,
-            "Key": {"transaction_id": {"S": transaction_id}},
-            **_expressions(write, values),
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-        return self._decided(write, transaction_id, self._client.update_item, request)
-
-    def _decided(self, write: Write, transaction_id: str, call: Any, request: dict[str, Any]) -> Transaction | None:
-        try:
-            call(**request)
-        except ClientError as error:
-            # Beside the error and not inside it: botocore puts the image at the top of the response.
-            image = error.response.get("Item")
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException" and image:
-                return from_attributes(image)
-            raise TransactionLogUnavailableError(f"{write.name} {transaction_id}: {error}") from error
-        except BotoCoreError as error:
-            raise TransactionLogUnavailableError(f"{write.name} {transaction_id}: {error}") from error
-        return None
+    def _update(self, write: Write, transaction_id: str, values: Mapping[str, Any]) -> Item | None:
+        update = partial(
+            self._client.update_item,
+            TableName=self._table_name,
+            Key={"transaction_id": {"S": transaction_id}},
+            UpdateExpression=_assignments(write),
+            **_condition(write, values),
+        )
+        return _decided(write, transaction_id, update)
 
 
-def _expressions(write: Write, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The expression parameters of a write: every name is an alias, as `status` and `owner` are reserved words."""
+def _decided(write: Write, transaction_id: str, send: Callable[[], object]) -> Item | None:
+    """Send a write: None where it took effect, else the item that stood in its way."""
+    try:
+        send()
+    except ClientError as error:
+        # Beside the error and not inside it: botocore puts the image at the top of the response.
+        image = error.response.get("Item")
+        if error.response["Error"]["Code"] == "ConditionalCheckFailedException" and image:
+            return from_stored(from_attributes(image))
+        raise TransactionLogUnavailableError(f"{write.name} {transaction_id}: {error}") from error
+    except BotoCoreError as error:
+        raise TransactionLogUnavailableError(f"{write.name} {transaction_id}: {error}") from error
+    return None
+
+
+def _assignments(write: Write) -> str:
+    return f"SET {', '.join(write.set)}" + (f" REMOVE {', '.join(write.remove)}" if write.remove else "")
+
+
+def _condition(write: Write, values: Mapping[str, Any]) -> Expressions:
+    """A write's condition, with the names and values of its update too: `status` and `owner` are reserved words."""
     condition = " AND ".join(write.condition)
-    update = f"SET {', '.join(write.set)}" if write.set else ""
-    if write.remove:
-        update += f" REMOVE {', '.join(write.remove)}"
-    text = f"{condition} {update}"
+    text = f"{condition} {_assignments(write)}" if write.set else condition
     given = {**_CONSTANTS, **values}
     used = sorted(set(_VALUE.findall(text)))
-    parameters: dict[str, Any] = {
-        "ConditionExpression": condition,
-        "ExpressionAttributeNames": {f"#{name}": name for name in sorted(set(_NAME.findall(text)))},
-    }
+    parameters = Expressions(
+        ConditionExpression=condition,
+        ExpressionAttributeNames={f"#{name}": name for name in sorted(set(_NAME.findall(text)))},
+        ReturnValuesOnConditionCheckFailure="ALL_OLD",
+    )
     if used:
         parameters["ExpressionAttributeValues"] = {name: _to_attribute(given[name]) for name in used}
-    if update:
-        parameters["UpdateExpression"] = update
     return parameters
 
 
@@ -540,6 +558,9 @@ def _to_attribute(value: Any) -> AttributeValue:
         return {"S": value}
     if isinstance(value, int | Decimal):
         return {"N": str(value)}
+    # Named tuples are rows of named values, as reasons and faults are.
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {"M": to_attributes(value._asdict())}
     if isinstance(value, list | tuple):
         return {"L": [_to_attribute(element) for element in value]}
     if isinstance(value, dict):

@@ -26,10 +26,10 @@ from handler.domain.approve import (
     shown_score,
     time_left,
 )
-from handler.domain.claim import timestamp
-from handler.domain.errors import ConfigurationError, PaymentError
+from handler.domain.errors import ConfigurationError, DamagedItemError, PaymentError, UnknownItemError
+from handler.domain.item import Item, timestamp, to_stored
 from handler.domain.money import as_text
-from handler.domain.payment import Transaction, transaction_id
+from handler.domain.payment import transaction_id
 
 
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
@@ -84,7 +84,7 @@ def _list(decisions: Decisions, options: argparse.Namespace) -> int:
     items = _waiting(decisions)
     if options.json:
         for item in items:
-            print(json.dumps(item, default=_plain, sort_keys=True))
+            print(json.dumps(to_stored(item), default=_plain, sort_keys=True))
         return 0
     if not items:
         print("No payment waits for a decision.")
@@ -93,13 +93,13 @@ def _list(decisions: Decisions, options: argparse.Namespace) -> int:
     rows = [("TRANSACTION", "AMOUNT", "CUSTOMER", "SCORE", "AGE", "TIME LEFT", "ASKED BECAUSE")]
     rows += [
         (
-            item["transaction_id"],
-            f"{as_text(item['amount_minor'])} {item['currency']}",
-            item["customer_id"],
-            "none" if is_unscored(item) else str(item.get("fraud_score", "-")),
+            item.transaction_id,
+            f"{as_text(item.amount_minor)} {item.currency}",
+            item.customer_id,
+            "none" if is_unscored(item) else "-" if item.fraud_score is None else str(item.fraud_score),
             _age(item, now_ms),
-            "decided" if "decision" in item else time_left(item, now_ms),
-            ", ".join(item.get("approval_reasons", ["not asked yet"])),
+            "decided" if item.decision else time_left(item, now_ms),
+            ", ".join(item.approval_reasons or ["not asked yet"]),
         )
         for item in items
     ]
@@ -113,45 +113,45 @@ def _show(decisions: Decisions, options: argparse.Namespace) -> int:
     item = _item(decisions, options.payment)
     now_ms = decisions.clock.now_ms()
     lines = {
-        "transaction": item["transaction_id"],
-        "status": item["status"],
-        "amount": f"{as_text(item['amount_minor'])} {item['currency']}" if "amount_minor" in item else "-",
-        "customer": item.get("customer_id", "-"),
-        "order": item.get("order_id", "-"),
-        "method": item.get("payment_method", "-"),
+        "transaction": item.transaction_id,
+        "status": item.status,
+        "amount": f"{as_text(item.amount_minor)} {item.currency}" if item.amount_minor else "-",
+        "customer": item.customer_id or "-",
+        "order": item.order_id or "-",
+        "method": item.payment_method or "-",
         "fraud score": shown_score(item),
-        "asked because": ", ".join(item.get("approval_reasons", [])) or "-",
+        "asked because": ", ".join(item.approval_reasons) or "-",
         "age": _age(item, now_ms),
-        "time left": time_left(item, now_ms) if item["status"] == "pending_approval" else "-",
+        "time left": time_left(item, now_ms) if item.status == "pending_approval" else "-",
     }
-    if "decision" in item:
+    if item.decision:
         lines |= {
-            "decision": f"{item['decision']} by {item['decided_by']} at {timestamp(item['decided_at'])}",
-            "reason": item["comment"],
+            "decision": f"{item.decision} by {item.decided_by} at {timestamp(item.decided_at or 0)}",
+            "reason": item.comment,
         }
     for name, value in lines.items():
         print(f"{name:<14}{value}")
-    for reason in item.get("risk_reasons", []):
-        print(f"{'risk':<14}{reason['parts'] / 10**7:5.1f} %  {reason['reason']} (rule {reason['rule_id']})")
+    for reason in item.risk_reasons:
+        print(f"{'risk':<14}{reason.parts / 10**7:5.1f} %  {reason.reason} (rule {reason.rule_id})")
     return 0
 
 
 def _decide(decisions: Decisions, options: argparse.Namespace) -> int:
     item = _item(decisions, options.payment)
     decided = decide(
-        item["transaction_id"],
+        item.transaction_id,
         options.command,
         approver=caller_identity(),
         comment=options.reason,
-        callback_id=item.get("callback_id", ""),
-        request_hash=item["request_hash"],
+        callback_id=item.callback_id,
+        request_hash=item.request_hash,
         log=decisions.log,
         callbacks=decisions.callbacks,
         clock=decisions.clock,
         find_card_numbers=decisions.find_card_numbers,
     )
-    word = {"approve": "approved", "reject": "rejected"}[decided["decision"]]
-    print(f"{decided['transaction_id']} {word} by {decided['decided_by']}: {decided['comment']}")
+    word = {"approve": "approved", "reject": "rejected"}[decided.decision]
+    print(f"{decided.transaction_id} {word} by {decided.decided_by}: {decided.comment}")
     return 0
 
 
@@ -159,7 +159,7 @@ def _reconcile(decisions: Decisions, _: argparse.Namespace) -> int:
     """0 where every pending payment was looked at."""
     failed = False
     for item in _waiting(decisions):
-        name = item["transaction_id"]
+        name = item.transaction_id
         try:
             found = reconcile_pending(
                 item,
@@ -178,12 +178,21 @@ def _reconcile(decisions: Decisions, _: argparse.Namespace) -> int:
     return int(failed)
 
 
-def _waiting(decisions: Decisions) -> list[Transaction]:
-    found = [decisions.log.get(name) for name in decisions.log.open_transaction_ids("pending_approval")]
-    return open_approvals([item for item in found if item is not None])
+def _waiting(decisions: Decisions) -> list[Item]:
+    """All that wait, the oldest first; one that cannot be read is told of and keeps nobody from the others."""
+    found: list[Item] = []
+    for name in decisions.log.open_transaction_ids("pending_approval"):
+        try:
+            item = decisions.log.get(name)
+        except (DamagedItemError, UnknownItemError) as error:
+            print(f"payments: {error}", file=sys.stderr)
+            continue
+        if item is not None:
+            found.append(item)
+    return open_approvals(found)
 
 
-def _item(decisions: Decisions, payment: str) -> Transaction:
+def _item(decisions: Decisions, payment: str) -> Item:
     """The item of a payment id or of a transaction id; a payment id may itself begin like a transaction's."""
     names = [transaction_id(payment), *([payment] if payment.startswith("txn-") else [])]
     found = [item for item in map(decisions.log.get, names) if item is not None]
@@ -196,8 +205,8 @@ def _item(decisions: Decisions, payment: str) -> Transaction:
     return found[0]
 
 
-def _age(item: Transaction, now_ms: int) -> str:
-    return str(timedelta(seconds=max(0, now_ms - item["created_at"]) // 1000))
+def _age(item: Item, now_ms: int) -> str:
+    return str(timedelta(seconds=max(0, now_ms - item.created_at) // 1000))
 
 
 def _plain(value: Any) -> Any:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal, NamedTuple
 
-from handler.domain.claim import Claim, Standing, Work, approval_name, claim, new_item, timestamp
+from handler.domain.claim import Claim, InVersion, Standing, Work, claim
 from handler.domain.errors import (
     ApprovalRefusedError,
     ItemChangedError,
@@ -20,9 +20,10 @@ from handler.domain.errors import (
     OwnershipLostError,
     ScoringError,
 )
+from handler.domain.item import Item, approval_name, new_item, timestamp
 from handler.domain.mask import FindCardNumbers, mask_texts
 from handler.domain.money import as_text
-from handler.domain.payment import Assessment, Message, Payment, Transaction
+from handler.domain.payment import Assessment, Message, Payment, Reason, transaction_id
 from handler.domain.ports import (
     ApprovalCallbacks,
     ApprovalLog,
@@ -35,13 +36,13 @@ from handler.domain.ports import (
 from handler.domain.process import Ports, Reading, Rules, examine, pay
 from handler.domain.score import APPROVAL_RISK, RISK_SCALE, score
 from handler.domain.states import FINAL, OPEN, Status
-from handler.domain.validate import Validation
 
 DECISIONS: Final = ("approve", "reject")
 COMMENT_LENGTH_MAX: Final = 1000
 # How long the workflow itself may be late before reconcile acts in its place.
 OVERDUE_MS: Final = 10 * 60 * 1000
 
+_BARE_COMMENT: Final = "sent with the callback"
 _CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -90,15 +91,25 @@ class Next:
 def read_request(text: str, execution: Execution, rules: ApprovalRules, ports: Ports) -> Reading:
     """The payment in an execution's input: a message like any other, read without scoring it.
 
-    What was claimed within the limits of its time is that payment still, whatever they are by now.
+    Where its item is written already, it reads in the item's version, and what was claimed within the limits of its
+    time is that payment still, whatever they are by now. Raises UnknownItemError for an item of newer code.
     """
+    reading = in_execution(text, execution, rules, ports.scoring)
+    payment_id = reading.validation.payment_id
+    stored = ports.log.get(transaction_id(payment_id)) if payment_id else None
+    if stored is None:
+        return reading
+    validation = reading.in_version(stored.canonical_version)
+    wider = validation.beyond_limits
+    if wider is not None and stored.request_hash == wider.request_hash:
+        validation = validation._replace(request_hash=wider.request_hash, payment=wider, faults=(), beyond_limits=None)
+    return reading._replace(validation=validation)
+
+
+def in_execution(text: str, execution: Execution, rules: ApprovalRules, scoring: FraudScoring) -> Reading:
+    """An execution's input as a message, in any version that is asked for; no input or output, no score."""
     message = Message(message_id=execution.name or execution.arn, body=text)
-    reading = examine([message], rules.payments, ports.scoring)[message.message_id]
-    wider = reading.validation.beyond_limits
-    stored = ports.log.get(wider.transaction_id) if wider is not None else None
-    if wider is not None and stored is not None and stored["request_hash"] == wider.request_hash:
-        return reading._replace(validation=Validation(wider.payment_id, wider.request_hash, wider, ()))
-    return reading
+    return examine([message], rules.payments, scoring)[message.message_id]
 
 
 def verify_customer(payment: Payment) -> bool:
@@ -116,7 +127,14 @@ def assess(payment: Payment, scoring: FraudScoring) -> Assessment:
 
 
 def begin(
-    payment: Payment, checks: Checks, execution: Execution, *, rules: ApprovalRules, ports: ApprovalPorts, work: Work
+    payment: Payment,
+    in_version: InVersion,
+    checks: Checks,
+    execution: Execution,
+    *,
+    rules: ApprovalRules,
+    ports: ApprovalPorts,
+    work: Work,
 ) -> Next:
     """Claim the payment for this execution, or adopt the pending item that the queue function left (W1).
 
@@ -124,7 +142,7 @@ def begin(
     before the steps that charge, so `work` takes nothing over. Another execution's payment ends this without effect.
     """
     item = _new_item(payment, checks, execution, rules, ports.payments.clock.now_ms())
-    claimed = claim(item, ports.log, ports.payments.clock, rules.payments.times, work)
+    claimed = claim(item, in_version, log=ports.log, clock=ports.payments.clock, times=rules.payments.times, work=work)
     if isinstance(claimed, Claim):
         return Next("charge")
     if claimed.outcome != "pending_approval":
@@ -141,7 +159,7 @@ def ask(transaction_id: str, callback_id: str, execution: Execution, ports: Appr
         transaction_id, arn=execution.arn, callback_id=callback_id, now=ports.payments.clock.now_ms()
     )
     if refused is not None:
-        raise ApprovalRefusedError("not_open", f"{transaction_id} is {refused['status']}: nobody is asked about it")
+        raise ApprovalRefusedError("not_open", f"{transaction_id} is {refused.status}: nobody is asked about it")
     item = _stored(transaction_id, ports.log)
     try:
         ports.notices.ask(f"{transaction_id}:{callback_id}", item, callback_id)
@@ -158,54 +176,61 @@ def resolve(
     """
     clock, log = ports.payments.clock, ports.log
     item = _stored(transaction_id, log)
-    if _waits(item, execution) and "decision" not in item and result is not None:
+    if _waits(item, execution) and not item.decision and result is not None:
         item = _record_bare(item, result, ports)
     now_ms = clock.now_ms()
-    overdue = timed_out or item.get("approval_expires_at", 0) <= now_ms
-    if _waits(item, execution) and "decision" not in item and overdue:
+    overdue = timed_out or (item.approval_expires_at or 0) <= now_ms
+    if _waits(item, execution) and not item.decision and overdue:
         refused = log.expire_approval(transaction_id, arn=execution.arn, now=now_ms)
         if refused is None:
             return Next("done", "expired")
         item = refused
     if not _waits(item, execution):
-        if item["status"] == "processing" and item.get("owner") == execution.arn:
+        if item.status == "processing" and item.owner == execution.arn:
             return Next("charge")
-        return Next("done", item["status"] if item["status"] in FINAL else "in_workflow")
-    if "decision" in item:
+        return Next("done", item.final_status or "in_workflow")
+    if item.decision:
         return _obey(item, execution, ports)
-    return Next("ask", ask_seconds=max(1, (item["approval_expires_at"] - now_ms + 999) // 1000))
+    return Next("ask", ask_seconds=max(1, ((item.approval_expires_at or 0) - now_ms + 999) // 1000))
 
 
 def charge_approved(
-    payment: Payment, execution: Execution, *, rules: ApprovalRules, ports: ApprovalPorts, work: Work
+    payment: Payment,
+    in_version: InVersion,
+    execution: Execution,
+    *,
+    rules: ApprovalRules,
+    ports: ApprovalPorts,
+    work: Work,
 ) -> Status:
     """Charge what this execution claimed or what a person approved (W6, W7), once, however often it is called.
 
     Raises the retryable errors of gateway and log, and ItemChangedError where the item is not the payment.
     """
     item = _stored(payment.transaction_id, ports.log)
-    if item["status"] == "pending_approval":
+    # A message may have claimed it in another version than this execution began with.
+    payment = in_version(item.canonical_version).claimed or payment
+    if item.status == "pending_approval":
         refused = ports.log.begin_approved_charge(
             payment.transaction_id,
             arn=execution.arn,
-            attempt_seen=item["attempt"],
+            attempt_seen=item.attempt,
             request_hash=payment.request_hash,
             amount_minor=payment.amount_minor,
             now=ports.payments.clock.now_ms(),
         )
         # Read again after success as well: what is charged is what stands there now.
         item = _stored(payment.transaction_id, ports.log) if refused is None else refused
-    if item["status"] in FINAL:
-        return item["status"]  # type: ignore[no-any-return]
-    is_approved = item.get("decision") == "approve"
-    held = ("processing", execution.arn, payment.request_hash, payment.amount_minor)
-    if not is_approved or (item["status"], item.get("owner"), item["request_hash"], item["amount_minor"]) != held:
+    if item.final_status is not None:
+        return item.final_status
+    held = ("approve", "processing", execution.arn, payment.request_hash, payment.amount_minor)
+    if (item.decision, item.status, item.owner, item.request_hash, item.amount_minor) != held:
         raise ItemChangedError(
-            f"{payment.transaction_id} is {item['status']} over {as_text(item['amount_minor'])}, belongs to "
-            f"{item.get('owner')}, decision {item.get('decision', 'none')}; this execution holds "
+            f"{payment.transaction_id} is {item.status} over {as_text(item.amount_minor)}, belongs to "
+            f"{item.owner}, decision {item.decision or 'none'}; this execution holds "
             f"{as_text(payment.amount_minor)}: nothing was charged, compare the item with its `request`"
         )
-    claimed = Claim(payment.transaction_id, execution.arn, item["attempt"], item.get("gateway_ref", ""))
+    claimed = Claim(payment.transaction_id, execution.arn, item.attempt, item.gateway_ref, item.canonical_version)
     return pay(claimed, payment, rules.payments, ports.payments, work)
 
 
@@ -231,7 +256,7 @@ def decide(
     callbacks: ApprovalCallbacks,
     clock: Clock,
     find_card_numbers: FindCardNumbers,
-) -> Transaction:
+) -> Item:
     """Record a person's decision and wake the workflow (W3); returns the item as decided.
 
     `callback_id` and `request_hash` are those of what was shown to the approver. The same decision by the same
@@ -259,7 +284,7 @@ def decide(
 
 
 def reconcile_pending(
-    item: Transaction,
+    item: Item,
     *,
     environment: str,
     log: ApprovalLog,
@@ -274,85 +299,88 @@ def reconcile_pending(
     """
     now_ms = clock.now_ms()
     overdue = now_ms - OVERDUE_MS
-    transaction_id = item["transaction_id"]
-    if "decision" not in item and item.get("approval_expires_at", now_ms) < overdue:
-        expired = log.expire_overdue_approval(transaction_id, overdue=overdue, now=now_ms) is None
+    if not item.decision and item.approval_expires_at is not None and item.approval_expires_at < overdue:
+        expired = log.expire_overdue_approval(item.transaction_id, overdue=overdue, now=now_ms) is None
         return "expired" if expired else "waiting"
-    if "execution_arn" not in item:
+    if not item.execution_arn:
         # Its execution may have ended before it adopted the item, and a name starts one execution only: a new one is
         # needed here too. If the old one is only slow, it finds that its name is no longer the item's.
-        if item["updated_at"] >= overdue:
+        if item.updated_at >= overdue:
             return "waiting"
-    elif not executions.is_closed(item["execution_arn"]):
-        if item.get("decided_at", now_ms) >= overdue or "callback_id" not in item:
+    elif not executions.is_closed(item.execution_arn):
+        if item.decided_at is None or item.decided_at >= overdue or not item.callback_id:
             return "waiting"
         # Whoever decided could not wake it, and it would sleep until its time is up.
-        callbacks.wake(item["callback_id"], item["decision"])
+        callbacks.wake(item.callback_id, item.decision)
         return "woken"
-    generation = item["generation"] + 1
-    name = approval_name(environment, item["payment_id"], generation)
+    following = _following(item, environment)
     refused = log.restart_approval(
-        transaction_id,
-        generation_seen=item["generation"],
-        closed_arn=item.get("execution_arn", ""),
-        name=name,
+        item.transaction_id,
+        generation_seen=item.generation,
+        closed_arn=item.execution_arn,
+        name=following.approval_name,
         now=now_ms,
     )
     # Refused by the very item that it wrote: the answer was lost and the client sent it again.
-    if refused is not None and refused.get("approval_name") != name:
+    if refused is not None and refused.approval_name != following.approval_name:
         return "waiting"
-    starter.start(item | {"generation": generation, "approval_name": name}, item["request"])
+    starter.start(following, item.request)
     return "restarted"
 
 
 def restart_charge(
-    claim: Claim, item: Transaction, *, environment: str, log: ApprovalLog, starter: ApprovalStarter, clock: Clock
+    claim: Claim, item: Item, *, environment: str, log: ApprovalLog, starter: ApprovalStarter, clock: Clock
 ) -> None:
     """Give a payment that its execution left uncharged to a new one, which obeys the same decision (R1).
 
     `claim` is reconcile's own. Raises OwnershipLostError, ApprovalStartError and the log's retryable error; where the
     start alone failed, R3 starts another.
     """
-    generation = item["generation"] + 1
-    name = approval_name(environment, item["payment_id"], generation)
+    following = _following(item, environment)
     refused = log.restart_charge(
         claim.transaction_id,
         owner=claim.owner,
         attempt=claim.attempt,
-        generation=generation,
-        name=name,
-        request_hash=item["request_hash"],
+        generation=following.generation,
+        name=following.approval_name,
+        request_hash=item.request_hash,
         now=clock.now_ms(),
     )
     # Refused by the very item that it wrote: the answer was lost and the client sent it again.
-    if refused is not None and refused.get("approval_name") != name:
-        raise OwnershipLostError(f"{claim.transaction_id} belongs to {refused.get('owner')}")
-    starter.start(item | {"generation": generation, "approval_name": name}, item["request"])
+    if refused is not None and refused.approval_name != following.approval_name:
+        raise OwnershipLostError(f"{claim.transaction_id} belongs to {refused.owner}")
+    starter.start(following, item.request)
 
 
-def time_left(item: Transaction, now_ms: int) -> str:
+def time_left(item: Item, now_ms: int) -> str:
     """How long a person has, for people: `23 h 59 min`, or `expired`."""
-    left_ms = item.get("approval_expires_at", 0) - now_ms
+    left_ms = (item.approval_expires_at or 0) - now_ms
     return f"{left_ms // 3_600_000} h {left_ms // 60_000 % 60} min" if left_ms > 0 else "expired"
 
 
-def is_unscored(item: Mapping[str, Any]) -> bool:
+def is_unscored(item: Item) -> bool:
     """Whether an item has the highest risk because the fraud check did not answer; a score says what took how much."""
-    return item.get("risk") == RISK_SCALE and not item.get("risk_reasons")
+    return item.risk == RISK_SCALE and not item.risk_reasons
 
 
-def shown_score(item: Transaction) -> str:
+def shown_score(item: Item) -> str:
     """The fraud score for people: `70 of 100`, that there is none, or `-` where none was asked for."""
     if is_unscored(item):
         return "no score: the fraud check did not answer"
-    return f"{item['fraud_score']} of 100" if "fraud_score" in item else "-"
+    return "-" if item.fraud_score is None else f"{item.fraud_score} of 100"
+
+
+def _following(item: Item, environment: str) -> Item:
+    """The item as its next execution finds it."""
+    generation = item.generation + 1
+    return item._replace(generation=generation, approval_name=approval_name(environment, item.payment_id, generation))
 
 
 def _is_plausible(code: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 -]{1,11}", code) is not None
 
 
-def _new_item(payment: Payment, checks: Checks, execution: Execution, rules: ApprovalRules, now_ms: int) -> Transaction:
+def _new_item(payment: Payment, checks: Checks, execution: Execution, rules: ApprovalRules, now_ms: int) -> Item:
     """The item of a payment that the queue function never saw; without a lease, as its execution may sleep."""
     route: Status = "pending_approval"
     if checks.assessment is not None:
@@ -360,113 +388,131 @@ def _new_item(payment: Payment, checks: Checks, execution: Execution, rules: App
         route = "pending_approval" if scored == "processing" and not checks.customer_verified else scored
     item = new_item(
         Message(message_id="", body=""),
-        Validation(payment.payment_id, payment.request_hash, payment, ()),
+        payment.payment_id,
+        payment.request_hash,
         route,
         owner=execution.arn,
         now_ms=now_ms,
-        lease_until_ms=0,
+        payment=payment,
         assessment=checks.assessment,
+        canonical_version=payment.version,
         environment=rules.payments.environment,
     )
     if route in OPEN:
         # The name keeps the queue function from taking the payment over.
-        item["approval_name"] = execution.name or approval_name(rules.payments.environment, payment.payment_id, 1)
+        name = execution.name or approval_name(rules.payments.environment, payment.payment_id, 1)
+        item = item._replace(approval_name=name)
     if route == "processing":
-        item["execution_arn"] = execution.arn
-        del item["lease_until"]
         # No message brought it: reconcile needs these to start another execution, which must not ask anybody.
-        item |= {"request": payment.canonical, "generation": 1}
-        item |= {"decision": "approve", "decided_by": "risk", "decided_at": now_ms, "comment": "its risk asks nobody"}
+        item = item._replace(
+            execution_arn=execution.arn,
+            lease_until=None,
+            request=payment.canonical,
+            generation=1,
+            decision="approve",
+            decided_by="risk",
+            decided_at=now_ms,
+            comment="its risk asks nobody",
+        )
     return item
 
 
 def _outcome(standing: Standing) -> str:
     """A final item that stands already is this payment's outcome, whoever brought it there."""
-    return standing.item["status"] if standing.outcome == "duplicate" else standing.outcome
+    return standing.item.status if standing.outcome == "duplicate" else standing.outcome
 
 
-def _adopt(
-    stored: Transaction, checks: Checks, execution: Execution, rules: ApprovalRules, ports: ApprovalPorts
-) -> Next:
+def _adopt(stored: Item, checks: Checks, execution: Execution, rules: ApprovalRules, ports: ApprovalPorts) -> Next:
     now_ms = ports.payments.clock.now_ms()
-    scored = _riskier(stored, checks.assessment)
+    risk = _riskier(stored, checks.assessment)
     refused = ports.log.adopt_approval(
-        stored["transaction_id"],
-        name=execution.name or stored["approval_name"],
+        stored.transaction_id,
+        name=execution.name or stored.approval_name,
         arn=execution.arn,
-        request_hash=stored["request_hash"],
+        request_hash=stored.request_hash,
         expires_at=now_ms + rules.timeout_ms,
-        reasons=_approval_reasons(stored, scored, checks, rules),
-        scored=scored,
+        reasons=_approval_reasons(stored, risk, checks, rules),
+        risk=risk.risk,
+        fraud_score=risk.fraud_score,
+        risk_reasons=risk.reasons,
         now=now_ms,
     )
     if refused is not None:
-        return Next("done", refused["status"] if refused["status"] in FINAL else "in_workflow")
-    if "decision" in stored:
+        return Next("done", refused.final_status or "in_workflow")
+    if stored.decision:
         return _obey(stored, execution, ports)
     return Next("ask", ask_seconds=max(1, rules.timeout_ms // 1000))
 
 
-def _riskier(stored: Transaction, assessment: Assessment | None) -> dict[str, Any]:
+class _Risk(NamedTuple):
+    risk: int
+    fraud_score: int
+    reasons: tuple[Reason, ...] = ()
+
+
+def _riskier(stored: Item, assessment: Assessment | None) -> _Risk:
     """The higher risk of the two; one that nobody could tell counts as the highest."""
-    if "risk" in stored and (assessment is None or stored["risk"] >= assessment.risk):
-        return {name: stored[name] for name in ("risk", "fraud_score", "risk_reasons")}
+    if stored.risk is not None and (assessment is None or stored.risk >= assessment.risk):
+        return _Risk(stored.risk, stored.fraud_score or 0, stored.risk_reasons)
     if assessment is None:
-        return {"risk": RISK_SCALE, "fraud_score": 100, "risk_reasons": []}
-    reasons = [{"rule_id": each.rule_id, "reason": each.reason, "parts": each.parts} for each in assessment.reasons]
-    return {"risk": assessment.risk, "fraud_score": assessment.fraud_score, "risk_reasons": reasons}
+        return _Risk(RISK_SCALE, 100)
+    return _Risk(assessment.risk, assessment.fraud_score, assessment.reasons)
 
 
-def _approval_reasons(stored: Transaction, scored: dict[str, Any], checks: Checks, rules: ApprovalRules) -> list[str]:
+def _approval_reasons(stored: Item, risk: _Risk, checks: Checks, rules: ApprovalRules) -> list[str]:
     forced = rules.payments.routing.approval_amount_minor
-    unscored = is_unscored(scored)
+    unscored = risk.risk == RISK_SCALE and not risk.reasons
     found = {
         "fraud_check_unavailable": checks.assessment is None or unscored,
         "customer_unverified": not checks.customer_verified,
-        "risk": checks.assessment is not None and not unscored and scored["risk"] >= APPROVAL_RISK,
-        "amount": forced is not None and stored["amount_minor"] >= forced,
+        "risk": checks.assessment is not None and not unscored and risk.risk >= APPROVAL_RISK,
+        "amount": forced is not None and stored.amount_minor >= forced,
     }
     return [reason for reason, is_so in found.items() if is_so]
 
 
-def _stored(transaction_id: str, log: ApprovalLog) -> Transaction:
+def _stored(transaction_id: str, log: ApprovalLog) -> Item:
     item = log.get(transaction_id)
     if item is None:
         raise ItemChangedError(f"{transaction_id} is gone from the table while its workflow runs: nothing was charged")
     return item
 
 
-def _waits(item: Transaction, execution: Execution) -> bool:
-    return item["status"] == "pending_approval" and item.get("execution_arn") == execution.arn
+def _waits(item: Item, execution: Execution) -> bool:
+    return item.status == "pending_approval" and item.execution_arn == execution.arn
 
 
-def _obey(item: Transaction, execution: Execution, ports: ApprovalPorts) -> Next:
-    if item["decision"] == "approve":
+def _obey(item: Item, execution: Execution, ports: ApprovalPorts) -> Next:
+    if item.decision == "approve":
         return Next("charge")
-    refused = ports.log.reject_approval(item["transaction_id"], arn=execution.arn, now=ports.payments.clock.now_ms())
+    refused = ports.log.reject_approval(item.transaction_id, arn=execution.arn, now=ports.payments.clock.now_ms())
     # Refused after a lost answer: it is rejected already.
-    return Next("done", "rejected" if refused is None else refused["status"])
+    return Next("done", "rejected" if refused is None else refused.status)
 
 
-def _record_bare(item: Transaction, result: str, ports: ApprovalPorts) -> Transaction:
+def _record_bare(item: Item, result: str, ports: ApprovalPorts) -> Item:
     """A decision that came with the callback alone, written down like any other; the item as it then stands."""
     decision = _bare_decision(result)
     if decision is None:
         ports.payments.notifier.alarm(
             "callback_result_unreadable",
-            item["transaction_id"],
+            item.transaction_id,
             'a callback brought neither {"approved": true} nor {"approved": false}: the approvers are asked again',
         )
         return item
-    written = {"decision": decision, "decided_by": "callback", "comment": "sent with the callback"}
+    now_ms = ports.payments.clock.now_ms()
     refused = ports.log.decide_approval(
-        item["transaction_id"],
-        **written,
-        callback_id=item["callback_id"],
-        request_hash=item["request_hash"],
-        now=ports.payments.clock.now_ms(),
+        item.transaction_id,
+        decision=decision,
+        decided_by="callback",
+        comment=_BARE_COMMENT,
+        callback_id=item.callback_id,
+        request_hash=item.request_hash,
+        now=now_ms,
     )
-    return item | written if refused is None else refused
+    if refused is not None:
+        return refused
+    return item._replace(decision=decision, decided_by="callback", decided_at=now_ms, comment=_BARE_COMMENT)
 
 
 def _bare_decision(result: str) -> str | None:
@@ -491,8 +537,9 @@ def _comment(comment: str, find_card_numbers: FindCardNumbers) -> str:
     return mask_texts([text], find_card_numbers)[0]
 
 
-def _is_same_decision(item: Transaction, decision: str, approver: str, callback_id: str) -> bool:
-    return (item["status"], item.get("decision"), item.get("decided_by"), item.get("callback_id")) == (
+def _is_same_decision(item: Item, decision: str, approver: str, callback_id: str) -> bool:
+    # Without a callback reconcile has given it to a new execution: there is nobody to wake.
+    return bool(callback_id) and (item.status, item.decision, item.decided_by, item.callback_id) == (
         "pending_approval",
         decision,
         approver,
@@ -500,29 +547,27 @@ def _is_same_decision(item: Transaction, decision: str, approver: str, callback_
     )
 
 
-def _refusal(item: Transaction, callback_id: str, request_hash: str, now_ms: int) -> ApprovalRefusedError:
+def _refusal(item: Item, callback_id: str, request_hash: str, now_ms: int) -> ApprovalRefusedError:
     """Why a decision did not stand, for the person who made it."""
-    name = item["transaction_id"]
-    if "decision" in item:
-        word = {"approve": "approved", "reject": "rejected"}[item["decision"]]
+    name = item.transaction_id
+    if item.decision:
+        word = {"approve": "approved", "reject": "rejected"}[item.decision]
         return ApprovalRefusedError(
-            "already_decided", f"{name} was {word} by {item['decided_by']} at {timestamp(item['decided_at'])}."
+            "already_decided", f"{name} was {word} by {item.decided_by} at {timestamp(item.decided_at or 0)}."
         )
-    if item["status"] != "pending_approval":
-        return ApprovalRefusedError("not_pending", f"{name} is {item['status']} and waits for nobody.")
-    if item.get("approval_expires_at", now_ms + 1) <= now_ms:
+    if item.status != "pending_approval":
+        return ApprovalRefusedError("not_pending", f"{name} is {item.status} and waits for nobody.")
+    if item.approval_expires_at is not None and item.approval_expires_at <= now_ms:
         return ApprovalRefusedError(
-            "expired", f"The time to decide on {name} ended at {timestamp(item['approval_expires_at'])}."
+            "expired", f"The time to decide on {name} ended at {timestamp(item.approval_expires_at)}."
         )
-    if item["request_hash"] != request_hash:
+    if item.request_hash != request_hash:
         return ApprovalRefusedError("request_changed", f"{name} is not the payment that was shown.")
-    if item.get("callback_id") != callback_id:
+    if not item.callback_id or item.callback_id != callback_id:
         return ApprovalRefusedError("replaced", f"{name} was asked about anew: use the newest notification.")
     return ApprovalRefusedError("refused", f"{name} cannot be decided on as it stands.")
 
 
-def open_approvals(items: Sequence[Transaction]) -> list[Transaction]:
+def open_approvals(items: Sequence[Item]) -> list[Item]:
     """Those that wait for a person, the oldest first."""
-    return sorted(
-        (item for item in items if item["status"] == "pending_approval"), key=lambda item: int(item["created_at"])
-    )
+    return sorted((item for item in items if item.status == "pending_approval"), key=lambda item: item.created_at)

@@ -66,12 +66,10 @@ def _store(gateway_ref: str, claim: Claim, log: TransactionLog, clock: Clock) ->
     )
     if stored is None:
         return gateway_ref, True
-    still_mine = (
-        stored["status"] == "processing" and stored["owner"] == claim.owner and stored["attempt"] == claim.attempt
-    )
-    if still_mine and "gateway_ref" in stored:
-        return str(stored["gateway_ref"]), False
-    raise OwnershipLostError(f"{claim.transaction_id} belongs to {stored.get('owner')}, attempt {stored['attempt']}")
+    still_mine = (stored.status, stored.owner, stored.attempt) == ("processing", claim.owner, claim.attempt)
+    if still_mine and stored.gateway_ref:
+        return stored.gateway_ref, False
+    raise OwnershipLostError(f"{claim.transaction_id} belongs to {stored.owner}, attempt {stored.attempt}")
 
 
 def settled(result: GatewayResult, amount_minor: int, currency: str) -> GatewayResult:

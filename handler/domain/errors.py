@@ -83,6 +83,22 @@ class ItemChangedError(PaymentError):
     reason_code = "item_changed"
 
 
+class UnknownItemError(RetryableError):
+    """Newer code wrote the item: it is not judged here, and that is no failure of the payment."""
+
+    reason_code = "item_unknown"
+
+
+class DamagedItemError(RetryableError):
+    """The item lacks what its state requires: nothing is decided or charged from it, and people are told."""
+
+    reason_code = "item_damaged"
+
+    def __init__(self, transaction_id: str, message: str) -> None:
+        super().__init__(message)
+        self.transaction_id = transaction_id
+
+
 class ScoringError(RetryableError):
     """The payment could not be scored; others of its batch are not affected."""
 

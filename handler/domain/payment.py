@@ -5,10 +5,7 @@ Named tuples, here and in what else the queue function imports: each data class 
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
-
-# A transaction as it stands in the table: attribute name -> str, int, Decimal, bool, list or dict.
-Transaction = dict[str, Any]
+from typing import Literal, NamedTuple
 
 
 class Message(NamedTuple):
@@ -41,7 +38,10 @@ class Address(NamedTuple):
 
 
 class Payment(NamedTuple):
-    """A valid, masked payment. `amount_minor` is an integer of minor units; `canonical` is what was hashed."""
+    """A valid, masked payment. `amount_minor` is an integer of minor units; `canonical` is what was hashed.
+
+    `version` is that of the canonical text; fields that it does not know are empty, whatever the message said.
+    """
 
     payment_id: str
     order_id: str
@@ -53,6 +53,10 @@ class Payment(NamedTuple):
     customer_email: str = ""
     description: str = ""
     billing_address: Address | None = None
+    # The instrument, as the gateway names it: neither is a card number.
+    payment_token: str = ""
+    gateway_customer_id: str = ""
+    version: int = 1
     request_hash: str = ""
     canonical: str = ""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
-from handler.domain.payment import Assessment, GatewayResult, Message, Payment, Transaction
+from handler.domain.item import Item
+from handler.domain.payment import Assessment, GatewayResult, Message, Payment, Reason
 from handler.domain.states import Status
 
 
@@ -26,27 +27,27 @@ class TransactionLog(Protocol):
     Raises TransactionLogUnavailableError when the outcome could not be had.
     """
 
-    def get(self, transaction_id: str) -> Transaction | None: ...
+    def get(self, transaction_id: str) -> Item | None: ...
 
-    def put_new(self, item: Transaction) -> Transaction | None: ...
+    def put_new(self, item: Item) -> Item | None: ...
 
     def take_over(
         self, transaction_id: str, *, owner: str, attempt_seen: int, lease_until: int, now: int, request_hash: str
-    ) -> Transaction | None: ...
+    ) -> Item | None: ...
 
     def store_gateway_ref(
         self, transaction_id: str, *, owner: str, attempt: int, gateway_ref: str, now: int
-    ) -> Transaction | None: ...
+    ) -> Item | None: ...
 
     def record(
         self, transaction_id: str, *, owner: str, attempt: int, status: str, gateway: GatewayResult, now: int
-    ) -> Transaction | None: ...
+    ) -> Item | None: ...
 
-    def release(self, transaction_id: str, *, owner: str, attempt: int, now: int) -> Transaction | None: ...
+    def release(self, transaction_id: str, *, owner: str, attempt: int, now: int) -> Item | None: ...
 
     def take_over_stuck(
         self, transaction_id: str, *, owner: str, attempt_seen: int, lease_until: int, stale: int, now: int
-    ) -> Transaction | None: ...
+    ) -> Item | None: ...
 
     def open_transaction_ids(self, status: Status) -> Iterator[str]:
         """Ids of the open items in a state, from an index that may lag: read each before deciding anything."""
@@ -64,12 +65,13 @@ class ApprovalLog(TransactionLog, Protocol):
         request_hash: str,
         expires_at: int,
         reasons: Sequence[str],
-        scored: Mapping[str, Any],
+        risk: int,
+        fraud_score: int,
+        risk_reasons: Sequence[Reason],
         now: int,
-    ) -> Transaction | None:
-        """`scored` holds `risk`, `fraud_score` and `risk_reasons`, as an item does."""
+    ) -> Item | None: ...
 
-    def ask_approval(self, transaction_id: str, *, arn: str, callback_id: str, now: int) -> Transaction | None: ...
+    def ask_approval(self, transaction_id: str, *, arn: str, callback_id: str, now: int) -> Item | None: ...
 
     def decide_approval(
         self,
@@ -81,26 +83,26 @@ class ApprovalLog(TransactionLog, Protocol):
         callback_id: str,
         request_hash: str,
         now: int,
-    ) -> Transaction | None: ...
+    ) -> Item | None: ...
 
-    def expire_approval(self, transaction_id: str, *, arn: str, now: int) -> Transaction | None: ...
+    def expire_approval(self, transaction_id: str, *, arn: str, now: int) -> Item | None: ...
 
-    def reject_approval(self, transaction_id: str, *, arn: str, now: int) -> Transaction | None: ...
+    def reject_approval(self, transaction_id: str, *, arn: str, now: int) -> Item | None: ...
 
     def begin_approved_charge(
         self, transaction_id: str, *, arn: str, attempt_seen: int, request_hash: str, amount_minor: int, now: int
-    ) -> Transaction | None: ...
+    ) -> Item | None: ...
 
-    def expire_overdue_approval(self, transaction_id: str, *, overdue: int, now: int) -> Transaction | None: ...
+    def expire_overdue_approval(self, transaction_id: str, *, overdue: int, now: int) -> Item | None: ...
 
     def restart_approval(
         self, transaction_id: str, *, generation_seen: int, closed_arn: str, name: str, now: int
-    ) -> Transaction | None:
+    ) -> Item | None:
         """`closed_arn` is the execution that has ended; empty where none had adopted the item."""
 
     def restart_charge(
         self, transaction_id: str, *, owner: str, attempt: int, generation: int, name: str, request_hash: str, now: int
-    ) -> Transaction | None:
+    ) -> Item | None:
         """Let a payment that `owner` holds wait again, for a new execution of the next `generation`."""
 
 
@@ -130,7 +132,7 @@ class FraudScoring(Protocol):
 
 
 class ApprovalStarter(Protocol):
-    def start(self, item: Transaction, request: str) -> None:
+    def start(self, item: Item, request: str) -> None:
         """Start the approval workflow of a pending item with its canonical request; idempotent by `approval_name`.
 
         Raises ApprovalStartError.
@@ -148,7 +150,7 @@ class ApprovalCallbacks(Protocol):
 class ApprovalNotices(Protocol):
     """Messages to people, at least once each, with `message_id` to tell a repetition. Raise NoticeError."""
 
-    def ask(self, message_id: str, item: Transaction, callback_id: str) -> None:
+    def ask(self, message_id: str, item: Item, callback_id: str) -> None:
         """Ask each approver to decide on a pending item."""
 
     def settled(self, message_id: str, transaction_id: str, status: str) -> None:

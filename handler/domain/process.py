@@ -4,12 +4,15 @@ record. The first four are pure and done for a whole batch; the last three are d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple, cast
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Literal, NamedTuple
 
 from handler.domain.charge import charge, idempotency_key
-from handler.domain.claim import Claim, Standing, Work, claim, new_item
-from handler.domain.errors import RetryableError, ScoringError
+from handler.domain.claim import Claim, InVersion, Standing, Work, claim
+from handler.domain.errors import DamagedItemError, RetryableError, ScoringError
+from handler.domain.item import FIRST_VERSION, new_item
 from handler.domain.mask import mask, mask_unreadable, masked_body
 from handler.domain.parse import Document, UnreadableBodyError, parse
 from handler.domain.payment import Assessment, Fault, Message, Payment, Times
@@ -31,12 +34,16 @@ Outcome = Status | Literal["duplicate", "conflict", "in_workflow", "unusable"]
 
 
 class Rules(NamedTuple):
-    """A deployment's rules: its name, what it accepts, whom it asks, and its times."""
+    """A deployment's rules: its name, what it accepts, whom it asks, and its times.
+
+    `canonical_version` is the version of the canonical text that new items are written in.
+    """
 
     environment: str = "dev"
     limits: Limits = Limits()
     routing: Routing = Routing()
     times: Times = Times()
+    canonical_version: int = FIRST_VERSION
 
 
 class Ports(NamedTuple):
@@ -50,11 +57,15 @@ class Ports(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A message as far as it goes without any input or output. `message` is masked and may be kept."""
+    """A message as far as it goes without any input or output. `message` is masked and may be kept.
+
+    `validation` is in the version that is written; `in_version` reads the message in that of an item.
+    """
 
     message: Message
     masked_body: str
     validation: Validation
+    in_version: InVersion
     assessment: Assessment | ScoringError | None = None
 
 
@@ -78,12 +89,14 @@ def examine(messages: Sequence[Message], rules: Rules, scoring: FraudScoring) ->
         except UnreadableBodyError as error:
             text = mask_unreadable(message.body, scoring.find_card_numbers)
             kept = _masked_message(message, text, scoring)
-            readings[message.message_id] = Reading(kept, text, Validation("", "", None, (error.fault,)))
+            unusable = Validation("", "", None, (error.fault,))
+            readings[message.message_id] = Reading(kept, text, unusable, lambda _, it=unusable: it)  # type: ignore[misc]
     masked = mask([document for _, document in documents], scoring.find_card_numbers)
     for (message, _), document in zip(documents, masked, strict=True):
         text = masked_body(document)
         kept = _masked_message(message, text, scoring)
-        readings[message.message_id] = Reading(kept, text, validate(document, rules.limits))
+        validation = validate(document, rules.limits, rules.canonical_version)
+        readings[message.message_id] = Reading(kept, text, validation, partial(validate, document, rules.limits))
     return readings
 
 
@@ -99,26 +112,41 @@ def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:
     now_ms = ports.clock.now_ms()
     item = new_item(
         reading.message,
-        validation,
+        validation.payment_id,
+        validation.request_hash,
         "rejected"
         if validation.payment is None or reading.assessment is None
         else rules.routing.route(validation.payment, reading.assessment),
         owner=work.owner,
         now_ms=now_ms,
-        lease_until_ms=rules.times.lease_until_ms(now_ms, work.remaining_ms()),
+        payment=validation.payment,
+        faults=validation.faults,
         assessment=reading.assessment,
+        canonical_version=validation.version,
+        lease_until_ms=rules.times.lease_until_ms(now_ms, work.remaining_ms()),
         environment=rules.environment,
     )
-    wider = validation.beyond_limits
-    claimed = claim(
-        item, ports.log, ports.clock, rules.times, work, beyond_limits=wider.request_hash if wider is not None else ""
-    )
-    if isinstance(claimed, Standing):
-        if claimed.outcome == "pending_approval" and "execution_arn" not in claimed.item:
-            ports.approvals.start(claimed.item, claimed.item["request"])
-        return claimed.outcome
-    # Only a valid payment is ever routed to `processing`, so this claim has one, of today or of when it was claimed.
-    return pay(claimed, cast("Payment", validation.payment or wider), rules, ports, work)
+    with alarmed(ports.notifier):
+        claimed = claim(item, reading.in_version, log=ports.log, clock=ports.clock, times=rules.times, work=work)
+        if isinstance(claimed, Standing):
+            if claimed.outcome == "pending_approval" and not claimed.item.execution_arn:
+                ports.approvals.start(claimed.item, claimed.item.request)
+            return claimed.outcome
+        payment = reading.in_version(claimed.canonical_version).claimed
+        if payment is None:
+            # Only a valid payment is ever routed to `processing`, so its claim is of one, of today or of its time.
+            raise DamagedItemError(claimed.transaction_id, f"{claimed.transaction_id} is claimed and no payment")
+        return pay(claimed, payment, rules, ports, work)
+
+
+@contextmanager
+def alarmed(notifier: Notifier) -> Iterator[None]:
+    """Tell people of an item that nothing can be decided from; the error goes on."""
+    try:
+        yield
+    except DamagedItemError as error:
+        notifier.alarm(error.reason_code, error.transaction_id, str(error))
+        raise
 
 
 def pay(claimed: Claim, payment: Payment, rules: Rules, ports: Ports, work: Work) -> Status:

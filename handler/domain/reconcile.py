@@ -14,7 +14,8 @@ from handler.domain.approve import restart_charge
 from handler.domain.charge import settled
 from handler.domain.claim import Claim, Work
 from handler.domain.errors import RetryableError
-from handler.domain.payment import Times, Transaction
+from handler.domain.item import Item
+from handler.domain.payment import Times
 from handler.domain.ports import (
     ApprovalLog,
     ApprovalStarter,
@@ -24,6 +25,7 @@ from handler.domain.ports import (
     PaymentGateway,
     TransactionLog,
 )
+from handler.domain.process import alarmed
 from handler.domain.record import record, release
 from handler.domain.states import Status
 
@@ -67,7 +69,8 @@ def settle_stuck(
         if work.remaining_ms() < times.least_remaining_ms:
             return
         try:
-            taken = _take_over(transaction_id, log, clock, executions=executions, times=times, work=work)
+            with alarmed(notifier):
+                taken = _take_over(transaction_id, log, clock, executions=executions, times=times, work=work)
         except RetryableError as error:
             yield Finding(transaction_id, "unsettled", error.reason_code)
             continue
@@ -77,35 +80,36 @@ def settle_stuck(
 
 def _take_over(
     transaction_id: str, log: TransactionLog, clock: Clock, *, executions: Executions, times: Times, work: Work
-) -> tuple[Claim, Transaction] | None:
+) -> tuple[Claim, Item] | None:
     """The right to settle a payment, or None where it is not stuck or another worker was quicker."""
     item = log.get(transaction_id)
     now_ms = clock.now_ms()
     stale = now_ms - STUCK_AFTER_MS
-    if item is None or item["status"] != "processing" or max(item.get("lease_until", 0), item["updated_at"]) >= stale:
+    if item is None or item.status != "processing" or max(item.lease_until or 0, item.updated_at) >= stale:
         return None
-    if "execution_arn" in item and not executions.is_closed(item["execution_arn"]):
+    if item.execution_arn and not executions.is_closed(item.execution_arn):
         return None
     refused = log.take_over_stuck(
         transaction_id,
         owner=work.owner,
-        attempt_seen=item["attempt"],
+        attempt_seen=item.attempt,
         lease_until=times.lease_until_ms(now_ms, work.remaining_ms()),
         stale=stale,
         now=now_ms,
     )
     if refused is None:
-        return Claim(transaction_id, work.owner, item["attempt"] + 1, item.get("gateway_ref", "")), item
-    if refused.get("owner") == work.owner and refused["attempt"] == item["attempt"] + 1:
+        return Claim(transaction_id, work.owner, item.attempt + 1, item.gateway_ref, item.canonical_version), item
+    if (refused.owner, refused.attempt) == (work.owner, item.attempt + 1):
         # The answer to this very write was lost and the client sent it again.
-        return Claim(transaction_id, work.owner, refused["attempt"], refused.get("gateway_ref", "")), refused
+        held = Claim(transaction_id, work.owner, refused.attempt, refused.gateway_ref, refused.canonical_version)
+        return held, refused
     return None
 
 
 def _settle(
     claim: Claim,
-    item: Transaction,
-    restart: Callable[[Claim, Transaction], None],
+    item: Item,
+    restart: Callable[[Claim, Item], None],
     *,
     log: TransactionLog,
     gateway: PaymentGateway,
@@ -116,10 +120,10 @@ def _settle(
         if claim.gateway_ref:
             result = gateway.status(claim.gateway_ref)
             if result.state != "prepared":
-                outcome = settled(result, item["amount_minor"], item["currency"])
+                outcome = settled(result, item.amount_minor, item.currency)
                 status = record(claim, claim.gateway_ref, outcome, log=log, clock=clock, notifier=notifier)
                 return Finding(claim.transaction_id, status)
-        if "generation" in item:
+        if item.generation:
             # It is a workflow's, and no message will come again for it.
             restart(claim, item)
             return Finding(claim.transaction_id, "restarted", claim.gateway_ref)

@@ -9,7 +9,7 @@ from handler.domain.claim import Claim
 from handler.domain.errors import OwnershipLostError, RetryableError
 from handler.domain.payment import GatewayResult
 from handler.domain.ports import Clock, Notifier, TransactionLog
-from handler.domain.states import FINAL, Status
+from handler.domain.states import Status
 
 
 def record(
@@ -31,17 +31,16 @@ def record(
     )
     if stored is None:
         return status
-    if stored["status"] not in FINAL:
-        raise OwnershipLostError(
-            f"{claim.transaction_id} belongs to {stored.get('owner')}, attempt {stored['attempt']}"
-        )
-    if (stored["status"], stored.get("gateway_ref")) != (status, gateway_ref):
+    final_status = stored.final_status
+    if final_status is None:
+        raise OwnershipLostError(f"{claim.transaction_id} belongs to {stored.owner}, attempt {stored.attempt}")
+    if (final_status, stored.gateway_ref) != (status, gateway_ref):
         notifier.alarm(
             "outcome_contradicts_record",
             claim.transaction_id,
-            f"recorded {stored['status']} for {stored.get('gateway_ref')}, gateway says {status} for {gateway_ref}",
+            f"recorded {final_status} for {stored.gateway_ref}, gateway says {status} for {gateway_ref}",
         )
-    return stored["status"]  # type: ignore[no-any-return]
+    return final_status
 
 
 def release(claim: Claim, *, log: TransactionLog, clock: Clock) -> None:

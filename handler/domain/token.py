@@ -12,7 +12,7 @@ import json
 from typing import Final, NamedTuple
 
 from handler.domain.errors import ApprovalRefusedError
-from handler.domain.payment import Transaction
+from handler.domain.item import Item
 from handler.domain.ports import Signer
 
 VERSION: Final = 1
@@ -29,14 +29,14 @@ class Invitation(NamedTuple):
     expires_at: int
 
 
-def invite(item: Transaction, callback_id: str, approver: str) -> Invitation:
+def invite(item: Item, callback_id: str, approver: str) -> Invitation:
     """The invitation of one approver to decide on a pending item."""
     return Invitation(
-        item["transaction_id"],
+        item.transaction_id,
         callback_digest(callback_id),
-        item["request_hash"],
+        item.request_hash,
         approver,
-        item["approval_expires_at"],
+        item.approval_expires_at or 0,
     )
 
 

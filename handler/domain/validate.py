@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from typing import Final, NamedTuple
 
+from handler.domain.canonical import ADDRESS_TEXTS, REQUIRED_TEXTS, canonical_text, text_hash, version_rules
 from handler.domain.mask import is_forbidden_name
-from handler.domain.money import AMOUNT_MINOR_MAX, as_text, to_minor
+from handler.domain.money import AMOUNT_MINOR_MAX, to_minor
 from handler.domain.parse import Document, NumberText
 from handler.domain.payment import Address, Fault, Payment
 
@@ -18,15 +18,7 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-# Text fields and their longest length in characters; the first ones must be there.
-_REQUIRED: Final = {"order_id": 64, "customer_id": 64, "payment_method": 32}
-_OPTIONAL: Final = {"customer_name": 128, "customer_email": 254, "description": 512}
-_ADDRESS: Final = {"street": 256, "city": 128, "state": 64, "zip": 16}
-_KNOWN: Final = frozenset({"payment_id", "amount", "currency", "billing_address", *_REQUIRED, *_OPTIONAL})
-
 _LIMIT_FAULTS: Final = frozenset({"amount_too_large", "unsupported_currency"})
-
-CANONICAL_VERSION: Final = 1
 
 
 class Limits(NamedTuple):
@@ -39,7 +31,8 @@ class Limits(NamedTuple):
 class Validation(NamedTuple):
     """`payment` or `faults`, never both; `payment_id` is empty where the message has no usable one.
 
-    `beyond_limits` is the payment that it would be under wider limits, if they are all that is against it.
+    `beyond_limits` is the payment that it would be under wider limits, if they are all that is against it. `version`
+    is that of the canonical text behind `request_hash`.
     """
 
     payment_id: str
@@ -47,14 +40,26 @@ class Validation(NamedTuple):
     payment: Payment | None
     faults: tuple[Fault, ...]
     beyond_limits: Payment | None = None
+    version: int = 1
+
+    @property
+    def claimed(self) -> Payment | None:
+        """The payment that its item was claimed as, whatever the limits are by now."""
+        return self.payment or self.beyond_limits
 
 
-def validate(document: dict[str, Document], limits: Limits) -> Validation:
-    """Check a masked document and report every fault with its field and reason code."""
+def validate(document: dict[str, Document], limits: Limits, version: int = 1) -> Validation:
+    """Check a masked document and report every fault with its field and reason code.
+
+    `version` is that of the canonical text, which decides the spellings and fields too. Raises UnknownItemError where
+    only newer code knows it.
+    """
+    rules = version_rules(version)
+    document = rules.spelled(document)
     faults: list[Fault] = []
     payment_id = _payment_id(document, faults)
-    texts = {name: _text(document, name, length, faults, required=True) for name, length in _REQUIRED.items()}
-    texts |= {name: _text(document, name, length, faults) for name, length in _OPTIONAL.items()}
+    texts = {name: _text(document, name, length, faults, required=True) for name, length in REQUIRED_TEXTS.items()}
+    texts |= {name: _text(document, name, length, faults) for name, length in rules.optional_texts.items()}
     if texts["payment_method"] and not _PAYMENT_METHOD.fullmatch(texts["payment_method"]):
         faults.append(Fault("payment_method", "malformed"))
     amount_minor = _amount(document, limits, faults)
@@ -63,35 +68,40 @@ def validate(document: dict[str, Document], limits: Limits) -> Validation:
     address = _address(document, faults)
     _forbidden(document, faults)
 
-    canonical = _canonical(document, amount_minor, limits.currency, faults)
-    request_hash = hashlib.sha256(canonical.encode()).hexdigest()
+    canonical = canonical_text(document, amount_minor, limits.currency, faults, version)
+    request_hash = text_hash(canonical)
     if faults:
         widest = Limits(_currency(document, limits), AMOUNT_MINOR_MAX)
         is_limited = limits != widest and all(fault.reason_code in _LIMIT_FAULTS for fault in faults)
-        beyond_limits = validate(document, widest).payment if is_limited else None
-        return Validation(payment_id, request_hash, None, tuple(faults), beyond_limits)
+        beyond_limits = validate(document, widest, version).payment if is_limited else None
+        return Validation(payment_id, request_hash, None, tuple(faults), beyond_limits, version)
     payment = Payment(
         payment_id=payment_id,
         amount_minor=amount_minor,
         currency=limits.currency,
         billing_address=address,
+        version=version,
         request_hash=request_hash,
         canonical=canonical,
         **texts,
     )
-    return Validation(payment_id, request_hash, payment, ())
+    return Validation(payment_id, request_hash, payment, (), version=version)
 
 
 def from_canonical(canonical: str) -> Payment:
-    """The payment behind stored canonical bytes, e.g. the workflow's input. Raises ValueError where they are none.
+    """The payment behind stored canonical text, in the text's own version. Raises ValueError where it is none.
 
-    It kept the limits of its time: those that hold today do not take it back.
+    Its hash is that of the text as it stands, which is never built anew. It kept the limits of its time: those that
+    hold today do not take it back. Raises UnknownItemError where only newer code knows the version.
     """
     document = json.loads(canonical, parse_int=NumberText, parse_float=NumberText)
-    result = validate(document, Limits(document.get("currency", ""), AMOUNT_MINOR_MAX))
+    version = document.get("v")
+    if not isinstance(version, NumberText) or not re.fullmatch(r"[0-9]{1,6}", version):
+        raise ValueError(f"no canonical text: its version is {version!r}")
+    result = validate(document, Limits(document.get("currency", ""), AMOUNT_MINOR_MAX), int(version))
     if result.payment is None:
         raise ValueError(f"not a canonical payment: {result.faults}")
-    return result.payment
+    return result.payment._replace(canonical=canonical, request_hash=text_hash(canonical))
 
 
 def _payment_id(document: dict[str, Document], faults: list[Fault]) -> str:
@@ -166,7 +176,7 @@ def _address(document: dict[str, Document], faults: list[Fault]) -> Address | No
     return Address(
         **{
             name: _text(value, name, length, faults, path=f"billing_address.{name}")
-            for name, length in _ADDRESS.items()
+            for name, length in ADDRESS_TEXTS.items()
         }
     )
 
@@ -181,36 +191,3 @@ def _forbidden(value: Document, faults: list[Fault]) -> None:
     elif isinstance(value, list):
         for element in value:
             _forbidden(element, faults)
-
-
-def _canonical(document: dict[str, Document], amount_minor: int, currency: str, faults: list[Fault]) -> str:
-    """One text for one payment: known fields only, sorted, ASCII, the amount in one spelling.
-
-    A currency left out and the deployment's own are the same payment. The faults of an invalid message are part of
-    its text: its corrected successor is other content, never a duplicate of something rejected.
-    """
-    known = {name: _spelled(value) for name, value in document.items() if name in _KNOWN and value is not None}
-    if isinstance(document.get("billing_address"), dict):
-        known["billing_address"] = {
-            name: value for name, value in known["billing_address"].items() if name in _ADDRESS and value is not None
-        }
-    known.setdefault("currency", currency)
-    known["v"] = CANONICAL_VERSION
-    if faults:
-        known["faults"] = faults
-    if amount_minor:
-        del known["amount"]
-    text = json.dumps(known, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-    # A number again, so that the text is a message that can be read like any other.
-    return f'{{"amount":{as_text(amount_minor)},{text[1:]}' if amount_minor else text
-
-
-def _spelled(value: Document) -> Document:
-    """Numbers told apart from strings of the same spelling."""
-    if isinstance(value, NumberText):
-        return {"number": value}
-    if isinstance(value, list):
-        return [_spelled(element) for element in value]
-    if isinstance(value, dict):
-        return {key: _spelled(element) for key, element in value.items()}
-    return value

@@ -34,8 +34,7 @@ BUGS = {
         edits=(
             (
                 "handler/adapters/transaction_log.py",
-                "            **_expressions(CLAIM, {}),\n"
-                '            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",\n',
+                "            **_condition(CLAIM, {}),\n",
                 "",
             ),
         ),

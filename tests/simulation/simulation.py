@@ -18,7 +18,8 @@ from handler.composition import Services
 from handler.domain.approve import reconcile_pending
 from handler.domain.claim import Work
 from handler.domain.errors import ApprovalStartError, RetryableError
-from handler.domain.payment import Assessment, Payment, Reason, Transaction
+from handler.domain.item import Item
+from handler.domain.payment import Assessment, Payment, Reason
 from handler.domain.process import Ports, Rules
 from handler.domain.reconcile import settle_stuck
 from handler.domain.score import Routing
@@ -87,8 +88,8 @@ class Approvals:
         self._engine = engine
         self._environment = environment
 
-    def start(self, item: Transaction, request: str) -> None:
-        name = item["approval_name"]
+    def start(self, item: Item, request: str) -> None:
+        name = item.approval_name
         try:
             self._environment.invocation.request(
                 "start approval",
@@ -392,7 +393,7 @@ class Simulation:
         for transaction_id in log.open_transaction_ids("pending_approval"):
             try:
                 item = log.get(transaction_id)
-                if item is None or item["status"] != "pending_approval":
+                if item is None or item.status != "pending_approval":
                     continue
                 found = reconcile_pending(
                     item,

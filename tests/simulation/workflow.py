@@ -17,7 +17,7 @@ from aws_durable_execution_sdk_python.config import JitterStrategy
 
 from handler.domain.approve import ApprovalPorts, ApprovalRules, decide
 from handler.domain.errors import ApprovalRefusedError, ApprovalWakeError, NoticeError, PaymentError
-from handler.domain.payment import Transaction
+from handler.domain.item import Item
 from handler.domain.process import Ports, Rules
 from handler.workflow import Workflow
 from tests.simulation.auditor import Auditor
@@ -172,7 +172,7 @@ class Engine:
         self._wake(execution, 1)
 
     # ---- people ----
-    def asked(self, item: Transaction, callback_id: str) -> None:
+    def asked(self, item: Item, callback_id: str) -> None:
         """One notification: nobody, one person or two decide, in time or too late, or a bare callback comes."""
         world, name = self.world, callback_id
         kind = world.draw_next(f"people/{name}")
@@ -187,28 +187,28 @@ class Engine:
         if kind < 0.6:
             self._decide_at(world.now + when + world.between(f"people/{name}/race", 0, 20), item, callback_id)
 
-    def _decide_at(self, when: int, item: Transaction, callback_id: str) -> None:
+    def _decide_at(self, when: int, item: Item, callback_id: str) -> None:
         self.world.at(when, lambda: self._decide(item, callback_id))
 
-    def _decide(self, item: Transaction, callback_id: str) -> None:
+    def _decide(self, item: Item, callback_id: str) -> None:
         world = self.world
         self._people += 1
         environment = self._environment(f"person{self._people}")
         invocation = environment.invocation
         self.deciding[invocation.name] = callback_id
         decision = world.pick(f"people/{callback_id}/decision", ("approve", "approve", "reject"))
-        world.tell(f"{invocation.name} decides: {decision} {item['transaction_id']}")
+        world.tell(f"{invocation.name} decides: {decision} {item.transaction_id}")
         ports = self._ports(environment)
 
         def body() -> None:
             try:
                 decide(
-                    item["transaction_id"],
+                    item.transaction_id,
                     decision,
                     approver=invocation.name,
                     comment="looked at",
                     callback_id=callback_id,
-                    request_hash=item["request_hash"],
+                    request_hash=item.request_hash,
                     log=ports.log,  # type: ignore[arg-type]
                     callbacks=Callbacks(self, environment),
                     clock=environment,
@@ -252,7 +252,7 @@ class Notices:
         self._engine = engine
         self._environment = environment
 
-    def ask(self, message_id: str, item: Transaction, callback_id: str) -> None:
+    def ask(self, message_id: str, item: Item, callback_id: str) -> None:
         self._send("notice", message_id, lambda: self._engine.asked(item, callback_id))
 
     def settled(self, message_id: str, transaction_id: str, status: str) -> None:

@@ -25,7 +25,19 @@ from handler.adapters.transaction_log import DynamoDbTransactionLog, to_attribut
 from handler.approval_composition import Decisions, compose_decisions, compose_workflow
 from handler.approval_page import ApprovalPage
 from handler.cli import __main__ as cli
-from handler.domain.approve import OVERDUE_MS, Checks, Execution, Next, ask, begin, decide, reconcile_pending, resolve
+from handler.domain.approve import (
+    OVERDUE_MS,
+    Checks,
+    Execution,
+    Next,
+    ask,
+    begin,
+    decide,
+    in_execution,
+    reconcile_pending,
+    resolve,
+)
+from handler.domain.claim import InVersion
 from handler.domain.errors import (
     ApprovalRefusedError,
     ApprovalStartError,
@@ -34,14 +46,15 @@ from handler.domain.errors import (
     GatewayUnavailableError,
     NoticeError,
 )
-from handler.domain.payment import Assessment, Payment, Reason
-from handler.domain.process import read, settle
+from handler.domain.item import Item, from_stored
+from handler.domain.payment import Assessment, Reason
+from handler.domain.process import Reading, read, settle
 from handler.domain.token import callback_digest, invite, read_token, write_token
 from handler.domain.validate import from_canonical
 from handler.reconcile_function import ReconcileFunction
 from handler.settings import read_approval_settings
 from tests.approvals import DAY_MS, ApprovalWorld, TestSigner
-from tests.payments import CARD, body, message, work
+from tests.payments import CARD, body, message, whole_item, work
 
 KEY = "txn-pay-abc123"
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev:7/durable-execution/dev-pay-abc123-1/x1"
@@ -54,7 +67,7 @@ def pending(world: ApprovalWorld | None = None, execution: Execution = EXECUTION
     world = world or ApprovalWorld()
     reading = read([message(body(amount=9999.99))], world.rules, world.scoring)["m-1"]
     settle(reading, world.rules, world.ports, work())
-    return taken_up(world, from_canonical(world.item()["request"]), Checks(SCORED_70, True), execution)
+    return taken_up(world, reading, Checks(SCORED_70, True), execution)
 
 
 SCORED_70 = Assessment(7 * 10**8, 70, "score", (Reason(0, "amount", 7 * 10**8),), "f" * 64)
@@ -63,14 +76,15 @@ SCORED_70 = Assessment(7 * 10**8, 70, "score", (Reason(0, "amount", 7 * 10**8),)
 def unscored() -> ApprovalWorld:
     """A payment that no queue has seen, while the fraud check did not answer."""
     world = ApprovalWorld()
-    payment = read([message(body(amount=9999.99))], world.rules, world.scoring)["m-1"].validation.payment
-    assert payment
-    return taken_up(world, payment, Checks(None, True), EXECUTION)
+    reading = read([message(body(amount=9999.99))], world.rules, world.scoring)["m-1"]
+    return taken_up(world, reading, Checks(None, True), EXECUTION)
 
 
-def taken_up(world: ApprovalWorld, payment: Payment, checks: Checks, execution: Execution) -> ApprovalWorld:
+def taken_up(world: ApprovalWorld, reading: Reading, checks: Checks, execution: Execution) -> ApprovalWorld:
+    assert reading.validation.payment is not None
     step = begin(
-        payment,
+        reading.validation.payment,
+        reading.in_version,
         checks,
         execution,
         rules=world.approval_rules,
@@ -82,11 +96,16 @@ def taken_up(world: ApprovalWorld, payment: Payment, checks: Checks, execution: 
     return world
 
 
+def in_version(world: ApprovalWorld) -> InVersion:
+    """The stored request as a workflow reads it."""
+    return in_execution(world.item()["request"], EXECUTION, world.approval_rules, world.scoring).in_version
+
+
 def test_a_decision_is_recorded_with_who_when_and_why_and_then_wakes():
     world = pending()
     decided = world.decide("approve", comment="  called the customer\r\nat home ")
-    assert (decided["decision"], decided["decided_by"], decided["decided_at"]) == ("approve", "alice", world.clock.ms)
-    assert decided["comment"] == "called the customer\nat home"
+    assert (decided.decision, decided.decided_by, decided.decided_at) == ("approve", "alice", world.clock.ms)
+    assert decided.comment == "called the customer\nat home"
     assert world.callbacks.woken == [(CALLBACK, "approve")]
 
 
@@ -107,7 +126,7 @@ def test_the_same_decision_again_wakes_again():
         world.decide("approve")
     world.callbacks.fault = None
     world.clock.ms += 1000
-    assert world.decide("approve")["decided_at"] == world.clock.ms - 1000
+    assert world.decide("approve").decided_at == world.clock.ms - 1000
     assert world.callbacks.woken == [(CALLBACK, "approve")]
 
 
@@ -117,7 +136,7 @@ def test_the_same_decision_again_wakes_again():
         ({}, {"callback_id": "b2xk"}, "replaced"),
         ({}, {"request_hash": "0" * 64}, "request_changed"),
         ({"approval_expires_at": 1}, {}, "expired"),
-        ({"status": "expired"}, {}, "not_pending"),
+        ({"status": "expired", "processed_at": "2024-01-01T12:00:00Z"}, {}, "not_pending"),
         ({}, {"comment": " \n "}, "comment_missing"),
         ({}, {"comment": "x" * (1024 * 1024)}, "comment_too_long"),
         ({}, {"comment": "bell \x07"}, "comment_malformed"),
@@ -153,15 +172,15 @@ def test_a_decision_on_nothing_is_refused():
 
 def test_a_card_number_in_a_reason_is_masked():
     world = pending()
-    assert CARD not in world.decide("reject", comment=f"stolen card {CARD}")["comment"]
+    assert CARD not in world.decide("reject", comment=f"stolen card {CARD}").comment
 
 
 def test_an_earlier_execution_may_not_come_back():
     world = pending()
     world.change(generation=2, approval_name="dev-pay-abc123-2", execution_arn=None, callback_id=None)
-    payment = from_canonical(world.item()["request"])
     step = begin(
-        payment,
+        from_canonical(world.item()["request"]),
+        in_version(world),
         Checks(None, True),
         EXECUTION,
         rules=world.approval_rules,
@@ -183,13 +202,13 @@ class Engine:
     def is_closed(self, execution_arn: str) -> bool:
         return self.closed
 
-    def start(self, item: dict[str, Any], request: str) -> None:
-        self.started.append((item["approval_name"], request))
+    def start(self, item: Item, request: str) -> None:
+        self.started.append((item.approval_name, request))
 
 
 def reconcile(world: ApprovalWorld, engine: Engine) -> str:
     return reconcile_pending(
-        world.item(),
+        world.stored(),
         environment="dev",
         log=world.log,
         starter=engine,
@@ -263,6 +282,7 @@ def test_reconcile_restarts_a_closed_execution_and_the_new_one_obeys(decision):
     assert {"execution_arn", "callback_id"} & world.item().keys() == set()
     step = begin(
         from_canonical(world.item()["request"]),
+        in_version(world),
         Checks(None, True),
         Execution("arn:new", "dev-pay-abc123-2"),
         rules=world.approval_rules,
@@ -276,7 +296,7 @@ def test_reconcile_restarts_a_closed_execution_and_the_new_one_obeys(decision):
 
 
 def token(world: ApprovalWorld, approver: str = "alice", signer: TestSigner | None = None) -> str:
-    return write_token(invite(world.item(), world.item()["callback_id"], approver), signer or TestSigner())
+    return write_token(invite(world.stored(), world.stored().callback_id, approver), signer or TestSigner())
 
 
 def test_a_token_is_bound_to_what_it_invites_to():
@@ -416,7 +436,7 @@ def test_a_missing_reason_keeps_the_form_and_says_so():
         (lambda world: None, {"decision": "maybe"}, 400),
         (lambda world: None, {"comment": "x" * 1024 * 1024}, 413),
         (lambda world: world.decide("reject", approver="bob"), {}, 409),
-        (lambda world: world.change(status="expired"), {}, 409),
+        (lambda world: world.change(status="expired", processed_at="2024-01-01T12:00:00Z"), {}, 409),
         (lambda world: world.change(callback_id="bmV3"), {}, 410),
         (lambda world: world.change(request_hash="0" * 64), {}, 410),
     ],
@@ -520,7 +540,7 @@ def test_a_fraud_check_that_did_not_answer_is_shown_as_no_score_and_never_as_the
     # What routing needs.
     assert (item["risk"], item["fraud_score"], item["risk_reasons"]) == (10**9, 100, [])
     topic = RecordingTopic()
-    SnsNotices(topic, TOPIC, (), "", None).ask("m-1", item, CALLBACK)
+    SnsNotices(topic, TOPIC, (), "", None).ask("m-1", world.stored(), CALLBACK)
     page = visit(world, query=urlencode({"t": token(world)}))["body"]
     shown = command(world, "show", "pay-abc123")[1]
     for text in (page, shown, topic.published[0]["Message"]):
@@ -534,8 +554,8 @@ def test_a_fraud_check_that_did_not_answer_is_shown_as_no_score_and_never_as_the
 def test_a_fraud_check_that_answers_a_later_execution_leaves_the_reason_that_there_is_no_score():
     world = unscored()
     world.change(execution_arn=None, approval_name="dev-pay-abc123-2", generation=2)
-    payment = from_canonical(world.item()["request"])
-    taken_up(world, payment, Checks(SCORED_70, True), Execution("arn:second", "dev-pay-abc123-2"))
+    reading = in_execution(world.item()["request"], EXECUTION, world.approval_rules, world.scoring)
+    taken_up(world, reading, Checks(SCORED_70, True), Execution("arn:second", "dev-pay-abc123-2"))
     item = world.item()
     assert (item["risk"], item["approval_reasons"]) == (10**9, ["fraud_check_unavailable"])
 
@@ -623,7 +643,7 @@ FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev
 
 def test_a_workflow_is_started_under_the_items_name_with_the_canonical_bytes(aws):
     client, stubber = aws("lambda")
-    item = pending().item()
+    item = pending().stored()
     stubber.add_response(
         "invoke",
         {"StatusCode": 202},
@@ -631,24 +651,24 @@ def test_a_workflow_is_started_under_the_items_name_with_the_canonical_bytes(aws
             "FunctionName": FUNCTION,
             "InvocationType": "Event",
             "DurableExecutionName": "dev-pay-abc123-1",
-            "Payload": item["request"].encode(),
+            "Payload": item.request.encode(),
         },
     )
-    LambdaApprovalStarter(lambda: client, FUNCTION).start(item, item["request"])
+    LambdaApprovalStarter(lambda: client, FUNCTION).start(item, item.request)
 
 
 def test_already_started_is_success_for_our_own_request_only(aws):
     client, stubber = aws("lambda")
-    item = pending().item()
+    item = pending().stored()
     starter = LambdaApprovalStarter(lambda: client, FUNCTION)
     for _ in range(2):
         stubber.add_client_error("invoke", "DurableExecutionAlreadyStartedException")
-    starter.start(item, item["request"])
+    starter.start(item, item.request)
     with pytest.raises(ApprovalStartError):
-        starter.start(item, item["request"] + " ")
+        starter.start(item, item.request + " ")
     stubber.add_client_error("invoke", "TooManyRequestsException")
     with pytest.raises(ApprovalStartError):
-        starter.start(item, item["request"])
+        starter.start(item, item.request)
 
 
 def test_a_callback_that_is_over_is_no_error(aws):
@@ -705,7 +725,7 @@ def test_each_approver_gets_a_link_of_their_own():
     world = pending()
     topic = RecordingTopic()
     notices = SnsNotices(topic, TOPIC, ("alice", "bob"), "https://pay.example/approvals", TestSigner())
-    notices.ask("m-1", world.item(), CALLBACK)
+    notices.ask("m-1", world.stored(), CALLBACK)
     notices.settled("m-2", KEY, "completed")
     asked = topic.published[:2]
     for name, published in zip(("alice", "bob"), asked, strict=True):
@@ -721,7 +741,7 @@ def test_each_approver_gets_a_link_of_their_own():
 
 def test_without_a_page_the_message_names_the_command():
     topic = RecordingTopic()
-    SnsNotices(topic, TOPIC, (), "", None).ask("m-1", pending().item(), CALLBACK)
+    SnsNotices(topic, TOPIC, (), "", None).ask("m-1", pending().stored(), CALLBACK)
     assert f"payments approvals show {KEY}" in topic.published[0]["Message"]
 
 
@@ -738,7 +758,7 @@ def test_one_approver_who_cannot_be_told_does_not_keep_the_others_from_it():
     topic = ThrottledOnce(fault)
     notices = SnsNotices(topic, TOPIC, ("alice", "bob", "carol"), "https://pay.example/approvals", TestSigner())
     with pytest.raises(NoticeError, match="alice"):
-        notices.ask("m-1", pending().item(), CALLBACK)
+        notices.ask("m-1", pending().stored(), CALLBACK)
     told = [message["MessageAttributes"]["approver"]["StringValue"] for message in topic.published]
     assert told == ["bob", "carol"]
 
@@ -874,22 +894,20 @@ def test_a_payment_that_is_restarted_again_and_again_is_counted(monkeypatch):
 
 # ---- the conditions of W1, W2, W4 to W6, R2 and R3, clause by clause ------------------------------------------------
 
-BASE = {
-    "transaction_id": KEY,
-    "status": "pending_approval",
-    "approval_name": "n",
-    "request_hash": "0" * 64,
-    "execution_arn": ARN,
-    "approval_expires_at": 1,
-    "amount_minor": 100,
-    "generation": 1,
-    "attempt": 1,
-}
-SCORED = {"risk": 1, "fraud_score": 1, "risk_reasons": []}
+BASE = whole_item(
+    {},
+    transaction_id=KEY,
+    status="pending_approval",
+    approval_name="n",
+    execution_arn=ARN,
+    approval_expires_at=1,
+    amount_minor=100,
+)
+SCORED: Any = {"risk": 1, "fraud_score": 1, "risk_reasons": ()}
 CALLS = {
     "adopt": (
         lambda log: log.adopt_approval(
-            KEY, name="n", arn=ARN, request_hash="0" * 64, expires_at=2, reasons=[], scored=SCORED, now=1
+            KEY, name="n", arn=ARN, request_hash="0" * 64, expires_at=2, reasons=[], **SCORED, now=1
         ),
         {},
         [{"status": "expired"}, {"approval_name": "m"}, {"request_hash": "1"}, {"execution_arn": "other"}],
@@ -939,11 +957,12 @@ CALLS = {
 def test_each_clause_of_a_write_refuses_on_its_own(name):
     call, more, breaks = CALLS[name]
     world = ApprovalWorld()
-    world.dynamodb.items[KEY] = to_attributes(BASE | more)
+    world.dynamodb.items[KEY] = to_attributes(whole_item(BASE | more))
     assert call(world.log) is None
     for broken in breaks:
-        world.dynamodb.items[KEY] = to_attributes(BASE | more | broken)
-        assert call(world.log) == BASE | more | broken
+        item = whole_item(BASE | more | broken)
+        world.dynamodb.items[KEY] = to_attributes(item)
+        assert call(world.log) == from_stored(item)
 
 
 def test_what_people_were_told_stands_until_the_payment_is_asked_about_anew():
@@ -952,9 +971,7 @@ def test_what_people_were_told_stands_until_the_payment_is_asked_about_anew():
     adopt, _, _ = CALLS["adopt"]
     assert adopt(world.log) is None
     assert world.item()["approval_expires_at"] == 2
-    world.log.adopt_approval(
-        KEY, name="n", arn=ARN, request_hash="0" * 64, expires_at=9, reasons=[], scored=SCORED, now=8
-    )
+    world.log.adopt_approval(KEY, name="n", arn=ARN, request_hash="0" * 64, expires_at=9, reasons=[], **SCORED, now=8)
     assert (world.item()["approval_expires_at"], world.item()["updated_at"]) == (2, 8)
     restart, _, _ = CALLS["restart"]
     assert restart(world.log) is None

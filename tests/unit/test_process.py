@@ -22,11 +22,12 @@ from handler.domain.errors import (
     TransactionLogUnavailableError,
     UnknownOutcomeError,
 )
-from handler.domain.payment import GatewayResult, Message
+from handler.domain.item import Item
+from handler.domain.payment import Fault, GatewayResult, Message
 from handler.domain.process import Reading, Rules, read, settle
 from handler.domain.score import Routing
 from handler.domain.validate import Limits
-from tests.payments import CARD, AmountScoring, ScriptedGateway, World, body, message, work
+from tests.payments import CARD, AmountScoring, ScriptedGateway, World, body, message, whole_item, work
 
 KEY = "txn-pay-abc123"
 
@@ -351,7 +352,7 @@ def late(world: World, status: str, **attributes: Any) -> str:
 
     class Slow(ScriptedGateway):
         def charge(self, gateway_ref: str, key: str) -> GatewayResult:
-            world.change(status=status, owner="req-2:m-1", attempt=2, **attributes)
+            world.change(**whole_item(world.item(), status=status, owner="req-2:m-1", attempt=2, **attributes))
             return super().charge(gateway_ref, key)
 
     world.gateway = Slow()
@@ -428,15 +429,25 @@ def test_a_payment_that_cannot_be_scored_fails_alone():
     assert outcomes == {"m-12": "completed", "m-13": "returned", "m-14": "completed"}
 
 
+FAULTS = (Fault("amount", "malformed_amount"),)
+
+
 @pytest.mark.parametrize(
     ("stored", "decision"),
     [
         ({"request_hash": "other", "owner": "me"}, "conflict"),
         ({"owner": "me", "status": "completed"}, "mine"),
+        ({"owner": "me", "status": "rejected", "faults": FAULTS, "message_id": "m-1"}, "mine"),
         ({"status": "completed"}, "final"),
         ({"status": "declined"}, "final"),
         ({"status": "rejected"}, "final"),
         ({"status": "expired"}, "final"),
+        # A message that was rejected for its faults is a payment now: another message is its correction.
+        ({"status": "rejected", "faults": FAULTS, "message_id": "m-0"}, "conflict"),
+        ({"status": "rejected", "faults": FAULTS, "message_id": "m-0", "request_hash": "other"}, "conflict"),
+        # The rejected message itself is delivered again under rules that take it by now.
+        ({"status": "rejected", "faults": FAULTS, "message_id": "m-1", "request_hash": "other"}, "final"),
+        ({"status": "rejected", "faults": FAULTS, "message_id": "m-1"}, "final"),
         ({"status": "pending_approval", "approval_name": "a"}, "pending"),
         ({"approval_name": "a", "lease_until": 2000}, "in_workflow"),
         ({"lease_until": 1001}, "in_progress"),
@@ -445,5 +456,10 @@ def test_a_payment_that_cannot_be_scored_fails_alone():
     ],
 )
 def test_the_stored_item_decides_in_the_protocols_order(stored, decision):
-    item = {"request_hash": "h", "owner": "other", "status": "processing", "transaction_id": "txn-1", **stored}
-    assert decide(item, owner="me", request_hash="h", now_ms=1000) == decision
+    item = Item("txn-1", "1", "processing", "other", "h", 1, 1, 1)._replace(**stored)
+    assert decide(item, owner="me", message_id="m-1", request_hash="h", is_valid=True, now_ms=1000) == decision
+
+
+def test_a_rejected_message_sent_again_with_the_same_faults_is_a_duplicate():
+    item = Item("txn-1", "1", "rejected", "other", "h", 1, 1, 1, faults=FAULTS, message_id="m-0")
+    assert decide(item, owner="me", message_id="m-1", request_hash="h", is_valid=False, now_ms=1000) == "final"

@@ -127,6 +127,7 @@ def test_a_workflows_payment_is_left_alone_while_its_execution_runs(world):
 def approved(world: World, **changes: object) -> None:
     """A payment that a person approved, and whose execution gave up before it had an answer from the gateway."""
     item = {"generation": 1, "decision": "approve", "request": "{}", "callback_id": "c", "approval_expires_at": 1}
+    item |= {"decided_by": "alice", "decided_at": 1, "comment": "looked at", "approval_reasons": ["risk"]}
     stuck(world, lease_until=None, execution_arn="arn:1", approval_name="dev-pay-abc123-1", **item | changes)
     later(world)
 
@@ -162,7 +163,7 @@ def test_a_restart_whose_answer_was_lost_starts_its_execution(world, monkeypatch
 def test_a_restart_that_another_worker_prevents_starts_nothing(world, monkeypatch):
     world.gateway.scripts["status"] = [GatewayResult("prepared", 2599, "USD")]
     approved(world)
-    other = {"status": "processing", "owner": "r-2:reconcile", "approval_name": "dev-pay-abc123-1"}
+    other = world.stored()._replace(owner="r-2:reconcile")
     monkeypatch.setattr(DynamoDbTransactionLog, "restart_charge", lambda *_, **__: other)
     assert reconcile(world) == [Finding(KEY, "unsettled", "ownership_lost")]
     assert world.approvals.started == []

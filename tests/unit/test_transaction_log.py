@@ -18,6 +18,7 @@ from handler.adapters.transaction_log import (
     to_attributes,
 )
 from handler.domain.errors import TransactionLogUnavailableError
+from handler.domain.item import Item
 from handler.domain.payment import GatewayResult
 from handler.domain.states import TRANSITIONS
 
@@ -36,7 +37,20 @@ def stubber(client):
     stubber.assert_no_pending_responses()
 
 
-ITEM = {"transaction_id": "txn-1", "status": "processing", "attempt": 1, "amount": Decimal("25.90")}
+ITEM = Item("txn-1", "1", "rejected", "o", "h", 1, 2, 1, attempt=1, amount=Decimal("25.90"), risk=0)
+STORED = {
+    "transaction_id": {"S": "txn-1"},
+    "payment_id": {"S": "1"},
+    "status": {"S": "rejected"},
+    "owner": {"S": "o"},
+    "request_hash": {"S": "h"},
+    "created_at": {"N": "1"},
+    "updated_at": {"N": "2"},
+    "canonical_version": {"N": "1"},
+    "attempt": {"N": "1"},
+    "amount": {"N": "25.90"},
+    "risk": {"N": "0"},
+}
 
 
 def test_a_claim_is_a_put_if_absent(client, stubber):
@@ -45,12 +59,7 @@ def test_a_claim_is_a_put_if_absent(client, stubber):
         {},
         {
             "TableName": "t",
-            "Item": {
-                "transaction_id": {"S": "txn-1"},
-                "status": {"S": "processing"},
-                "attempt": {"N": "1"},
-                "amount": {"N": "25.90"},
-            },
+            "Item": STORED,
             "ConditionExpression": "attribute_not_exists(#transaction_id)",
             "ExpressionAttributeNames": {"#transaction_id": "transaction_id"},
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
@@ -63,9 +72,12 @@ def test_a_refused_claim_returns_the_item_that_stands_there(client, stubber):
     stubber.add_client_error(
         "put_item",
         "ConditionalCheckFailedException",
-        modeled_fields={"Item": {"transaction_id": {"S": "txn-1"}, "attempt": {"N": "3"}}},
+        modeled_fields={
+            "Item": STORED | {"processed_at": {"S": "then"}, "reason_code": {"S": "r"}, "fraud_score": {"N": "0"}}
+        },
     )
-    assert DynamoDbTransactionLog(client, "t").put_new(ITEM) == {"transaction_id": "txn-1", "attempt": 3}
+    stands = ITEM._replace(processed_at="then", reason_code="r", fraud_score=0)
+    assert DynamoDbTransactionLog(client, "t").put_new(ITEM) == stands
 
 
 def test_a_record_is_fenced_by_status_owner_and_attempt(client, stubber):

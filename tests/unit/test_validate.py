@@ -142,7 +142,10 @@ def test_the_canonical_text_reads_back_as_the_same_payment():
 
 def test_a_canonical_text_of_something_else_is_refused():
     with pytest.raises(ValueError, match="not a canonical payment"):
-        from_canonical('{"amount": -1}')
+        from_canonical('{"amount": -1, "v": 1}')
+    for version in ("", ', "v": "1"', ', "v": 1.5', ', "v": null'):
+        with pytest.raises(ValueError, match="no canonical text"):
+            from_canonical(f'{{"amount": -1{version}}}')
 
 
 def test_a_payment_cannot_be_changed():

@@ -1,0 +1,140 @@
+"""One text for one payment, in versions: what a message is hashed in, now and when its item was written.
+
+The rule it keeps: a version that was ever written never changes. It fixes all that the hash depends on, and the golden
+file of hashes holds it still; what is to change becomes the next version (protocol, "Versions of the canonical text").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from handler.domain.errors import UnknownItemError
+from handler.domain.money import as_text, to_minor
+from handler.domain.parse import Document, NumberText
+from handler.domain.payment import Fault
+
+# Text fields and their longest length in characters.
+REQUIRED_TEXTS: Final = {"order_id": 64, "customer_id": 64, "payment_method": 32}
+_OPTIONAL_TEXTS_1: Final = {"customer_name": 128, "customer_email": 254, "description": 512}
+_OPTIONAL_TEXTS_2: Final = {**_OPTIONAL_TEXTS_1, "payment_token": 255, "gateway_customer_id": 255}
+ADDRESS_TEXTS: Final = {"street": 256, "city": 128, "state": 64, "zip": 16}
+
+_CURRENCY: Final = re.compile(r"[A-Za-z]{3}")
+# Bounded before any conversion: int(Decimal("1e3000000")) runs for minutes.
+_NUMBER: Final = re.compile(r"[0-9]{1,24}(?:\.[0-9]{1,24})?(?:[eE][+-]?[0-9]{1,2})?")
+_CENT: Final = Decimal("0.01")
+
+
+class Version(NamedTuple):
+    """What a version fixes beyond the text's form: its fields, and which spellings are one payment.
+
+    `spelled` gives a masked document in the version's own spelling. `tells_faults`: the reasons against an invalid
+    message are part of its text, so that it becomes other content with every rule that changes.
+    """
+
+    optional_texts: Mapping[str, int]
+    spelled: Callable[[dict[str, Document]], dict[str, Document]]
+    tells_faults: bool
+
+
+def canonical_text(
+    document: dict[str, Document], amount_minor: int, currency: str, faults: Sequence[Fault], version: int
+) -> str:
+    """The text of a spelled document: known fields only, sorted, ASCII, the amount in one spelling.
+
+    A currency left out and the deployment's own are the same payment. `amount_minor` is 0 where it is not valid.
+    """
+    rules = version_rules(version)
+    names = {"payment_id", "amount", "currency", "billing_address", *REQUIRED_TEXTS, *rules.optional_texts}
+    known = {name: _tagged(value) for name, value in document.items() if name in names and value is not None}
+    if isinstance(document.get("billing_address"), dict):
+        known["billing_address"] = {
+            name: value
+            for name, value in known["billing_address"].items()
+            if name in ADDRESS_TEXTS and value is not None
+        }
+    known.setdefault("currency", currency)
+    known["v"] = version
+    if rules.tells_faults:
+        known |= {"faults": faults} if faults else {}
+    elif isinstance(document.get("amount"), NumberText):
+        # Also where it is beyond the limits of today.
+        amount_minor = to_minor(document["amount"]) or 0
+    if amount_minor:
+        del known["amount"]
+    text = json.dumps(known, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+    # A number again, so that the text is a message that can be read like any other.
+    return f'{{"amount":{as_text(amount_minor)},{text[1:]}' if amount_minor else text
+
+
+def text_hash(canonical: str) -> str:
+    """SHA-256 of a canonical text, 64 hex digits."""
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def version_rules(version: int) -> Version:
+    """The rules of a version. Raises UnknownItemError where only newer code knows them."""
+    rules = VERSIONS.get(version)
+    if rules is None:
+        raise UnknownItemError(f"version {version} of the canonical text is newer than this code")
+    return rules
+
+
+def _tagged(value: Document) -> Document:
+    """Numbers told apart from strings of the same spelling."""
+    if isinstance(value, NumberText):
+        return {"number": value}
+    if isinstance(value, list):
+        return [_tagged(element) for element in value]
+    if isinstance(value, dict):
+        return {key: _tagged(element) for key, element in value.items()}
+    return value
+
+
+def _as_sent(document: dict[str, Document]) -> dict[str, Document]:
+    return document
+
+
+def _unified(document: dict[str, Document]) -> dict[str, Document]:
+    """Texts in NFC, the currency in capitals, the amount without exponent and needless zeros."""
+    spelled = {name: _composed(value) for name, value in document.items()}
+    address = document.get("billing_address")
+    if isinstance(address, dict):
+        spelled["billing_address"] = {name: _composed(value) for name, value in address.items()}
+    currency, amount = document.get("currency"), document.get("amount")
+    if isinstance(currency, str) and not isinstance(currency, NumberText) and _CURRENCY.fullmatch(currency):
+        spelled["currency"] = currency.upper()
+    if isinstance(amount, NumberText) and _NUMBER.fullmatch(amount):
+        spelled["amount"] = NumberText(_plain(Decimal(amount)))
+    return spelled
+
+
+def _composed(value: Document) -> Document:
+    if not isinstance(value, str) or isinstance(value, NumberText) or value.isascii():
+        return value
+    from itertools import groupby
+    from unicodedata import ucd_3_2_0 as tables
+
+    # Unicode 3.2's tables, which every Python has: those of the running Python change with it, and so would the hash.
+    # Characters that 3.2 does not have stay as they are; its own `normalize` would compose them by newer rules.
+    runs = [(known, "".join(run)) for known, run in groupby(value, lambda each: tables.category(each) != "Cn")]
+    return "".join(tables.normalize("NFC", run) if known else run for known, run in runs)
+
+
+def _plain(amount: Decimal) -> str:
+    """Two decimals where they say it all, as many as it takes where not: such an amount is then refused."""
+    # Exact: the default context has 28 digits, fewer than such a number can have.
+    if amount == int(amount * 100) * _CENT and amount < 10**12:
+        return as_text(int(amount * 100))
+    return format(amount, "f")
+
+
+VERSIONS: Final[Mapping[int, Version]] = {
+    1: Version(_OPTIONAL_TEXTS_1, _as_sent, tells_faults=True),
+    2: Version(_OPTIONAL_TEXTS_2, _unified, tells_faults=False),
+}
