@@ -67,6 +67,11 @@ check-card-ids: setup  ## a million each of UUIDs, hex ids and ULIDs: none is a 
 rules: setup  ## compile rule texts: the built-in ones, or RULES="a.rules b.rules" TABLE=my.table
 	$(PY) build/rules.py $(if $(TABLE),--output $(TABLE)) $(RULES)
 
+# ---- pages ----------------------------------------------------------------------------------------------------
+.PHONY: pages
+pages: setup  ## write the pages of docs/ that are made from the code
+	$(PY) build/pages.py
+
 # ---- the local system -----------------------------------------------------------------------------------------
 .PHONY: run
 run: setup  ## payments through the whole system, with faults, and an audit (ARGS="--payments 40"; PROVISION=terraform)

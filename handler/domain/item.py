@@ -32,58 +32,92 @@ class GatewayResponse(NamedTuple):
 class Item(NamedTuple):
     """One transaction, or one conflict beside it. Times are milliseconds since the epoch, amounts minor units.
 
-    A default says that the attribute is not there; it is never stored.
+    A default says that the attribute is not there; it is never stored. The sentence below an attribute is its meaning
+    in docs/item.md, and costs nothing at run time.
     """
 
     transaction_id: str
+    """The table's key: `txn-<payment_id>`, and `#conflict#<request_hash>` behind it for a conflict."""
     payment_id: str
+    """The sender's id of the payment."""
     status: Status | Literal["conflict"]
+    """The state that it is in (docs/protocol.md, "States"), or `conflict`."""
     owner: str
+    """Who works on it, or did last: `<request id>:<message id>` or an execution's ARN."""
     request_hash: str
+    """SHA-256 of the canonical text: what the payment id stands for."""
     created_at: int
+    """When it was claimed."""
     updated_at: int
-    # The version of the canonical text that `request_hash` and `request` are in (protocol, "Versions").
+    """When it was last written."""
     canonical_version: int
-    # The fencing number, from 1; a conflict has none.
+    """The version of the canonical text that `request_hash` and `request` are in; items of 0.1 have none: it is 1."""
     attempt: int = 0
+    """The fencing number, from 1, raised by every change of owner; a conflict has none."""
     message_id: str = ""
+    """The message that brought it; absent where an execution did."""
     message_group_id: str = ""
+    """That message's group."""
     sequence_number: str = ""
-    # Of the payment; a rejected message has none of these. `amount` is the published decimal, for readers outside.
+    """That message's place in its group."""
     order_id: str = ""
+    """The sender's order; as all that describes the payment, a rejected message has none."""
     customer_id: str = ""
+    """The sender's customer."""
     amount: Decimal | None = None
+    """The amount as the published decimal, for readers outside; `amount_minor` decides."""
     amount_minor: int = 0
+    """The amount in minor units: what is charged."""
     currency: str = ""
+    """ISO 4217's code."""
     payment_method: str = ""
-    # Of its score.
+    """How the customer pays, such as `credit_card`."""
     risk: int | None = None
+    """Its risk in parts of `10**9`."""
     fraud_score: int | None = None
+    """The risk as published, 0 to 100."""
     risk_reasons: tuple[Reason, ...] = ()
+    """The rules that it hit (rule 0: the amount), and what each took of the survival of `10**9`."""
     fingerprint: str = ""
+    """The hash that links payments of one billing identity."""
     fingerprint_version: str = ""
-    # Of its end.
+    """The version of the secret behind the fingerprint; absent without one."""
     reason_code: str = ""
+    """Why it ended as it did (docs/reason-codes.md)."""
     faults: tuple[Fault, ...] = ()
+    """All that is wrong with a rejected message; absent where a person said no."""
     processed_at: str = ""
-    # While it is open: the sparse index's key, and until when its worker may be at work.
+    """When it became final, as `2024-01-01T12:00:00Z`."""
     open_shard: str = ""
+    """The sparse index's key, `<status>#<0..15>`; only open items have it."""
     lease_until: int | None = None
-    # At the gateway.
+    """Until when its worker may be at work; a workflow has no lease."""
     gateway_ref: str = ""
+    """The gateway's reference, stored before money moves and never replaced."""
     gateway_response: GatewayResponse | None = None
-    # In the approval workflow: the canonical text, which execution has it, what people were asked and said.
+    """What the gateway said at the end."""
     request: str = ""
+    """The canonical text, for the execution that will charge it."""
     generation: int = 0
+    """Which execution in turn has it, from 1."""
     approval_name: str = ""
+    """That execution's name. The queue function leaves a payment alone that has one."""
     execution_arn: str = ""
+    """The execution that adopted it."""
     approval_expires_at: int | None = None
+    """Until when people may decide."""
     approval_reasons: tuple[str, ...] = ()
+    """Why they are asked (docs/reason-codes.md)."""
     callback_id: str = ""
+    """The question that is open: a decision must name it."""
     decision: str = ""
+    """`approve` or `reject`."""
     decided_by: str = ""
+    """The approver; `callback` where a bare callback decided, `risk` where nobody had to be asked."""
     decided_at: int | None = None
+    """When."""
     comment: str = ""
+    """The approver's reason, masked."""
 
     @property
     def final_status(self) -> Status | None:

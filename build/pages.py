@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""Write the pages of docs/ that tell what the code already says: `python build/pages.py`, or `make pages`.
+
+The rule it keeps: a page is made from the code alone and is the same on every machine, so that a test can hold that
+none has drifted. A new page is a function without arguments that returns Markdown, and its line in `PAGES`.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+ROOT = Path(__file__).resolve().parent.parent
+# Run as a script, it has its own folder on the path and not the sources'.
+sys.path.insert(0, str(ROOT))
+
+from handler.adapters.transaction_log import CLAIM, WRITES  # noqa: E402
+from handler.domain.item import REQUIRED, REQUIRED_BESIDE, Item  # noqa: E402
+
+_Node = TypeVar("_Node", bound=ast.AST)
+
+DOCS: Final = ROOT / "docs"
+MADE: Final = "<!-- Made by `make pages`: change the code, not this page. -->"
+
+# How DynamoDB stores an annotation of Item.
+_STORED: Final = {
+    "str": "S",
+    "int": "N",
+    "int | None": "N",
+    "Decimal | None": "N",
+    'Status | Literal["conflict"]': "S",
+    "tuple[str, ...]": "L of S",
+    "tuple[Reason, ...]": "L of M",
+    "tuple[Fault, ...]": "L of M",
+    "GatewayResponse | None": "M",
+}
+
+
+def page(title: str, *parts: str) -> str:
+    """A page of parts, each a paragraph, heading or table."""
+    return "\n\n".join((f"# {title}", MADE, *parts)) + "\n"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; a cell's own `|` is escaped."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def item_page() -> str:
+    """Every attribute of the stored item."""
+    meanings, kinds = item_attributes()
+    rows = []
+    for name in Item._fields:
+        rows.append((f"`{name}`", _STORED[kinds[name]], meanings[name], _required(name), written_by(name)))
+    return page(
+        "The item",
+        "One transaction of the table, or one conflict beside it. Times are milliseconds since the epoch, amounts "
+        "minor units. `handler/domain/item.py` is its type; an item that lacks what its state requires decides nothing "
+        "and is an alarm (`item_damaged`). What is empty is not stored. The writes are those of "
+        "[the protocol](protocol.md).",
+        table(("attribute", "stored as", "meaning", "required", "written by"), rows),
+        "S is a string, N a number, L a list, M a map. Rows of `risk_reasons` have `rule_id`, `reason` and `parts`, "
+        "rows of `faults` have `field` and `reason_code`; `gateway_response` has `status`, `authorization_code` and "
+        "`timestamp`.",
+    )
+
+
+def item_attributes() -> tuple[dict[str, str], dict[str, str]]:
+    """The meaning and the annotation of each attribute, from the source: the sentence stands below the attribute."""
+    body = next(node for node in _nodes("handler/domain/item.py", ast.ClassDef) if node.name == "Item").body
+    meanings, kinds = {}, {}
+    for node, below in zip(body, [*body[1:], None], strict=True):
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+            continue
+        kinds[node.target.id] = ast.unparse(node.annotation).replace("'", '"')
+        match below:
+            case ast.Expr(ast.Constant(str(sentence))):
+                meanings[node.target.id] = " ".join(sentence.split())
+            case _:
+                raise ValueError(f"handler/domain/item.py does not say below `{node.target.id}` what it means")
+    return meanings, kinds
+
+
+def claimed_attributes() -> set[str]:
+    """What a new item can have: all that is set where one is made."""
+    makers = [("handler/domain/item.py", {"new_item", "conflict_of"}), ("handler/domain/approve.py", {"_new_item"})]
+    return {
+        keyword.arg
+        for path, names in makers
+        for function in _nodes(path, ast.FunctionDef)
+        if function.name in names
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("Item", "item._replace")
+        for keyword in call.keywords
+        if keyword.arg
+    }
+
+
+def _required(name: str) -> str:
+    states = [state for state, names in REQUIRED.items() if name in names]
+    if len(states) == len(REQUIRED):
+        return "always"
+    beside = [f"beside `{other}`" for other, names in REQUIRED_BESIDE.items() if name in names]
+    without = [state for state in REQUIRED if state not in states]
+    if len(without) < len(states):
+        return ", ".join([f"always but {' and '.join(f'`{state}`' for state in without)}", *beside])
+    return ", ".join([*(f"`{state}`" for state in states), *beside])
+
+
+def written_by(name: str) -> str:
+    """The writes of the protocol that set or remove an attribute, in words."""
+    claimed = claimed_attributes()
+    changes = []
+    for write in WRITES:
+        if any(assignment.startswith(f"#{name} = ") for assignment in write.set) or (
+            write is CLAIM and name in claimed
+        ):
+            changes.append(f"*{write.name}*")
+        elif f"#{name}" in write.remove:
+            changes.append(f"*{write.name}* removes it")
+    return "every write" if len(changes) == len(WRITES) else ", ".join(changes)
+
+
+def _nodes(path: str, kind: type[_Node]) -> Iterator[_Node]:
+    return (node for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, kind))
+
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "item.md": item_page,
+}
+
+
+def main() -> None:
+    for name, made in PAGES.items():
+        (DOCS / name).write_text(made())
+
+
+if __name__ == "__main__":
+    main()
