@@ -19,11 +19,34 @@ sys.path.insert(0, str(ROOT))
 
 from handler.adapters.transaction_log import CLAIM, WRITES  # noqa: E402
 from handler.domain.item import REQUIRED, REQUIRED_BESIDE, Item  # noqa: E402
+from handler.domain.reasons import CATALOGUE, Answer  # noqa: E402
 
 _Node = TypeVar("_Node", bound=ast.AST)
 
 DOCS: Final = ROOT / "docs"
 MADE: Final = "<!-- Made by `make pages`: change the code, not this page. -->"
+
+_ANSWERS: Final[Mapping[Answer, tuple[str, str]]] = {
+    "record": (
+        "Final",
+        "The message can never become a charge, or ended without one: it is recorded and acknowledged.",
+    ),
+    "redeliver": (
+        "Comes again",
+        "The message goes back to its queue, a workflow's step is tried again. The cause lies outside of the payment, "
+        "and says nothing about it.",
+    ),
+    "count": (
+        "Comes again, as the payment's own failure",
+        "The same, but the cause is the payment itself: it counts as a failure of its own.",
+    ),
+    "ask": ("A person is asked", "The item's `approval_reasons`, the notification and the approval page say why."),
+    "refuse": (
+        "Refusals",
+        "What a person sent is refused, on the approval page (with this HTTP status) or in a terminal.",
+    ),
+    "tell": ("Alarms alone", "People are told, and the payment goes on."),
+}
 
 # How DynamoDB stores an annotation of Item.
 _STORED: Final = {
@@ -100,6 +123,31 @@ def claimed_attributes() -> set[str]:
     }
 
 
+def reasons_page() -> str:
+    """Every reason code, by what happens because of it."""
+    parts = []
+    for answer, (title, text) in _ANSWERS.items():
+        found = {code: reason for code, reason in CATALOGUE.items() if reason.answer == answer}
+        with_status = any(reason.status for reason in found.values())
+        rows = [
+            (
+                f"`{code}`",
+                reason.sentence + (" *Alarm.*" if reason.is_alarm else ""),
+                *([str(reason.status or "")] if with_status else []),
+            )
+            for code, reason in found.items()
+        ]
+        head = ("code", "what it says", *(["HTTP status"] if with_status else []))
+        parts += [f"## {title}", text, table(head, rows)]
+    return page(
+        "Reason codes",
+        "Items, log lines, alarms and the rejected queue carry a code, which never changes its meaning; "
+        "`handler/domain/reasons.py` says what it means. *Alarm* marks what is also a log line with the field `alarm`, "
+        "behind the alarm `payment-alarms` ([metrics](metrics.md)).",
+        *parts,
+    )
+
+
 def _required(name: str) -> str:
     states = [state for state, names in REQUIRED.items() if name in names]
     if len(states) == len(REQUIRED):
@@ -131,6 +179,7 @@ def _nodes(path: str, kind: type[_Node]) -> Iterator[_Node]:
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "item.md": item_page,
+    "reason-codes.md": reasons_page,
 }
 
 

@@ -19,6 +19,7 @@ from handler.domain.approve import decide
 from handler.domain.errors import ApprovalRefusedError, ApprovalWakeError, RetryableError
 from handler.domain.item import Item
 from handler.domain.ports import Signer
+from handler.domain.reasons import CATALOGUE
 from handler.domain.token import Invitation, callback_digest, read_token
 
 _LOG = logging.getLogger(__name__)
@@ -26,16 +27,8 @@ _LOG = logging.getLogger(__name__)
 # A token, a comment of 1,000 characters at twelve bytes each when percent-encoded, and the rest of the form.
 BODY_BYTES_MAX: Final = 16 * 1024
 
-_STATUS: Final = {
-    "token_invalid": 403,
-    "token_expired": 410,
-    "expired": 410,
-    "replaced": 410,
-    "unknown": 404,
-    "decision_unknown": 400,
-    "request_too_long": 413,
-}
-_COMMENT_FAULTS: Final = ("comment_missing", "comment_too_long", "comment_malformed")
+# What is wrong is the comment, and the form comes again to send another.
+_UNPROCESSABLE: Final = 422
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +49,11 @@ class ApprovalPage:
             return _response(405, refusal("Only opening the page and sending its form are possible."))
         except ApprovalRefusedError as error:
             _LOG.info("refused: %s", error.reason_code)
-            return _response(_STATUS.get(error.reason_code, 409), refusal(str(error)))
+            return _response(CATALOGUE[error.reason_code].status, refusal(str(error)))
         except ApprovalWakeError as error:
             _LOG.warning("%s", error)
-            message = "Your decision is recorded, but the payment could not be continued at once. Send it again."
-            return _response(503, refusal(message))
+            reason = CATALOGUE[error.reason_code]
+            return _response(reason.status, refusal(reason.sentence))
         except RetryableError as error:
             _LOG.warning("%s: %s", error.reason_code, error)
             return _response(503, refusal("Nothing was decided: a service did not answer. Try again in a minute."))
@@ -89,10 +82,12 @@ class ApprovalPage:
                 find_card_numbers=decisions.find_card_numbers,
             )
         except ApprovalRefusedError as error:
-            if error.reason_code not in _COMMENT_FAULTS:
+            status = CATALOGUE[error.reason_code].status
+            if status != _UNPROCESSABLE:
                 raise
             now_ms = decisions.clock.now_ms()
-            return _response(422, question(item, token, invitation.approver, now_ms, comment=comment, error=str(error)))
+            page = question(item, token, invitation.approver, now_ms, comment=comment, error=str(error))
+            return _response(status, page)
         _LOG.info("%s: %s by %s", invitation.transaction_id, decided.decision, invitation.approver)
         return _response(200, answer(decided))
 
@@ -119,7 +114,7 @@ def _body(event: Mapping[str, Any]) -> str:
     body = event.get("body") or ""
     # Base64 makes four characters of three bytes.
     if len(body) > BODY_BYTES_MAX * (4 / 3 if event.get("isBase64Encoded") else 1):
-        raise ApprovalRefusedError("request_too_long", "That is too long to be a reason: a few sentences are enough.")
+        raise ApprovalRefusedError("request_too_long")
     return base64.b64decode(body).decode("utf-8", "replace") if event.get("isBase64Encoded") else body
 
 

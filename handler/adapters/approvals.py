@@ -14,6 +14,7 @@ from handler.domain.errors import ApprovalStartError, ApprovalWakeError, NoticeE
 from handler.domain.item import Item, timestamp
 from handler.domain.money import as_text
 from handler.domain.ports import Signer
+from handler.domain.reasons import sentence
 from handler.domain.token import invite, write_token
 
 _LOG = logging.getLogger(__name__)
@@ -134,6 +135,6 @@ def _question(item: Item, link: str) -> str:
         f"Amount: {as_text(item.amount_minor)} {item.currency}\n"
         f"Customer: {item.customer_id}\n"
         f"Fraud score: {shown_score(item)}\n"
-        f"Asked because: {', '.join(item.approval_reasons)}\n\n"
+        f"Asked because: {'; '.join(map(sentence, item.approval_reasons))}\n\n"
         f"{link}\n"
     )

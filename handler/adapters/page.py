@@ -15,6 +15,8 @@ from typing import Final
 from handler.domain.approve import COMMENT_LENGTH_MAX, shown_score, time_left
 from handler.domain.item import Item, timestamp
 from handler.domain.money import as_text
+from handler.domain.reasons import sentence
+from handler.domain.score import RISK_SCALE
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1c2330; --soft: #5b6472; --paper: #fff; --ground: #f1f3f6; --line: #d9dee5;
@@ -68,13 +70,6 @@ HEADERS: Final = {
     "x-frame-options": "DENY",
     "x-robots-tag": "noindex, nofollow",
     "strict-transport-security": "max-age=31536000",
-}
-
-_WHY: Final = {
-    "risk": "Its fraud score is high",
-    "amount": "Its amount needs a person",
-    "customer_unverified": "The customer's address could not be verified",
-    "fraud_check_unavailable": "The fraud check did not answer",
 }
 
 
@@ -133,8 +128,8 @@ def refusal(message: str) -> str:
 
 def _reasons(item: Item) -> str:
     rows: Sequence[tuple[str, str]] = [
-        *((_WHY.get(reason, reason), "") for reason in item.approval_reasons),
-        *((f"Risk from: {each.reason}", f"{each.parts / 10**7:.0f} %") for each in item.risk_reasons),
+        *((sentence(reason), "") for reason in item.approval_reasons),
+        *((f"Risk from: {each.reason}", f"{100 * each.parts / RISK_SCALE:.0f} %") for each in item.risk_reasons),
     ]
     shown = "".join(f"<li><span>{escape(name)}</span><span>{escape(value)}</span></li>" for name, value in rows)
     return f"<h2>Why you are asked</h2>\n<ul>{shown}</ul>"

@@ -26,10 +26,18 @@ from handler.domain.approve import (
     shown_score,
     time_left,
 )
-from handler.domain.errors import ConfigurationError, DamagedItemError, PaymentError, UnknownItemError
+from handler.domain.errors import (
+    ApprovalRefusedError,
+    ConfigurationError,
+    DamagedItemError,
+    PaymentError,
+    UnknownItemError,
+)
 from handler.domain.item import Item, timestamp, to_stored
 from handler.domain.money import as_text
 from handler.domain.payment import transaction_id
+from handler.domain.reasons import sentence
+from handler.domain.score import RISK_SCALE
 
 
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
@@ -120,7 +128,7 @@ def _show(decisions: Decisions, options: argparse.Namespace) -> int:
         "order": item.order_id or "-",
         "method": item.payment_method or "-",
         "fraud score": shown_score(item),
-        "asked because": ", ".join(item.approval_reasons) or "-",
+        "asked because": "; ".join(map(sentence, item.approval_reasons)) or "-",
         "age": _age(item, now_ms),
         "time left": time_left(item, now_ms) if item.status == "pending_approval" else "-",
     }
@@ -129,10 +137,12 @@ def _show(decisions: Decisions, options: argparse.Namespace) -> int:
             "decision": f"{item.decision} by {item.decided_by} at {timestamp(item.decided_at or 0)}",
             "reason": item.comment,
         }
+    if item.reason_code:
+        lines["ended because"] = f"{sentence(item.reason_code)} ({item.reason_code})"
     for name, value in lines.items():
         print(f"{name:<14}{value}")
     for reason in item.risk_reasons:
-        print(f"{'risk':<14}{reason.parts / 10**7:5.1f} %  {reason.reason} (rule {reason.rule_id})")
+        print(f"{'risk':<14}{100 * reason.parts / RISK_SCALE:5.1f} %  {reason.reason} (rule {reason.rule_id})")
     return 0
 
 
@@ -197,11 +207,14 @@ def _item(decisions: Decisions, payment: str) -> Item:
     names = [transaction_id(payment), *([payment] if payment.startswith("txn-") else [])]
     found = [item for item in map(decisions.log.get, names) if item is not None]
     if not found:
-        raise PaymentError(
-            f"there is no payment {' or '.join(names)} in this table: `payments approvals list` shows what waits"
+        raise ApprovalRefusedError(
+            "unknown",
+            f"there is no payment {' or '.join(names)} in this table: `payments approvals list` shows what waits",
         )
     if len(found) > 1:
-        raise PaymentError(f"{payment} names two payments: give {names[0]} or {payment.removeprefix('txn-')}")
+        raise ApprovalRefusedError(
+            "ambiguous", f"{payment} names two payments: give {names[0]} or {payment.removeprefix('txn-')}"
+        )
     return found[0]
 
 

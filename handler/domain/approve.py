@@ -263,7 +263,7 @@ def decide(
     approver again only wakes. Raises ApprovalRefusedError, its message for the approver, and ApprovalWakeError.
     """
     if decision not in DECISIONS:
-        raise ApprovalRefusedError("decision_unknown", "The decision must be approve or reject.")
+        raise ApprovalRefusedError("decision_unknown")
     kept = _comment(comment, find_card_numbers)
     if log.get(transaction_id) is None:
         raise ApprovalRefusedError("unknown", f"There is no payment {transaction_id}.")
@@ -462,13 +462,13 @@ def _riskier(stored: Item, assessment: Assessment | None) -> _Risk:
 def _approval_reasons(stored: Item, risk: _Risk, checks: Checks, rules: ApprovalRules) -> list[str]:
     forced = rules.payments.routing.approval_amount_minor
     unscored = risk.risk == RISK_SCALE and not risk.reasons
-    found = {
+    approval_reasons = {
         "fraud_check_unavailable": checks.assessment is None or unscored,
         "customer_unverified": not checks.customer_verified,
         "risk": checks.assessment is not None and not unscored and risk.risk >= APPROVAL_RISK,
         "amount": forced is not None and stored.amount_minor >= forced,
     }
-    return [reason for reason, is_so in found.items() if is_so]
+    return [reason for reason, is_so in approval_reasons.items() if is_so]
 
 
 def _stored(transaction_id: str, log: ApprovalLog) -> Item:
@@ -527,13 +527,13 @@ def _bare_decision(result: str) -> str | None:
 def _comment(comment: str, find_card_numbers: FindCardNumbers) -> str:
     text = comment.replace("\r\n", "\n").strip()
     if not text:
-        raise ApprovalRefusedError("comment_missing", "A decision needs a reason: say in a few words why.")
+        raise ApprovalRefusedError("comment_missing")
     if len(text) > COMMENT_LENGTH_MAX:
         raise ApprovalRefusedError(
             "comment_too_long", f"The reason has {len(text)} characters; at most {COMMENT_LENGTH_MAX} are kept."
         )
     if _CONTROL.search(text):
-        raise ApprovalRefusedError("comment_malformed", "The reason holds control characters: send plain text.")
+        raise ApprovalRefusedError("comment_malformed")
     return mask_texts([text], find_card_numbers)[0]
 
 

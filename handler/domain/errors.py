@@ -4,15 +4,16 @@ from __future__ import annotations
 
 
 class PaymentError(Exception):
-    """Base of all errors of a payment; `reason_code` is stable and may be stored, logged and alarmed on."""
+    """Base of all errors of a payment; `reason_code` is stable and may be stored, logged and alarmed on.
 
-    reason_code = "payment_error"
+    What each code means, and what it does to the payment, is in `reasons.CATALOGUE`.
+    """
+
+    reason_code: str
 
 
 class RetryableError(PaymentError):
     """The message goes back to its queue and comes again."""
-
-    reason_code = "retryable"
 
 
 class NotEnoughTimeError(RetryableError):
@@ -70,10 +71,16 @@ class FraudServiceUnavailableError(RetryableError):
 
 
 class ApprovalRefusedError(PaymentError):
-    """A decision that cannot stand; `reason_code` says why, the message says it to the person who decided."""
+    """A decision that cannot stand; `reason_code` says why, the message says it to the person who decided.
 
-    def __init__(self, reason_code: str, message: str) -> None:
-        super().__init__(message)
+    Without a message of its own it says what the code means.
+    """
+
+    def __init__(self, reason_code: str, message: str = "") -> None:
+        # Here, as the queue function refuses nobody and must not pay for the catalogue in init.
+        from handler.domain.reasons import sentence
+
+        super().__init__(message or sentence(reason_code))
         self.reason_code = reason_code
 
 

@@ -53,9 +53,7 @@ def write_token(invitation: Invitation, signer: Signer) -> str:
 
 def read_token(token: str, signer: Signer, now_ms: int) -> Invitation:
     """Raises ApprovalRefusedError (`token_invalid`, `token_expired`), and NoticeError where the key cannot be used."""
-    invalid = ApprovalRefusedError(
-        "token_invalid", "This link is not valid. Open the link from the notification as it is, in full."
-    )
+    invalid = ApprovalRefusedError("token_invalid")
     encoded, _, mac = token.partition(".")
     try:
         if len(token) > LENGTH_MAX or not signer.check_mac(_signed(_decode(encoded)), _decode(mac)):
@@ -67,7 +65,7 @@ def read_token(token: str, signer: Signer, now_ms: int) -> Invitation:
     except (ValueError, TypeError) as error:
         raise invalid from error
     if invitation.expires_at <= now_ms:
-        raise ApprovalRefusedError("token_expired", "This link has expired: the time to decide is over.")
+        raise ApprovalRefusedError("token_expired")
     return invitation
 
 

@@ -49,6 +49,7 @@ from handler.domain.errors import (
 from handler.domain.item import Item, from_stored
 from handler.domain.payment import Assessment, Reason
 from handler.domain.process import Reading, read, settle
+from handler.domain.reasons import sentence
 from handler.domain.token import callback_digest, invite, read_token, write_token
 from handler.domain.validate import from_canonical
 from handler.reconcile_function import ReconcileFunction
@@ -532,6 +533,23 @@ def test_show_tells_the_reasons(command):
     output = command(pending(), "show", "pay-abc123")[1]
     assert "70.0 %  amount (rule 0)" in output
     assert "9999.99 USD" in output
+
+
+def test_page_message_and_command_say_why_a_person_is_asked_in_the_same_words(command):
+    world = pending()
+    topic = RecordingTopic()
+    SnsNotices(topic, TOPIC, (), "", None).ask("m-1", world.stored(), CALLBACK)
+    page = visit(world, query=urlencode({"t": token(world)}))["body"]
+    shown = command(world, "show", "pay-abc123")[1]
+    assert world.item()["approval_reasons"] == ["risk"]
+    for text in (page, shown, topic.published[0]["Message"]):
+        assert sentence("risk") in text
+
+
+def test_show_tells_why_a_payment_ended(command):
+    world = pending()
+    world.change(status="rejected", reason_code="approval_rejected", processed_at="2024-01-01T12:00:00Z")
+    assert f"{sentence('approval_rejected')} (approval_rejected)\n" in command(world, "show", "pay-abc123")[1]
 
 
 def test_a_fraud_check_that_did_not_answer_is_shown_as_no_score_and_never_as_the_highest(command):

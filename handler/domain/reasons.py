@@ -1,0 +1,133 @@
+"""Every reason code: the sentence that a sender, an approver or an operator reads, and what happens because of it.
+
+The rule it keeps: nothing on the queue function's cold path imports it. The code alone is stored, logged and sent;
+whoever shows it to people looks here. docs/reason-codes.md is made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple
+
+from handler.domain.parse import NESTING_MAX
+
+# record: final, the message is recorded and acknowledged. redeliver: it comes again, and the cause lies outside of the
+# payment. count: it comes again, and the cause is the payment itself, so that it counts as a failure of its own.
+# ask: a person is asked. refuse: what a person sent is refused. tell: people are told, and the payment goes on.
+Answer = Literal["record", "redeliver", "count", "ask", "refuse", "tell"]
+
+
+class ReasonCode(NamedTuple):
+    """What a code means. `is_alarm`: an alarm tells people. `status` is the approval page's, 0 where it has none."""
+
+    sentence: str
+    answer: Answer
+    is_alarm: bool = False
+    status: int = 0
+
+    @property
+    def is_final(self) -> bool:
+        return self.answer == "record"
+
+    @property
+    def is_own_failure(self) -> bool:
+        """Whether it counts as the payment's own failure; no other cause says anything about the payment."""
+        return self.answer == "count"
+
+
+CATALOGUE: Final[Mapping[str, ReasonCode]] = {
+    # The body is no document of ours.
+    "not_json": ReasonCode("The message is not JSON.", "record"),
+    "not_an_object": ReasonCode("The message is JSON, but not one object.", "record"),
+    "duplicate_key": ReasonCode(
+        "The message has a key twice, and two readers could understand it differently.", "record"
+    ),
+    "not_a_number": ReasonCode("The message holds NaN or Infinity, which JSON does not have.", "record"),
+    "too_deep": ReasonCode(f"The message is nested deeper than {NESTING_MAX} objects and lists.", "record"),
+    "payment_id_missing": ReasonCode("The message has no payment_id.", "record"),
+    "payment_id_malformed": ReasonCode("The payment_id is not 1 to 48 of A-Z a-z 0-9 _ and -.", "record"),
+    # One of its fields cannot be a payment's.
+    "missing": ReasonCode("A field that every payment needs is missing.", "record"),
+    "empty": ReasonCode("A field that every payment needs is empty.", "record"),
+    "wrong_type": ReasonCode("The field has another JSON type than it must have.", "record"),
+    "malformed": ReasonCode("The field holds characters or a form that it may not have.", "record"),
+    "too_long": ReasonCode("The text of the field is too long.", "record"),
+    "lone_surrogate": ReasonCode("The text of the field holds half a character (a lone surrogate).", "record"),
+    "control_character": ReasonCode("The text of the field holds a control character.", "record"),
+    "malformed_amount": ReasonCode("The amount is not a plain number with at most two decimals.", "record"),
+    "negative_amount": ReasonCode("The amount is below zero.", "record"),
+    "zero_amount": ReasonCode("The amount is zero.", "record"),
+    "amount_too_large": ReasonCode("The amount is above this deployment's largest, PAYMENT_AMOUNT_MAX.", "record"),
+    "unsupported_currency": ReasonCode("The currency is not this deployment's, PAYMENT_CURRENCY.", "record"),
+    "sensitive_authentication_data": ReasonCode(
+        "The message holds card verification data (cvv, pin, track), which nobody may keep.", "record"
+    ),
+    # A valid payment that ends without a charge, or beside the payment.
+    "declined_by_rule": ReasonCode("A fraud rule or blocklist declines the payment.", "record"),
+    "approval_unavailable": ReasonCode("The payment needs a person, and nobody can be asked here.", "record"),
+    "approval_rejected": ReasonCode("A person rejected the payment.", "record"),
+    "exists_with_different_content": ReasonCode("The payment_id is taken by a payment with other content.", "record"),
+    # It comes again, and says nothing about the payment.
+    "not_enough_time": ReasonCode("The invocation had too little time left for the payment.", "redeliver"),
+    "already_in_progress": ReasonCode("Another worker has the payment.", "redeliver"),
+    "ownership_lost": ReasonCode("Another worker took the payment over.", "redeliver"),
+    "transaction_log_unavailable": ReasonCode("The table throttled a call or did not answer.", "redeliver"),
+    "rejected_queue_unavailable": ReasonCode("The rejected queue did not take the masked copy.", "redeliver"),
+    "approval_start_failed": ReasonCode("The approval workflow could not be started or asked about.", "redeliver"),
+    "approval_wake_failed": ReasonCode(
+        "Your decision is recorded, but the payment could not be continued at once. Send it again.",
+        "redeliver",
+        status=503,
+    ),
+    "gateway_unavailable": ReasonCode("The gateway was not reached or refused, and nothing took effect.", "redeliver"),
+    # It may be the gateway's fault alone: after no answer the next delivery asks what became of the charge.
+    "outcome_unknown": ReasonCode("The gateway has not said yet what became of the charge.", "redeliver"),
+    "item_unknown": ReasonCode("Newer code wrote the payment's item; this code does not judge it.", "redeliver"),
+    # It comes again, and its cause is the payment.
+    "scoring_failed": ReasonCode("The payment could not be scored for fraud.", "count"),
+    "gateway_answer_invalid": ReasonCode("The gateway's answer cannot be read or contradicts the payment.", "count"),
+    "item_changed": ReasonCode("The item is not what its workflow left there; nothing is charged.", "count"),
+    "item_damaged": ReasonCode("The item lacks what its state requires; nothing is decided.", "count", is_alarm=True),
+    # Why a person is asked.
+    "risk": ReasonCode("Its fraud score is high", "ask"),
+    "amount": ReasonCode("Its amount needs a person", "ask"),
+    "customer_unverified": ReasonCode("The customer's address could not be verified", "ask"),
+    "fraud_check_unavailable": ReasonCode("The fraud check did not answer", "ask"),
+    # What a person sent is refused.
+    "token_invalid": ReasonCode(
+        "This link is not valid. Open the link from the notification as it is, in full.", "refuse", status=403
+    ),
+    "token_expired": ReasonCode("This link has expired: the time to decide is over.", "refuse", status=410),
+    "request_too_long": ReasonCode(
+        "That is too long to be a reason: a few sentences are enough.", "refuse", status=413
+    ),
+    "decision_unknown": ReasonCode("The decision must be approve or reject.", "refuse", status=400),
+    "comment_missing": ReasonCode("A decision needs a reason: say in a few words why.", "refuse", status=422),
+    "comment_too_long": ReasonCode("The reason is too long to be kept.", "refuse", status=422),
+    "comment_malformed": ReasonCode("The reason holds control characters: send plain text.", "refuse", status=422),
+    "unknown": ReasonCode("There is no such payment.", "refuse", status=404),
+    "ambiguous": ReasonCode(
+        "The name is the payment id of one payment and the transaction id of another.", "refuse", status=409
+    ),
+    "already_decided": ReasonCode("The payment was decided on before.", "refuse", status=409),
+    "not_pending": ReasonCode("The payment waits for nobody.", "refuse", status=409),
+    "not_open": ReasonCode("The payment ended before anybody was asked about it.", "refuse", status=409),
+    "expired": ReasonCode("The time to decide on the payment is over.", "refuse", status=410),
+    "replaced": ReasonCode("People were asked anew about the payment: the newest link decides.", "refuse", status=410),
+    "request_changed": ReasonCode("The payment is not the one that was shown.", "refuse", status=409),
+    "refused": ReasonCode("The payment cannot be decided on as it stands.", "refuse", status=409),
+    # People are told, and the payment goes on.
+    "notice_failed": ReasonCode("People could not be notified.", "tell", is_alarm=True),
+    "callback_result_unreadable": ReasonCode(
+        "A callback brought no decision that can be read; the approvers are asked again.", "tell", is_alarm=True
+    ),
+    "outcome_contradicts_record": ReasonCode(
+        "The gateway says another outcome than the recorded one, which stands.", "tell", is_alarm=True
+    ),
+}
+
+
+def sentence(reason_code: str) -> str:
+    """What a stored code means; the code itself where only newer code knows it."""
+    known = CATALOGUE.get(reason_code)
+    return reason_code if known is None else known.sentence
