@@ -8,15 +8,17 @@ none has drifted. A new page is a function without arguments that returns Markdo
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
 # Run as a script, it has its own folder on the path and not the sources'.
 sys.path.insert(0, str(ROOT))
 
+from handler import queue_function, reconcile_function  # noqa: E402
 from handler.adapters.transaction_log import CLAIM, WRITES  # noqa: E402
 from handler.domain.item import REQUIRED, REQUIRED_BESIDE, Item  # noqa: E402
 from handler.domain.reasons import CATALOGUE, Answer  # noqa: E402
@@ -148,6 +150,106 @@ def reasons_page() -> str:
     )
 
 
+class Alarm(NamedTuple):
+    """One alarm of Terraform's; the texts are its own expressions."""
+
+    name: str
+    description: str
+    namespace: str
+    metric: str
+    statistic: str
+    threshold: str
+    periods: int
+    period_seconds: int
+
+
+def metrics_page() -> str:
+    """Our own metrics, and the alarms of `observability`."""
+    alarms = read_alarms()
+    queue, reconcile = queue_function, reconcile_function
+    published = [
+        (name, str(unit.value), queue.DIMENSIONS, "payment function, each invocation", meaning)
+        for name, (unit, meaning) in queue.METRICS.items()
+    ]
+    published.append((reconcile.METRIC, "none", reconcile.DIMENSIONS, "reconcile, each run", reconcile.METRIC_MEANING))
+    lines = "Log lines of any function with the field `alarm`: what must never be ([reason codes](reason-codes.md))."
+    published.append(
+        ("PaymentAlarms-<environment>", "none", ("none",), "a metric filter on the functions' logs", lines)
+    )
+    own = [
+        (f"`{name}`", unit, ", ".join(dimensions), source, meaning, _alarms_on(name, alarms))
+        for name, unit, dimensions, source, meaning in published
+    ]
+    judged = [
+        (
+            f"`{alarm.name}`",
+            f"{alarm.namespace} `{alarm.metric}`",
+            f"{alarm.statistic} > {alarm.threshold} in {alarm.periods} x {alarm.period_seconds} s",
+            alarm.description,
+        )
+        for alarm in alarms
+    ]
+    return page(
+        "Metrics and alarms",
+        f"The functions publish their own metrics in the namespace `{queue.NAMESPACE}`, as log lines in CloudWatch's "
+        "embedded metric format. The alarms and the dashboard are `terraform/modules/observability`.",
+        table(("metric", "unit", "dimensions", "from", "what it says", "alarms"), own),
+        "## Alarms",
+        "Each is named `cloudcafe-payment-processor-<environment>-<alarm>` and sends to one SNS topic. A metric "
+        "without data is an idle system and no alarm. With an approval workflow there are "
+        "[five more](terraform.md), on its functions' own metrics.",
+        table(("alarm", "metric", "when", "what it means"), judged),
+    )
+
+
+def read_alarms() -> list[Alarm]:
+    """The alarms of `terraform/modules/observability/main.tf`. Raises ValueError for a layout that it does not know."""
+    text = (ROOT / "terraform" / "modules" / "observability" / "main.tf").read_text()
+    own = _found(r'^  namespace += "([^"\n]+)"', text)[1]
+    lines_metric = _found(r'alarm_lines_metric += "([^"\n]+)"', text)[1].replace("${var.environment}", "<environment>")
+    longer, longer_seconds, seconds = _found(r'period += each.key == "([^"\n]+)" \? (\d+) : (\d+)', text).groups()
+    block = _found(r"^  alarms = \{\n(.*?)^  \}$", text)[1]
+    alarms = [
+        Alarm(
+            name=each["name"],
+            description=re.sub(r"\$\{var\.(\w+)\}", r"`\1`", each["description"]).replace('\\"', '"'),
+            namespace=own if each["namespace"] == "local.namespace" else each["namespace"].strip('"'),
+            metric=lines_metric if each["metric"] == "local.alarm_lines_metric" else each["metric"].strip('"'),
+            statistic=each["statistic"],
+            threshold=f"`{each['threshold']}`" if "var." in each["threshold"] else each["threshold"],
+            periods=int(each["periods"]),
+            period_seconds=int(longer_seconds if each["name"] == longer else seconds),
+        )
+        for each in _ALARM.finditer(block)
+    ]
+    names = re.findall(r"^    (\S+) = \{$", block, re.MULTILINE)
+    if [alarm.name for alarm in alarms] != names:
+        raise ValueError(f"terraform/modules/observability/main.tf: an alarm among {names} has another layout")
+    return alarms
+
+
+_ALARM: Final = re.compile(
+    r"""^    (?P<name>\S+) = \{
+      description = "(?P<description>.+)"
+      namespace +=  ?(?P<namespace>\S+), metric = (?P<metric>\S+), dimensions = .+
+      statistic +=  ?"(?P<statistic>\S+)", threshold = (?P<threshold>.+), periods = (?P<periods>\d+)
+    \}$""",
+    re.MULTILINE,
+)
+
+
+def _found(pattern: str, text: str) -> re.Match[str]:
+    match = re.search(pattern, text, re.MULTILINE | re.DOTALL)
+    if match is None:
+        raise ValueError(f"terraform/modules/observability/main.tf has no {pattern}")
+    return match
+
+
+def _alarms_on(name: str, alarms: Sequence[Alarm]) -> str:
+    own = queue_function.NAMESPACE
+    return ", ".join(f"`{alarm.name}`" for alarm in alarms if (alarm.namespace, alarm.metric) == (own, name))
+
+
 def _required(name: str) -> str:
     states = [state for state, names in REQUIRED.items() if name in names]
     if len(states) == len(REQUIRED):
@@ -180,6 +282,7 @@ def _nodes(path: str, kind: type[_Node]) -> Iterator[_Node]:
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "item.md": item_page,
     "reason-codes.md": reasons_page,
+    "metrics.md": metrics_page,
 }
 
 

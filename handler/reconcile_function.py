@@ -21,8 +21,10 @@ from handler.domain.states import FINAL
 
 _LOG = logging.getLogger(__name__)
 
-_NAMESPACE: Final = "CloudCafe/Lambda"
-_METRIC: Final = "OldOpenPayments"
+NAMESPACE: Final = "CloudCafe/Lambda"
+DIMENSIONS: Final = ("environment",)
+METRIC: Final = "OldOpenPayments"
+METRIC_MEANING: Final = "Payments that stay open although their lease, or the time to decide, is long over."
 
 
 class ReconcileFunction:
@@ -39,11 +41,11 @@ class ReconcileFunction:
         work = Work(f"reconcile:{context.aws_request_id}", context.get_remaining_time_in_millis)
         # A gateway that hangs takes all the time that there is, and approvals need none of it: they come first.
         old = self._pending(work.remaining_ms) + self._stuck(work)
-        metrics = {"Namespace": _NAMESPACE, "Dimensions": [["environment"]], "Metrics": [{"Name": _METRIC}]}
+        metrics = {"Namespace": NAMESPACE, "Dimensions": [DIMENSIONS], "Metrics": [{"Name": METRIC}]}
         document = {
             "_aws": {"Timestamp": self._ports.clock.now_ms(), "CloudWatchMetrics": [metrics]},
             "environment": self._rules.environment,
-            _METRIC: old,
+            METRIC: old,
         }
         print(json.dumps(document), file=self._output, flush=True)
         return {"old_open_payments": old}

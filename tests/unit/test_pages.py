@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from handler import queue_function, reconcile_function
 from handler.domain.item import Item
 from tests.build_scripts import ROOT, load
 
@@ -39,3 +42,23 @@ def test_an_attribute_without_a_meaning_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(pages, "ROOT", tmp_path)
     with pytest.raises(ValueError, match="parked_at"):
         pages.item_attributes()
+
+
+def test_terraform_names_the_metrics_that_are_published():
+    own = {*queue_function.METRICS, reconcile_function.METRIC}
+    dashboard = (ROOT / "terraform" / "modules" / "observability" / "dashboard.tf").read_text()
+    [shown] = re.findall(r"for metric in \[(.*?)\] :\n +metric => \[local\.namespace", dashboard)
+    assert set(re.findall(r'"(\w+)"', shown)) <= own
+    judged = {alarm.metric for alarm in pages.read_alarms() if alarm.namespace == queue_function.NAMESPACE}
+    assert judged == {reconcile_function.METRIC, "PaymentAlarms-<environment>"}
+    assert reconcile_function.NAMESPACE == queue_function.NAMESPACE
+
+
+def test_an_alarm_in_another_layout_is_not_left_out_silently(tmp_path, monkeypatch):
+    path = tmp_path / "terraform" / "modules" / "observability" / "main.tf"
+    path.parent.mkdir(parents=True)
+    source = (ROOT / path.relative_to(tmp_path)).read_text()
+    path.write_text(source.replace("    errors = {\n", "    errors = {\n      # A comment.\n", 1))
+    monkeypatch.setattr(pages, "ROOT", tmp_path)
+    with pytest.raises(ValueError, match="another layout"):
+        pages.read_alarms()

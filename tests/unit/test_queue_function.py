@@ -25,7 +25,7 @@ from handler.domain.errors import ConfigurationError, GatewayUnavailableError
 from handler.domain.ports import PaymentGateway
 from handler.domain.process import Rules, read, settle
 from handler.domain.validate import Limits
-from handler.queue_function import QueueFunction, create
+from handler.queue_function import DIMENSIONS, METRICS, NAMESPACE, QueueFunction, create
 from handler.settings import read_approval_settings, read_settings
 from scoring.kernel import KernelUnavailableError, load_kernel
 from tests.payments import CARD, World, body, message, record, work
@@ -185,6 +185,14 @@ def test_metrics_are_the_seeds_with_their_units(function, capsys):
     units = {metric["Name"]: metric["Unit"] for metric in definition["Metrics"]}
     assert units["Duration"] == "Milliseconds"
     assert set(units.values()) == {"Milliseconds", "Count"}
+    assert units == {name: unit.value for name, (unit, _) in METRICS.items()}
+
+
+def test_metrics_have_the_dimensions_that_alarms_and_dashboard_name(capsys):
+    create({"SCORING_ENGINE": "pure"})(batch(record(body())), Context())
+    definition = metrics_of(capsys.readouterr().out)["_aws"]["CloudWatchMetrics"][0]
+    assert definition["Namespace"] == NAMESPACE
+    assert [set(dimensions) for dimensions in definition["Dimensions"]] == [set(DIMENSIONS)]
 
 
 def test_logs_carry_the_payment_id_and_never_a_body_or_card_number(function, logged, capsys):
