@@ -21,8 +21,11 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from handler.domain.process import PRODUCTION  # noqa: E402
+
 ALIAS = "live"
-PRODUCTION = ("prod", "production")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 

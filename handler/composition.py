@@ -24,12 +24,10 @@ from handler.domain.ports import (
     RejectedQueue,
     SourceQueue,
 )
-from handler.domain.process import Ports, Rules
+from handler.domain.process import PRODUCTION, Ports, Rules
 from handler.settings import GATEWAY_URLS, Settings
 from scoring.model import FIELDS
 from scoring.table import RuleTableError, Table, open_table
-
-_PRODUCTION = ("prod", "production")
 
 # One slow answer must not eat the invocation; a lost one is decided from the stored item.
 _CLIENT_CONFIG = {"connect_timeout": 1, "read_timeout": 1, "retries": {"mode": "standard", "total_max_attempts": 3}}
@@ -138,7 +136,7 @@ def _gateway(settings: Settings) -> PaymentGateway:
         if settings.gateway == "http":
             raise ConfigurationError("GATEWAY_URL", None, f"{GATEWAY_URLS}, as GATEWAY is http")
         # It records payments as completed while no money moves: outside `dev` somebody has to want that.
-        if environment in _PRODUCTION:
+        if environment in PRODUCTION:
             raise ConfigurationError("GATEWAY", settings.gateway or None, "http with a GATEWAY_URL in production")
         if not (settings.gateway or environment == "dev" or settings.in_memory):
             raise ConfigurationError(

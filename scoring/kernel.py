@@ -8,7 +8,8 @@ import os
 from types import ModuleType
 from typing import Protocol, cast
 
-ENGINES = ("auto", "compiled", "pure")
+ENGINES = ("compiled", "pure")
+CHOICES = ("auto", *ENGINES)
 
 # SHA-256 over everything that `_self_test` computes; made by the pure twin, over hashlib.
 SELF_TEST_DIGEST = "518dd25dc97f79fd10e1b8405a76ace78af623afcc8d3b7b98dc84867899bc94"
@@ -49,8 +50,8 @@ def load_kernel(requested: str = "", kernel: str = "") -> ModuleType:
     global _asked, _chosen, _twin
     engine = requested or os.environ.get("SCORING_ENGINE") or "auto"
     kernel = kernel or os.environ.get("SCORING_KERNEL") or "auto"
-    if engine not in ENGINES:
-        raise KernelUnavailableError(f"SCORING_ENGINE is {engine!r}: it must be one of {', '.join(ENGINES)}")
+    if engine not in CHOICES:
+        raise KernelUnavailableError(f"SCORING_ENGINE is {engine!r}: it must be one of {', '.join(CHOICES)}")
     compiled = None if engine == "pure" else _import_compiled(required=engine == "compiled" or kernel != "auto")
     if compiled is None:
         if kernel != "auto":

@@ -29,10 +29,12 @@ from benchmarks.coldstart.matrix import SAMPLES_P95
 from benchmarks.coldstart.prices import costs, read_prices
 from benchmarks.coldstart.report import print_table, terminal
 from benchmarks.measure import Bar, new_record, write_record
+from handler.domain.process import PRODUCTION
 from local.installation import ROOT
+from scoring.kernel import ENGINES
 
 _NAME = re.compile(
-    r"cloudcafe-payment-processor-(?P<environment>[a-z0-9-]+)-bench-(?P<engine>compiled|pure)-(?P<memory>\d+)"
+    rf"cloudcafe-payment-processor-(?P<environment>[a-z0-9-]+)-bench-(?P<engine>{'|'.join(ENGINES)})-(?P<memory>\d+)"
 )
 # What a cold and a warm invocation may cost at the most, in billed milliseconds, for the estimate alone.
 _COLD_MS_MAX, _WARM_MS_MAX = 1_500, 500
@@ -53,14 +55,14 @@ class Target:
     def __init__(self, client: Any, logs: Any, configuration: dict[str, Any]) -> None:
         name = configuration["FunctionName"]
         found = _NAME.fullmatch(name)
-        if found is None or found["environment"] in ("prod", "production"):
+        if found is None or found["environment"] in PRODUCTION:
             raise RefusedError(f"{name} is no benchmark function of a non-production environment")
         self.variables: dict[str, str] = configuration.get("Environment", {}).get("Variables", {})
         if self.variables.get("GATEWAY_URL"):
             raise RefusedError(
                 f"{name} has a gateway ({self.variables['GATEWAY_URL']}): payments would be real. Unset it"
             )
-        if self.variables.get("ENVIRONMENT") in ("prod", "production"):
+        if self.variables.get("ENVIRONMENT") in PRODUCTION:
             raise RefusedError(f"{name} says that its environment is {self.variables['ENVIRONMENT']}")
         self._client = client
         self._logs = logs
@@ -119,7 +121,7 @@ def _event() -> bytes:
 
 def targets(client: Any, logs: Any, environment: str) -> list[Target]:
     """All benchmark functions of one environment. Raises RefusedError where there are none or one must not be run."""
-    if environment in ("prod", "production"):
+    if environment in PRODUCTION:
         raise RefusedError(f"environment {environment} is never measured: use another one's benchmark functions")
     prefix = f"cloudcafe-payment-processor-{environment}-bench-"
     found = []

@@ -25,6 +25,7 @@ from benchmarks.coldstart.sampling import Lab, LabError, Sample, read_event
 from benchmarks.measure import RECORDS, Bar, Ratio, machine, new_record, write_record
 from local.installation import ROOT, InstallationError
 from scoring._compiled import kernels_present
+from scoring.kernel import ENGINES
 
 # What a sample's figures depend on: our code, and how it is packaged and measured.
 _MEASURED = ("handler", "scoring", "build", "benchmarks/coldstart")
@@ -236,7 +237,7 @@ def _contains_one(ratio: Ratio) -> bool:
 def _choices(record: dict[str, Any], options: argparse.Namespace) -> dict[str, Sequence[Choice]]:
     return {
         engine: choices(record["rows"], record["prices"], engine=engine, cold_share=options.cold_share)
-        for engine in ("compiled", "pure")
+        for engine in ENGINES
     }
 
 

@@ -40,7 +40,7 @@ _SECONDS = {
     "no_read": 0.6,
     "no_read_all_roots": 0.6,
 }
-_STRESS_SECONDS = {"compiled": 4.5, "pure": 10.5}
+STRESS_SECONDS = {"compiled": 4.5, "pure": 10.5}
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _expected_seconds(cell: Cell) -> float:
     if cell.repeated and cell.memory_size:
         return 3.0 + 9.0 / min(1.0, fraction(cell.memory_size))
     if cell.stress_mode != "none":
-        return _STRESS_SECONDS[cell.engine]
+        return STRESS_SECONDS[cell.engine]
     throttled = 0.12 / min(1.0, fraction(cell.memory_size)) if cell.memory_size else 0.0
     return _SECONDS[cell.package] + throttled
 

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from benchmarks.coldstart.quota import fraction
 from benchmarks.coldstart.recommend import Choice, frontier
+from scoring.kernel import ENGINES
 
 # Drawn in these and replaced by CSS variables afterwards, so that one page reads in light, in dark and on paper.
 _INK, _FAINT = "#010203", "#a0a1a2"
@@ -216,7 +217,7 @@ def _chart(draw: Callable[[Any], bool]) -> str:
 
 def _invocations(axes: Any, record: dict[str, Any]) -> bool:
     drawn = False
-    for engine in ("compiled", "pure"):
+    for engine in ENGINES:
         for kind, style in (("first_invocation_ms", "-"), ("warm_ms", "--")):
             points: dict[int, list[float]] = {}
             for sample in record["samples"]:
@@ -273,7 +274,7 @@ def _stress(axes: Any, rows: Sequence[dict[str, Any]]) -> bool:
     if not stressed:
         return False
     sizes = sorted({row["memory_size"] for row in stressed})
-    for engine in ("compiled", "pure"):
+    for engine in ENGINES:
         mine = sorted((row for row in stressed if row["variant"] == engine), key=lambda row: row["memory_size"])
         if not mine:
             continue

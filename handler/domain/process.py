@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from handler.domain.charge import charge, idempotency_key
 from handler.domain.claim import Claim, InVersion, Standing, Work, claim
@@ -29,6 +29,9 @@ from handler.domain.record import record, release
 from handler.domain.score import Routing, score
 from handler.domain.states import Status
 from handler.domain.validate import Limits, Validation, validate
+
+# The environments whose money is real: nothing is simulated there, and nothing measured.
+PRODUCTION: Final = ("prod", "production")
 
 Outcome = Status | Literal["duplicate", "conflict", "in_workflow", "unusable"]
 
