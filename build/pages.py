@@ -22,6 +22,7 @@ from handler import queue_function, reconcile_function  # noqa: E402
 from handler.adapters.transaction_log import CLAIM, WRITES  # noqa: E402
 from handler.domain.item import REQUIRED, REQUIRED_BESIDE, Item  # noqa: E402
 from handler.domain.reasons import CATALOGUE, Answer  # noqa: E402
+from handler.settings import DEFINED_ELSEWHERE, SETTINGS  # noqa: E402
 
 _Node = TypeVar("_Node", bound=ast.AST)
 
@@ -279,10 +280,40 @@ def _nodes(path: str, kind: type[_Node]) -> Iterator[_Node]:
     return (node for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, kind))
 
 
+def settings_page() -> str:
+    """Every environment variable."""
+    readers = tuple(dict.fromkeys(reader for setting in SETTINGS for reader in setting.readers))
+    everybody = next(setting.readers for setting in SETTINGS if len(setting.readers) == len(readers))
+    return page(
+        "Settings",
+        "The functions and the command line are set by environment variables. What is set is checked at init, and an "
+        "error names the variable, its value and what is allowed; an empty one counts as not set. "
+        "`handler/settings.py` has the table; Terraform passes every one of them but Lambda's own "
+        "([terraform.md](terraform.md)).",
+        table(
+            ("variable", "may be", "default", "meaning", "read by"),
+            (
+                (
+                    f"`{setting.name}`",
+                    setting.kind.allowed,
+                    f"`{setting.default}`" if setting.default else "none",
+                    setting.meaning,
+                    "all" if setting.readers == everybody else ", ".join(setting.readers),
+                )
+                for setting in SETTINGS
+            ),
+        ),
+        f"*All* are {', '.join(readers[:-1])} and {readers[-1]}.",
+        "## Defined elsewhere",
+        table(("variable", "whose, and what it decides here"), ((f"`{n}`", s) for n, s in DEFINED_ELSEWHERE.items())),
+    )
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "item.md": item_page,
     "reason-codes.md": reasons_page,
     "metrics.md": metrics_page,
+    "settings.md": settings_page,
 }
 
 

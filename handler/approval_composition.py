@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from botocore.session import get_session
 
@@ -16,13 +16,12 @@ from handler.adapters.fraud import FailingFraudScoring
 from handler.adapters.signing import FileSigner, KmsSigner
 from handler.adapters.system import SystemClock
 from handler.adapters.transaction_log import DynamoDbTransactionLog
-from handler.composition import approval_starter, aws_client, compose
+from handler.composition import approval_starter, aws_client, compose_ports
 from handler.domain.approve import ApprovalPorts, ApprovalRules
 from handler.domain.errors import ConfigurationError
 from handler.domain.mask import FindCardNumbers
 from handler.domain.ports import (
     ApprovalCallbacks,
-    ApprovalLog,
     ApprovalNotices,
     ApprovalStarter,
     Clock,
@@ -52,7 +51,8 @@ def compose_workflow(environment: Mapping[str, str]) -> tuple[ApprovalRules, App
     Raises ConfigurationError.
     """
     settings, approval = read_settings(environment), read_approval_settings(environment)
-    ports = compose(settings, load_kernel(settings.scoring_engine), logging.getLogger("handler.workflow")).ports
+    kernel = load_kernel(settings.scoring_engine, settings.scoring_kernel)
+    ports, log, _ = compose_ports(settings, kernel, logging.getLogger("handler.workflow"))
     if approval.fraud_service_failure_rate:
         scoring = FailingFraudScoring(ports.scoring, approval.fraud_service_failure_rate, random.random)
         ports = ports._replace(scoring=scoring)
@@ -64,7 +64,7 @@ def compose_workflow(environment: Mapping[str, str]) -> tuple[ApprovalRules, App
             aws_client(session, "sns", settings), approval.topic_arn, approval.approvers, approval.page_url, signer
         )
     rules = ApprovalRules(settings.rules, round(1000 * approval.timeout_seconds))
-    return rules, ApprovalPorts(ports, cast("ApprovalLog", ports.log), notices)
+    return rules, ApprovalPorts(ports, log, notices)
 
 
 def compose_decisions(environment: Mapping[str, str]) -> Decisions:
@@ -78,7 +78,7 @@ def compose_decisions(environment: Mapping[str, str]) -> Decisions:
         executions=LambdaExecutions(functions),
         starter=approval_starter(session, settings),
         clock=SystemClock(),
-        find_card_numbers=load_kernel(settings.scoring_engine).find_card_numbers,
+        find_card_numbers=load_kernel(settings.scoring_engine, settings.scoring_kernel).find_card_numbers,
         environment=settings.rules.environment,
     )
 

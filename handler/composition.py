@@ -43,9 +43,17 @@ class Services(NamedTuple):
 
 
 def compose(settings: Settings, kernel: Any, logger: AnyLogger) -> Services:
+    """What the queue function works with. Raises as `compose_ports`."""
+    ports, _, source_queue = compose_ports(settings, kernel, logger)
+    return Services(_rules(settings), ports, source_queue, RandomIds())
+
+
+def compose_ports(
+    settings: Settings, kernel: Any, logger: AnyLogger
+) -> tuple[Ports, DynamoDbTransactionLog, SourceQueue]:
     """Build every adapter and send the one read that pays for name look-up, TLS and credentials in init.
 
-    `kernel` is the scoring twin in use.
+    `kernel` is the scoring twin in use. The log is that of the ports, as the workflow sees it: with its writes too.
 
     Raises ConfigurationError where a setting and what is there do not fit.
     """
@@ -92,7 +100,7 @@ def compose(settings: Settings, kernel: Any, logger: AnyLogger) -> Services:
         notifier=LoggingNotifier(logger),
         clock=SystemClock(),
     )
-    return Services(_rules(settings), ports, source_queue, RandomIds())
+    return ports, log, source_queue
 
 
 def _rules(settings: Settings) -> Rules:

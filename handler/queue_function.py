@@ -42,7 +42,7 @@ def create(environment: Mapping[str, str]) -> QueueFunction:
     logger = Logger(service=_SERVICE)
     metrics = Metrics(namespace=NAMESPACE, service=_SERVICE)
     metrics.set_default_dimensions(environment=settings.rules.environment)
-    kernel = load_kernel(settings.scoring_engine)
+    kernel = load_kernel(settings.scoring_engine, settings.scoring_kernel)
     services = compose(settings, kernel, logger)
     if settings.stress_mode == "cold_start":
         time.sleep(settings.stress_delay_seconds)

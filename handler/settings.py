@@ -1,11 +1,15 @@
-"""The function's settings from environment variables, checked once, at init; an error names the variable."""
+"""The settings from environment variables, in one table; checked once, at init, and an error names the variable.
+
+The rule it keeps: each variable stands once in `SETTINGS`, with its range and default, and is read through its row.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Final, Literal, NamedTuple
 
+from handler.domain.canonical import VERSIONS
 from handler.domain.currencies import TWO_DIGITS
 from handler.domain.errors import ConfigurationError
 from handler.domain.money import to_minor
@@ -13,115 +17,238 @@ from handler.domain.payment import Times
 from handler.domain.process import Rules
 from handler.domain.score import Routing
 from handler.domain.validate import Limits
+from scoring.kernel import CHOICES
 
-# Texts: only the patterns of variables that are set are ever compiled. One for every name of a thing of AWS's.
-_NAME = r"[A-Za-z0-9_.:/$+=@-]+"
-_NAMES = "a name or ARN as AWS has them"
-_KEY = rf"file:.+|{_NAME}"
-_ENVIRONMENT = r"[a-z][a-z0-9-]{0,15}"
-_TOPIC = r"arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+"
-_APPROVER = r"[A-Za-z0-9@._+-]{1,64}"
-_URL = r"https?://\S+"
+Reader = Literal["queue function", "workflow", "page", "reconcile", "command line"]
 
 
-class Settings(NamedTuple):
-    """Every setting of the queue function; defaults are those of the seed's environment `dev`."""
+# Plain classes: to make a NamedTuple takes every init 60 us.
+class Kind:
+    """What a variable may be: `allowed` says it in words, and the rest says it to the code, as far as it is given."""
 
-    region: str = "us-east-1"
-    table_name: str = "cloudcafe-payment-transactions-dev"
-    rules: Rules = Rules()
-    stress_mode: str = "none"
-    stress_delay_seconds: float = 3.0
-    stress_operations: int = 10_000_000
-    payment_queue_url: str = ""
-    rejected_queue_url: str = ""
-    # "": http where there is a URL; without one the simulated gateway, in environment `dev` or in memory alone.
-    gateway: str = ""
-    gateway_url: str = ""
-    approval_function_arn: str = ""
-    fraud_iterations: int = 10_000
-    scoring_engine: str = "auto"
-    rule_table_path: str = ""
-    fingerprint_pepper_secret_arn: str = ""
-    # AWS's own endpoints are meant, whose certificates all come from Amazon's few roots.
-    aws_endpoints: bool = False
-    in_lambda: bool = False
-    # Init ran ahead of any payment. A restored snapshot counts as a cold start, as Powertools counts it.
-    provisioned_concurrency: bool = False
-    # No endpoint, no credentials, not in Lambda: everything stays inside the process.
-    in_memory: bool = False
+    __slots__ = ("allowed", "choices", "least", "most", "pattern")
+
+    def __init__(
+        self, allowed: str, pattern: str = "", choices: Collection[str] = (), least: int = 0, most: int = 0
+    ) -> None:
+        self.allowed = allowed
+        # Only those of variables that are set are ever compiled.
+        self.pattern = pattern
+        self.choices = choices
+        self.least = least
+        self.most = most
+
+    def takes(self, value: str) -> bool:
+        # The pattern first: it bounds what is made a number.
+        return (
+            (not self.choices or value in self.choices)
+            and (not self.pattern or re.fullmatch(self.pattern, value) is not None)
+            and (not self.most or self.least <= float(value) <= self.most)
+        )
 
 
-def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Read and check all variables. Raises ConfigurationError for the first that is wrong."""
-    reader = _Reader(environment)
-    name = reader.text("ENVIRONMENT", "dev", _ENVIRONMENT, "1 to 16 of a-z, 0-9 and -, beginning with a letter")
-    return Settings(
-        region=reader.text("AWS_REGION", "us-east-1", _NAME, "a region, such as us-east-1"),
-        table_name=reader.text("DYNAMODB_TABLE", "cloudcafe-payment-transactions-dev", _NAME, _NAMES),
-        rules=Rules(
-            environment=name,
-            limits=Limits(
-                currency=reader.currency("PAYMENT_CURRENCY", "USD"),
-                amount_max_minor=reader.amount("PAYMENT_AMOUNT_MAX", "10000.00") or 0,
-            ),
-            routing=Routing(reader.amount_minor("APPROVAL_AMOUNT_MINOR")),
-            times=reader.times(),
-        ),
-        stress_mode=reader.choice("STRESS_MODE", ("none", "cold_start")),
-        stress_delay_seconds=reader.seconds("STRESS_DELAY_SECONDS", 3.0),
-        stress_operations=reader.whole("STRESS_OPERATIONS", 10_000_000, 0, 10**10),
-        payment_queue_url=reader.text("PAYMENT_QUEUE_URL", "", _URL, "an SQS queue's URL"),
-        rejected_queue_url=reader.text("REJECTED_QUEUE_URL", "", _URL, "an SQS queue's URL"),
-        gateway=reader.choice("GATEWAY", ("", "simulated", "http")),
-        gateway_url=reader.text("GATEWAY_URL", "", _GATEWAY_URL, GATEWAY_URLS),
-        approval_function_arn=reader.text("APPROVAL_FUNCTION_ARN", "", _NAME, _NAMES),
-        fraud_iterations=reader.whole("FRAUD_ITERATIONS", 10_000, 0, 10**7),
-        scoring_engine=reader.choice("SCORING_ENGINE", ("auto", "compiled", "pure")),
-        rule_table_path=reader.text("RULE_TABLE_PATH", ""),
-        fingerprint_pepper_secret_arn=reader.text("FINGERPRINT_PEPPER_SECRET_ARN", "", _NAME, _NAMES),
-        aws_endpoints=not any(environment.get(variable) for variable in _ELSEWHERE),
-        in_lambda=bool(environment.get("AWS_LAMBDA_FUNCTION_NAME")),
-        provisioned_concurrency=environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency",
-        in_memory=not any(environment.get(variable) for variable in _OUTSIDE),
-    )
+class Setting:
+    """One variable: a row of the table. `readers` take it from their environment and check it at init."""
+
+    __slots__ = ("default", "kind", "meaning", "name", "readers")
+
+    def __init__(self, name: str, kind: Kind, default: str, readers: tuple[Reader, ...], meaning: str) -> None:
+        self.name = name
+        self.kind = kind
+        self.default = default
+        self.readers = readers
+        self.meaning = meaning
 
 
-_ELSEWHERE = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+_SECONDS: Final = r"[0-9]{1,6}(\.[0-9]{1,6})?"
 
 
-class ApprovalSettings(NamedTuple):
-    """What the workflow, the approval page and the command line have beyond the queue function's settings."""
-
-    timeout_seconds: float = 86_400.0
-    topic_arn: str = ""
-    page_url: str = ""
-    # A KMS HMAC key's id, ARN or alias; `file:<path>` is a key file on this machine.
-    key_id: str = ""
-    approvers: tuple[str, ...] = ()
-    fraud_service_failure_rate: float = 0.0
+def _one_of(*choices: str) -> Kind:
+    return Kind(" | ".join(choices), choices=choices)
 
 
-def read_approval_settings(environment: Mapping[str, str]) -> ApprovalSettings:
-    """Read and check them. Raises ConfigurationError for the first that is wrong."""
-    reader = _Reader(environment)
-    settings = ApprovalSettings(
-        timeout_seconds=reader.seconds("APPROVAL_TIMEOUT_SECONDS", 86_400.0),
-        topic_arn=reader.text("APPROVAL_TOPIC_ARN", "", _TOPIC, "an SNS topic's ARN"),
-        page_url=reader.text("APPROVAL_PAGE_URL", "", _URL, "the approval page's http or https URL"),
-        key_id=reader.text("APPROVAL_KEY_ID", "", _KEY, f"{_NAMES}, or file:<path>"),
-        approvers=tuple(reader.texts("APPROVERS", _APPROVER, "names or e-mail addresses, separated by commas")),
-        fraud_service_failure_rate=reader.share("FRAUD_SERVICE_FAILURE_RATE", "0"),
-    )
-    if not 1 <= settings.timeout_seconds <= 86_400:
-        raise ConfigurationError("APPROVAL_TIMEOUT_SECONDS", str(settings.timeout_seconds), "1 to 86400 seconds")
-    if settings.page_url and not settings.key_id:
-        raise ConfigurationError("APPROVAL_KEY_ID", None, "the key that signs the links to APPROVAL_PAGE_URL")
-    return settings
+def _whole(least: int, most: int) -> Kind:
+    return Kind(f"a whole number from {least} to {most}", "[0-9]{1,12}", least=least, most=most)
 
 
+def _seconds(least: int, most: int) -> Kind:
+    return Kind(f"{least} to {most} seconds, such as 30 or 1.5", _SECONDS, least=least, most=most)
+
+
+GATEWAY_URLS: Final = "an https URL (http on this machine alone)"
+# One pattern for every name of a thing of AWS's.
+_NAME: Final = r"[A-Za-z0-9_.:/$+=@-]+"
+_APPROVER: Final = "[A-Za-z0-9@._+-]{1,64}"
+_NAMED: Final = Kind("a name or ARN as AWS has them", _NAME)
+_QUEUE: Final = Kind("an SQS queue's URL", r"https?://\S+")
+_TIME: Final = Kind("seconds above 0, in the protocol's proportions", _SECONDS, most=999_999)
+
+_PAYING: Final[tuple[Reader, ...]] = ("queue function", "workflow", "reconcile")
+_ALL: Final[tuple[Reader, ...]] = ("queue function", "workflow", "page", "reconcile", "command line")
+
+SETTINGS: Final[tuple[Setting, ...]] = (
+    Setting(
+        "ENVIRONMENT",
+        # Terraform's limit: the longest name with it, of a benchmark function, has room for 15 within Lambda's 64.
+        Kind("1 to 15 of a-z, 0-9 and -, beginning with a letter", r"[a-z][a-z0-9-]{0,14}"),
+        "dev",
+        _ALL,
+        "The deployment's name, in which the names of its table, queues and functions end.",
+    ),
+    Setting(
+        "AWS_REGION",
+        Kind("a region, such as us-east-1", _NAME),
+        "us-east-1",
+        _ALL,
+        "The region of table, queues and functions; Lambda sets it itself.",
+    ),
+    Setting("DYNAMODB_TABLE", _NAMED, "cloudcafe-payment-transactions-dev", _ALL, "The table of transactions."),
+    Setting(
+        "PAYMENT_QUEUE_URL",
+        _QUEUE,
+        "",
+        ("queue function",),
+        "The queue of payments, on which returned ones are delayed.",
+    ),
+    Setting("REJECTED_QUEUE_URL", _QUEUE, "", _PAYING, "Where masked copies of messages without a usable id go."),
+    Setting(
+        "PAYMENT_CURRENCY",
+        Kind("a current code of ISO 4217 with two digits, such as USD", choices=TWO_DIGITS),
+        "USD",
+        _PAYING,
+        "The one currency of the deployment.",
+    ),
+    Setting(
+        "PAYMENT_AMOUNT_MAX",
+        Kind("an amount above 0 with at most two decimals, such as 10000.00"),
+        "10000.00",
+        _PAYING,
+        "The largest amount that is accepted.",
+    ),
+    Setting(
+        "APPROVAL_AMOUNT_MINOR",
+        _whole(1, 10**12 - 1),
+        "",
+        _PAYING,
+        "From this amount on, in minor units, a person is asked whatever the risk.",
+    ),
+    Setting(
+        "CANONICAL_VERSION_WRITTEN",
+        _one_of(*map(str, VERSIONS)),
+        "1",
+        ("queue function", "workflow", "page", "reconcile"),
+        "The version of the canonical text that new items are written in (docs/protocol.md).",
+    ),
+    Setting(
+        "GATEWAY",
+        _one_of("simulated", "http"),
+        "",
+        _PAYING,
+        "The payment gateway: the one at `GATEWAY_URL`, or one inside that approves everything and moves no money.",
+    ),
+    Setting(
+        "GATEWAY_URL",
+        Kind(GATEWAY_URLS, r"https://\S+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?(/\S*)?"),
+        "",
+        _PAYING,
+        "The payment gateway's address.",
+    ),
+    Setting("FUNCTION_TIMEOUT_SECONDS", _TIME, "30", _PAYING, "The queue function's time-out."),
+    Setting("VISIBILITY_TIMEOUT_SECONDS", _TIME, "180", _PAYING, "How long the queue hides a message in work."),
+    Setting("GATEWAY_DEADLINE_SECONDS", _TIME, "5", _PAYING, "The total time of one call of the gateway."),
+    Setting("SAFETY_MARGIN_SECONDS", _TIME, "5", _PAYING, "How much a lease outlives the worker that holds it."),
+    Setting("RETRY_DELAY_SECONDS", _TIME, "5", _PAYING, "The first delay of a returned message; it doubles each time."),
+    Setting(
+        "SCORING_ENGINE",
+        _one_of(*CHOICES),
+        "auto",
+        _ALL,
+        "The twin that scores; `auto` takes the compiled one where it was built.",
+    ),
+    Setting(
+        "SCORING_KERNEL",
+        Kind("auto, or a kernel's name, such as portable-1", r"[a-z0-9-]{1,32}"),
+        "auto",
+        ("queue function", "workflow", "reconcile", "command line"),
+        "One hashing kernel for every number of messages; `auto` takes the fastest for each number.",
+    ),
+    Setting("RULE_TABLE_PATH", Kind("a path"), "", _PAYING, "A compiled rule table in place of the built-in one."),
+    Setting("FRAUD_ITERATIONS", _whole(0, 10**7), "10000", _PAYING, "Rounds of SHA-256 of a fingerprint."),
+    Setting("FINGERPRINT_PEPPER_SECRET_ARN", _NAMED, "", _PAYING, "The secret with the pepper of fingerprints."),
+    Setting(
+        "STRESS_MODE",
+        _one_of("none", "cold_start"),
+        "none",
+        _PAYING,
+        "Whether each init of the queue function is slowed.",
+    ),
+    Setting("STRESS_DELAY_SECONDS", _seconds(0, 999_999), "3", _PAYING, "The delay in init under stress."),
+    Setting(
+        "STRESS_OPERATIONS", _whole(0, 10**10), "10000000", _PAYING, "The SHA-256 operations in init under stress."
+    ),
+    Setting(
+        "APPROVAL_FUNCTION_ARN",
+        _NAMED,
+        "",
+        ("queue function", "page", "reconcile", "command line"),
+        "The workflow's alias, on which payments that wait for a person are started.",
+    ),
+    Setting(
+        "APPROVAL_KEY_ID",
+        Kind("a name or ARN as AWS has them, or file: and the path of a key file", rf"file:.+|{_NAME}"),
+        "",
+        ("workflow", "page"),
+        "The KMS HMAC key, or the key file, that signs links to the approval page.",
+    ),
+    Setting("APPROVAL_TIMEOUT_SECONDS", _seconds(1, 86_400), "86400", ("workflow",), "How long a person may take."),
+    Setting(
+        "APPROVAL_TOPIC_ARN",
+        Kind("an SNS topic's ARN", r"arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+"),
+        "",
+        ("workflow",),
+        "The topic of messages to approvers; without it they are log lines without links.",
+    ),
+    Setting(
+        "APPROVAL_PAGE_URL",
+        Kind("the approval page's http or https URL", r"https?://\S+"),
+        "",
+        ("workflow",),
+        "The approval page's address, for the links in messages.",
+    ),
+    Setting(
+        "APPROVERS",
+        Kind("names or e-mail addresses, separated by commas", rf"[ ,]*{_APPROVER}( *,[ ,]*{_APPROVER})*[ ,]*"),
+        "",
+        ("workflow",),
+        "Who gets a link of their own to decide by.",
+    ),
+    Setting(
+        "FRAUD_SERVICE_FAILURE_RATE",
+        Kind("a share from 0 to 1, such as 0.2", r"0(\.[0-9]{1,6})?|1(\.0{1,6})?"),
+        "0",
+        ("workflow",),
+        "The share of fraud checks that fail on purpose; the seed's demonstration has 0.2.",
+    ),
+)
+
+# What others define and set: AWS, its SDK and Powertools. What we make of it ourselves, or who does.
+DEFINED_ELSEWHERE: Final[Mapping[str, str]] = {
+    "AWS_ACCESS_KEY_ID": "the SDK's; with it, something outside is meant, and not memory",
+    "AWS_CA_BUNDLE": "the SDK's; with it, AWS's own certificates are not meant",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "the SDK's; with it, something outside is meant, and not memory",
+    "AWS_DEFAULT_REGION": "the SDK's; the command line's region where `AWS_REGION` is not set",
+    "AWS_ENDPOINT_URL": "the SDK's; with it, something outside is meant, and not AWS's own endpoints",
+    "AWS_ENDPOINT_URL_DYNAMODB": "the SDK's; with it, something outside is meant, and not AWS's own endpoints",
+    "AWS_LAMBDA_FUNCTION_NAME": "Lambda's; with it, the function runs in Lambda",
+    "AWS_LAMBDA_INITIALIZATION_TYPE": "Lambda's; whether init ran ahead of any payment, or for a snapshot",
+    "AWS_PROFILE": "the SDK's; with it, something outside is meant, and not memory",
+    "AWS_WEB_IDENTITY_TOKEN_FILE": "the SDK's; with it, something outside is meant, and not memory",
+    "POWERTOOLS_LOG_LEVEL": "Powertools'; the lowest level of log lines",
+    "REQUESTS_CA_BUNDLE": "the SDK's; with it, AWS's own certificates are not meant",
+}
+_ELSEWHERE: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 # Any of these says that there is something outside to talk to. Asking the SDK instead would wait for an instance role.
-_OUTSIDE = (
+_OUTSIDE: Final = (
     "AWS_LAMBDA_FUNCTION_NAME",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_DYNAMODB",
@@ -132,76 +259,131 @@ _OUTSIDE = (
 )
 
 
-GATEWAY_URLS = "an https URL (http on this machine alone)"
-_GATEWAY_URL = r"https://\S+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?(/\S*)?"
+class Settings(NamedTuple):
+    """Every setting of the queue function, with which workflow, page, reconcile and command line begin too."""
+
+    region: str
+    table_name: str
+    rules: Rules
+    stress_mode: str
+    stress_delay_seconds: float
+    stress_operations: int
+    payment_queue_url: str
+    rejected_queue_url: str
+    # "": http where there is a URL; without one the simulated gateway, in environment `dev` or in memory alone.
+    gateway: str
+    gateway_url: str
+    approval_function_arn: str
+    fraud_iterations: int
+    scoring_engine: str
+    scoring_kernel: str
+    rule_table_path: str
+    fingerprint_pepper_secret_arn: str
+    # AWS's own endpoints are meant, whose certificates all come from Amazon's few roots.
+    aws_endpoints: bool
+    in_lambda: bool
+    # Init ran ahead of any payment. A restored snapshot counts as a cold start, as Powertools counts it.
+    provisioned_concurrency: bool
+    # No endpoint, no credentials, not in Lambda: everything stays inside the process.
+    in_memory: bool
 
 
-class _Reader:
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read and check all variables. Raises ConfigurationError for the first that is wrong."""
+    read = _Environment(environment)
+    return Settings(
+        region=read.text("AWS_REGION"),
+        table_name=read.text("DYNAMODB_TABLE"),
+        rules=Rules(
+            environment=read.text("ENVIRONMENT"),
+            limits=Limits(read.text("PAYMENT_CURRENCY"), read.amount_minor("PAYMENT_AMOUNT_MAX")),
+            routing=Routing(int(read.text("APPROVAL_AMOUNT_MINOR") or 0) or None),
+            times=read.times(),
+            canonical_version=read.number("CANONICAL_VERSION_WRITTEN"),
+        ),
+        stress_mode=read.text("STRESS_MODE"),
+        stress_delay_seconds=read.seconds("STRESS_DELAY_SECONDS"),
+        stress_operations=read.number("STRESS_OPERATIONS"),
+        payment_queue_url=read.text("PAYMENT_QUEUE_URL"),
+        rejected_queue_url=read.text("REJECTED_QUEUE_URL"),
+        gateway=read.text("GATEWAY"),
+        gateway_url=read.text("GATEWAY_URL"),
+        approval_function_arn=read.text("APPROVAL_FUNCTION_ARN"),
+        fraud_iterations=read.number("FRAUD_ITERATIONS"),
+        scoring_engine=read.text("SCORING_ENGINE"),
+        scoring_kernel=read.text("SCORING_KERNEL"),
+        rule_table_path=read.text("RULE_TABLE_PATH"),
+        fingerprint_pepper_secret_arn=read.text("FINGERPRINT_PEPPER_SECRET_ARN"),
+        aws_endpoints=not any(environment.get(variable) for variable in _ELSEWHERE),
+        in_lambda=bool(environment.get("AWS_LAMBDA_FUNCTION_NAME")),
+        provisioned_concurrency=environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency",
+        in_memory=not any(environment.get(variable) for variable in _OUTSIDE),
+    )
+
+
+class ApprovalSettings(NamedTuple):
+    """What the workflow, the approval page and the command line have beyond the queue function's settings."""
+
+    timeout_seconds: float
+    topic_arn: str
+    page_url: str
+    # A KMS HMAC key's id, ARN or alias; `file:<path>` is a key file on this machine.
+    key_id: str
+    approvers: tuple[str, ...]
+    fraud_service_failure_rate: float
+
+
+def read_approval_settings(environment: Mapping[str, str]) -> ApprovalSettings:
+    """Read and check them. Raises ConfigurationError for the first that is wrong."""
+    read = _Environment(environment)
+    settings = ApprovalSettings(
+        timeout_seconds=read.seconds("APPROVAL_TIMEOUT_SECONDS"),
+        topic_arn=read.text("APPROVAL_TOPIC_ARN"),
+        page_url=read.text("APPROVAL_PAGE_URL"),
+        key_id=read.text("APPROVAL_KEY_ID"),
+        approvers=tuple(read.text("APPROVERS").replace(",", " ").split()),
+        fraud_service_failure_rate=float(read.text("FRAUD_SERVICE_FAILURE_RATE")),
+    )
+    if settings.page_url and not settings.key_id:
+        raise ConfigurationError("APPROVAL_KEY_ID", None, "the key that signs the links to APPROVAL_PAGE_URL")
+    return settings
+
+
+class _Environment:
+    """Reads a variable through its row. A default is taken as it stands: a test has read it."""
+
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
+        self._rows = {setting.name: setting for setting in SETTINGS}
 
-    def text(self, variable: str, default: str, pattern: str = "", allowed: str = "") -> str:
-        value = self._environment.get(variable, "") or default
-        if value and pattern and not re.fullmatch(pattern, value):
-            raise ConfigurationError(variable, value, allowed)
+    def text(self, variable: str) -> str:
+        setting, value = self._rows[variable], self._environment.get(variable)
+        if not value:
+            return setting.default
+        if not setting.kind.takes(value):
+            raise ConfigurationError(variable, value, setting.kind.allowed)
         return value
 
-    def choice(self, variable: str, choices: tuple[str, ...]) -> str:
-        value = self.text(variable, choices[0])
-        if value not in choices:
-            raise ConfigurationError(variable, value, " | ".join(choice for choice in choices if choice))
-        return value
+    def number(self, variable: str) -> int:
+        return int(self.text(variable))
 
-    def whole(self, variable: str, default: int, least: int, most: int) -> int:
-        value = self.text(variable, str(default))
-        # The length first: int() of a very long text is slow, and refuses with words of its own.
-        if not re.fullmatch(r"[0-9]{1,12}", value) or not least <= int(value) <= most:
-            raise ConfigurationError(variable, value, f"a whole number from {least} to {most}")
-        return int(value)
+    def seconds(self, variable: str) -> float:
+        return float(self.text(variable))
 
-    def seconds(self, variable: str, default: float) -> float:
-        value = self.text(variable, str(default))
-        if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", value):
-            raise ConfigurationError(variable, value, "seconds, such as 30 or 0.5")
-        return float(value)
-
-    def texts(self, variable: str, pattern: str, allowed: str) -> list[str]:
-        value = self._environment.get(variable, "")
-        texts = [text.strip() for text in value.split(",") if text.strip()]
-        if not all(re.fullmatch(pattern, text) for text in texts):
-            raise ConfigurationError(variable, value, allowed)
-        return texts
-
-    def share(self, variable: str, default: str) -> float:
-        value = self.text(variable, default)
-        if not re.fullmatch(r"0(\.[0-9]{1,6})?|1(\.0{1,6})?", value):
-            raise ConfigurationError(variable, value, "a share from 0 to 1, such as 0.2")
-        return float(value)
-
-    def currency(self, variable: str, default: str) -> str:
-        value = self.text(variable, default)
-        if value not in TWO_DIGITS:
-            raise ConfigurationError(variable, value, "a current code of ISO 4217 with two digits, such as USD")
-        return value
-
-    def amount(self, variable: str, default: str) -> int:
-        value = self.text(variable, default)
+    def amount_minor(self, variable: str) -> int:
+        value = self.text(variable)
         minor = to_minor(value)
         if not minor:
-            raise ConfigurationError(variable, value, "an amount above 0 with at most two decimals, such as 10000.00")
+            raise ConfigurationError(variable, value, self._rows[variable].kind.allowed)
         return minor
 
-    def amount_minor(self, variable: str) -> int | None:
-        return self.whole(variable, 0, 1, 10**12 - 1) if self._environment.get(variable) else None
-
     def times(self) -> Times:
-        default = Times()
         times = Times(
-            function_timeout_seconds=self.seconds("FUNCTION_TIMEOUT_SECONDS", default.function_timeout_seconds),
-            visibility_timeout_seconds=self.seconds("VISIBILITY_TIMEOUT_SECONDS", default.visibility_timeout_seconds),
-            gateway_deadline_seconds=self.seconds("GATEWAY_DEADLINE_SECONDS", default.gateway_deadline_seconds),
-            safety_margin_seconds=self.seconds("SAFETY_MARGIN_SECONDS", default.safety_margin_seconds),
-            retry_delay_seconds=self.seconds("RETRY_DELAY_SECONDS", default.retry_delay_seconds),
+            function_timeout_seconds=self.seconds("FUNCTION_TIMEOUT_SECONDS"),
+            visibility_timeout_seconds=self.seconds("VISIBILITY_TIMEOUT_SECONDS"),
+            gateway_deadline_seconds=self.seconds("GATEWAY_DEADLINE_SECONDS"),
+            safety_margin_seconds=self.seconds("SAFETY_MARGIN_SECONDS"),
+            retry_delay_seconds=self.seconds("RETRY_DELAY_SECONDS"),
         )
         problem = times.check()
         if problem:

@@ -34,6 +34,7 @@ locals {
     STRESS_OPERATIONS          = format("%d", var.stress_operations)
     PAYMENT_CURRENCY           = var.payment_currency
     PAYMENT_AMOUNT_MAX         = var.payment_amount_max
+    CANONICAL_VERSION_WRITTEN  = format("%d", var.canonical_version_written)
     APPROVAL_AMOUNT_MINOR      = var.approval_amount_minor == null ? "" : format("%d", var.approval_amount_minor)
     FRAUD_ITERATIONS           = format("%d", var.fraud_iterations)
     SCORING_KERNEL             = var.scoring_kernel

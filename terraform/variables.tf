@@ -369,6 +369,17 @@ variable "payment_amount_max" {
   }
 }
 
+variable "canonical_version_written" {
+  description = "Version of the canonical text that new items are written in (from 1). Raise it by one, and only once all code that can still run reads it: a deployment later, and then for good (docs/protocol.md)."
+  type        = number
+  default     = 1
+
+  validation {
+    condition     = var.canonical_version_written >= 1 && floor(var.canonical_version_written) == var.canonical_version_written
+    error_message = "canonical_version_written must be a whole number from 1."
+  }
+}
+
 variable "approval_amount_minor" {
   description = "Amount in minor units from which on a person is asked whatever the risk (1 to 999999999999); null: the risk alone decides."
   type        = number
@@ -524,13 +535,13 @@ variable "scoring_engine" {
 }
 
 variable "scoring_kernel" {
-  description = "Kernel of the compiled engine by name (for example portable); empty: the fastest that the processor has."
+  description = "Kernel of the compiled engine by name (for example portable-1); empty: the fastest that the processor has."
   type        = string
   default     = ""
 
   validation {
-    condition     = can(regex("^[a-z0-9_]{0,32}$", var.scoring_kernel))
-    error_message = "scoring_kernel must be a kernel's name of a-z, 0-9 and _, or empty."
+    condition     = can(regex("^[a-z0-9-]{0,32}$", var.scoring_kernel))
+    error_message = "scoring_kernel must be a kernel's name of a-z, 0-9 and -, or empty."
   }
 
   validation {

@@ -1,7 +1,7 @@
 """The configuration as text and as plans, without any AWS: formatted, valid, refusing what it must, explained.
 
 Held here: every rule of a variable is broken by a native test and comes with its own message; no policy has a wildcard
-action; whatever checkov finds is fixed or has a reason in place; every setting of the handler can be set.
+action; whatever checkov finds is fixed or has a reason in place.
 """
 
 import json
@@ -158,20 +158,6 @@ def test_checkov_finds_nothing_that_is_not_explained(bar: Bar) -> None:
     assert failed == []
     assert report["summary"]["parsing_errors"] == 0
     assert report["summary"]["passed"] > 100
-
-
-def test_every_setting_of_the_queue_function_can_be_set() -> None:
-    reading = re.compile(r'(?:reader|self)\.\w+\(\s*"([A-Z_]+)"')
-    text = (ROOT / "handler" / "settings.py").read_text()
-    # The workflow reads its own settings too, in a function of their own; its module sets those.
-    text = re.sub(r"^def read_approval_settings\b.*?^(?=\S)", "", text, flags=re.DOTALL | re.MULTILINE)
-    settings = set(reading.findall(text))
-    given = set(re.findall(r"^ +([A-Z][A-Z_]+) += ", (SOURCE / "main.tf").read_text(), re.MULTILINE))
-    from_outside = {name for name in settings if name.startswith("AWS_")}
-    assert len(settings) > 15
-    assert settings - from_outside <= given
-    # Lambda refuses a function that is given one of its own.
-    assert not {name for name in given if name.startswith("AWS_")}
 
 
 def test_every_module_with_resources_is_destroyed_after_the_guard() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import re
 import subprocess
 import sys
 import uuid
@@ -26,8 +25,8 @@ from handler.domain.ports import PaymentGateway
 from handler.domain.process import Rules, read, settle
 from handler.domain.validate import Limits
 from handler.queue_function import DIMENSIONS, METRICS, NAMESPACE, QueueFunction, create
-from handler.settings import read_approval_settings, read_settings
-from scoring.kernel import KernelUnavailableError, load_kernel
+from handler.settings import read_settings
+from scoring.kernel import load_kernel
 from tests.payments import CARD, World, body, message, record, work
 
 ROOT = Path(__file__).parents[2]
@@ -203,55 +202,6 @@ def test_logs_carry_the_payment_id_and_never_a_body_or_card_number(function, log
     assert {"pay-77"} <= {line.get("correlation_id") for line in lines}
     assert CARD not in output
     assert "latte" not in output
-
-
-_SETTINGS = (ROOT / "handler" / "settings.py").read_text()
-# Every variable that is read anywhere, so that a new one is tested unseen.
-VARIABLES = sorted({*re.findall(r'(?:reader|self)\.\w+\(\s*"([A-Z_]+)"', _SETTINGS), "SCORING_KERNEL"})
-ABOVE_ZERO = [name for name in VARIABLES if name.endswith("_SECONDS") and name != "STRESS_DELAY_SECONDS"]
-
-
-def init(variables: dict[str, str]) -> None:
-    """As far as the queue function, the workflow and the page read their settings."""
-    create(variables)
-    read_approval_settings(variables)
-
-
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [
-        *((name, "not a value!") for name in VARIABLES),
-        *((name, "0") for name in ABOVE_ZERO),
-        ("ENVIRONMENT", "Dev!"),
-        ("PAYMENT_CURRENCY", "usd"),
-        ("FRAUD_ITERATIONS", "-1"),
-        ("FRAUD_ITERATIONS", "9" * 5000),
-        ("APPROVAL_AMOUNT_MINOR", "1.5"),
-        ("APPROVAL_TIMEOUT_SECONDS", "86401"),
-        ("GATEWAY_URL", "http://gateway.example"),
-        ("GATEWAY_URL", "http://127.0.0.1.example"),
-        ("FUNCTION_TIMEOUT_SECONDS", "31"),
-        ("FUNCTION_TIMEOUT_SECONDS", "10"),
-        ("VISIBILITY_TIMEOUT_SECONDS", "100"),
-        ("GATEWAY_DEADLINE_SECONDS", "26"),
-        ("SAFETY_MARGIN_SECONDS", "26"),
-        ("SAFETY_MARGIN_SECONDS", "150"),
-        ("RULE_TABLE_PATH", "/nowhere/rules.table"),
-        ("FINGERPRINT_PEPPER_SECRET_ARN", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:pepper"),
-    ],
-)
-def test_a_wrong_variable_fails_init_by_its_name_first(monkeypatch, variable, value):
-    # Scoring reads its kernel's name from the process's own environment.
-    monkeypatch.setenv("SCORING_KERNEL", value if variable == "SCORING_KERNEL" else "auto")
-    with pytest.raises((ConfigurationError, KernelUnavailableError), match=rf"^{variable} is "):
-        init({"SCORING_ENGINE": "pure", variable: value})
-
-
-def test_a_time_that_was_set_is_blamed_and_the_others_are_told():
-    with pytest.raises(ConfigurationError) as caught:
-        read_settings({"FUNCTION_TIMEOUT_SECONDS": "31"})
-    assert caught.value.variable == "FUNCTION_TIMEOUT_SECONDS"
-    assert "VISIBILITY_TIMEOUT_SECONDS is 180" in str(caught.value)
 
 
 def test_a_failed_init_leaves_the_garbage_collector_on():

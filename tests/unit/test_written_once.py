@@ -65,7 +65,6 @@ KNOWN = {
     "benchmarks/coldstart/packages.py",
     "build/package.py",
     "handler/domain/process.py",
-    "handler/settings.py",
     "scoring/kernel.py",
 }
 

@@ -19,12 +19,16 @@ locals {
   reconcile_timeout_seconds = max(300, var.timeout_seconds)
 
   deciding_variables = {
-    DYNAMODB_TABLE        = split("/", var.table_arn)[1]
-    ENVIRONMENT           = var.environment
-    APPROVAL_KEY_ID       = aws_kms_key.links.arn
-    APPROVAL_FUNCTION_ARN = local.alias_arn
-    SCORING_ENGINE        = "pure"
+    DYNAMODB_TABLE            = split("/", var.table_arn)[1]
+    ENVIRONMENT               = var.environment
+    CANONICAL_VERSION_WRITTEN = lookup(var.environment_variables, "CANONICAL_VERSION_WRITTEN", "1")
+    APPROVAL_KEY_ID           = aws_kms_key.links.arn
+    APPROVAL_FUNCTION_ARN     = local.alias_arn
+    SCORING_ENGINE            = "pure"
   }
+  reconcile_variables = merge(var.environment_variables, {
+    APPROVAL_FUNCTION_ARN = local.alias_arn
+  })
   workflow_variables = merge(var.environment_variables, {
     APPROVAL_KEY_ID            = aws_kms_key.links.arn
     APPROVAL_TIMEOUT_SECONDS   = format("%d", var.approval_timeout_seconds)
@@ -154,7 +158,7 @@ resource "aws_lambda_function" "reconcile" {
   tags             = var.tags
 
   environment {
-    variables = merge(var.environment_variables, { APPROVAL_FUNCTION_ARN = local.alias_arn })
+    variables = local.reconcile_variables
   }
   logging_config {
     log_group  = aws_cloudwatch_log_group.this["reconcile"].name
