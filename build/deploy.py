@@ -1,7 +1,7 @@
 """Put a new ZIP behind alias `live` of one function: update its code, publish a version, move the alias.
 
 The rule it keeps: the alias moves last and only to the bytes that the manifest describes, so that at no moment anything
-else runs; production changes through Terraform alone.
+else runs, and never to code that does not read what is written; production changes through Terraform alone.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+from published import FIRST, description, list_versions, versions_written
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -67,6 +68,14 @@ def deploy(client: Any, function: str, content: bytes, manifest: dict[str, Any])
             f"{function} runs {running['Runtime']}, the ZIP has bytecode for {manifest['runtime']} and without its "
             f"own, init takes 2.6 x: run `make package RUNTIME={running['Runtime']}`"
         )
+    reads = manifest.get("canonical_versions_read", [FIRST])
+    # `$LATEST` too: what is published next has its variables.
+    unread = versions_written(list_versions(client, function)) - set(reads)
+    if unread:
+        raise DeployError(
+            f"the ZIP reads version {_numbers(reads)} of the canonical text, and {function} has been writing version "
+            f"{_numbers(unread)}: it would take payments under way for conflicts. Package code that reads it"
+        )
     before = client.get_alias(FunctionName=function, Name=ALIAS)["FunctionVersion"]
     live = client.get_function_configuration(FunctionName=function, Qualifier=ALIAS)
     if live["CodeSha256"] == manifest["code_sha256"]:
@@ -81,7 +90,7 @@ def deploy(client: Any, function: str, content: bytes, manifest: dict[str, Any])
         FunctionName=function,
         # Refused by Lambda if somebody else's update came between.
         CodeSha256=manifest["code_sha256"],
-        Description=f"{manifest['engine']} {manifest['revision'] or ''}".strip(),
+        Description=" ".join(filter(None, (manifest["engine"], manifest["revision"], description(reads)))),
     )
     after, engine = published["Version"], manifest["engine"]
     # With SnapStart a version is not there at once.
@@ -94,6 +103,10 @@ def deploy(client: Any, function: str, content: bytes, manifest: dict[str, Any])
         f"{function}:{ALIAS} moved from version {before} to {after} ({engine}, {architecture})\n"
         f"back again: aws lambda update-alias --function-name {function} --name {ALIAS} --function-version {before}"
     )
+
+
+def _numbers(versions: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(versions)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -569,6 +569,7 @@ def _manifest(
     interpreter: str,
 ) -> dict[str, Any]:
     sys.path.insert(0, str(ROOT))
+    from handler.domain.canonical import VERSIONS
     from scoring.table import open_table
 
     sys.path.remove(str(ROOT))
@@ -587,6 +588,8 @@ def _manifest(
         "runtime": target.runtime,
         "bytecode_from": f"CPython {version.stdout.strip()}",
         "revision": revision,
+        # Nothing else may be written where this code runs, and it may not go where anything else was.
+        "canonical_versions_read": sorted(VERSIONS),
         "sha256": digest.hexdigest(),
         # As Lambda's own CodeSha256 spells it, to compare with what is deployed.
         "code_sha256": base64.b64encode(digest.digest()).decode(),

@@ -55,6 +55,8 @@ module "package" {
   architecture = var.architecture
   engine       = var.scoring_engine
   runtime      = var.runtime
+
+  canonical_version_written = var.canonical_version_written
 }
 
 module "queue" {
@@ -128,6 +130,8 @@ module "benchmark_package" {
   architecture = var.architecture
   engine       = each.value
   runtime      = var.runtime
+
+  canonical_version_written = var.canonical_version_written
 }
 
 module "benchmark_functions" {
@@ -183,6 +187,8 @@ module "workflow_package" {
   architecture = var.architecture
   engine       = var.scoring_engine
   runtime      = var.runtime
+
+  canonical_version_written = var.canonical_version_written
 }
 
 module "approval_workflow" {

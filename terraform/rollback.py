@@ -1,15 +1,22 @@
 """Move alias `live` to the version before it, at once, without a plan.
 
-It changes the alias and nothing else, and says how to tell Terraform, whose next apply would move it forward again.
+It changes the alias and nothing else, and says how to tell Terraform, whose next apply would move it forward again. It
+never moves it to code that does not read what was written (docs/protocol.md, "Versions of the canonical text").
 """
 
 import argparse
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+
+# Run as a script, it has its own folder on the path; last, so that no script hides a package of the same name.
+sys.path.append(str(Path(__file__).resolve().parent.parent / "build"))
+
+from published import list_versions, versions_read, versions_written
 
 ALIAS = "live"
 
@@ -23,13 +30,13 @@ def roll_back(client: Any, function_name: str, version: str | None = None) -> tu
 
     `client` is a boto3 Lambda client. A canary's weight is taken off in the same call.
 
-    Raises RollbackError when there is no such version.
+    Raises RollbackError when there is no such version, or when it does not read what was written.
     """
     live = client.get_alias(FunctionName=function_name, Name=ALIAS)["FunctionVersion"]
-    pages = client.get_paginator("list_versions_by_function").paginate(FunctionName=function_name)
-    published = sorted(
-        int(found["Version"]) for page in pages for found in page["Versions"] if found["Version"] != "$LATEST"
-    )
+    versions = {
+        int(found["Version"]): found for found in list_versions(client, function_name) if found["Version"] != "$LATEST"
+    }
+    published = sorted(versions)
     if version is not None:
         target = int(version)
         if target not in published:
@@ -39,6 +46,16 @@ def roll_back(client: Any, function_name: str, version: str | None = None) -> tu
         if not earlier:
             raise RollbackError(f"version {live} of {function_name} is its first: there is nothing to go back to")
         target = earlier[-1]
+    written = versions_written(versions.values())
+    unread = written - versions_read(versions[target])
+    if unread:
+        able = [number for number in published if number != int(live) and written <= versions_read(versions[number])]
+        way = f"move to one that reads it: make rollback VERSION={able[-1]}" if able else "no other version reads it"
+        raise RollbackError(
+            f"version {target} of {function_name} does not read version {', '.join(map(str, sorted(unread)))} of the "
+            f"canonical text, which has been written: it would take payments under way for conflicts, or return them "
+            f"for ever. {ALIAS} stays at version {live}; {way}, or mend the newest code and apply it"
+        )
     client.update_alias(
         FunctionName=function_name,
         Name=ALIAS,

@@ -374,6 +374,7 @@ variable "canonical_version_written" {
   type        = number
   default     = 1
 
+  # Which versions there are is the package's to say: module deployment_package compares.
   validation {
     condition     = var.canonical_version_written >= 1 && floor(var.canonical_version_written) == var.canonical_version_written
     error_message = "canonical_version_written must be a whole number from 1."

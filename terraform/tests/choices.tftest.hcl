@@ -45,6 +45,7 @@ run "every_choice_of_the_root" {
     provisioned_capacity          = { read_min = 5, read_max = 100, write_min = 10, write_max = 200 }
     table_kms_key_arn             = "arn:aws:kms:eu-central-1:123456789012:key/1"
     approval_amount_minor         = 50000
+    canonical_version_written     = 2
     approval_function_arn         = "arn:aws:lambda:eu-central-1:123456789012:function:payment-processor-production:live"
     fingerprint_pepper_secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:pepper"
     gateway_url                   = "https://gateway.example.com"
@@ -175,12 +176,12 @@ run "function_with_provisioned_concurrency_and_canary" {
   }
   variables {
     function_name           = "cloudcafe-payment-processor-dev"
-    package                 = { path = "tests/packages/payment-processor-arm64-compiled.zip", source_code_hash = "hash" }
+    package                 = { path = "tests/packages/payment-processor-arm64-compiled.zip", source_code_hash = "hash", canonical_versions_read = [1, 2] }
     architecture            = "arm64"
     runtime                 = "python3.13"
     memory_size             = 512
     timeout_seconds         = 30
-    environment_variables   = { ENVIRONMENT = "dev" }
+    environment_variables   = { ENVIRONMENT = "dev", CANONICAL_VERSION_WRITTEN = "2" }
     log_level               = "INFO"
     log_retention_days      = 365
     tracing                 = true
@@ -208,6 +209,10 @@ run "function_with_provisioned_concurrency_and_canary" {
   assert {
     condition     = aws_lambda_function.this.architectures == tolist(["arm64"]) && aws_lambda_function.this.publish && aws_lambda_function.this.memory_size == 512
     error_message = "The function must be published, on arm64, with the memory asked for."
+  }
+  assert {
+    condition     = endswith(aws_lambda_function.this.description, " Reads canonical text 1, 2.")
+    error_message = "A published version must say which versions of the canonical text its code reads."
   }
   assert {
     condition     = aws_lambda_alias.live.name == "live" && aws_lambda_alias.live.function_version == "6" && aws_lambda_alias.live.routing_config[0].additional_version_weights == tomap({ "7" = 0.1 })
@@ -252,6 +257,88 @@ run "canary_of_the_version_that_is_live" {
     provisioned_concurrency = 0
     live_version            = 7
     canary_percent          = 10
+    event_source = {
+      queue_arn           = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-dev.fifo"
+      batch_size          = 10
+      maximum_concurrency = null
+      enabled             = true
+    }
+    raw_messages_key_arn          = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    rejected_queue_arn            = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
+    failed_starts_queue_arn       = "arn:aws:sqs:eu-central-1:123456789012:failed-starts"
+    table_arn                     = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
+    table_kms_key_arn             = null
+    fingerprint_pepper_secret_arn = null
+    approval_function_arn         = null
+    tags                          = {}
+  }
+  expect_failures = [aws_lambda_alias.live]
+}
+
+run "held_version_that_does_not_read_what_is_written" {
+  command = plan
+  module {
+    source = "./modules/payment_function"
+  }
+  variables {
+    function_name           = "cloudcafe-payment-processor-dev"
+    package                 = { path = "tests/packages/payment-processor-arm64-compiled.zip", source_code_hash = "hash" }
+    architecture            = "arm64"
+    runtime                 = "python3.13"
+    memory_size             = 512
+    timeout_seconds         = 30
+    environment_variables   = { CANONICAL_VERSION_WRITTEN = "3" }
+    log_level               = "INFO"
+    log_retention_days      = 365
+    tracing                 = false
+    snap_start              = true
+    reserved_concurrency    = null
+    provisioned_concurrency = 0
+    live_version            = 6
+    canary_percent          = 0
+    event_source = {
+      queue_arn           = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-dev.fifo"
+      batch_size          = 10
+      maximum_concurrency = null
+      enabled             = true
+    }
+    raw_messages_key_arn          = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    rejected_queue_arn            = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
+    failed_starts_queue_arn       = "arn:aws:sqs:eu-central-1:123456789012:failed-starts"
+    table_arn                     = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
+    table_kms_key_arn             = null
+    fingerprint_pepper_secret_arn = null
+    approval_function_arn         = null
+    tags                          = {}
+  }
+  expect_failures = [aws_lambda_alias.live]
+}
+
+run "held_version_that_does_not_say_what_it_reads" {
+  command = plan
+  override_data {
+    target = data.aws_lambda_function.held
+    values = { description = "Validates, scores, charges and records payments of one FIFO queue." }
+  }
+  module {
+    source = "./modules/payment_function"
+  }
+  variables {
+    function_name           = "cloudcafe-payment-processor-dev"
+    package                 = { path = "tests/packages/payment-processor-arm64-compiled.zip", source_code_hash = "hash" }
+    architecture            = "arm64"
+    runtime                 = "python3.13"
+    memory_size             = 512
+    timeout_seconds         = 30
+    environment_variables   = { CANONICAL_VERSION_WRITTEN = "2" }
+    log_level               = "INFO"
+    log_retention_days      = 365
+    tracing                 = false
+    snap_start              = true
+    reserved_concurrency    = null
+    provisioned_concurrency = 0
+    live_version            = 6
+    canary_percent          = 0
     event_source = {
       queue_arn           = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-dev.fifo"
       batch_size          = 10

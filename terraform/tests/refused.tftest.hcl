@@ -31,6 +31,7 @@ run "broken_rules_1" {
     payment_currency              = "usd"
     payment_amount_max            = "0.00"
     approval_amount_minor         = 0.5
+    canonical_version_written     = 0
     approval_function_arn         = "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev"
     retry_delay_seconds           = 0
     scoring_engine                = "fast"
@@ -65,6 +66,7 @@ run "broken_rules_1" {
     var.payment_currency,
     var.payment_amount_max,
     var.approval_amount_minor,
+    var.canonical_version_written,
     var.approval_function_arn,
     var.retry_delay_seconds,
     var.scoring_engine,
@@ -119,7 +121,7 @@ run "broken_rules_3" {
     provisioned_concurrency    = 201
     reserved_concurrency       = 200
     visibility_timeout_seconds = 179
-    scoring_kernel             = "portable"
+    scoring_kernel             = "portable-1"
     scoring_engine             = "pure"
     gateway_url                = "http://gateway.example.com"
   }
@@ -299,6 +301,36 @@ run "zip_of_another_engine" {
     architecture = "arm64"
     engine       = "compiled"
     runtime      = "python3.13"
+  }
+  expect_failures = [output.path]
+}
+
+run "zip_that_does_not_read_what_is_written" {
+  command = plan
+  module {
+    source = "./modules/deployment_package"
+  }
+  variables {
+    path                      = "tests/packages/payment-processor-arm64-compiled.zip"
+    architecture              = "arm64"
+    engine                    = "compiled"
+    runtime                   = "python3.13"
+    canonical_version_written = 3
+  }
+  expect_failures = [output.path]
+}
+
+run "zip_that_does_not_say_what_it_reads" {
+  command = plan
+  module {
+    source = "./modules/deployment_package"
+  }
+  variables {
+    path                      = "tests/packages/payment-processor-x86_64-compiled.zip"
+    architecture              = "x86_64"
+    engine                    = "compiled"
+    runtime                   = "python3.13"
+    canonical_version_written = 2
   }
   expect_failures = [output.path]
 }

@@ -143,3 +143,26 @@ def test_a_missing_zip_and_an_unknown_function_say_what_to_do(
     error = capsys.readouterr().err
     assert "unknown-dev at http://127.0.0.1" in error
     assert "the alias has not moved" in error
+
+
+# The last one: no other package here reads what it leaves written.
+def test_code_goes_live_only_where_it_reads_what_was_written(
+    system: LocalSystem, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    functions = system.clients["lambda"]
+    assert run(write_zip(tmp_path, answering("reads 1 and 2"), canonical_versions_read=[1, 2])) == 0
+    before = live(system)
+    found = functions.get_function_configuration(FunctionName=FUNCTION, Qualifier="live")
+    assert (found["Description"], found["Version"]) == ("pure abc Reads canonical text 1, 2.", before)
+    functions.update_function_configuration(
+        FunctionName=FUNCTION,
+        Environment={"Variables": {**found["Environment"]["Variables"], "CANONICAL_VERSION_WRITTEN": "2"}},
+    )
+    for reads in ({}, {"canonical_versions_read": [1]}):
+        assert run(write_zip(tmp_path, answering("reads 1"), **reads)) == 1
+        error = capsys.readouterr().err
+        assert "reads version 1 of the canonical text" in error
+        assert "has been writing version 2" in error
+        assert live(system) == before
+    assert run(write_zip(tmp_path, answering("reads both, newer"), canonical_versions_read=[1, 2])) == 0
+    assert live(system) != before

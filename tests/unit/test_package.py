@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from handler.domain.canonical import VERSIONS
 from tests.build_scripts import ROOT, load
 
 package = load("package")
@@ -389,6 +390,7 @@ def test_the_manifest_describes_the_zip(written: tuple[Path, dict[str, Any], dic
     assert manifest["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert (manifest["engine"], manifest["architecture"], manifest["revision"]) == ("pure", "arm64", "abc")
     assert manifest["rule_table"]["rules"] > 0
+    assert manifest["canonical_versions_read"] == sorted(VERSIONS)
     assert manifest["sizes"]["total"] == {
         "zipped": path.stat().st_size,
         "unzipped": sum(len(data) for data in content.values()),

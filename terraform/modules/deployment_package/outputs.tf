@@ -34,9 +34,20 @@ output "path" {
     condition     = var.engine == "auto" || try(local.manifest.engine, var.engine) == var.engine
     error_message = "The deployment package ${var.path} holds the ${try(local.manifest.engine, "")} engine, not ${var.engine}: set scoring_engine, or package_path to a package with it."
   }
+
+  # Reading comes a deployment before writing: what such code meets in the table it calls a conflict, or returns for ever.
+  precondition {
+    condition     = contains(local.canonical_versions_read, var.canonical_version_written)
+    error_message = "The deployment package ${var.path} does not read version ${var.canonical_version_written} of the canonical text, only ${join(", ", local.canonical_versions_read)}: package code that does, or, if no item was ever written in it, lower canonical_version_written."
+  }
 }
 
 output "source_code_hash" {
   description = "SHA-256 of the ZIP in base64, as Lambda reports it; null without the file."
   value       = fileexists(var.path) ? filebase64sha256(var.path) : null
+}
+
+output "canonical_versions_read" {
+  description = "Versions of the canonical text that the package's code reads."
+  value       = local.canonical_versions_read
 }

@@ -17,3 +17,9 @@ variable "runtime" {
   description = "Lambda runtime that the package must be made for, python3.11 to python3.13."
   type        = string
 }
+
+variable "canonical_version_written" {
+  description = "Version of the canonical text that new items will be written in (from 1)."
+  type        = number
+  default     = 1
+}

@@ -1,5 +1,9 @@
 # The live function: published, behind alias `live`, fed by the payment queue.
 
+locals {
+  canonical_version_written = lookup(var.environment_variables, "CANONICAL_VERSION_WRITTEN", "1")
+}
+
 resource "aws_cloudwatch_log_group" "this" {
   #checkov:skip=CKV_AWS_158:logs carry payment ids and no bodies; CloudWatch Logs encrypts them with its own key
   #checkov:skip=CKV_AWS_338:a year is the default (log_retention_days); a development environment may keep less
@@ -18,7 +22,7 @@ resource "aws_lambda_function" "this" {
   #checkov:skip=CKV_AWS_272:the package's SHA-256 is checked against its manifest before every plan
 
   function_name                  = var.function_name
-  description                    = "Validates, scores, charges and records payments of one FIFO queue."
+  description                    = "Validates, scores, charges and records payments of one FIFO queue. Reads canonical text ${join(", ", var.package.canonical_versions_read)}."
   role                           = aws_iam_role.this.arn
   filename                       = var.package.path
   source_code_hash               = var.package.source_code_hash
@@ -57,6 +61,14 @@ resource "aws_lambda_function" "this" {
   depends_on = [aws_iam_role_policy.this]
 }
 
+# A version keeps the description that it was published with, and there what its code reads.
+data "aws_lambda_function" "held" {
+  count = var.live_version == null ? 0 : 1
+
+  function_name = var.function_name
+  qualifier     = var.live_version
+}
+
 resource "aws_lambda_alias" "live" {
   name             = "live"
   description      = "What the queue and every caller use."
@@ -71,6 +83,12 @@ resource "aws_lambda_alias" "live" {
   }
 
   lifecycle {
+    # As terraform/rollback.py refuses it.
+    precondition {
+      condition     = alltrue([for held in data.aws_lambda_function.held : contains(split(", ", try(regex("Reads canonical text ([0-9, ]+)\\.", held.description)[0], "1")), local.canonical_version_written)])
+      error_message = "Version ${coalesce(var.live_version, "null")} of ${var.function_name} does not read version ${local.canonical_version_written} of the canonical text, which is written: set live_version to a version that reads it, or null for the newest."
+    }
+
     precondition {
       condition     = var.canary_percent == 0 || var.live_version != aws_lambda_function.this.version
       error_message = "live_version ${coalesce(var.live_version, "null")} is the newest version itself, so there is nothing to try on ${var.canary_percent} %: set canary_percent = 0, or live_version to the version before."

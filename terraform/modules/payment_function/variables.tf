@@ -4,10 +4,11 @@ variable "function_name" {
 }
 
 variable "package" {
-  description = "Checked ZIP and its hash, from module deployment_package."
+  description = "Checked ZIP, its hash, and the versions of the canonical text that it reads, from module deployment_package."
   type = object({
-    path             = string
-    source_code_hash = string
+    path                    = string
+    source_code_hash        = string
+    canonical_versions_read = optional(list(number), [1])
   })
 }
 

@@ -73,3 +73,9 @@ mock_resource "aws_s3_bucket" {
     arn = "arn:aws:s3:::mocked"
   }
 }
+
+mock_data "aws_lambda_function" {
+  defaults = {
+    description = "Validates, scores, charges and records payments of one FIFO queue. Reads canonical text 1, 2."
+  }
+}
