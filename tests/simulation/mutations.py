@@ -82,12 +82,12 @@ _SCORE = "handler.domain.score"
 _RECORD = "handler.domain.record"
 _RECONCILE = "handler.domain.reconcile"
 _FUNCTION = "handler.queue_function"
-_LEASE_IGNORED = Edit(_CLAIM, 'if stored.get("lease_until", 0) > now_ms:', "if False:")
+_LEASE_IGNORED = Edit(_CLAIM, "if (stored.lease_until or 0) > now_ms:", "if False:")
 
-_OBEYS = 'if item["decision"] == "approve":'
-_CONFLICT_IGNORED = Edit(_CLAIM, 'if stored["request_hash"] != request_hash:', "if False:")
-_STUCK = 'max(item.get("lease_until", 0), item["updated_at"]) >= stale'
-_LAST_WRITE_IGNORED = Edit(_RECONCILE, _STUCK, 'item.get("lease_until", 0) >= stale')
+_OBEYS = 'if item.decision == "approve":'
+_CONFLICT_IGNORED = Edit(_CLAIM, "if stored.request_hash != request_hash or (stored.faults and is_valid):", "if False:")
+_STUCK = "max(item.lease_until or 0, item.updated_at) >= stale"
+_LAST_WRITE_IGNORED = Edit(_RECONCILE, _STUCK, "(item.lease_until or 0) >= stale")
 
 # Clauses that stand behind others: dropping one alone changes no history, as the others refuse the same writes. They
 # are there for what no model has, such as an item changed by hand. Each is dropped once more together with those in
@@ -103,7 +103,7 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     # A payment in a workflow has no lease that could be over, and the domain asks for the name first.
     Drop("take over", "attribute_not_exists(approval_name)"): (
         Drop("take over", "lease_until <= :now"),
-        Edit(_CLAIM, 'if "approval_name" in stored:', "if False:"),
+        Edit(_CLAIM, "if stored.approval_name:", "if False:"),
     ),
     # A settled payment has a reference.
     Drop("store gateway reference", "status = :processing"): (
@@ -153,10 +153,10 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     Drop("begin approved charge", "decision = :approve"): (Edit(_APPROVE, _OBEYS, "if True:"),),
     # The domain asked the same of the item that it read, a moment before.
     Drop("expire overdue approval", "approval_expires_at < :overdue"): (
-        Edit(_APPROVE, 'item.get("approval_expires_at", now_ms) < overdue:', '"approval_expires_at" in item:'),
+        Edit(_APPROVE, "item.approval_expires_at < overdue:", "True:"),
     ),
     Drop("expire overdue approval", "attribute_not_exists(decision)"): (
-        Edit(_APPROVE, 'if "decision" not in item and item.get', "if item.get"),
+        Edit(_APPROVE, "if not item.decision and item.approval_expires_at is not None", "if item.approval_expires_at"),
     ),
     # Only a waiting item is looked at, and what settles it takes its execution along.
     Drop("restart approval", "status = :pending"): (),
@@ -177,7 +177,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     ),
     "no status before the charge of a stored reference": (Edit(_CHARGE, "    if not is_new:\n", "    if False:\n"),),
     "no status before the charge of a reference found late": (
-        Edit(_CHARGE, 'return str(stored["gateway_ref"]), False', 'return str(stored["gateway_ref"]), True'),
+        Edit(_CHARGE, "return stored.gateway_ref, False", "return stored.gateway_ref, True"),
     ),
     "a charge in progress is repeated": (
         Edit(_CHARGE, '        if result.state != "prepared":', '        if result.state in ("approved", "declined"):'),
@@ -209,38 +209,44 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         Edit("handler.domain.validate", "elif minor > limits.amount_max_minor:", "elif minor > 1_000_000:"),
     ),
     "narrower limits make a claimed payment other content": (
-        Edit(_PROCESS, 'beyond_limits=wider.request_hash if wider is not None else ""', 'beyond_limits=""'),
+        Edit(_CLAIM, "is_wider = wider is not None and stored.request_hash == wider.request_hash", "is_wider = False"),
     ),
     "time is not watched": (Edit(_CLAIM, "if self.remaining_ms() < times.least_remaining_ms:", "if False:"),),
-    "a conflict is taken for a duplicate": (Edit(_CLAIM, 'if stored["request_hash"] != request_hash:', "if False:"),),
+    "a conflict is taken for a duplicate": (_CONFLICT_IGNORED,),
     "a conflict is not kept": (Edit(_CLAIM, "    log.put_new(conflict)\n", ""),),
     "a leased payment is taken for settled": (Edit(_CLAIM, 'return "in_progress"', 'return "final"'),),
-    "its own claim is not recognised": (Edit(_CLAIM, 'if stored.get("owner") == owner:', "if False:"),),
+    "its own claim is not recognised": (
+        Edit(_CLAIM, "if stored.request_hash == request_hash and stored.owner == owner:", "if False:"),
+    ),
     "a take-over keeps its old fencing number": (
-        Edit(_CLAIM, 'work.owner, stored["attempt"] + 1,', 'work.owner, stored["attempt"],'),
+        Edit(_CLAIM, "_held(stored, work.owner, stored.attempt + 1)", "_held(stored, work.owner, stored.attempt)"),
     ),
     # Alone it costs a call: the reference that stands there is met again when one is to be stored, and asked about.
     "a take-over forgets the stored reference, and meets it without asking": (
-        Edit(_CLAIM, 'stored["attempt"] + 1, stored.get("gateway_ref", ""))', 'stored["attempt"] + 1, "")'),
-        Edit(_CHARGE, 'return str(stored["gateway_ref"]), False', 'return str(stored["gateway_ref"]), True'),
+        Edit(
+            _CLAIM,
+            "return _held(stored, work.owner, stored.attempt + 1)",
+            'return _held(stored, work.owner, stored.attempt + 1)._replace(gateway_ref="")',
+        ),
+        Edit(_CHARGE, "return stored.gateway_ref, False", "return stored.gateway_ref, True"),
     ),
     "the approval is started before it is recorded": (
         Edit(
             _PROCESS,
-            "    wider = validation.beyond_limits\n",
-            '    if item["status"] == "pending_approval":\n'
-            '        ports.approvals.start(item, item["request"])\n'
-            "    wider = validation.beyond_limits\n",
+            "    with alarmed(ports.notifier):\n        claimed = claim(",
+            '    if item.status == "pending_approval":\n'
+            "        ports.approvals.start(item, item.request)\n"
+            "    with alarmed(ports.notifier):\n        claimed = claim(",
         ),
     ),
     "the approval is never started": (
-        Edit(_PROCESS, 'ports.approvals.start(claimed.item, claimed.item["request"])', "pass"),
+        Edit(_PROCESS, "ports.approvals.start(claimed.item, claimed.item.request)", "pass"),
     ),
     "a redelivery does not start the approval": (
         Edit(
             _PROCESS,
-            'if claimed.outcome == "pending_approval" and "execution_arn"',
-            'if claimed.outcome == "pending_approval" and claimed.item is item and "execution_arn"',
+            'if claimed.outcome == "pending_approval" and not',
+            'if claimed.outcome == "pending_approval" and claimed.item is item and not',
         ),
     ),
     "acknowledged before recorded": (
@@ -285,14 +291,14 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "a failed record is taken for done": (
         Edit(
             _RECORD,
-            '    if stored["status"] not in FINAL:\n        raise',
-            '    if stored["status"] not in FINAL:\n        return status\n        raise',
+            "    if final_status is None:\n        raise",
+            "    if final_status is None:\n        return status\n        raise",
         ),
         Drop("take over", "lease_until <= :now"),
         _LEASE_IGNORED,
     ),
     "open items cannot be found": (
-        Edit(_CLAIM, 'item["open_shard"] = open_shard(status, validation.request_hash)', "pass"),
+        Edit("handler.domain.item", "item = item._replace(open_shard=open_shard(status, request_hash))", "pass"),
     ),
     "amounts pass through floats": (
         Edit(
@@ -338,7 +344,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "a refusal is taken for success": (
         Edit(
             "handler.adapters.transaction_log",
-            "                return from_attributes(image)\n            raise TransactionLog",
+            "                return from_stored(from_attributes(image))\n            raise TransactionLog",
             "                return None\n            raise TransactionLog",
         ),
     ),
@@ -355,14 +361,14 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         Edit(
             "handler.domain.approve",
             '            return "waiting"\n    elif not executions',
-            '            return "waiting"\n        starter.start(item, item["request"])\n        return "restarted"\n'
+            '            return "waiting"\n        starter.start(item, item.request)\n        return "restarted"\n'
             "    elif not executions",
         ),
     ),
     "an approval is not obeyed": (
         Edit(
             "handler.domain.approve",
-            'if item["decision"] == "approve":\n        return Next("charge")',
+            'if item.decision == "approve":\n        return Next("charge")',
             "if False:\n        pass",
         ),
     ),
@@ -374,17 +380,17 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         ),
     ),
     "the workflow scores instead of the riskier": (
-        Edit("handler.domain.approve", 'if "risk" in stored and (', 'if "risk" in stored and True or ('),
+        Edit(_APPROVE, "if stored.risk is not None and (", "if stored.risk is not None and True or ("),
     ),
     "reconcile charges": (
         Edit(
             _RECONCILE,
             "            result = gateway.status(claim.gateway_ref)\n",
-            "            result = gateway.charge(claim.gateway_ref, f\"sim:{item['payment_id']}\")\n",
+            '            result = gateway.charge(claim.gateway_ref, f"sim:{item.payment_id}")\n',
         ),
     ),
     "an approved payment that its execution left uncharged is reported only": (
-        Edit(_RECONCILE, 'if "generation" in item:', "if False:"),
+        Edit(_RECONCILE, "if item.generation:", "if False:"),
     ),
     "reconcile does not record": (
         Edit(_RECONCILE, '            if result.state != "prepared":', "            if False:"),
