@@ -18,6 +18,7 @@ from tests.simulation.traffic import SECRETS, Sent
 from tests.simulation.world import EPOCH_MS, Invocation, World
 
 if TYPE_CHECKING:
+    from handler.domain.payment import Payment
     from tests.simulation.workflow import Engine, Execution
 
 ENVIRONMENT = "sim"
@@ -36,6 +37,7 @@ _FIXED = (
     "transaction_id",
     "payment_id",
     "request_hash",
+    "canonical_version",
     "amount_minor",
     "amount",
     "currency",
@@ -46,7 +48,7 @@ _FIXED = (
     "fingerprint",
 )
 # What is fixed from the moment that it is there.
-_FIXED_ONCE = ("gateway_ref", "decision", "decided_by", "decided_at", "comment")
+_FIXED_ONCE = ("request", "gateway_ref", "decision", "decided_by", "decided_at", "comment")
 _MINUTE_MS = 60_000
 # The protocol's name of the write behind each port call.
 WRITE_OF = {
@@ -90,7 +92,10 @@ class Auditor:
         self.started: dict[str, str] = {}
         self._taken_up: set[str] = set()
         self.texts: list[str] = []
+        # Of each payment's first claim, by transaction id: the version, and what that makes of what claimed it.
+        self._version: dict[str, int] = {}
         self._content: dict[str, str] = {}
+        self._told: dict[str, tuple[str, str, str]] = {}
         self._first: dict[str, dict[str, Any]] = {}
         self._conflicts: dict[str, set[str]] = {}
         self._charged: set[str] = set()
@@ -153,6 +158,9 @@ class Auditor:
             self.fail("open items are found", f"{key} is {status} with index entry {after.get('open_shard')}")
         if status in ("completed", "declined") and was == "processing":
             self._outcome_is_the_gateways(after)
+        # Reconcile and people, whom no time-out ends, judge no message and ask for no version.
+        if before is not None and invocation.lasts is not None:
+            self._knows(invocation, key, intent)
         if was is None:
             self._claimed(invocation, after)
         elif before is not None and before.get("owner") != after.get("owner"):
@@ -185,6 +193,11 @@ class Auditor:
             if invocation.charges or before.get("decision") != "approve":
                 self.fail("only what was approved", f"{invocation.name} gave {key} back, {before.get('decision')}")
             self._restarted(before, after)
+
+    def _knows(self, invocation: Invocation, key: str, what: str) -> None:
+        version, release = self._version.get(key), invocation.release
+        if version is not None and version not in release.reads:
+            self.fail("newer items wait for newer code", f"{release.name} did {what} to {key} of version {version}")
 
     def _restarted(self, before: dict[str, Any], after: dict[str, Any]) -> None:
         generation = before["generation"] + 1
@@ -283,18 +296,17 @@ class Auditor:
             return
         name, key = message.name if message else sent.name, item["transaction_id"]
         if item["status"] == "conflict":
-            first = self._first.get(f"txn-{sent.payment_id}", item)
-            # Rejected by the new limits, seen once more by an environment that still has the old ones.
-            is_other = self._beyond_limits(sent) and first["status"] == "rejected"
-            if not is_other and self._content.get(f"txn-{sent.payment_id}", sent.content) == sent.content:
-                self.fail("conflicts are other content", f"{name} is no conflict")
-            self._conflicts.setdefault(sent.payment_id, set()).add(sent.content)
+            self._conflicting(invocation, name, sent, item)
             return
-        self._content[key] = sent.content
+        release = invocation.release
+        version, reading = release.writes, sent.read(release.writes)
+        self._version[key], self._content[key], self._told[key] = version, reading.content, reading.told
         self._first[key] = item
+        if item.get("canonical_version") != (version if release.stores_version else None):
+            self.fail("the release's version", f"{release.name} wrote {key} as {item.get('canonical_version')}")
         if item["status"] not in self._routes(invocation, sent):
-            self.fail("the route", f"{name} was claimed as {item['status']}, expected {sent.expected}")
-        reason_code = "declined_by_rule" if sent.expected == "declined" else "approval_unavailable"
+            self.fail("the route", f"{name} was claimed as {item['status']}, expected {reading.expected}")
+        reason_code = "declined_by_rule" if reading.expected == "declined" else "approval_unavailable"
         if item["status"] == "declined" and item.get("reason_code") != reason_code:
             self.fail("the reason", f"{name} was declined as {item.get('reason_code')}, expected {reason_code}")
         if item["status"] != "rejected" and item["amount_minor"] != sent.amount_minor:
@@ -307,13 +319,34 @@ class Auditor:
             self.fail("order is recorded", f"{name} was stored as {item['sequence_number']}")
         self._in_order(invocation, item["owner"], item)
 
+    def _conflicting(self, invocation: Invocation, name: str, sent: Sent, item: dict[str, Any]) -> None:
+        """A conflict is other content in the version that the payment was claimed in, whatever is written by now."""
+        key = f"txn-{sent.payment_id}"
+        if key not in self._first:
+            self.fail("conflicts are other content", f"{name} is a conflict with nothing")
+            return
+        first, version = self._first[key], self._version[key]
+        reading = sent.read(version)
+        self._knows(invocation, key, "conflict")
+        if item.get("canonical_version", 1) != version:
+            self.fail("the release's version", f"{name} of version {version} is kept as {item}")
+        if "message_id" in item and first.get("message_id") == item["message_id"]:
+            self.fail("conflicts are other content", f"{name} is a conflict with itself")
+        # Rejected by lower limits, seen once more by an environment that has wider ones. Version 1 also has
+        # the faults in its text, so that what both refuse is other content to each.
+        refused = first["status"] == "rejected" and self._beyond_limits(sent)
+        is_other = refused and (version == 1 or reading.expected != "rejected")
+        if not is_other and self._content[key] == reading.content:
+            self.fail("conflicts are other content", f"{name} is no conflict")
+        self._conflicts.setdefault(sent.payment_id, set()).add(reading.content)
+
     def _beyond_limits(self, sent: Sent) -> bool:
-        """Whether a payment is larger than what is accepted by now."""
-        return 0 < self.world.lowered_to < sent.amount_minor
+        """Whether a payment is larger than what was accepted at some time until now."""
+        return 0 < self.world.was_lowered_to < sent.amount_minor
 
     def _routes(self, invocation: Invocation, sent: Sent) -> tuple[str, ...]:
         """The states that an item may be claimed in."""
-        expected = sent.expected
+        expected = sent.read(invocation.release.writes).expected
         if expected == "pending_approval" and not self.world.profile.workflow:
             # Nobody would ever be asked.
             expected = "declined"
@@ -337,6 +370,12 @@ class Auditor:
                 self.fail("order in the group", f"{message.name} was claimed before {earlier.name} was settled")
 
     # ---- gateway ----
+    def prepare_called(self, payment: Payment) -> None:
+        """What is charged is what the item's hash covers: fields that its version does not know count as absent."""
+        told = (payment.customer_name, payment.payment_token, payment.gateway_customer_id)
+        if told != self._told.get(payment.transaction_id):
+            self.fail("charged as claimed", f"{payment.transaction_id} is charged with {told}")
+
     def gateway_call(self, invocation: Invocation, call: str, gateway_ref: str, key: str) -> None:
         if invocation.remaining_ms() < LEAST_REMAINING_MS:
             self.fail("time for an answer", f"{invocation.name} began {call} with {invocation.remaining_ms()} ms left")
@@ -382,6 +421,8 @@ class Auditor:
         message_id = request["MessageAttributes"]["original_message_id"]["StringValue"]
         message = self.messages.get(message_id)
         self.world.tell(f"rejected queue: a copy of {message.name if message else message_id}")
+        if message is not None and not message.sent.is_unusable:
+            self.fail("only the unusable is set aside", f"{message.name} has a usable id")
         self.rejected[message_id] = request["MessageAttributes"]["reason_code"]["StringValue"]
 
     def approval_started(self, name: str, request: str) -> None:
@@ -410,6 +451,8 @@ class Auditor:
             )
         payment_id = json.loads(execution.text)["payment_id"]
         item = self.table.item(f"txn-{payment_id}")
+        if execution.invocation is not None:
+            self._knows(execution.invocation, f"txn-{payment_id}", "end")
         if execution.outcome in _FINAL and (item is None or item["status"] != execution.outcome):
             self.fail(
                 "an execution tells what stands", f"{execution.name} ends {execution.outcome}, the item is {item}"
@@ -417,12 +460,13 @@ class Auditor:
 
     def _unaccounted(self, sent: Sent) -> str:
         """Why what was handed to the workflow directly is nowhere to be found, "" where it is."""
-        if sent.expected == "unusable":
+        if sent.is_unusable:
             return "" if sent.direct in self.rejected else "no copy in the rejected queue"
-        content = self._content.get(f"txn-{sent.payment_id}")
-        if content is None:
+        key = f"txn-{sent.payment_id}"
+        if key not in self._content:
             return "no item"
-        kept = content == sent.content or sent.content in self._conflicts.get(sent.payment_id, ())
+        content = sent.read(self._version[key]).content
+        kept = self._content[key] == content or content in self._conflicts.get(sent.payment_id, ())
         return "" if kept else "no conflict item"
 
     def ended(self, invocation: Invocation) -> None:
@@ -451,7 +495,8 @@ class Auditor:
             elif message.sent.group in stopped:
                 self.fail("a group stops", f"{message.name} was acknowledged behind a failed one of its group")
             else:
-                why = self._unsettled(message)
+                self._knows(invocation, f"txn-{message.sent.payment_id}", "acknowledge")
+                why = self._unsettled(message) or self._lost(invocation, message)
                 if why:
                     self.fail("settled before acknowledged", f"{message.name} was acknowledged: {why}")
         unfit = [message for message in batch if self._is_unfit(message.sent)]
@@ -462,7 +507,7 @@ class Auditor:
         return [message for message in batch if message.message_id not in failed]
 
     def _is_unfit(self, sent: Sent) -> bool:
-        return sent.expected == "unusable" or self._first.get(f"txn-{sent.payment_id}", {}).get("status") == "rejected"
+        return sent.is_unusable or self._first.get(f"txn-{sent.payment_id}", {}).get("status") == "rejected"
 
     def _delayed(self, returned: list[Message], receives: dict[str, int]) -> None:
         """All returned messages of a group wait for as long as its first one has failed often."""
@@ -476,19 +521,30 @@ class Auditor:
     def _unsettled(self, message: Message) -> str:
         """Why a message is not settled, "" where it is."""
         sent = message.sent
-        if sent.expected == "unusable":
+        if sent.is_unusable:
             return "" if message.message_id in self.rejected else "no copy in the rejected queue"
         key = f"txn-{sent.payment_id}"
         item = self.table.item(key)
         if item is None:
             return "no item"
-        if self._content[key] != sent.content:
-            return "" if sent.content in self._conflicts.get(sent.payment_id, ()) else "no conflict item"
+        content = sent.read(self._version[key]).content
+        if self._content[key] != content:
+            return "" if content in self._conflicts.get(sent.payment_id, ()) else "no conflict item"
         if item["status"] == "processing" and "approval_name" not in item:
             return f"{key} is processing"
         if item["status"] == "pending_approval" and key not in self._taken_up:
             return f"{key} waits and its approval was not started"
         return ""
+
+    def _lost(self, invocation: Invocation, message: Message) -> str:
+        """Why a payment would be lost: it is one to the code that saw it, and what stands is a rejected message."""
+        sent, first = message.sent, self._first.get(f"txn-{message.sent.payment_id}")
+        if first is None or first["status"] != "rejected" or first.get("message_id") == message.message_id:
+            return ""
+        reading = sent.read(self._version[first["transaction_id"]])
+        if reading.expected == "rejected" or 0 < invocation.lowered_to < sent.amount_minor:
+            return ""
+        return "" if reading.content in self._conflicts.get(sent.payment_id, ()) else "no conflict item"
 
     def logged(self, text: str) -> None:
         """All that the function wrote; an ERROR line is an exception that the batch processor took for a retry."""
@@ -532,10 +588,14 @@ class Auditor:
         if payments != asked:
             self.fail("counts agree", f"items {sorted(payments)} for payments {sorted(asked)}")
         conflicts = {(item["payment_id"], item["request_hash"]) for item in items.values()} if items else set()
-        contents = {(sent.payment_id, sent.content) for sent in all_sent if sent.payment_id}
-        # What old and new limits each refuse is other content to each.
-        twice = len({(sent.payment_id, sent.content) for sent in all_sent if self._beyond_limits(sent)})
-        if not len(contents) <= len(conflicts) <= len(contents) + twice:
+        contents = {
+            (sent.payment_id, sent.read(self._version[f"txn-{sent.payment_id}"]).content)
+            for sent in all_sent
+            if sent.payment_id
+        }
+        # What old and new limits each refuse is other content to each, in each spelling.
+        more = 2 * len({(sent.payment_id, sent.spelling) for sent in all_sent if self._beyond_limits(sent)})
+        if not len(contents) <= len(conflicts) <= len(contents) + more:
             self.fail("counts agree", f"{len(conflicts)} contents stored, {len(contents)} sent")
         for key in sorted(payments):
             self._agrees_with_gateway(key, items[key])

@@ -21,6 +21,8 @@ _DEADLINE_MS = 5_000
 class Observer(Protocol):
     """What the auditor wants to know; each is told when it happens."""
 
+    def prepare_called(self, payment: Payment) -> None: ...
+
     def gateway_call(self, invocation: Invocation, call: str, gateway_ref: str, key: str) -> None: ...
 
     def status_answered(self, invocation: Invocation, gateway_ref: str, state: str) -> None: ...
@@ -137,6 +139,7 @@ class GatewayClient:
 
     def prepare(self, payment: Payment, key: str) -> str:
         self._gateway.observer.gateway_call(self._environment.invocation, "prepare", "", key)
+        self._gateway.observer.prepare_called(payment)
         return self._call(  # type: ignore[no-any-return]
             "prepare", payment.payment_id, lambda: self._gateway.prepare(payment, key), GatewayUnavailableError
         )

@@ -30,6 +30,7 @@ from scoring.table import open_table
 from tests.simulation.auditor import ENVIRONMENT, NEWER_RULE, Auditor
 from tests.simulation.gateway import Gateway, GatewayClient
 from tests.simulation.queue import BATCH_MAX, FifoQueue, Message, QueueClient
+from tests.simulation.releases import Alias, Deployment, Release
 from tests.simulation.table import ObservedLog, Table, TableClient
 from tests.simulation.traffic import BLOCKLISTED, Sent, traffic
 from tests.simulation.workflow import Callbacks, Engine
@@ -171,12 +172,13 @@ class Simulation:
         self.gateway = Gateway(self.world, self.auditor)
         self.auditor.queue, self.auditor.table, self.auditor.gateway = self.queue, self.table, self.gateway
         self.engine = Engine(self.world, self.auditor, self._rules, self._ports, self._environment)
+        self.alias = self.engine.alias = Alias(self.world)
         self.auditor.engine = self.engine
         self.queue.dead_lettered = self.auditor.dead_lettered
         self.queue.changed = self._queue_changed
         self.sent = traffic(self.world)
         self.world.numbers = [sent.number for sent in self.sent]
-        self.world.payments = len({(sent.payment_id, sent.content) for sent in self.sent})
+        self.world.payments = len({(sent.payment_id, sent.read(2).content) for sent in self.sent})
         self._idle = _ENVIRONMENTS
         self._invoked = 0
         self._environments = 0
@@ -184,9 +186,9 @@ class Simulation:
         self._warm: list[tuple[Environment, QueueFunction]] = []
         self._wakes: set[int] = set()
 
-    def _environment(self, name: str) -> Environment:
+    def _environment(self, name: str, release: Release) -> Environment:
         skew = int((2 * self.world.draw(f"skew/{name}") - 1) * self.world.profile.skew_ms)
-        return Environment(name, skew, Invocation(self.world, name, skew))
+        return Environment(name, skew, Invocation(self.world, name, release, skew))
 
     def _log(self, environment: Environment) -> Any:
         client = TableClient(self.world, self.table, environment, self.auditor.write_sent, self.auditor.write_answered)
@@ -195,20 +197,37 @@ class Simulation:
     def _function(self, environment: Environment) -> QueueFunction:
         sqs = QueueClient(self.queue, environment, self.auditor.rejected_copy)
         services = Services(
-            self._rules(), self._ports(environment), SqsSourceQueue(lambda: sqs, "payments"), RandomIds()
+            self._rules(environment.release),
+            self._ports(environment),
+            SqsSourceQueue(lambda: sqs, "payments"),
+            RandomIds(),
         )
         return QueueFunction(services, _LOGGER, Metrics(), _FUNCTION_TIMEOUT_MS / 1000)  # type: ignore[arg-type]
 
-    def _rules(self) -> Rules:
+    def _rules(self, release: Release) -> Rules:
         """What an environment that starts now is deployed with."""
+        routing = Routing(asks=self.world.profile.workflow)
+        rules = RULES._replace(routing=routing, canonical_version=release.writes)
         lowered_to = self.world.lowered_to
-        rules = RULES._replace(routing=Routing(asks=self.world.profile.workflow))
         return rules._replace(limits=Limits(amount_max_minor=lowered_to)) if lowered_to else rules
 
-    def _deploy(self) -> None:
-        """New environments take smaller amounts only; invocations that are under way end in the old ones."""
-        self.world.tell("operator: the largest amount is lowered")
-        self.world.lowered_to = _LOWERED_TO
+    def _deploy(self, deployment: Deployment) -> None:
+        """Environments and executions that are under way end in the release that they began in."""
+        # Drawn like a fault, and counted as one, so that a failing history can be shrunk to those that matter.
+        if not self.world.fault(f"deployment/{deployment.release.name}", [("deployed", 1.0)]):
+            return
+        self.alias.begin(deployment)
+        self.world.at(self.world.now + deployment.together, lambda: self._deployed(deployment))
+
+    def _deployed(self, deployment: Deployment) -> None:
+        self.alias.finish(deployment)
+        self._warm = [warm for warm in self._warm if self.alias.has(warm[0].release)]
+
+    def _limit(self, lowered_to: int) -> None:
+        """New environments take smaller amounts only, or all again; invocations that are under way end in old ones."""
+        self.world.tell(f"operator: the largest amount is {'lowered' if lowered_to else 'raised again'}")
+        self.world.lowered_to = lowered_to
+        self.world.was_lowered_to = self.world.was_lowered_to or lowered_to
         self._current.clear()
         self._warm.clear()
 
@@ -235,7 +254,12 @@ class Simulation:
         if world.draw("acts/redrive") < 0.3:
             world.at(int(world.draw("acts/redrive at") * faulty_until), self._redrive)
         if world.draw("acts/lower limits") < 0.2:
-            world.at(int(world.draw("acts/lowered at") * 2 * MINUTE), self._deploy)
+            lowered_at = int(world.draw("acts/lowered at") * 2 * MINUTE)
+            world.at(lowered_at, lambda: self._limit(_LOWERED_TO))
+            if world.draw("acts/raise limits") < 0.5:
+                world.at(lowered_at + int(world.draw("acts/raised after") * 2 * MINUTE), lambda: self._limit(0))
+        for deployment in self.alias.plan(faulty_until):
+            world.at(deployment.at, lambda deployment=deployment: self._deploy(deployment))  # type: ignore[misc]
         world.run(faulty_until)
         if world.draw("acts/next day") < 0.25 and not world.violations:
             # Idempotency keys are forgotten by now, and faults go on.
@@ -245,6 +269,8 @@ class Simulation:
         if not world.violations:
             world.faults_on = False
             world.tell("faults stop")
+            self.alias.calm()
+            self._warm.clear()
             self._settle_all()
         if not world.violations:
             self.auditor.logged(_SINK.take())
@@ -313,12 +339,14 @@ class Simulation:
             environment, function = self._warm.pop()
         else:
             self._environments += 1
-            environment = self._environment(f"e{self._environments}")
+            name = f"e{self._environments}"
+            environment = self._environment(name, self.alias.pick(name))
             self._current.add(environment)
             function = self._function(environment)
-        invocation = Invocation(world, f"i{self._invoked}", environment.skew, _FUNCTION_TIMEOUT_MS)
+        invocation = Invocation(world, f"i{self._invoked}", environment.release, environment.skew, _FUNCTION_TIMEOUT_MS)
         environment.invocation = invocation
-        world.tell(f"{invocation.name} in {environment.name}: {', '.join(message.name for message in batch)}")
+        where = f"{environment.name} ({environment.release.name})"
+        world.tell(f"{invocation.name} in {where}: {', '.join(message.name for message in batch)}")
         event = {"Records": [_record(message) for message in batch]}
 
         receipts = [record["receiptHandle"] for record in event["Records"]]
@@ -333,7 +361,7 @@ class Simulation:
     ) -> Callable[[dict[str, Any] | None], None]:
         def done(response: dict[str, Any] | None) -> None:
             if response is not None:
-                if environment in self._current:
+                if environment in self._current and self.alias.has(environment.release):
                     self._warm.append((environment, function))
                 self._acknowledge(environment.invocation, batch, receipts, response)
             self._idle += 1
@@ -362,7 +390,7 @@ class Simulation:
     # ---- reconcile ----
     def _reconcile(self) -> None:
         self._invoked += 1
-        environment = self._environment(f"r{self._invoked}")
+        environment = self._environment(f"r{self._invoked}", self.alias.new)
         invocation = environment.invocation
         invocation.charges = False
         self.world.tell(f"{invocation.name}: reconcile")

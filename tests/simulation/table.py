@@ -78,6 +78,8 @@ class TableClient:
         return self._table.memory.query(**request)
 
     def put_item(self, **request: Any) -> Any:
+        if not self._environment.release.stores_version:
+            request["Item"] = {name: value for name, value in request["Item"].items() if name != "canonical_version"}
         return self._write("put_item", request["Item"]["transaction_id"]["S"], request)
 
     def update_item(self, **request: Any) -> Any:

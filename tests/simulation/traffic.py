@@ -19,10 +19,80 @@ BLOCKLISTED = "a blocklisted payment"
 
 
 @dataclass(frozen=True)
-class Sent:
-    """One message to send. `content` tells payments of one id apart; `expected` is the first state its route has.
+class Reading:
+    """`content` tells payments of one id apart; `expected` is the first state that its route has.
 
     expected: `processing`, `pending_approval`, `declined` (by rule), `rejected`, or `unusable` (no item at all).
+    told: the customer's name, the token and the gateway's customer, as the gateway is told them.
+    """
+
+    content: str
+    expected: str
+    told: tuple[str, str, str] = ("", "", "")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to send a payment: its fields, the amount's spelling, and its content in version 1 and 2.
+
+    `refused_by` are the versions that it is no payment in.
+    """
+
+    spelling: str
+    contents: tuple[str, str] = ("a", "a")
+    changes: tuple[tuple[str, str], ...] = ()
+    amount: str = "{major}.{minor:02d}"
+    told: tuple[tuple[str, str, str], tuple[str, str, str]] = (("", "", ""), ("", "", ""))
+    refused_by: tuple[int, ...] = ()
+
+    def readings(self, expected: str) -> tuple[Reading, ...]:
+        return tuple(
+            Reading(self.contents[version - 1], "rejected" if version in self.refused_by else expected, told)
+            for version, told in ((1, self.told[0]), (2, self.told[1]))
+        )
+
+
+_COMPOSED, _DECOMPOSED = "Ren\u00e9e", "Rene\u0301e"
+
+
+def _instrument(name: str, value: str) -> Variant:
+    """Unknown to version 1, other content in version 2 with every value."""
+    token, customer = (value, "") if name == "payment_token" else ("", value)
+    return Variant(value, ("a", value), ((name, value),), told=(("", "", ""), ("", token, customer)))
+
+
+# Several ways to send one payment, which are the same to one version and not to another.
+_FAMILIES: tuple[tuple[Variant, ...], ...] = (
+    (
+        Variant("plain"),
+        Variant("USD", changes=(("currency", "USD"),)),
+        Variant("usd", ("usd", "a"), (("currency", "usd"),), refused_by=(1,)),
+    ),
+    (
+        Variant("plain"),
+        Variant("0", ("0", "a"), amount="{major}.{minor:02d}0", refused_by=(1,)),
+        Variant("e-2", ("e-2", "a"), amount="{whole}e-2", refused_by=(1,)),
+    ),
+    (
+        Variant("NFC", changes=(("customer_name", _COMPOSED),), told=((_COMPOSED, "", ""), (_COMPOSED, "", ""))),
+        Variant(
+            "NFD", ("NFD", "a"), (("customer_name", _DECOMPOSED),), told=((_DECOMPOSED, "", ""), (_COMPOSED, "", ""))
+        ),
+    ),
+    (Variant("plain"), _instrument("payment_token", "tok_1"), _instrument("payment_token", "tok_2")),
+    (_instrument("gateway_customer_id", "cus_1"), _instrument("gateway_customer_id", "cus_2")),
+)
+# Of messages that no version takes.
+_REFUSED_FAMILY = (
+    Variant("USD", changes=(("currency", "USD"),), refused_by=(1, 2)),
+    Variant("usd", ("usd", "a"), (("currency", "usd"),), refused_by=(1, 2)),
+)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One message to send; `readings` has what each version of the canonical text makes of it, from version 1 on.
+
     `direct` names the execution of the workflow that it is the input of, past the queue; empty for a message.
     """
 
@@ -30,15 +100,22 @@ class Sent:
     at: int
     group: str
     payment_id: str
-    content: str
+    spelling: str
     amount_minor: int
-    expected: str
+    readings: tuple[Reading, ...]
     body: str
     direct: str = ""
 
     @property
     def name(self) -> str:
-        return f"{self.payment_id or 'no id'}/{self.content}"
+        return f"{self.payment_id or 'no id'}/{self.spelling}"
+
+    @property
+    def is_unusable(self) -> bool:
+        return self.readings[0].expected == "unusable"
+
+    def read(self, version: int) -> Reading:
+        return self.readings[version - 1]
 
 
 def traffic(world: World) -> list[Sent]:
@@ -50,17 +127,22 @@ def traffic(world: World) -> list[Sent]:
     groups = world.between("traffic/groups", 1, 4)
     spread = world.pick("traffic/spread", (1, 20, 60)) * SECOND
 
-    def send(payment_id: str, content: str, amount_minor: int, expected: str, body: str) -> None:
+    def send(payment_id: str, spelling: str, amount_minor: int, readings: tuple[Reading, ...], body: str) -> None:
         number = len(sent)
         group = f"g{1 + int(world.draw(f'traffic/{number}/group') * groups)}"
         at = int(world.draw(f"traffic/{number}/at") * spread)
+        is_copy = bool(sent) and payment_id != "" and sent[-1].payment_id == payment_id
+        together = is_copy and world.draw(f"traffic/{number}/together") < 0.4
+        if together:
+            # At once with the one before: so near that each is read before the other is claimed.
+            at = max(0, sent[-1].at + int(world.draw(f"traffic/{number}/after") * 30) - 10)
         direct = ""
         if world.draw(f"traffic/{number}/direct") < world.profile.direct:
             direct = f"{payment_id}-{number}"
-            if payment_id and world.draw(f"traffic/{number}/name") < 0.3:
+            if payment_id and world.draw(f"traffic/{number}/name") < (0.8 if together else 0.3):
                 # The very name that the queue function would start an approval under.
                 direct = f"sim-{payment_id}-1"
-        sent.append(Sent(number, at, group, payment_id, content, amount_minor, expected, body, direct))
+        sent.append(Sent(number, at, group, payment_id, spelling, amount_minor, readings, body, direct))
 
     for index in range(world.between("traffic/payments", 10, 20)):
         payment_id = f"p{index + 1}"
@@ -80,23 +162,36 @@ def traffic(world: World) -> list[Sent]:
             changes, expected = {"cvv": CVV, "note": CARD}, "rejected"
         elif kind < 0.31:
             changes, expected = {"payment_id": f"pay {CARD}"}, "unusable"
+        family: tuple[Variant, ...] = ()
+        if expected == "rejected" and "order_id" in changes:
+            family = _REFUSED_FAMILY
+        elif expected in ("processing", "pending_approval"):
+            family = _FAMILIES[int(world.draw(f"traffic/{payment_id}/family") * len(_FAMILIES))]
+        if family and world.draw(f"traffic/{payment_id}/spelled") < 0.4:
+            for copy in range(world.between(f"traffic/{payment_id}/copies", 1, 3)):
+                variant = family[int(world.draw(f"traffic/{payment_id}/{copy}/spelling") * len(family))]
+                body = _body(payment_id, amount_minor, changes | dict(variant.changes), variant.amount)
+                send(payment_id, variant.spelling, amount_minor, variant.readings(expected), body)
+            continue
         body = _body(payment_id, amount_minor, changes)
         if expected == "unusable":
             payment_id = ""
-        send(payment_id, "a" if payment_id else f"unusable {index + 1}", amount_minor, expected, body)
+        spelling = "a" if payment_id else f"unusable {index + 1}"
+        readings = (Reading(spelling, expected),) * 2
+        send(payment_id, spelling, amount_minor, readings, body)
         again = world.draw(f"traffic/{index}/again")
         if again < 0.25:
             # The producer sent it twice, or a copy of it went another way: SQS cannot know.
             for _ in range(1 + int(again < 0.05)):
-                send(sent[-1].payment_id, sent[-1].content, amount_minor, expected, body)
+                send(payment_id, spelling, amount_minor, readings, body)
         elif again < 0.32 and payment_id:
             other = amount_minor + 1
-            send(payment_id, "b", other, expected, _body(payment_id, other, changes))
+            send(payment_id, "b", other, (Reading("b", expected),) * 2, _body(payment_id, other, changes))
     kept = world.cut.messages
     return [message for message in sent if kept is None or message.number in kept]
 
 
-def _body(payment_id: str, amount_minor: int, changes: dict[str, str]) -> str:
+def _body(payment_id: str, amount_minor: int, changes: dict[str, str], amount: str = Variant.amount) -> str:
     document = {
         "payment_id": payment_id,
         "order_id": f"ord-{payment_id}",
@@ -106,4 +201,5 @@ def _body(payment_id: str, amount_minor: int, changes: dict[str, str]) -> str:
         **changes,
     }
     # The amount as a sender spells it, with two decimals: no float here either.
-    return f'{{"amount": {amount_minor // 100}.{amount_minor % 100:02d}, {json.dumps(document)[1:]}'
+    spelled = amount.format(major=amount_minor // 100, minor=amount_minor % 100, whole=amount_minor)
+    return f'{{"amount": {spelled}, {json.dumps(document)[1:]}'

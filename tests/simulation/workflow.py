@@ -16,11 +16,12 @@ from aws_durable_execution_sdk_python import CallbackError, CallbackTimeoutError
 from aws_durable_execution_sdk_python.config import JitterStrategy
 
 from handler.domain.approve import ApprovalPorts, ApprovalRules, decide
-from handler.domain.errors import ApprovalRefusedError, ApprovalWakeError, NoticeError, PaymentError
+from handler.domain.errors import ApprovalRefusedError, ApprovalWakeError, ItemChangedError, NoticeError, PaymentError
 from handler.domain.item import Item
 from handler.domain.process import Ports, Rules
 from handler.workflow import Workflow
 from tests.simulation.auditor import Auditor
+from tests.simulation.releases import Alias, Release
 from tests.simulation.traffic import Sent
 from tests.simulation.world import MINUTE, SECOND, Environment, Invocation, NoAnswerError, RefusedError, World
 
@@ -38,6 +39,8 @@ class Execution:
     name: str
     arn: str
     text: str
+    # Its version of the function, from its beginning to its end, whatever is deployed since.
+    release: Release
     journal: dict[str, tuple[str, Any]] = field(default_factory=dict)
     attempts: Counter[str] = field(default_factory=Counter)
     callbacks: dict[str, str] = field(default_factory=dict)
@@ -55,11 +58,13 @@ class Engine:
         self,
         world: World,
         auditor: Auditor,
-        rules: Callable[[], Rules],
+        rules: Callable[[Release], Rules],
         ports: Callable[[Environment], Ports],
-        environment: Callable[[str], Environment],
+        environment: Callable[[str, Release], Environment],
     ) -> None:
         self.world = world
+        # What an execution starts in; set by whoever owns the deployments.
+        self.alias: Alias
         self._auditor = auditor
         self._ports = ports
         self._environment = environment
@@ -78,7 +83,8 @@ class Engine:
     def start(self, name: str, text: str, sent: Sent | None = None) -> None:
         if name in self.executions:
             return
-        execution = Execution(name, f"arn:sim:function:payment:1/durable-execution/{name}/1", text, sent=sent)
+        arn = f"arn:sim:function:payment:1/durable-execution/{name}/1"
+        execution = Execution(name, arn, text, self.alias.pick(f"execution/{name}"), sent=sent)
         self.executions[name] = self._by_arn[execution.arn] = execution
         self.world.at(self.world.now + _EXECUTION_TIMEOUT_MS, lambda: self._stop(execution, "is ended by its time-out"))
         self._wake(execution, 1)
@@ -116,16 +122,16 @@ class Engine:
             return
         world = self.world
         self._invoked += 1
-        environment = self._environment(f"w{self._invoked}")
+        environment = self._environment(f"w{self._invoked}", execution.release)
         invocation = environment.invocation
         invocation.lasts, invocation.arn = _FUNCTION_TIMEOUT_MS, execution.arn
         execution.invocation, execution.wanted = invocation, False
         ports = self._ports(environment)
         notices = Notices(self, environment)
-        rules = ApprovalRules(self._rules(), self._timeout_ms)
+        rules = ApprovalRules(self._rules(execution.release), self._timeout_ms)
         workflow = Workflow(rules, ApprovalPorts(ports, ports.log, notices), JitterStrategy.NONE)  # type: ignore[arg-type]
         context = Context(self, execution, environment)
-        world.tell(f"{invocation.name} runs {execution.name}")
+        world.tell(f"{invocation.name} ({execution.release.name}) runs {execution.name}")
         fault = world.fault(f"execution/{execution.name}", [("stops", world.profile.execution)])
         if fault:
             after = world.between(f"execution/{execution.name}", 1, 150)
@@ -193,7 +199,7 @@ class Engine:
     def _decide(self, item: Item, callback_id: str) -> None:
         world = self.world
         self._people += 1
-        environment = self._environment(f"person{self._people}")
+        environment = self._environment(f"person{self._people}", self.alias.new)
         invocation = environment.invocation
         self.deciding[invocation.name] = callback_id
         decision = world.pick(f"people/{callback_id}/decision", ("approve", "approve", "reject"))
@@ -336,6 +342,9 @@ class Context:
             self._engine.world.tell(f"{name} {key} will be tried again: {type(error).__name__}")
             self._engine._wake(execution, max(1, again.delay_seconds * SECOND))
             raise Suspended from None
+        if isinstance(error, ItemChangedError):
+            # Nobody edits items here, so that what an execution holds is what the table has.
+            self._engine.world.violation("an execution charges what it holds", f"{key}: {error}")
         if not isinstance(error, PaymentError):
             self._engine.world.violation("no unexpected errors", f"{key} raised {type(error).__name__}: {error}")
 

@@ -12,9 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent, greenlet
+
+if TYPE_CHECKING:
+    from tests.simulation.releases import Release
 
 EPOCH_MS = 1_700_000_000_000
 
@@ -97,8 +100,10 @@ class World:
         self.now = 0
         self.steps = 0
         self.faults_on = True
-        # What a deployment in the middle of it all leaves of the largest amount (minor units); 0 before it.
+        # What a deployment in the middle of it all leaves of the largest amount (minor units), and left at any time; 0
+        # without one.
         self.lowered_to = 0
+        self.was_lowered_to = 0
         self.fired: list[str] = []
         self.numbers: list[int] = []
         self.payments = 0
@@ -226,6 +231,8 @@ class World:
 
         invocation.started = self.now
         invocation.body = greenlet(main, parent=self._hub)
+        # What the code knows that runs in it (releases.py).
+        invocation.body.release = invocation.release  # type: ignore[attr-defined]
         self.invocations.append(invocation)
         if invocation.lasts is not None:
             self.at(self.now + invocation.lasts, lambda: invocation.kill("is killed at its time-out"))
@@ -241,6 +248,7 @@ class Invocation:
 
     world: World
     name: str
+    release: Release
     skew: int = 0
     lasts: int | None = None
     charges: bool = True
@@ -373,6 +381,10 @@ class Environment:
     name: str
     skew: int
     invocation: Invocation
+
+    @property
+    def release(self) -> Release:
+        return self.invocation.release
 
     def now_ms(self) -> int:
         return self.invocation.now_ms()
