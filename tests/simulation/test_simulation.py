@@ -21,7 +21,7 @@ HISTORIES: dict[str, str] = json.loads(Path(__file__).with_name("histories.json"
 # Bugs of the handler that the simulation found, each with a seed that shows it. The mutation that brings the bug back
 # is in mutations.py and has to be caught like every other.
 REGRESSIONS = {
-    "a reference stored between the reading and the take-over was charged without asking what became of it": 258,
+    "a reference stored between the reading and the take-over was charged without asking what became of it": 2761,
     "an execution that ended before it adopted its payment was started again under its used name, in vain": 5,
     "a payment was restarted although an execution had adopted it since reconcile read it": 1549,
     "a repeated adoption that arrived late moved the time for a decision, and the payment expired before it": 6587,
