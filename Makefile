@@ -90,7 +90,7 @@ benchmark-local: setup  ## the local system's own cost: warm invocation, idle CP
 	$(PY) -m benchmarks.local_system
 
 # ---- package --------------------------------------------------------------------------------------------------
-# The compilers and checkers are some 400 MB and nobody else's business: an environment of their own.
+# The compilers and checkers are some 500 MB and nobody else's business: an environment of their own.
 TOOLS := .build/tools
 $(TOOLS)/.installed: build/tools.lock | $(VENV)/.installed
 	$(PY) -m venv $(TOOLS)
@@ -146,8 +146,8 @@ record-sizes: setup $(WHEELS)
 	done
 
 .PHONY: lock
-lock: setup  ## resolve the functions' dependencies anew and write build/*.lock
-	$(PY) build/lock.py
+lock: $(TOOLS)/.installed  ## resolve the functions' dependencies anew and write build/*.lock
+	$(TOOLS)/bin/python build/lock.py
 
 # ---- simulation -----------------------------------------------------------------------------------------------
 SEED ?=

@@ -7,24 +7,26 @@ Run as a script it resolves anew and writes them all.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import subprocess
 import sys
-import tempfile
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 WHEELS = ROOT / ".build" / "wheels"
 
+# Tags as pip takes them, for downloads.
 ANY = ("any",)
 LINUX_TAGS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014", "manylinux_2_12", "manylinux2010", "manylinux_2_5")
-X86_64 = (*(f"{tag}_x86_64" for tag in LINUX_TAGS), *ANY)
 AARCH64 = (*(f"{tag}_aarch64" for tag in LINUX_TAGS), *ANY)
-MACOS_ARM64 = (*(f"macosx_{major}_0_arm64" for major in (15, 14, 13, 12, 11)), *ANY)
+# Platforms as uv names them, for resolving.
+PURE = "any"
+ARM64_LINUX = "aarch64-manylinux_2_28"
+TOOLS_PLATFORMS = ("x86_64-manylinux_2_28", ARM64_LINUX, "aarch64-apple-darwin")
 
 
 class LockError(Exception):
@@ -40,8 +42,8 @@ class Lock:
     """`dependencies` and names of optional groups of pyproject.toml."""
     names: tuple[str, ...] = ()
     """Only these requirements of the groups, by name; all of them when empty."""
-    targets: tuple[tuple[str, tuple[str, ...]], ...] = (("3.11", ANY),)
-    """Python version and platform tags of each machine that installs from it."""
+    targets: tuple[tuple[str, str], ...] = (("3.11", PURE),)
+    """Python version and platform of each machine that installs from it; `PURE` stands for all of them."""
 
     def requirements(self) -> list[str]:
         """The version ranges that pyproject.toml asks for, sorted."""
@@ -53,9 +55,9 @@ class Lock:
 
 PROCESSOR = Lock("build/processor.lock", ("dependencies",))
 WORKFLOW = Lock("build/workflow.lock", ("dependencies", "workflow"))
-TOOLS = Lock("build/tools.lock", ("build",), targets=(("3.11", X86_64), ("3.11", AARCH64), ("3.11", MACOS_ARM64)))
+TOOLS = Lock("build/tools.lock", ("build",), targets=tuple(("3.11", platform) for platform in TOOLS_PLATFORMS))
 # What Lambda itself brings: the runtime client that executes the ZIP under test.
-ARM64_PYTHONS = (("3.11", AARCH64), ("3.13", AARCH64))
+ARM64_PYTHONS = (("3.11", ARM64_LINUX), ("3.13", ARM64_LINUX))
 RUNTIME = Lock("build/runtime.lock", ("local",), ("awslambdaric",), ARM64_PYTHONS)
 ARM64_TESTS = Lock(
     "build/arm64-tests.lock",
@@ -73,9 +75,6 @@ class Pin:
     name: str
     version: str
     sha256: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return " ".join([f"{self.name}=={self.version}", *(f"--hash=sha256:{digest}" for digest in self.sha256)])
 
 
 def read_lock(lock: Lock) -> list[Pin]:
@@ -116,71 +115,55 @@ def locked_wheels(lock: Lock, python: str = "3.11", platforms: Sequence[str] = A
     if len(wheels) < len(pins):
         tags = [f"--platform={tag}" for tag in platforms]
         command = ["download", "--no-deps", "--require-hashes", "--only-binary=:all:", f"--dest={folder}", *tags]
-        pip([*command, f"--python-version={python}", f"--requirement={ROOT / lock.path}"])
+        quietly = ["--quiet", "--disable-pip-version-check"]
+        _run("pip", [*command, *quietly, f"--python-version={python}", f"--requirement={ROOT / lock.path}"])
         wheels = present()
     return wheels
 
 
-def pip(arguments: Sequence[str]) -> None:
-    """Run pip. Raises LockError with what it said."""
-    command = [sys.executable, "-m", "pip", *arguments, "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(program: str, arguments: Sequence[str], text: str = "") -> str:
+    """What pip or uv prints, `text` on its input. Raises LockError with what it said."""
+    command = [sys.executable, "-m", program, *arguments]
+    done = subprocess.run(command, capture_output=True, input=text, text=True, check=False)
     if done.returncode:
         raise LockError(
-            f"pip {arguments[0]} failed:\n{done.stderr.strip()}\n"
+            f"{program} {arguments[0]} failed:\n{done.stderr.strip()}\n"
             "If a hash does not match, a published file or the lock file was changed: find out which, before any "
-            "`make lock`.\nIf nothing was found, this machine does not reach the package index that pip is set up for."
+            f"`make lock`.\nIf nothing was found, this machine does not reach the index that {program} is set up for."
         )
+    return done.stdout
 
 
 def write_lock(lock: Lock) -> None:
-    """Resolve anew and write names, versions and hashes; where a pure wheel exists it serves every machine alone."""
+    """Resolve anew and write names, versions and hashes; where a pure wheel exists it serves every machine alone.
+
+    The first target decides on versions and the others keep to them: pip takes every line of the file on each machine.
+    """
     pins: dict[tuple[str, str], set[str]] = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        for python, platforms in lock.targets:
-            for name, version, file, digest in _resolve(lock.requirements(), python, platforms, scratch):
-                if not file.endswith("-any.whl") and platforms != ANY:
-                    pure = _pure_wheel(name, version, python, scratch)
-                    pins.setdefault((name, version), set()).add(pure or digest)
-                else:
-                    pins.setdefault((name, version), set()).add(digest)
-    versions = [name for name, _ in pins]
-    if len(versions) != len(set(versions)):
-        twice = sorted({name for name in versions if versions.count(name) > 1})
-        raise LockError(
-            f"{lock.path}: the targets resolve to different versions of {', '.join(twice)}: narrow its range"
-        )
+    for python, platform in lock.targets:
+        decided = [f"{name}=={version}" for name, version in pins]
+        for package in _resolve([*lock.requirements(), *decided], python, platform):
+            name, version = package["name"], package["version"]
+            wheels = {wheel["url"]: wheel["hashes"]["sha256"] for wheel in package["wheels"]}
+            # A wheel for one CPython version would tie the lock file to that version.
+            pure = [digest for url, digest in wheels.items() if url.endswith("-none-any.whl")]
+            if platform == PURE and not pure:
+                raise LockError(f"{lock.path}: {name} {version} has no wheel that serves every machine")
+            pins.setdefault((name, version), set()).update(pure or wheels.values())
     lines = ["# Written by `make lock`: pip takes no other files than these. From pyproject.toml:"]
     lines += [f"# asked: {requirement}" for requirement in lock.requirements()]
-    lines += [str(Pin(name, version, tuple(sorted(digests)))) for (name, version), digests in sorted(pins.items())]
+    for (name, version), digests in sorted(pins.items()):
+        lines += [" ".join([f"{name}=={version}", *(f"--hash=sha256:{digest}" for digest in sorted(digests))])]
     (ROOT / lock.path).write_text("\n".join(lines) + "\n")
 
 
-def _resolve(
-    requirements: Sequence[str], python: str, platforms: Sequence[str], scratch: str
-) -> list[tuple[str, str, str, str]]:
-    report = Path(scratch, "report.json")
-    command = ["install", "--dry-run", "--ignore-installed", "--report", str(report), "--only-binary=:all:"]
-    tags = [f"--platform={tag}" for tag in platforms]
-    pip([*command, *tags, f"--python-version={python}", f"--target={scratch}/none", *requirements])
-    return [
-        (
-            package["metadata"]["name"].lower().replace("_", "-"),
-            package["metadata"]["version"],
-            package["download_info"]["url"].rpartition("/")[2],
-            package["download_info"]["archive_info"]["hashes"]["sha256"],
-        )
-        for package in json.loads(report.read_text())["install"]
-    ]
-
-
-def _pure_wheel(name: str, version: str, python: str, scratch: str) -> str | None:
-    # A wheel for one CPython version would tie the lock file to that version.
-    try:
-        found = _resolve([f"{name}=={version}", "--no-deps"], python, ANY, scratch)
-    except LockError:
-        return None
-    return found[0][3]
+def _resolve(requirements: Sequence[str], python: str, platform: str) -> list[dict[str, Any]]:
+    """The packages of a standard lock (PEP 751), which lists the wheels that this Python takes on this platform."""
+    resolve = ["pip", "compile", "--quiet", "--only-binary=:all:", "--format=pylock.toml", "--no-config"]
+    target = [f"--python-version={python}", *([] if platform == PURE else [f"--python-platform={platform}"])]
+    resolved = _run("uv", [*resolve, *target, "-"], "\n".join(requirements))
+    packages: list[dict[str, Any]] = tomllib.loads(resolved)["packages"]
+    return packages
 
 
 def main() -> int:

@@ -80,3 +80,56 @@ def test_a_wheel_with_another_hash_is_never_used(checkout: Path, monkeypatch: py
 def _real_wheels() -> list[tuple[object, Path]]:
     wheels: list[tuple[object, Path]] = package.locked_wheels(package.PROCESSOR)
     return wheels
+
+
+def _locked(monkeypatch: pytest.MonkeyPatch, **wheels: str) -> list[list[str]]:
+    """Let the resolver find these wheels, a file name each by package; return what it is asked from then on."""
+    asked: list[list[str]] = []
+
+    def run(program: str, arguments: list[str], text: str) -> str:
+        assert program == "uv"
+        asked.append(text.split("\n"))
+        platform = next((one.partition("=")[2] for one in arguments if one.startswith("--python-platform")), "here")
+        return "".join(
+            f'[[packages]]\nname = "{name}"\nversion = "1.0"\nwheels = ['
+            + ", ".join(
+                f'{{ url = "https://index.invalid/{file}", hashes = {{ sha256 = "{file} for {platform}" }} }}'
+                for file in files.split()
+            )
+            + "]\n"
+            for name, files in wheels.items()
+        )
+
+    monkeypatch.setattr(lock, "_run", run)
+    return asked
+
+
+def test_a_pure_wheel_is_locked_alone_and_a_native_one_for_each_platform(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = _locked(monkeypatch, pure="pure-cp311-linux.whl pure-py3-none-any.whl", native="native-cp311-linux.whl")
+    one = lock.Lock("build/x.lock", ("dependencies",), ("botocore",), (("3.11", "arm"), ("3.13", "intel")))
+    lock.write_lock(one)
+    lines = (checkout / one.path).read_text().splitlines()
+    assert lines[1:] == [
+        "# asked: botocore>=1.43.114,<2",
+        "native==1.0 --hash=sha256:native-cp311-linux.whl for arm --hash=sha256:native-cp311-linux.whl for intel",
+        "pure==1.0 --hash=sha256:pure-py3-none-any.whl for arm --hash=sha256:pure-py3-none-any.whl for intel",
+    ]
+    # Every later machine gets the versions that the first one decided on.
+    assert asked == [["botocore>=1.43.114,<2"], ["botocore>=1.43.114,<2", "pure==1.0", "native==1.0"]]
+
+
+def test_what_ships_everywhere_is_never_locked_to_one_platform(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (checkout / lock.PROCESSOR.path).read_text()
+    _locked(monkeypatch, native="native-cp311-linux.whl")
+    with pytest.raises(lock.LockError, match=r"processor\.lock: native 1\.0 has no wheel that serves every machine"):
+        lock.write_lock(lock.PROCESSOR)
+    assert (checkout / lock.PROCESSOR.path).read_text() == before
+
+
+def test_a_resolver_that_fails_is_named_with_what_it_said(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock.Lock, "requirements", lambda _: ["no-such==1"])
+    monkeypatch.setattr(lock.sys, "executable", "/bin/false")
+    with pytest.raises(lock.LockError, match="uv pip failed"):
+        lock.write_lock(lock.PROCESSOR)
