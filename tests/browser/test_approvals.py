@@ -23,6 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium.webdriver import ActionChains, Chrome, Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
 
 from handler.adapters.transaction_log import from_attributes
 from local.approvals.mail import Link
@@ -30,7 +33,6 @@ from local.approvals.workflow import Approvals, durable_client
 from local.system import LocalSystem
 from tests.integration.test_gateway_simulator import ask, process
 from tests.payments import ADDRESS
-from tests.webdriver import Browser, chromium
 
 ROOT = Path(__file__).parents[2]
 
@@ -251,62 +253,60 @@ def test_forged_and_foreign_links_are_refused(shared: Site):
     assert visit(url.replace("/approvals", "/other"))[0] == 404
 
 
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
+def one(browser: Chrome, selector: str) -> WebElement:
+    """The first element of a CSS selector."""
+    return browser.find_element(By.CSS_SELECTOR, selector)
 
 
-TAB, ENTER = "\ue004", "\ue007"
-
-
-def test_a_person_approves_and_rejects_in_a_real_browser(shared: Site, browser: Browser, tmp_path: Path):
-    browser.resize(390, 844)
+def test_a_person_approves_and_rejects_in_a_real_browser(shared: Site, browser: Chrome, tmp_path: Path):
+    browser.set_window_size(390, 844)
     approved, rejected = shared.send("browser-approve"), shared.send("browser-reject", "1234.50")
-    browser.open(shared.link(approved))
-    assert browser.text(".amount") == "9999.99 USD"
+    browser.get(shared.link(approved))
+    assert one(browser, ".amount").text == "9999.99 USD"
     # The style is taken although the policy refuses every other one, and nothing is wider than a phone.
-    assert browser.run("return getComputedStyle(document.querySelector('button')).minHeight") == "48px"
-    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
-    browser.screenshot(tmp_path / "question.png")
-    browser.click("button[value=approve]")
-    assert browser.text("h1") == "A payment waits for your decision", "a decision without a reason must not be sent"
-    browser.type("#comment", "Called the customer, order confirmed")
-    browser.click("button[value=approve]")
+    assert browser.execute_script("return getComputedStyle(document.querySelector('button')).minHeight") == "48px"
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    browser.save_screenshot(tmp_path / "question.png")
+    one(browser, "button[value=approve]").click()
+    assert one(browser, "h1").text == "A payment waits for your decision", (
+        "a decision without a reason must not be sent"
+    )
+    one(browser, "#comment").send_keys("Called the customer, order confirmed")
+    one(browser, "button[value=approve]").click()
     # A click may return before the page of its form's answer is there.
-    shared.until(lambda: browser.run("return document.querySelector('[role=status]') !== null"))
-    assert "Approved: 9999.99 USD" in browser.text("[role=status]")
-    browser.screenshot(tmp_path / "answer.png")
+    shared.until(lambda: browser.execute_script("return document.querySelector('[role=status]') !== null"))
+    assert "Approved: 9999.99 USD" in one(browser, "[role=status]").text
+    browser.save_screenshot(tmp_path / "answer.png")
     assert shared.ended(approved)["status"] == "completed"
 
     # By keyboard alone: the reason, past Approve, to Reject.
-    browser.open(shared.link(rejected, "bob"))
-    browser.press(TAB, *"no such order", TAB, TAB, ENTER)
+    browser.get(shared.link(rejected, "bob"))
+    ActionChains(browser).send_keys(Keys.TAB, "no such order", Keys.TAB, Keys.TAB, Keys.ENTER).perform()
     # Not an element's text: the one that was found may be gone with its page.
-    shared.until(lambda: "Rejected: 1234.50 USD" in (browser.run("return document.body?.innerText") or ""))
+    shared.until(lambda: "Rejected: 1234.50 USD" in (browser.execute_script("return document.body?.innerText") or ""))
     item = shared.ended(rejected)
     assert (item["status"], item["decided_by"], item["comment"]) == ("rejected", "bob", "no such order")
-    assert [line for line in browser.log() if "Content Security Policy" in line] == []
+    assert [line for line in browser.get_log("browser") if "Content Security Policy" in line["message"]] == []
 
 
-def test_forged_and_used_links_say_why_in_a_real_browser(shared: Site, browser: Browser):
+def test_forged_and_used_links_say_why_in_a_real_browser(shared: Site, browser: Chrome):
     key = shared.send("browser-refused")
     url = shared.link(key)
-    browser.open(url[:-2])
-    assert "This link is not valid" in browser.text("[role=alert]")
-    assert browser.run("return document.forms.length") == 0
+    browser.get(url[:-2])
+    assert "This link is not valid" in one(browser, "[role=alert]").text
+    assert browser.execute_script("return document.forms.length") == 0
     assert shared.payments("reject", key, "--reason", "stolen card").returncode == 0
-    browser.open(url)
-    assert "was rejected by arn:aws" in browser.text("[role=alert]")
+    browser.get(url)
+    assert "was rejected by arn:aws" in one(browser, "[role=alert]").text
 
 
-def test_nobody_in_time_expires_and_an_outage_is_found_by_reconcile(browser: Browser):
+def test_nobody_in_time_expires_and_an_outage_is_found_by_reconcile(browser: Chrome):
     with site(timeout_seconds=8) as here:
         first = here.send("expires")
         url = here.link(first)
         assert here.ended(first)["status"] == "expired"
-        browser.open(url)
-        assert "This link has expired" in browser.text("[role=alert]")
+        browser.get(url)
+        assert "This link has expired" in one(browser, "[role=alert]").text
         second = here.send("expires-in-outage")
         item = here.asked(second)
         assert here.approvals.engine_pid is not None
