@@ -36,9 +36,16 @@ lint: setup  ## ruff and mypy
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
+# A module is one process's: what its tests share is made once. Twice as many processes as cores, as many tests wait.
+WORKERS ?= 4
+PYTEST := $(PY) -m pytest --numprocesses=$(WORKERS) --dist=loadscope --no-loadscope-reorder
 .PHONY: test
-test: setup  ## the README's test
-	$(PY) -m pytest
+test: setup  ## the README's test; WORKERS=4 processes
+	$(PYTEST)
+
+.PHONY: check
+check: lint  ## lint, types and unit tests: before a commit
+	$(PYTEST) tests/unit
 
 # ---- the extension under sanitizers ---------------------------------------------------------------------------
 # Built and tested in a copy, so that the working tree keeps its quick extension. Python itself leaks by design.

@@ -6,6 +6,7 @@ Run as a script it resolves anew and writes them all.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import re
 import subprocess
@@ -111,13 +112,16 @@ def locked_wheels(lock: Lock, python: str = "3.11", platforms: Sequence[str] = A
         files = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in folder.glob("*.whl")}
         return [(pin, files[digest]) for pin in pins for digest in pin.sha256 if digest in files]
 
-    wheels = present()
-    if len(wheels) < len(pins):
-        tags = [f"--platform={tag}" for tag in platforms]
-        command = ["download", "--no-deps", "--require-hashes", "--only-binary=:all:", f"--dest={folder}", *tags]
-        quietly = ["--quiet", "--disable-pip-version-check"]
-        _run("pip", [*command, *quietly, f"--python-version={python}", f"--requirement={ROOT / lock.path}"])
+    # Test processes may start at once in a fresh checkout: one downloads, the others wait.
+    with folder.with_name(f"{folder.name}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
         wheels = present()
+        if len(wheels) < len(pins):
+            tags = [f"--platform={tag}" for tag in platforms]
+            command = ["download", "--no-deps", "--require-hashes", "--only-binary=:all:", f"--dest={folder}", *tags]
+            quietly = ["--quiet", "--disable-pip-version-check"]
+            _run("pip", [*command, *quietly, f"--python-version={python}", f"--requirement={ROOT / lock.path}"])
+            wheels = present()
     return wheels
 
 

@@ -15,6 +15,14 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+# Seconds of waiting for other processes: begun first, they end while other modules compute.
+LONG_WAITS = ("test_run", "test_seed_commands", "test_local_system")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG_WAITS.index(item.path.stem) if item.path.stem in LONG_WAITS else len(LONG_WAITS))
+
+
 @pytest.fixture(params=HASHING, ids="-".join)
 def hashing(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     """A twin with one of its kernels in use: every one that this processor has, in turn."""
