@@ -58,7 +58,7 @@ test-sanitize: setup  ## scoring's tests with address and undefined-behaviour sa
 	@test -e "$$(gcc -print-file-name=libasan.so)" || { echo "gcc with libasan is missing: apt-get install gcc, on Linux"; exit 1; }
 	@mkdir -p $(SANITIZED)
 	@rm -rf $(addprefix $(SANITIZED)/,scoring tests build handler)
-	@cp -R setup.py pyproject.toml README.md LICENSE scoring tests build handler $(SANITIZED)
+	@tar -cf - --exclude=__pycache__ setup.py pyproject.toml README.md LICENSE scoring tests build handler | tar -xf - -C $(SANITIZED)
 	@rm -f $(SANITIZED)/scoring/*.so
 	cd $(SANITIZED) && CC=gcc SCORING_SANITIZE=1 SCORING_EXTENSION=require $(CURDIR)/$(PY) setup.py --quiet build_clib build_ext --inplace
 	@grep -q __asan_report $(SANITIZED)/scoring/_compiled.abi3.so || { echo "the extension was built without its sanitizers"; exit 1; }
@@ -265,13 +265,12 @@ test-approvals: setup  ## the approval workflow through the local system, its pa
 	$(PY) -m pytest tests/browser
 
 # ---- everything -----------------------------------------------------------------------------------------------
-# Each step says how long it took; the first that fails ends the run.
-CI_STEPS := test lint test-sanitize test-wheel test-package test-arm64 test-terraform test-approvals test-simulation \
-  test-mutations test-simulation-versions planted-bugs
+# First, one after another, what the others need: `test` sets up, `test-package` makes the tools and the wheels, and
+# writes the ZIPs that `test-arm64` writes too. Then two at a time, the long ones in front: a new step is one more word
+# there, as long as no other writes the same file.
+CI_FIRST := test test-package
+CI_STEPS := lint test-terraform test-mutations test-arm64 planted-bugs test-approvals test-simulation test-sanitize \
+  test-wheel test-simulation-versions
 .PHONY: ci
-ci:  ## all that CI runs, each step with its seconds
-	@begin=$$(date +%s); for step in $(CI_STEPS); do \
-	  started=$$(date +%s); echo "== $$step"; \
-	  $(MAKE) --no-print-directory $$step || { echo "== $$step failed after $$(( $$(date +%s) - started )) s"; exit 1; }; \
-	  echo "== $$step took $$(( $$(date +%s) - started )) s"; \
-	done; echo "== all of CI took $$(( $$(date +%s) - begin )) s"
+ci: setup  ## all that CI runs, two steps at a time, each with its output whole and its seconds
+	@$(PY) build/ci.py --make "$(MAKE)" --first $(CI_FIRST) -- $(CI_STEPS)
