@@ -34,7 +34,7 @@ run "with_approvers" {
 
   assert {
     condition     = output.approval_alias_arn == "arn:aws:lambda:eu-central-1:123456789012:function:payment-processor-dev:live"
-    error_message = "The workflow must keep the seed's name, behind alias live."
+    error_message = "The workflow must keep its published name, behind alias live."
   }
   assert {
     condition     = output.approval_page_url == "https://abc.execute-api.eu-central-1.amazonaws.com/approvals"

@@ -12,7 +12,7 @@ run "defaults" {
 
   assert {
     condition     = output.function_name == "cloudcafe-payment-processor-dev" && output.table_name == "cloudcafe-payment-transactions-dev"
-    error_message = "The seed's names must stay."
+    error_message = "The published names must stay."
   }
   assert {
     condition     = length(output.benchmark_function_names) == 0
@@ -432,7 +432,7 @@ run "observability" {
   assert {
     condition = alltrue([for title in ["Duration (ms)", "Cold starts", "Concurrent executions", "Age of the oldest message (s)", "Payments"] :
     contains([for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : widget.properties.title], title)])
-    error_message = "The dashboard must show the seed's stress picture."
+    error_message = "The dashboard must show what the stress scenario does."
   }
   assert {
     condition     = length(aws_cloudwatch_query_definition.this) == 4 && length(aws_sns_topic_subscription.email) == 1

@@ -57,7 +57,7 @@ variable "retention_days" {
 }
 
 variable "fraud_service_failure_rate" {
-  description = "Share of fraud checks that fail on purpose (0 to 1), for the seed's demonstration."
+  description = "Share of fraud checks that fail on purpose (0 to 1), for demonstrations; the published one has 0.2."
   type        = number
 }
 

@@ -1,4 +1,4 @@
-# The stress picture of the seed: duration, cold starts, concurrency, message age, failed payments.
+# What the stress scenario shows: duration, cold starts, concurrency, message age, failed payments.
 
 locals {
   handler_metric = {
