@@ -19,9 +19,9 @@ from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
 
 import handler.workflow
 from benchmarks.measure import Bar, new_record, paired_ratio, write_record
-from handler.adapters.approvals import LoggedNotices
+from handler.adapters.approval.notices import LoggedNotices
 from handler.approval_composition import compose_workflow
-from handler.domain.approve import assess, verify_customer
+from handler.domain.approval.steps import assess, verify_customer
 from handler.domain.payment import Assessment, Payment
 from handler.workflow import Workflow, journal
 from local.approvals.workflow import Approvals, durable_client

@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from handler import queue_function, reconcile_function  # noqa: E402
-from handler.adapters.transaction_log import CLAIM, WRITES  # noqa: E402
+from handler.adapters.table.approval_writes import APPROVAL_WRITES  # noqa: E402
+from handler.adapters.table.writes import CLAIM, WRITES  # noqa: E402
 from handler.domain.item import REQUIRED, REQUIRED_BESIDE, Item  # noqa: E402
 from handler.domain.reasons import CATALOGUE, Answer  # noqa: E402
 from handler.settings import DEFINED_ELSEWHERE, SETTINGS  # noqa: E402
@@ -113,7 +114,10 @@ def item_attributes() -> tuple[dict[str, str], dict[str, str]]:
 
 def claimed_attributes() -> set[str]:
     """What a new item can have: all that is set where one is made."""
-    makers = [("handler/domain/item.py", {"new_item", "conflict_of"}), ("handler/domain/approve.py", {"_new_item"})]
+    makers = [
+        ("handler/domain/item.py", {"new_item", "conflict_of"}),
+        ("handler/domain/approval/steps.py", {"_new_item"}),
+    ]
     return {
         keyword.arg
         for path, names in makers
@@ -266,14 +270,14 @@ def written_by(name: str) -> str:
     """The writes of the protocol that set or remove an attribute, in words."""
     claimed = claimed_attributes()
     changes = []
-    for write in WRITES:
+    for write in (*WRITES, *APPROVAL_WRITES):
         if any(assignment.startswith(f"#{name} = ") for assignment in write.set) or (
             write is CLAIM and name in claimed
         ):
             changes.append(f"*{write.name}*")
         elif f"#{name}" in write.remove:
             changes.append(f"*{write.name}* removes it")
-    return "every write" if len(changes) == len(WRITES) else ", ".join(changes)
+    return "every write" if len(changes) == len(WRITES) + len(APPROVAL_WRITES) else ", ".join(changes)
 
 
 def _nodes(path: str, kind: type[_Node]) -> Iterator[_Node]:

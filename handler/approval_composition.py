@@ -11,23 +11,18 @@ from typing import Any
 
 from botocore.session import get_session
 
-from handler.adapters.approvals import LambdaCallbacks, LambdaExecutions, LoggedNotices, SnsNotices
+from handler.adapters.approval.executions import LambdaCallbacks, LambdaExecutions
+from handler.adapters.approval.notices import LoggedNotices, SnsNotices
+from handler.adapters.approval.signing import FileSigner, KmsSigner
 from handler.adapters.fraud import FailingFraudScoring
-from handler.adapters.signing import FileSigner, KmsSigner
 from handler.adapters.system import SystemClock
-from handler.adapters.transaction_log import DynamoDbTransactionLog
+from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.composition import approval_starter, aws_client, compose_ports
-from handler.domain.approve import ApprovalPorts, ApprovalRules
+from handler.domain.approval.ports import ApprovalCallbacks, ApprovalNotices, Executions, Signer
+from handler.domain.approval.steps import ApprovalPorts, ApprovalRules
 from handler.domain.errors import ConfigurationError
 from handler.domain.mask import FindCardNumbers
-from handler.domain.ports import (
-    ApprovalCallbacks,
-    ApprovalNotices,
-    ApprovalStarter,
-    Clock,
-    Executions,
-    Signer,
-)
+from handler.domain.ports import ApprovalStarter, Clock
 from handler.settings import Settings, read_approval_settings, read_settings
 from scoring.kernel import load_kernel
 
@@ -36,7 +31,7 @@ from scoring.kernel import load_kernel
 class Decisions:
     """All that deciding on approvals, and reconciling them, works with."""
 
-    log: DynamoDbTransactionLog
+    log: DynamoDbApprovalLog
     callbacks: ApprovalCallbacks
     executions: Executions
     starter: ApprovalStarter
@@ -52,7 +47,7 @@ def compose_workflow(environment: Mapping[str, str]) -> tuple[ApprovalRules, App
     """
     settings, approval = read_settings(environment), read_approval_settings(environment)
     kernel = load_kernel(settings.scoring_engine, settings.scoring_kernel)
-    ports, log, _ = compose_ports(settings, kernel, logging.getLogger("handler.workflow"))
+    ports, log, _ = compose_ports(settings, kernel, logging.getLogger("handler.workflow"), DynamoDbApprovalLog)
     if approval.fraud_service_failure_rate:
         scoring = FailingFraudScoring(ports.scoring, approval.fraud_service_failure_rate, random.random)
         ports = ports._replace(scoring=scoring)
@@ -73,7 +68,7 @@ def compose_decisions(environment: Mapping[str, str]) -> Decisions:
     session = get_session()
     functions = aws_client(session, "lambda", settings)
     return Decisions(
-        log=DynamoDbTransactionLog(aws_client(session, "dynamodb", settings), settings.table_name),
+        log=DynamoDbApprovalLog(aws_client(session, "dynamodb", settings), settings.table_name),
         callbacks=LambdaCallbacks(functions),
         executions=LambdaExecutions(functions),
         starter=approval_starter(session, settings),

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from handler.adapters.page import HEADERS, answer, question, refusal
+from handler.adapters.approval.page import HEADERS, answer, question, refusal
 from handler.approval_composition import Decisions
-from handler.domain.approve import decide
+from handler.domain.approval.decision import decide
+from handler.domain.approval.ports import Signer
+from handler.domain.approval.token import Invitation, callback_digest, read_token
 from handler.domain.errors import ApprovalRefusedError, ApprovalWakeError, RetryableError
 from handler.domain.item import Item
-from handler.domain.ports import Signer
 from handler.domain.reasons import CATALOGUE
-from handler.domain.token import Invitation, callback_digest, read_token
 
 _LOG = logging.getLogger(__name__)
 

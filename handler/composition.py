@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from botocore.config import Config
 from botocore.session import get_session
 
 import scoring
 from handler.adapters.fraud import TableFraudScoring
-from handler.adapters.gateway_simulated import SimulatedGateway
+from handler.adapters.gateways.simulated import SimulatedGateway
 from handler.adapters.queues import SqsRejectedQueue, SqsSourceQueue
 from handler.adapters.secrets import read_pepper
 from handler.adapters.system import AnyLogger, LoggingNotifier, RandomIds, RecordedApprovals, SystemClock
-from handler.adapters.transaction_log import DynamoDbTransactionLog
+from handler.adapters.table.transaction_log import DynamoDbTransactionLog
 from handler.domain.errors import ConfigurationError, TransactionLogUnavailableError
 from handler.domain.ports import (
     ApprovalStarter,
@@ -23,6 +24,7 @@ from handler.domain.ports import (
     PaymentGateway,
     RejectedQueue,
     SourceQueue,
+    TransactionLog,
 )
 from handler.domain.process import PRODUCTION, Ports, Rules
 from handler.settings import GATEWAY_URLS, Settings
@@ -31,6 +33,9 @@ from scoring.table import RuleTableError, Table, open_table
 
 # One slow answer must not eat the invocation; a lost one is decided from the stored item.
 _CLIENT_CONFIG = {"connect_timeout": 1, "read_timeout": 1, "retries": {"mode": "standard", "total_max_attempts": 3}}
+
+
+Log = TypeVar("Log", bound=TransactionLog)
 
 
 class Services(NamedTuple):
@@ -44,16 +49,16 @@ class Services(NamedTuple):
 
 def compose(settings: Settings, kernel: Any, logger: AnyLogger) -> Services:
     """What the queue function works with. Raises as `compose_ports`."""
-    ports, _, source_queue = compose_ports(settings, kernel, logger)
+    ports, _, source_queue = compose_ports(settings, kernel, logger, DynamoDbTransactionLog)
     return Services(_rules(settings), ports, source_queue, RandomIds())
 
 
 def compose_ports(
-    settings: Settings, kernel: Any, logger: AnyLogger
-) -> tuple[Ports, DynamoDbTransactionLog, SourceQueue]:
+    settings: Settings, kernel: Any, logger: AnyLogger, make_log: Callable[[Any, str], Log]
+) -> tuple[Ports, Log, SourceQueue]:
     """Build every adapter and send the one read that pays for name look-up, TLS and credentials in init.
 
-    `kernel` is the scoring twin in use. The log is that of the ports, as the workflow sees it: with its writes too.
+    `kernel` is the scoring twin in use; `make_log` makes the ports' log from a client and a table name.
 
     Raises ConfigurationError where a setting and what is there do not fit.
     """
@@ -70,7 +75,8 @@ def compose_ports(
         )
     if session is None:
         # Imported only where nothing is outside, which is never so in Lambda.
-        from handler.adapters.memory import MemoryDynamoDb, MemoryRejectedQueue, MemorySourceQueue
+        from handler.adapters.memory_queues import MemoryRejectedQueue, MemorySourceQueue
+        from handler.adapters.table.memory import MemoryDynamoDb
 
         dynamodb: Any = MemoryDynamoDb()
         rejected: RejectedQueue = MemoryRejectedQueue()
@@ -86,7 +92,7 @@ def compose_ports(
 
         rejected = SqsRejectedQueue(sqs, settings.rejected_queue_url)
         source_queue = SqsSourceQueue(sqs, settings.payment_queue_url)
-    log = DynamoDbTransactionLog(dynamodb, settings.table_name)
+    log = make_log(dynamodb, settings.table_name)
     if session is not None:
         _warm_up(log, logger)
     ports = Ports(
@@ -124,7 +130,7 @@ def approval_starter(session: Any, settings: Settings) -> ApprovalStarter:
     """Lambda's asynchronous invocation where a workflow is deployed, else the record alone."""
     if session is None or not settings.approval_function_arn:
         return RecordedApprovals()
-    from handler.adapters.approval_starter import LambdaApprovalStarter
+    from handler.adapters.approval.starter import LambdaApprovalStarter
 
     # Made at the first risky payment: most environments never see one, and a client costs a tenth of init.
     return LambdaApprovalStarter(cache(lambda: aws_client(session, "lambda", settings)), settings.approval_function_arn)
@@ -154,12 +160,12 @@ def _gateway(settings: Settings) -> PaymentGateway:
     if settings.gateway == "simulated":
         raise ConfigurationError("GATEWAY", settings.gateway, "http, as GATEWAY_URL is set")
     # Imported only where there is a gateway to talk to.
-    from handler.adapters.gateway_http import HttpPaymentGateway
+    from handler.adapters.gateways.http import HttpPaymentGateway
 
     return HttpPaymentGateway(settings.gateway_url, settings.rules.times.gateway_deadline_seconds)
 
 
-def _warm_up(log: DynamoDbTransactionLog, logger: AnyLogger) -> None:
+def _warm_up(log: TransactionLog, logger: AnyLogger) -> None:
     """One harmless read: the first request over TLS costs over ten times the next one, and init is not throttled."""
     try:
         log.get("init")

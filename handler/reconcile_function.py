@@ -12,11 +12,10 @@ from collections.abc import Callable
 from typing import Any, Final, TextIO
 
 from handler.approval_composition import Decisions
-from handler.domain.approve import reconcile_pending
 from handler.domain.claim import Work
 from handler.domain.errors import RetryableError
 from handler.domain.process import Ports, Rules, alarmed
-from handler.domain.reconcile import settle_stuck
+from handler.domain.reconcile import reconcile_pending, settle_stuck
 from handler.domain.states import FINAL
 
 _LOG = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from handler.domain.canonical import VERSIONS
 from handler.domain.currencies import TWO_DIGITS
 from handler.domain.errors import ConfigurationError
 from handler.domain.money import to_minor
-from handler.domain.payment import Times
 from handler.domain.process import Rules
 from handler.domain.score import Routing
+from handler.domain.times import Times
 from handler.domain.validate import Limits
 from scoring.kernel import CHOICES
 

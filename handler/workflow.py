@@ -29,7 +29,7 @@ from aws_durable_execution_sdk_python.config import (
 )
 from aws_durable_execution_sdk_python.retries import RetryStrategyConfig, create_retry_strategy
 
-from handler.domain.approve import (
+from handler.domain.approval.steps import (
     ApprovalPorts,
     ApprovalRules,
     Checks,

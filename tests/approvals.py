@@ -13,9 +13,10 @@ from typing import Any
 from aws_durable_execution_sdk_python.config import JitterStrategy
 from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
 
-from handler.adapters.memory import MemoryDynamoDb
-from handler.adapters.transaction_log import DynamoDbTransactionLog
-from handler.domain.approve import ApprovalPorts, ApprovalRules, decide
+from handler.adapters.table.approval_log import DynamoDbApprovalLog
+from handler.adapters.table.memory import MemoryDynamoDb
+from handler.domain.approval.decision import decide
+from handler.domain.approval.steps import ApprovalPorts, ApprovalRules
 from handler.domain.item import Item
 from handler.domain.payment import GatewayResult
 from handler.domain.states import FINAL
@@ -115,8 +116,8 @@ class ApprovalWorld(World):
     timeout_ms: int = DAY_MS
 
     @property
-    def log(self) -> DynamoDbTransactionLog:
-        return DynamoDbTransactionLog(self.dynamodb, "transactions")
+    def log(self) -> DynamoDbApprovalLog:
+        return DynamoDbApprovalLog(self.dynamodb, "transactions")
 
     @property
     def approval_rules(self) -> ApprovalRules:

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from handler.adapters.gateway_simulated import SimulatedGateway
-from handler.adapters.memory import MemoryDynamoDb, MemoryRejectedQueue
-from handler.adapters.transaction_log import DynamoDbTransactionLog, from_attributes
+from handler.adapters.gateways.simulated import SimulatedGateway
+from handler.adapters.memory_queues import MemoryRejectedQueue
+from handler.adapters.table.approval_log import DynamoDbApprovalLog
+from handler.adapters.table.expressions import from_attributes
+from handler.adapters.table.memory import MemoryDynamoDb
 from handler.domain.claim import Work
 from handler.domain.item import REQUIRED, REQUIRED_BESIDE, Item, from_stored
 from handler.domain.payment import Assessment, GatewayResult, Message, Payment, Reason
@@ -186,7 +188,7 @@ class World:
 
     @property
     def ports(self) -> Ports:
-        log = DynamoDbTransactionLog(self.dynamodb, "transactions")
+        log = DynamoDbApprovalLog(self.dynamodb, "transactions")
         return Ports(log, self.gateway, self.scoring, self.approvals, self.rejected, self.notifier, self.clock)
 
     def item(self, key: str = "txn-pay-abc123") -> dict[str, Any]:
@@ -198,7 +200,7 @@ class World:
 
     def change(self, key: str = "txn-pay-abc123", **attributes: Any) -> None:
         """Change the stored item by hand; None removes an attribute."""
-        from handler.adapters.transaction_log import to_attributes
+        from handler.adapters.table.expressions import to_attributes
 
         item = {**self.item(key), **attributes}
         self.dynamodb.items[key] = to_attributes({name: value for name, value in item.items() if value is not None})

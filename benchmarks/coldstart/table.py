@@ -15,7 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from handler.adapters.memory import MemoryDynamoDb
+from handler.adapters.table.memory import MemoryDynamoDb
 from local.loopback import LoopbackHandler, LoopbackServer
 
 

@@ -17,12 +17,11 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.approval_composition import Decisions, caller_identity, compose_decisions
-from handler.domain.approve import (
+from handler.domain.approval.decision import (
     COMMENT_LENGTH_MAX,
     decide,
     is_unscored,
     open_approvals,
-    reconcile_pending,
     shown_score,
     time_left,
 )
@@ -37,6 +36,7 @@ from handler.domain.item import Item, timestamp, to_stored
 from handler.domain.money import as_text
 from handler.domain.payment import transaction_id
 from handler.domain.reasons import sentence
+from handler.domain.reconcile import reconcile_pending
 from handler.domain.score import RISK_SCALE
 
 

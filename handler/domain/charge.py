@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from handler.domain.claim import Claim, Work
 from handler.domain.errors import GatewayAnswerError, OwnershipLostError, UnknownOutcomeError
-from handler.domain.payment import GatewayResult, Payment, Times
+from handler.domain.payment import GatewayResult, Payment
 from handler.domain.ports import Clock, PaymentGateway, TransactionLog
+from handler.domain.times import Times
 
 
 def idempotency_key(environment: str, payment_id: str) -> str:

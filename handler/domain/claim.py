@@ -10,9 +10,9 @@ from typing import Final, Literal, NamedTuple
 
 from handler.domain.errors import AlreadyInProgressError, NotEnoughTimeError, OwnershipLostError
 from handler.domain.item import FIRST_VERSION, Item, conflict_of
-from handler.domain.payment import Times
 from handler.domain.ports import Clock, TransactionLog
 from handler.domain.states import FINAL, Status
+from handler.domain.times import Times
 from handler.domain.validate import Validation
 
 # A refusal is decided anew each time; more of them than this means that somebody else is at work.

@@ -15,7 +15,7 @@ from handler.domain.errors import DamagedItemError, RetryableError, ScoringError
 from handler.domain.item import FIRST_VERSION, new_item
 from handler.domain.mask import mask, mask_unreadable, masked_body
 from handler.domain.parse import Document, UnreadableBodyError, parse
-from handler.domain.payment import Assessment, Fault, Message, Payment, Times
+from handler.domain.payment import Assessment, Fault, Message, Payment
 from handler.domain.ports import (
     ApprovalStarter,
     Clock,
@@ -28,6 +28,7 @@ from handler.domain.ports import (
 from handler.domain.record import record, release
 from handler.domain.score import Routing, score
 from handler.domain.states import Status
+from handler.domain.times import Times
 from handler.domain.validate import Limits, Validation, validate
 
 # The environments whose money is real: nothing is simulated there, and nothing measured.

@@ -1,6 +1,6 @@
-"""Payments that stopped half-way are brought to what the gateway knows of them; nothing is ever charged here.
+"""Payments that stopped half-way, and approvals that their workflow left behind; nothing is ever charged here.
 
-Protocol, reconcile, R1.
+Protocol, reconcile, R1 to R3. The rule it keeps: whatever an index or an execution says, the item is read again first.
 """
 
 from __future__ import annotations
@@ -10,24 +10,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
 
-from handler.domain.approve import restart_charge
+from handler.domain.approval.ports import ApprovalCallbacks, ApprovalLog, Executions
 from handler.domain.charge import settled
 from handler.domain.claim import Claim, Work
-from handler.domain.errors import RetryableError
-from handler.domain.item import Item
-from handler.domain.payment import Times
-from handler.domain.ports import (
-    ApprovalLog,
-    ApprovalStarter,
-    Clock,
-    Executions,
-    Notifier,
-    PaymentGateway,
-    TransactionLog,
-)
+from handler.domain.errors import OwnershipLostError, RetryableError
+from handler.domain.item import Item, approval_name
+from handler.domain.ports import ApprovalStarter, Clock, Notifier, PaymentGateway, TransactionLog
 from handler.domain.process import alarmed
 from handler.domain.record import record, release
 from handler.domain.states import Status
+from handler.domain.times import Times
 
 # Far beyond any lease, so that a worker with a wrong clock or a slow answer is not disturbed.
 STUCK_AFTER_MS: Final = 15 * 60 * 1000
@@ -132,3 +124,82 @@ def _settle(
         finding = Finding(claim.transaction_id, "unsettled", error.reason_code)
     release(claim, log=log, clock=clock)
     return finding
+
+
+# How long the workflow itself may be late before reconcile acts in its place.
+OVERDUE_MS: Final = 10 * 60 * 1000
+
+
+def reconcile_pending(
+    item: Item,
+    *,
+    environment: str,
+    log: ApprovalLog,
+    starter: ApprovalStarter,
+    callbacks: ApprovalCallbacks,
+    executions: Executions,
+    clock: Clock,
+) -> Literal["waiting", "woken", "expired", "restarted"]:
+    """Bring one pending item on that its workflow left behind (R2, R3); `waiting` where nothing is to be done.
+
+    Raises ApprovalStartError, ApprovalWakeError and the log's and the engine's retryable errors; calling again is safe.
+    """
+    now_ms = clock.now_ms()
+    overdue = now_ms - OVERDUE_MS
+    if not item.decision and item.approval_expires_at is not None and item.approval_expires_at < overdue:
+        expired = log.expire_overdue_approval(item.transaction_id, overdue=overdue, now=now_ms) is None
+        return "expired" if expired else "waiting"
+    if not item.execution_arn:
+        # Its execution may have ended before it adopted the item, and a name starts one execution only: a new one is
+        # needed here too. If the old one is only slow, it finds that its name is no longer the item's.
+        if item.updated_at >= overdue:
+            return "waiting"
+    elif not executions.is_closed(item.execution_arn):
+        if item.decided_at is None or item.decided_at >= overdue or not item.callback_id:
+            return "waiting"
+        # Whoever decided could not wake it, and it would sleep until its time is up.
+        callbacks.wake(item.callback_id, item.decision)
+        return "woken"
+    following = _following(item, environment)
+    refused = log.restart_approval(
+        item.transaction_id,
+        generation_seen=item.generation,
+        closed_arn=item.execution_arn,
+        name=following.approval_name,
+        now=now_ms,
+    )
+    # Refused by the very item that it wrote: the answer was lost and the client sent it again.
+    if refused is not None and refused.approval_name != following.approval_name:
+        return "waiting"
+    starter.start(following, item.request)
+    return "restarted"
+
+
+def restart_charge(
+    claim: Claim, item: Item, *, environment: str, log: ApprovalLog, starter: ApprovalStarter, clock: Clock
+) -> None:
+    """Give a payment that its execution left uncharged to a new one, which obeys the same decision (R1).
+
+    `claim` is reconcile's own. Raises OwnershipLostError, ApprovalStartError and the log's retryable error; where the
+    start alone failed, R3 starts another.
+    """
+    following = _following(item, environment)
+    refused = log.restart_charge(
+        claim.transaction_id,
+        owner=claim.owner,
+        attempt=claim.attempt,
+        generation=following.generation,
+        name=following.approval_name,
+        request_hash=item.request_hash,
+        now=clock.now_ms(),
+    )
+    # Refused by the very item that it wrote: the answer was lost and the client sent it again.
+    if refused is not None and refused.approval_name != following.approval_name:
+        raise OwnershipLostError(f"{claim.transaction_id} belongs to {refused.owner}")
+    starter.start(following, item.request)
+
+
+def _following(item: Item, environment: str) -> Item:
+    """The item as its next execution finds it."""
+    generation = item.generation + 1
+    return item._replace(generation=generation, approval_name=approval_name(environment, item.payment_id, generation))

@@ -27,7 +27,7 @@ from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-from handler.adapters.transaction_log import from_attributes
+from handler.adapters.table.expressions import from_attributes
 from local.approvals.mail import Link
 from local.approvals.workflow import Approvals, durable_client
 from local.system import LocalSystem

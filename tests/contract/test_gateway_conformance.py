@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from handler.adapters.gateway_http import HttpPaymentGateway
-from handler.adapters.gateway_simulated import SimulatedGateway
+from handler.adapters.gateways.http import HttpPaymentGateway
+from handler.adapters.gateways.simulated import SimulatedGateway
 from handler.domain.errors import ConfigurationError, GatewayAnswerError, GatewayUnavailableError, UnknownOutcomeError
 from handler.domain.payment import GatewayResult, Payment
 from local.gateway.payments import Gateway

@@ -33,8 +33,8 @@ BUGS = {
     "unconditional_put": Bug(
         edits=(
             (
-                "handler/adapters/transaction_log.py",
-                "            **_condition(CLAIM, {}),\n",
+                "handler/adapters/table/transaction_log.py",
+                "            **condition(CLAIM, {}),\n",
                 "",
             ),
         ),
@@ -50,7 +50,7 @@ BUGS = {
         evidence=r"txn-pay-1-\d+ stays processing: .*; delivered in batch [\d, ]+, finally acknowledged",
     ),
     "charge_without_key": Bug(
-        edits=(("handler/adapters/gateway_http.py", '/confirm", key, {})', '/confirm", None, {})'),),
+        edits=(("handler/adapters/gateways/http.py", '/confirm", key, {})', '/confirm", None, {})'),),
         faults="off",
         check="one_key_and_one_reference_a_payment",
         evidence=r"charge of pay-1-\d+ \(sequence \d+\) came with key None, right is dev:pay-1-\d+",
@@ -83,7 +83,7 @@ BUGS = {
     "stale_owner_may_record": Bug(
         edits=(
             (
-                "handler/adapters/transaction_log.py",
+                "handler/adapters/table/writes.py",
                 "        # A worker that lost the payment may not write it, however late its answer comes.\n"
                 '        "#owner = :owner",\n        "#attempt = :attempt",\n',
                 "",

@@ -16,9 +16,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, Final
 
-from handler.adapters import transaction_log
+from handler.adapters.table import approval_log, transaction_log
+from handler.adapters.table.writes import Write
 from tests.simulation.clauses import documented_writes
 from tests.simulation.simulation import STEPS_MAX, run
 
@@ -74,7 +75,7 @@ def mutations() -> list[Mutation]:
     return made + [Mutation(name, changes) for name, changes in EDITS.items()]
 
 
-_APPROVE = "handler.domain.approve"
+_STEPS = "handler.domain.approval.steps"
 _CHARGE = "handler.domain.charge"
 _CLAIM = "handler.domain.claim"
 _PROCESS = "handler.domain.process"
@@ -151,14 +152,16 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     Drop("begin approved charge", "request_hash = :request_hash"): (),
     Drop("begin approved charge", "amount_minor = :amount_minor"): (),
     # The domain read the decision first, and the first decision stands.
-    Drop("reject approval", "decision = :reject"): (Edit(_APPROVE, _OBEYS, "if False:"),),
-    Drop("begin approved charge", "decision = :approve"): (Edit(_APPROVE, _OBEYS, "if True:"),),
+    Drop("reject approval", "decision = :reject"): (Edit(_STEPS, _OBEYS, "if False:"),),
+    Drop("begin approved charge", "decision = :approve"): (Edit(_STEPS, _OBEYS, "if True:"),),
     # The domain asked the same of the item that it read, a moment before.
     Drop("expire overdue approval", "approval_expires_at < :overdue"): (
-        Edit(_APPROVE, "item.approval_expires_at < overdue:", "True:"),
+        Edit(_RECONCILE, "item.approval_expires_at < overdue:", "True:"),
     ),
     Drop("expire overdue approval", "attribute_not_exists(decision)"): (
-        Edit(_APPROVE, "if not item.decision and item.approval_expires_at is not None", "if item.approval_expires_at"),
+        Edit(
+            _RECONCILE, "if not item.decision and item.approval_expires_at is not None", "if item.approval_expires_at"
+        ),
     ),
     # Only a waiting item is looked at, and what settles it takes its execution along.
     Drop("restart approval", "status = :pending"): (),
@@ -195,7 +198,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     ),
     "a payment that no message brought cannot be claimed": (
         Edit(
-            _APPROVE,
+            _STEPS,
             "    if route in OPEN:\n",
             '    if not execution.name.startswith("sim-"):\n        raise KeyError\n    if route in OPEN:\n',
         ),
@@ -332,7 +335,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "returned messages wait each for its own": (
         Edit(_FUNCTION, "setdefault(message.group, [])", "setdefault(message.message_id, [])"),
     ),
-    "the delay does not double": (Edit("handler.domain.payment", "float(1 << min(max(receives, 1) - 1, 20))", "1.0"),),
+    "the delay does not double": (Edit("handler.domain.times", "float(1 << min(max(receives, 1) - 1, 20))", "1.0"),),
     "rejected messages count as processed": (
         Edit(_FUNCTION, "return len(outcomes) - rejected,", "return len(outcomes),"),
     ),
@@ -345,14 +348,14 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     ),
     "a refusal is taken for success": (
         Edit(
-            "handler.adapters.transaction_log",
+            "handler.adapters.table.transaction_log",
             "            return from_stored(from_attributes(image))\n        raise TransactionLog",
             "            return None\n        raise TransactionLog",
         ),
     ),
     "an unanswered write is taken for success": (
         Edit(
-            "handler.adapters.transaction_log",
+            "handler.adapters.table.transaction_log",
             "    except BotoCoreError as error:\n"
             '        raise TransactionLogUnavailableError(f"{write.name} {transaction_id}: {error}") from error\n'
             "    return None",
@@ -394,10 +397,10 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         Edit(_PROCESS, "reading.in_version(claimed.canonical_version).claimed", "reading.validation.claimed"),
     ),
     "a workflow reads its input in the version that is written": (
-        Edit(_APPROVE, "validation = reading.in_version(stored.canonical_version)", "validation = reading.validation"),
+        Edit(_STEPS, "validation = reading.in_version(stored.canonical_version)", "validation = reading.validation"),
     ),
     "an approved payment is not read again before its charge": (
-        Edit(_APPROVE, "payment = in_version(item.canonical_version).claimed or payment", "pass"),
+        Edit(_STEPS, "payment = in_version(item.canonical_version).claimed or payment", "pass"),
     ),
     "stored text is read as version 1": (
         Edit("handler.domain.validate", "int(version))\n    if result", "1)\n    if result"),
@@ -416,7 +419,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     ),
     "reconcile starts a used name again": (
         Edit(
-            "handler.domain.approve",
+            _RECONCILE,
             '            return "waiting"\n    elif not executions',
             '            return "waiting"\n        starter.start(item, item.request)\n        return "restarted"\n'
             "    elif not executions",
@@ -424,7 +427,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     ),
     "an approval is not obeyed": (
         Edit(
-            "handler.domain.approve",
+            _STEPS,
             'if item.decision == "approve":\n        return Next("charge")',
             "if False:\n        pass",
         ),
@@ -437,7 +440,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         ),
     ),
     "the workflow scores instead of the riskier": (
-        Edit(_APPROVE, "if stored.risk is not None and (", "if stored.risk is not None and True or ("),
+        Edit(_STEPS, "if stored.risk is not None and (", "if stored.risk is not None and True or ("),
     ),
     "reconcile charges": (
         Edit(
@@ -461,7 +464,7 @@ class Mutant:
     """A mutation worked out on the code as it is: new sources by module, new writes by name; nothing is bound yet."""
 
     sources: dict[str, str]
-    writes: dict[str, transaction_log.Write]
+    writes: dict[str, Write]
 
 
 def mutate(mutation: Mutation) -> Mutant:
@@ -475,8 +478,16 @@ def mutate(mutation: Mutation) -> Mutant:
     return mutant
 
 
+# Each has the writes that its log sends.
+_LOGS: Final = (transaction_log, approval_log)
+
+
+def _writes() -> list[tuple[str, Write]]:
+    return [each for log in _LOGS for each in inspect.getmembers(log, lambda value: isinstance(value, Write))]
+
+
 def _drop(change: Drop, mutant: Mutant) -> None:
-    for name, shipped in inspect.getmembers(transaction_log, lambda value: isinstance(value, transaction_log.Write)):
+    for name, shipped in _writes():
         if shipped.name == change.write:
             write = mutant.writes.get(name, shipped)
             parts = {
@@ -506,7 +517,9 @@ def _edit(change: Edit, mutant: Mutant) -> None:
 def bind(mutant: Mutant) -> None:
     """Put the mutant's code under the functions that other modules have already imported; for good."""
     for name, write in mutant.writes.items():
-        setattr(transaction_log, name, write)
+        for log in _LOGS:
+            if hasattr(log, name):
+                setattr(log, name, write)
     for module_name, source in mutant.sources.items():
         module = importlib.import_module(module_name)
         edited = ModuleType(module_name)

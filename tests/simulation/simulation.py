@@ -13,15 +13,14 @@ from aws_lambda_powertools import Logger
 from handler.adapters.fraud import TableFraudScoring
 from handler.adapters.queues import SqsRejectedQueue, SqsSourceQueue
 from handler.adapters.system import RandomIds
-from handler.adapters.transaction_log import DynamoDbTransactionLog
+from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.composition import Services
-from handler.domain.approve import reconcile_pending
 from handler.domain.claim import Work
 from handler.domain.errors import ApprovalStartError, RetryableError
 from handler.domain.item import Item
 from handler.domain.payment import Assessment, Payment, Reason
 from handler.domain.process import Ports, Rules
-from handler.domain.reconcile import settle_stuck
+from handler.domain.reconcile import reconcile_pending, settle_stuck
 from handler.domain.score import Routing
 from handler.domain.validate import Limits
 from handler.queue_function import QueueFunction
@@ -192,7 +191,7 @@ class Simulation:
 
     def _log(self, environment: Environment) -> Any:
         client = TableClient(self.world, self.table, environment, self.auditor.write_sent, self.auditor.write_answered)
-        return ObservedLog(DynamoDbTransactionLog(client, "transactions"), environment)
+        return ObservedLog(DynamoDbApprovalLog(client, "transactions"), environment)
 
     def _function(self, environment: Environment) -> QueueFunction:
         sqs = QueueClient(self.queue, environment, self.auditor.rejected_copy)

@@ -8,8 +8,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from handler.adapters.memory import MemoryDynamoDb
-from handler.adapters.transaction_log import DynamoDbTransactionLog, from_attributes
+from handler.adapters.table.approval_log import DynamoDbApprovalLog
+from handler.adapters.table.expressions import from_attributes
+from handler.adapters.table.memory import MemoryDynamoDb
 from tests.simulation.world import Environment, Invocation, NoAnswerError, RefusedError, World
 
 
@@ -133,7 +134,7 @@ class TableClient:
 class ObservedLog:
     """The shipped transaction log; notes which port call is under way, as a request does not say what it is for."""
 
-    def __init__(self, log: DynamoDbTransactionLog, environment: Environment) -> None:
+    def __init__(self, log: DynamoDbApprovalLog, environment: Environment) -> None:
         self._log = log
         self._environment = environment
 

@@ -6,7 +6,8 @@ import multiprocessing
 
 import pytest
 
-from handler.adapters.transaction_log import WRITES
+from handler.adapters.table.approval_writes import APPROVAL_WRITES
+from handler.adapters.table.writes import WRITES
 from tests.simulation.clauses import DocumentedWrite, documented_writes
 from tests.simulation.mutations import BEHIND, Drop, Edit, Hunted, Mutation, hunt, mutate, mutations
 
@@ -15,7 +16,10 @@ def test_the_protocol_page_and_the_transaction_log_have_the_same_writes():
     def plain(parts):
         return tuple(part.replace("#", "") for part in parts)
 
-    shipped = {w.name: DocumentedWrite(w.name, plain(w.condition), plain(w.set), plain(w.remove)) for w in WRITES}
+    shipped = {
+        w.name: DocumentedWrite(w.name, plain(w.condition), plain(w.set), plain(w.remove))
+        for w in (*WRITES, *APPROVAL_WRITES)
+    }
     assert documented_writes() == shipped
 
 

@@ -15,7 +15,8 @@ from typing import Any
 from aws_durable_execution_sdk_python import CallbackError, CallbackTimeoutError, StepError
 from aws_durable_execution_sdk_python.config import JitterStrategy
 
-from handler.domain.approve import ApprovalPorts, ApprovalRules, decide
+from handler.domain.approval.decision import decide
+from handler.domain.approval.steps import ApprovalPorts, ApprovalRules
 from handler.domain.errors import ApprovalRefusedError, ApprovalWakeError, ItemChangedError, NoticeError, PaymentError
 from handler.domain.item import Item
 from handler.domain.process import Ports, Rules

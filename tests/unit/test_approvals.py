@@ -17,26 +17,19 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.session import get_session
 from botocore.stub import Stubber
 
-from handler.adapters.approval_starter import LambdaApprovalStarter
-from handler.adapters.approvals import LambdaCallbacks, LambdaExecutions, SnsNotices
-from handler.adapters.page import HEADERS
-from handler.adapters.signing import FileSigner, KmsSigner
-from handler.adapters.transaction_log import DynamoDbTransactionLog, to_attributes
+from handler.adapters.approval.executions import LambdaCallbacks, LambdaExecutions
+from handler.adapters.approval.notices import SnsNotices
+from handler.adapters.approval.page import HEADERS
+from handler.adapters.approval.signing import FileSigner, KmsSigner
+from handler.adapters.approval.starter import LambdaApprovalStarter
+from handler.adapters.table.approval_log import DynamoDbApprovalLog
+from handler.adapters.table.expressions import to_attributes
 from handler.approval_composition import Decisions, compose_decisions, compose_workflow
 from handler.approval_page import ApprovalPage
 from handler.cli import __main__ as cli
-from handler.domain.approve import (
-    OVERDUE_MS,
-    Checks,
-    Execution,
-    Next,
-    ask,
-    begin,
-    decide,
-    in_execution,
-    reconcile_pending,
-    resolve,
-)
+from handler.domain.approval.decision import decide
+from handler.domain.approval.steps import Checks, Execution, Next, ask, begin, in_execution, resolve
+from handler.domain.approval.token import callback_digest, invite, read_token, write_token
 from handler.domain.claim import InVersion
 from handler.domain.errors import (
     ApprovalRefusedError,
@@ -50,7 +43,7 @@ from handler.domain.item import Item, from_stored
 from handler.domain.payment import Assessment, Reason
 from handler.domain.process import Reading, read, settle
 from handler.domain.reasons import sentence
-from handler.domain.token import callback_digest, invite, read_token, write_token
+from handler.domain.reconcile import OVERDUE_MS, reconcile_pending
 from handler.domain.validate import from_canonical
 from handler.reconcile_function import ReconcileFunction
 from handler.settings import read_approval_settings
@@ -239,13 +232,13 @@ def test_reconcile_wakes_an_execution_that_nobody_woke():
 
 def test_a_restart_whose_answer_was_lost_starts_its_execution(monkeypatch):
     world = pending()
-    once = DynamoDbTransactionLog.restart_approval
+    once = DynamoDbApprovalLog.restart_approval
 
     def twice(log, *positional, **named):
         assert once(log, *positional, **named) is None
         return once(log, *positional, **named)
 
-    monkeypatch.setattr(DynamoDbTransactionLog, "restart_approval", twice)
+    monkeypatch.setattr(DynamoDbApprovalLog, "restart_approval", twice)
     engine = Engine(closed=True)
     assert reconcile(world, engine) == "restarted"
     assert [name for name, _ in engine.started] == ["dev-pay-abc123-2"]

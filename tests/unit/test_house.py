@@ -73,7 +73,7 @@ def test_imports_point_one_way(module, path):
     ("module", "imported"),
     [
         ("handler.domain.claim", "botocore.session.get_session"),
-        ("handler.domain.claim", "handler.adapters.memory.MemoryDynamoDb"),
+        ("handler.domain.claim", "handler.adapters.table.memory.MemoryDynamoDb"),
         ("handler.domain.claim", "scoring.kernel.load_kernel"),
         ("handler.domain.claim", "rich.print"),
         ("handler.adapters.queues", "handler.composition.compose"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import handler
-from handler.adapters.transaction_log import from_attributes, to_attributes
+from handler.adapters.table.expressions import from_attributes, to_attributes
 from handler.domain.errors import DamagedItemError, UnknownItemError
 from handler.domain.item import REQUIRED, REQUIRED_BESIDE, Item, approval_name, from_stored, new_item, to_stored
 from handler.domain.payment import Assessment, Reason

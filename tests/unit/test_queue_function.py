@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Logger, Metrics
 
-from handler.adapters.gateway_http import HttpPaymentGateway
-from handler.adapters.gateway_simulated import SimulatedGateway
-from handler.adapters.memory import MemorySourceQueue
+from handler.adapters.gateways.http import HttpPaymentGateway
+from handler.adapters.gateways.simulated import SimulatedGateway
+from handler.adapters.memory_queues import MemorySourceQueue
 from handler.adapters.system import RandomIds
 from handler.approval_composition import compose_workflow
 from handler.composition import Services, compose

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 import handler
-from handler.adapters.transaction_log import _CONSTANTS, WRITES
+from handler.adapters.table.approval_writes import APPROVAL_WRITES
+from handler.adapters.table.expressions import _CONSTANTS
+from handler.adapters.table.writes import WRITES
 from handler.domain import errors
 from handler.domain.reasons import CATALOGUE, sentence
 
@@ -84,7 +86,7 @@ def used() -> set[str]:
     found = {code for path in ROOT.rglob("*.py") if path.name != "reasons.py" for code in used_in(path.read_text())}
     written = {
         _CONSTANTS[assignment.partition(" = ")[2]]
-        for write in WRITES
+        for write in (*WRITES, *APPROVAL_WRITES)
         for assignment in write.set
         if assignment.startswith("#reason_code = ")
     }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from handler.adapters.transaction_log import DynamoDbTransactionLog
+from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.domain.errors import ApprovalStartError, GatewayUnavailableError
-from handler.domain.payment import GatewayResult, Times
+from handler.domain.payment import GatewayResult
 from handler.domain.reconcile import STUCK_AFTER_MS, Finding, settle_stuck
+from handler.domain.times import Times
 from tests.payments import FixedClock, ScriptedGateway, World, message, work
 from tests.unit.test_process import send
 
@@ -149,13 +150,13 @@ def test_an_approved_payment_that_was_not_charged_gets_a_new_execution(world):
 def test_a_restart_whose_answer_was_lost_starts_its_execution(world, monkeypatch):
     world.gateway.scripts["status"] = [GatewayResult("prepared", 2599, "USD")]
     approved(world)
-    once = DynamoDbTransactionLog.restart_charge
+    once = DynamoDbApprovalLog.restart_charge
 
     def twice(log, *positional, **named):
         assert once(log, *positional, **named) is None
         return once(log, *positional, **named)
 
-    monkeypatch.setattr(DynamoDbTransactionLog, "restart_charge", twice)
+    monkeypatch.setattr(DynamoDbApprovalLog, "restart_charge", twice)
     assert [finding.outcome for finding in reconcile(world)] == ["restarted"]
     assert [name for name, _ in world.approvals.started] == ["dev-pay-abc123-2"]
 
@@ -164,7 +165,7 @@ def test_a_restart_that_another_worker_prevents_starts_nothing(world, monkeypatc
     world.gateway.scripts["status"] = [GatewayResult("prepared", 2599, "USD")]
     approved(world)
     other = world.stored()._replace(owner="r-2:reconcile")
-    monkeypatch.setattr(DynamoDbTransactionLog, "restart_charge", lambda *_, **__: other)
+    monkeypatch.setattr(DynamoDbApprovalLog, "restart_charge", lambda *_, **__: other)
     assert reconcile(world) == [Finding(KEY, "unsettled", "ownership_lost")]
     assert world.approvals.started == []
 

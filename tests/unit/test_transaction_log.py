@@ -9,14 +9,11 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.session import get_session
 from botocore.stub import ANY, Stubber
 
-from handler.adapters.memory import MemoryDynamoDb
-from handler.adapters.transaction_log import (
-    WRITES,
-    DynamoDbTransactionLog,
-    Write,
-    from_attributes,
-    to_attributes,
-)
+from handler.adapters.table.approval_writes import APPROVAL_WRITES
+from handler.adapters.table.expressions import from_attributes, to_attributes
+from handler.adapters.table.memory import MemoryDynamoDb
+from handler.adapters.table.transaction_log import DynamoDbTransactionLog
+from handler.adapters.table.writes import WRITES, Write
 from handler.domain.errors import TransactionLogUnavailableError
 from handler.domain.item import Item
 from handler.domain.payment import GatewayResult
@@ -151,7 +148,7 @@ def test_a_float_is_never_stored():
         to_attributes({"amount": 25.9})
 
 
-@pytest.mark.parametrize("write", WRITES, ids=lambda write: write.name)
+@pytest.mark.parametrize("write", [*WRITES, *APPROVAL_WRITES], ids=lambda write: write.name)
 def test_every_write_is_conditional_and_has_no_clause_twice(write: Write):
     assert write.condition
     assert len(set(write.condition)) == len(write.condition)
@@ -178,7 +175,7 @@ def test_the_table_of_transitions_is_what_the_writes_do():
     claims = {(None, state) for state in ("processing", "pending_approval", "declined", "rejected", "conflict")}
     states = {":processing": {"processing"}, ":pending": {"pending_approval"}, ":status": {"completed", "declined"}}
     moves = set(claims)
-    for write in WRITES[1:]:
+    for write in (*WRITES[1:], *APPROVAL_WRITES):
         (before,) = (clause.removeprefix("#status = ") for clause in write.condition if clause.startswith("#status = "))
         after = [part.removeprefix("#status = ") for part in write.set if part.startswith("#status = ")] or [before]
         moves |= {(start, end) for start in states[before] for end in states.get(after[0], {after[0].strip(":")})}

@@ -593,5 +593,5 @@ def test_the_queue_function_never_imports_the_sdk_nor_the_workflow():
         env={"PYTHONPATH": str(ROOT), "PATH": "", "APPROVAL_FUNCTION_ARN": "payment-processor-dev:live"},
     )
     loaded = json.loads(done.stdout.splitlines()[-1])
-    wrong = ("aws_durable_execution_sdk_python", "boto3", "handler.workflow", "handler.domain.approve", "handler.cli")
+    wrong = ("aws_durable_execution_sdk_python", "boto3", "handler.workflow", "handler.domain.approval", "handler.cli")
     assert [name for name in loaded if name.startswith(wrong)] == []

@@ -1,65 +1,23 @@
-"""The approval workflow from outside, through Lambda's API, and the messages to the people who decide."""
+"""Messages to the people who decide, on one SNS topic or in the log; a link is its approver's alone."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handler.domain.approve import shown_score
-from handler.domain.errors import ApprovalStartError, ApprovalWakeError, NoticeError
+from handler.domain.approval.decision import shown_score
+from handler.domain.approval.ports import Signer
+from handler.domain.approval.token import invite, write_token
+from handler.domain.errors import NoticeError
 from handler.domain.item import Item, timestamp
 from handler.domain.money import as_text
-from handler.domain.ports import Signer
 from handler.domain.reasons import sentence
-from handler.domain.token import invite, write_token
 
 _LOG = logging.getLogger(__name__)
-
-_CLOSED: Final = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"})
-# The callback was answered before, timed out, or its execution has ended: nobody waits for it any more.
-_CALLBACK_OVER: Final = frozenset(
-    {"CallbackTimeoutException", "InvalidParameterValueException", "ResourceNotFoundException"}
-)
-
-
-class LambdaCallbacks:
-    """`ApprovalCallbacks` by SendDurableExecutionCallbackSuccess."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def wake(self, callback_id: str, decision: str) -> None:
-        result = json.dumps({"approved": decision == "approve"}).encode()
-        try:
-            self._client.send_durable_execution_callback_success(CallbackId=callback_id, Result=result)
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in _CALLBACK_OVER:
-                raise ApprovalWakeError(f"the workflow was not woken: {error}") from error
-            _LOG.info("the callback is over: %s", error.response["Error"]["Code"])
-        except BotoCoreError as error:
-            raise ApprovalWakeError(f"the workflow was not woken: {error}") from error
-
-
-class LambdaExecutions:
-    """`Executions` by GetDurableExecution; one that is past its retention is closed."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def is_closed(self, execution_arn: str) -> bool:
-        try:
-            answer = self._client.get_durable_execution(DurableExecutionArn=execution_arn)
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ResourceNotFoundException":
-                return True
-            raise ApprovalStartError(f"{execution_arn}: {error}") from error
-        except BotoCoreError as error:
-            raise ApprovalStartError(f"{execution_arn}: {error}") from error
-        return answer["Status"] in _CLOSED
 
 
 class SnsNotices:

@@ -1,4 +1,4 @@
-"""In-memory stand-ins of the AWS services for one process: nothing outlives it and nothing leaves it."""
+"""An in-memory stand-in of DynamoDB for one process: nothing outlives it and nothing leaves it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from handler.adapters.transaction_log import AttributeValue
-from handler.domain.payment import Message
+from handler.adapters.table.expressions import AttributeValue
 
 _TOKEN = re.compile(r"\s*(\(|\)|<=|>=|=|<|>|,|AND\b|OR\b|attribute_not_exists|attribute_exists|[#:]\w+)")
 _ASSIGNMENTS = re.compile(r", (?=#)")
 _FIRST = re.compile(r"if_not_exists\((?P<alias>#\w+), (?P<value>:\w+)\)")
-
 _Item = dict[str, AttributeValue]
 _Test = Callable[[Mapping[str, AttributeValue], Mapping[str, str], Mapping[str, AttributeValue]], bool]
 
@@ -79,26 +77,6 @@ class MemoryDynamoDb:
         if item is not None and parameters.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
             response["Item"] = dict(item)
         raise ClientError(response, operation)
-
-
-class MemoryRejectedQueue:
-    """Keeps masked copies in a list of (message, masked body, reason code)."""
-
-    def __init__(self) -> None:
-        self.messages: list[tuple[Message, str, str]] = []
-
-    def send(self, message: Message, masked_body: str, reason_code: str) -> None:
-        self.messages.append((message, masked_body, reason_code))
-
-
-class MemorySourceQueue:
-    """Keeps what was delayed, as (message id, seconds)."""
-
-    def __init__(self) -> None:
-        self.delays: list[tuple[str, int]] = []
-
-    def delay(self, messages: Any, seconds: int) -> None:
-        self.delays.extend((message.message_id, seconds) for message in messages)
 
 
 @lru_cache(maxsize=256)

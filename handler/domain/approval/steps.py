@@ -1,49 +1,28 @@
-"""From a risky payment to a person's decision and to what follows from it: the table decides, a callback only wakes.
+"""The approval workflow's steps, from a risky payment to what follows from a person's decision.
 
-Protocol, approval workflow, W1 to W7, and reconcile, R2 and R3. Every function that a workflow runs as a step may run
-twice: it finds in the item what it did the first time.
+Protocol, W1, W2 and W4 to W7. The rule they keep: each may run twice, and finds in the item what it did the first time.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
+from handler.domain.approval.decision import DECISIONS, stored_item
+from handler.domain.approval.ports import ApprovalLog, ApprovalNotices
 from handler.domain.claim import Claim, InVersion, Standing, Work, claim
-from handler.domain.errors import (
-    ApprovalRefusedError,
-    ItemChangedError,
-    NoticeError,
-    OwnershipLostError,
-    ScoringError,
-)
-from handler.domain.item import Item, approval_name, new_item, timestamp
-from handler.domain.mask import FindCardNumbers, mask_texts
+from handler.domain.errors import ApprovalRefusedError, ItemChangedError, NoticeError, ScoringError
+from handler.domain.item import Item, approval_name, new_item
 from handler.domain.money import as_text
 from handler.domain.payment import Assessment, Message, Payment, Reason, transaction_id
-from handler.domain.ports import (
-    ApprovalCallbacks,
-    ApprovalLog,
-    ApprovalNotices,
-    ApprovalStarter,
-    Clock,
-    Executions,
-    FraudScoring,
-)
+from handler.domain.ports import FraudScoring
 from handler.domain.process import Ports, Reading, Rules, examine, pay
 from handler.domain.score import APPROVAL_RISK, RISK_SCALE, score
 from handler.domain.states import FINAL, OPEN, Status
 
-DECISIONS: Final = ("approve", "reject")
-COMMENT_LENGTH_MAX: Final = 1000
-# How long the workflow itself may be late before reconcile acts in its place.
-OVERDUE_MS: Final = 10 * 60 * 1000
-
 _BARE_COMMENT: Final = "sent with the callback"
-_CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +139,7 @@ def ask(transaction_id: str, callback_id: str, execution: Execution, ports: Appr
     )
     if refused is not None:
         raise ApprovalRefusedError("not_open", f"{transaction_id} is {refused.status}: nobody is asked about it")
-    item = _stored(transaction_id, ports.log)
+    item = stored_item(transaction_id, ports.log)
     try:
         ports.notices.ask(f"{transaction_id}:{callback_id}", item, callback_id)
     except NoticeError as error:
@@ -175,7 +154,7 @@ def resolve(
     `result` is the callback's own text, believed only where the table holds no decision.
     """
     clock, log = ports.payments.clock, ports.log
-    item = _stored(transaction_id, log)
+    item = stored_item(transaction_id, log)
     if _waits(item, execution) and not item.decision and result is not None:
         item = _record_bare(item, result, ports)
     now_ms = clock.now_ms()
@@ -207,7 +186,7 @@ def charge_approved(
 
     Raises the retryable errors of gateway and log, and ItemChangedError where the item is not the payment.
     """
-    item = _stored(payment.transaction_id, ports.log)
+    item = stored_item(payment.transaction_id, ports.log)
     # A message may have claimed it in another version than this execution began with.
     payment = in_version(item.canonical_version).claimed or payment
     if item.status == "pending_approval":
@@ -220,7 +199,7 @@ def charge_approved(
             now=ports.payments.clock.now_ms(),
         )
         # Read again after success as well: what is charged is what stands there now.
-        item = _stored(payment.transaction_id, ports.log) if refused is None else refused
+        item = stored_item(payment.transaction_id, ports.log) if refused is None else refused
     if item.final_status is not None:
         return item.final_status
     held = ("approve", "processing", execution.arn, payment.request_hash, payment.amount_minor)
@@ -242,138 +221,6 @@ def tell(transaction_id: str, status: str, execution: Execution, ports: Approval
         ports.notices.settled(f"{execution.arn}:settled", transaction_id, status)
     except NoticeError as error:
         ports.payments.notifier.alarm(error.reason_code, transaction_id, f"{status} was not told: {error}")
-
-
-def decide(
-    transaction_id: str,
-    decision: str,
-    *,
-    approver: str,
-    comment: str,
-    callback_id: str,
-    request_hash: str,
-    log: ApprovalLog,
-    callbacks: ApprovalCallbacks,
-    clock: Clock,
-    find_card_numbers: FindCardNumbers,
-) -> Item:
-    """Record a person's decision and wake the workflow (W3); returns the item as decided.
-
-    `callback_id` and `request_hash` are those of what was shown to the approver. The same decision by the same
-    approver again only wakes. Raises ApprovalRefusedError, its message for the approver, and ApprovalWakeError.
-    """
-    if decision not in DECISIONS:
-        raise ApprovalRefusedError("decision_unknown")
-    kept = _comment(comment, find_card_numbers)
-    if log.get(transaction_id) is None:
-        raise ApprovalRefusedError("unknown", f"There is no payment {transaction_id}.")
-    now_ms = clock.now_ms()
-    refused = log.decide_approval(
-        transaction_id,
-        decision=decision,
-        decided_by=approver,
-        comment=kept,
-        callback_id=callback_id,
-        request_hash=request_hash,
-        now=now_ms,
-    )
-    if refused is not None and not _is_same_decision(refused, decision, approver, callback_id):
-        raise _refusal(refused, callback_id, request_hash, now_ms)
-    callbacks.wake(callback_id, decision)
-    return _stored(transaction_id, log)
-
-
-def reconcile_pending(
-    item: Item,
-    *,
-    environment: str,
-    log: ApprovalLog,
-    starter: ApprovalStarter,
-    callbacks: ApprovalCallbacks,
-    executions: Executions,
-    clock: Clock,
-) -> Literal["waiting", "woken", "expired", "restarted"]:
-    """Bring one pending item on that its workflow left behind (R2, R3); `waiting` where nothing is to be done.
-
-    Raises ApprovalStartError, ApprovalWakeError and the log's and the engine's retryable errors; calling again is safe.
-    """
-    now_ms = clock.now_ms()
-    overdue = now_ms - OVERDUE_MS
-    if not item.decision and item.approval_expires_at is not None and item.approval_expires_at < overdue:
-        expired = log.expire_overdue_approval(item.transaction_id, overdue=overdue, now=now_ms) is None
-        return "expired" if expired else "waiting"
-    if not item.execution_arn:
-        # Its execution may have ended before it adopted the item, and a name starts one execution only: a new one is
-        # needed here too. If the old one is only slow, it finds that its name is no longer the item's.
-        if item.updated_at >= overdue:
-            return "waiting"
-    elif not executions.is_closed(item.execution_arn):
-        if item.decided_at is None or item.decided_at >= overdue or not item.callback_id:
-            return "waiting"
-        # Whoever decided could not wake it, and it would sleep until its time is up.
-        callbacks.wake(item.callback_id, item.decision)
-        return "woken"
-    following = _following(item, environment)
-    refused = log.restart_approval(
-        item.transaction_id,
-        generation_seen=item.generation,
-        closed_arn=item.execution_arn,
-        name=following.approval_name,
-        now=now_ms,
-    )
-    # Refused by the very item that it wrote: the answer was lost and the client sent it again.
-    if refused is not None and refused.approval_name != following.approval_name:
-        return "waiting"
-    starter.start(following, item.request)
-    return "restarted"
-
-
-def restart_charge(
-    claim: Claim, item: Item, *, environment: str, log: ApprovalLog, starter: ApprovalStarter, clock: Clock
-) -> None:
-    """Give a payment that its execution left uncharged to a new one, which obeys the same decision (R1).
-
-    `claim` is reconcile's own. Raises OwnershipLostError, ApprovalStartError and the log's retryable error; where the
-    start alone failed, R3 starts another.
-    """
-    following = _following(item, environment)
-    refused = log.restart_charge(
-        claim.transaction_id,
-        owner=claim.owner,
-        attempt=claim.attempt,
-        generation=following.generation,
-        name=following.approval_name,
-        request_hash=item.request_hash,
-        now=clock.now_ms(),
-    )
-    # Refused by the very item that it wrote: the answer was lost and the client sent it again.
-    if refused is not None and refused.approval_name != following.approval_name:
-        raise OwnershipLostError(f"{claim.transaction_id} belongs to {refused.owner}")
-    starter.start(following, item.request)
-
-
-def time_left(item: Item, now_ms: int) -> str:
-    """How long a person has, for people: `23 h 59 min`, or `expired`."""
-    left_ms = (item.approval_expires_at or 0) - now_ms
-    return f"{left_ms // 3_600_000} h {left_ms // 60_000 % 60} min" if left_ms > 0 else "expired"
-
-
-def is_unscored(item: Item) -> bool:
-    """Whether an item has the highest risk because the fraud check did not answer; a score says what took how much."""
-    return item.risk == RISK_SCALE and not item.risk_reasons
-
-
-def shown_score(item: Item) -> str:
-    """The fraud score for people: `70 of 100`, that there is none, or `-` where none was asked for."""
-    if is_unscored(item):
-        return "no score: the fraud check did not answer"
-    return "-" if item.fraud_score is None else f"{item.fraud_score} of 100"
-
-
-def _following(item: Item, environment: str) -> Item:
-    """The item as its next execution finds it."""
-    generation = item.generation + 1
-    return item._replace(generation=generation, approval_name=approval_name(environment, item.payment_id, generation))
 
 
 def _is_plausible(code: str) -> bool:
@@ -471,13 +318,6 @@ def _approval_reasons(stored: Item, risk: _Risk, checks: Checks, rules: Approval
     return [reason for reason, is_so in approval_reasons.items() if is_so]
 
 
-def _stored(transaction_id: str, log: ApprovalLog) -> Item:
-    item = log.get(transaction_id)
-    if item is None:
-        raise ItemChangedError(f"{transaction_id} is gone from the table while its workflow runs: nothing was charged")
-    return item
-
-
 def _waits(item: Item, execution: Execution) -> bool:
     return item.status == "pending_approval" and item.execution_arn == execution.arn
 
@@ -522,52 +362,3 @@ def _bare_decision(result: str) -> str | None:
         return None
     approved = document.get("approved") if isinstance(document, dict) else None
     return None if not isinstance(approved, bool) else DECISIONS[0] if approved else DECISIONS[1]
-
-
-def _comment(comment: str, find_card_numbers: FindCardNumbers) -> str:
-    text = comment.replace("\r\n", "\n").strip()
-    if not text:
-        raise ApprovalRefusedError("comment_missing")
-    if len(text) > COMMENT_LENGTH_MAX:
-        raise ApprovalRefusedError(
-            "comment_too_long", f"The reason has {len(text)} characters; at most {COMMENT_LENGTH_MAX} are kept."
-        )
-    if _CONTROL.search(text):
-        raise ApprovalRefusedError("comment_malformed")
-    return mask_texts([text], find_card_numbers)[0]
-
-
-def _is_same_decision(item: Item, decision: str, approver: str, callback_id: str) -> bool:
-    # Without a callback reconcile has given it to a new execution: there is nobody to wake.
-    return bool(callback_id) and (item.status, item.decision, item.decided_by, item.callback_id) == (
-        "pending_approval",
-        decision,
-        approver,
-        callback_id,
-    )
-
-
-def _refusal(item: Item, callback_id: str, request_hash: str, now_ms: int) -> ApprovalRefusedError:
-    """Why a decision did not stand, for the person who made it."""
-    name = item.transaction_id
-    if item.decision:
-        word = {"approve": "approved", "reject": "rejected"}[item.decision]
-        return ApprovalRefusedError(
-            "already_decided", f"{name} was {word} by {item.decided_by} at {timestamp(item.decided_at or 0)}."
-        )
-    if item.status != "pending_approval":
-        return ApprovalRefusedError("not_pending", f"{name} is {item.status} and waits for nobody.")
-    if item.approval_expires_at is not None and item.approval_expires_at <= now_ms:
-        return ApprovalRefusedError(
-            "expired", f"The time to decide on {name} ended at {timestamp(item.approval_expires_at)}."
-        )
-    if item.request_hash != request_hash:
-        return ApprovalRefusedError("request_changed", f"{name} is not the payment that was shown.")
-    if not item.callback_id or item.callback_id != callback_id:
-        return ApprovalRefusedError("replaced", f"{name} was asked about anew: use the newest notification.")
-    return ApprovalRefusedError("refused", f"{name} cannot be decided on as it stands.")
-
-
-def open_approvals(items: Sequence[Item]) -> list[Item]:
-    """Those that wait for a person, the oldest first."""
-    return sorted((item for item in items if item.status == "pending_approval"), key=lambda item: item.created_at)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
-from handler.domain.approve import COMMENT_LENGTH_MAX, shown_score, time_left
+from handler.domain.approval.decision import COMMENT_LENGTH_MAX, shown_score, time_left
 from handler.domain.item import Item, timestamp
 from handler.domain.money import as_text
 from handler.domain.reasons import sentence
@@ -57,7 +57,6 @@ button[value=reject] { border-color: var(--stop); background: transparent; color
 .said { margin: 1rem 0 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 """
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-
 HEADERS: Final = {
     "content-type": "text/html; charset=utf-8",
     "cache-control": "no-store",

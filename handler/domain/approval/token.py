@@ -11,9 +11,9 @@ import hashlib
 import json
 from typing import Final, NamedTuple
 
+from handler.domain.approval.ports import Signer
 from handler.domain.errors import ApprovalRefusedError
 from handler.domain.item import Item
-from handler.domain.ports import Signer
 
 VERSION: Final = 1
 LENGTH_MAX: Final = 2048

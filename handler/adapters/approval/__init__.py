@@ -1,0 +1,1 @@
+"""What the approval workflow, its page and its notices stand on."""

@@ -1,0 +1,1 @@
+"""The transaction table behind the ports of a payment and of its approval."""

@@ -1,0 +1,124 @@
+"""The transaction log with the writes of a payment that waits for a person; refused and answered like the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from handler.adapters.table.approval_writes import (
+    ADOPT,
+    ASK,
+    BEGIN_CHARGE,
+    DECIDE,
+    EXPIRE,
+    EXPIRE_OVERDUE,
+    REJECT,
+    RESTART,
+    RESTART_CHARGE,
+)
+from handler.adapters.table.transaction_log import DynamoDbTransactionLog
+from handler.domain.item import Item, timestamp
+from handler.domain.payment import Reason
+from handler.domain.states import open_shard
+
+
+class DynamoDbApprovalLog(DynamoDbTransactionLog):
+    """`ApprovalLog` over one table."""
+
+    def adopt_approval(
+        self,
+        transaction_id: str,
+        *,
+        name: str,
+        arn: str,
+        request_hash: str,
+        expires_at: int,
+        reasons: Sequence[str],
+        risk: int,
+        fraud_score: int,
+        risk_reasons: Sequence[Reason],
+        now: int,
+    ) -> Item | None:
+        values = {
+            ":name": name,
+            ":arn": arn,
+            ":request_hash": request_hash,
+            ":expires_at": expires_at,
+            ":reasons": reasons,
+            ":risk": risk,
+            ":fraud_score": fraud_score,
+            ":risk_reasons": risk_reasons,
+            ":now": now,
+        }
+        return self.update(ADOPT, transaction_id, values)
+
+    def ask_approval(self, transaction_id: str, *, arn: str, callback_id: str, now: int) -> Item | None:
+        return self.update(ASK, transaction_id, {":arn": arn, ":callback_id": callback_id, ":now": now})
+
+    def decide_approval(
+        self,
+        transaction_id: str,
+        *,
+        decision: str,
+        decided_by: str,
+        comment: str,
+        callback_id: str,
+        request_hash: str,
+        now: int,
+    ) -> Item | None:
+        values = {
+            ":decision": decision,
+            ":decided_by": decided_by,
+            ":comment": comment,
+            ":callback_id": callback_id,
+            ":request_hash": request_hash,
+            ":now": now,
+        }
+        return self.update(DECIDE, transaction_id, values)
+
+    def expire_approval(self, transaction_id: str, *, arn: str, now: int) -> Item | None:
+        return self.update(EXPIRE, transaction_id, {":arn": arn, ":processed_at": timestamp(now), ":now": now})
+
+    def reject_approval(self, transaction_id: str, *, arn: str, now: int) -> Item | None:
+        return self.update(REJECT, transaction_id, {":arn": arn, ":processed_at": timestamp(now), ":now": now})
+
+    def begin_approved_charge(
+        self, transaction_id: str, *, arn: str, attempt_seen: int, request_hash: str, amount_minor: int, now: int
+    ) -> Item | None:
+        values = {
+            ":arn": arn,
+            ":next": attempt_seen + 1,
+            ":request_hash": request_hash,
+            ":amount_minor": amount_minor,
+            ":open_shard": open_shard("processing", request_hash),
+            ":now": now,
+        }
+        return self.update(BEGIN_CHARGE, transaction_id, values)
+
+    def expire_overdue_approval(self, transaction_id: str, *, overdue: int, now: int) -> Item | None:
+        values = {":overdue": overdue, ":processed_at": timestamp(now), ":now": now}
+        return self.update(EXPIRE_OVERDUE, transaction_id, values)
+
+    def restart_approval(
+        self, transaction_id: str, *, generation_seen: int, closed_arn: str, name: str, now: int
+    ) -> Item | None:
+        values = {
+            ":generation": generation_seen,
+            ":closed": closed_arn,
+            ":next": generation_seen + 1,
+            ":name": name,
+            ":now": now,
+        }
+        return self.update(RESTART, transaction_id, values)
+
+    def restart_charge(
+        self, transaction_id: str, *, owner: str, attempt: int, generation: int, name: str, request_hash: str, now: int
+    ) -> Item | None:
+        values = {
+            ":owner": owner,
+            ":attempt": attempt,
+            ":next": generation,
+            ":name": name,
+            ":open_shard": open_shard("pending_approval", request_hash),
+            ":now": now,
+        }
+        return self.update(RESTART_CHARGE, transaction_id, values)

@@ -1,0 +1,163 @@
+"""The transaction log in DynamoDB: a write that is refused returns the item that stands in its way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, Protocol, Unpack
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handler.adapters.table.expressions import (
+    Attributes,
+    Expressions,
+    UpdateExpressions,
+    assignments,
+    condition,
+    from_attributes,
+    to_attributes,
+)
+from handler.adapters.table.writes import CLAIM, RECORD, RELEASE, STORE_GATEWAY_REF, TAKE_OVER, TAKE_OVER_STUCK, Write
+from handler.domain.errors import TransactionLogUnavailableError
+from handler.domain.item import GatewayResponse, Item, from_stored, timestamp, to_stored
+from handler.domain.payment import GatewayResult
+from handler.domain.states import OPEN_SHARDS, Status
+
+# The sparse index of open items (protocol, "Index"); read with `query`, written by DynamoDB itself.
+OPEN_SHARD_INDEX = "open-shard-index"
+
+
+class DynamoDbClient(Protocol):
+    """The calls of a botocore DynamoDB client that the transaction log makes."""
+
+    def get_item(self, *, TableName: str, Key: Attributes, ConsistentRead: bool) -> dict[str, Any]: ...
+
+    def put_item(self, *, TableName: str, Item: Attributes, **expressions: Unpack[Expressions]) -> dict[str, Any]: ...
+
+    def update_item(
+        self, *, TableName: str, Key: Attributes, **expressions: Unpack[UpdateExpressions]
+    ) -> dict[str, Any]: ...
+
+    def query(self, **parameters: Any) -> dict[str, Any]: ...
+
+
+class DynamoDbTransactionLog:
+    """`TransactionLog` over one table."""
+
+    def __init__(self, client: DynamoDbClient, table_name: str) -> None:
+        self._client = client
+        self._table_name = table_name
+
+    def get(self, transaction_id: str) -> Item | None:
+        try:
+            answer = self._client.get_item(
+                TableName=self._table_name, Key={"transaction_id": {"S": transaction_id}}, ConsistentRead=True
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise TransactionLogUnavailableError(f"get {transaction_id}: {error}") from error
+        return from_stored(from_attributes(answer["Item"])) if "Item" in answer else None
+
+    def put_new(self, item: Item) -> Item | None:
+        write = partial(
+            self._client.put_item,
+            TableName=self._table_name,
+            Item=to_attributes(to_stored(item)),
+            **condition(CLAIM, {}),
+        )
+        return decided(CLAIM, item.transaction_id, write)
+
+    def take_over(
+        self, transaction_id: str, *, owner: str, attempt_seen: int, lease_until: int, now: int, request_hash: str
+    ) -> Item | None:
+        values = {
+            ":owner": owner,
+            ":seen": attempt_seen,
+            ":next": attempt_seen + 1,
+            ":lease_until": lease_until,
+            ":now": now,
+            ":request_hash": request_hash,
+        }
+        return self.update(TAKE_OVER, transaction_id, values)
+
+    def store_gateway_ref(
+        self, transaction_id: str, *, owner: str, attempt: int, gateway_ref: str, now: int
+    ) -> Item | None:
+        values = {":owner": owner, ":attempt": attempt, ":gateway_ref": gateway_ref, ":now": now}
+        return self.update(STORE_GATEWAY_REF, transaction_id, values)
+
+    def record(
+        self, transaction_id: str, *, owner: str, attempt: int, status: str, gateway: GatewayResult, now: int
+    ) -> Item | None:
+        response = GatewayResponse(gateway.state, gateway.authorization_code, gateway.timestamp)
+        values = {
+            ":owner": owner,
+            ":attempt": attempt,
+            ":status": status,
+            ":gateway_response": response,
+            ":processed_at": timestamp(now),
+            ":now": now,
+        }
+        return self.update(RECORD, transaction_id, values)
+
+    def release(self, transaction_id: str, *, owner: str, attempt: int, now: int) -> Item | None:
+        return self.update(RELEASE, transaction_id, {":owner": owner, ":attempt": attempt, ":now": now})
+
+    def take_over_stuck(
+        self, transaction_id: str, *, owner: str, attempt_seen: int, lease_until: int, stale: int, now: int
+    ) -> Item | None:
+        values = {
+            ":owner": owner,
+            ":seen": attempt_seen,
+            ":next": attempt_seen + 1,
+            ":lease_until": lease_until,
+            ":stale": stale,
+            ":now": now,
+        }
+        return self.update(TAKE_OVER_STUCK, transaction_id, values)
+
+    def open_transaction_ids(self, status: Status) -> Iterator[str]:
+        for shard in range(OPEN_SHARDS):
+            request: dict[str, Any] = {
+                "TableName": self._table_name,
+                "IndexName": OPEN_SHARD_INDEX,
+                "KeyConditionExpression": "#open_shard = :open_shard",
+                "ProjectionExpression": "#transaction_id",
+                "ExpressionAttributeNames": {"#open_shard": "open_shard", "#transaction_id": "transaction_id"},
+                "ExpressionAttributeValues": {":open_shard": {"S": f"{status}#{shard}"}},
+            }
+            while True:
+                try:
+                    answer = self._client.query(**request)
+                except (ClientError, BotoCoreError) as error:
+                    raise TransactionLogUnavailableError(f"query {status}#{shard}: {error}") from error
+                for item in answer["Items"]:
+                    yield item["transaction_id"]["S"]
+                if "LastEvaluatedKey" not in answer:
+                    break
+                request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def update(self, write: Write, transaction_id: str, values: Mapping[str, Any]) -> Item | None:
+        """One conditional update; `values` by their names in it. None where it took effect, else what stood there."""
+        update = partial(
+            self._client.update_item,
+            TableName=self._table_name,
+            Key={"transaction_id": {"S": transaction_id}},
+            UpdateExpression=assignments(write),
+            **condition(write, values),
+        )
+        return decided(write, transaction_id, update)
+
+
+def decided(write: Write, transaction_id: str, send: Callable[[], object]) -> Item | None:
+    """Send a write: None where it took effect, else the item that stood in its way."""
+    try:
+        send()
+    except ClientError as error:
+        # Beside the error and not inside it: botocore puts the image at the top of the response.
+        image = error.response.get("Item")
+        if error.response["Error"]["Code"] == "ConditionalCheckFailedException" and image:
+            return from_stored(from_attributes(image))
+        raise TransactionLogUnavailableError(f"{write.name} {transaction_id}: {error}") from error
+    except BotoCoreError as error:
+        raise TransactionLogUnavailableError(f"{write.name} {transaction_id}: {error}") from error
+    return None

@@ -1,0 +1,91 @@
+"""The writes of a payment: each is one conditional write, one clause a line with its reason.
+
+The conditions are the protocol (docs/protocol.md); a test drops each in turn and shows that a payment then goes wrong.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Write(NamedTuple):
+    """One write of the protocol. Attributes are spelled `#name`, values `:name`; clauses are joined by AND."""
+
+    name: str
+    condition: tuple[str, ...]
+    set: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+CLAIM = Write(
+    "claim",
+    condition=(
+        # A payment id is claimed once, whoever delivers it and however often.
+        "attribute_not_exists(#transaction_id)",
+    ),
+)
+TAKE_OVER = Write(
+    "take over",
+    condition=(
+        # A final item, or one that waits for a person, is not taken over.
+        "#status = :processing",
+        # Nobody else took it over since we looked: the attempt is the fencing number.
+        "#attempt = :seen",
+        # Its worker had all the time that it may have, and must have stopped.
+        "#lease_until <= :now",
+        # It is the payment that this message asks for.
+        "#request_hash = :request_hash",
+        # The approval workflow charges on its own, without a lease.
+        "attribute_not_exists(#approval_name)",
+    ),
+    set=("#owner = :owner", "#lease_until = :lease_until", "#attempt = :next", "#updated_at = :now"),
+)
+STORE_GATEWAY_REF = Write(
+    "store gateway reference",
+    condition=(
+        "#status = :processing",
+        "#owner = :owner",
+        # The same owner after a take-over and back is another attempt.
+        "#attempt = :attempt",
+        # Never a second reference: each one can be charged once.
+        "attribute_not_exists(#gateway_ref)",
+    ),
+    set=("#gateway_ref = :gateway_ref", "#updated_at = :now"),
+)
+RECORD = Write(
+    "record",
+    condition=(
+        # The first recorded outcome stands.
+        "#status = :processing",
+        # A worker that lost the payment may not write it, however late its answer comes.
+        "#owner = :owner",
+        "#attempt = :attempt",
+    ),
+    set=(
+        "#status = :status",
+        "#gateway_response = :gateway_response",
+        "#processed_at = :processed_at",
+        "#updated_at = :now",
+    ),
+    remove=("#lease_until", "#open_shard"),
+)
+RELEASE = Write(
+    "release",
+    condition=("#status = :processing", "#owner = :owner", "#attempt = :attempt"),
+    set=("#lease_until = :zero", "#updated_at = :now"),
+)
+TAKE_OVER_STUCK = Write(
+    "take over stuck",
+    condition=(
+        "#status = :processing",
+        # Nobody else took it over since it was read.
+        "#attempt = :seen",
+        # Its worker is long gone; a workflow has no lease and is asked about before.
+        "(attribute_not_exists(#lease_until) OR #lease_until < :stale)",
+        # A payment that was released, or whose execution ended, may still be at the gateway or be delivered again.
+        "#updated_at < :stale",
+    ),
+    set=("#owner = :owner", "#lease_until = :lease_until", "#attempt = :next", "#updated_at = :now"),
+)
+
+WRITES = (CLAIM, TAKE_OVER, STORE_GATEWAY_REF, RECORD, RELEASE, TAKE_OVER_STUCK)

@@ -1,0 +1,1 @@
+"""A risky payment and the person who decides on it: standard library alone."""
