@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +17,11 @@ from handler.adapters.fraud import FailingFraudScoring
 from handler.adapters.system import SystemClock
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.composition import approval_starter, aws_client, compose_ports
-from handler.domain.approval.ports import ApprovalCallbacks, ApprovalNotices, Executions, Signer
+from handler.domain.approval.ports import ApprovalNotices, Decisions, Signer
 from handler.domain.approval.steps import ApprovalPorts, ApprovalRules
 from handler.domain.errors import ConfigurationError
-from handler.domain.mask import FindCardNumbers
-from handler.domain.ports import ApprovalStarter, Clock
 from handler.settings import Settings, read_approval_settings, read_settings
 from scoring.kernel import load_kernel
-
-
-@dataclass(frozen=True, slots=True)
-class Decisions:
-    """All that deciding on approvals, and reconciling them, works with."""
-
-    log: DynamoDbApprovalLog
-    callbacks: ApprovalCallbacks
-    executions: Executions
-    starter: ApprovalStarter
-    clock: Clock
-    find_card_numbers: FindCardNumbers
-    environment: str
 
 
 def compose_workflow(environment: Mapping[str, str]) -> tuple[ApprovalRules, ApprovalPorts]:

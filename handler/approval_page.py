@@ -14,9 +14,8 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from handler.adapters.approval.page import HEADERS, answer, question, refusal
-from handler.approval_composition import Decisions
-from handler.domain.approval.decision import decide
-from handler.domain.approval.ports import Signer
+from handler.domain.approval.decision import Answer, decide
+from handler.domain.approval.ports import Decisions, Signer
 from handler.domain.approval.token import Invitation, callback_digest, read_token
 from handler.domain.errors import ApprovalRefusedError, ApprovalWakeError, RetryableError
 from handler.domain.item import Item
@@ -67,20 +66,12 @@ class ApprovalPage:
         token, comment = fields.get("t", ""), fields.get("comment", "")
         invitation, item = self._invited(token, fields.get("decision", ""))
         decisions = self.decisions
+        # Without a callback reconcile has just given the decided payment to a new execution.
+        said = Answer(
+            fields.get("decision", ""), invitation.approver, comment, item.callback_id, invitation.request_hash
+        )
         try:
-            decided = decide(
-                invitation.transaction_id,
-                fields.get("decision", ""),
-                approver=invitation.approver,
-                comment=comment,
-                # None where reconcile has just given the decided payment to a new execution.
-                callback_id=item.callback_id,
-                request_hash=invitation.request_hash,
-                log=decisions.log,
-                callbacks=decisions.callbacks,
-                clock=decisions.clock,
-                find_card_numbers=decisions.find_card_numbers,
-            )
+            decided = decide(invitation.transaction_id, said, decisions)
         except ApprovalRefusedError as error:
             status = CATALOGUE[error.reason_code].status
             if status != _UNPROCESSABLE:

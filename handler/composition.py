@@ -22,11 +22,12 @@ from handler.domain.ports import (
     ApprovalStarter,
     Ids,
     PaymentGateway,
+    Ports,
     RejectedQueue,
     SourceQueue,
     TransactionLog,
 )
-from handler.domain.process import PRODUCTION, Ports, Rules
+from handler.domain.rules import PRODUCTION, Rules
 from handler.settings import GATEWAY_URLS, Settings
 from scoring.model import FIELDS
 from scoring.table import RuleTableError, Table, open_table
@@ -101,6 +102,7 @@ def compose_ports(
         scoring=TableFraudScoring(
             kernel, table, iterations=settings.fraud_iterations, pepper=pepper, pepper_version=pepper_version
         ),
+        find_card_numbers=kernel.find_card_numbers,
         approvals=approval_starter(session, settings),
         rejected=rejected,
         notifier=LoggingNotifier(logger),

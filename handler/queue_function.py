@@ -104,7 +104,7 @@ class QueueFunction:
     def _process(self, records: list[dict[str, Any]], context: Any) -> tuple[int, int, list[dict[str, str]]]:
         services = self._services
         messages = [_message(record) for record in records]
-        readings = read(messages, services.rules, services.ports.scoring)
+        readings = read(messages, services.rules, services.ports)
         request_id = getattr(context, "aws_request_id", None) or services.ids.new_id()
         remaining_ms = self._remaining_ms(context)
         outcomes: list[str] = []

@@ -11,11 +11,13 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final, TextIO
 
-from handler.approval_composition import Decisions
+from handler.domain.approval.ports import Decisions
 from handler.domain.claim import Work
 from handler.domain.errors import RetryableError
-from handler.domain.process import Ports, Rules, alarmed
+from handler.domain.ports import Ports
+from handler.domain.process import alarmed
 from handler.domain.reconcile import reconcile_pending, settle_stuck
+from handler.domain.rules import Rules
 from handler.domain.states import FINAL
 
 _LOG = logging.getLogger(__name__)
@@ -51,17 +53,7 @@ class ReconcileFunction:
 
     def _stuck(self, work: Work) -> int:
         ports, old = self._ports, 0
-        for finding in settle_stuck(
-            environment=self._decisions.environment,
-            log=self._decisions.log,
-            gateway=ports.gateway,
-            starter=self._decisions.starter,
-            executions=self._decisions.executions,
-            notifier=ports.notifier,
-            clock=ports.clock,
-            times=self._rules.times,
-            work=work,
-        ):
+        for finding in settle_stuck(self._rules, ports, self._decisions, work):
             _LOG.warning("%s %s %s", finding.transaction_id, finding.outcome, finding.detail)
             old += finding.outcome not in FINAL
         return old
@@ -76,15 +68,7 @@ class ReconcileFunction:
                     item = decisions.log.get(name)
                 if item is None or item.status != "pending_approval":
                     continue
-                found = reconcile_pending(
-                    item,
-                    environment=decisions.environment,
-                    log=decisions.log,
-                    starter=decisions.starter,
-                    callbacks=decisions.callbacks,
-                    executions=decisions.executions,
-                    clock=decisions.clock,
-                )
+                found = reconcile_pending(item, decisions)
             except RetryableError as error:
                 _LOG.warning("%s: %s", name, error)
                 old += 1

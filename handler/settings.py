@@ -13,7 +13,7 @@ from handler.domain.canonical import VERSIONS
 from handler.domain.currencies import TWO_DIGITS
 from handler.domain.errors import ConfigurationError
 from handler.domain.money import to_minor
-from handler.domain.process import Rules
+from handler.domain.rules import Rules
 from handler.domain.score import Routing
 from handler.domain.times import Times
 from handler.domain.validate import Limits

@@ -205,7 +205,7 @@ class Workflow:
             )
 
     def _in_version(self, text: str, execution: Execution) -> InVersion:
-        return in_execution(text, execution, self.rules, self.ports.payments.scoring).in_version
+        return in_execution(text, execution, self.rules, self.ports.payments.find_card_numbers).in_version
 
     def _payment(self, canonical: str) -> Payment:
         return from_canonical(canonical)

@@ -15,7 +15,8 @@ from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
 
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.adapters.table.memory import MemoryDynamoDb
-from handler.domain.approval.decision import decide
+from handler.domain.approval.decision import Answer, decide
+from handler.domain.approval.ports import Decisions
 from handler.domain.approval.steps import ApprovalPorts, ApprovalRules
 from handler.domain.item import Item
 from handler.domain.payment import GatewayResult
@@ -131,21 +132,18 @@ class ApprovalWorld(World):
     def workflow(self) -> Workflow:
         return Workflow(self.approval_rules, self.approval_ports, JitterStrategy.NONE)
 
+    @property
+    def decisions(self) -> Decisions:
+        """For deciding; what reconcile needs beside it is missing."""
+        engine: Any = None
+        return Decisions(self.log, self.callbacks, engine, engine, self.clock, self.ports.find_card_numbers, "dev")
+
     def decide(self, decision: str, key: str = "txn-pay-abc123", approver: str = "alice", **changes: Any) -> Item:
         """Decide as a person who was shown the item as it stands; `changes` override what was shown."""
         item = self.item(key)
         shown = {"callback_id": item.get("callback_id", ""), "request_hash": item["request_hash"], **changes}
         shown.setdefault("comment", "checked with the customer")
-        return decide(
-            key,
-            decision,
-            approver=approver,
-            log=self.log,
-            callbacks=self.callbacks,
-            clock=self.clock,
-            find_card_numbers=self.scoring.find_card_numbers,
-            **shown,
-        )
+        return decide(key, Answer(decision, approver, **shown), self.decisions)
 
 
 class Runner:

@@ -15,7 +15,8 @@ from handler.adapters.table.memory import MemoryDynamoDb
 from handler.domain.claim import Work
 from handler.domain.item import REQUIRED, REQUIRED_BESIDE, Item, from_stored
 from handler.domain.payment import Assessment, GatewayResult, Message, Payment, Reason
-from handler.domain.process import Ports, Rules
+from handler.domain.ports import Ports
+from handler.domain.rules import Rules
 from scoring import _pure
 
 # The test number of a real issuer range, as payment companies publish it.
@@ -112,14 +113,11 @@ class FixedClock:
 
 
 class AmountScoring:
-    """Scores by amount alone: `review_from` and `decline_from` are minor units. Finds card numbers for real."""
+    """Scores by amount alone: `review_from` and `decline_from` are minor units."""
 
     def __init__(self, review_from: int = 66_667, decline_from: int = 10**9) -> None:
         self.review_from = review_from
         self.decline_from = decline_from
-
-    def find_card_numbers(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
-        return _pure.find_card_numbers(texts)
 
     def score_batch(self, payments: Sequence[Payment]) -> list[Assessment]:
         return [self._score(payment) for payment in payments]
@@ -189,7 +187,16 @@ class World:
     @property
     def ports(self) -> Ports:
         log = DynamoDbApprovalLog(self.dynamodb, "transactions")
-        return Ports(log, self.gateway, self.scoring, self.approvals, self.rejected, self.notifier, self.clock)
+        return Ports(
+            log,
+            self.gateway,
+            self.scoring,
+            _pure.find_card_numbers,
+            self.approvals,
+            self.rejected,
+            self.notifier,
+            self.clock,
+        )
 
     def item(self, key: str = "txn-pay-abc123") -> dict[str, Any]:
         return from_attributes(self.dynamodb.items[key])

@@ -29,7 +29,7 @@ from benchmarks.coldstart.matrix import SAMPLES_P95
 from benchmarks.coldstart.prices import costs, read_prices
 from benchmarks.coldstart.report import print_table, terminal
 from benchmarks.measure import Bar, new_record, write_record
-from handler.domain.process import PRODUCTION
+from handler.domain.rules import PRODUCTION
 from local.installation import ROOT
 from scoring.kernel import ENGINES
 

@@ -38,9 +38,6 @@ class TableFraudScoring:
         self._pepper = pepper
         self._pepper_version = pepper_version
 
-    def find_card_numbers(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
-        return self._kernel.find_card_numbers(texts)  # type: ignore[no-any-return]
-
     def score_batch(self, payments: Sequence[Payment]) -> list[Assessment]:
         scored = [ScoredPayment(identity(payment), payment.amount_minor, _fields(payment)) for payment in payments]
         try:
@@ -71,9 +68,6 @@ class FailingFraudScoring:
         self._scoring = scoring
         self._failure_rate = failure_rate
         self._random = random
-
-    def find_card_numbers(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
-        return self._scoring.find_card_numbers(texts)
 
     def score_batch(self, payments: Sequence[Payment]) -> list[Assessment]:
         if self._random() < self._failure_rate:

@@ -16,15 +16,17 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handler.approval_composition import Decisions, caller_identity, compose_decisions
+from handler.approval_composition import caller_identity, compose_decisions
 from handler.domain.approval.decision import (
     COMMENT_LENGTH_MAX,
+    Answer,
     decide,
     is_unscored,
     open_approvals,
     shown_score,
     time_left,
 )
+from handler.domain.approval.ports import Decisions
 from handler.domain.errors import (
     ApprovalRefusedError,
     ConfigurationError,
@@ -148,18 +150,8 @@ def _show(decisions: Decisions, options: argparse.Namespace) -> int:
 
 def _decide(decisions: Decisions, options: argparse.Namespace) -> int:
     item = _item(decisions, options.payment)
-    decided = decide(
-        item.transaction_id,
-        options.command,
-        approver=caller_identity(),
-        comment=options.reason,
-        callback_id=item.callback_id,
-        request_hash=item.request_hash,
-        log=decisions.log,
-        callbacks=decisions.callbacks,
-        clock=decisions.clock,
-        find_card_numbers=decisions.find_card_numbers,
-    )
+    answer = Answer(options.command, caller_identity(), options.reason, item.callback_id, item.request_hash)
+    decided = decide(item.transaction_id, answer, decisions)
     word = {"approve": "approved", "reject": "rejected"}[decided.decision]
     print(f"{decided.transaction_id} {word} by {decided.decided_by}: {decided.comment}")
     return 0
@@ -171,15 +163,7 @@ def _reconcile(decisions: Decisions, _: argparse.Namespace) -> int:
     for item in _waiting(decisions):
         name = item.transaction_id
         try:
-            found = reconcile_pending(
-                item,
-                environment=decisions.environment,
-                log=decisions.log,
-                starter=decisions.starter,
-                callbacks=decisions.callbacks,
-                executions=decisions.executions,
-                clock=decisions.clock,
-            )
+            found = reconcile_pending(item, decisions)
         except PaymentError as error:
             failed = True
             print(f"payments: {name}: {error}", file=sys.stderr)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from handler.domain.claim import Claim, Work
 from handler.domain.errors import GatewayAnswerError, OwnershipLostError, UnknownOutcomeError
 from handler.domain.payment import GatewayResult, Payment
-from handler.domain.ports import Clock, PaymentGateway, TransactionLog
+from handler.domain.ports import PaymentGateway, Ports
+from handler.domain.rules import Rules
 from handler.domain.times import Times
 
 
@@ -17,26 +18,18 @@ def idempotency_key(environment: str, payment_id: str) -> str:
     return f"{environment}:{payment_id}"
 
 
-def charge(
-    claim: Claim,
-    payment: Payment,
-    key: str,
-    *,
-    gateway: PaymentGateway,
-    log: TransactionLog,
-    clock: Clock,
-    times: Times,
-    work: Work,
-) -> tuple[str, GatewayResult]:
+def charge(claim: Claim, payment: Payment, rules: Rules, ports: Ports, work: Work) -> tuple[str, GatewayResult]:
     """Return the payment's reference and its outcome, `approved` or `declined`.
 
     Raises UnknownOutcomeError where the gateway is still at work or cannot be asked, GatewayAnswerError where its
     answer is not about this payment, and the retryable errors of gateway and log.
     """
+    gateway, times = ports.gateway, rules.times
+    key = idempotency_key(rules.environment, payment.payment_id)
     gateway_ref, is_new = claim.gateway_ref, False
     if not gateway_ref:
         work.require_time(times)
-        gateway_ref, is_new = _store(gateway.prepare(payment, key), claim, log, clock)
+        gateway_ref, is_new = _store(gateway.prepare(payment, key), claim, ports)
     if not is_new:
         result = _ask(gateway_ref, gateway, times, work)
         if result.state != "prepared":
@@ -57,13 +50,17 @@ def _ask(gateway_ref: str, gateway: PaymentGateway, times: Times, work: Work) ->
     return gateway.status(gateway_ref)
 
 
-def _store(gateway_ref: str, claim: Claim, log: TransactionLog, clock: Clock) -> tuple[str, bool]:
+def _store(gateway_ref: str, claim: Claim, ports: Ports) -> tuple[str, bool]:
     """Store the reference and return it with True; with False the one that stands there, if the payment is still ours.
 
     A worker before us may have stored it after we read the item and before we took it over, and charged it.
     """
-    stored = log.store_gateway_ref(
-        claim.transaction_id, owner=claim.owner, attempt=claim.attempt, gateway_ref=gateway_ref, now=clock.now_ms()
+    stored = ports.log.store_gateway_ref(
+        claim.transaction_id,
+        owner=claim.owner,
+        attempt=claim.attempt,
+        gateway_ref=gateway_ref,
+        now=ports.clock.now_ms(),
     )
     if stored is None:
         return gateway_ref, True

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 
 from handler.domain.errors import AlreadyInProgressError, NotEnoughTimeError, OwnershipLostError
 from handler.domain.item import FIRST_VERSION, Item, conflict_of
-from handler.domain.ports import Clock, TransactionLog
+from handler.domain.ports import Ports, TransactionLog
 from handler.domain.states import FINAL, Status
 from handler.domain.times import Times
 from handler.domain.validate import Validation
@@ -60,9 +60,7 @@ class Standing(NamedTuple):
     item: Item
 
 
-def claim(
-    item: Item, in_version: InVersion, *, log: TransactionLog, clock: Clock, times: Times, work: Work
-) -> Claim | Standing:
+def claim(item: Item, in_version: InVersion, times: Times, ports: Ports, work: Work) -> Claim | Standing:
     """Write the item, or decide from the one that stands there already, in that one's version.
 
     What was claimed while wider limits held is the same payment, and would be a conflict with itself otherwise.
@@ -70,7 +68,7 @@ def claim(
     Raises AlreadyInProgressError, NotEnoughTimeError, OwnershipLostError, UnknownItemError or the log's own errors.
     """
     work.require_time(times)
-    stored = log.put_new(item)
+    stored = ports.log.put_new(item)
     if stored is None:
         return _own(item)
     for _ in range(_DECISIONS_MAX):
@@ -84,10 +82,10 @@ def claim(
             message_id=item.message_id,
             request_hash=request_hash,
             is_valid=asked.payment is not None,
-            now_ms=clock.now_ms(),
+            now_ms=ports.clock.now_ms(),
         )
         if decision == "conflict":
-            return _conflict(conflict_of(item, request_hash, stored.canonical_version), log)
+            return _conflict(conflict_of(item, request_hash, stored.canonical_version), ports.log)
         if decision == "mine":
             return _own(stored)
         if decision == "final":
@@ -98,8 +96,8 @@ def claim(
             return Standing("in_workflow", stored)
         if decision == "in_progress" or (decision == "take_over" and not work.takes_over):
             raise AlreadyInProgressError(f"{stored.transaction_id} is with {stored.owner}")
-        now_ms = clock.now_ms()
-        refused = log.take_over(
+        now_ms = ports.clock.now_ms()
+        refused = ports.log.take_over(
             stored.transaction_id,
             owner=work.owner,
             attempt_seen=stored.attempt,

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from handler.domain.parse import Document, NumberText
-
-FindCardNumbers = Callable[[Sequence[str]], list[list[tuple[int, int]]]]
+from handler.domain.ports import FindCardNumbers
 
 _SHOWN = 4
 # A text made to show a new number after every search costs no more than this, and loses all of its digits.

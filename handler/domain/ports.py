@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from handler.domain.item import Item
 from handler.domain.payment import Assessment, GatewayResult, Message, Payment
@@ -70,10 +70,12 @@ class PaymentGateway(Protocol):
         """What became of a reference, by id and strongly consistent."""
 
 
-class FraudScoring(Protocol):
-    def find_card_numbers(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+class FindCardNumbers(Protocol):
+    def __call__(self, texts: Sequence[str], /) -> list[list[tuple[int, int]]]:
         """Spans `[start, end)` of card numbers in each text."""
 
+
+class FraudScoring(Protocol):
     def score_batch(self, payments: Sequence[Payment]) -> list[Assessment]:
         """One assessment a payment, in one call for the whole batch."""
 
@@ -99,3 +101,16 @@ class SourceQueue(Protocol):
 class Notifier(Protocol):
     def alarm(self, reason_code: str, transaction_id: str, detail: str) -> None:
         """Tell people about something that must never happen; never raises."""
+
+
+class Ports(NamedTuple):
+    """Every side effect of a payment, and what looks at its texts."""
+
+    log: TransactionLog
+    gateway: PaymentGateway
+    scoring: FraudScoring
+    find_card_numbers: FindCardNumbers
+    approvals: ApprovalStarter
+    rejected: RejectedQueue
+    notifier: Notifier
+    clock: Clock

@@ -7,57 +7,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from handler.domain.charge import charge, idempotency_key
+from handler.domain.charge import charge
 from handler.domain.claim import Claim, InVersion, Standing, Work, claim
 from handler.domain.errors import DamagedItemError, RetryableError, ScoringError
-from handler.domain.item import FIRST_VERSION, new_item
+from handler.domain.item import new_item
 from handler.domain.mask import mask, mask_unreadable, masked_body
 from handler.domain.parse import Document, UnreadableBodyError, parse
 from handler.domain.payment import Assessment, Fault, Message, Payment
 from handler.domain.ports import (
-    ApprovalStarter,
-    Clock,
-    FraudScoring,
+    FindCardNumbers,
     Notifier,
-    PaymentGateway,
-    RejectedQueue,
-    TransactionLog,
+    Ports,
 )
 from handler.domain.record import record, release
-from handler.domain.score import Routing, score
+from handler.domain.rules import Rules
+from handler.domain.score import score
 from handler.domain.states import Status
-from handler.domain.times import Times
-from handler.domain.validate import Limits, Validation, validate
-
-# The environments whose money is real: nothing is simulated there, and nothing measured.
-PRODUCTION: Final = ("prod", "production")
+from handler.domain.validate import Validation, validate
 
 Outcome = Status | Literal["duplicate", "conflict", "in_workflow", "unusable"]
-
-
-class Rules(NamedTuple):
-    """A deployment's rules: its name, what it accepts, whom it asks, and its times.
-
-    `canonical_version` is the version of the canonical text that new items are written in.
-    """
-
-    environment: str = "dev"
-    limits: Limits = Limits()
-    routing: Routing = Routing()
-    times: Times = Times()
-    canonical_version: int = FIRST_VERSION
-
-
-class Ports(NamedTuple):
-    log: TransactionLog
-    gateway: PaymentGateway
-    scoring: FraudScoring
-    approvals: ApprovalStarter
-    rejected: RejectedQueue
-    notifier: Notifier
-    clock: Clock
 
 
 class Reading(NamedTuple):
@@ -73,17 +43,17 @@ class Reading(NamedTuple):
     assessment: Assessment | ScoringError | None = None
 
 
-def read(messages: Sequence[Message], rules: Rules, scoring: FraudScoring) -> dict[str, Reading]:
+def read(messages: Sequence[Message], rules: Rules, ports: Ports) -> dict[str, Reading]:
     """Parse, mask, validate and score a batch; results by message id. No input or output, and it never raises."""
-    readings = examine(messages, rules, scoring)
+    readings = examine(messages, rules, ports.find_card_numbers)
     valid = [reading for reading in readings.values() if reading.validation.payment is not None]
     payments = [reading.validation.payment for reading in valid if reading.validation.payment is not None]
-    for reading, assessment in zip(valid, score(payments, scoring), strict=True):
+    for reading, assessment in zip(valid, score(payments, ports.scoring), strict=True):
         readings[reading.message.message_id] = reading._replace(assessment=assessment)
     return readings
 
 
-def examine(messages: Sequence[Message], rules: Rules, scoring: FraudScoring) -> dict[str, Reading]:
+def examine(messages: Sequence[Message], rules: Rules, find_card_numbers: FindCardNumbers) -> dict[str, Reading]:
     """Parse, mask and validate a batch, without scores; results by message id. It never raises."""
     documents: list[tuple[Message, dict[str, Document]]] = []
     readings: dict[str, Reading] = {}
@@ -91,14 +61,14 @@ def examine(messages: Sequence[Message], rules: Rules, scoring: FraudScoring) ->
         try:
             documents.append((message, parse(message.body)))
         except UnreadableBodyError as error:
-            text = mask_unreadable(message.body, scoring.find_card_numbers)
-            kept = _masked_message(message, text, scoring)
+            text = mask_unreadable(message.body, find_card_numbers)
+            kept = _masked_message(message, text, find_card_numbers)
             unusable = Validation("", "", None, (error.fault,))
             readings[message.message_id] = Reading(kept, text, unusable, lambda _, it=unusable: it)  # type: ignore[misc]
-    masked = mask([document for _, document in documents], scoring.find_card_numbers)
+    masked = mask([document for _, document in documents], find_card_numbers)
     for (message, _), document in zip(documents, masked, strict=True):
         text = masked_body(document)
-        kept = _masked_message(message, text, scoring)
+        kept = _masked_message(message, text, find_card_numbers)
         validation = validate(document, rules.limits, rules.canonical_version)
         readings[message.message_id] = Reading(kept, text, validation, partial(validate, document, rules.limits))
     return readings
@@ -131,7 +101,7 @@ def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:
         environment=rules.environment,
     )
     with alarmed(ports.notifier):
-        claimed = claim(item, reading.in_version, log=ports.log, clock=ports.clock, times=rules.times, work=work)
+        claimed = claim(item, reading.in_version, rules.times, ports, work)
         if isinstance(claimed, Standing):
             if claimed.outcome == "pending_approval" and not claimed.item.execution_arn:
                 ports.approvals.start(claimed.item, claimed.item.request)
@@ -156,25 +126,16 @@ def alarmed(notifier: Notifier) -> Iterator[None]:
 def pay(claimed: Claim, payment: Payment, rules: Rules, ports: Ports, work: Work) -> Status:
     """Charge and record a claimed payment; on a retryable error its lease is released."""
     try:
-        gateway_ref, result = charge(
-            claimed,
-            payment,
-            idempotency_key(rules.environment, payment.payment_id),
-            gateway=ports.gateway,
-            log=ports.log,
-            clock=ports.clock,
-            times=rules.times,
-            work=work,
-        )
-        return record(claimed, gateway_ref, result, log=ports.log, clock=ports.clock, notifier=ports.notifier)
+        gateway_ref, result = charge(claimed, payment, rules, ports, work)
+        return record(claimed, gateway_ref, result, ports)
     except RetryableError:
-        release(claimed, log=ports.log, clock=ports.clock)
+        release(claimed, ports)
         raise
 
 
-def _masked_message(message: Message, text: str, scoring: FraudScoring) -> Message:
+def _masked_message(message: Message, text: str, find_card_numbers: FindCardNumbers) -> Message:
     """The group is the sender's text as well, and is stored."""
-    group = mask([message.group], scoring.find_card_numbers)[0] if message.group else ""
+    group = mask([message.group], find_card_numbers)[0] if message.group else ""
     return message._replace(body=text, group=group)
 
 

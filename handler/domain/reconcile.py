@@ -5,19 +5,19 @@ Protocol, reconcile, R1 to R3. The rule it keeps: whatever an index or an execut
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, Literal
 
-from handler.domain.approval.ports import ApprovalCallbacks, ApprovalLog, Executions
+from handler.domain.approval.ports import Decisions
 from handler.domain.charge import settled
 from handler.domain.claim import Claim, Work
 from handler.domain.errors import OwnershipLostError, RetryableError
 from handler.domain.item import Item, approval_name
-from handler.domain.ports import ApprovalStarter, Clock, Notifier, PaymentGateway, TransactionLog
+from handler.domain.ports import Ports
 from handler.domain.process import alarmed
 from handler.domain.record import record, release
+from handler.domain.rules import Rules
 from handler.domain.states import Status
 from handler.domain.times import Times
 
@@ -39,49 +39,35 @@ class Finding:
     detail: str = ""
 
 
-def settle_stuck(
-    *,
-    environment: str,
-    log: ApprovalLog,
-    gateway: PaymentGateway,
-    starter: ApprovalStarter,
-    executions: Executions,
-    notifier: Notifier,
-    clock: Clock,
-    times: Times,
-    work: Work,
-) -> Iterator[Finding]:
+def settle_stuck(rules: Rules, ports: Ports, decisions: Decisions, work: Work) -> Iterator[Finding]:
     """Settle every payment that is `processing` and was neither leased nor written for 15 minutes; one finding each.
 
     Ends early, without an error, when the invocation has too little time left for another payment.
     Raises TransactionLogUnavailableError where the open payments cannot be listed.
     """
-    restart = partial(restart_charge, environment=environment, log=log, starter=starter, clock=clock)
-    for transaction_id in log.open_transaction_ids("processing"):
-        if work.remaining_ms() < times.least_remaining_ms:
+    for transaction_id in decisions.log.open_transaction_ids("processing"):
+        if work.remaining_ms() < rules.times.least_remaining_ms:
             return
         try:
-            with alarmed(notifier):
-                taken = _take_over(transaction_id, log, clock, executions=executions, times=times, work=work)
+            with alarmed(ports.notifier):
+                taken = _take_over(transaction_id, rules.times, decisions, work)
         except RetryableError as error:
             yield Finding(transaction_id, "unsettled", error.reason_code)
             continue
         if taken is not None:
-            yield _settle(*taken, restart, log=log, gateway=gateway, notifier=notifier, clock=clock)
+            yield _settle(*taken, ports, decisions)
 
 
-def _take_over(
-    transaction_id: str, log: TransactionLog, clock: Clock, *, executions: Executions, times: Times, work: Work
-) -> tuple[Claim, Item] | None:
+def _take_over(transaction_id: str, times: Times, decisions: Decisions, work: Work) -> tuple[Claim, Item] | None:
     """The right to settle a payment, or None where it is not stuck or another worker was quicker."""
-    item = log.get(transaction_id)
-    now_ms = clock.now_ms()
+    item = decisions.log.get(transaction_id)
+    now_ms = decisions.clock.now_ms()
     stale = now_ms - STUCK_AFTER_MS
     if item is None or item.status != "processing" or max(item.lease_until or 0, item.updated_at) >= stale:
         return None
-    if item.execution_arn and not executions.is_closed(item.execution_arn):
+    if item.execution_arn and not decisions.executions.is_closed(item.execution_arn):
         return None
-    refused = log.take_over_stuck(
+    refused = decisions.log.take_over_stuck(
         transaction_id,
         owner=work.owner,
         attempt_seen=item.attempt,
@@ -98,31 +84,22 @@ def _take_over(
     return None
 
 
-def _settle(
-    claim: Claim,
-    item: Item,
-    restart: Callable[[Claim, Item], None],
-    *,
-    log: TransactionLog,
-    gateway: PaymentGateway,
-    notifier: Notifier,
-    clock: Clock,
-) -> Finding:
+def _settle(claim: Claim, item: Item, ports: Ports, decisions: Decisions) -> Finding:
     try:
         if claim.gateway_ref:
-            result = gateway.status(claim.gateway_ref)
+            result = ports.gateway.status(claim.gateway_ref)
             if result.state != "prepared":
                 outcome = settled(result, item.amount_minor, item.currency)
-                status = record(claim, claim.gateway_ref, outcome, log=log, clock=clock, notifier=notifier)
+                status = record(claim, claim.gateway_ref, outcome, ports)
                 return Finding(claim.transaction_id, status)
         if item.generation:
             # It is a workflow's, and no message will come again for it.
-            restart(claim, item)
+            restart_charge(claim, item, decisions)
             return Finding(claim.transaction_id, "restarted", claim.gateway_ref)
         finding = Finding(claim.transaction_id, "not_charged", claim.gateway_ref)
     except RetryableError as error:
         finding = Finding(claim.transaction_id, "unsettled", error.reason_code)
-    release(claim, log=log, clock=clock)
+    release(claim, ports)
     return finding
 
 
@@ -130,38 +107,29 @@ def _settle(
 OVERDUE_MS: Final = 10 * 60 * 1000
 
 
-def reconcile_pending(
-    item: Item,
-    *,
-    environment: str,
-    log: ApprovalLog,
-    starter: ApprovalStarter,
-    callbacks: ApprovalCallbacks,
-    executions: Executions,
-    clock: Clock,
-) -> Literal["waiting", "woken", "expired", "restarted"]:
+def reconcile_pending(item: Item, decisions: Decisions) -> Literal["waiting", "woken", "expired", "restarted"]:
     """Bring one pending item on that its workflow left behind (R2, R3); `waiting` where nothing is to be done.
 
     Raises ApprovalStartError, ApprovalWakeError and the log's and the engine's retryable errors; calling again is safe.
     """
-    now_ms = clock.now_ms()
+    now_ms = decisions.clock.now_ms()
     overdue = now_ms - OVERDUE_MS
     if not item.decision and item.approval_expires_at is not None and item.approval_expires_at < overdue:
-        expired = log.expire_overdue_approval(item.transaction_id, overdue=overdue, now=now_ms) is None
+        expired = decisions.log.expire_overdue_approval(item.transaction_id, overdue=overdue, now=now_ms) is None
         return "expired" if expired else "waiting"
     if not item.execution_arn:
         # Its execution may have ended before it adopted the item, and a name starts one execution only: a new one is
         # needed here too. If the old one is only slow, it finds that its name is no longer the item's.
         if item.updated_at >= overdue:
             return "waiting"
-    elif not executions.is_closed(item.execution_arn):
+    elif not decisions.executions.is_closed(item.execution_arn):
         if item.decided_at is None or item.decided_at >= overdue or not item.callback_id:
             return "waiting"
         # Whoever decided could not wake it, and it would sleep until its time is up.
-        callbacks.wake(item.callback_id, item.decision)
+        decisions.callbacks.wake(item.callback_id, item.decision)
         return "woken"
-    following = _following(item, environment)
-    refused = log.restart_approval(
+    following = _following(item, decisions.environment)
+    refused = decisions.log.restart_approval(
         item.transaction_id,
         generation_seen=item.generation,
         closed_arn=item.execution_arn,
@@ -171,32 +139,30 @@ def reconcile_pending(
     # Refused by the very item that it wrote: the answer was lost and the client sent it again.
     if refused is not None and refused.approval_name != following.approval_name:
         return "waiting"
-    starter.start(following, item.request)
+    decisions.starter.start(following, item.request)
     return "restarted"
 
 
-def restart_charge(
-    claim: Claim, item: Item, *, environment: str, log: ApprovalLog, starter: ApprovalStarter, clock: Clock
-) -> None:
+def restart_charge(claim: Claim, item: Item, decisions: Decisions) -> None:
     """Give a payment that its execution left uncharged to a new one, which obeys the same decision (R1).
 
     `claim` is reconcile's own. Raises OwnershipLostError, ApprovalStartError and the log's retryable error; where the
     start alone failed, R3 starts another.
     """
-    following = _following(item, environment)
-    refused = log.restart_charge(
+    following = _following(item, decisions.environment)
+    refused = decisions.log.restart_charge(
         claim.transaction_id,
         owner=claim.owner,
         attempt=claim.attempt,
         generation=following.generation,
         name=following.approval_name,
         request_hash=item.request_hash,
-        now=clock.now_ms(),
+        now=decisions.clock.now_ms(),
     )
     # Refused by the very item that it wrote: the answer was lost and the client sent it again.
     if refused is not None and refused.approval_name != following.approval_name:
         raise OwnershipLostError(f"{claim.transaction_id} belongs to {refused.owner}")
-    starter.start(following, item.request)
+    decisions.starter.start(following, item.request)
 
 
 def _following(item: Item, environment: str) -> Item:

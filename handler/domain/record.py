@@ -8,26 +8,24 @@ from __future__ import annotations
 from handler.domain.claim import Claim
 from handler.domain.errors import OwnershipLostError, RetryableError
 from handler.domain.payment import GatewayResult
-from handler.domain.ports import Clock, Notifier, TransactionLog
+from handler.domain.ports import Ports
 from handler.domain.states import Status
 
 
-def record(
-    claim: Claim, gateway_ref: str, result: GatewayResult, *, log: TransactionLog, clock: Clock, notifier: Notifier
-) -> Status:
+def record(claim: Claim, gateway_ref: str, result: GatewayResult, ports: Ports) -> Status:
     """Write the outcome and return the state that stands, `completed` or `declined`.
 
     Raises OwnershipLostError where another worker holds the payment. An outcome that contradicts the recorded one
     raises an alarm and changes nothing.
     """
     status: Status = "completed" if result.state == "approved" else "declined"
-    stored = log.record(
+    stored = ports.log.record(
         claim.transaction_id,
         owner=claim.owner,
         attempt=claim.attempt,
         status=status,
         gateway=result,
-        now=clock.now_ms(),
+        now=ports.clock.now_ms(),
     )
     if stored is None:
         return status
@@ -35,7 +33,7 @@ def record(
     if final_status is None:
         raise OwnershipLostError(f"{claim.transaction_id} belongs to {stored.owner}, attempt {stored.attempt}")
     if (final_status, stored.gateway_ref) != (status, gateway_ref):
-        notifier.alarm(
+        ports.notifier.alarm(
             "outcome_contradicts_record",
             claim.transaction_id,
             f"recorded {final_status} for {stored.gateway_ref}, gateway says {status} for {gateway_ref}",
@@ -43,9 +41,9 @@ def record(
     return final_status
 
 
-def release(claim: Claim, *, log: TransactionLog, clock: Clock) -> None:
+def release(claim: Claim, ports: Ports) -> None:
     """End the lease so that the next delivery need not wait for it; best effort, as the lease ends by itself."""
     try:
-        log.release(claim.transaction_id, owner=claim.owner, attempt=claim.attempt, now=clock.now_ms())
+        ports.log.release(claim.transaction_id, owner=claim.owner, attempt=claim.attempt, now=ports.clock.now_ms())
     except RetryableError:
         return

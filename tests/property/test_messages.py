@@ -12,10 +12,11 @@ from handler.domain.mask import mask_texts, mask_unreadable, masked_body
 from handler.domain.money import as_text, to_major, to_minor
 from handler.domain.parse import UnreadableBodyError, parse
 from handler.domain.payment import Message
-from handler.domain.process import Rules, read
+from handler.domain.process import read
+from handler.domain.rules import Rules
 from handler.domain.validate import Limits, from_canonical, validate
 from scoring import _pure
-from tests.payments import CARD, DOCUMENT, AmountScoring, World, work
+from tests.payments import CARD, DOCUMENT, World, work
 
 TEXT = st.text(st.characters(codec=None), max_size=40)
 KEYS = st.sampled_from([*DOCUMENT, "currency", "customer_name", "description", "cvv", "x"]) | TEXT
@@ -31,7 +32,7 @@ BODIES = DOCUMENTS.map(json.dumps) | TEXT | st.binary(max_size=60).map(lambda da
 @given(st.lists(BODIES, min_size=1, max_size=4))
 def test_any_batch_is_read_and_every_message_has_a_payment_or_a_fault(bodies):
     messages = [Message(f"m-{number}", text, "g") for number, text in enumerate(bodies)]
-    readings = read(messages, Rules(), AmountScoring())
+    readings = read(messages, Rules(), World().ports)
     assert list(readings.keys() - {message.message_id for message in messages}) == []
     assert len(readings) == len(messages)
     for reading in readings.values():
@@ -43,7 +44,7 @@ def test_any_batch_is_read_and_every_message_has_a_payment_or_a_fault(bodies):
 def test_any_message_is_settled_in_one_place(text):
     world = World()
     message = Message("m-1", text, "g")
-    reading = read([message], world.rules, world.scoring)["m-1"]
+    reading = read([message], world.rules, world.ports)["m-1"]
     from handler.domain.process import settle
 
     outcome = settle(reading, world.rules, world.ports, work())
@@ -58,7 +59,7 @@ def test_a_card_number_never_gets_past_reading(before, card, after, name, broken
     # A digit or a letter beside the number would make it another number, or none.
     text = f"{before}\n{card}'{after}"
     body = json.dumps({**DOCUMENT, name: text, text: [text]}) + ("," if broken else "")
-    reading = read([Message("m-1", body, text)], Rules(), AmountScoring())["m-1"]
+    reading = read([Message("m-1", body, text)], Rules(), World().ports)["m-1"]
     digits = card.replace("-", "").replace(" ", "")
     for seen in (repr(reading), reading.masked_body, json.dumps(reading.masked_body)):
         assert card not in seen

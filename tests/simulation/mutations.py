@@ -189,9 +189,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     ),
     "the key is not passed": (Edit(_CHARGE, 'return f"{environment}:{payment_id}"', 'return ""'),),
     "the reference is not stored": (
-        Edit(
-            _CHARGE, "_store(gateway.prepare(payment, key), claim, log, clock)", "gateway.prepare(payment, key), True"
-        ),
+        Edit(_CHARGE, "_store(gateway.prepare(payment, key), claim, ports)", "gateway.prepare(payment, key), True"),
     ),
     "a workflow takes over what a message brought": (
         Edit(_CLAIM, ' or (decision == "take_over" and not work.takes_over)', ""),
@@ -255,18 +253,20 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         ),
     ),
     "acknowledged before recorded": (
-        Edit(_PROCESS, "clock=ports.clock)\n        raise\n", 'clock=ports.clock)\n        return "processing"\n'),
+        Edit(
+            _PROCESS,
+            "release(claimed, ports)\n        raise\n",
+            'release(claimed, ports)\n        return "processing"\n',
+        ),
     ),
-    "a failed payment is not released": (
-        Edit(_PROCESS, "        release(claimed, log=ports.log, clock=ports.clock)\n", ""),
-    ),
+    "a failed payment is not released": (Edit(_PROCESS, "        release(claimed, ports)\n", ""),),
     "an unusable message is not kept": (
         Edit(_PROCESS, "        ports.rejected.send(reading.message", "        (reading.message"),
     ),
     "documents are not masked": (
         Edit(
             _PROCESS,
-            "mask([document for _, document in documents], scoring.find_card_numbers)",
+            "mask([document for _, document in documents], find_card_numbers)",
             "[d for _, d in documents]",
         ),
     ),
@@ -420,9 +420,9 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "reconcile starts a used name again": (
         Edit(
             _RECONCILE,
-            '            return "waiting"\n    elif not executions',
-            '            return "waiting"\n        starter.start(item, item.request)\n        return "restarted"\n'
-            "    elif not executions",
+            '            return "waiting"\n    elif not decisions.executions',
+            '            return "waiting"\n        decisions.starter.start(item, item.request)\n'
+            '        return "restarted"\n    elif not decisions.executions',
         ),
     ),
     "an approval is not obeyed": (
@@ -445,8 +445,8 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "reconcile charges": (
         Edit(
             _RECONCILE,
-            "            result = gateway.status(claim.gateway_ref)\n",
-            '            result = gateway.charge(claim.gateway_ref, f"sim:{item.payment_id}")\n',
+            "            result = ports.gateway.status(claim.gateway_ref)\n",
+            '            result = ports.gateway.charge(claim.gateway_ref, f"sim:{item.payment_id}")\n',
         ),
     ),
     "an approved payment that its execution left uncharged is reported only": (
@@ -455,7 +455,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "reconcile does not record": (
         Edit(_RECONCILE, '            if result.state != "prepared":', "            if False:"),
     ),
-    "reconcile does not release": (Edit(_RECONCILE, "    release(claim, log=log, clock=clock)\n", ""),),
+    "reconcile does not release": (Edit(_RECONCILE, "    release(claim, ports)\n", ""),),
 }
 
 

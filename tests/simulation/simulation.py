@@ -19,8 +19,9 @@ from handler.domain.claim import Work
 from handler.domain.errors import ApprovalStartError, RetryableError
 from handler.domain.item import Item
 from handler.domain.payment import Assessment, Payment, Reason
-from handler.domain.process import Ports, Rules
+from handler.domain.ports import Ports
 from handler.domain.reconcile import reconcile_pending, settle_stuck
+from handler.domain.rules import Rules
 from handler.domain.score import Routing
 from handler.domain.validate import Limits
 from handler.queue_function import QueueFunction
@@ -32,7 +33,7 @@ from tests.simulation.queue import BATCH_MAX, FifoQueue, Message, QueueClient
 from tests.simulation.releases import Alias, Deployment, Release
 from tests.simulation.table import ObservedLog, Table, TableClient
 from tests.simulation.traffic import BLOCKLISTED, Sent, traffic
-from tests.simulation.workflow import Callbacks, Engine
+from tests.simulation.workflow import Engine
 from tests.simulation.world import (
     HOUR,
     MINUTE,
@@ -57,7 +58,6 @@ class Scoring:
 
     def __init__(self) -> None:
         self._scoring = TableFraudScoring(load_kernel(), open_table(), iterations=1)
-        self.find_card_numbers = self._scoring.find_card_numbers
 
     def score_batch(self, payments: Sequence[Payment]) -> list[Assessment]:
         return [
@@ -237,6 +237,7 @@ class Simulation:
             log=self._log(environment),
             gateway=GatewayClient(self.gateway, environment),
             scoring=_NEWER_SCORING if environment.name.startswith("w") else _SCORING,
+            find_card_numbers=load_kernel().find_card_numbers,
             approvals=Approvals(self.auditor, self.engine, environment),
             rejected=SqsRejectedQueue(lambda: sqs, "rejected"),
             notifier=Notifier(self.auditor),
@@ -396,17 +397,11 @@ class Simulation:
 
         def body() -> bool:
             ports = self._ports(environment)
-            log: Any = ports.log
             for finding in settle_stuck(
-                environment=ENVIRONMENT,
-                log=log,
-                gateway=GatewayClient(self.gateway, environment),
-                starter=ports.approvals,
-                executions=self.engine,
-                notifier=Notifier(self.auditor),
-                clock=environment,
-                times=RULES.times,
-                work=Work(f"{invocation.name}:reconcile", invocation.remaining_ms),
+                RULES,
+                ports,
+                self.engine.decisions(ports, environment),
+                Work(f"{invocation.name}:reconcile", invocation.remaining_ms),
             ):
                 self.world.tell(f"{invocation.name} found {finding.transaction_id} {finding.outcome} {finding.detail}")
             self._reconcile_pending(environment)
@@ -422,15 +417,7 @@ class Simulation:
                 item = log.get(transaction_id)
                 if item is None or item.status != "pending_approval":
                     continue
-                found = reconcile_pending(
-                    item,
-                    environment=ENVIRONMENT,
-                    log=log,
-                    starter=ports.approvals,
-                    callbacks=Callbacks(self.engine, environment),
-                    executions=self.engine,
-                    clock=environment,
-                )
+                found = reconcile_pending(item, self.engine.decisions(ports, environment))
             except RetryableError as error:
                 found = error.reason_code  # type: ignore[assignment]
             self.world.tell(f"{environment.invocation.name} found {transaction_id} {found}")

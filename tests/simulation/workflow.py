@@ -15,13 +15,15 @@ from typing import Any
 from aws_durable_execution_sdk_python import CallbackError, CallbackTimeoutError, StepError
 from aws_durable_execution_sdk_python.config import JitterStrategy
 
-from handler.domain.approval.decision import decide
+from handler.domain.approval.decision import Answer, decide
+from handler.domain.approval.ports import Decisions
 from handler.domain.approval.steps import ApprovalPorts, ApprovalRules
 from handler.domain.errors import ApprovalRefusedError, ApprovalWakeError, ItemChangedError, NoticeError, PaymentError
 from handler.domain.item import Item
-from handler.domain.process import Ports, Rules
+from handler.domain.ports import Ports
+from handler.domain.rules import Rules
 from handler.workflow import Workflow
-from tests.simulation.auditor import Auditor
+from tests.simulation.auditor import ENVIRONMENT, Auditor
 from tests.simulation.releases import Alias, Release
 from tests.simulation.traffic import Sent
 from tests.simulation.world import MINUTE, SECOND, Environment, Invocation, NoAnswerError, RefusedError, World
@@ -194,6 +196,19 @@ class Engine:
         if kind < 0.6:
             self._decide_at(world.now + when + world.between(f"people/{name}/race", 0, 20), item, callback_id)
 
+    def decisions(self, ports: Ports, environment: Environment) -> Decisions:
+        """What deciding and reconciling in an environment works with; its log is the one with the workflow's writes."""
+        log: Any = ports.log
+        return Decisions(
+            log,
+            Callbacks(self, environment),
+            self,
+            ports.approvals,
+            environment,
+            ports.find_card_numbers,
+            ENVIRONMENT,
+        )
+
     def _decide_at(self, when: int, item: Item, callback_id: str) -> None:
         self.world.at(when, lambda: self._decide(item, callback_id))
 
@@ -209,18 +224,8 @@ class Engine:
 
         def body() -> None:
             try:
-                decide(
-                    item.transaction_id,
-                    decision,
-                    approver=invocation.name,
-                    comment="looked at",
-                    callback_id=callback_id,
-                    request_hash=item.request_hash,
-                    log=ports.log,  # type: ignore[arg-type]
-                    callbacks=Callbacks(self, environment),
-                    clock=environment,
-                    find_card_numbers=ports.scoring.find_card_numbers,
-                )
+                answer = Answer(decision, invocation.name, "looked at", callback_id, item.request_hash)
+                decide(item.transaction_id, answer, self.decisions(ports, environment))
                 world.tell(f"{invocation.name} is told that the decision stands")
             except ApprovalRefusedError as error:
                 world.tell(f"{invocation.name} is refused: {error.reason_code}")

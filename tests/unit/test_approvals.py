@@ -24,10 +24,11 @@ from handler.adapters.approval.signing import FileSigner, KmsSigner
 from handler.adapters.approval.starter import LambdaApprovalStarter
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.adapters.table.expressions import to_attributes
-from handler.approval_composition import Decisions, compose_decisions, compose_workflow
+from handler.approval_composition import compose_decisions, compose_workflow
 from handler.approval_page import ApprovalPage
 from handler.cli import __main__ as cli
-from handler.domain.approval.decision import decide
+from handler.domain.approval.decision import Answer, decide
+from handler.domain.approval.ports import Decisions
 from handler.domain.approval.steps import Checks, Execution, Next, ask, begin, in_execution, resolve
 from handler.domain.approval.token import callback_digest, invite, read_token, write_token
 from handler.domain.claim import InVersion
@@ -59,7 +60,7 @@ CALLBACK = "Y2FsbGJhY2s="
 def pending(world: ApprovalWorld | None = None, execution: Execution = EXECUTION) -> ApprovalWorld:
     """A risky payment of the queue, adopted and asked about."""
     world = world or ApprovalWorld()
-    reading = read([message(body(amount=9999.99))], world.rules, world.scoring)["m-1"]
+    reading = read([message(body(amount=9999.99))], world.rules, world.ports)["m-1"]
     settle(reading, world.rules, world.ports, work())
     return taken_up(world, reading, Checks(SCORED_70, True), execution)
 
@@ -70,7 +71,7 @@ SCORED_70 = Assessment(7 * 10**8, 70, "score", (Reason(0, "amount", 7 * 10**8),)
 def unscored() -> ApprovalWorld:
     """A payment that no queue has seen, while the fraud check did not answer."""
     world = ApprovalWorld()
-    reading = read([message(body(amount=9999.99))], world.rules, world.scoring)["m-1"]
+    reading = read([message(body(amount=9999.99))], world.rules, world.ports)["m-1"]
     return taken_up(world, reading, Checks(None, True), EXECUTION)
 
 
@@ -92,7 +93,9 @@ def taken_up(world: ApprovalWorld, reading: Reading, checks: Checks, execution: 
 
 def in_version(world: ApprovalWorld) -> InVersion:
     """The stored request as a workflow reads it."""
-    return in_execution(world.item()["request"], EXECUTION, world.approval_rules, world.scoring).in_version
+    return in_execution(
+        world.item()["request"], EXECUTION, world.approval_rules, world.ports.find_card_numbers
+    ).in_version
 
 
 def test_a_decision_is_recorded_with_who_when_and_why_and_then_wakes():
@@ -150,18 +153,7 @@ def test_a_decision_that_cannot_stand_is_refused_and_wakes_nobody(change, shown,
 def test_a_decision_on_nothing_is_refused():
     world = pending()
     with pytest.raises(ApprovalRefusedError, match="There is no payment txn-gone"):
-        decide(
-            "txn-gone",
-            "approve",
-            approver="alice",
-            comment="x",
-            callback_id=CALLBACK,
-            request_hash="0" * 64,
-            log=world.log,
-            callbacks=world.callbacks,
-            clock=world.clock,
-            find_card_numbers=world.scoring.find_card_numbers,
-        )
+        decide("txn-gone", Answer("approve", "alice", "x", CALLBACK, "0" * 64), world.decisions)
 
 
 def test_a_card_number_in_a_reason_is_masked():
@@ -201,15 +193,7 @@ class Engine:
 
 
 def reconcile(world: ApprovalWorld, engine: Engine) -> str:
-    return reconcile_pending(
-        world.stored(),
-        environment="dev",
-        log=world.log,
-        starter=engine,
-        callbacks=world.callbacks,
-        executions=engine,
-        clock=world.clock,
-    )
+    return reconcile_pending(world.stored(), decisions(world, engine))
 
 
 def test_reconcile_leaves_alone_what_waits():
@@ -343,9 +327,9 @@ def test_a_key_file_must_be_long_and_private(tmp_path):
 # ---- the page -----------------------------------------------------------------------------------------------------
 
 
-def decisions(world: ApprovalWorld) -> Decisions:
-    engine = Engine()
-    return Decisions(world.log, world.callbacks, engine, engine, world.clock, world.scoring.find_card_numbers, "dev")
+def decisions(world: ApprovalWorld, engine: Engine | None = None) -> Decisions:
+    engine = engine or Engine()
+    return Decisions(world.log, world.callbacks, engine, engine, world.clock, world.ports.find_card_numbers, "dev")
 
 
 def request(method: str = "GET", query: str = "", form: str | bytes = "") -> dict[str, Any]:
@@ -565,7 +549,7 @@ def test_a_fraud_check_that_did_not_answer_is_shown_as_no_score_and_never_as_the
 def test_a_fraud_check_that_answers_a_later_execution_leaves_the_reason_that_there_is_no_score():
     world = unscored()
     world.change(execution_arn=None, approval_name="dev-pay-abc123-2", generation=2)
-    reading = in_execution(world.item()["request"], EXECUTION, world.approval_rules, world.scoring)
+    reading = in_execution(world.item()["request"], EXECUTION, world.approval_rules, world.ports.find_card_numbers)
     taken_up(world, reading, Checks(SCORED_70, True), Execution("arn:second", "dev-pay-abc123-2"))
     item = world.item()
     assert (item["risk"], item["approval_reasons"]) == (10**9, ["fraud_check_unavailable"])
@@ -875,7 +859,7 @@ def test_reconcile_on_schedule_expires_and_counts_what_it_cannot_settle(monkeypa
     # Claimed long ago, never charged: only its message may charge it, so it stays open and is counted.
     stuck = ApprovalWorld()
     open_ids(stuck, monkeypatch)
-    reading = read([message()], stuck.rules, stuck.scoring)["m-1"]
+    reading = read([message()], stuck.rules, stuck.ports)["m-1"]
     stuck.gateway.scripts["prepare"] = [GatewayUnavailableError("503")]
     with pytest.raises(GatewayUnavailableError):
         settle(reading, stuck.rules, stuck.ports, work())

@@ -8,8 +8,9 @@ from itertools import count
 import pytest
 
 from handler.domain.errors import DamagedItemError, GatewayUnavailableError, UnknownItemError
-from handler.domain.process import Rules, read, settle
+from handler.domain.process import read, settle
 from handler.domain.reconcile import STUCK_AFTER_MS, Finding
+from handler.domain.rules import Rules
 from tests.approvals import ApprovalWorld, running
 from tests.payments import AmountScoring, ScriptedGateway, World, body, message, work
 from tests.unit.test_process import KEY
@@ -25,7 +26,7 @@ _DELIVERIES = count()
 def send(world: World, version: int, text: str = "", message_id: str = "m-1") -> str:
     """Deliver a message to a function that writes `version`."""
     rules = Rules(canonical_version=version)
-    reading = read([message(text or body(**TOKEN), message_id)], rules, world.scoring)[message_id]
+    reading = read([message(text or body(**TOKEN), message_id)], rules, world.ports)[message_id]
     return settle(reading, rules, world.ports, work(f"req-{next(_DELIVERIES)}:{message_id}"))
 
 

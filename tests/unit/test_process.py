@@ -24,7 +24,8 @@ from handler.domain.errors import (
 )
 from handler.domain.item import Item
 from handler.domain.payment import Fault, GatewayResult, Message
-from handler.domain.process import Reading, Rules, read, settle
+from handler.domain.process import Reading, read, settle
+from handler.domain.rules import Rules
 from handler.domain.score import Routing
 from handler.domain.validate import Limits
 from tests.payments import CARD, AmountScoring, ScriptedGateway, World, body, message, whole_item, work
@@ -33,7 +34,7 @@ KEY = "txn-pay-abc123"
 
 
 def reading(world: World, message: Message) -> Reading:
-    return read([message], world.rules, world.scoring)[message.message_id]
+    return read([message], world.rules, world.ports)[message.message_id]
 
 
 def send(world: World, sent: Message | None = None, owner: str = "req-1:m-1", remaining_ms: int = 30_000) -> str:
@@ -419,7 +420,7 @@ def test_a_payment_that_cannot_be_scored_fails_alone():
 
     world = World(scoring=Partly())
     messages = [message(body(payment_id=f"p-{n}", amount=n), f"m-{n}") for n in (12, 13, 14)]
-    readings = read(messages, world.rules, world.scoring)
+    readings = read(messages, world.rules, world.ports)
     outcomes = {}
     for message_id, each in readings.items():
         try:

@@ -22,7 +22,8 @@ from handler.approval_composition import compose_workflow
 from handler.composition import Services, compose
 from handler.domain.errors import ConfigurationError, GatewayUnavailableError
 from handler.domain.ports import PaymentGateway
-from handler.domain.process import Rules, read, settle
+from handler.domain.process import read, settle
+from handler.domain.rules import Rules
 from handler.domain.validate import Limits
 from handler.queue_function import DIMENSIONS, METRICS, NAMESPACE, QueueFunction, create
 from handler.settings import read_settings
@@ -155,7 +156,7 @@ def test_rejected_payments_count_as_failed_and_are_acknowledged(function):
 def test_a_reason_is_logged_with_what_was_refused_and_not_with_what_wider_limits_had_claimed(
     world, source_queue, logged
 ):
-    claimed = read([message()], world.rules, world.scoring)["m-1"]
+    claimed = read([message()], world.rules, world.ports)["m-1"]
     assert settle(claimed, world.rules, world.ports, work("req-0:m-1")) == "completed"
     narrow = world.rules._replace(limits=Limits(amount_max_minor=100))
     create_function(world, source_queue, logged, narrow)(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
+from handler.domain.approval.ports import Decisions
 from handler.domain.errors import ApprovalStartError, GatewayUnavailableError
 from handler.domain.payment import GatewayResult
 from handler.domain.reconcile import STUCK_AFTER_MS, Finding, settle_stuck
-from handler.domain.times import Times
+from handler.domain.rules import Rules
 from tests.payments import FixedClock, ScriptedGateway, World, message, work
 from tests.unit.test_process import send
 
@@ -34,17 +37,17 @@ def stuck(world: World, **changes: object) -> None:
 
 def reconcile(world: World, closed: bool = True, remaining_ms: int = 30_000) -> list[Finding]:
     ports = world.ports
-    findings = settle_stuck(
-        environment="dev",
-        log=ports.log,
-        gateway=ports.gateway,
-        starter=ports.approvals,
-        executions=Executions(closed),
-        notifier=ports.notifier,
-        clock=ports.clock,
-        times=Times(),
-        work=work("r-1:reconcile", remaining_ms),
+    nobody: Any = None
+    decisions = Decisions(
+        ports.log,  # type: ignore[arg-type]
+        nobody,
+        Executions(closed),
+        ports.approvals,
+        ports.clock,
+        ports.find_card_numbers,
+        "dev",
     )
+    findings = settle_stuck(Rules(), ports, decisions, work("r-1:reconcile", remaining_ms))
     return list(findings)
 
 

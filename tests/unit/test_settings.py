@@ -11,7 +11,7 @@ import pytest
 
 from handler.domain.canonical import VERSIONS
 from handler.domain.errors import ConfigurationError
-from handler.domain.process import Rules
+from handler.domain.rules import Rules
 from handler.queue_function import create
 from handler.settings import DEFINED_ELSEWHERE, SETTINGS, read_approval_settings, read_settings
 from scoring import _compiled

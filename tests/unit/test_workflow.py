@@ -205,8 +205,6 @@ def test_the_fraud_check_is_tried_three_times_and_then_a_person_decides():
     calls: list[int] = []
 
     class Unavailable:
-        find_card_numbers = staticmethod(world.scoring.find_card_numbers)
-
         def score_batch(self, payments):
             calls.append(len(payments))
             raise FraudServiceUnavailableError("503")
@@ -298,7 +296,7 @@ def test_a_blocklisted_payment_is_declined_without_a_person():
 
 def from_the_queue(world: ApprovalWorld) -> str:
     """A pending item as the queue function leaves it; returns what it starts the workflow with."""
-    reading = read([message(RISKY)], world.rules, world.scoring)["m-1"]
+    reading = read([message(RISKY)], world.rules, world.ports)["m-1"]
     assert settle(reading, world.rules, world.ports, work()) == "pending_approval"
     return world.approvals.started[-1][1]
 
@@ -336,7 +334,7 @@ def test_a_second_execution_of_a_payment_ends_without_effect():
 
 def test_a_payment_that_a_message_brought_is_left_to_its_message_however_long_its_lease_is_over():
     world = ApprovalWorld()
-    reading = read([message()], world.rules, world.scoring)["m-1"]
+    reading = read([message()], world.rules, world.ports)["m-1"]
     world.gateway.scripts["charge"] = [UnknownOutcomeError("no answer")]
     world.gateway.scripts["status"] = [UnknownOutcomeError("no answer")]
     with pytest.raises(UnknownOutcomeError):
@@ -452,9 +450,7 @@ class Reviving:
 def crashing(world: ApprovalWorld, chaos: Chaos) -> Workflow:
     ports = world.approval_ports
     log = chaos.around(ports.log)
-    payments = type(ports.payments)(
-        log, chaos.around(world.gateway), world.scoring, world.approvals, world.rejected, world.notifier, world.clock
-    )
+    payments = ports.payments._replace(log=log, gateway=chaos.around(world.gateway))
     workflow = Workflow(world.approval_rules, type(ports)(payments, log, chaos.around(world.notices)))
 
     class CrashingWorkflow(Workflow):

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import card_ids
 from benchmarks.coldstart import matrix, packages
 from handler.domain import errors, score
-from handler.domain.process import PRODUCTION
+from handler.domain.rules import PRODUCTION
 from handler.settings import read_settings
 from scoring import model
 from scoring.kernel import CHOICES, ENGINES
@@ -64,7 +64,7 @@ def test_the_lab_on_aws_has_the_memory_sizes_of_the_lab_here():
 KNOWN = {
     "benchmarks/coldstart/packages.py",
     "build/package.py",
-    "handler/domain/process.py",
+    "handler/domain/rules.py",
     "scoring/kernel.py",
 }
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from handler.domain.approval.ports import ApprovalCallbacks, ApprovalLog
+from handler.domain.approval.ports import ApprovalLog, Decisions
 from handler.domain.errors import ApprovalRefusedError, ItemChangedError
 from handler.domain.item import Item, timestamp
-from handler.domain.mask import FindCardNumbers, mask_texts
-from handler.domain.ports import Clock
+from handler.domain.mask import mask_texts
+from handler.domain.ports import FindCardNumbers
 from handler.domain.score import RISK_SCALE
 
 DECISIONS: Final = ("approve", "reject")
@@ -21,43 +21,41 @@ COMMENT_LENGTH_MAX: Final = 1000
 _CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def decide(
-    transaction_id: str,
-    decision: str,
-    *,
-    approver: str,
-    comment: str,
-    callback_id: str,
-    request_hash: str,
-    log: ApprovalLog,
-    callbacks: ApprovalCallbacks,
-    clock: Clock,
-    find_card_numbers: FindCardNumbers,
-) -> Item:
-    """Record a person's decision and wake the workflow (W3); returns the item as decided.
+class Answer(NamedTuple):
+    """What a person decided, about the question and the payment that were shown: `callback_id`, `request_hash`."""
 
-    `callback_id` and `request_hash` are those of what was shown to the approver. The same decision by the same
-    approver again only wakes. Raises ApprovalRefusedError, its message for the approver, and ApprovalWakeError.
+    decision: str
+    approver: str
+    comment: str
+    callback_id: str
+    request_hash: str
+
+
+def decide(transaction_id: str, answer: Answer, decisions: Decisions) -> Item:
+    """Record a person's decision and wake the workflow (decide approval); returns the item as decided.
+
+    The same decision by the same approver again only wakes. Raises ApprovalRefusedError, its message for the approver,
+    and ApprovalWakeError.
     """
-    if decision not in DECISIONS:
+    if answer.decision not in DECISIONS:
         raise ApprovalRefusedError("decision_unknown")
-    kept = _comment(comment, find_card_numbers)
-    if log.get(transaction_id) is None:
+    kept = _comment(answer.comment, decisions.find_card_numbers)
+    if decisions.log.get(transaction_id) is None:
         raise ApprovalRefusedError("unknown", f"There is no payment {transaction_id}.")
-    now_ms = clock.now_ms()
-    refused = log.decide_approval(
+    now_ms = decisions.clock.now_ms()
+    refused = decisions.log.decide_approval(
         transaction_id,
-        decision=decision,
-        decided_by=approver,
+        decision=answer.decision,
+        decided_by=answer.approver,
         comment=kept,
-        callback_id=callback_id,
-        request_hash=request_hash,
+        callback_id=answer.callback_id,
+        request_hash=answer.request_hash,
         now=now_ms,
     )
-    if refused is not None and not _is_same_decision(refused, decision, approver, callback_id):
-        raise _refusal(refused, callback_id, request_hash, now_ms)
-    callbacks.wake(callback_id, decision)
-    return stored_item(transaction_id, log)
+    if refused is not None and not _is_same_decision(refused, answer):
+        raise _refusal(refused, answer, now_ms)
+    decisions.callbacks.wake(answer.callback_id, answer.decision)
+    return stored_item(transaction_id, decisions.log)
 
 
 def time_left(item: Item, now_ms: int) -> str:
@@ -98,17 +96,17 @@ def _comment(comment: str, find_card_numbers: FindCardNumbers) -> str:
     return mask_texts([text], find_card_numbers)[0]
 
 
-def _is_same_decision(item: Item, decision: str, approver: str, callback_id: str) -> bool:
+def _is_same_decision(item: Item, answer: Answer) -> bool:
     # Without a callback reconcile has given it to a new execution: there is nobody to wake.
-    return bool(callback_id) and (item.status, item.decision, item.decided_by, item.callback_id) == (
+    return bool(answer.callback_id) and (item.status, item.decision, item.decided_by, item.callback_id) == (
         "pending_approval",
-        decision,
-        approver,
-        callback_id,
+        answer.decision,
+        answer.approver,
+        answer.callback_id,
     )
 
 
-def _refusal(item: Item, callback_id: str, request_hash: str, now_ms: int) -> ApprovalRefusedError:
+def _refusal(item: Item, answer: Answer, now_ms: int) -> ApprovalRefusedError:
     """Why a decision did not stand, for the person who made it."""
     name = item.transaction_id
     if item.decision:
@@ -122,9 +120,9 @@ def _refusal(item: Item, callback_id: str, request_hash: str, now_ms: int) -> Ap
         return ApprovalRefusedError(
             "expired", f"The time to decide on {name} ended at {timestamp(item.approval_expires_at)}."
         )
-    if item.request_hash != request_hash:
+    if item.request_hash != answer.request_hash:
         return ApprovalRefusedError("request_changed", f"{name} is not the payment that was shown.")
-    if not item.callback_id or item.callback_id != callback_id:
+    if not item.callback_id or item.callback_id != answer.callback_id:
         return ApprovalRefusedError("replaced", f"{name} was asked about anew: use the newest notification.")
     return ApprovalRefusedError("refused", f"{name} cannot be decided on as it stands.")
 

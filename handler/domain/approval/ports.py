@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from handler.domain.item import Item
 from handler.domain.payment import Reason
-from handler.domain.ports import TransactionLog
+from handler.domain.ports import ApprovalStarter, Clock, FindCardNumbers, TransactionLog
 
 
 class ApprovalLog(TransactionLog, Protocol):
@@ -97,3 +98,16 @@ class Signer(Protocol):
 class Executions(Protocol):
     def is_closed(self, execution_arn: str) -> bool:
         """Whether an approval workflow's execution has ended, however it ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """All that deciding on payments that wait, and bringing on those that were left behind, works with."""
+
+    log: ApprovalLog
+    callbacks: ApprovalCallbacks
+    executions: Executions
+    starter: ApprovalStarter
+    clock: Clock
+    find_card_numbers: FindCardNumbers
+    environment: str

@@ -17,8 +17,9 @@ from handler.domain.errors import ApprovalRefusedError, ItemChangedError, Notice
 from handler.domain.item import Item, approval_name, new_item
 from handler.domain.money import as_text
 from handler.domain.payment import Assessment, Message, Payment, Reason, transaction_id
-from handler.domain.ports import FraudScoring
-from handler.domain.process import Ports, Reading, Rules, examine, pay
+from handler.domain.ports import FindCardNumbers, FraudScoring, Ports
+from handler.domain.process import Reading, examine, pay
+from handler.domain.rules import Rules
 from handler.domain.score import APPROVAL_RISK, RISK_SCALE, score
 from handler.domain.states import FINAL, OPEN, Status
 
@@ -73,7 +74,7 @@ def read_request(text: str, execution: Execution, rules: ApprovalRules, ports: P
     Where its item is written already, it reads in the item's version, and what was claimed within the limits of its
     time is that payment still, whatever they are by now. Raises UnknownItemError for an item of newer code.
     """
-    reading = in_execution(text, execution, rules, ports.scoring)
+    reading = in_execution(text, execution, rules, ports.find_card_numbers)
     payment_id = reading.validation.payment_id
     stored = ports.log.get(transaction_id(payment_id)) if payment_id else None
     if stored is None:
@@ -85,10 +86,10 @@ def read_request(text: str, execution: Execution, rules: ApprovalRules, ports: P
     return reading._replace(validation=validation)
 
 
-def in_execution(text: str, execution: Execution, rules: ApprovalRules, scoring: FraudScoring) -> Reading:
+def in_execution(text: str, execution: Execution, rules: ApprovalRules, find_card_numbers: FindCardNumbers) -> Reading:
     """An execution's input as a message, in any version that is asked for; no input or output, no score."""
     message = Message(message_id=execution.name or execution.arn, body=text)
-    return examine([message], rules.payments, scoring)[message.message_id]
+    return examine([message], rules.payments, find_card_numbers)[message.message_id]
 
 
 def verify_customer(payment: Payment) -> bool:
@@ -121,7 +122,7 @@ def begin(
     before the steps that charge, so `work` takes nothing over. Another execution's payment ends this without effect.
     """
     item = _new_item(payment, checks, execution, rules, ports.payments.clock.now_ms())
-    claimed = claim(item, in_version, log=ports.log, clock=ports.payments.clock, times=rules.payments.times, work=work)
+    claimed = claim(item, in_version, rules.payments.times, ports.payments, work)
     if isinstance(claimed, Claim):
         return Next("charge")
     if claimed.outcome != "pending_approval":

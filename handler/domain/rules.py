@@ -1,0 +1,26 @@
+"""A deployment's rules: what it accepts, whom it asks, its times, and which version of the canonical text it writes."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from handler.domain.item import FIRST_VERSION
+from handler.domain.score import Routing
+from handler.domain.times import Times
+from handler.domain.validate import Limits
+
+# The environments whose money is real: nothing is simulated there, and nothing measured.
+PRODUCTION: Final = ("prod", "production")
+
+
+class Rules(NamedTuple):
+    """A deployment's rules: its name, what it accepts, whom it asks, and its times.
+
+    `canonical_version` is the version of the canonical text that new items are written in.
+    """
+
+    environment: str = "dev"
+    limits: Limits = Limits()
+    routing: Routing = Routing()
+    times: Times = Times()
+    canonical_version: int = FIRST_VERSION
