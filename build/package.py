@@ -63,37 +63,57 @@ class Function:
     handler: str
     lock: Lock
     excluded: tuple[str, ...]
-    """Our paths that it does not ship: what only operators run, and the other function's entry."""
+    """Our paths that it does not ship: what only operators run, and what only the other function does."""
     operations: Mapping[str, tuple[str, ...]]
     """Service -> the operations called. botocore's models are cut to these, so any other call is an AttributeError."""
 
 
-# What handler/adapters/ calls. Both functions share the adapters, and a model that is never loaded costs a few kB.
-OPERATIONS = {
+# What each function's part of handler/ calls, and the durable execution SDK by itself.
+PROCESSOR_OPERATIONS = {
     "dynamodb": ("GetItem", "PutItem", "Query", "UpdateItem"),
-    "kms": ("GenerateMac", "VerifyMac"),
-    "lambda": ("GetDurableExecution", "Invoke", "SendDurableExecutionCallbackSuccess"),
+    "lambda": ("Invoke",),
     "secretsmanager": ("GetSecretValue",),
-    "sns": ("Publish",),
     "sqs": ("ChangeMessageVisibilityBatch", "SendMessage"),
 }
-# What the durable execution SDK calls by itself.
 DURABLE_OPERATIONS = ("CheckpointDurableExecution", "GetDurableExecutionState")
+WORKFLOW_OPERATIONS = PROCESSOR_OPERATIONS | {
+    "kms": ("GenerateMac", "VerifyMac"),
+    "lambda": ("GetDurableExecution", "Invoke", "SendDurableExecutionCallbackSuccess", *DURABLE_OPERATIONS),
+    "sns": ("Publish",),
+}
+
+_OPERATORS = ("handler/__main__.py", "handler/cli/")
+# The workflow's ZIP is its page's and its reconciler's too. The processor starts a workflow and knows no more of it.
+_APPROVALS = (
+    "handler/adapters/approval/executions.py",
+    "handler/adapters/approval/notices.py",
+    "handler/adapters/approval/page.py",
+    "handler/adapters/approval/signing.py",
+    "handler/adapters/table/approval_log.py",
+    "handler/adapters/table/approval_writes.py",
+    "handler/approval_composition.py",
+    "handler/approval_page.py",
+    "handler/domain/approval/",
+    "handler/domain/reasons.py",
+    "handler/domain/reconcile.py",
+    "handler/reconcile_function.py",
+    "handler/workflow.py",
+)
 
 FUNCTIONS = {
     "processor": Function(
         archive="payment-processor",
         handler="handler.lambda_handler",
         lock=PROCESSOR,
-        excluded=("handler/__main__.py", "handler/cli/", "handler/workflow.py"),
-        operations=OPERATIONS,
+        excluded=_OPERATORS + _APPROVALS,
+        operations=PROCESSOR_OPERATIONS,
     ),
     "workflow": Function(
         archive="payment-workflow",
         handler="handler.workflow.lambda_handler",
         lock=WORKFLOW,
-        excluded=("handler/__main__.py", "handler/cli/"),
-        operations=OPERATIONS | {"lambda": (*OPERATIONS["lambda"], *DURABLE_OPERATIONS)},
+        excluded=_OPERATORS,
+        operations=WORKFLOW_OPERATIONS,
     ),
 }
 

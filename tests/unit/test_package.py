@@ -53,18 +53,24 @@ def taken_from_clients(source: str) -> set[str]:
     return {node.attr for node in attributes if re.search(r"(^|\.)_?client(\(\))?$", ast.unparse(node.value))}
 
 
-def test_operations_listed_are_the_operations_called() -> None:
+@pytest.mark.parametrize("function", package.FUNCTIONS.values(), ids=package.FUNCTIONS)
+def test_operations_listed_are_the_operations_called(function: Any) -> None:
     calls, services = set(), set()
-    for path in (ROOT / "handler").rglob("*.py"):
-        if "cli" not in path.parts:
-            calls |= taken_from_clients(path.read_text())
-            for node in ast.walk(ast.parse(path.read_text())):
+    for name, source in package.our_files(function).items():
+        if name.startswith("handler/"):
+            calls |= taken_from_clients(source.decode())
+            for node in ast.walk(ast.parse(source)):
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "aws_client":
                     services.add(ast.literal_eval(node.args[1]))
-    assert services == set(package.OPERATIONS)
+    assert services == set(function.operations)
     assert not calls & {"get_paginator", "get_waiter"}, "the package has neither paginators nor waiters"
     called = {service: {name for name in methods(service) if name in calls} for service in services}
-    listed = {service: {snake(name) for name in names} for service, names in package.OPERATIONS.items()}
+    # The durable execution SDK's own, which only the workflow's package has.
+    durable = set(package.DURABLE_OPERATIONS) if function.lock == package.WORKFLOW else set()
+    listed = {
+        service: {snake(name) for name in names if name not in durable}
+        for service, names in function.operations.items()
+    }
     assert listed == called
 
 
@@ -73,6 +79,7 @@ def test_operations_listed_for_the_durable_sdk_are_those_that_it_calls() -> None
 
     calls = taken_from_clients(Path(lambda_service.__file__).read_text())
     assert {snake(name) for name in package.DURABLE_OPERATIONS} == {name for name in methods("lambda") if name in calls}
+    assert set(package.DURABLE_OPERATIONS) < set(package.FUNCTIONS["workflow"].operations["lambda"])
 
 
 def methods(service: str) -> set[str]:
@@ -164,6 +171,44 @@ def test_what_only_operators_run_stays_out(files: dict[str, bytes]) -> None:
     assert not [name for name in files if name.startswith(PROCESSOR.excluded)]
     assert not [name for name in files if name.endswith((".pyx", ".c", ".h", ".rules"))]
     assert not [name for name in files if name.startswith(("boto3", "numpy", "awslambdaric"))]
+
+
+def test_the_processor_has_what_its_choices_import_and_of_approvals_the_starter_alone(
+    host: Path, files: dict[str, bytes]
+) -> None:
+    program = """
+import json, sys
+from handler.queue_function import create
+create({})
+create({
+    "DYNAMODB_TABLE": "t", "REJECTED_QUEUE_URL": "http://127.0.0.1:9/q", "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "eu-west-1",
+    "GATEWAY": "http", "GATEWAY_URL": "http://127.0.0.1:9", "APPROVAL_FUNCTION_ARN": "arn",
+})
+print(json.dumps([name for name in sys.modules if name.partition(".")[0] == "handler"]))
+"""
+    imported = set(json.loads(isolated(host, program).splitlines()[-1]))
+    sources = {name for name in files if name.startswith("handler/") and name.endswith(".py")}
+    assert {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in sources} == imported
+    of_approvals = {name for name in sources if "approv" in name or "reconcile" in name or "workflow" in name}
+    assert of_approvals == {"handler/adapters/approval/__init__.py", "handler/adapters/approval/starter.py"}
+
+
+def test_no_import_of_the_processor_late_ones_included_names_what_stays_out(files: dict[str, bytes]) -> None:
+    named = {
+        (name, node.module)
+        for name, source in files.items()
+        if name.startswith(("handler/", "scoring/")) and name.endswith(".py")
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith(("handler.", "scoring."))
+    }
+    missing = {
+        (name, module)
+        for name, module in named
+        if not {f"{str(module).replace('.', '/')}.py", f"{str(module).replace('.', '/')}/__init__.py"} & set(files)
+    }
+    # A refusal's sentence, which a person reads: the processor refuses nobody.
+    assert missing == {("handler/domain/errors.py", "handler.domain.reasons")}
 
 
 def test_every_source_has_bytecode_that_import_takes_unchecked(files: dict[str, bytes]) -> None:
