@@ -106,7 +106,7 @@ $(TOOLS)/.installed: build/tools.lock | $(VENV)/.installed
 
 BUILDER ?= auto
 WHEELS := dist/.wheels
-$(WHEELS): build/wheel.py build/elf.py setup.py pyproject.toml scoring/_compiled.pyx $(wildcard scoring/c/*.c scoring/c/*.h) $(TOOLS)/.installed
+$(WHEELS): build/wheel.py build/packager/elf.py setup.py pyproject.toml scoring/_compiled.pyx $(wildcard scoring/c/*.c scoring/c/*.h) $(TOOLS)/.installed
 	rm -f dist/*.whl dist/*.tar.gz
 	$(TOOLS)/bin/python build/wheel.py --builder $(BUILDER)
 	@touch $@

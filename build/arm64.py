@@ -24,7 +24,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from lock import AARCH64, ARM64_TESTS, RUNTIME, Lock, LockError, locked_wheels
+from packager.locks import AARCH64, ARM64_TESTS, RUNTIME, Lock, LockError, locked_wheels
 
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"

@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
-from published import FIRST, description, list_versions, versions_written
+
+from packager.published import FIRST, description, list_versions, versions_written
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))

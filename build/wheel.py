@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from elf import ElfError, check_library
+from packager.elf import ElfError, check_library
 
 ROOT = Path(__file__).resolve().parent.parent
 ARCHITECTURES = ("aarch64", "x86_64")

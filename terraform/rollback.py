@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 # Run as a script, it has its own folder on the path; last, so that no script hides a package of the same name.
 sys.path.append(str(Path(__file__).resolve().parent.parent / "build"))
 
-from published import list_versions, versions_read, versions_written
+from packager.published import list_versions, versions_read, versions_written
 
 ALIAS = "live"
 

@@ -14,10 +14,9 @@ def load(name: str) -> ModuleType:
     if module:
         _load(folder, ROOT / "build" / folder / "__init__.py")
         return importlib.import_module(name)
-    scripts = str(ROOT / "build")
-    if scripts not in sys.path:
-        # Last, so that no script hides a package of the same name.
-        sys.path.append(scripts)
+    # A script finds the folders beside it; here nothing else of build/ is put where it could hide a package.
+    for path in sorted((ROOT / "build").glob("*/__init__.py")):
+        _load(path.parent.name, path)
     return _load(f"build_{name}", ROOT / "build" / f"{name}.py")
 
 

@@ -7,8 +7,7 @@ import pytest
 
 from tests.build_scripts import ROOT, load
 
-package = load("package")
-lock = package.sys.modules["lock"]
+lock = load("packager.locks")
 
 
 @pytest.fixture
@@ -78,7 +77,7 @@ def test_a_wheel_with_another_hash_is_never_used(checkout: Path, monkeypatch: py
 
 
 def _real_wheels() -> list[tuple[object, Path]]:
-    wheels: list[tuple[object, Path]] = package.locked_wheels(package.PROCESSOR)
+    wheels: list[tuple[object, Path]] = lock.locked_wheels(lock.PROCESSOR)
     return wheels
 
 

@@ -1,6 +1,7 @@
 """The deployment package: what is in it, that it is nothing else on any day, and what is refused."""
 
 import ast
+import hashlib
 import io
 import json
 import os
@@ -18,16 +19,20 @@ import pytest
 from handler.domain.canonical import VERSIONS
 from tests.build_scripts import ROOT, load
 
-package = load("package")
-elf = load("elf")
-PROCESSOR = package.FUNCTIONS["processor"]
+load("packager.elf")
+# It imports all the others.
+load("packager.command")
+packager = sys.modules["packager"]
+PackageError = packager.files.PackageError
+FUNCTIONS = packager.functions.FUNCTIONS
+PROCESSOR = FUNCTIONS["processor"]
 
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package for this machine."""
     out = tmp_path_factory.mktemp("host") / "package"
-    package.build_host(PROCESSOR, "auto", out)
+    packager.host.build_host(PROCESSOR, "auto", out)
     return out
 
 
@@ -53,10 +58,10 @@ def taken_from_clients(source: str) -> set[str]:
     return {node.attr for node in attributes if re.search(r"(^|\.)_?client(\(\))?$", ast.unparse(node.value))}
 
 
-@pytest.mark.parametrize("function", package.FUNCTIONS.values(), ids=package.FUNCTIONS)
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 def test_operations_listed_are_the_operations_called(function: Any) -> None:
     calls, services = set(), set()
-    for name, source in package.our_files(function).items():
+    for name, source in packager.ours.our_files(function).items():
         if name.startswith("handler/"):
             calls |= taken_from_clients(source.decode())
             for node in ast.walk(ast.parse(source)):
@@ -66,7 +71,7 @@ def test_operations_listed_are_the_operations_called(function: Any) -> None:
     assert not calls & {"get_paginator", "get_waiter"}, "the package has neither paginators nor waiters"
     called = {service: {name for name in methods(service) if name in calls} for service in services}
     # The durable execution SDK's own, which only the workflow's package has.
-    durable = set(package.DURABLE_OPERATIONS) if function.lock == package.WORKFLOW else set()
+    durable = set(packager.functions.DURABLE_OPERATIONS) if function.lock == packager.locks.WORKFLOW else set()
     listed = {
         service: {snake(name) for name in names if name not in durable}
         for service, names in function.operations.items()
@@ -78,8 +83,10 @@ def test_operations_listed_for_the_durable_sdk_are_those_that_it_calls() -> None
     from aws_durable_execution_sdk_python import lambda_service
 
     calls = taken_from_clients(Path(lambda_service.__file__).read_text())
-    assert {snake(name) for name in package.DURABLE_OPERATIONS} == {name for name in methods("lambda") if name in calls}
-    assert set(package.DURABLE_OPERATIONS) < set(package.FUNCTIONS["workflow"].operations["lambda"])
+    assert {snake(name) for name in packager.functions.DURABLE_OPERATIONS} == {
+        name for name in methods("lambda") if name in calls
+    }
+    assert set(packager.functions.DURABLE_OPERATIONS) < set(FUNCTIONS["workflow"].operations["lambda"])
 
 
 def methods(service: str) -> set[str]:
@@ -125,7 +132,7 @@ def test_a_cut_model_keeps_what_its_operations_reach_and_nothing_else() -> None:
             "Other": {"type": "string"},
         },
     }
-    assert package.cut_model(model, ["Get"]) == {
+    assert packager.botocore_data.cut_model(model, ["Get"]) == {
         "metadata": {"serviceId": "Toy"},
         "operations": {"Get": {"input": {"shape": "In"}, "errors": [{"shape": "Gone"}]}},
         "shapes": {
@@ -134,8 +141,8 @@ def test_a_cut_model_keeps_what_its_operations_reach_and_nothing_else() -> None:
             "List": {"type": "list", "member": {"shape": "In"}},
         },
     }
-    with pytest.raises(package.PackageError, match="Toy has no operation Got: correct FUNCTIONS"):
-        package.cut_model(model, ["Get", "Got"])
+    with pytest.raises(PackageError, match="Toy has no operation Got: correct FUNCTIONS"):
+        packager.botocore_data.cut_model(model, ["Get", "Got"])
 
 
 def test_only_the_aws_partition_and_the_called_services_are_in_the_data(files: dict[str, bytes]) -> None:
@@ -149,7 +156,7 @@ def test_only_the_aws_partition_and_the_called_services_are_in_the_data(files: d
 
 def test_code_of_dependencies_is_as_their_wheels_have_it(files: dict[str, bytes]) -> None:
     shipped = set()
-    for _, path in package.locked_wheels(PROCESSOR.lock):
+    for _, path in packager.locks.locked_wheels(PROCESSOR.lock):
         with zipfile.ZipFile(path) as wheel:
             for name in wheel.namelist():
                 if name.endswith(".py") and ".data/" not in name:
@@ -160,7 +167,7 @@ def test_code_of_dependencies_is_as_their_wheels_have_it(files: dict[str, bytes]
 
 
 def test_every_licence_travels_along(files: dict[str, bytes]) -> None:
-    for pin in package.read_lock(PROCESSOR.lock):
+    for pin in packager.locks.read_lock(PROCESSOR.lock):
         folder = f"{pin.name.replace('-', '_')}-{pin.version}.dist-info/"
         names = [name for name in files if name.lower().startswith(folder.lower())]
         assert any("LICENSE" in name.upper() for name in names), pin.name
@@ -239,14 +246,14 @@ def test_a_second_call_changes_nothing_and_a_changed_file_is_packaged(
     host: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = host.stat().st_ino
-    package.build_host(PROCESSOR, "auto", host)
+    packager.host.build_host(PROCESSOR, "auto", host)
     assert host.stat().st_ino == before
-    ours = package.our_files(PROCESSOR)
-    monkeypatch.setattr(package, "our_files", lambda _: ours | {"handler/extra.py": b"X = 1\n"})
-    package.build_host(PROCESSOR, "auto", host)
+    ours = packager.ours.our_files(PROCESSOR)
+    monkeypatch.setattr(packager.host, "our_files", lambda _: ours | {"handler/extra.py": b"X = 1\n"})
+    packager.host.build_host(PROCESSOR, "auto", host)
     assert (host / "handler" / "extra.py").exists()
     monkeypatch.undo()
-    package.build_host(PROCESSOR, "auto", host)
+    packager.host.build_host(PROCESSOR, "auto", host)
     assert not (host / "handler" / "extra.py").exists()
     assert not [path for path in host.parent.iterdir() if path.name.startswith(".")]
 
@@ -254,16 +261,16 @@ def test_a_second_call_changes_nothing_and_a_changed_file_is_packaged(
 def test_a_zip_depends_on_its_content_alone(files: dict[str, bytes]) -> None:
     some = {name: content for name, content in files.items() if name.startswith("scoring/")}
     backwards = dict(reversed(some.items()))
-    assert package.zip_bytes(some) == package.zip_bytes(backwards)
-    with zipfile.ZipFile(io.BytesIO(package.zip_bytes(some))) as archive:
+    assert packager.archive.zip_bytes(some) == packager.archive.zip_bytes(backwards)
+    with zipfile.ZipFile(io.BytesIO(packager.archive.zip_bytes(some))) as archive:
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert {entry.external_attr >> 16 for entry in archive.infolist()} <= {0o100644, 0o100755}
         assert archive.namelist() == sorted(some)
 
 
 def test_bytecode_is_the_same_in_every_build() -> None:
-    ours = package.our_files(PROCESSOR)
-    assert package.bytecode(ours, sys.executable) == package.bytecode(ours, sys.executable)
+    ours = packager.ours.our_files(PROCESSOR)
+    assert packager.bytecode.bytecode(ours, sys.executable) == packager.bytecode.bytecode(ours, sys.executable)
 
 
 # ---- what is refused --------------------------------------------------------------------------------------------
@@ -271,19 +278,19 @@ def test_bytecode_is_the_same_in_every_build() -> None:
 
 def test_a_package_that_lacks_a_dependency_is_refused(files: dict[str, bytes]) -> None:
     without = {name: content for name, content in files.items() if not name.startswith("jmespath/")}
-    with pytest.raises(package.PackageError, match=r"(?s)does not import from its own content.*jmespath.*pyproject"):
-        package.check_imports(without, sys.executable)
+    with pytest.raises(PackageError, match=r"(?s)does not import from its own content.*jmespath.*pyproject"):
+        packager.checks.check_imports(without, sys.executable)
 
 
 def test_a_package_without_bytecode_is_refused(files: dict[str, bytes]) -> None:
     without = {name: content for name, content in files.items() if "scoring/__pycache__/table" not in name}
-    with pytest.raises(package.PackageError, match=r"no bytecode of scoring\.table"):
-        package.check_imports(without, sys.executable)
+    with pytest.raises(PackageError, match=r"no bytecode of scoring\.table"):
+        packager.checks.check_imports(without, sys.executable)
 
 
 def test_source_that_does_not_compile_is_refused() -> None:
-    with pytest.raises(package.PackageError, match=r"(?s)cannot compile the package.*broken\.py"):
-        package.bytecode({"broken.py": b"def f(:\n"}, sys.executable)
+    with pytest.raises(PackageError, match=r"(?s)cannot compile the package.*broken\.py"):
+        packager.bytecode.bytecode({"broken.py": b"def f(:\n"}, sys.executable)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
@@ -296,23 +303,23 @@ def test_a_damaged_rule_table_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     if damage != "missing":
         kept = content[:-1] if damage == "truncated" else content
         (tmp_path / "scoring" / "rules.table").write_bytes(kept)
-    monkeypatch.setattr(package, "ROOT", tmp_path)
-    with pytest.raises(package.PackageError, match=r"rules\.table: .*: run `make rules`"):
-        package.verified_rule_table()
+    monkeypatch.setattr(packager.ours, "ROOT", tmp_path)
+    with pytest.raises(PackageError, match=r"rules\.table: .*: run `make rules`"):
+        packager.ours.verified_rule_table()
 
 
 def test_a_library_for_another_architecture_or_a_newer_glibc_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    name, content = next(iter(package.host_extension().items()))
+    name, content = next(iter(packager.ours.host_extension().items()))
     machine = os.uname().machine
     other = {"x86_64": "aarch64", "aarch64": "x86_64"}[machine]
     lambda_name = {"aarch64": "arm64"}.get(other, other)
-    with pytest.raises(package.PackageError, match=f"{name} is for EM_.*build the {other} wheel"):
-        package.check_libraries({name: content}, lambda_name)
-    monkeypatch.setattr(elf, "GLIBC_MAX", (2, 0))
-    with pytest.raises(elf.ElfError, match=r"asks for GLIBC_2\.\d+.*target glibc 2\.17"):
-        elf.check_library(content, name, machine)
-    with pytest.raises(elf.ElfError, match=r"x\.so is not an ELF file"):
-        elf.check_library(b"\x7fELF but no more", "x.so", machine)
+    with pytest.raises(PackageError, match=f"{name} is for EM_.*build the {other} wheel"):
+        packager.checks.check_libraries({name: content}, lambda_name)
+    monkeypatch.setattr(packager.elf, "GLIBC_MAX", (2, 0))
+    with pytest.raises(packager.elf.ElfError, match=r"asks for GLIBC_2\.\d+.*target glibc 2\.17"):
+        packager.elf.check_library(content, name, machine)
+    with pytest.raises(packager.elf.ElfError, match=r"x\.so is not an ELF file"):
+        packager.elf.check_library(b"\x7fELF but no more", "x.so", machine)
 
 
 def commit(folder: Path) -> None:
@@ -322,25 +329,25 @@ def commit(folder: Path) -> None:
 
 
 def test_a_dirty_checkout_is_refused_unless_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(package, "ROOT", tmp_path)
+    monkeypatch.setattr(packager.manifest, "ROOT", tmp_path)
     for name in ("handler/__init__.py", "scoring/__init__.py", "build/x.py", "docs/x.md", "pyproject.toml", "setup.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert package.clean_revision(False) is None
+    assert packager.manifest.clean_revision(False) is None
     commit(tmp_path)
-    revision = package.clean_revision(False)
+    revision = packager.manifest.clean_revision(False)
     (tmp_path / "docs" / "x.md").write_text("not shipped")
-    assert package.clean_revision(False) == revision
+    assert packager.manifest.clean_revision(False) == revision
     (tmp_path / "handler" / "new.py").touch()
-    with pytest.raises(package.PackageError, match=r"(?s)differs from its commit:.*handler/new\.py.*DIRTY=1"):
-        package.clean_revision(False)
-    assert package.clean_revision(True) == f"{revision}-dirty"
+    with pytest.raises(PackageError, match=r"(?s)differs from its commit:.*handler/new\.py.*DIRTY=1"):
+        packager.manifest.clean_revision(False)
+    assert packager.manifest.clean_revision(True) == f"{revision}-dirty"
 
 
 def test_a_wheel_of_other_sources_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(package, "DIST", tmp_path)
-    with pytest.raises(package.PackageError, match="dist/ must hold one aarch64 wheel and one sdist, it holds 0 and 0"):
-        package.extension_of_wheel("aarch64")
+    monkeypatch.setattr(packager.ours, "DIST", tmp_path)
+    with pytest.raises(PackageError, match="dist/ must hold one aarch64 wheel and one sdist, it holds 0 and 0"):
+        packager.ours.extension_of_wheel("aarch64")
     with zipfile.ZipFile(tmp_path / "p-1-cp311-abi3-manylinux_2_17_aarch64.whl", "w") as wheel:
         wheel.writestr("scoring/_compiled.abi3.so", b"library")
 
@@ -351,43 +358,43 @@ def test_a_wheel_of_other_sources_is_refused(tmp_path: Path, monkeypatch: pytest
             archive.addfile(member, io.BytesIO(setup))
 
     sdist((ROOT / "setup.py").read_bytes())
-    assert package.extension_of_wheel("aarch64") == b"library"
+    assert packager.ours.extension_of_wheel("aarch64") == b"library"
     sdist(b"# older")
-    with pytest.raises(package.PackageError, match=r"was built before setup\.py changed: run `make wheel`"):
-        package.extension_of_wheel("aarch64")
+    with pytest.raises(PackageError, match=r"was built before setup\.py changed: run `make wheel`"):
+        packager.ours.extension_of_wheel("aarch64")
 
 
 def test_a_runtime_without_its_interpreter_is_refused() -> None:
     here = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    assert package.find_interpreter(here) == sys.executable
-    with pytest.raises(package.PackageError, match=rf"no CPython 3\.99 .*RUNTIME={here}"):
-        package.find_interpreter("python3.99")
+    assert packager.bytecode.find_interpreter(here) == sys.executable
+    with pytest.raises(PackageError, match=rf"no CPython 3\.99 .*RUNTIME={here}"):
+        packager.bytecode.find_interpreter("python3.99")
 
 
 def test_sizes_are_held_to_lambdas_limits_and_to_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(package, "SIZES", tmp_path / "sizes.json")
+    monkeypatch.setattr(packager.sizes, "SIZES", tmp_path / "sizes.json")
 
     def sizes(unzipped: int) -> dict[str, dict[str, int]]:
         part = {"zipped": 250, "unzipped": unzipped}
         return {"botocore": part, "handler": {"zipped": 1, "unzipped": 1}, "total": part}
 
     def check(unzipped: int, runtime: str = "python3.13", *, record: bool = False) -> None:
-        package.check_sizes(runtime, "x", sizes(unzipped), record)
+        packager.sizes.check_sizes(runtime, "x", sizes(unzipped), record)
 
-    with pytest.raises(package.PackageError, match=r"has no size of x for python3\.13: run `make record-sizes`"):
+    with pytest.raises(PackageError, match=r"has no size of x for python3\.13: run `make record-sizes`"):
         check(1000)
     check(1000, record=True)
     check(1040)
-    with pytest.raises(package.PackageError, match=r"has 1100 bytes unzipped, 1000 were recorded.*botocore, 100 more"):
+    with pytest.raises(PackageError, match=r"has 1100 bytes unzipped, 1000 were recorded.*botocore, 100 more"):
         check(1100)
-    with pytest.raises(package.PackageError, match="bytes unzipped, Lambda takes 262144000: ship less"):
+    with pytest.raises(PackageError, match="bytes unzipped, Lambda takes 262144000: ship less"):
         check(262144001, record=True)
     # The bytecode of another Python has other sizes.
-    with pytest.raises(package.PackageError, match=r"has no size of x for python3\.11"):
+    with pytest.raises(PackageError, match=r"has no size of x for python3\.11"):
         check(1100, "python3.11")
     check(1100, "python3.11", record=True)
     check(1100, "python3.11")
-    with pytest.raises(package.PackageError, match=r"x\.zip for python3\.13 has 1100 bytes"):
+    with pytest.raises(PackageError, match=r"x\.zip for python3\.13 has 1100 bytes"):
         check(1100)
 
 
@@ -396,15 +403,15 @@ def test_sizes_are_recorded_for_every_runtime_that_terraform_takes() -> None:
     (taken,) = re.findall(r"contains\((\[.*?\]), var\.runtime\)", variables)
     makefile = (ROOT / "Makefile").read_text()
     (packaged,) = re.findall(r"^RUNTIMES := (.*)$", makefile, re.MULTILINE)
-    recorded = json.loads(package.SIZES.read_text())
+    recorded = json.loads(packager.sizes.SIZES.read_text())
     assert set(packaged.split()) == set(json.loads(taken)) == set(recorded)
     steps = re.findall(r"^CI_(?:FIRST|STEPS) := ((?:.*\\\n)*.*)$", makefile, re.MULTILINE)
     assert "test-package" in " ".join(steps).split()
     archives = {
-        package.Target(function, architecture, engine, "").stem
-        for function in package.FUNCTIONS.values()
-        for architecture in package.ARCHITECTURES
-        for engine in package.ENGINES
+        packager.functions.Target(function, architecture, engine, "").stem
+        for function in FUNCTIONS.values()
+        for architecture in packager.functions.ARCHITECTURES
+        for engine in packager.functions.ENGINES
     }
     assert {runtime: set(sizes) for runtime, sizes in recorded.items()} == dict.fromkeys(recorded, archives)
 
@@ -416,13 +423,13 @@ def test_sizes_are_recorded_for_every_runtime_that_terraform_takes() -> None:
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], dict[str, Any]]:
     """A pure ZIP for this interpreter with its manifest and SBOM."""
     runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    target = package.Target(PROCESSOR, "arm64", "pure", runtime)
+    target = packager.functions.Target(PROCESSOR, "arm64", "pure", runtime)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(package, "DIST", tmp_path_factory.mktemp("dist"))
-        patch.setattr(package, "SIZES", tmp_path_factory.mktemp("sizes") / "sizes.json")
-        dependencies = package.dependency_files(PROCESSOR)
-        dependencies |= package.bytecode(dependencies, sys.executable)
-        path = package.build_zip(target, dependencies, "abc", True)
+        patch.setattr(packager.archive, "DIST", tmp_path_factory.mktemp("dist"))
+        patch.setattr(packager.sizes, "SIZES", tmp_path_factory.mktemp("sizes") / "sizes.json")
+        dependencies = packager.dependencies.dependency_files(PROCESSOR)
+        dependencies |= packager.bytecode.bytecode(dependencies, sys.executable)
+        path = packager.archive.build_zip(target, dependencies, "abc", True)
     manifest = json.loads(path.with_suffix(".manifest.json").read_text())
     return path, manifest, json.loads(path.with_suffix(".cdx.json").read_text())
 
@@ -431,7 +438,6 @@ def test_the_manifest_describes_the_zip(written: tuple[Path, dict[str, Any], dic
     path, manifest, _ = written
     with zipfile.ZipFile(path) as archive:
         content = {name: archive.read(name) for name in archive.namelist()}
-    hashlib = package.hashlib
     assert manifest["files"] == {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
     assert manifest["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert (manifest["engine"], manifest["architecture"], manifest["revision"]) == ("pure", "arm64", "abc")

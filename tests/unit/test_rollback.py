@@ -10,7 +10,7 @@ import pytest
 from handler.domain.canonical import VERSIONS
 from tests.build_scripts import ROOT, load
 
-published = load("published")
+published = load("packager.published")
 _SPEC = importlib.util.spec_from_file_location("terraform_rollback", ROOT / "terraform" / "rollback.py")
 assert _SPEC is not None
 assert _SPEC.loader is not None

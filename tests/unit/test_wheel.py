@@ -8,7 +8,7 @@ import pytest
 from tests.build_scripts import ROOT, load
 
 wheel = load("wheel")
-package = load("package")
+functions = load("packager.functions")
 
 
 def docker(folder: Path, exit_code: int, monkeypatch: pytest.MonkeyPatch) -> None:

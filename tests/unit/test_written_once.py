@@ -34,7 +34,7 @@ def test_the_domain_reads_risks_on_the_scale_that_scoring_writes_them_on():
 
 
 def test_every_list_of_engines_is_the_same():
-    assert load("package").ENGINES == ENGINES
+    assert load("packager.functions").ENGINES == ENGINES
     assert get_args(packages.Engine) == ENGINES
     assert set(card_ids.ENGINES) == set(ENGINES)
     assert set(matrix.STRESS_SECONDS) == set(ENGINES)
@@ -63,7 +63,7 @@ def test_the_lab_on_aws_has_the_memory_sizes_of_the_lab_here():
 # Each of these is compared with its original above, or is it.
 KNOWN = {
     "benchmarks/coldstart/packages.py",
-    "build/package.py",
+    "build/packager/functions.py",
     "handler/domain/rules.py",
     "scoring/kernel.py",
 }
