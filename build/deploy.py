@@ -25,7 +25,7 @@ from packager.published import FIRST, description, list_versions, versions_writt
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from handler.domain.process import PRODUCTION  # noqa: E402
+from handler.domain.rules import PRODUCTION  # noqa: E402
 
 ALIAS = "live"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
