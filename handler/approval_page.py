@@ -95,6 +95,12 @@ class ApprovalPage:
             raise ApprovalRefusedError("already_decided", f"This payment was {word} by {item.decided_by}.")
         if item.status != "pending_approval":
             raise ApprovalRefusedError("not_pending", f"This payment is {item.status} and waits for nobody.")
+        if not item.callback_id:
+            # Whoever has a link was asked once, by an execution that ended.
+            raise ApprovalRefusedError(
+                "not_asked",
+                "Nobody is asked about this payment yet; its workflow has not taken it up: wait for a new link.",
+            )
         shown = (invitation.callback, invitation.request_hash)
         if shown != (callback_digest(item.callback_id), item.request_hash):
             raise ApprovalRefusedError("replaced", "You were asked anew about this payment: open the newest link.")

@@ -112,6 +112,9 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     "already_decided": ReasonCode("The payment was decided on before.", "refuse", status=409),
     "not_pending": ReasonCode("The payment waits for nobody.", "refuse", status=409),
     "not_open": ReasonCode("The payment ended before anybody was asked about it.", "refuse", status=409),
+    "not_asked": ReasonCode(
+        "Nobody was asked about the payment yet; its workflow has not taken it up.", "refuse", status=409
+    ),
     "expired": ReasonCode("The time to decide on the payment is over.", "refuse", status=410),
     "replaced": ReasonCode("People were asked anew about the payment: the newest link decides.", "refuse", status=410),
     "request_changed": ReasonCode("The payment is not the one that was shown.", "refuse", status=409),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -19,7 +20,7 @@ from botocore.stub import Stubber
 
 from handler.adapters.approval.executions import LambdaCallbacks, LambdaExecutions
 from handler.adapters.approval.notices import SnsNotices
-from handler.adapters.approval.page import HEADERS
+from handler.adapters.approval.page import HEADERS, question
 from handler.adapters.approval.signing import FileSigner, KmsSigner
 from handler.adapters.approval.starter import LambdaApprovalStarter
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
@@ -43,7 +44,7 @@ from handler.domain.errors import (
 from handler.domain.item import Item, from_stored
 from handler.domain.payment import Assessment, Reason
 from handler.domain.process import Reading, read, settle
-from handler.domain.reasons import sentence
+from handler.domain.reasons import CATALOGUE, sentence
 from handler.domain.reconcile import OVERDUE_MS, reconcile_pending
 from handler.domain.validate import from_canonical
 from handler.reconcile_function import ReconcileFunction
@@ -55,6 +56,13 @@ KEY = "txn-pay-abc123"
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev:7/durable-execution/dev-pay-abc123-1/x1"
 EXECUTION = Execution(ARN, "dev-pay-abc123-1")
 CALLBACK = "Y2FsbGJhY2s="
+
+
+def queued() -> ApprovalWorld:
+    """A risky payment of the queue that no workflow has taken up."""
+    world = ApprovalWorld()
+    settle(read([message(body(amount=9999.99))], world.rules, world.ports)["m-1"], world.rules, world.ports, work())
+    return world
 
 
 def pending(world: ApprovalWorld | None = None, execution: Execution = EXECUTION) -> ApprovalWorld:
@@ -131,6 +139,8 @@ def test_the_same_decision_again_wakes_again():
     ("change", "shown", "reason_code"),
     [
         ({}, {"callback_id": "b2xk"}, "replaced"),
+        ({"callback_id": None}, {}, "not_asked"),
+        ({"callback_id": None, "approval_expires_at": None}, {"callback_id": CALLBACK}, "not_asked"),
         ({}, {"request_hash": "0" * 64}, "request_changed"),
         ({"approval_expires_at": 1}, {}, "expired"),
         ({"status": "expired", "processed_at": "2024-01-01T12:00:00Z"}, {}, "not_pending"),
@@ -504,6 +514,35 @@ def test_the_list_shows_what_waits(command):
     assert json.loads(output)["transaction_id"] == KEY
     world.change(status="expired")
     assert command(world, "list")[1] == "No payment waits for a decision.\n"
+
+
+def test_a_payment_that_nobody_was_asked_about_has_no_time_left_and_none_that_is_over(command):
+    world = queued()
+    row = command(world, "list")[1].splitlines()[1]
+    assert re.split(r" {2,}", row)[-2:] == ["-", "not asked yet"]
+    assert "time left     -\n" in command(world, "show", "pay-abc123")[1]
+    page = question(world.stored(), "token", "alice", world.clock.ms)
+    assert '<p class="left">Nobody was asked yet</p>' in page
+    assert "expired" not in page + row
+
+
+def test_approving_what_nobody_was_asked_about_says_so(command):
+    code, _, errors = command(queued(), "approve", KEY, "--reason", "called the customer")
+    assert code == 1
+    assert f"Nobody was asked about {KEY} yet; its workflow has not taken it up." in errors
+
+
+def test_a_link_to_a_payment_whose_new_workflow_has_not_asked_yet_says_so():
+    world = pending()
+    sent = token(world)
+    assert reconcile(world, Engine(closed=True)) == "restarted"
+    for answer in (
+        visit(world, query=urlencode({"t": sent})),
+        visit(world, method="POST", form=urlencode({"t": sent, "decision": "approve", "comment": "x"}).encode()),
+    ):
+        assert answer["statusCode"] == CATALOGUE["not_asked"].status == 409
+        assert "its workflow has not taken it up: wait for a new link" in answer["body"]
+    assert "decision" not in world.item()
 
 
 def test_show_tells_the_reasons(command):

@@ -136,7 +136,7 @@ def _reasons(item: Item) -> str:
 
 def _left(item: Item, now_ms: int) -> str:
     left = time_left(item, now_ms)
-    return "The time to decide is over" if left == "expired" else f"{left} left"
+    return {"expired": "The time to decide is over", "-": "Nobody was asked yet"}.get(left, f"{left} left")
 
 
 def _page(title: str, content: str) -> str:

@@ -59,8 +59,10 @@ def decide(transaction_id: str, answer: Answer, decisions: Decisions) -> Item:
 
 
 def time_left(item: Item, now_ms: int) -> str:
-    """How long a person has, for people: `23 h 59 min`, or `expired`."""
-    left_ms = (item.approval_expires_at or 0) - now_ms
+    """How long a person has, for people: `23 h 59 min`, `expired`, or `-` where nobody was asked yet."""
+    if item.approval_expires_at is None:
+        return "-"
+    left_ms = item.approval_expires_at - now_ms
     return f"{left_ms // 3_600_000} h {left_ms // 60_000 % 60} min" if left_ms > 0 else "expired"
 
 
@@ -122,7 +124,11 @@ def _refusal(item: Item, answer: Answer, now_ms: int) -> ApprovalRefusedError:
         )
     if item.request_hash != answer.request_hash:
         return ApprovalRefusedError("request_changed", f"{name} is not the payment that was shown.")
-    if not item.callback_id or item.callback_id != answer.callback_id:
+    if not item.callback_id:
+        return ApprovalRefusedError(
+            "not_asked", f"Nobody was asked about {name} yet; its workflow has not taken it up."
+        )
+    if item.callback_id != answer.callback_id:
         return ApprovalRefusedError("replaced", f"{name} was asked about anew: use the newest notification.")
     return ApprovalRefusedError("refused", f"{name} cannot be decided on as it stands.")
 
