@@ -270,7 +270,7 @@ class Settings(NamedTuple):
     stress_operations: int
     payment_queue_url: str
     rejected_queue_url: str
-    # "": http where there is a URL; without one the simulated gateway, in environment `dev` or in memory alone.
+    # "": http where there is a URL; without one the simulated gateway, in memory or in environment `dev` alone.
     gateway: str
     gateway_url: str
     approval_function_arn: str
@@ -282,6 +282,8 @@ class Settings(NamedTuple):
     # AWS's own endpoints are meant, whose certificates all come from Amazon's few roots.
     aws_endpoints: bool
     in_lambda: bool
+    # `ENVIRONMENT` is set, and not `dev` by default.
+    environment_named: bool
     # Init ran ahead of any payment. A restored snapshot counts as a cold start, as Powertools counts it.
     provisioned_concurrency: bool
     # No endpoint, no credentials, not in Lambda: everything stays inside the process.
@@ -316,6 +318,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         fingerprint_pepper_secret_arn=read.text("FINGERPRINT_PEPPER_SECRET_ARN"),
         aws_endpoints=not any(environment.get(variable) for variable in _ELSEWHERE),
         in_lambda=bool(environment.get("AWS_LAMBDA_FUNCTION_NAME")),
+        environment_named=bool(environment.get("ENVIRONMENT")),
         provisioned_concurrency=environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency",
         in_memory=not any(environment.get(variable) for variable in _OUTSIDE),
     )

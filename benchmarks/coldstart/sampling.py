@@ -313,6 +313,7 @@ class Lab:
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_CA_BUNDLE": str(self._folder / "trusted.pem"),
             "REJECTED_QUEUE_URL": f"{self.endpoint}/000000000000/rejected.fifo",
+            "GATEWAY": "simulated",
             "STRESS_MODE": cell.stress_mode,
             "SCORING_ENGINE": cell.engine,
         }

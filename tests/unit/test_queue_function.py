@@ -220,6 +220,9 @@ except Exception as error:
 URL = "https://gateway.example"
 OUTSIDE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "REJECTED_QUEUE_URL": "http://127.0.0.1:1/rejected"}
 
+IN_LAMBDA = {**OUTSIDE, "AWS_LAMBDA_FUNCTION_NAME": "cloudcafe-payment-processor-dev"}
+DEV_IN_LAMBDA = {**IN_LAMBDA, "ENVIRONMENT": "dev"}
+
 
 def gateway_of(**variables: str) -> PaymentGateway:
     settings = read_settings(variables)
@@ -233,6 +236,8 @@ def gateway_of(**variables: str) -> PaymentGateway:
         ({"ENVIRONMENT": "stage"}, SimulatedGateway),
         ({**OUTSIDE}, SimulatedGateway),
         ({**OUTSIDE, "GATEWAY": "simulated"}, SimulatedGateway),
+        (DEV_IN_LAMBDA, SimulatedGateway),
+        ({**IN_LAMBDA, "GATEWAY": "simulated"}, SimulatedGateway),
         ({**OUTSIDE, "ENVIRONMENT": "live", "GATEWAY": "simulated"}, SimulatedGateway),
         ({"ENVIRONMENT": "prod", "GATEWAY_URL": URL}, HttpPaymentGateway),
         ({"ENVIRONMENT": "prod", "GATEWAY_URL": URL, "GATEWAY": "http"}, HttpPaymentGateway),
@@ -248,8 +253,14 @@ def test_no_environment_but_dev_runs_on_the_simulated_gateway_unnamed(environmen
         gateway_of(**OUTSIDE, ENVIRONMENT=environment)
 
 
+@pytest.mark.parametrize("unsaid", [{}, {"ENVIRONMENT": ""}])
+def test_in_lambda_an_environment_that_nobody_named_is_not_dev(unsaid):
+    with pytest.raises(ConfigurationError, match=r"^GATEWAY is not set.* as ENVIRONMENT is not set$"):
+        gateway_of(**IN_LAMBDA, **unsaid)
+
+
 @pytest.mark.parametrize("environment", ["prod", "production"])
-@pytest.mark.parametrize("outside", [OUTSIDE, {}])
+@pytest.mark.parametrize("outside", [OUTSIDE, IN_LAMBDA, {}])
 def test_production_never_runs_on_the_simulated_gateway(environment, outside):
     with pytest.raises(ConfigurationError, match=r"^GATEWAY is 'simulated'"):
         gateway_of(**outside, ENVIRONMENT=environment, GATEWAY="simulated")
@@ -270,8 +281,8 @@ WORKFLOW = "payment-processor-dev:live"
 @pytest.mark.parametrize(
     ("variables", "asks"),
     [
-        ({**OUTSIDE, "AWS_LAMBDA_FUNCTION_NAME": "f"}, False),
-        ({**OUTSIDE, "AWS_LAMBDA_FUNCTION_NAME": "f", "APPROVAL_FUNCTION_ARN": WORKFLOW}, True),
+        (DEV_IN_LAMBDA, False),
+        ({**DEV_IN_LAMBDA, "APPROVAL_FUNCTION_ARN": WORKFLOW}, True),
         ({**OUTSIDE}, True),
         ({}, True),
     ],
@@ -282,15 +293,15 @@ def test_only_a_function_in_lambda_without_a_workflow_declines_what_needs_a_pers
 
 
 def test_a_function_in_lambda_without_a_workflow_says_so_at_init(caplog):
-    create({**OUTSIDE, "AWS_LAMBDA_FUNCTION_NAME": "f", "SCORING_ENGINE": "pure"})
+    create({**DEV_IN_LAMBDA, "SCORING_ENGINE": "pure"})
     assert "approval_unavailable" in caplog.text
     caplog.clear()
-    create({**OUTSIDE, "AWS_LAMBDA_FUNCTION_NAME": "f", "APPROVAL_FUNCTION_ARN": WORKFLOW, "SCORING_ENGINE": "pure"})
+    create({**DEV_IN_LAMBDA, "APPROVAL_FUNCTION_ARN": WORKFLOW, "SCORING_ENGINE": "pure"})
     assert "approval_unavailable" not in caplog.text
 
 
 def test_the_workflow_itself_always_has_somebody_to_ask():
-    rules, _ = compose_workflow({**OUTSIDE, "AWS_LAMBDA_FUNCTION_NAME": "f", "AWS_REGION": "us-east-1"})
+    rules, _ = compose_workflow({**DEV_IN_LAMBDA, "AWS_REGION": "us-east-1"})
     assert rules.payments.routing.asks
 
 
