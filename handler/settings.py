@@ -29,7 +29,7 @@ class Kind:
     __slots__ = ("allowed", "choices", "least", "most", "pattern")
 
     def __init__(
-        self, allowed: str, pattern: str = "", choices: Collection[str] = (), least: int = 0, most: int = 0
+        self, allowed: str, pattern: str = "", choices: Collection[str] = (), least: float = 0, most: int = 0
     ) -> None:
         self.allowed = allowed
         # Only those of variables that are set are ever compiled.
@@ -61,6 +61,7 @@ class Setting:
 
 
 _SECONDS: Final = r"[0-9]{1,6}(\.[0-9]{1,6})?"
+_DIGITS: Final = "at most six digits on each side of the point"
 
 
 def _one_of(*choices: str) -> Kind:
@@ -72,16 +73,23 @@ def _whole(least: int, most: int) -> Kind:
 
 
 def _seconds(least: int, most: int) -> Kind:
-    return Kind(f"{least} to {most} seconds, such as 30 or 1.5", _SECONDS, least=least, most=most)
+    return Kind(f"{least} to {most} seconds, {_DIGITS}, such as 30 or 1.5", _SECONDS, least=least, most=most)
 
 
-GATEWAY_URLS: Final = "an https URL (http on this machine alone)"
+GATEWAY_URLS: Final = "https://host or https://host:port, without path or user information (http on this machine alone)"
+_LABEL: Final = "[A-Za-z0-9_-]{1,63}"
+_PORT: Final = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+# User information in a URL would be a secret in the environment, and in whatever prints it.
+_URL: Final = r"https?://[^\s@]+"
 # One pattern for every name of a thing of AWS's.
 _NAME: Final = r"[A-Za-z0-9_.:/$+=@-]+"
 _APPROVER: Final = "[A-Za-z0-9@._+-]{1,64}"
 _NAMED: Final = Kind("a name or ARN as AWS has them", _NAME)
-_QUEUE: Final = Kind("an SQS queue's URL", r"https?://\S+")
-_TIME: Final = Kind("seconds above 0, in the protocol's proportions", _SECONDS, most=999_999)
+_QUEUE: Final = Kind("an SQS queue's URL", _URL)
+# From a millisecond, in which the protocol counts.
+_TIME: Final = Kind(
+    f"seconds from 0.001, {_DIGITS}, in the protocol's proportions", _SECONDS, least=0.001, most=999_999
+)
 
 _PAYING: Final[tuple[Reader, ...]] = ("queue function", "workflow", "reconcile")
 _ALL: Final[tuple[Reader, ...]] = ("queue function", "workflow", "page", "reconcile", "command line")
@@ -148,7 +156,10 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         "GATEWAY_URL",
-        Kind(GATEWAY_URLS, r"https://\S+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?(/\S*)?"),
+        Kind(
+            GATEWAY_URLS,
+            rf"(https://{_LABEL}(\.{_LABEL})*|http://(127\.0\.0\.1|localhost|\[::1\]))(:{_PORT})?/?",
+        ),
         "",
         _PAYING,
         "The payment gateway's address.",
@@ -210,7 +221,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         "APPROVAL_PAGE_URL",
-        Kind("the approval page's http or https URL", r"https?://\S+"),
+        Kind("the approval page's http or https URL, without user information", _URL),
         "",
         ("workflow",),
         "The approval page's address, for the links in messages.",
@@ -224,7 +235,10 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         "FRAUD_SERVICE_FAILURE_RATE",
-        Kind("a share from 0 to 1, such as 0.2", r"0(\.[0-9]{1,6})?|1(\.0{1,6})?"),
+        Kind(
+            "a share from 0 to 1 with at most six digits after the point, such as 0.2",
+            r"(0(\.[0-9]{1,6})?|1(\.0{1,6})?)",
+        ),
         "0",
         ("workflow",),
         "The share of fraud checks that fail on purpose; the seed's demonstration has 0.2.",

@@ -411,8 +411,8 @@ variable "approval_workflow" {
     error_message = "approval_workflow.retention_days must be a whole number from 1 to 90."
   }
   validation {
-    condition     = var.approval_workflow == null || try(var.approval_workflow.fraud_service_failure_rate >= 0 && var.approval_workflow.fraud_service_failure_rate <= 1, false)
-    error_message = "approval_workflow.fraud_service_failure_rate must be a share from 0 to 1."
+    condition     = var.approval_workflow == null || can(regex("^(0(\\.[0-9]{1,6})?|1(\\.0{1,6})?)$", tostring(var.approval_workflow.fraud_service_failure_rate)))
+    error_message = "approval_workflow.fraud_service_failure_rate must be a share from 0 to 1 with at most six digits after the point."
   }
   validation {
     condition     = var.approval_workflow == null || try(alltrue([for one in var.approval_workflow.approvers : can(regex("^[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$", one)) && length(one) <= 64]), false)
@@ -452,7 +452,7 @@ variable "gateway" {
   default     = null
 
   validation {
-    condition     = contains(["simulated", "http"], coalesce(var.gateway, "http"))
+    condition     = var.gateway == null || try(contains(["simulated", "http"], var.gateway), false)
     error_message = "gateway must be simulated, http or null."
   }
 
@@ -469,7 +469,7 @@ variable "gateway" {
   # Payments would be recorded as completed while no money moves.
   validation {
     condition     = var.gateway != "simulated" || !contains(["prod", "production"], var.environment)
-    error_message = "gateway must not be simulated in production: it moves no money."
+    error_message = "gateway must not be simulated in environments prod and production: it moves no money."
   }
 
   validation {
@@ -479,46 +479,46 @@ variable "gateway" {
 }
 
 variable "gateway_url" {
-  description = "Base URL of the payment gateway; empty: see gateway."
+  description = "Base URL of the payment gateway, https://host or https://host:port; empty: see gateway."
   type        = string
   default     = ""
 
   validation {
-    condition     = var.gateway_url == "" || can(regex("^(https://[^\\s/?#]+|http://(127\\.0\\.0\\.1|localhost)(:[0-9]+)?)/?$", var.gateway_url))
-    error_message = "gateway_url must be an https URL without a path (http on the loopback alone), or empty."
+    condition     = var.gateway_url == "" || can(regex("^(https://[A-Za-z0-9_-]{1,63}(\\.[A-Za-z0-9_-]{1,63})*|http://(127\\.0\\.0\\.1|localhost|\\[::1\\]))(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?/?$", var.gateway_url))
+    error_message = "gateway_url must be https://host or https://host:port, without path or user information (http on the loopback alone), or empty."
   }
 }
 
 variable "gateway_deadline_seconds" {
-  description = "Total time of one gateway call, connection and answer (above 0 s)."
+  description = "Total time of one gateway call, connection and answer (0.001 s or more)."
   type        = number
   default     = 5
 
   validation {
-    condition     = var.gateway_deadline_seconds > 0
-    error_message = "gateway_deadline_seconds must be above 0."
+    condition     = var.gateway_deadline_seconds >= 0.001 && can(regex("^[0-9]{1,6}(\\.[0-9]{1,6})?$", tostring(var.gateway_deadline_seconds)))
+    error_message = "gateway_deadline_seconds must be 0.001 or more, with at most six digits on each side of the point."
   }
 }
 
 variable "safety_margin_seconds" {
-  description = "How much a claim's lease outlives the function's time-out (above 0 s)."
+  description = "How much a claim's lease outlives the function's time-out (0.001 s or more)."
   type        = number
   default     = 5
 
   validation {
-    condition     = var.safety_margin_seconds > 0
-    error_message = "safety_margin_seconds must be above 0: a lease must not end while its worker may still write."
+    condition     = var.safety_margin_seconds >= 0.001 && can(regex("^[0-9]{1,6}(\\.[0-9]{1,6})?$", tostring(var.safety_margin_seconds)))
+    error_message = "safety_margin_seconds must be 0.001 or more, with at most six digits on each side of the point: a lease must not end while its worker may still write."
   }
 }
 
 variable "retry_delay_seconds" {
-  description = "First delay of a returned message; it doubles with every receive (above 0 to 180 s)."
+  description = "First delay of a returned message; it doubles with every receive (0.001 to 180 s)."
   type        = number
   default     = 5
 
   validation {
-    condition     = var.retry_delay_seconds > 0 && var.retry_delay_seconds <= 180
-    error_message = "retry_delay_seconds must be above 0 and at most 180."
+    condition     = var.retry_delay_seconds >= 0.001 && var.retry_delay_seconds <= 180 && can(regex("^[0-9]{1,6}(\\.[0-9]{1,6})?$", tostring(var.retry_delay_seconds)))
+    error_message = "retry_delay_seconds must be 0.001 to 180, with at most six digits on each side of the point."
   }
 }
 
@@ -579,7 +579,7 @@ variable "fingerprint_pepper_secret_arn" {
   default     = null
 
   validation {
-    condition     = var.fingerprint_pepper_secret_arn == null || can(regex("^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+$", var.fingerprint_pepper_secret_arn))
+    condition     = var.fingerprint_pepper_secret_arn == null || can(regex("^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+$", var.fingerprint_pepper_secret_arn))
     error_message = "fingerprint_pepper_secret_arn must be the ARN of a Secrets Manager secret."
   }
 }
@@ -603,8 +603,8 @@ variable "stress_delay_seconds" {
   default     = 3
 
   validation {
-    condition     = var.stress_delay_seconds >= 0 && var.stress_delay_seconds <= 60
-    error_message = "stress_delay_seconds must be 0 to 60."
+    condition     = var.stress_delay_seconds >= 0 && var.stress_delay_seconds <= 60 && can(regex("^[0-9]{1,6}(\\.[0-9]{1,6})?$", tostring(var.stress_delay_seconds)))
+    error_message = "stress_delay_seconds must be 0 to 60, with at most six digits on each side of the point."
   }
 }
 

@@ -59,9 +59,7 @@ class Target:
             raise RefusedError(f"{name} is no benchmark function of a non-production environment")
         self.variables: dict[str, str] = configuration.get("Environment", {}).get("Variables", {})
         if self.variables.get("GATEWAY_URL"):
-            raise RefusedError(
-                f"{name} has a gateway ({self.variables['GATEWAY_URL']}): payments would be real. Unset it"
-            )
+            raise RefusedError(f"{name} has a gateway: payments would be real. Unset its GATEWAY_URL")
         if self.variables.get("ENVIRONMENT") in PRODUCTION:
             raise RefusedError(f"{name} says that its environment is {self.variables['ENVIRONMENT']}")
         self._client = client

@@ -131,9 +131,15 @@ class GatewayAnswerError(RetryableError):
 
 
 class ConfigurationError(Exception):
-    """A setting is missing or wrong: names the variable, its value and what is allowed."""
+    """A setting is missing or wrong: names the variable, its value and what is allowed.
+
+    Of a URL's user information, which may be a password, nothing is shown.
+    """
 
     def __init__(self, variable: str, value: str | None, allowed: str) -> None:
+        if value is not None and variable.endswith("_URL") and "@" in value:
+            # What is refused need not be a URL: all before the last @ may belong to a password.
+            value = f"***@{value.rpartition('@')[2]}"
         shown = "is not set" if value is None else f"is {value!r}"
         super().__init__(f"{variable} {shown}; allowed: {allowed}")
         self.variable = variable

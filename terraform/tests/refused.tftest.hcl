@@ -180,6 +180,63 @@ run "broken_rules_5" {
   ]
 }
 
+run "empty_texts" {
+  command = plan
+  variables {
+    package_path                  = ""
+    table_kms_key_arn             = ""
+    approval_function_arn         = ""
+    gateway                       = ""
+    fingerprint_pepper_secret_arn = ""
+    package_directory             = ""
+  }
+  expect_failures = [
+    var.package_path,
+    var.table_kms_key_arn,
+    var.approval_function_arn,
+    var.gateway,
+    var.fingerprint_pepper_secret_arn,
+    var.package_directory,
+  ]
+}
+
+# The function reads these as text, and takes six digits on each side of the point.
+run "seconds_with_more_digits_than_the_function_takes" {
+  command = plan
+  variables {
+    gateway_url              = "https://x:99999"
+    gateway_deadline_seconds = 1.1234567
+    safety_margin_seconds    = 1.1234567
+    retry_delay_seconds      = 1.1234567
+    stress_delay_seconds     = 1.1234567
+    approval_workflow        = { fraud_service_failure_rate = 0.1234567 }
+  }
+  expect_failures = [
+    var.gateway_url,
+    var.gateway_deadline_seconds,
+    var.safety_margin_seconds,
+    var.retry_delay_seconds,
+    var.stress_delay_seconds,
+    var.approval_workflow,
+  ]
+}
+
+run "seconds_below_a_millisecond" {
+  command = plan
+  variables {
+    gateway_url              = "https://user:secret@gateway.example.com"
+    gateway_deadline_seconds = 0.0000001
+    safety_margin_seconds    = 0.0009
+    retry_delay_seconds      = 0.0009
+  }
+  expect_failures = [
+    var.gateway_url,
+    var.gateway_deadline_seconds,
+    var.safety_margin_seconds,
+    var.retry_delay_seconds,
+  ]
+}
+
 run "gateway_that_is_not_named" {
   command = plan
   variables {

@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -407,7 +408,16 @@ def test_bytes_that_trickle_in_do_not_outlast_the_deadline() -> None:
             gateway.charge("pi_0", KEY)
 
 
-@pytest.mark.parametrize("url", ["", "gateway:80", "ftp://gateway", "http://", "http://host:99999", "http://host/v1"])
-def test_a_wrong_gateway_url_is_named_at_init(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="GATEWAY_URL"):
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "gateway:80", "ftp://gateway", "http://", "http://host:99999", "http://host/v1", "http://host?a=b"),
+        *("http://[", "https://user:swordfish@host", "https://:swordfish@host:99999", "https://swordfish@ho\u2100st"),
+    ],
+)
+def test_a_wrong_gateway_url_is_named_at_init_without_its_user_information(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="GATEWAY_URL") as caught:
         HttpPaymentGateway(url)
+    # A traceback prints what an error was raised in handling.
+    assert "swordfish" not in "".join(traceback.format_exception(caught.value)[-1:])
+    assert caught.value.__context__ is None

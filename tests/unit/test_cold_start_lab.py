@@ -374,14 +374,15 @@ def configuration(**changes: Any) -> dict[str, Any]:
     [
         {"FunctionName": "cloudcafe-payment-processor-dev"},
         {"FunctionName": "cloudcafe-payment-processor-prod-bench-compiled-128"},
-        {"Environment": {"Variables": {"GATEWAY_URL": "https://gateway.example"}}},
+        {"Environment": {"Variables": {"GATEWAY_URL": "https://user:swordfish@gateway.example"}}},
         {"Environment": {"Variables": {"ENVIRONMENT": "prod"}}},
     ],
 )
 def test_a_target_that_is_no_benchmark_function_is_refused(changes):
     aws.Target(None, None, configuration())
-    with pytest.raises(aws.RefusedError):
+    with pytest.raises(aws.RefusedError) as refused:
         aws.Target(None, None, configuration(**changes))
+    assert "swordfish" not in str(refused.value)
 
 
 def test_an_estimate_grows_with_memory_and_samples():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from handler.domain.canonical import VERSIONS
 from handler.domain.errors import ConfigurationError
 from handler.domain.rules import Rules
+from handler.domain.times import Times
 from handler.queue_function import create
 from handler.settings import DEFINED_ELSEWHERE, SETTINGS, read_approval_settings, read_settings
 from scoring import _compiled
@@ -20,6 +22,7 @@ from scoring.kernel import describe, load_kernel
 ROOT = Path(__file__).parents[2]
 ROWS = {setting.name: setting for setting in SETTINGS}
 FUNCTIONS = ("queue function", "workflow", "page", "reconcile")
+TIMES = tuple(name.upper() for name in Times._fields)
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +64,14 @@ def wrong_values() -> Iterator[tuple[str, str]]:
         ("SCORING_KERNEL", "shani2"),
         ("GATEWAY_URL", "http://gateway.example"),
         ("GATEWAY_URL", "http://127.0.0.1.example"),
+        *(
+            ("GATEWAY_URL", f"https://{rest}")
+            for rest in ("x:99999", "x:65536", "x:0", "x/v1", "x?y", "a..b", "[::::]")
+        ),
+        ("GATEWAY_URL", "https://user@gateway.example"),
+        ("PAYMENT_QUEUE_URL", "https://user:secret@queue.example"),
+        ("APPROVAL_PAGE_URL", "https://user:secret@page.example"),
+        *((name, "0.0009") for name in TIMES),
         ("FUNCTION_TIMEOUT_SECONDS", "31"),
         ("FUNCTION_TIMEOUT_SECONDS", "10"),
         ("VISIBILITY_TIMEOUT_SECONDS", "100"),
@@ -78,6 +89,23 @@ def test_a_wrong_variable_fails_init_by_its_name_first(variable, value):
     with pytest.raises(Exception, match=rf"^{variable} is ") as caught:
         init({**engine, variable: value})
     assert type(caught.value).__name__ in ("ConfigurationError", "KernelUnavailableError")
+
+
+@pytest.mark.parametrize("variable", ["GATEWAY_URL", "PAYMENT_QUEUE_URL", "APPROVAL_PAGE_URL"])
+def test_a_refused_url_is_shown_without_its_user_information(variable):
+    passwords = ("swordfish", "a/swordfish", "a@swordfish", "#swordfish", "a\nswordfish")
+    rests = ("", ":99999", "/v1", " ")
+    for start, password, rest in product(("https://", "http://", "https:", ""), passwords, rests):
+        given = {variable: f"{start}user:{password}@gateway.example{rest}"}
+        with pytest.raises(ConfigurationError) as caught:
+            read_approval_settings(given) if variable.startswith("APPROVAL") else read_settings(given)
+        assert str(caught.value).startswith(f"{variable} is '***@gateway.example{rest}'; allowed: ")
+
+
+def test_seconds_say_how_many_digits_they_may_have():
+    for name, setting in ROWS.items():
+        if name.endswith("_SECONDS"):
+            assert "six digits on each side of the point" in setting.kind.allowed, name
 
 
 def test_a_time_that_was_set_is_blamed_and_the_others_are_told():
@@ -234,8 +262,67 @@ def test_terraform_refuses_what_the_table_refuses():
             assert re.search(rf"\b{choice}\b", rules), name
 
 
+def patterns(variable: str) -> list[str]:
+    """The patterns of a variable's rules that its whole text must have."""
+    return [found.replace("\\\\", "\\") for found in re.findall(r' can\(regex\("\^(.*?)\$"', block(variable))]
+
+
 def pattern(variable: str) -> str:
-    return re.search(r'regex\("\^(.*?)\$"', block(variable))[1]
+    return patterns(variable)[0]
+
+
+SECONDS = {"GATEWAY_DEADLINE_SECONDS", "SAFETY_MARGIN_SECONDS", "RETRY_DELAY_SECONDS", "STRESS_DELAY_SECONDS"}
+# Narrower in Terraform than a name of AWS's: with what it takes.
+ARNS = {
+    "APPROVAL_FUNCTION_ARN": "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev:live",
+    "FINGERPRINT_PEPPER_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:123456789012:secret:pepper-AbC123",
+}
+
+
+def test_terraform_has_the_tables_patterns():
+    held = set()
+    for name, variable in {**terraform_variables(), "APPROVAL_FUNCTION_ARN": "approval_function_arn"}.items():
+        kind, rules = ROWS[name].kind, block(variable)
+        if not kind.pattern or "floor(var." in rules:
+            # Anything goes, or a whole number whose bounds say how long it is.
+            continue
+        held.add(name)
+        if name in ARNS:
+            [narrower] = patterns(variable)
+            for value in [ARNS[name], *(ARNS[name] + chr(code) for code in range(256))]:
+                assert kind.takes(value) or not re.fullmatch(narrower, value), (name, value)
+            assert re.fullmatch(narrower, ARNS[name])
+        elif name == "SCORING_KERNEL":
+            assert patterns(variable) == [kind.pattern.replace("{1,", "{0,")]
+        else:
+            assert kind.pattern in patterns(variable), name
+        if name in SECONDS:
+            assert re.search(rf'regex\("[^"]*", tostring\(var\.{variable}\)\)', rules), name
+            assert f"var.{variable} >= {kind.least:g} " in rules, name
+    assert held == {*SECONDS, *ARNS, "ENVIRONMENT", "GATEWAY_URL", "SCORING_KERNEL"}
+
+
+def test_terraform_passes_a_share_as_the_table_takes_it():
+    share = ROWS["FRAUD_SERVICE_FAILURE_RATE"].kind.pattern
+    assert share in patterns("approval_workflow")
+    # As Terraform searches it.
+    assert [value for value in ("0", "0.2", "1", "0.1234567", "2", "11") if re.search(f"^{share}$", value)] == [
+        *("0", "0.2", "1"),
+    ]
+
+
+def test_every_text_that_may_be_null_is_refused_by_terraform_where_it_is_empty():
+    refused = (ROOT / "terraform" / "tests" / "refused.tftest.hcl").read_text()
+    [run] = re.findall(r'^run "empty_texts" \{\n(.*?)^\}', refused, re.DOTALL | re.MULTILINE)
+    names = {
+        name
+        for name in re.findall(r'^variable "(\w+)"', VARIABLES, re.MULTILINE)
+        if re.search(r"^  type +=\s*string$", block(name), re.MULTILINE)
+        and re.search(r"^  default +=\s*null$", block(name), re.MULTILINE)
+    }
+    assert len(names) > 4
+    assert set(re.findall(r'^    (\w+) += ""$', run, re.MULTILINE)) == names
+    assert set(re.findall(r"^    var\.(\w+),$", run, re.MULTILINE)) == names
 
 
 def test_an_environments_name_is_bounded_by_the_longest_name_that_it_is_in():

@@ -38,16 +38,15 @@ class HttpPaymentGateway:
     """
 
     def __init__(self, url: str, deadline_seconds: float = 5.0) -> None:
-        parts = urlsplit(url)
-        try:
-            port = parts.port
-        except ValueError:
-            port = -1
-        if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or parts.path not in ("", "/"):
-            raise ConfigurationError("GATEWAY_URL", url, "http://host:port or https://host, without a path")
-        self._host = parts.hostname
-        self._port = port or (443 if parts.scheme == "https" else 80)
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        scheme, host, port = _address(url) or ("", "", 0)
+        # Outside of any handler: what `urlsplit` raises may hold a password, and a traceback would print it.
+        if not host:
+            raise ConfigurationError(
+                "GATEWAY_URL", url, "http://host:port or https://host, without path or user information"
+            )
+        self._host = host
+        self._port = port
+        self._tls = ssl.create_default_context() if scheme == "https" else None
         self._deadline_seconds = deadline_seconds
         self._connection: http.client.HTTPConnection | None = None
         self._socket: _DeadlineSocket | None = None
@@ -189,6 +188,19 @@ class HttpPaymentGateway:
         if self._socket is not None:
             self._socket.end()
         self._connection = self._socket = None
+
+
+def _address(url: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port of a URL that has nothing else, or None."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    beside = "@" in parts.netloc or parts.path not in ("", "/") or parts.query or parts.fragment
+    if beside or parts.scheme not in ("http", "https") or not parts.hostname:
+        return None
+    return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)
 
 
 class _DeadlineSocket:
