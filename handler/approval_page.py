@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs
 
+from handler import lazy_entry
 from handler.adapters.approval.page import HEADERS, answer, question, refusal
 from handler.domain.approval.decision import Answer, decide
 from handler.domain.approval.ports import Decisions, Signer
@@ -128,13 +129,10 @@ def _response(status_code: int, page: str) -> dict[str, Any]:
     return {"statusCode": status_code, "headers": dict(HEADERS), "body": page}
 
 
-def __getattr__(name: str) -> Any:
-    if name != "lambda_handler":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import os
-
+def _create(environment: Mapping[str, str]) -> ApprovalPage:
     from handler.approval_composition import compose_decisions, compose_signer
 
-    page = ApprovalPage(compose_decisions(os.environ), compose_signer(os.environ))
-    globals()[name] = page
-    return page
+    return ApprovalPage(compose_decisions(environment), compose_signer(environment))
+
+
+__getattr__ = lazy_entry(globals(), _create)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TextIO
 
+from handler import lazy_entry
 from handler.domain.approval.ports import Decisions
 from handler.domain.claim import Work
 from handler.domain.errors import RetryableError
@@ -80,14 +81,11 @@ class ReconcileFunction:
         return old
 
 
-def __getattr__(name: str) -> Any:
-    if name != "lambda_handler":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import os
-
+def _create(environment: Mapping[str, str]) -> ReconcileFunction:
     from handler.approval_composition import compose_decisions, compose_workflow
 
-    rules, ports = compose_workflow(os.environ)
-    function = ReconcileFunction(rules.payments, ports.payments, compose_decisions(os.environ))
-    globals()[name] = function
-    return function
+    rules, ports = compose_workflow(environment)
+    return ReconcileFunction(rules.payments, ports.payments, compose_decisions(environment))
+
+
+__getattr__ = lazy_entry(globals(), _create)

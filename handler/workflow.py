@@ -7,7 +7,7 @@ one (`STEPS` is compared with the last release's by a test).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -29,6 +29,7 @@ from aws_durable_execution_sdk_python.config import (
 )
 from aws_durable_execution_sdk_python.retries import RetryStrategyConfig, create_retry_strategy
 
+from handler import lazy_entry
 from handler.domain.approval.steps import (
     ApprovalPorts,
     ApprovalRules,
@@ -255,13 +256,10 @@ def _numbered(name: str, rounds: int) -> str:
     return name if rounds == 1 else f"{name}-{rounds}"
 
 
-def __getattr__(name: str) -> Any:
-    if name != "lambda_handler":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import os
-
+def _create(environment: Mapping[str, str]) -> Handler:
     from handler.approval_composition import compose_workflow
 
-    handler = Workflow(*compose_workflow(os.environ)).durable()
-    globals()[name] = handler
-    return handler
+    return Workflow(*compose_workflow(environment)).durable()
+
+
+__getattr__ = lazy_entry(globals(), _create)
