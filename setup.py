@@ -1,7 +1,7 @@
-"""Builds the compiled twin: one limited-API extension, one static library for each instruction set.
+"""Builds the compiled engine: one limited-API extension, one static library for each instruction set.
 
 Everything else about the project is in pyproject.toml. `SCORING_EXTENSION=require` in the environment makes a failure
-to build the extension an error; without it, the failure is a warning and the pure twin serves.
+to build the extension an error; without it, the failure is a warning and the pure engine serves.
 """
 
 import importlib.util

@@ -10,12 +10,12 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from types import ModuleType
 
 from benchmarks.measure import Bar
 from scoring import _compiled, _pure
+from scoring.kernel import Engine
 
-ENGINES: dict[str, ModuleType] = {"pure": _pure, "compiled": _compiled}
+ENGINES: dict[str, Engine] = {"pure": _pure, "compiled": _compiled}
 PORTION = 50_000
 CONTROL = "4111 1111 1111 1111"
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -52,11 +52,11 @@ def portions(kind: str, ids: int, seed: int) -> Iterator[list[str]]:
         yield [KINDS[kind](choose) for _ in range(min(PORTION, ids - start))]
 
 
-def hits(engine: ModuleType, ids: list[str], control_at: int) -> list[str]:
+def hits(name: str, engine: Engine, ids: list[str], control_at: int) -> list[str]:
     """The ids that hold a card number for this engine. Raises ValueError where it misses the control among them."""
     found = engine.find_card_numbers([*ids[:control_at], CONTROL, *ids[control_at:]])
     if found.pop(control_at) != [(0, len(CONTROL))]:
-        raise ValueError(f"{engine.__name__} does not find {CONTROL}")
+        raise ValueError(f"the {name} engine does not find {CONTROL}")
     return [text for text, spans in zip(ids, found, strict=True) if spans]
 
 
@@ -75,7 +75,7 @@ def main() -> int:
         done, started = 0, time.monotonic()
         for ids in portions(kind, options.ids, options.seed):
             for name, engine in ENGINES.items():
-                for text in (found := hits(engine, ids, done % len(ids))):
+                for text in (found := hits(name, engine, ids, done % len(ids))):
                     print(f"{name}: {text} is taken for a card number")
                 count[name] += len(found)
             done += len(ids)

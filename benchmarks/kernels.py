@@ -1,4 +1,4 @@
-"""SHA-256 by kernel against hashlib, the pure twin and StringZilla: `python -m benchmarks kernels [--quick]`.
+"""SHA-256 by kernel against hashlib, the pure engine and StringZilla: `python -m benchmarks kernels [--quick]`.
 
 Every candidate is run by pytest-benchmark, and before each of its rounds what it is compared with runs too: a ratio is
 the median over rounds of two samples taken side by side. Times are CPU time of the thread, because the machine is
@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable
 from hashlib import pbkdf2_hmac, sha256
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -26,7 +25,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.measure import Bar, Ratio, machine, new_record, paired_ratio, write_record
 from scoring import _compiled, _pure
-from scoring.kernel import load_kernel
+from scoring.kernel import Engine, load_engine
 from scoring.model import Payment
 from scoring.table import open_table
 
@@ -94,7 +93,7 @@ def hashing() -> dict[str, tuple[str, Work]]:
     """Row -> (kernel in use, work); about two milliseconds a sample."""
     rows = {
         "hashlib loop, again": ("auto", one(hashlib_loop, 4_000)),
-        "pure twin": ("auto", one(_pure.sha256_chain, 4_000)),
+        "pure engine": ("auto", one(_pure.sha256_chain, 4_000)),
         "StringZilla, one by one": (
             "auto",
             Work(lambda: stringzilla_loop(6_000), 6_001, hashlib_loop(SEED, 6_000)),
@@ -149,10 +148,10 @@ def payments(count: int) -> list[Payment]:
 TABLE = open_table()
 
 
-def scoring(twin: ModuleType, count: int) -> Work:
+def scoring(engine: Engine, count: int) -> Work:
     batch = payments(count)
     return Work(
-        lambda: twin.score_batch(TABLE, batch, iterations=ITERATIONS, pepper=b""),
+        lambda: engine.score_batch(TABLE, batch, iterations=ITERATIONS, pepper=b""),
         count,
         _pure.score_batch(TABLE, batch, iterations=ITERATIONS, pepper=b""),
     )
@@ -207,7 +206,7 @@ def compare(benchmark: BenchmarkFixture, work: Work, bases: dict[str, Work], cou
 @pytest.mark.parametrize("row", hashing())
 def test_hashing(benchmark: BenchmarkFixture, row: str) -> None:
     kernel, work = hashing()[row]
-    load_kernel("compiled", kernel)
+    load_engine("compiled", kernel)
     bases = dict(BASE)
     if row.startswith("avx512"):
         bases |= {name: hashing()[name][1] for name in ("StringZilla, 16 lanes", "StringZilla, 256 lanes")}
@@ -215,32 +214,32 @@ def test_hashing(benchmark: BenchmarkFixture, row: str) -> None:
 
 
 @pytest.mark.benchmark(group="cold_start_work")
-@pytest.mark.parametrize("row", ["pure twin", *PRESENT, "auto"])
+@pytest.mark.parametrize("row", ["pure engine", *PRESENT, "auto"])
 def test_cold_start_work(benchmark: BenchmarkFixture, row: str) -> None:
-    kernel = "auto" if row == "pure twin" else row
-    twin = _pure if row == "pure twin" else load_kernel("compiled", kernel)
+    kernel = "auto" if row == "pure engine" else row
+    engine = _pure if row == "pure engine" else load_engine("compiled", kernel)
     expected = bytes.fromhex("0d1eee4af4b89ba881ab1a5f53002b740b2c9f63e9761a729580117e20b93c61")
-    work = Work(lambda: twin.cold_start_work(10_000_000), 10_000_000, expected)
-    # A tenth of the operations: the pure twin takes seconds for all, which its own row does.
+    work = Work(lambda: engine.cold_start_work(10_000_000), 10_000_000, expected)
+    # A tenth of the operations: the pure engine takes seconds for all, which its own row does.
     base = Work(lambda: _pure.cold_start_work(1_000_000), 1_000_000, _pure.cold_start_work(1_000_000))
-    compare(benchmark, work, {"pure twin": base}, max(3, rounds() // (30 if row == "pure twin" else 12)))
+    compare(benchmark, work, {"pure engine": base}, max(3, rounds() // (30 if row == "pure engine" else 12)))
 
 
 @pytest.mark.benchmark(group="score_batch")
 @pytest.mark.parametrize("count", [1, 10, 100])
 @pytest.mark.parametrize("kernel", [name for name in ("shani-2", "armv8-2") if name in PRESENT] + ["auto"])
 def test_score_batch(benchmark: BenchmarkFixture, kernel: str, count: int) -> None:
-    twin = load_kernel("compiled", kernel)
-    bases = {"pure twin": scoring(_pure, count), "bare kernel": bare_kernel(count)}
-    compare(benchmark, scoring(twin, count), bases, max(3, rounds() // {1: 2, 10: 1, 100: 20}[count]))
+    engine = load_engine("compiled", kernel)
+    bases = {"pure engine": scoring(_pure, count), "bare kernel": bare_kernel(count)}
+    compare(benchmark, scoring(engine, count), bases, max(3, rounds() // {1: 2, 10: 1, 100: 20}[count]))
 
 
 @pytest.mark.benchmark(group="overhead")
 @pytest.mark.parametrize("row", ["score_batch 10", "bare kernel, again"])
 def test_overhead(benchmark: BenchmarkFixture, row: str) -> None:
     """By turns and often, because a few percent are asked for; the second row is what noise makes of none."""
-    twin = load_kernel("compiled", "auto")
-    work = scoring(twin, 10) if row == "score_batch 10" else bare_kernel(10)
+    engine = load_engine("compiled", "auto")
+    work = scoring(engine, 10) if row == "score_batch 10" else bare_kernel(10)
     compare(benchmark, work, {"bare kernel": bare_kernel(10)}, 5 * rounds())
 
 
@@ -280,10 +279,10 @@ SPEED_BARS = {
     "kernel_sixteen_chains_x_hashlib": ("avx512-16, 16 messages", "hashlib", 28.0),
     "kernel_sixteen_chains_x_stringzilla_16": ("avx512-16, 16 messages", "StringZilla, 16 lanes", 4.0),
     "kernel_sixteen_chains_x_stringzilla_256": ("avx512-16, 16 messages", "StringZilla, 256 lanes", 4.0),
-    "cold_start_work_shani_x_pure": ("cold_start_work shani-2", "pure twin", 12.0),
-    "cold_start_work_avx512_x_pure": ("cold_start_work avx512-16", "pure twin", 20.0),
-    "score_batch_10_x_pure": ("score_batch auto 10", "pure twin", 12.0),
-    "score_batch_10_shani_x_pure": ("score_batch shani-2 10", "pure twin", 12.0),
+    "cold_start_work_shani_x_pure": ("cold_start_work shani-2", "pure engine", 12.0),
+    "cold_start_work_avx512_x_pure": ("cold_start_work avx512-16", "pure engine", 20.0),
+    "score_batch_10_x_pure": ("score_batch auto 10", "pure engine", 12.0),
+    "score_batch_10_shani_x_pure": ("score_batch shani-2 10", "pure engine", 12.0),
 }
 
 

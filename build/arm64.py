@@ -221,9 +221,9 @@ _SUITE = """
 import sys
 sys.path[:0] = [".", sys.argv[2]]
 import pytest, scoring
-from scoring.kernel import describe, load_kernel
+from scoring.kernel import describe, load_engine
 assert scoring.__file__.startswith(sys.argv[1]), scoring.__file__
-load_kernel()
+load_engine()
 print("engine:", describe(), flush=True)
 code = pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[3:]])
 print("at the end:", describe())
@@ -235,19 +235,19 @@ import importlib, json, sys
 sys.path.insert(0, ".")
 for name in json.loads(sys.argv[1]):
     importlib.import_module(name)
-from scoring.kernel import describe, load_kernel
+from scoring.kernel import describe, load_engine
 from scoring.model import FIELDS, Payment
 from scoring.table import open_table
 table = open_table()
 table.verify()
 payment = Payment(b"identity", 66_667, tuple("" for _ in FIELDS))
-scores = load_kernel().score_batch(table, [payment], iterations=1000, pepper=b"")
+scores = load_engine().score_batch(table, [payment], iterations=1000, pepper=b"")
 print(json.dumps([describe(), repr(scores)]))
 """
 
 
 def run_suite(python: Interpreter, kernel: str, folder: Path, tools: Path, suite: Sequence[str]) -> str:
-    """The scoring suite with the compiled twin on one kernel; returns pytest's closing line."""
+    """The scoring suite with the compiled engine on one kernel; returns pytest's closing line."""
     variables = {"SCORING_ENGINE": "compiled", "SCORING_KERNEL": kernel, "CI": "true"}
     done = python.run(["-I", "-c", _SUITE, str(folder), str(tools), *suite], folder, variables)
     lines = done.stdout.strip().splitlines()

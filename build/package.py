@@ -1,4 +1,4 @@
-"""Assemble what runs in Lambda: our code, the compiled twin, the rule table, locked dependencies; as a folder or ZIP.
+"""Assemble what runs in Lambda: our code, the compiled engine, the rule table, locked dependencies; as a folder or ZIP.
 
 The rule it keeps: content decides everything. The same sources, lock file and interpreter give the same bytes, on any
 day and in any folder, and a dependency is shipped as its wheel has it or left out: no file of its code is ever edited.

@@ -21,7 +21,7 @@ from handler.domain.approval.ports import ApprovalNotices, Decisions, Signer
 from handler.domain.approval.steps import ApprovalPorts, ApprovalRules
 from handler.domain.errors import ConfigurationError
 from handler.settings import Settings, read_approval_settings, read_settings
-from scoring.kernel import load_kernel
+from scoring.kernel import load_engine
 
 
 def compose_workflow(environment: Mapping[str, str]) -> tuple[ApprovalRules, ApprovalPorts]:
@@ -30,8 +30,8 @@ def compose_workflow(environment: Mapping[str, str]) -> tuple[ApprovalRules, App
     Raises ConfigurationError.
     """
     settings, approval = read_settings(environment), read_approval_settings(environment)
-    kernel = load_kernel(settings.scoring_engine, settings.scoring_kernel)
-    ports, log, _ = compose_ports(settings, kernel, logging.getLogger("handler.workflow"), DynamoDbApprovalLog)
+    engine = load_engine(settings.scoring_engine, settings.scoring_kernel)
+    ports, log, _ = compose_ports(settings, engine, logging.getLogger("handler.workflow"), DynamoDbApprovalLog)
     if approval.fraud_service_failure_rate:
         scoring = FailingFraudScoring(ports.scoring, approval.fraud_service_failure_rate, random.random)
         ports = ports._replace(scoring=scoring)
@@ -57,7 +57,7 @@ def compose_decisions(environment: Mapping[str, str]) -> Decisions:
         executions=LambdaExecutions(functions),
         starter=approval_starter(session, settings),
         clock=SystemClock(),
-        find_card_numbers=load_kernel(settings.scoring_engine, settings.scoring_kernel).find_card_numbers,
+        find_card_numbers=load_engine(settings.scoring_engine, settings.scoring_kernel).find_card_numbers,
         environment=settings.rules.environment,
     )
 

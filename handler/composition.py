@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from botocore.config import Config
 from botocore.session import get_session
@@ -32,6 +32,9 @@ from handler.settings import GATEWAY_URLS, Settings
 from scoring.model import FIELDS
 from scoring.table import RuleTableError, Table, open_table
 
+if TYPE_CHECKING:
+    from scoring.kernel import Engine
+
 # One slow answer must not eat the invocation; a lost one is decided from the stored item.
 _CLIENT_CONFIG = {"connect_timeout": 1, "read_timeout": 1, "retries": {"mode": "standard", "total_max_attempts": 3}}
 
@@ -48,22 +51,22 @@ class Services(NamedTuple):
     ids: Ids
 
 
-def compose(settings: Settings, kernel: Any, logger: AnyLogger) -> Services:
+def compose(settings: Settings, engine: Engine, logger: AnyLogger) -> Services:
     """What the queue function works with. Raises as `compose_ports`."""
-    ports, _, source_queue = compose_ports(settings, kernel, logger, DynamoDbTransactionLog)
+    ports, _, source_queue = compose_ports(settings, engine, logger, DynamoDbTransactionLog)
     return Services(_rules(settings), ports, source_queue, RandomIds())
 
 
 def compose_ports(
-    settings: Settings, kernel: Any, logger: AnyLogger, make_log: Callable[[Any, str], Log]
+    settings: Settings, engine: Engine, logger: AnyLogger, make_log: Callable[[Any, str], Log]
 ) -> tuple[Ports, Log, SourceQueue]:
     """Build every adapter and send the one read that pays for name look-up, TLS and credentials in init.
 
-    `kernel` is the scoring twin in use; `make_log` makes the ports' log from a client and a table name.
+    `make_log` makes the ports' log from a client and a table name.
 
     Raises ConfigurationError where a setting and what is there do not fit.
     """
-    table = _rule_table(settings, kernel)
+    table = _rule_table(settings, engine)
     session = None if settings.in_memory else get_session()
     pepper, pepper_version = b"", ""
     if settings.fingerprint_pepper_secret_arn:
@@ -100,9 +103,9 @@ def compose_ports(
         log=log,
         gateway=_gateway(settings),
         scoring=TableFraudScoring(
-            kernel, table, iterations=settings.fraud_iterations, pepper=pepper, pepper_version=pepper_version
+            engine, table, iterations=settings.fraud_iterations, pepper=pepper, pepper_version=pepper_version
         ),
-        find_card_numbers=kernel.find_card_numbers,
+        find_card_numbers=engine.find_card_numbers,
         approvals=approval_starter(session, settings),
         rejected=rejected,
         notifier=LoggingNotifier(logger),
@@ -117,12 +120,12 @@ def _rules(settings: Settings) -> Rules:
     return settings.rules._replace(routing=settings.rules.routing._replace(asks=asks))
 
 
-def _rule_table(settings: Settings, kernel: Any) -> Table:
+def _rule_table(settings: Settings, engine: Engine) -> Table:
     path = Path(settings.rule_table_path) if settings.rule_table_path else Path(scoring.__path__[0], "rules.table")
     try:
         table = open_table(path)
-        # The twin in use must read it, too: better no init than an environment that returns every message.
-        kernel.screen(table, [("",) * len(FIELDS)])
+        # The engine in use must read it, too: better no init than an environment that returns every message.
+        engine.screen(table, [("",) * len(FIELDS)])
         return table
     except (OSError, ValueError, RuleTableError) as error:
         raise ConfigurationError("RULE_TABLE_PATH", str(path), f"a rule table that can be read ({error})") from error

@@ -18,7 +18,7 @@ from handler.domain.errors import PaymentError
 from handler.domain.payment import Message
 from handler.domain.process import Reading, read, settle
 from handler.settings import read_settings
-from scoring.kernel import describe, load_kernel
+from scoring.kernel import describe, load_engine
 
 _SERVICE = "payment-processor"
 NAMESPACE: Final = "CloudCafe/Lambda"
@@ -42,11 +42,11 @@ def create(environment: Mapping[str, str]) -> QueueFunction:
     logger = Logger(service=_SERVICE)
     metrics = Metrics(namespace=NAMESPACE, service=_SERVICE)
     metrics.set_default_dimensions(environment=settings.rules.environment)
-    kernel = load_kernel(settings.scoring_engine, settings.scoring_kernel)
-    services = compose(settings, kernel, logger)
+    engine = load_engine(settings.scoring_engine, settings.scoring_kernel)
+    services = compose(settings, engine, logger)
     if settings.stress_mode == "cold_start":
         time.sleep(settings.stress_delay_seconds)
-        kernel.cold_start_work(settings.stress_operations)
+        engine.cold_start_work(settings.stress_operations)
     if settings.in_memory:
         print("no endpoint and no credentials: table, queues and gateway are in memory", file=sys.stderr)
     if not services.rules.routing.asks:

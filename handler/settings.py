@@ -174,7 +174,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         _one_of(*CHOICES),
         "auto",
         _ALL,
-        "The twin that scores; `auto` takes the compiled one where it was built.",
+        "The engine that scores; `auto` takes the compiled one where it was built.",
     ),
     Setting(
         "SCORING_KERNEL",

@@ -72,7 +72,7 @@ def _quantile(values: Sequence[int], share: float) -> int | None:
 
 
 def _engine(evidence: Evidence) -> str:
-    """The twin that the environments said they use."""
+    """The engine that the environments said they use."""
     for text in evidence.logs.values():
         for line in text.splitlines():
             if line.startswith("{") and '"ready"' in line:

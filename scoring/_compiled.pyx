@@ -1,5 +1,5 @@
 # cython: language_level=3, embedsignature=False, emit_code_comments=False
-"""The compiled twin: the functions of `scoring._pure`, bit for bit, over C kernels.
+"""The compiled engine: the functions of `scoring._pure`, bit for bit, over C kernels.
 
 No numpy, ctypes or hashlib is imported here: all of it would be paid in a cold start.
 """

@@ -1,4 +1,4 @@
-"""The pure twin: the specification of scoring, in plain Python; the compiled twin returns the same for every input.
+"""The pure engine: the specification of scoring, in plain Python; the compiled engine returns the same for every input.
 
 Everything is integers and bytes, upper and lower case exist for ASCII letters only, and nothing asks the interpreter's
 Unicode tables, so that every Python version gives the same answer.

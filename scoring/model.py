@@ -1,4 +1,4 @@
-"""What goes into scoring and what comes out; both twins read their constants here.
+"""What goes into scoring and what comes out; both engines read their constants here.
 
 Integers and bytes only: a value that could differ in its last bit between two machines has no place in this module.
 """
@@ -51,7 +51,7 @@ class Payment(NamedTuple):
 
 
 class Score(NamedTuple):
-    """The result for one payment; equal for equal input in every twin and on every machine."""
+    """The result for one payment; equal for equal input in every engine and on every machine."""
 
     fingerprint: str  # 64 hex digits
     risk: int  # parts per 10**9

@@ -226,7 +226,7 @@ def parse_header(data: memoryview, name: str) -> Header:
 
 
 class Table:
-    """A mapped rule table. `data` is the whole file; `native` is where the compiled twin keeps its view of it."""
+    """A mapped rule table. `data` is the whole file; `native` is where the compiled engine keeps its view of it."""
 
     def __init__(self, data: memoryview, name: str) -> None:
         """Check `data`, the bytes of a table file. Raises RuleTableError."""

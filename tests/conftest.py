@@ -2,13 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from types import ModuleType
 
 import pytest
 from hypothesis import settings
 
-from scoring.kernel import load_kernel
-from tests.twins import HASHING
+from scoring.kernel import Engine, load_engine
+from tests.engines import HASHING
 
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
@@ -24,12 +23,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(params=HASHING, ids="-".join)
-def hashing(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
-    """A twin with one of its kernels in use: every one that this processor has, in turn."""
-    yield load_kernel(*request.param)
-    load_kernel("auto", "auto")
+def hashing(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """A engine with one of its kernels in use: every one that this processor has, in turn."""
+    yield load_engine(*request.param)
+    load_engine("auto", "auto")
 
 
 @pytest.fixture
-def compiled() -> ModuleType:
-    return load_kernel("compiled", "auto")
+def compiled() -> Engine:
+    return load_engine("compiled", "auto")

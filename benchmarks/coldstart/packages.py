@@ -16,7 +16,7 @@ from typing import Literal
 from local.installation import BUILD, ROOT, InstallationError
 
 Package = Literal["packaged", "pip", "naive", "naive_no_pyc", "no_read", "no_read_all_roots", "thin", "empty"]
-Engine = Literal["compiled", "pure"]
+EngineName = Literal["compiled", "pure"]
 
 FOLDER = BUILD / "coldstart"
 
@@ -56,7 +56,7 @@ class Built:
     handler: str
 
 
-def build(package: Package, engine: Engine, python: str) -> Built:
+def build(package: Package, engine: EngineName, python: str) -> Built:
     """Build one package for the interpreter `python`; quick when it stands already. Raises InstallationError."""
     version = _run([python, "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"]).strip()
     folder = FOLDER / f"{package}-{engine}-{version}"
@@ -81,7 +81,7 @@ def build(package: Package, engine: Engine, python: str) -> Built:
     return Built(built, "handler.lambda_handler" if package == "pip" else "naive.lambda_handler")
 
 
-def _naive(folder: Path, engine: Engine, python: str, *, compiled_bytecode: bool) -> Path:
+def _naive(folder: Path, engine: EngineName, python: str, *, compiled_bytecode: bool) -> Path:
     """`pip install --target` of boto3 and Powertools at our locked versions, and our code copied beside."""
     dependencies = FOLDER / f"naive-dependencies-{folder.name.rsplit('-', 1)[1]}"
     stamp = dependencies / "installed.txt"

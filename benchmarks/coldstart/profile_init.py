@@ -49,8 +49,8 @@ def client():
     global dynamodb
     dynamodb = session.create_client("dynamodb", region_name="us-east-1", config=Config(connect_timeout=1))
 step("create the DynamoDB client", client)
-from scoring.kernel import load_kernel
-step("choose and test the scoring kernel", lambda: load_kernel("auto"))
+from scoring.kernel import load_engine
+step("choose and test the scoring engine", lambda: load_engine("auto"))
 import scoring
 from pathlib import Path
 from scoring.table import open_table

@@ -1,4 +1,4 @@
-"""The ways to search: our twins and their peers, each charged with what a function would do per batch.
+"""The ways to search: our engines and their peers, each charged with what a function would do per batch.
 
 The rule: a candidate's result can be compared, pair by pair or field by field.
 """
@@ -8,11 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 from benchmarks.screening.corpus import FIELDS_EACH, Fields
 from scoring import _compiled, _pure
+from scoring.kernel import Engine
 from scoring.table import Table
 
 PEER = "hyperscan, joined"
@@ -42,9 +42,9 @@ def timed(build: Callable[[], Any]) -> tuple[Any, float, int]:
     return built, time.perf_counter() - start, resident_bytes() - before
 
 
-def our_twin(twin: ModuleType, table: Table, seconds: float) -> Candidate:
+def our_engine(engine: Engine, table: Table, seconds: float) -> Candidate:
     def search(fields: Fields) -> Any:
-        return twin.screen(table, [fields[i : i + FIELDS_EACH] for i in range(0, len(fields), FIELDS_EACH)])
+        return engine.screen(table, [fields[i : i + FIELDS_EACH] for i in range(0, len(fields), FIELDS_EACH)])
 
     def pairs(result: Any) -> Pairs:
         hits = [field for payment in result for field in payment]
@@ -161,11 +161,11 @@ def re_alternation(literals: list[str]) -> Candidate:
 
 
 def candidates(literals: list[str], table: Table, seconds: float, all_peers: bool) -> Iterator[tuple[str, Candidate]]:
-    yield "compiled", our_twin(_compiled, table, seconds)
+    yield "compiled", our_engine(_compiled, table, seconds)
     yield PEER, hyperscan_joined(literals, joined=True)
-    yield "compiled, again", our_twin(_compiled, table, seconds)
+    yield "compiled, again", our_engine(_compiled, table, seconds)
     yield "ahocorasick-rs", ahocorasick_rs_each(literals)
-    yield "pure", our_twin(_pure, table, seconds)
+    yield "pure", our_engine(_pure, table, seconds)
     if all_peers:
         yield "hyperscan, a field", hyperscan_joined(literals, joined=False)
         yield "pyahocorasick", pyahocorasick_each(literals)

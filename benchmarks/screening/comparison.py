@@ -22,7 +22,7 @@ from benchmarks.measure import Bar, new_record, paired_ratio, write_record
 from benchmarks.screening.candidates import PEER, Candidate, Pairs, candidates, timed
 from benchmarks.screening.corpus import HOSTILE, PAYMENTS, Corpus, Fields
 from scoring import _compiled
-from scoring.kernel import load_kernel
+from scoring.kernel import load_engine
 from scoring.model import FIELDS, Payment, Rule
 from scoring.table import BUILT_IN, open_table
 
@@ -196,7 +196,7 @@ def share_of_score_batch(rounds: int) -> list[Bar]:
     present = _compiled.kernels_present()
     bars: list[Bar] = []
     for kernel in [name for name in ("shani-2", "armv8-2", "avx512-16", "portable-1") if name in present]:
-        load_kernel("compiled", kernel)
+        load_engine("compiled", kernel)
         alone, whole = [], []
         for _ in range(rounds):
             start = time.thread_time_ns()
@@ -211,7 +211,7 @@ def share_of_score_batch(rounds: int) -> list[Bar]:
         print(f"screening's share of score_batch with {kernel}: {percent}")
         if not bars:
             bars.append(Bar(f"screening_share_of_score_batch_percent_{kernel}", 100 * share.median, 2.0))
-    load_kernel("auto", "auto")
+    load_engine("auto", "auto")
     return [*bars, Bar("built_in_table_kb", Path(BUILT_IN).stat().st_size / 1e3, 200.0)]
 
 

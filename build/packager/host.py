@@ -22,7 +22,7 @@ def build_host(function: Function, engine: str, out: Path) -> None:
     """Write an unzipped package for the running interpreter to `out`, or nothing when its content is there already."""
     extension = {} if engine == "pure" else host_extension()
     if engine == "compiled" and not extension:
-        raise PackageError(f"the compiled twin is not built for {sys.executable}: run `make setup`")
+        raise PackageError(f"the compiled engine is not built for {sys.executable}: run `make setup`")
     ours = our_files(function) | extension
     recipe = digest(
         {

@@ -1,4 +1,4 @@
-"""What of the checkout goes in: our Python files, the rule table, the compiled twin."""
+"""What of the checkout goes in: our Python files, the rule table, the compiled engine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def verified_rule_table() -> bytes:
 
 
 def host_extension() -> Files:
-    """The compiled twin as built in place for the running interpreter; empty where it is not built."""
+    """The compiled engine as built in place for the running interpreter; empty where it is not built."""
     for suffix in importlib.machinery.EXTENSION_SUFFIXES:
         path = ROOT / "scoring" / f"_compiled{suffix}"
         if path.exists():
@@ -42,7 +42,7 @@ def host_extension() -> Files:
 
 
 def extension_of_wheel(architecture: str) -> bytes:
-    """The compiled twin out of the wheel in dist/, which must have been built from these very sources."""
+    """The compiled engine out of the wheel in dist/, which must have been built from these very sources."""
     wheels = sorted(DIST.glob(f"*-cp311-abi3-*manylinux_2_17_{architecture}*.whl"))
     archives = sorted(DIST.glob("*.tar.gz"))
     if len(wheels) != 1 or len(archives) != 1:

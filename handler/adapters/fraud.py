@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from handler.domain.errors import FraudServiceUnavailableError, ScoringError
 from handler.domain.payment import Address, Assessment, Payment, Reason
@@ -11,20 +11,23 @@ from handler.domain.ports import FraudScoring
 from handler.domain.score import identity
 from scoring.model import FIELDS, Score
 from scoring.model import Payment as ScoredPayment
-from scoring.table import RuleTableError
+from scoring.table import RuleTableError, Table
+
+if TYPE_CHECKING:
+    from scoring.kernel import Engine
 
 _AMOUNT_REASON = "amount"
 _NO_ADDRESS = Address()
 
 
 class TableFraudScoring:
-    """`kernel` is one of the scoring twins, `table` an open rule table; `pepper` may be empty.
+    """`table` is an open rule table that the engine has read; `pepper` may be empty.
 
     Raises TypeError where scoring knows a field that payments lack: its rules would never hit, and nothing say so.
     """
 
     def __init__(
-        self, kernel: Any, table: Any, *, iterations: int, pepper: bytes = b"", pepper_version: str = ""
+        self, engine: Engine, table: Table, *, iterations: int, pepper: bytes = b"", pepper_version: str = ""
     ) -> None:
         lacking = [name for name in FIELDS if name not in (*Payment._fields, *Address._fields)]
         if lacking:
@@ -32,7 +35,7 @@ class TableFraudScoring:
                 f"scoring screens {', '.join(lacking)}, which handler.domain.payment does not have: "
                 "add it to Payment or Address and read it from the message"
             )
-        self._kernel = kernel
+        self._engine = engine
         self._table = table
         self._iterations = iterations
         self._pepper = pepper
@@ -41,10 +44,10 @@ class TableFraudScoring:
     def score_batch(self, payments: Sequence[Payment]) -> list[Assessment]:
         scored = [ScoredPayment(identity(payment), payment.amount_minor, _fields(payment)) for payment in payments]
         try:
-            scores = self._kernel.score_batch(self._table, scored, iterations=self._iterations, pepper=self._pepper)
+            scores = self._engine.score_batch(self._table, scored, iterations=self._iterations, pepper=self._pepper)
             return [self._assessment(score) for score in scores]
         except (ValueError, OverflowError, MemoryError, KeyError, RuleTableError) as error:
-            # Whatever a damaged table or an odd payment does in either twin: it must not take the batch with it.
+            # Whatever a damaged table or an odd payment does in either engine: it must not take the batch with it.
             raise ScoringError(f"{len(payments)} payments: {error}") from error
 
     def _assessment(self, score: Score) -> Assessment:

@@ -15,14 +15,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 DIST = ROOT / "dist"
 TOOLS = ROOT / ".build" / "tools" / "bin" / "python"
-# Chains of every kernel that the processor has, against the digests that the pure twin and hashlib give.
+# Chains of every kernel that the processor has, against the digests that the pure engine and hashlib give.
 PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from scoring import _compiled, _pure
-from scoring.kernel import describe, load_kernel
+from scoring.kernel import describe, load_engine
 for kernel in ["auto", *_compiled.kernels_present()]:
-    load_kernel("compiled", kernel)
+    load_engine("compiled", kernel)
     messages = [bytes([number]) * number for number in range(40)]
     assert _compiled.sha256_chains(messages, 50) == _pure.sha256_chains(messages, 50), kernel
 print(describe()["engine"], _compiled.__file__)

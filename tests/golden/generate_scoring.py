@@ -1,4 +1,4 @@
-"""Write tests/golden/scoring.json from the pure twin: python tests/golden/generate_scoring.py
+"""Write tests/golden/scoring.json from the pure engine: python tests/golden/generate_scoring.py
 
 The vectors pin the specification: a change of theirs is a change of every stored score, and shows in the diff.
 """

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from handler.queue_function import create
-from scoring.kernel import describe, load_kernel
+from scoring.kernel import describe, load_engine
 
 # What may differ between two runs of one engine, too: times, ids of the environment, and the engine's own name.
 OF_THE_RUN = {"created_at", "updated_at", "processed_at", "lease_until", "owner", "engine"}
@@ -74,7 +74,7 @@ def items(engine: str) -> dict[str, Any]:
 def test_compiled_and_pure_leave_the_same_items(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SCORING_KERNEL", raising=False)
     compiled, pure = items("compiled"), items("pure")
-    load_kernel("auto", "auto")
+    load_engine("auto", "auto")
     assert len(compiled) == 120
     assert {item["status"]["S"] for item in pure.values()} >= {"completed", "pending_approval", "rejected"}
     assert any(len(item["risk_reasons"]["L"]) > 1 for item in pure.values() if "risk_reasons" in item)

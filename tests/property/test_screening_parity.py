@@ -1,6 +1,6 @@
-"""Screening, card numbers and scores: both twins, a naive search and another library's automaton find the same.
+"""Screening, card numbers and scores: both engines, a naive search and another library's automaton find the same.
 
-The compiled twin looks for grams, then compares literals or runs an automaton in eight lanes; the pure twin looks
+The compiled engine looks for grams, then compares literals or runs an automaton in eight lanes; the pure engine looks
 literals up by their first bytes. What they share is the rule texts alone, so that an error in either shows.
 """
 
@@ -45,7 +45,7 @@ def table_of(rules: list, dense_bytes: int):
 @given(rules=RULES, payments=PAYMENTS, dense_bytes=DENSE_BYTES)
 @example(rules=[("token", FIELDS, "é")], payments=[["é", "aé", " é "]] * 9, dense_bytes=1)
 @settings(max_examples=400, deadline=None)
-def test_twins_screen_alike(rules: list, payments: list, dense_bytes: int) -> None:
+def test_engines_screen_alike(rules: list, payments: list, dense_bytes: int) -> None:
     table = table_of(rules, dense_bytes)
     assert _compiled.screen(table, payments) == _pure.screen(table, payments)
 
@@ -66,7 +66,7 @@ PIECES = st.lists(st.tuples(st.integers(0, 29), st.integers(0, 3), st.sampled_fr
     payments=st.lists(st.lists(PIECES, max_size=len(FIELDS)), max_size=10),
 )
 @settings(max_examples=300, deadline=None)
-def test_twins_screen_alike_what_is_made_of_literals(rules: list, payments: list) -> None:
+def test_engines_screen_alike_what_is_made_of_literals(rules: list, payments: list) -> None:
     table = table_of(rules, 2000)
     assert table.header.passes
     texts = [
@@ -178,7 +178,7 @@ CARD_PIECES = st.one_of(
     )
 )
 @settings(max_examples=400, deadline=None)
-def test_twins_find_the_same_card_numbers(texts: list[str]) -> None:
+def test_engines_find_the_same_card_numbers(texts: list[str]) -> None:
     assert _compiled.find_card_numbers(texts) == _pure.find_card_numbers(texts)
     raw = [text.encode() for text in texts]
     assert _compiled.find_card_numbers(raw) == _pure.find_card_numbers(raw)
@@ -208,7 +208,7 @@ BEHIND_A_CARD = st.sampled_from(["", ".", ", 12/27", "^DOE", "_x", "-", " exp", 
 
 @given(before=BEFORE_A_CARD, card=cards(), behind=BEHIND_A_CARD)
 @settings(max_examples=1000, deadline=None)
-def test_twins_find_every_card_number_in_every_grouping_that_cards_have(before: str, card: str, behind: str) -> None:
+def test_engines_find_every_card_number_in_every_grouping_that_cards_have(before: str, card: str, behind: str) -> None:
     expected = [[(len(before), len(before) + len(card))]]
     assert _pure.find_card_numbers([f"{before}{card}{behind}"]) == expected
     assert _compiled.find_card_numbers([f"{before}{card}{behind}"]) == expected
@@ -229,7 +229,7 @@ def test_twins_find_every_card_number_in_every_grouping_that_cards_have(before: 
     pepper=st.binary(max_size=20),
 )
 @settings(max_examples=200, deadline=None)
-def test_twins_score_alike(rules: list, payments: list[Payment], iterations: int, pepper: bytes) -> None:
+def test_engines_score_alike(rules: list, payments: list[Payment], iterations: int, pepper: bytes) -> None:
     table = table_of(rules, 2000)
     assert _compiled.score_batch(table, payments, iterations=iterations, pepper=pepper) == _pure.score_batch(
         table, payments, iterations=iterations, pepper=pepper

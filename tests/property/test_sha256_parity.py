@@ -1,4 +1,4 @@
-"""The twins return the same for any input, with every kernel of this processor."""
+"""The engines return the same for any input, with every kernel of this processor."""
 
 from hashlib import sha256
 
@@ -7,10 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scoring import _compiled, _pure
-from scoring.kernel import load_kernel
+from scoring.kernel import load_engine
 from scoring.model import Payment
 from scoring.table import BUILT_IN, open_table
-from tests.twins import HASHING
+from tests.engines import HASHING
 
 COMPILED = [kernel for engine, kernel in HASHING if engine == "compiled"]
 MESSAGES = st.lists(st.binary(max_size=300), max_size=40)
@@ -18,9 +18,9 @@ MESSAGES = st.lists(st.binary(max_size=300), max_size=40)
 
 @pytest.fixture(params=COMPILED, autouse=True, scope="module")
 def _kernel(request: pytest.FixtureRequest):
-    load_kernel("compiled", request.param)
+    load_engine("compiled", request.param)
     yield
-    load_kernel("auto", "auto")
+    load_engine("auto", "auto")
 
 
 @given(message=st.binary(max_size=300), rounds=st.integers(0, 20))

@@ -25,7 +25,7 @@ from handler.domain.rules import Rules
 from handler.domain.score import Routing
 from handler.domain.validate import Limits
 from handler.queue_function import QueueFunction
-from scoring.kernel import load_kernel
+from scoring.kernel import load_engine
 from scoring.table import open_table
 from tests.simulation.auditor import ENVIRONMENT, NEWER_RULE, Auditor
 from tests.simulation.gateway import Gateway, GatewayClient
@@ -57,7 +57,7 @@ class Scoring:
     """The shipped scoring with few iterations, and one blocklisted description."""
 
     def __init__(self) -> None:
-        self._scoring = TableFraudScoring(load_kernel(), open_table(), iterations=1)
+        self._scoring = TableFraudScoring(load_engine(), open_table(), iterations=1)
 
     def score_batch(self, payments: Sequence[Payment]) -> list[Assessment]:
         return [
@@ -237,7 +237,7 @@ class Simulation:
             log=self._log(environment),
             gateway=GatewayClient(self.gateway, environment),
             scoring=_NEWER_SCORING if environment.name.startswith("w") else _SCORING,
-            find_card_numbers=load_kernel().find_card_numbers,
+            find_card_numbers=load_engine().find_card_numbers,
             approvals=Approvals(self.auditor, self.engine, environment),
             rejected=SqsRejectedQueue(lambda: sqs, "rejected"),
             notifier=Notifier(self.auditor),

@@ -13,7 +13,7 @@ from local.system import client
 from local.terraform import ARCHITECTURE, write_package
 from tests.terraform.installation import Terraform
 
-# ministack runs every python3.x function under its own interpreter, this one's twin; durable functions ask for 3.13.
+# ministack runs every python3.x function under its own interpreter, which is this one; durable functions ask for 3.13.
 RUNTIME = "python3.13"
 APPROVER = "alice@example.com"
 SERVICES = ("sqs", "dynamodb", "lambda", "iam", "logs", "kms", "s3", "cloudwatch", "sns")

@@ -45,9 +45,9 @@ def test_an_id_that_is_taken_for_a_card_number_is_named_and_misses_the_bar(run, 
 
 
 def test_an_engine_that_finds_nothing_is_an_error():
-    blind = SimpleNamespace(__name__="blind", find_card_numbers=lambda texts: [[] for _ in texts])
-    with pytest.raises(ValueError, match="blind does not find 4111 1111 1111 1111"):
-        card_ids.hits(blind, ["id"], 1)
+    blind = SimpleNamespace(find_card_numbers=lambda texts: [[] for _ in texts])
+    with pytest.raises(ValueError, match="the blind engine does not find 4111 1111 1111 1111"):
+        card_ids.hits("blind", blind, ["id"], 1)
 
 
 @pytest.mark.parametrize("kind", card_ids.KINDS)

@@ -74,7 +74,7 @@ def test_imports_point_one_way(module, path):
     [
         ("handler.domain.claim", "botocore.session.get_session"),
         ("handler.domain.claim", "handler.adapters.table.memory.MemoryDynamoDb"),
-        ("handler.domain.claim", "scoring.kernel.load_kernel"),
+        ("handler.domain.claim", "scoring.kernel.load_engine"),
         ("handler.domain.claim", "rich.print"),
         ("handler.adapters.queues", "handler.composition.compose"),
         ("handler.composition", "handler.queue_function.create"),

@@ -1,4 +1,4 @@
-"""Choosing twin and kernel: what is asked for is what runs, or an error; and what computes wrong never runs."""
+"""Choosing engine and kernel: what is asked for is what runs, or an error; and what computes wrong never runs."""
 
 import hashlib
 import importlib
@@ -18,10 +18,10 @@ from scoring import _compiled, _pure, kernel
 def _fresh_choice(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("SCORING_ENGINE", "SCORING_KERNEL", "AWS_LAMBDA_INITIALIZATION_TYPE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(kernel, "_twin", None)
+    monkeypatch.setattr(kernel, "_engine", None)
     yield
     monkeypatch.undo()
-    kernel.load_kernel("auto", "auto")
+    kernel.load_engine("auto", "auto")
 
 
 def without_extension(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,8 +33,8 @@ def without_extension(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "importlib", SimpleNamespace(import_module=not_built))
 
 
-def test_the_compiled_twin_is_built_and_chosen() -> None:
-    assert kernel.load_kernel() is _compiled
+def test_the_compiled_engine_is_built_and_chosen() -> None:
+    assert kernel.load_engine() is _compiled
     described = kernel.describe()
     assert described["engine"] == "compiled"
     assert described["kernel"] == "auto"
@@ -44,7 +44,7 @@ def test_the_compiled_twin_is_built_and_chosen() -> None:
 
 @pytest.mark.parametrize("name", _compiled.kernels_present())
 def test_a_forced_kernel_is_used_and_reported(name: str) -> None:
-    kernel.load_kernel("compiled", name)
+    kernel.load_engine("compiled", name)
     described = kernel.describe()
     assert (described["kernel"], f"{described['instruction_set']}-{described['lanes']}") == (name, name)
 
@@ -52,65 +52,65 @@ def test_a_forced_kernel_is_used_and_reported(name: str) -> None:
 def test_engine_and_kernel_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCORING_ENGINE", "compiled")
     monkeypatch.setenv("SCORING_KERNEL", "portable-1")
-    kernel.load_kernel()
+    kernel.load_engine()
     assert kernel.describe()["instruction_set"] == "portable"
     monkeypatch.setenv("SCORING_ENGINE", "pure")
     monkeypatch.delenv("SCORING_KERNEL")
-    assert kernel.load_kernel() is _pure
+    assert kernel.load_engine() is _pure
     assert kernel.describe() == {"engine": "pure", "kernel": "auto", "instruction_set": "hashlib", "lanes": 1}
 
 
 def test_an_argument_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCORING_ENGINE", "pure")
-    assert kernel.load_kernel("auto") is _compiled
+    assert kernel.load_engine("auto") is _compiled
 
 
 def test_a_kernel_that_the_processor_lacks_is_an_error() -> None:
     absent = next(name for name in _compiled.kernels_known() if name not in _compiled.kernels_present())
-    with pytest.raises(kernel.KernelUnavailableError, match=f"{absent}.*this processor cannot run.*portable-1"):
-        kernel.load_kernel("compiled", absent)
+    with pytest.raises(kernel.EngineUnavailableError, match=f"{absent}.*this processor cannot run.*portable-1"):
+        kernel.load_engine("compiled", absent)
 
 
 def test_a_misspelt_kernel_is_an_error() -> None:
-    with pytest.raises(kernel.KernelUnavailableError, match="'shani2', which no build knows: set it to one of auto,"):
-        kernel.load_kernel("auto", "shani2")
+    with pytest.raises(kernel.EngineUnavailableError, match="'shani2', which no build knows: set it to one of auto,"):
+        kernel.load_engine("auto", "shani2")
 
 
 def test_a_misspelt_engine_is_an_error() -> None:
-    with pytest.raises(kernel.KernelUnavailableError, match="SCORING_ENGINE is 'fast': it must be one of auto,"):
-        kernel.load_kernel("fast")
+    with pytest.raises(kernel.EngineUnavailableError, match="SCORING_ENGINE is 'fast': it must be one of auto,"):
+        kernel.load_engine("fast")
 
 
 def test_a_kernel_for_the_pure_engine_is_an_error() -> None:
-    with pytest.raises(kernel.KernelUnavailableError, match="the pure engine has no kernels"):
-        kernel.load_kernel("pure", "portable-1")
+    with pytest.raises(kernel.EngineUnavailableError, match="the pure engine has no kernels"):
+        kernel.load_engine("pure", "portable-1")
 
 
 def test_compiled_never_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
     without_extension(monkeypatch)
-    with pytest.raises(kernel.KernelUnavailableError, match="was not built: run `make setup`"):
-        kernel.load_kernel("compiled")
-    with pytest.raises(kernel.KernelUnavailableError, match="was not built: run `make setup`"):
-        kernel.load_kernel("auto", "portable-1")
+    with pytest.raises(kernel.EngineUnavailableError, match="was not built: run `make setup`"):
+        kernel.load_engine("compiled")
+    with pytest.raises(kernel.EngineUnavailableError, match="was not built: run `make setup`"):
+        kernel.load_engine("auto", "portable-1")
 
 
-def test_auto_takes_the_pure_twin_where_nothing_was_built(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_takes_the_pure_engine_where_nothing_was_built(monkeypatch: pytest.MonkeyPatch) -> None:
     without_extension(monkeypatch)
-    assert kernel.load_kernel() is _pure
+    assert kernel.load_engine() is _pure
     assert kernel.describe()["engine"] == "pure"
 
 
-def test_a_damaged_extension_is_an_error_and_not_the_pure_twin(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_extension_is_an_error_and_not_the_pure_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     def damaged(name: str) -> ModuleType:
         raise ImportError(f"{name}: file too short")
 
     monkeypatch.setattr(kernel, "importlib", SimpleNamespace(import_module=damaged))
     with pytest.raises(ImportError, match="file too short"):
-        kernel.load_kernel()
+        kernel.load_engine()
 
 
 @pytest.mark.parametrize("function", ["sha256_chain", "sha256_chains", "cold_start_work"])
-def test_a_twin_that_computes_wrong_is_refused(monkeypatch: pytest.MonkeyPatch, function: str) -> None:
+def test_a_engine_that_computes_wrong_is_refused(monkeypatch: pytest.MonkeyPatch, function: str) -> None:
     def flipped(digest: bytes) -> bytes:
         return bytes([digest[0] ^ 1]) + digest[1:]
 
@@ -118,11 +118,11 @@ def test_a_twin_that_computes_wrong_is_refused(monkeypatch: pytest.MonkeyPatch, 
         right = getattr(_compiled, function)(*arguments)
         return [*right[:-1], flipped(right[-1])] if isinstance(right, list) else flipped(right)
 
-    twin = SimpleNamespace(**{name: getattr(_compiled, name) for name in dir(_compiled) if not name.startswith("__")})
-    setattr(twin, function, wrong)
-    monkeypatch.setattr(kernel, "importlib", SimpleNamespace(import_module=lambda name: twin))
-    with pytest.raises(kernel.KernelSelfTestError, match="computes a wrong SHA-256 on this processor"):
-        kernel.load_kernel("compiled")
+    engine = SimpleNamespace(**{name: getattr(_compiled, name) for name in dir(_compiled) if not name.startswith("__")})
+    setattr(engine, function, wrong)
+    monkeypatch.setattr(kernel, "importlib", SimpleNamespace(import_module=lambda name: engine))
+    with pytest.raises(kernel.EngineSelfTestError, match="computes a wrong SHA-256 on this processor"):
+        kernel.load_engine("compiled")
 
 
 def test_a_restored_snapshot_chooses_and_tests_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,12 +130,12 @@ def test_a_restored_snapshot_chooses_and_tests_again(monkeypatch: pytest.MonkeyP
     registered: list[object] = []
     monkeypatch.setattr(hooks, "register_after_restore", registered.append)
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")
-    kernel.load_kernel("compiled", "portable-1")
-    kernel.load_kernel("compiled", "portable-1")
+    kernel.load_engine("compiled", "portable-1")
+    kernel.load_engine("compiled", "portable-1")
     assert registered == [kernel.reselect]
 
     monkeypatch.setattr(kernel, "SELF_TEST_DIGEST", "another processor's")
-    with pytest.raises(kernel.KernelSelfTestError):
+    with pytest.raises(kernel.EngineSelfTestError):
         kernel.reselect()
     monkeypatch.undo()
     _compiled.select_kernel("auto")
@@ -147,12 +147,12 @@ def test_outside_snap_start_nothing_is_registered(monkeypatch: pytest.MonkeyPatc
     hooks = importlib.import_module("snapshot_restore_py")
     monkeypatch.setattr(hooks, "register_after_restore", lambda hook: pytest.fail("registered"))
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
-    kernel.load_kernel()
+    kernel.load_engine()
 
 
 def test_hashing_compiled_imports_neither_numpy_nor_ctypes_nor_hashlib() -> None:
     code = (
-        "import sys; from scoring.kernel import load_kernel; twin = load_kernel('compiled'); twin.cold_start_work(100);"
+        "import sys; from scoring.kernel import load_engine; load_engine('compiled').cold_start_work(100);"
         "print(sorted({'numpy', 'ctypes', 'hashlib', '_hashlib', 'scoring._pure'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)

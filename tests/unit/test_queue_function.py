@@ -27,7 +27,7 @@ from handler.domain.rules import Rules
 from handler.domain.validate import Limits
 from handler.queue_function import DIMENSIONS, METRICS, NAMESPACE, QueueFunction, create
 from handler.settings import read_settings
-from scoring.kernel import load_kernel
+from scoring.kernel import load_engine
 from tests.payments import CARD, World, body, message, record, work
 
 ROOT = Path(__file__).parents[2]
@@ -226,7 +226,7 @@ DEV_IN_LAMBDA = {**IN_LAMBDA, "ENVIRONMENT": "dev"}
 
 def gateway_of(**variables: str) -> PaymentGateway:
     settings = read_settings(variables)
-    return compose(settings, load_kernel("pure"), logging.getLogger(__name__)).ports.gateway
+    return compose(settings, load_engine("pure"), logging.getLogger(__name__)).ports.gateway
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ WORKFLOW = "payment-processor-dev:live"
     ],
 )
 def test_only_a_function_in_lambda_without_a_workflow_declines_what_needs_a_person(variables, asks):
-    services = compose(read_settings(variables), load_kernel("pure"), logging.getLogger(__name__))
+    services = compose(read_settings(variables), load_engine("pure"), logging.getLogger(__name__))
     assert services.rules.routing.asks is asks
 
 

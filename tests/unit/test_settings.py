@@ -17,7 +17,7 @@ from handler.domain.times import Times
 from handler.queue_function import create
 from handler.settings import DEFINED_ELSEWHERE, SETTINGS, read_approval_settings, read_settings
 from scoring import _compiled
-from scoring.kernel import describe, load_kernel
+from scoring.kernel import describe, load_engine
 
 ROOT = Path(__file__).parents[2]
 ROWS = {setting.name: setting for setting in SETTINGS}
@@ -88,7 +88,7 @@ def test_a_wrong_variable_fails_init_by_its_name_first(variable, value):
     engine = {} if variable == "SCORING_KERNEL" else {"SCORING_ENGINE": "pure"}
     with pytest.raises(Exception, match=rf"^{variable} is ") as caught:
         init({**engine, variable: value})
-    assert type(caught.value).__name__ in ("ConfigurationError", "KernelUnavailableError")
+    assert type(caught.value).__name__ in ("ConfigurationError", "EngineUnavailableError")
 
 
 @pytest.mark.parametrize("variable", ["GATEWAY_URL", "PAYMENT_QUEUE_URL", "APPROVAL_PAGE_URL"])
@@ -183,7 +183,7 @@ def test_the_kernel_is_chosen_by_the_settings_alone(monkeypatch):
         create({"SCORING_ENGINE": "compiled"})
         assert describe()["kernel"] == "auto"
     finally:
-        load_kernel("auto", "auto")
+        load_engine("auto", "auto")
 
 
 def test_the_version_written_is_the_versions_of_new_items():

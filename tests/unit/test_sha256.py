@@ -1,6 +1,6 @@
-"""SHA-256 in both twins and with every kernel of this processor: published vectors, golden vectors, edges of input.
+"""SHA-256 in both engines and with every kernel of this processor: published vectors, golden vectors, edges of input.
 
-Each test runs once a twin and kernel (`hashing`). A kernel that this processor lacks is the cross build's to test.
+Each test runs once for each engine and kernel (`hashing`). A kernel that this processor lacks the cross build tests.
 """
 
 import json
@@ -15,11 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
-from types import ModuleType
 
 import numpy
 import pytest
 
+from scoring.kernel import Engine
 from scoring.model import FIELDS, Payment
 from scoring.table import BUILT_IN, open_table
 from tests.golden import generate_scoring
@@ -46,7 +46,7 @@ def messages(count: int) -> list[bytes]:
 
 
 @pytest.mark.parametrize("name", ["SHA256ShortMsg.rsp", "SHA256LongMsg.rsp"])
-def test_nist_message_vectors(hashing: ModuleType, name: str) -> None:
+def test_nist_message_vectors(hashing: Engine, name: str) -> None:
     vectors = re.findall(r"Len = (\d+)\s+Msg = ([0-9a-f]+)\s+MD = ([0-9a-f]{64})", cavp(name))
     assert len(vectors) > 60
     contents = [bytes.fromhex(text)[: int(bits) // 8] for bits, text, _ in vectors]
@@ -54,7 +54,7 @@ def test_nist_message_vectors(hashing: ModuleType, name: str) -> None:
     assert [digest.hex() for digest in hashing.sha256_chains(contents, 0)] == [digest for _, _, digest in vectors]
 
 
-def test_nist_monte_carlo_vectors(hashing: ModuleType) -> None:
+def test_nist_monte_carlo_vectors(hashing: Engine) -> None:
     text = cavp("SHA256Monte.rsp")
     seed = bytes.fromhex(re.findall(r"Seed = ([0-9a-f]{64})", text)[0])
     expected = re.findall(r"COUNT = \d+\s+MD = ([0-9a-f]{64})", text)
@@ -67,7 +67,7 @@ def test_nist_monte_carlo_vectors(hashing: ModuleType) -> None:
         seed = c
 
 
-def test_golden_vectors(hashing: ModuleType) -> None:
+def test_golden_vectors(hashing: Engine) -> None:
     for message, rounds, digest in GOLDEN["chains"]:
         assert hashing.sha256_chain(bytes.fromhex(message), rounds).hex() == digest
     for operations, lanes, digest in GOLDEN["cold_start_work"]:
@@ -75,41 +75,39 @@ def test_golden_vectors(hashing: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("size", EDGES)
-def test_every_size_of_message_around_a_block(hashing: ModuleType, size: int) -> None:
+def test_every_size_of_message_around_a_block(hashing: Engine, size: int) -> None:
     message = bytes(range(251)) * (size // 251 + 1)
     assert hashing.sha256_chain(message[:size], 2) == chain(message[:size], 2)
 
 
 @pytest.mark.parametrize("count", [*range(40), 100])
-def test_any_number_of_messages(hashing: ModuleType, count: int) -> None:
+def test_any_number_of_messages(hashing: Engine, count: int) -> None:
     assert hashing.sha256_chains(messages(count), 3) == [chain(message, 3) for message in messages(count)]
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 2, 3, 1000])
-def test_any_number_of_rounds(hashing: ModuleType, rounds: int) -> None:
+def test_any_number_of_rounds(hashing: Engine, rounds: int) -> None:
     assert hashing.sha256_chains(messages(19), rounds) == [chain(message, rounds) for message in messages(19)]
 
 
 @pytest.mark.parametrize(("operations", "lanes"), [(0, 1), (1, 1), (5, 16), (100, 7), (1000, 17), (999, 33), (3, 40)])
-def test_cold_start_work_shares_its_operations_over_the_chains(
-    hashing: ModuleType, operations: int, lanes: int
-) -> None:
+def test_cold_start_work_shares_its_operations_over_the_chains(hashing: Engine, operations: int, lanes: int) -> None:
     ends = [chain(i.to_bytes(4, "little"), operations // lanes + (i < operations % lanes)) for i in range(lanes)]
     assert hashing.cold_start_work(operations, lanes) == sha256(b"".join(ends)).digest()
 
 
-def test_cold_start_work_takes_sixteen_lanes_unless_told(hashing: ModuleType) -> None:
+def test_cold_start_work_takes_sixteen_lanes_unless_told(hashing: Engine) -> None:
     assert hashing.cold_start_work(50) == hashing.cold_start_work(50, 16) != hashing.cold_start_work(50, 15)
 
 
 @pytest.mark.parametrize("offset", range(17))
-def test_unaligned_buffers(hashing: ModuleType, offset: int) -> None:
+def test_unaligned_buffers(hashing: Engine, offset: int) -> None:
     data = bytes(range(256))
     view = memoryview(data)[offset : offset + 150]
     assert hashing.sha256_chain(view, 1) == chain(data[offset : offset + 150], 1)
 
 
-def test_every_kind_of_buffer(hashing: ModuleType) -> None:
+def test_every_kind_of_buffer(hashing: Engine) -> None:
     data = bytes(range(96))
     mapped = mmap.mmap(-1, 96)
     mapped[:] = data
@@ -129,7 +127,7 @@ def test_every_kind_of_buffer(hashing: ModuleType) -> None:
     mapped.close()
 
 
-def test_buffers_are_free_again_after_the_call(hashing: ModuleType) -> None:
+def test_buffers_are_free_again_after_the_call(hashing: Engine) -> None:
     data = bytearray(b"resized after the call")
     hashing.sha256_chains([data, data], 1000)
     data.extend(b"which a buffer still held would refuse")
@@ -142,7 +140,7 @@ def test_buffers_are_free_again_after_the_call(hashing: ModuleType) -> None:
     "strided",
     [memoryview(b"abcdef")[::2], memoryview(b"abcdef")[::-1], numpy.zeros((4, 4))[:, 1], numpy.zeros((3, 4)).T],
 )
-def test_a_buffer_with_gaps_is_refused(hashing: ModuleType, strided: memoryview) -> None:
+def test_a_buffer_with_gaps_is_refused(hashing: Engine, strided: memoryview) -> None:
     with pytest.raises(ValueError, match="not contiguous: pass a copy"):
         hashing.sha256_chain(strided, 1)
     with pytest.raises(ValueError, match="not contiguous: pass a copy"):
@@ -150,14 +148,14 @@ def test_a_buffer_with_gaps_is_refused(hashing: ModuleType, strided: memoryview)
 
 
 @pytest.mark.parametrize("wrong", ["text", 3, None, [b"list"]])
-def test_what_is_no_buffer_is_refused(hashing: ModuleType, wrong: object) -> None:
+def test_what_is_no_buffer_is_refused(hashing: Engine, wrong: object) -> None:
     with pytest.raises(TypeError):
         hashing.sha256_chain(wrong, 1)
     with pytest.raises(TypeError):
         hashing.sha256_chains([b"", wrong], 1)
 
 
-def test_counts_that_are_none_are_refused(hashing: ModuleType) -> None:
+def test_counts_that_are_none_are_refused(hashing: Engine) -> None:
     with pytest.raises(ValueError, match="rounds is -1"):
         hashing.sha256_chain(b"", -1)
     with pytest.raises(ValueError, match="rounds is -1"):
@@ -177,19 +175,19 @@ def test_counts_that_are_none_are_refused(hashing: ModuleType) -> None:
 # ---- threads ----------------------------------------------------------------------------------------------------
 
 
-def calls(twin: ModuleType) -> Iterator[Callable[[int], object]]:
+def calls(engine: Engine) -> Iterator[Callable[[int], object]]:
     """Every public function with enough work to give up the GIL, on input that depends on a number."""
     table = open_table(BUILT_IN)
     text = ("order", "customer", "Ann", "ann@example.com", "4111111111111111 gift card", "card", "street", "", "", "")
-    yield lambda i: twin.sha256_chain(b"%d" % i, 3000)
-    yield lambda i: twin.sha256_chains([b"%d-%d" % (i, j) for j in range(20)], 500)
-    yield lambda i: twin.cold_start_work(5000 + i, 16)
-    yield lambda i: twin.screen(table, [text] * (i + 1))
-    yield lambda i: twin.find_card_numbers(text * (i + 1))
-    yield lambda i: twin.score_batch(table, [Payment(b"%d" % i, 1000, text)] * 3, iterations=500, pepper=b"")
+    yield lambda i: engine.sha256_chain(b"%d" % i, 3000)
+    yield lambda i: engine.sha256_chains([b"%d-%d" % (i, j) for j in range(20)], 500)
+    yield lambda i: engine.cold_start_work(5000 + i, 16)
+    yield lambda i: engine.screen(table, [text] * (i + 1))
+    yield lambda i: engine.find_card_numbers(text * (i + 1))
+    yield lambda i: engine.score_batch(table, [Payment(b"%d" % i, 1000, text)] * 3, iterations=500, pepper=b"")
 
 
-def test_two_threads_on_every_function(hashing: ModuleType) -> None:
+def test_two_threads_on_every_function(hashing: Engine) -> None:
     assert len(FIELDS) == 10
     with ThreadPoolExecutor(2) as pool:
         for call in calls(hashing):
@@ -200,18 +198,16 @@ def test_two_threads_on_every_function(hashing: ModuleType) -> None:
 @pytest.mark.parametrize(
     "work",
     [
-        lambda twin: twin.cold_start_work(2_000_000),
-        lambda twin: twin.sha256_chain(b"", 1_000_000),
-        lambda twin: twin.sha256_chains([b"a", b"b"], 500_000),
-        lambda twin: twin.score_batch(
+        lambda engine: engine.cold_start_work(2_000_000),
+        lambda engine: engine.sha256_chain(b"", 1_000_000),
+        lambda engine: engine.sha256_chains([b"a", b"b"], 500_000),
+        lambda engine: engine.score_batch(
             open_table(BUILT_IN), [Payment(b"", 1, ("",) * 10)] * 2, iterations=500_000, pepper=b""
         ),
     ],
     ids=["cold_start_work", "sha256_chain", "sha256_chains", "score_batch"],
 )
-def test_other_threads_run_while_the_compiled_twin_hashes(
-    compiled: ModuleType, work: Callable[[ModuleType], object]
-) -> None:
+def test_other_threads_run_while_the_compiled_engine_hashes(compiled: Engine, work: Callable[[Engine], object]) -> None:
     begun = threading.Event()
     steps = 0
     during: list[int] = []

@@ -35,7 +35,7 @@ def test_the_domain_reads_risks_on_the_scale_that_scoring_writes_them_on():
 
 def test_every_list_of_engines_is_the_same():
     assert load("packager.functions").ENGINES == ENGINES
-    assert get_args(packages.Engine) == ENGINES
+    assert get_args(packages.EngineName) == ENGINES
     assert set(card_ids.ENGINES) == set(ENGINES)
     assert set(matrix.STRESS_SECONDS) == set(ENGINES)
     lists = [names(found) for found in terraform(r'\[((?:"\w+", )*"pure"(?:, "\w+")*)\]')]
