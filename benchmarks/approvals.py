@@ -30,7 +30,7 @@ from local.system import LocalSystem
 
 # The module whose check is made to wait.
 _WORKFLOW: Any = handler.workflow
-# The seed says that running both at once takes about 40 % off the two.
+# It is published that running both at once takes about 40 % off the two.
 SAVING_MIN = 0.35
 LOW_RISK_SECONDS_MAX = 1.0
 
@@ -112,7 +112,7 @@ def _with_scoring(payments: Any, seconds: float) -> Any:
 
 
 def _through_local_system(rounds: int) -> list[float]:
-    """Seconds from the seed's asynchronous start to the final item, with real processes and a warm environment."""
+    """Seconds from the asynchronous start to the final item, with real processes and a warm environment."""
     approvals = Approvals()
     with (
         LocalSystem(variables=approvals.variables, endpoints=approvals.endpoints) as system,

@@ -1,4 +1,4 @@
-"""What a month costs: `make cost`, the seed's example done right, on both architectures.
+"""What a month costs: `make cost`, the published example done right, on both architectures.
 
 One rule: quantities come from the protocol and from the flags, prices from `prices.json` with their date, and every
 line of the table shows both, so that a reader can check it with a pencil.
@@ -137,8 +137,8 @@ def bill(traffic: Traffic, prices: dict[str, Any]) -> list[Line]:
     ]
 
 
-def seed_example(traffic: Traffic, prices: dict[str, Any]) -> Decimal:
-    """What the seed's formula says: an invocation a payment, x86, without INIT, queue, table and logs."""
+def published_example(traffic: Traffic, prices: dict[str, Any]) -> Decimal:
+    """What the published formula says: an invocation a payment, x86, without INIT, queue, table and logs."""
     functions = prices["lambda"]
     gb_second: Decimal = functions["gb_second"]["x86_64"]
     request: Decimal = functions["requests_per_million"] / MILLION
@@ -206,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--payments", type=_positive, default="1000000", help="payments a month (%(default)s)")
     add("--memory-size", type=_memory, default="512", help="MB (%(default)s)")
-    add("--duration-ms", type=_amount, default="3000", help="of one invocation, without INIT (%(default)s, the seed's)")
+    add("--duration-ms", type=_amount, default="3000", help="of one invocation, without INIT (%(default)s)")
     add("--init-ms", type=_amount, default="600", help="of one cold start (%(default)s)")
     add("--cold-share", type=_share, default="0.01", help="of invocations that start cold (%(default)s)")
     add("--messages-per-invocation", type=_positive, default="1", help="1 to 10; rises with traffic (%(default)s)")
@@ -225,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     print(f"prices of {prices['region']}, {prices['date']}; USD, no free tier\n")
     print(table(traffic, prices))
-    print(f"\nthe seed's formula (x86, no INIT, queue, table or logs): {seed_example(traffic, prices):,.2f}")
+    print(f"\nthe published formula (x86, no INIT, queue, table or logs): {published_example(traffic, prices):,.2f}")
     return 0
 
 

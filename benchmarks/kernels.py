@@ -32,7 +32,7 @@ from scoring.table import open_table
 ROOT = Path(__file__).resolve().parents[1]
 ITERATIONS = 10_000  # FRAUD_ITERATIONS' default
 PRESENT = _compiled.kernels_present()
-SEED = b"\x01" * 32
+MESSAGE = b"\x01" * 32
 
 
 class Work(NamedTuple):
@@ -60,7 +60,7 @@ def messages(count: int) -> list[bytes]:
 def stringzilla_loop(rounds: int) -> bytes:
     import stringzilla
 
-    digest: bytes = stringzilla.sha256(SEED)
+    digest: bytes = stringzilla.sha256(MESSAGE)
     for _ in range(rounds):
         digest = stringzilla.sha256(digest)
     return digest
@@ -77,7 +77,7 @@ def stringzilla_batch(lanes: int, rounds: int) -> list[bytes]:
 
 
 def one(hasher: Callable[[bytes, int], bytes], rounds: int) -> Work:
-    return Work(lambda: hasher(SEED, rounds), rounds + 1, hashlib_loop(SEED, rounds))
+    return Work(lambda: hasher(MESSAGE, rounds), rounds + 1, hashlib_loop(MESSAGE, rounds))
 
 
 def many(lanes: int, rounds: int) -> Work:
@@ -96,7 +96,7 @@ def hashing() -> dict[str, tuple[str, Work]]:
         "pure engine": ("auto", one(_pure.sha256_chain, 4_000)),
         "StringZilla, one by one": (
             "auto",
-            Work(lambda: stringzilla_loop(6_000), 6_001, hashlib_loop(SEED, 6_000)),
+            Work(lambda: stringzilla_loop(6_000), 6_001, hashlib_loop(MESSAGE, 6_000)),
         ),
         "StringZilla, 16 lanes": (
             "auto",
@@ -114,9 +114,9 @@ def hashing() -> dict[str, tuple[str, Work]]:
         "pbkdf2_hmac, an iteration": (
             "auto",
             Work(
-                lambda: pbkdf2_hmac("sha256", b"password", SEED, 8_000),
+                lambda: pbkdf2_hmac("sha256", b"password", MESSAGE, 8_000),
                 8_000,
-                pbkdf2_hmac("sha256", b"password", SEED, 8_000),
+                pbkdf2_hmac("sha256", b"password", MESSAGE, 8_000),
             ),
         ),
     }

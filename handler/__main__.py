@@ -1,4 +1,4 @@
-"""`python -m handler [EVENT.json ...]`: process sample messages, the seed's own one where none is given."""
+"""`python -m handler [EVENT.json ...]`: process sample messages, the published test message where none is given."""
 
 from __future__ import annotations
 

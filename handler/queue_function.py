@@ -79,7 +79,7 @@ class QueueFunction:
         self._processor.raise_on_entire_batch_failure = False
 
     def __call__(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-        """Process `event["Records"]`; returns the seed's response with `batchItemFailures` beside it."""
+        """Process `event["Records"]`; returns the published response with `batchItemFailures` beside it."""
         started = time.perf_counter()
         cold_start, self._cold_start = self._cold_start, False
         records = [self._complete(record) for record in event.get("Records") or []]
@@ -156,7 +156,7 @@ class QueueFunction:
             self._services.source_queue.delay(returned, self._services.rules.times.retry_delay(returned[0].receives))
 
     def _complete(self, record: dict[str, Any]) -> dict[str, Any]:
-        """The seed's own test event has no message id, which the batch processor needs."""
+        """The published test event has no message id, which the batch processor needs."""
         return record if record.get("messageId") else {**record, "messageId": self._services.ids.new_id()}
 
     def _remaining_ms(self, context: Any) -> Callable[[], int]:

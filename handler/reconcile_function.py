@@ -1,4 +1,4 @@
-"""The reconcile function, on a schedule: what stopped half-way is settled, expired or started again (R1 to R3).
+"""The reconcile function, on a schedule: what stopped half-way is settled, expired or started again.
 
 The rule it keeps: it never charges; and what it cannot settle it counts, for the alarm on old open payments.
 """

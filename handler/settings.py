@@ -241,7 +241,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         ),
         "0",
         ("workflow",),
-        "The share of fraud checks that fail on purpose; the seed's demonstration has 0.2.",
+        "The share of fraud checks that fail on purpose; the published demonstration has 0.2.",
     ),
 )
 

@@ -66,7 +66,7 @@ CHARGE: Final = "charge"
 NOTIFY: Final = "notify"
 STEPS: Final = (VALIDATE, CHECKS, FRAUD_CHECK, CUSTOMER_VERIFICATION, BEGIN, APPROVAL, RESOLVE, CHARGE, NOTIFY)
 
-# The seed's three attempts with backoff rate 2; then a person decides without a score.
+# Three attempts with backoff rate 2, as published; then a person decides without a score.
 FRAUD_CHECK_ATTEMPTS: Final = 3
 # 2 s doubling up to 300 s: about 40 minutes, less than the hour that an execution has left after the longest wait.
 _STEP_ATTEMPTS: Final = 15

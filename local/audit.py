@@ -18,8 +18,8 @@ from local.evidence import Evidence, Sent, ends
 from local.traffic import CHARGED
 
 FINAL = frozenset({"completed", "declined", "rejected", "expired"})
-# The seed's fields, which every charged payment has.
-SEED_FIELDS = frozenset(
+# The published item's fields, which every charged payment has.
+PUBLISHED_FIELDS = frozenset(
     {
         "transaction_id",
         "payment_id",
@@ -259,7 +259,7 @@ def no_card_number_in_the_clear(evidence: Evidence) -> Iterable[str]:
 
 def items_are_complete(evidence: Evidence) -> Iterable[str]:
     for item in evidence.payments.values():
-        missing = sorted(SEED_FIELDS - item.keys()) if item["status"] in CHARGED and "gateway_ref" in item else []
+        missing = sorted(PUBLISHED_FIELDS - item.keys()) if item["status"] in CHARGED and "gateway_ref" in item else []
         if missing:
             yield f"{item['transaction_id']} lacks {', '.join(missing)}"
         stale = sorted({"open_shard", "lease_until"} & item.keys()) if item["status"] in FINAL else []

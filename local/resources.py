@@ -41,7 +41,7 @@ class Times:
 
 @dataclass(frozen=True)
 class Names:
-    """What the seeds call everything, for one environment."""
+    """What everything is called in one environment."""
 
     environment: str = "dev"
 
@@ -131,7 +131,7 @@ def create(
 def _queue(sqs: Any, name: str, attributes: dict[str, str]) -> tuple[str, str]:
     attributes = {
         "FifoQueue": "true",
-        # The seed's own send command names no deduplication id.
+        # The published send command names no deduplication id.
         "ContentBasedDeduplication": "true",
         "DeduplicationScope": "messageGroup",
         "FifoThroughputLimit": "perMessageGroupId",

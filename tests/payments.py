@@ -34,7 +34,7 @@ DOCUMENT: dict[str, Any] = {
 
 
 def body(**changes: Any) -> str:
-    """The seed's message as JSON with some fields changed; None leaves a field out."""
+    """The published message as JSON with some fields changed; None leaves a field out."""
     return json.dumps({name: value for name, value in {**DOCUMENT, **changes}.items() if value is not None})
 
 

@@ -26,8 +26,8 @@ _EMPTY = '''"""Nothing: the floor that every cold start stands on."""
 def lambda_handler(event, context):
     return {}
 '''
-# The seed's recipe installs boto3 and makes its clients with it.
-_NAIVE = '''"""The same function with its clients made through boto3, as the seed's requirements have it."""
+# The published recipe installs boto3 and makes its clients with it.
+_NAIVE = '''"""The same function with its clients made through boto3, as the published requirements have it."""
 
 import boto3
 import botocore.session

@@ -65,7 +65,7 @@ class TableFraudScoring:
 
 
 class FailingFraudScoring:
-    """The fraud check of the seed's demonstration, a service that fails for a share of all calls."""
+    """The fraud check as a service that fails for a share of all calls, to show what the workflow does then."""
 
     def __init__(self, scoring: FraudScoring, failure_rate: float, random: Callable[[], float]) -> None:
         self._scoring = scoring

@@ -20,7 +20,7 @@ def to_minor(text: str) -> int | None:
 
 
 def to_major(amount_minor: int) -> Decimal:
-    """The seed's decimal amount (2590 -> Decimal("25.90"))."""
+    """The amount as items have it, a decimal (2590 -> Decimal("25.90"))."""
     return Decimal(amount_minor).scaleb(-2)
 
 

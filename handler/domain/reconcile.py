@@ -1,6 +1,6 @@
 """Payments that stopped half-way, and approvals that their workflow left behind; nothing is ever charged here.
 
-Protocol, reconcile, R1 to R3. The rule it keeps: whatever an index or an execution says, the item is read again first.
+Protocol, reconcile. The rule it keeps: whatever an index or an execution says, the item is read again first.
 """
 
 from __future__ import annotations
@@ -108,8 +108,9 @@ OVERDUE_MS: Final = 10 * 60 * 1000
 
 
 def reconcile_pending(item: Item, decisions: Decisions) -> Literal["waiting", "woken", "expired", "restarted"]:
-    """Bring one pending item on that its workflow left behind (R2, R3); `waiting` where nothing is to be done.
+    """Bring one pending item on that its workflow left behind; `waiting` where nothing is to be done.
 
+    Protocol, overdue approvals and closed executions.
     Raises ApprovalStartError, ApprovalWakeError and the log's and the engine's retryable errors; calling again is safe.
     """
     now_ms = decisions.clock.now_ms()
@@ -144,10 +145,10 @@ def reconcile_pending(item: Item, decisions: Decisions) -> Literal["waiting", "w
 
 
 def restart_charge(claim: Claim, item: Item, decisions: Decisions) -> None:
-    """Give a payment that its execution left uncharged to a new one, which obeys the same decision (R1).
+    """Give a payment that its execution left uncharged to a new one, which obeys the same decision.
 
     `claim` is reconcile's own. Raises OwnershipLostError, ApprovalStartError and the log's retryable error; where the
-    start alone failed, R3 starts another.
+    start alone failed, `reconcile_pending` starts another.
     """
     following = _following(item, decisions.environment)
     refused = decisions.log.restart_charge(

@@ -19,7 +19,7 @@ from local.loopback import HOST, ask
 from local.ministack import ACCOUNT, CREDENTIALS, REGION, ServicesError
 from local.process_group import ProcessGroup
 
-# The seed's one hour is shorter than its own wait of a day.
+# The longest wait is a day; an hour is left for the steps.
 EXECUTION_TIMEOUT_SECONDS = 90_000
 READY_SECONDS_MAX = 30.0
 

@@ -195,5 +195,5 @@ class Approvals:
 
 
 def durable_client(approvals: Approvals) -> Any:
-    """A boto3 Lambda client of the local durable engine, e.g. for the seed's way to approve."""
+    """A boto3 Lambda client of the local durable engine, e.g. to approve with a bare callback."""
     return client("lambda", approvals.endpoint_url)

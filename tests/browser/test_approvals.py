@@ -159,7 +159,7 @@ def test_a_rejection_from_the_command_line_names_its_aws_identity(shared: Site):
     assert item["decided_by"].startswith("arn:aws:")
 
 
-def test_the_seeds_own_callback_approves(shared: Site):
+def test_a_bare_callback_approves(shared: Site):
     key = shared.send("bare-callback")
     callback_id = shared.asked(key)["callback_id"]
     durable_client(shared.approvals).send_durable_execution_callback_success(

@@ -926,7 +926,7 @@ def test_a_payment_that_is_restarted_again_and_again_is_counted(monkeypatch):
     assert [name for name, _ in engine.started] == ["dev-pay-abc123-2", "dev-pay-abc123-3"]
 
 
-# ---- the conditions of W1, W2, W4 to W6, R2 and R3, clause by clause ------------------------------------------------
+# ---- the conditions of the approval writes, clause by clause --------------------------------------------------------
 
 BASE = whole_item(
     {},

@@ -1,4 +1,4 @@
-"""The bill: exact, complete, by architecture, and honest about what the seed's formula leaves out."""
+"""The bill: exact, complete, by architecture, and honest about what the published formula leaves out."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from decimal import Decimal
 
 import pytest
 
-from benchmarks.cost import ARCHITECTURES, PRICES, Traffic, bill, main, read_prices, seed_example
+from benchmarks.cost import ARCHITECTURES, PRICES, Traffic, bill, main, published_example, read_prices
 
-# The seed's own example: a million payments, 512 MB, 3 s each.
-SEED = Traffic(
+# The published example: a million payments, 512 MB, 3 s each.
+EXAMPLE = Traffic(
     payments=Decimal(1_000_000),
     messages_per_invocation=Decimal(1),
     memory_size=512,
@@ -29,41 +29,41 @@ def costs(traffic: Traffic, architecture: str = "arm64") -> dict[str, Decimal]:
     return {line.what: line.cost(architecture) for line in bill(traffic, read_prices())}
 
 
-def test_the_seeds_example_costs_what_the_seed_says() -> None:
-    assert seed_example(SEED, read_prices()) == Decimal("25.2000500")
+def test_the_published_example_costs_what_is_published() -> None:
+    assert published_example(EXAMPLE, read_prices()) == Decimal("25.2000500")
 
 
-def test_requests_and_duration_are_the_seeds_and_the_rest_comes_on_top() -> None:
-    found = costs(SEED, "x86_64")
-    assert found["Lambda requests"] + found["Lambda duration"] == seed_example(SEED, read_prices())
-    assert sum(found.values()) > Decimal("1.4") * seed_example(SEED, read_prices())
+def test_requests_and_duration_are_as_published_and_the_rest_comes_on_top() -> None:
+    found = costs(EXAMPLE, "x86_64")
+    assert found["Lambda requests"] + found["Lambda duration"] == published_example(EXAMPLE, read_prices())
+    assert sum(found.values()) > Decimal("1.4") * published_example(EXAMPLE, read_prices())
 
 
 def test_init_is_billed_by_architecture() -> None:
-    assert costs(SEED)["Lambda INIT"] == 1_000_000 * Decimal("0.01") * Decimal("0.6") * Decimal("0.5") * Decimal(
+    assert costs(EXAMPLE)["Lambda INIT"] == 1_000_000 * Decimal("0.01") * Decimal("0.6") * Decimal("0.5") * Decimal(
         "0.0000133334"
     )
-    assert costs(SEED, "x86_64")["Lambda INIT"] > costs(SEED)["Lambda INIT"]
-    assert costs(replace(SEED, cold_share=Decimal(0)))["Lambda INIT"] == 0
+    assert costs(EXAMPLE, "x86_64")["Lambda INIT"] > costs(EXAMPLE)["Lambda INIT"]
+    assert costs(replace(EXAMPLE, cold_share=Decimal(0)))["Lambda INIT"] == 0
 
 
 def test_larger_batches_save_requests_of_lambda_and_sqs_and_no_writes() -> None:
-    one, ten = costs(SEED), costs(replace(SEED, messages_per_invocation=Decimal(10)))
+    one, ten = costs(EXAMPLE), costs(replace(EXAMPLE, messages_per_invocation=Decimal(10)))
     assert ten["Lambda requests"] == one["Lambda requests"] / 10
     assert ten["SQS FIFO requests"] < one["SQS FIFO requests"]
     assert ten["DynamoDB writes"] == one["DynamoDB writes"]
 
 
 def test_an_item_of_one_byte_more_than_a_kilobyte_costs_two_units_a_write() -> None:
-    small, large = (costs(replace(SEED, item_bytes=size))["DynamoDB writes"] for size in (1024, 1025))
+    small, large = (costs(replace(EXAMPLE, item_bytes=size))["DynamoDB writes"] for size in (1024, 1025))
     assert (small, large) == (6 * Decimal("0.625"), 9 * Decimal("0.625"))
 
 
 def test_provisioned_environments_are_paid_for_while_they_wait() -> None:
-    found = costs(replace(SEED, provisioned_concurrency=10))
+    found = costs(replace(EXAMPLE, provisioned_concurrency=10))
     assert found["Lambda provisioned"] > 40
     assert found["Lambda INIT"] == 0
-    assert found["Lambda duration"] < costs(SEED)["Lambda duration"]
+    assert found["Lambda duration"] < costs(EXAMPLE)["Lambda duration"]
 
 
 def test_prices_carry_their_date_and_region() -> None:
@@ -89,7 +89,7 @@ def test_the_table_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("document", ["README.md", "docs/cost.md"])
 def test_documents_quote_what_make_cost_prints(document: str) -> None:
     text = " ".join((PRICES.parent.parent / document).read_text().split())
-    arm64, x86_64 = (sum(costs(SEED, architecture).values()) for architecture in ARCHITECTURES)
+    arm64, x86_64 = (sum(costs(EXAMPLE, architecture).values()) for architecture in ARCHITECTURES)
     assert f"${arm64:.0f} on arm64 and ${x86_64:.0f} on x86_64" in text
 
 

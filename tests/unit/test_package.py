@@ -228,7 +228,7 @@ def test_every_source_has_bytecode_that_import_takes_unchecked(files: dict[str, 
             assert files[compiled][4:8] == b"\1\0\0\0", name
 
 
-def test_the_package_answers_the_seeds_event_alone(host: Path) -> None:
+def test_the_package_answers_the_published_test_event_alone(host: Path) -> None:
     program = """
 import json, handler
 body = {"payment_id": "t-1", "order_id": "o", "customer_id": "c", "amount": 25.99, "payment_method": "credit_card"}

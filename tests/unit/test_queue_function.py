@@ -1,4 +1,4 @@
-"""The batch contract of the queue function: the seed's response, partial failures, order within a group."""
+"""The batch contract of the queue function: the published response, partial failures, order within a group."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def metrics_of(output: str) -> dict[str, Any]:
     return line
 
 
-def test_the_response_is_the_seeds_with_batch_item_failures_beside_it(function):
+def test_the_response_is_the_published_one_with_batch_item_failures_beside_it(function):
     response = function(batch(record(body())), Context())
     assert response["statusCode"] == 200
     assert response["batchItemFailures"] == []
@@ -171,7 +171,7 @@ def test_an_unexpected_error_returns_the_message(function, world):
     assert function(batch(record(body())), Context())["batchItemFailures"] == [{"itemIdentifier": "m-1"}]
 
 
-def test_metrics_are_the_seeds_with_their_units(function, capsys):
+def test_metrics_have_the_published_names_and_their_units(function, capsys):
     function(batch(record(body()), record("x", "m-2")), Context())
     line = metrics_of(capsys.readouterr().out)
     assert (line["ProcessedPayments"], line["FailedPayments"], line["ColdStart"], line["LambdaErrors"]) == (
@@ -325,7 +325,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_seeds_snippet_works_and_says_that_it_works_in_memory():
+def test_the_published_snippet_works_and_says_that_it_works_in_memory():
     snippet = """
 import handler
 import json

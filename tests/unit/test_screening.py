@@ -361,7 +361,7 @@ def test_spans_count_characters_of_str_and_bytes_of_bytes(engine: Engine) -> Non
         (10**40, 1_000_000_000, 100),
     ],
 )
-def test_amount_alone_gives_the_seed_tables_risk(
+def test_amount_alone_gives_the_published_risk(
     engine: Engine, table: Table, amount_minor: int, risk: int, fraud_score: int
 ) -> None:
     (score,) = engine.score_batch(table, [Payment(b"", amount_minor, fields())], iterations=0, pepper=b"")

@@ -18,7 +18,7 @@ def faults(**changes: object) -> tuple[Fault, ...]:
     return check(body(**changes)).faults
 
 
-def test_the_seeds_message_is_a_payment():
+def test_the_published_message_is_a_payment():
     result = check(body())
     assert result.faults == ()
     assert result.payment is not None

@@ -73,7 +73,7 @@ def test_a_low_risk_payment_is_checked_charged_recorded_and_told():
 
 
 @pytest.mark.parametrize(("event", "expected"), [("low_risk.json", "completed"), ("high_risk.json", "asks")])
-def test_the_sample_events_take_the_routes_of_the_seed(event, expected):
+def test_the_sample_events_take_the_published_routes(event, expected):
     world = ApprovalWorld()
     text = (ROOT / "events" / event).read_text()
     with running(world.workflow) as runner:

@@ -73,7 +73,7 @@ class LoggedNotices:
     """`ApprovalNotices` where no topic is set: log lines, without any link, as a log is not a private channel."""
 
     def ask(self, message_id: str, item: Item, callback_id: str) -> None:
-        # The seed's own way to approve takes the callback id from here.
+        # Who approves with a bare callback takes its id from here.
         _LOG.warning("%s waits for approval, callback_id %s", item.transaction_id, callback_id)
 
     def settled(self, message_id: str, transaction_id: str, status: str) -> None:

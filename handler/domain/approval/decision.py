@@ -1,6 +1,6 @@
 """A person's decision on a payment that waits: what is shown, what stands, and why it is refused where it does not.
 
-The rule it keeps: the table decides and the first decision stands; a callback only wakes (protocol, W3).
+The rule it keeps: the table decides and the first decision stands; a callback only wakes (protocol, approval workflow).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Answer(NamedTuple):
 
 
 def decide(transaction_id: str, answer: Answer, decisions: Decisions) -> Item:
-    """Record a person's decision and wake the workflow (decide approval); returns the item as decided.
+    """Record a person's decision and wake the workflow (*decide approval*); returns the item as decided.
 
     The same decision by the same approver again only wakes. Raises ApprovalRefusedError, its message for the approver,
     and ApprovalWakeError.

@@ -12,7 +12,7 @@ from handler.domain.ports import ApprovalStarter, Clock, FindCardNumbers, Transa
 
 
 class ApprovalLog(TransactionLog, Protocol):
-    """The approval workflow's writes (protocol: W1 to W6, R2, R3), refused and answered like the others."""
+    """The writes of approval workflow and reconcile, named as the protocol names them, refused like the others."""
 
     def adopt_approval(
         self,

@@ -1,6 +1,6 @@
 """The approval workflow's steps, from a risky payment to what follows from a person's decision.
 
-Protocol, W1, W2 and W4 to W7. The rule they keep: each may run twice, and finds in the item what it did the first time.
+Protocol, approval workflow. The rule they keep: each may run twice, and finds in the item what it did the first time.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def begin(
     ports: ApprovalPorts,
     work: Work,
 ) -> Next:
-    """Claim the payment for this execution, or adopt the pending item that the queue function left (W1).
+    """Claim the payment for this execution, or *adopt approval* of the pending item that the queue function left.
 
     Raises the claim's retryable errors, also while a message has the payment: it comes again. A lease would be over
     before the steps that charge, so `work` takes nothing over. Another execution's payment ends this without effect.
@@ -131,7 +131,7 @@ def begin(
 
 
 def ask(transaction_id: str, callback_id: str, execution: Execution, ports: ApprovalPorts) -> None:
-    """Store the callback, then notify the approvers (W2). A failed notification never ends the wait.
+    """Store the callback (*ask for approval*), then notify the approvers. A failed notification never ends the wait.
 
     Raises ApprovalRefusedError where the item is no longer to be asked for: `resolve` then finds out why.
     """
@@ -150,7 +150,7 @@ def ask(transaction_id: str, callback_id: str, execution: Execution, ports: Appr
 def resolve(
     transaction_id: str, result: str | None, execution: Execution, ports: ApprovalPorts, *, timed_out: bool
 ) -> Next:
-    """What to do after a wait: obey the decision in the table, record a bare callback's, expire (W4), or ask again.
+    """What to do after a wait: obey the table's decision, record a bare callback's, *expire approval*, or ask again.
 
     `result` is the callback's own text, believed only where the table holds no decision.
     """
@@ -183,9 +183,10 @@ def charge_approved(
     ports: ApprovalPorts,
     work: Work,
 ) -> Status:
-    """Charge what this execution claimed or what a person approved (W6, W7), once, however often it is called.
+    """Charge what this execution claimed or what a person approved, once, however often it is called.
 
-    Raises the retryable errors of gateway and log, and ItemChangedError where the item is not the payment.
+    *Begin approved charge*, then steps 5 to 7 of the queue function. Raises the retryable errors of gateway and log,
+    and ItemChangedError where the item is not the payment.
     """
     item = stored_item(payment.transaction_id, ports.log)
     # A message may have claimed it in another version than this execution began with.

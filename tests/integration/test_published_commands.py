@@ -1,4 +1,4 @@
-"""The seeds' own `aws` commands against `python -m local up`, with the corrections that docs/local.md lists.
+"""The published `aws` commands against `python -m local up`, with the corrections that docs/local.md lists.
 
 The AWS CLI is the one from the package index (version 1). Each command is run by a shell, as a reader would.
 """
@@ -111,7 +111,7 @@ def processed_payments(terminal: Terminal) -> float:
 
 
 def send(numbers: str) -> str:
-    """The seed's load loop, its queue URL and its endpoint corrected."""
+    """The published load loop, its queue URL and its endpoint corrected."""
     body = (
         r"{\"payment_id\":\"pay-$i\",\"order_id\":\"ord-$i\",\"customer_id\":\"cust-$i\","
         r"\"amount\":$((RANDOM % 100 + 10)).99,\"payment_method\":\"credit_card\"}"
@@ -191,7 +191,7 @@ def test_a_new_configuration_reaches_new_environments_once_the_alias_moves(termi
         f"aws lambda get-function-configuration --function-name {FUNCTION} --query Environment.Variables"
     )
     assert isinstance(variables, dict)
-    # The seed's delay and operations as settings, small: what is tested is that they arrive.
+    # The stress's delay and operations, small: what is tested is that they arrive.
     changed = variables | {"STRESS_MODE": "cold_start", "STRESS_DELAY_SECONDS": "1.5", "STRESS_OPERATIONS": "1000"}
     (terminal.home / "environment.json").write_text(json.dumps({"Variables": changed}))
     terminal.run(
