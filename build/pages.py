@@ -172,7 +172,7 @@ def metrics_page() -> str:
     """Our own metrics, and the alarms of `observability`."""
     alarms = read_alarms()
     queue, reconcile = queue_function, reconcile_function
-    published = [
+    published: list[tuple[str, str, tuple[str, ...], str, str]] = [
         (name, str(unit.value), queue.DIMENSIONS, "payment function, each invocation", meaning)
         for name, (unit, meaning) in queue.METRICS.items()
     ]

@@ -70,8 +70,8 @@ def header() -> str:
         "",
         _enumeration({name: getattr(fmt, name) for name in NUMBERS} | places),
         "/* By the numbers that rule tables hold. */",
-        _enumeration(_named("FIELD", FIELD_NUMBERS)),
-        _enumeration(_named("MODE", MODE_NUMBERS)),
+        _enumeration(_named("FIELD", FIELD_NUMBERS.items())),
+        _enumeration(_named("MODE", MODE_NUMBERS.items())),
         "/* By their places in the header. */",
         _enumeration(_numbered("COUNT", fmt.COUNTS)),
         _enumeration(_numbered("SECTION", fmt.SECTIONS)),
@@ -82,13 +82,13 @@ def header() -> str:
     return "\n".join(parts) + "\n"
 
 
-def _named(prefix: str, numbers: Mapping[str, int]) -> dict[str, int]:
-    return {f"{prefix}_{name.upper()}": number for name, number in numbers.items()}
+def _named(prefix: str, numbers: Iterable[tuple[str, int]]) -> dict[str, int]:
+    return {f"{prefix}_{name.upper()}": number for name, number in numbers}
 
 
 def _numbered(prefix: str, names: Iterable[str]) -> dict[str, int]:
     """The names' places, and under the plural how many they are."""
-    numbers = _named(prefix, {name: number for number, name in enumerate(names)})
+    numbers = _named(prefix, ((name, number) for number, name in enumerate(names)))
     return numbers | {f"{prefix}S": len(numbers)}
 
 

@@ -6,6 +6,7 @@ import hashlib
 import tomllib
 import uuid
 from collections.abc import Mapping
+from email.message import Message
 from email.parser import HeaderParser
 from typing import Any
 
@@ -60,7 +61,7 @@ def software_bill_of_materials(target: Target, files: Files, content: bytes) -> 
     }
 
 
-def _component(pin: Pin, metadata: Mapping[str, Any]) -> dict[str, Any]:
+def _component(pin: Pin, metadata: Message) -> dict[str, Any]:
     expression, name = metadata.get("License-Expression"), metadata.get("License")
     component: dict[str, Any] = {
         "type": "library",
@@ -77,7 +78,7 @@ def _component(pin: Pin, metadata: Mapping[str, Any]) -> dict[str, Any]:
     return component
 
 
-def _depends_on(metadata: Any, references: Mapping[str, str]) -> list[str]:
+def _depends_on(metadata: Message, references: Mapping[str, str]) -> list[str]:
     found = set()
     for requirement in metadata.get_all("Requires-Dist") or []:
         name = "".join(character if character.isalnum() or character in "-_." else " " for character in requirement)

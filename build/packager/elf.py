@@ -10,7 +10,10 @@ import io
 from dataclasses import dataclass
 
 from elftools.common.exceptions import ELFError
+from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
+from elftools.elf.gnuversions import GNUVerNeedSection
+from elftools.elf.sections import SymbolTableSection
 
 MACHINES = {"aarch64": "EM_AARCH64", "x86_64": "EM_X86_64"}
 GLIBC_MAX = (2, 17)
@@ -37,10 +40,14 @@ def read_library(content: bytes, name: str) -> Library:
         elf = ELFFile(io.BytesIO(content))
         dynamic = elf.get_section_by_name(".dynamic")
         symbols = elf.get_section_by_name(".dynsym")
-        if dynamic is None or symbols is None:
+        # By type and not by name alone: a section that only has the name says nothing.
+        if not isinstance(dynamic, DynamicSection) or not isinstance(symbols, SymbolTableSection):
             raise ElfError(f"{name} has no dynamic section, it is not a shared library: build it again")
-        needed = tuple(sorted(tag.needed for tag in dynamic.iter_tags("DT_NEEDED")))
+        # pyelftools gives a tag this attribute by its kind.
+        needed = tuple(sorted(tag.needed for tag in dynamic.iter_tags("DT_NEEDED")))  # type: ignore[attr-defined]
         requirements = elf.get_section_by_name(".gnu.version_r")
+        if not isinstance(requirements, GNUVerNeedSection | None):
+            raise ElfError(f"{name} has no list of symbol versions where it says that it has one: build it again")
         versions = {
             version.name for _, group in (requirements.iter_versions() if requirements else ()) for version in group
         }

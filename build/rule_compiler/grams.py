@@ -64,19 +64,19 @@ def pack_grams(literals: list[bytes], rules_of: list[list[int]], fields_of: list
     entries: dict[int, list[tuple[int, int]]] = {}
     for value, literal, place in zip(every.tolist(), owner.tolist(), offset.tolist(), strict=True):
         entries.setdefault(value, []).extend((index + 1, place) for index in rules_of[literal])
-    for value, mine in entries.items():
-        if len(mine) > fmt.GRAM_RULES_MAX:
+    for value, places in entries.items():
+        if len(places) > fmt.GRAM_RULES_MAX:
             entries[value] = [(fmt.ASK_THE_AUTOMATON, 0)]
     slots = GRAM_SLOTS_PER_ENTRY * sum(map(len, entries.values()))
     cells: list[tuple[int, int, int]] = [(0, 0, 0)] * slots
     for value in sorted(entries):
-        at, tag = (value >> 32) * slots >> 32, value >> fmt.GRAM_TAG_SHIFT & 0xFFFF
+        slot, tag = (value >> 32) * slots >> 32, value >> fmt.GRAM_TAG_SHIFT & 0xFFFF
         for entry in entries[value]:
-            while cells[at][0]:
-                if cells[at][1] == tag:
-                    cells[at] = cells[at][0], tag, cells[at][2] | fmt.MORE
-                at = (at + 1) % slots
-            cells[at] = entry[0], tag, entry[1]
+            while cells[slot][0]:
+                if cells[slot][1] == tag:
+                    cells[slot] = cells[slot][0], tag, cells[slot][2] | fmt.MORE
+                slot = (slot + 1) % slots
+            cells[slot] = entry[0], tag, entry[1]
     return Grams(words, packed.tobytes(), slots, b"".join(fmt.GRAM.pack(*cell) for cell in cells), tuple(passes))
 
 
@@ -119,7 +119,7 @@ def _choose_grams(literals: list[bytes], size: int, stride: int) -> tuple[Array,
     place = np.arange(keys.size) - starts[owner]
     usable = np.flatnonzero(place < lengths[owner] - size - stride + 2)  # the gram and its right neighbours fit
     _, number, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    cost = sum(counts[number[usable + i]] for i in range(stride))
+    cost = np.sum([counts[number[usable + i]] for i in range(stride)], axis=0)
     off_middle = np.abs(2 * place[usable] - (lengths[owner[usable]] - size - stride + 1))
     order = np.lexsort((off_middle, cost, owner[usable]))
     first = np.unique(owner[usable][order], return_index=True)[1]

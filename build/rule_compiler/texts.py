@@ -150,19 +150,7 @@ class _Reader:
         if rule_id in self.ids:
             raise ValueError(f"id {rule_id} is taken by {self.ids[rule_id]}")
         self.ids[rule_id] = place
-        if text.startswith('"'):
-            try:
-                unquoted, end = JSON.raw_decode(text)
-            except ValueError:
-                unquoted, end = "", 0
-            own = OWN_REASON.fullmatch(text, end)
-            if not end or (end < len(text) and not (own and not own[1])):
-                raise ValueError(f"not a literal in JSON quotes: {text}")
-            text = unquoted
-        else:
-            own = OWN_REASON.fullmatch(text)
-            text = own[1] if own else text
-        reason = own[2] if own else reason
+        text, reason = _literal_and_reason(text, reason)
         literal = text.encode("utf-8", "surrogatepass").lower()
         if not literal:
             raise ValueError("the literal is empty")
@@ -181,6 +169,22 @@ class _Reader:
             raise ValueError(f"the same literal, mode and fields as {self.same[key]}")
         self.same[key] = place
         self.sources.append(Source(Rule(rule_id, mode, fields, weight, action, reason, literal), place))  # type: ignore[arg-type]
+
+
+def _literal_and_reason(text: str, reason: str) -> tuple[str, str]:
+    """A rule's literal without its quotes, and its own reason or, where it has none, its section's `reason`."""
+    if text.startswith('"'):
+        try:
+            literal, end = JSON.raw_decode(text)
+        except ValueError:
+            literal, end = "", 0
+        own = OWN_REASON.fullmatch(text, end)
+        if not end or (end < len(text) and not (own and not own[1])):
+            raise ValueError(f"not a literal in JSON quotes: {text}")
+    else:
+        own = OWN_REASON.fullmatch(text)
+        literal = own[1] if own else text
+    return literal, own[2] if own else reason
 
 
 def read_rules(paths: Iterable[str], progress: Progress = lambda *_: None) -> list[Source]:

@@ -150,12 +150,7 @@ class Auditor:
             self.fail("stuck is stuck", f"{key} was taken over though somebody wrote it at {before['updated_at']}")
         if intent == "release" and after.get("lease_until") != 0:
             self.fail("released is free", f"{key} is still leased after its release")
-        if status in _FINAL and "processed_at" not in after:
-            self.fail("final items are dated", f"{key} is {status} without processed_at")
-        if status in _FINAL and ("open_shard" in after or "lease_until" in after):
-            self.fail("final items are closed", f"{key} is {status} and still has a lease or an index entry")
-        if status in _OPEN and not str(after.get("open_shard", "")).startswith(f"{status}#"):
-            self.fail("open items are found", f"{key} is {status} with index entry {after.get('open_shard')}")
+        self._complete(after)
         if status in ("completed", "declined") and was == "processing":
             self._outcome_is_the_gateways(after)
         # Reconcile and people, whom no time-out ends, judge no message and ask for no version.
@@ -165,6 +160,16 @@ class Auditor:
             self._claimed(invocation, after)
         elif before is not None and before.get("owner") != after.get("owner"):
             self._in_order(invocation, after["owner"], after)
+
+    def _complete(self, item: dict[str, Any]) -> None:
+        """What an item has, and what it no longer has, by its status."""
+        key, status = item["transaction_id"], item["status"]
+        if status in _FINAL and "processed_at" not in item:
+            self.fail("final items are dated", f"{key} is {status} without processed_at")
+        if status in _FINAL and ("open_shard" in item or "lease_until" in item):
+            self.fail("final items are closed", f"{key} is {status} and still has a lease or an index entry")
+        if status in _OPEN and not str(item.get("open_shard", "")).startswith(f"{status}#"):
+            self.fail("open items are found", f"{key} is {status} with index entry {item.get('open_shard')}")
 
     def _kept(self, invocation: Invocation, intent: str, before: dict[str, Any], after: dict[str, Any]) -> None:
         key = after["transaction_id"]
@@ -235,23 +240,7 @@ class Auditor:
         if intent == "restart_charge":
             self.fail("only the holder writes", f"{invocation.name} gave {key} back, which {arn} had taken up")
         if intent == "adopt_approval":
-            # Also by an execution that somebody invoked directly under the very name.
-            self._taken_up.add(key)
-            if arn not in (None, invocation.arn) or f"/{before['approval_name']}/" not in invocation.arn:
-                self.fail("one execution at a time", f"{invocation.arn} adopted {key}, which is {arn}'s")
-            newest = after["risk_reasons"][-1]["rule_id"]
-            risks = (after["risk"], after["fraud_score"], newest)
-            first = self._first[key]
-            # Without a message: an execution claimed it, and scored by the newer rules at once.
-            more = "message_id" in first
-            if risks != (first["risk"] + more, first["fraud_score"] + more, NEWER_RULE):
-                self.fail("the higher risk counts", f"{key} was adopted with {risks}")
-            wanted = ("execution_arn", "approval_expires_at", "approval_reasons", "risk", "fraud_score", "risk_reasons")
-            if not all(name in after for name in wanted) or after["execution_arn"] != invocation.arn:
-                self.fail("adopted is complete", f"{key} lacks one of {', '.join(wanted)}")
-            until = before.get("approval_expires_at")
-            if until not in (None, after.get("approval_expires_at")):
-                self.fail("what people were told stands", f"{key} was to expire at {until} and no longer is: {after}")
+            self._adopted(invocation, before, after)
         elif intent in ("ask_approval", "reject_approval", "expire_approval") and arn != invocation.arn:
             self.fail("one execution at a time", f"{invocation.arn} did {intent} to {key}, which is {arn}'s")
         if intent == "ask_approval" and (decision is not None or "callback_id" not in after):
@@ -274,6 +263,26 @@ class Auditor:
             self._restarted(before, after)
             if arn is not None and not self.engine.is_closed(arn):
                 self.fail("a workflow is left alone", f"{key} was restarted while {arn} runs")
+
+    def _adopted(self, invocation: Invocation, before: dict[str, Any], after: dict[str, Any]) -> None:
+        key, arn = after["transaction_id"], before.get("execution_arn")
+        # Also by an execution that somebody invoked directly under the very name.
+        self._taken_up.add(key)
+        if arn not in (None, invocation.arn) or f"/{before['approval_name']}/" not in invocation.arn:
+            self.fail("one execution at a time", f"{invocation.arn} adopted {key}, which is {arn}'s")
+        newest = after["risk_reasons"][-1]["rule_id"]
+        risks = (after["risk"], after["fraud_score"], newest)
+        first = self._first[key]
+        # Without a message: an execution claimed it, and scored by the newer rules at once.
+        more = "message_id" in first
+        if risks != (first["risk"] + more, first["fraud_score"] + more, NEWER_RULE):
+            self.fail("the higher risk counts", f"{key} was adopted with {risks}")
+        wanted = ("execution_arn", "approval_expires_at", "approval_reasons", "risk", "fraud_score", "risk_reasons")
+        if not all(name in after for name in wanted) or after["execution_arn"] != invocation.arn:
+            self.fail("adopted is complete", f"{key} lacks one of {', '.join(wanted)}")
+        until = before.get("approval_expires_at")
+        if until not in (None, after.get("approval_expires_at")):
+            self.fail("what people were told stands", f"{key} was to expire at {until} and no longer is: {after}")
 
     def _outcome_is_the_gateways(self, item: dict[str, Any]) -> None:
         intent = self.gateway.intents.get(item.get("gateway_ref", ""))
@@ -620,4 +629,5 @@ class Auditor:
 
 def _approval_names(item: dict[str, Any]) -> set[str]:
     names = {f"{ENVIRONMENT}-{item['payment_id']}-{number + 1}" for number in range(item.get("generation", 0))}
-    return names | {item.get("approval_name")}
+    own = item.get("approval_name")
+    return names | {own} if own else names

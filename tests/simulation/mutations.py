@@ -490,20 +490,24 @@ def _drop(change: Drop, mutant: Mutant) -> None:
     for name, shipped in _writes():
         if shipped.name == change.write:
             write = mutant.writes.get(name, shipped)
-            parts = {
-                field: tuple(
-                    change.by if part.replace("#", "") == change.part else part
-                    for part in getattr(write, field)
-                    if change.by or part.replace("#", "") != change.part
-                )
-                for field in ("condition", "set", "remove")
-            }
-            changed = write._replace(**parts)
+            changed = write._replace(
+                condition=_without(change, write.condition),
+                set=_without(change, write.set),
+                remove=_without(change, write.remove),
+            )
             if changed == write:
                 raise ValueError(f"{change.write} has no `{change.part}` to drop")
             mutant.writes[name] = changed
             return
     raise ValueError(f"no write is called {change.write!r}")
+
+
+def _without(change: Drop, parts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(
+        change.by if part.replace("#", "") == change.part else part
+        for part in parts
+        if change.by or part.replace("#", "") != change.part
+    )
 
 
 def _edit(change: Edit, mutant: Mutant) -> None:

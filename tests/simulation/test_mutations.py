@@ -12,8 +12,8 @@ from tests.simulation.clauses import DocumentedWrite, documented_writes
 from tests.simulation.mutations import BEHIND, Drop, Edit, Hunted, Mutation, hunt, mutate, mutations
 
 
-def test_the_protocol_page_and_the_transaction_log_have_the_same_writes():
-    def plain(parts):
+def test_the_protocol_page_and_the_transaction_log_have_the_same_writes() -> None:
+    def plain(parts: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(part.replace("#", "") for part in parts)
 
     shipped = {
@@ -23,7 +23,7 @@ def test_the_protocol_page_and_the_transaction_log_have_the_same_writes():
     assert documented_writes() == shipped
 
 
-def test_every_part_of_every_write_has_a_mutation():
+def test_every_part_of_every_write_has_a_mutation() -> None:
     dropped = {change for mutation in mutations() for change in mutation.changes}
     for write in documented_writes().values():
         for part in (*write.condition, *write.set, *write.remove):
@@ -32,19 +32,19 @@ def test_every_part_of_every_write_has_a_mutation():
 
 
 @pytest.mark.parametrize("mutation", mutations(), ids=lambda mutation: mutation.name)
-def test_every_mutation_changes_the_code_as_it_is(mutation):
+def test_every_mutation_changes_the_code_as_it_is(mutation: Mutation) -> None:
     mutant = mutate(mutation)
     assert mutant.sources or mutant.writes
 
 
-def test_an_edit_that_fits_nowhere_is_an_error():
+def test_an_edit_that_fits_nowhere_is_an_error() -> None:
     with pytest.raises(ValueError, match="must be once"):
         mutate(Mutation("no such text", (Edit("handler.domain.charge", "no such text", ""),)))
     with pytest.raises(ValueError, match="has no `attempt = :nobody` to drop"):
         mutate(Mutation("no such clause", (Drop("record", "attempt = :nobody"),)))
 
 
-def test_a_mutation_is_hunted_down_and_sound_code_is_not():
+def test_a_mutation_is_hunted_down_and_sound_code_is_not() -> None:
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         claim = next(mutation for mutation in mutations() if mutation.name.startswith("claim without"))
         caught: Hunted = pool.apply(hunt, (claim, 5))

@@ -32,19 +32,19 @@ REGRESSIONS = {
 
 
 @pytest.mark.parametrize("seed", REGRESSIONS.values(), ids=REGRESSIONS.keys())
-def test_a_bug_that_was_fixed_stays_fixed(seed):
+def test_a_bug_that_was_fixed_stays_fixed(seed: int) -> None:
     world = run(seed)
     assert world.violations == [], "\n".join(world.history()[-60:])
 
 
 @pytest.mark.parametrize("seed", HISTORY_SEEDS)
-def test_every_rule_holds_and_the_history_is_the_committed_one(seed):
+def test_every_rule_holds_and_the_history_is_the_committed_one(seed: int) -> None:
     world = run(seed)
     assert world.violations == [], "\n".join(world.history()[-60:])
     assert world.digest() == HISTORIES[str(seed)], "changed on purpose? make simulation-histories"
 
 
-def test_the_seeds_meet_every_kind_of_fault():
+def test_the_seeds_meet_every_kind_of_fault() -> None:
     story = "\n".join(line for seed in (*range(30), 862) for line in run(seed).history())
     for trace in (
         "crashes before",
@@ -88,7 +88,9 @@ def test_the_seeds_meet_every_kind_of_fault():
         assert trace in story, f"no seed of these meets {trace!r}"
 
 
-def test_a_broken_rule_is_shrunk_to_a_story_that_replays(monkeypatch, capsys):
+def test_a_broken_rule_is_shrunk_to_a_story_that_replays(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("handler.domain.process.release", lambda *_, **__: None)
     seed = next(seed for seed in range(20) if run(seed).violations)
     cut, world = shrink(seed, STEPS_MAX)
@@ -101,7 +103,9 @@ def test_a_broken_rule_is_shrunk_to_a_story_that_replays(monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines()[:-1] == world.history()
 
 
-def test_the_long_run_keeps_what_it_played_and_what_failed(tmp_path, monkeypatch, capsys):
+def test_the_long_run_keeps_what_it_played_and_what_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     sound = play_long(0, 40, 1, tmp_path / "sound.json")
     assert json.loads((tmp_path / "sound.json").read_text()) == sound
     assert (sound["complete"], sound["failing"], sound["payments"] >= 40) == (True, [], True)
@@ -111,11 +115,11 @@ def test_the_long_run_keeps_what_it_played_and_what_failed(tmp_path, monkeypatch
     assert f"{len(broken['failing'])} failing seeds" in capsys.readouterr().out
 
 
-def test_the_committed_long_run_is_complete_and_has_no_failing_seed():
+def test_the_committed_long_run_is_complete_and_has_no_failing_seed() -> None:
     kept = json.loads(RECORD.read_text())
     assert (kept["complete"], kept["failing"], kept["uncommitted_changes"]) == (True, [], False)
     assert kept["payments"] >= 1_000_000
 
 
-def test_a_run_that_does_not_come_to_rest_fails():
+def test_a_run_that_does_not_come_to_rest_fails() -> None:
     assert run(0, steps_max=50).violations[0][0] == "ends"

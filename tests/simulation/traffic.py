@@ -123,14 +123,54 @@ def traffic(world: World) -> list[Sent]:
 
     In some seeds a part of them is handed to the workflow itself, by whoever invokes it.
     """
-    sent: list[Sent] = []
-    groups = world.between("traffic/groups", 1, 4)
-    spread = world.pick("traffic/spread", (1, 20, 60)) * SECOND
+    producer = _Producer(world)
+    for index in range(world.between("traffic/payments", 10, 20)):
+        payment_id = f"p{index + 1}"
+        amount_minor = 1 + int(world.draw(f"traffic/{payment_id}/amount") * 40_000)
+        extra, expected, changes = _kind(world.draw(f"traffic/{payment_id}/kind"))
+        amount_minor += extra
+        family: tuple[Variant, ...] = ()
+        if expected == "rejected" and "order_id" in changes:
+            family = _REFUSED_FAMILY
+        elif expected in ("processing", "pending_approval"):
+            family = _FAMILIES[int(world.draw(f"traffic/{payment_id}/family") * len(_FAMILIES))]
+        if family and world.draw(f"traffic/{payment_id}/spelled") < 0.4:
+            for copy in range(world.between(f"traffic/{payment_id}/copies", 1, 3)):
+                variant = family[int(world.draw(f"traffic/{payment_id}/{copy}/spelling") * len(family))]
+                body = _body(payment_id, amount_minor, changes | dict(variant.changes), variant.amount)
+                producer.send(payment_id, variant.spelling, amount_minor, variant.readings(expected), body)
+            continue
+        body = _body(payment_id, amount_minor, changes)
+        if expected == "unusable":
+            payment_id = ""
+        spelling = "a" if payment_id else f"unusable {index + 1}"
+        readings = (Reading(spelling, expected),) * 2
+        producer.send(payment_id, spelling, amount_minor, readings, body)
+        again = world.draw(f"traffic/{index}/again")
+        if again < 0.25:
+            # The producer sent it twice, or a copy of it went another way: SQS cannot know.
+            for _ in range(1 + int(again < 0.05)):
+                producer.send(payment_id, spelling, amount_minor, readings, body)
+        elif again < 0.32 and payment_id:
+            other = amount_minor + 1
+            producer.send(payment_id, "b", other, (Reading("b", expected),) * 2, _body(payment_id, other, changes))
+    kept = world.cut.messages
+    return [message for message in producer.sent if kept is None or message.number in kept]
 
-    def send(payment_id: str, spelling: str, amount_minor: int, readings: tuple[Reading, ...], body: str) -> None:
-        number = len(sent)
-        group = f"g{1 + int(world.draw(f'traffic/{number}/group') * groups)}"
-        at = int(world.draw(f"traffic/{number}/at") * spread)
+
+class _Producer:
+    """Sends each message at its own time, to one of a few groups or to the workflow itself."""
+
+    def __init__(self, world: World) -> None:
+        self.sent: list[Sent] = []
+        self._world = world
+        self._groups = world.between("traffic/groups", 1, 4)
+        self._spread = world.pick("traffic/spread", (1, 20, 60)) * SECOND
+
+    def send(self, payment_id: str, spelling: str, amount_minor: int, readings: tuple[Reading, ...], body: str) -> None:
+        world, sent, number = self._world, self.sent, len(self.sent)
+        group = f"g{1 + int(world.draw(f'traffic/{number}/group') * self._groups)}"
+        at = int(world.draw(f"traffic/{number}/at") * self._spread)
         is_copy = bool(sent) and payment_id != "" and sent[-1].payment_id == payment_id
         together = is_copy and world.draw(f"traffic/{number}/together") < 0.4
         if together:
@@ -144,51 +184,21 @@ def traffic(world: World) -> list[Sent]:
                 direct = f"sim-{payment_id}-1"
         sent.append(Sent(number, at, group, payment_id, spelling, amount_minor, readings, body, direct))
 
-    for index in range(world.between("traffic/payments", 10, 20)):
-        payment_id = f"p{index + 1}"
-        amount_minor = 1 + int(world.draw(f"traffic/{payment_id}/amount") * 40_000)
-        kind = world.draw(f"traffic/{payment_id}/kind")
-        expected = "processing"
-        changes: dict[str, str] = {}
-        if kind < 0.15:
-            amount_minor, expected = amount_minor + 70_000, "pending_approval"
-        elif kind < 0.19:
-            changes, expected = {"description": BLOCKLISTED}, "declined"
-        elif kind < 0.22:
-            changes, expected = {"order_id": ""}, "rejected"
-        elif kind < 0.25:
-            changes, expected = {"description": f"card {CARD}"}, "processing"
-        elif kind < 0.28:
-            changes, expected = {"cvv": CVV, "note": CARD}, "rejected"
-        elif kind < 0.31:
-            changes, expected = {"payment_id": f"pay {CARD}"}, "unusable"
-        family: tuple[Variant, ...] = ()
-        if expected == "rejected" and "order_id" in changes:
-            family = _REFUSED_FAMILY
-        elif expected in ("processing", "pending_approval"):
-            family = _FAMILIES[int(world.draw(f"traffic/{payment_id}/family") * len(_FAMILIES))]
-        if family and world.draw(f"traffic/{payment_id}/spelled") < 0.4:
-            for copy in range(world.between(f"traffic/{payment_id}/copies", 1, 3)):
-                variant = family[int(world.draw(f"traffic/{payment_id}/{copy}/spelling") * len(family))]
-                body = _body(payment_id, amount_minor, changes | dict(variant.changes), variant.amount)
-                send(payment_id, variant.spelling, amount_minor, variant.readings(expected), body)
-            continue
-        body = _body(payment_id, amount_minor, changes)
-        if expected == "unusable":
-            payment_id = ""
-        spelling = "a" if payment_id else f"unusable {index + 1}"
-        readings = (Reading(spelling, expected),) * 2
-        send(payment_id, spelling, amount_minor, readings, body)
-        again = world.draw(f"traffic/{index}/again")
-        if again < 0.25:
-            # The producer sent it twice, or a copy of it went another way: SQS cannot know.
-            for _ in range(1 + int(again < 0.05)):
-                send(payment_id, spelling, amount_minor, readings, body)
-        elif again < 0.32 and payment_id:
-            other = amount_minor + 1
-            send(payment_id, "b", other, (Reading("b", expected),) * 2, _body(payment_id, other, changes))
-    kept = world.cut.messages
-    return [message for message in sent if kept is None or message.number in kept]
+
+# Up to which draw a payment is of a kind: what is added to its amount, its first state, and its fields.
+_KINDS: tuple[tuple[float, int, str, dict[str, str]], ...] = (
+    (0.15, 70_000, "pending_approval", {}),
+    (0.19, 0, "declined", {"description": BLOCKLISTED}),
+    (0.22, 0, "rejected", {"order_id": ""}),
+    (0.25, 0, "processing", {"description": f"card {CARD}"}),
+    (0.28, 0, "rejected", {"cvv": CVV, "note": CARD}),
+    (0.31, 0, "unusable", {"payment_id": f"pay {CARD}"}),
+    (1.0, 0, "processing", {}),
+)
+
+
+def _kind(draw: float) -> tuple[int, str, dict[str, str]]:
+    return next((extra, expected, changes) for until, extra, expected, changes in _KINDS if draw < until)
 
 
 def _body(payment_id: str, amount_minor: int, changes: dict[str, str], amount: str = Variant.amount) -> str:

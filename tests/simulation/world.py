@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from greenlet import getcurrent, greenlet
 
@@ -24,6 +24,8 @@ EPOCH_MS = 1_700_000_000_000
 SECOND = 1_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
+
+Choice = TypeVar("Choice")
 
 # The probability that a repeated request fails as the one before did.
 _STAYS_BAD = 0.6
@@ -133,7 +135,7 @@ class World:
         """A whole number from low to high, both included."""
         return low + int(self.draw_next(name) * (high - low + 1))
 
-    def pick(self, name: str, choices: Sequence[Any]) -> Any:
+    def pick(self, name: str, choices: Sequence[Choice]) -> Choice:
         return choices[int(self.draw_next(name) * len(choices))]
 
     def fault(self, name: str, menu: Sequence[tuple[str, float]]) -> str:
@@ -154,7 +156,7 @@ class World:
 
     def _profile(self) -> Profile:
         def rate(name: str, *more: float) -> float:
-            return self.pick(f"profile/{name}", (0.0, 0.0, 0.01, 0.03, 0.1, *more))  # type: ignore[no-any-return]
+            return self.pick(f"profile/{name}", (0.0, 0.0, 0.01, 0.03, 0.1, *more))
 
         workflow = self.draw("profile/workflow") >= 0.1
         return Profile(
@@ -232,7 +234,7 @@ class World:
         invocation.started = self.now
         invocation.body = greenlet(main, parent=self._hub)
         # What the code knows that runs in it (releases.py).
-        invocation.body.release = invocation.release  # type: ignore[attr-defined]
+        invocation.body.release = invocation.release
         self.invocations.append(invocation)
         if invocation.lasts is not None:
             self.at(self.now + invocation.lasts, lambda: invocation.kill("is killed at its time-out"))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from elftools.elf.elffile import ELFFile
 
 from handler.domain.canonical import VERSIONS
 from tests.build_scripts import ROOT, load
@@ -320,6 +321,17 @@ def test_a_library_for_another_architecture_or_a_newer_glibc_is_refused(monkeypa
         packager.elf.check_library(content, name, machine)
     with pytest.raises(packager.elf.ElfError, match=r"x\.so is not an ELF file"):
         packager.elf.check_library(b"\x7fELF but no more", "x.so", machine)
+
+
+@pytest.mark.parametrize("section", [".dynamic", ".dynsym", ".gnu.version_r"])
+def test_a_library_whose_section_has_the_name_alone_is_refused(section: str) -> None:
+    name, content = next(iter(packager.ours.host_extension().items()))
+    read = ELFFile(io.BytesIO(content))
+    # The second word of a section's header is its type; 1 is bytes without any meaning (SHT_PROGBITS).
+    at = read["e_shoff"] + read["e_shentsize"] * read.get_section_index(section) + 4
+    damaged = content[:at] + (1).to_bytes(4, "little") + content[at + 4 :]
+    with pytest.raises(packager.elf.ElfError, match=f"{name} .*: build it again"):
+        packager.elf.check_library(damaged, name, os.uname().machine)
 
 
 def commit(folder: Path) -> None:
