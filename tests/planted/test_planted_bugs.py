@@ -110,8 +110,8 @@ BUGS = {
         edits=(
             (
                 "handler/domain/process.py",
-                "        release(claimed, log=ports.log, clock=ports.clock)\n        raise\n",
-                "        release(claimed, log=ports.log, clock=ports.clock)\n        return 'completed'\n",
+                "        release(claimed, ports)\n        raise\n",
+                "        release(claimed, ports)\n        return 'completed'\n",
             ),
         ),
         # At the gateway, for the same reason.

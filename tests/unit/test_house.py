@@ -1,4 +1,4 @@
-"""Rules about the code itself: which way imports point, and that no folder escapes the linter."""
+"""Rules about the code itself: which way imports point, that no folder escapes the linter, that planted bugs fit."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.planted.test_planted_bugs import BUGS
 
 ROOT = Path(__file__).parents[2]
 
@@ -123,3 +125,9 @@ def test_a_lint_fault_in_the_build_folder_is_found(tmp_path):
 
 def test_the_build_folder_is_never_a_package():
     assert not (ROOT / "build" / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_every_planted_bug_fits_the_code_as_it_is(name):
+    for file, text, _ in BUGS[name].edits:
+        assert (ROOT / file).read_text().count(text) == 1, f"{file} has changed: plant the bug anew where {text!r} was"
