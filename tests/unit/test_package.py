@@ -178,6 +178,7 @@ def test_every_licence_travels_along(files: dict[str, bytes]) -> None:
 def test_what_only_operators_run_stays_out(files: dict[str, bytes]) -> None:
     assert not [name for name in files if name.startswith(PROCESSOR.excluded)]
     assert not [name for name in files if name.endswith((".pyx", ".c", ".h", ".rules"))]
+    assert not {"handler/py.typed", "scoring/py.typed"} & files.keys()
     assert not [name for name in files if name.startswith(("boto3", "numpy", "awslambdaric"))]
 
 

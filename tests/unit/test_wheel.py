@@ -1,5 +1,8 @@
 """Which way a wheel is built, and which wheels are refused."""
 
+import subprocess
+import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -45,6 +48,21 @@ def test_what_was_built_before_is_no_source(tmp_path: Path) -> None:
     assert (tmp_path / "scoring" / "_compiled.pyx").exists()
     assert (tmp_path / "scoring" / "rules.table").exists()
     assert not [path for path in tmp_path.rglob("*") if path.name.endswith(wheel.NOT_SOURCES)]
+
+
+def test_wheel_and_sdist_say_that_the_packages_are_typed(tmp_path: Path) -> None:
+    wheel.stage_sources(tmp_path)
+    # What a wheel is zipped from, without the extension.
+    commands = ["build_py", "--build-lib=modules", "sdist", "--formats=gztar", "--dist-dir=sdist"]
+    subprocess.run(
+        [sys.executable, "setup.py", "--quiet", *commands], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    (sdist,) = (tmp_path / "sdist").iterdir()
+    with tarfile.open(sdist) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    for marker in ("handler/py.typed", "scoring/py.typed"):
+        assert (tmp_path / "modules" / marker).exists(), marker
+        assert marker in packed
 
 
 def test_a_missing_source_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
