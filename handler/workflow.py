@@ -2,7 +2,7 @@
 
 The rule it keeps: between steps there is control flow alone. Clocks, randomness, input and output are inside steps, as
 everything outside of them runs again at every replay. A step's name is part of every execution that waits: never rename
-one (`STEPS` is compared with the last release's by a test).
+one (a test compares `STEPS` with those of each release).
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
-"""Rules about the code itself: which way imports point, that no folder escapes the linter, that planted bugs fit."""
+"""Rules about the code itself: which way imports point, what the linter sees, how long files are, one version."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,3 +133,47 @@ def test_the_build_folder_is_never_a_package():
 def test_every_planted_bug_fits_the_code_as_it_is(name):
     for file, text, _ in BUGS[name].edits:
         assert (ROOT / file).read_text().count(text) == 1, f"{file} has changed: plant the bug anew where {text!r} was"
+
+
+LINES_MAX = 400
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """The files of the checkout that match, those not yet committed too."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    ).stdout
+    return [path for name in listed.split("\0") if name and (path := ROOT / name).exists()]
+
+
+def test_every_long_file_has_its_reason_in_contributing():
+    chapter = (ROOT / "CONTRIBUTING.md").read_text().partition(f"\n## Files above {LINES_MAX} lines\n")[2]
+    reasons = dict(re.findall(r"^\| `([^`]+)` \| (.+) \|$", chapter.partition("\n## ")[0], re.MULTILINE))
+    long = {
+        str(path.relative_to(ROOT))
+        for path in tracked("*.py", "*.c", "*.pyx")
+        if len(path.read_text().splitlines()) > LINES_MAX
+    }
+    assert sorted(long) == sorted(reasons), "cut a new one by job, or give its reason; take out one that is short again"
+
+
+def test_the_version_stands_in_pyproject_alone():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    named = re.compile(rf"(?<![\w.=]){re.escape(version)}(?![\w.])")
+    holders = {
+        str(path.relative_to(ROOT))
+        for path in tracked("*.py", "*.pyx", "*.toml", "*.md", "*.tf", "*.yml", "Makefile")
+        if named.search(path.read_text())
+    }
+    assert holders == {"CHANGELOG.md", "pyproject.toml"}
+
+
+def test_the_newest_block_of_the_changelog_is_the_projects_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    newest = re.search(r"^## (\S+) \(\d{4}-\d\d-\d\d\)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == version
