@@ -1,5 +1,7 @@
 """The rule table as a file: what is checked when it is opened, and that nothing damaged is taken for a table."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -114,6 +116,20 @@ def test_every_action_has_a_risk_of_its_own_so_that_one_is_the_strongest() -> No
     assert ACTION_RISKS.keys() == ACTION_NUMBERS.keys()
     assert len(set(ACTION_RISKS.values())) == len(ACTION_RISKS)
     assert min(ACTION_RISKS, key=ACTION_RISKS.__getitem__) == "score"  # what a payment without hits has
+
+
+@pytest.mark.parametrize(
+    ("row", "names"), [("mode", MODE_NUMBERS), ("fields", FIELD_NUMBERS), ("action", ACTION_NUMBERS)]
+)
+def test_the_page_of_rules_has_all_that_a_rule_may_say(row: str, names: dict[str, int]) -> None:
+    page = (ROOT / "docs" / "rules.md").read_text()
+    (allowed,) = (line for line in page.splitlines() if line.startswith(f"| `{row}` |"))
+    assert names.keys() <= set(re.findall(r"\w+", allowed.partition("|")[2]))
+
+
+def test_every_action_is_the_strongest_in_a_golden_vector() -> None:
+    vectors = json.loads((ROOT / "tests" / "golden" / "scoring.json").read_text())
+    assert {action for *_, (_, _, _, action, _) in vectors["scores"]} == ACTION_NUMBERS.keys()
 
 
 def test_c_header_is_what_the_description_of_the_format_makes() -> None:

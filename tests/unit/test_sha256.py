@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy
 import pytest
 
+from scoring import _compiled
 from scoring.kernel import Engine
-from scoring.model import FIELDS, Payment
+from scoring.model import Payment
 from scoring.table import BUILT_IN, open_table
 from tests.golden import generate_scoring
 
@@ -188,7 +189,6 @@ def calls(engine: Engine) -> Iterator[Callable[[int], object]]:
 
 
 def test_two_threads_on_every_function(hashing: Engine) -> None:
-    assert len(FIELDS) == 10
     with ThreadPoolExecutor(2) as pool:
         for call in calls(hashing):
             alone = [call(i) for i in range(6)]
@@ -235,7 +235,20 @@ def test_other_threads_run_while_the_compiled_engine_hashes(compiled: Engine, wo
 
 def test_every_kernel_file_has_its_place_in_the_build() -> None:
     root = Path(__file__).parents[2]
-    named = set(re.findall(r'"(portable|shani|avx512|armv8)"', (root / "setup.py").read_text()))
+    lines = [line for line in (root / "setup.py").read_text().splitlines() if "INSTRUCTION_SETS " in line]
+    named = set(re.findall(r'"(\w+)": \[', "".join(lines)))
     assert {f"sha256_{name}.c" for name in named} | {"sha256.c"} == {
         p.name for p in (root / "scoring/c").glob("sha256*.c")
     }
+
+
+def test_every_kernel_has_its_name_in_the_list_and_its_rows_in_the_page() -> None:
+    known = set(_compiled.kernels_known())
+    assert set(_compiled.kernels_present()) <= known
+    rows = [
+        line for line in (Path(__file__).parents[2] / "docs/kernels.md").read_text().splitlines() if line[:1] == "|"
+    ]
+    setting = [row for row in rows if row.startswith("| `SCORING_KERNEL` |")]
+    described = [row.split("|")[1] for row in rows if re.match(r"\| `\w+-\d+`", row)]
+    for place in (setting, described):
+        assert set(re.findall(r"`(\w+-\d+)`", "".join(place))) == known
