@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -35,6 +36,14 @@ def test_every_version_has_its_golden_rows():
     stored = json.loads(VECTORS.read_text())
     assert list(map(int, stored)) == list(VERSIONS)
     assert all(set(made) == set(MESSAGES) for made in stored.values())
+
+
+@pytest.mark.parametrize("version", [version for version in VERSIONS if version > 1])
+def test_the_protocol_names_the_fields_that_a_version_brings(version):
+    page = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+    (row,) = (line for line in page.splitlines() if line.startswith(f"| {version} |"))
+    new = VERSIONS[version].optional_texts.keys() - VERSIONS[version - 1].optional_texts.keys()
+    assert {name for name in new if f"`{name}`" not in row} == set()
 
 
 @pytest.mark.parametrize(

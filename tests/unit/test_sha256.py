@@ -242,12 +242,12 @@ def test_every_kernel_file_has_its_place_in_the_build() -> None:
     }
 
 
-def test_every_kernel_has_its_name_in_the_list_and_its_rows_in_the_page() -> None:
+def test_every_kernel_is_in_both_lists_and_in_the_page() -> None:
     known = set(_compiled.kernels_known())
-    assert set(_compiled.kernels_present()) <= known
-    rows = [
-        line for line in (Path(__file__).parents[2] / "docs/kernels.md").read_text().splitlines() if line[:1] == "|"
-    ]
+    root = Path(__file__).parents[2]
+    # Those of the other architecture too, which this build leaves out.
+    assert set(re.findall(r'\{"(\w+-\d+)", "', (root / "scoring/c/sha256.c").read_text())) == known
+    rows = [line for line in (root / "docs/kernels.md").read_text().splitlines() if line.startswith("|")]
     setting = [row for row in rows if row.startswith("| `SCORING_KERNEL` |")]
     described = [row.split("|")[1] for row in rows if re.match(r"\| `\w+-\d+`", row)]
     for place in (setting, described):
