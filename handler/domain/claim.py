@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
-from handler.domain.errors import AlreadyInProgressError, NotEnoughTimeError, OwnershipLostError
+from handler.domain.errors import AlreadyInProgressError, DamagedItemError, NotEnoughTimeError, OwnershipLostError
 from handler.domain.item import FIRST_VERSION, Item, conflict_of
+from handler.domain.payment import Payment
 from handler.domain.ports import Ports, TransactionLog
 from handler.domain.states import FINAL, Status
 from handler.domain.times import Times
@@ -82,6 +83,7 @@ def claim(item: Item, in_version: InVersion, times: Times, ports: Ports, work: W
             message_id=item.message_id,
             request_hash=request_hash,
             is_valid=asked.payment is not None,
+            is_payment=asked.claimed is not None,
             now_ms=ports.clock.now_ms(),
         )
         if decision == "conflict":
@@ -96,6 +98,7 @@ def claim(item: Item, in_version: InVersion, times: Times, ports: Ports, work: W
             return Standing("in_workflow", stored)
         if decision == "in_progress" or (decision == "take_over" and not work.takes_over):
             raise AlreadyInProgressError(f"{stored.transaction_id} is with {stored.owner}")
+        _require_same(stored, asked.claimed)
         now_ms = ports.clock.now_ms()
         refused = ports.log.take_over(
             stored.transaction_id,
@@ -111,17 +114,29 @@ def claim(item: Item, in_version: InVersion, times: Times, ports: Ports, work: W
     raise OwnershipLostError(f"{item.transaction_id} changed hands {_DECISIONS_MAX} times")
 
 
-def decide(stored: Item, *, owner: str, message_id: str, request_hash: str, is_valid: bool, now_ms: int) -> Decision:
+def decide(
+    stored: Item,
+    *,
+    owner: str,
+    message_id: str,
+    request_hash: str,
+    is_valid: bool,
+    is_payment: bool,
+    now_ms: int,
+) -> Decision:
     """What a stored item means for the message at hand (protocol, step 3; the order of the questions matters).
 
-    `request_hash` is the message's in the item's version, `is_valid` whether it is a payment by the rules of today.
+    `request_hash` is the message's in the item's version, `is_valid` whether it is a payment by the rules of today,
+    `is_payment` whether it is one under any limits.
     """
     if stored.request_hash == request_hash and stored.owner == owner:
         return "mine"
     if stored.faults and stored.message_id == message_id:
         # A delivery of the rejected message itself, whatever the rules are by now.
         return "final"
-    if stored.request_hash != request_hash or (stored.faults and is_valid):
+    # Content that a version's text leaves out, such as verification data, may be all that tells the two apart.
+    is_other = is_valid if stored.faults else not is_payment and stored.message_id != message_id
+    if stored.request_hash != request_hash or is_other:
         return "conflict"
     if stored.status in FINAL:
         return "final"
@@ -132,6 +147,20 @@ def decide(stored: Item, *, owner: str, message_id: str, request_hash: str, is_v
     if (stored.lease_until or 0) > now_ms:
         return "in_progress"
     return "take_over"
+
+
+def _require_same(stored: Item, payment: Payment | None) -> None:
+    """Raise DamagedItemError where the item, of equal hash, is not the payment: nothing is charged in its name."""
+    name = stored.transaction_id
+    if payment is None:
+        raise DamagedItemError(name, f"{name} was claimed as a payment, and by the rules of today its message is none")
+    held = (stored.amount_minor, stored.currency)
+    if held != (payment.amount_minor, payment.currency):
+        raise DamagedItemError(
+            name,
+            f"{name} holds {held[0]} {held[1]} and its message says {payment.amount_minor} {payment.currency}, "
+            "in minor units: somebody changed the item",
+        )
 
 
 def _own(item: Item) -> Claim | Standing:

@@ -149,6 +149,7 @@ _NUMBERS: Final = (
     *("created_at", "updated_at", "canonical_version", "attempt", "amount_minor", "risk", "fraud_score"),
     *("lease_until", "generation", "approval_expires_at", "decided_at"),
 )
+_NUMBER_END: Final = 253_402_300_800_000
 _ROWS: Final[Mapping[str, type[Reason] | type[Fault]]] = {"risk_reasons": Reason, "faults": Fault}
 
 
@@ -283,7 +284,8 @@ def from_stored(stored: Mapping[str, Any]) -> Item:
 
 def _is_typed(name: str, value: Any) -> bool:
     if name in _NUMBERS:
-        return isinstance(value, int) and not isinstance(value, bool)
+        # As times they are shown to people, and the calendar ends with the year 9999.
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _NUMBER_END
     if name == "amount":
         return isinstance(value, int | Decimal)
     if name == "gateway_response":
@@ -291,9 +293,15 @@ def _is_typed(name: str, value: Any) -> bool:
     if name == "approval_reasons":
         return isinstance(value, list) and all(isinstance(each, str) for each in value)
     if name in _ROWS:
-        columns = set(_ROWS[name]._fields)
-        return isinstance(value, list) and all(isinstance(each, dict) and columns <= set(each) for each in value)
+        return isinstance(value, list) and all(_is_row(_ROWS[name], each) for each in value)
     return isinstance(value, str) and value != ""
+
+
+def _is_row(shape: type[Reason] | type[Fault], value: Any) -> bool:
+    """A row of a list, with texts in its columns and whole numbers in those of a rule's id and parts."""
+    return isinstance(value, dict) and all(
+        isinstance(value.get(column), int if column in ("rule_id", "parts") else str) for column in shape._fields
+    )
 
 
 def _read(name: str, value: Any) -> Any:

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Literal, NamedTuple
 
+from handler.domain.canonical import version_rules
 from handler.domain.charge import charge
 from handler.domain.claim import Claim, InVersion, Standing, Work, claim
 from handler.domain.errors import DamagedItemError, RetryableError, ScoringError
@@ -25,7 +25,7 @@ from handler.domain.record import record, release
 from handler.domain.rules import Rules
 from handler.domain.score import score
 from handler.domain.states import Status
-from handler.domain.validate import Validation, validate
+from handler.domain.validate import Limits, Validation, validate
 
 Outcome = Status | Literal["duplicate", "conflict", "in_workflow", "unusable"]
 
@@ -55,23 +55,44 @@ def read(messages: Sequence[Message], rules: Rules, ports: Ports) -> dict[str, R
 
 def examine(messages: Sequence[Message], rules: Rules, find_card_numbers: FindCardNumbers) -> dict[str, Reading]:
     """Parse, mask and validate a batch, without scores; results by message id. It never raises."""
-    documents: list[tuple[Message, dict[str, Document]]] = []
+    version = rules.canonical_version
+    documents: list[tuple[Message, dict[str, Document], dict[str, Document]]] = []
     readings: dict[str, Reading] = {}
     for message in messages:
         try:
-            documents.append((message, parse(message.body)))
+            document = parse(message.body)
+            # Spelled before it is masked: what a spelling joins or parts is looked at as it will be stored.
+            documents.append((message, document, version_rules(version).spelled(document)))
         except UnreadableBodyError as error:
             text = mask_unreadable(message.body, find_card_numbers)
             kept = _masked_message(message, text, find_card_numbers)
             unusable = Validation("", "", None, (error.fault,))
             readings[message.message_id] = Reading(kept, text, unusable, lambda _, it=unusable: it)  # type: ignore[misc]
-    masked = mask([document for _, document in documents], find_card_numbers)
-    for (message, _), document in zip(documents, masked, strict=True):
+    masked = mask([spelled for *_, spelled in documents], find_card_numbers)
+    for (message, raw, _), document in zip(documents, masked, strict=True):
         text = masked_body(document)
         kept = _masked_message(message, text, find_card_numbers)
-        validation = validate(document, rules.limits, rules.canonical_version)
-        readings[message.message_id] = Reading(kept, text, validation, partial(validate, document, rules.limits))
+        validation = validate(document, rules.limits, version)
+        in_version = _reader(raw, validation, rules.limits, find_card_numbers)
+        readings[message.message_id] = Reading(kept, text, validation, in_version)
     return readings
+
+
+def _reader(
+    document: dict[str, Document], validation: Validation, limits: Limits, find_card_numbers: FindCardNumbers
+) -> InVersion:
+    """Reads a document in another version than it was read in at first, from its own text on.
+
+    A closure, which no log line and no error can show: its document is not masked.
+    """
+
+    def in_version(version: int) -> Validation:
+        if version == validation.version:
+            return validation
+        (masked,) = mask([version_rules(version).spelled(document)], find_card_numbers)
+        return validate(masked, limits, version)
+
+    return in_version
 
 
 def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:

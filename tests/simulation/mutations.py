@@ -88,7 +88,7 @@ _ITEM = "handler.domain.item"
 _LEASE_IGNORED = Edit(_CLAIM, "if (stored.lease_until or 0) > now_ms:", "if False:")
 
 _OBEYS = 'if item.decision == "approve":'
-_CONFLICT_IGNORED = Edit(_CLAIM, "if stored.request_hash != request_hash or (stored.faults and is_valid):", "if False:")
+_CONFLICT_IGNORED = Edit(_CLAIM, "if stored.request_hash != request_hash or is_other:", "if False:")
 _STUCK = "max(item.lease_until or 0, item.updated_at) >= stale"
 _LAST_WRITE_IGNORED = Edit(_RECONCILE, _STUCK, "(item.lease_until or 0) >= stale")
 
@@ -266,8 +266,8 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "documents are not masked": (
         Edit(
             _PROCESS,
-            "mask([document for _, document in documents], find_card_numbers)",
-            "[d for _, d in documents]",
+            "mask([spelled for *_, spelled in documents], find_card_numbers)",
+            "[spelled for *_, spelled in documents]",
         ),
     ),
     "what needs a person waits where nobody can be asked": (
@@ -415,7 +415,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         Edit(_CLAIM, "if stored.faults and stored.message_id == message_id:", "if False:"),
     ),
     "a payment now is taken for the duplicate of a rejected message": (
-        Edit(_CLAIM, " or (stored.faults and is_valid)", ""),
+        Edit(_CLAIM, "is_valid if stored.faults else", "False if stored.faults else"),
     ),
     "reconcile starts a used name again": (
         Edit(

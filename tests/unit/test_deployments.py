@@ -3,6 +3,7 @@
 Each test is a deployment or a rollback between two deliveries, or between a payment's claim and its workflow.
 """
 
+import unicodedata
 from itertools import count
 
 import pytest
@@ -12,7 +13,7 @@ from handler.domain.process import read, settle
 from handler.domain.reconcile import STUCK_AFTER_MS, Finding
 from handler.domain.rules import Rules
 from tests.approvals import ApprovalWorld, running
-from tests.payments import AmountScoring, ScriptedGateway, World, body, message, work
+from tests.payments import CARD, AmountScoring, ScriptedGateway, World, body, message, work
 from tests.unit.test_process import KEY
 from tests.unit.test_reconcile import reconcile
 from tests.unit.test_workflow import RISKY, status, until
@@ -197,3 +198,46 @@ def test_an_execution_waits_for_code_that_knows_its_item():
     assert result.status.value == "FAILED"
     assert "version 3" in result.error.message
     assert (world.item()["status"], world.gateway.calls, world.notifier.alarms) == ("pending_approval", [], [])
+
+
+@pytest.mark.parametrize("end", ["e\u0301", "c\u0327", "\u212a"])
+def test_a_card_number_behind_which_a_spelling_is_joined_is_masked_as_it_is_stored(end):
+    """NFC makes a character of the letter that hid the number: what is stored is masked, and reads as it was stored."""
+    world = ApprovalWorld(rules=Rules(canonical_version=2))
+    text = body(amount=9999.99, description=f"{CARD}{end}")
+    assert send(world, 2, text) == "pending_approval"
+    composed = unicodedata.normalize("NFC", f"{CARD}{end}")
+    assert (CARD in world.item()["request"]) == (composed[-1].isascii())
+    assert send(world, 2, body(amount=9999.99, description=composed), "m-2") == "pending_approval"
+    with running(world.workflow) as runner:
+        arn = runner.start(world.item()["request"])
+        callback_id = runner.callback(arn)
+        until(lambda: world.notices.asked)
+        world.decide("approve")
+        runner.engine.send_callback_success(callback_id, b"{}")
+        assert status(runner.result(arn)) == "completed"
+    assert len(world.dynamodb.items) == 1
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_invalid_twin_is_a_conflict_and_takes_no_lease(version):
+    world = World(gateway=ScriptedGateway(prepare=[GatewayUnavailableError("down")]))
+    with pytest.raises(GatewayUnavailableError):
+        send(world, version, body())
+    held = world.item()
+    assert send(world, version, body(cvv="123"), "m-2") == "conflict"
+    assert (world.item(), world.notifier.alarms) == (held, [])
+    assert send(world, version, body()) == "completed"
+
+
+@pytest.mark.parametrize("changed", [{"amount_minor": 1}, {"currency": "EUR"}])
+def test_an_item_changed_by_hand_is_not_charged_by_its_message(changed):
+    world = World(gateway=ScriptedGateway(prepare=[GatewayUnavailableError("down")]))
+    with pytest.raises(GatewayUnavailableError):
+        send(world, 1)
+    world.change(**changed)
+    held = world.item()
+    with pytest.raises(DamagedItemError, match="somebody changed the item"):
+        send(world, 1)
+    assert (world.item(), list(world.gateway.captures)) == (held, [])
+    assert [reason_code for reason_code, *_ in world.notifier.alarms] == ["item_damaged"]

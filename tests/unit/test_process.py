@@ -458,9 +458,15 @@ FAULTS = (Fault("amount", "malformed_amount"),)
 )
 def test_the_stored_item_decides_in_the_protocols_order(stored, decision):
     item = Item("txn-1", "1", "processing", "other", "h", 1, 1, 1)._replace(**stored)
-    assert decide(item, owner="me", message_id="m-1", request_hash="h", is_valid=True, now_ms=1000) == decision
+    assert (
+        decide(item, owner="me", message_id="m-1", request_hash="h", is_valid=True, is_payment=True, now_ms=1000)
+        == decision
+    )
 
 
 def test_a_rejected_message_sent_again_with_the_same_faults_is_a_duplicate():
     item = Item("txn-1", "1", "rejected", "other", "h", 1, 1, 1, faults=FAULTS, message_id="m-0")
-    assert decide(item, owner="me", message_id="m-1", request_hash="h", is_valid=False, now_ms=1000) == "final"
+    assert (
+        decide(item, owner="me", message_id="m-1", request_hash="h", is_valid=False, is_payment=False, now_ms=1000)
+        == "final"
+    )

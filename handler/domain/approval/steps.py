@@ -204,8 +204,8 @@ def charge_approved(
         item = stored_item(payment.transaction_id, ports.log) if refused is None else refused
     if item.final_status is not None:
         return item.final_status
-    held = ("approve", "processing", execution.arn, payment.request_hash, payment.amount_minor)
-    if (item.decision, item.status, item.owner, item.request_hash, item.amount_minor) != held:
+    held = ("approve", "processing", execution.arn, payment.request_hash, payment.amount_minor, payment.currency)
+    if (item.decision, item.status, item.owner, item.request_hash, item.amount_minor, item.currency) != held:
         raise ItemChangedError(
             f"{payment.transaction_id} is {item.status} over {as_text(item.amount_minor)}, belongs to "
             f"{item.owner}, decision {item.decision or 'none'}; this execution holds "
