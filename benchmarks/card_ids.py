@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 
-from benchmarks.measure import Bar
+from benchmarks.measure import RECORDS, Bar, new_record, write_record
 from scoring import _compiled, _pure
 from scoring.kernel import Engine
 
@@ -61,10 +61,11 @@ def hits(name: str, engine: Engine, ids: list[str], control_at: int) -> list[str
 
 
 def main() -> int:
-    """Print a bar for each kind and engine; 1 where one was missed."""
+    """Print a bar for each kind and engine, and keep them in a record with `--record`; 1 where one was missed."""
     parser = argparse.ArgumentParser(prog=sys.argv[0], description=main.__doc__)
     parser.add_argument("--ids", type=int, default=1_000_000, help="ids of each kind (1,000,000)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--record", action="store_true", help="keep the bars under benchmarks/record")
     options = parser.parse_args()
     if options.ids < 1:
         parser.error(f"--ids {options.ids}: it must be 1 or more")
@@ -82,6 +83,10 @@ def main() -> int:
             print(f"seed {options.seed}: {done:,} of {options.ids:,} {kind}, {time.monotonic() - started:.0f} s")
         bars += [Bar(f"card_numbers_in_{options.ids}_{kind}_{name}", count[name], 0) for name in ENGINES]
     print(*bars, sep="\n")
+    if options.record:
+        record = new_record("card_ids.json")
+        write_record(record, {"seed": options.seed, "bars": [bar.as_document() for bar in bars]})
+        print(f"recorded in benchmarks/record/{record.relative_to(RECORDS)}")
     return 0 if all(bar.ok for bar in bars) else 1
 
 

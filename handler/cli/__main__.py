@@ -40,6 +40,7 @@ from handler.domain.payment import transaction_id
 from handler.domain.reasons import sentence
 from handler.domain.reconcile import reconcile_pending
 from handler.domain.score import RISK_SCALE
+from scoring.kernel import EngineUnavailableError
 
 
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     try:
         decisions = compose_decisions(_variables(options, environment))
         return int(options.run(decisions, options))
-    except (PaymentError, ConfigurationError) as error:
+    except (PaymentError, ConfigurationError, EngineUnavailableError) as error:
         print(f"payments: {error}", file=sys.stderr)
     except (ClientError, BotoCoreError) as error:
         print(f"payments: AWS did not answer as expected: {error}", file=sys.stderr)

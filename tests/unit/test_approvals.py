@@ -842,6 +842,12 @@ def test_a_wrong_setting_of_the_workflow_is_named(variable, value):
         read_approval_settings({variable: value})
 
 
+@pytest.mark.parametrize("variable", ["SCORING_KERNEL", "SCORING_ENGINE", "CANONICAL_VERSION_WRITTEN"])
+def test_the_command_says_which_setting_is_wrong(capsys, variable):
+    assert cli.main(["approvals", "list"], {variable: "nope-1", "AWS_REGION": "us-east-1"}) == 1
+    assert capsys.readouterr().err.startswith(f"payments: {variable} is 'nope-1'")
+
+
 def test_deciding_needs_no_gateway_in_production_and_charging_does():
     variables = {"ENVIRONMENT": "prod", "AWS_REGION": "us-east-1", "SCORING_ENGINE": "pure"}
     assert compose_decisions(variables).environment == "prod"
