@@ -57,8 +57,8 @@ SANITIZED_TESTS := tests/unit/test_sha256.py tests/unit/test_kernel_selection.py
 test-sanitize: setup  ## scoring's tests with address and undefined-behaviour sanitizers in the C code (gcc on Linux)
 	@test -e "$$(gcc -print-file-name=libasan.so)" || { echo "gcc with libasan is missing: apt-get install gcc, on Linux"; exit 1; }
 	@mkdir -p $(SANITIZED)
-	@rm -rf $(addprefix $(SANITIZED)/,scoring tests build handler)
-	@tar -cf - --exclude=__pycache__ setup.py pyproject.toml README.md LICENSE scoring tests build handler | tar -xf - -C $(SANITIZED)
+	@rm -rf $(addprefix $(SANITIZED)/,scoring tests build handler docs)
+	@tar -cf - --exclude=__pycache__ setup.py pyproject.toml README.md LICENSE scoring tests build handler docs | tar -xf - -C $(SANITIZED)
 	@rm -f $(SANITIZED)/scoring/*.so
 	cd $(SANITIZED) && CC=gcc SCORING_SANITIZE=1 SCORING_EXTENSION=require $(CURDIR)/$(PY) setup.py --quiet build_clib build_ext --inplace
 	@grep -q __asan_report $(SANITIZED)/scoring/_compiled.abi3.so || { echo "the extension was built without its sanitizers"; exit 1; }

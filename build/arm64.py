@@ -198,13 +198,13 @@ def unpack_zip(stem: str, folder: Path) -> dict[str, Any]:
 def stage_tests(folder: Path) -> None:
     """Lay the scoring tests beside the unzipped package.
 
-    The rest of the checkout that the tests read comes along: the rule compiler, the rules' texts, the kernels' sources.
+    The rest of the checkout that the tests read comes along: rule compiler, rules' texts, kernels' sources, pages.
     """
     shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__", "test_*.py"))
     for name in [*LONG_SUITE, "pyproject.toml", "setup.py"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
-    for name in ("build/rule_compiler", "scoring/rules", "scoring/c"):
+    for name in ("build/rule_compiler", "scoring/rules", "scoring/c", "docs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
