@@ -24,9 +24,10 @@ _OPTIONAL_TEXTS_1: Final = {"customer_name": 128, "customer_email": 254, "descri
 _OPTIONAL_TEXTS_2: Final = {**_OPTIONAL_TEXTS_1, "payment_token": 255, "gateway_customer_id": 255}
 ADDRESS_TEXTS: Final = {"street": 256, "city": 128, "state": 64, "zip": 16}
 
-_CURRENCY: Final = re.compile(r"[A-Za-z]{3}")
+# Texts: only what version 2 needs is compiled, where it is read.
+_CURRENCY: Final = r"[A-Za-z]{3}"
 # Bounded before any conversion: int(Decimal("1e3000000")) runs for minutes.
-_NUMBER: Final = re.compile(r"[0-9]{1,24}(?:\.[0-9]{1,24})?(?:[eE][+-]?[0-9]{1,2})?")
+_NUMBER: Final = r"[0-9]{1,24}(?:\.[0-9]{1,24})?(?:[eE][+-]?[0-9]{1,2})?"
 _CENT: Final = Decimal("0.01")
 
 
@@ -107,9 +108,9 @@ def _unified(document: dict[str, Document]) -> dict[str, Document]:
     if isinstance(address, dict):
         spelled["billing_address"] = {name: _composed(value) for name, value in address.items()}
     currency, amount = document.get("currency"), document.get("amount")
-    if isinstance(currency, str) and not isinstance(currency, NumberText) and _CURRENCY.fullmatch(currency):
+    if isinstance(currency, str) and not isinstance(currency, NumberText) and re.fullmatch(_CURRENCY, currency):
         spelled["currency"] = currency.upper()
-    if isinstance(amount, NumberText) and _NUMBER.fullmatch(amount):
+    if isinstance(amount, NumberText) and re.fullmatch(_NUMBER, amount):
         spelled["amount"] = NumberText(_plain(Decimal(amount)))
     return spelled
 
