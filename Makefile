@@ -50,8 +50,8 @@ check: lint  ## lint, types and unit tests: before a commit
 # ---- the extension under sanitizers ---------------------------------------------------------------------------
 # Built and tested in a copy, so that the working tree keeps its quick extension. Python itself leaks by design.
 SANITIZED := .build/sanitized
-SANITIZED_TESTS := tests/unit/test_sha256.py tests/unit/test_kernel_selection.py tests/unit/test_screening.py \
-  tests/unit/test_rule_table.py tests/property/test_sha256_parity.py \
+SANITIZED_TESTS := tests/unit/scoring/test_sha256.py tests/unit/scoring/test_kernel_selection.py \
+  tests/unit/scoring/test_screening.py tests/unit/scoring/test_rule_table.py tests/property/test_sha256_parity.py \
   tests/property/test_screening_parity.py tests/property/test_damaged_tables.py
 .PHONY: test-sanitize
 test-sanitize: setup  ## scoring's tests with address and undefined-behaviour sanitizers in the C code (gcc on Linux)

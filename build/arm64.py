@@ -35,10 +35,10 @@ SUITES = {"3.11": "bookworm", "3.13": "trixie", "3.14": "sid"}
 PROCESSOR = "neoverse-n1"
 # The hashing tests go through every kernel of the processor by themselves, the screening tests run on the one in use.
 # tests/property/test_screening_parity.py stays out: minutes under emulation, for code without arm64's own instructions.
-SUITE = ("tests/unit/test_sha256.py", "tests/unit/test_screening.py")
+SUITE = ("tests/unit/scoring/test_sha256.py", "tests/unit/scoring/test_screening.py")
 # Once is enough for what Hypothesis adds.
 LONG_SUITE = (*SUITE, "tests/property/test_sha256_parity.py")
-FORCED_SUITE = ("tests/unit/test_screening.py",)
+FORCED_SUITE = ("tests/unit/scoring/test_screening.py",)
 # Init takes some 10 s under emulation, where Lambda allows 10. The protocol's times are stretched alike: a payment
 # that is returned for want of time says nothing of the ZIP.
 SLOWER = 18

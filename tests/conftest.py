@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 from scoring.kernel import Engine, load_engine
-from tests.engines import HASHING
+from tests.support.engines import HASHING
 
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)

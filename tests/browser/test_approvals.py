@@ -32,7 +32,7 @@ from local.approvals.mail import Link
 from local.approvals.workflow import Approvals, durable_client
 from local.system import LocalSystem
 from tests.integration.test_gateway_simulator import ask, process
-from tests.payments import ADDRESS
+from tests.support.payments import ADDRESS
 
 ROOT = Path(__file__).parents[2]
 

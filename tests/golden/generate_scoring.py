@@ -14,7 +14,7 @@ sys.path.insert(0, str(HERE.parent.parent))
 from scoring import _pure  # noqa: E402
 from scoring.model import Payment  # noqa: E402
 from scoring.table import Table  # noqa: E402
-from tests.rule_compiler import compile_files  # noqa: E402
+from tests.support.rule_compiler import compile_files  # noqa: E402
 
 VECTORS = HERE / "scoring.json"
 EMPTY = ("",) * 10

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from local.system import LocalSystem
-from tests.build_scripts import load
+from tests.support.build_scripts import load
 
 deploy = load("deploy")
 FUNCTION = "cloudcafe-payment-processor-dev"

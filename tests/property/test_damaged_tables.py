@@ -16,7 +16,7 @@ from scoring import _compiled
 from scoring.model import Payment
 from scoring.table import GRAM, HEADER_SIZE, MORE, RuleTableError, Table, header_checksum
 from tests.golden.generate_scoring import HERE, TEXTS
-from tests.rule_compiler import compile_files, compile_table
+from tests.support.rule_compiler import compile_files, compile_table
 
 CORPUS = json.loads((HERE / "damaged_tables.json").read_text())
 GOLDEN = compile_files([HERE / "golden.rules"], dense_bytes=400)

@@ -16,7 +16,7 @@ from handler.domain.process import read
 from handler.domain.rules import Rules
 from handler.domain.validate import Limits, from_canonical, validate
 from scoring import _pure
-from tests.payments import CARD, DOCUMENT, World, work
+from tests.support.payments import CARD, DOCUMENT, World, work
 
 TEXT = st.text(st.characters(codec=None), max_size=40)
 KEYS = st.sampled_from([*DOCUMENT, "currency", "customer_name", "description", "cvv", "x"]) | TEXT

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scoring import _compiled, _pure
 from scoring.model import CARD_GROUPINGS, CARD_RANGES, FIELDS, Payment
 from scoring.table import ASK_THE_AUTOMATON, GRAM, GRAM_RULES_MAX
-from tests.rule_compiler import compile_table
+from tests.support.rule_compiler import compile_table
 
 # Few letters make literals that begin, end and repeat inside one another; the rest are edges of tokens and of classes.
 LETTERS = st.sampled_from("aAbBc -@.é\0\ud800")

@@ -10,7 +10,7 @@ from scoring import _compiled, _pure
 from scoring.kernel import load_engine
 from scoring.model import Payment
 from scoring.table import BUILT_IN, open_table
-from tests.engines import HASHING
+from tests.support.engines import HASHING
 
 COMPILED = [kernel for engine, kernel in HASHING if engine == "compiled"]
 MESSAGES = st.lists(st.binary(max_size=300), max_size=40)

@@ -28,7 +28,7 @@ from local.audit import audit
 from local.evidence import QUEUE_COUNTS, Sent, cloudwatch_logs, collect
 from local.installation import environment
 from local.terraform import SOURCE, Command
-from tests.payments import body
+from tests.support.payments import body
 from tests.terraform.installation import changes, plan
 from tests.terraform.loopback import APPROVER, RUNTIME, Loopback, unzipped
 

@@ -1,0 +1,64 @@
+"""The pages of docs/ that are made from the code: none has drifted, and each says all that there is."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from handler import queue_function, reconcile_function
+from handler.domain.item import Item
+from tests.support.build_scripts import ROOT, load
+
+pages = load("pages")
+
+
+@pytest.mark.parametrize("name", pages.PAGES)
+def test_a_page_says_what_the_code_says(name):
+    assert (ROOT / "docs" / name).read_text() == pages.PAGES[name](), "run `make pages`"
+
+
+def test_every_page_that_is_made_is_in_the_generator():
+    marked = {path.name for path in (ROOT / "docs").glob("*.md") if pages.MADE in path.read_text()}
+    assert marked == set(pages.PAGES)
+
+
+@pytest.mark.parametrize("name", pages.PAGES)
+def test_every_page_is_linked_from_the_readme(name):
+    assert f"(docs/{name})" in (ROOT / "README.md").read_text()
+
+
+def test_every_attribute_of_the_item_has_a_meaning_and_a_write():
+    meanings, kinds = pages.item_attributes()
+    assert list(meanings) == list(kinds) == list(Item._fields)
+    assert [name for name in Item._fields if not pages.written_by(name)] == []
+
+
+def test_an_attribute_without_a_meaning_is_found(tmp_path, monkeypatch):
+    source = (ROOT / "handler" / "domain" / "item.py").read_text()
+    path = tmp_path / "handler" / "domain" / "item.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(source.replace('    comment: str = ""\n', '    parked_at: int = 0\n    comment: str = ""\n', 1))
+    monkeypatch.setattr(pages, "ROOT", tmp_path)
+    with pytest.raises(ValueError, match="parked_at"):
+        pages.item_attributes()
+
+
+def test_terraform_names_the_metrics_that_are_published():
+    own = {*queue_function.METRICS, reconcile_function.METRIC}
+    dashboard = (ROOT / "terraform" / "modules" / "observability" / "dashboard.tf").read_text()
+    [shown] = re.findall(r"for metric in \[(.*?)\] :\n +metric => \[local\.namespace", dashboard)
+    assert set(re.findall(r'"(\w+)"', shown)) <= own
+    judged = {alarm.metric for alarm in pages.read_alarms() if alarm.namespace == queue_function.NAMESPACE}
+    assert judged == {reconcile_function.METRIC, "PaymentAlarms-<environment>"}
+    assert reconcile_function.NAMESPACE == queue_function.NAMESPACE
+
+
+def test_an_alarm_in_another_layout_is_not_left_out_silently(tmp_path, monkeypatch):
+    path = tmp_path / "terraform" / "modules" / "observability" / "main.tf"
+    path.parent.mkdir(parents=True)
+    source = (ROOT / path.relative_to(tmp_path)).read_text()
+    path.write_text(source.replace("    errors = {\n", "    errors = {\n      # A comment.\n", 1))
+    monkeypatch.setattr(pages, "ROOT", tmp_path)
+    with pytest.raises(ValueError, match="another layout"):
+        pages.read_alarms()
