@@ -1,30 +1,44 @@
-"""A workflow over in-memory ports under the SDK's own runner, which the approval tests share."""
+"""Approvals in memory that several tests share: a world, payments that wait in it, the SDK's own runner, the page."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
+import json
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 from aws_durable_execution_sdk_python.config import JitterStrategy
 from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
 
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.adapters.table.memory import MemoryDynamoDb
+from handler.approval_page import ApprovalPage
 from handler.domain.approval.decision import Answer, decide
 from handler.domain.approval.ports import Decisions
-from handler.domain.approval.steps import ApprovalPorts, ApprovalRules
+from handler.domain.approval.steps import ApprovalPorts, ApprovalRules, Checks, Execution, Next, ask, begin
+from handler.domain.approval.token import invite, write_token
 from handler.domain.item import Item
-from handler.domain.payment import GatewayResult
+from handler.domain.payment import Assessment, GatewayResult, Reason
+from handler.domain.process import Reading, read, settle
+from handler.domain.reconcile import reconcile_pending
 from handler.domain.states import FINAL
 from handler.workflow import Workflow
-from tests.support.payments import ScriptedGateway, World
+from tests.support.payments import KEY, ScriptedGateway, World, body, message, work
 
 DAY_MS = 86_400_000
+RISKY = body(amount=9999.99)
+ARN = "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev:7/durable-execution/dev-pay-abc123-1/x1"
+EXECUTION = Execution(ARN, "dev-pay-abc123-1")
+CALLBACK = "Y2FsbGJhY2s="
+SCORED_70 = Assessment(7 * 10**8, 70, "score", (Reason(0, "amount", 7 * 10**8),), "f" * 64)
+TOPIC = "arn:aws:sns:us-east-1:123456789012:payment-approvals-dev"
 
 
 @dataclass
@@ -177,3 +191,118 @@ def running(workflow: Workflow) -> Iterator[Runner]:
         scheduler = engine._scheduler
         scheduler._thread.join(timeout=10)
         scheduler._loop.close()
+
+
+def status(result: Any) -> str:
+    """What an execution that succeeded says its payment came to."""
+    assert result.status.value == "SUCCEEDED", result.error
+    return json.loads(result.result)["status"]
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Wait for another thread; the bound is for a broken test only."""
+    for _ in range(3000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("the workflow did not come there")
+
+
+def queued() -> ApprovalWorld:
+    """A risky payment of the queue that no workflow has taken up."""
+    world = ApprovalWorld()
+    settle(read([message(RISKY)], world.rules, world.ports)["m-1"], world.rules, world.ports, work())
+    return world
+
+
+def pending(world: ApprovalWorld | None = None, execution: Execution = EXECUTION) -> ApprovalWorld:
+    """A risky payment of the queue, adopted and asked about."""
+    world = world or ApprovalWorld()
+    reading = read([message(RISKY)], world.rules, world.ports)["m-1"]
+    settle(reading, world.rules, world.ports, work())
+    return taken_up(world, reading, Checks(SCORED_70, True), execution)
+
+
+def unscored() -> ApprovalWorld:
+    """A payment that no queue has seen, while the fraud check did not answer."""
+    world = ApprovalWorld()
+    reading = read([message(RISKY)], world.rules, world.ports)["m-1"]
+    return taken_up(world, reading, Checks(None, True), EXECUTION)
+
+
+def taken_up(world: ApprovalWorld, reading: Reading, checks: Checks, execution: Execution) -> ApprovalWorld:
+    """The world after a workflow has begun with the payment and asked."""
+    assert reading.validation.payment is not None
+    step = begin(
+        reading.validation.payment,
+        reading.in_version,
+        checks,
+        execution,
+        rules=world.approval_rules,
+        ports=world.approval_ports,
+        work=work(execution.arn),
+    )
+    assert step == Next("ask", ask_seconds=86_400)
+    ask(KEY, CALLBACK, execution, world.approval_ports)
+    return world
+
+
+class ListExecutions:
+    """`Executions` and `ApprovalStarter` in one."""
+
+    def __init__(self, closed: bool = False) -> None:
+        self.closed = closed
+        self.started: list[tuple[str, str]] = []
+
+    def is_closed(self, execution_arn: str) -> bool:
+        return self.closed
+
+    def start(self, item: Item, request: str) -> None:
+        self.started.append((item.approval_name, request))
+
+
+def decisions(world: ApprovalWorld, executions: ListExecutions | None = None) -> Decisions:
+    executions = executions or ListExecutions()
+    return Decisions(
+        world.log, world.callbacks, executions, executions, world.clock, world.ports.find_card_numbers, "dev"
+    )
+
+
+def reconcile(world: ApprovalWorld, executions: ListExecutions) -> str:
+    """What reconcile does with the one payment that waits."""
+    return reconcile_pending(world.stored(), decisions(world, executions))
+
+
+def token(world: ApprovalWorld, approver: str = "alice", signer: TestSigner | None = None) -> str:
+    return write_token(invite(world.stored(), world.stored().callback_id, approver), signer or TestSigner())
+
+
+def _request(method: str = "GET", query: str = "", form: str | bytes = "") -> dict[str, Any]:
+    event: dict[str, Any] = {"requestContext": {"http": {"method": method}}, "rawQueryString": query}
+    if isinstance(form, bytes):
+        return event | {"body": base64.b64encode(form).decode(), "isBase64Encoded": True}
+    return event | {"body": form}
+
+
+def visit(world: ApprovalWorld, **given: Any) -> dict[str, Any]:
+    """The page's answer to a request of this `method`, `query` and `form`."""
+    return ApprovalPage(decisions(world), TestSigner())(_request(**given), {})
+
+
+def post(world: ApprovalWorld, **fields: str) -> dict[str, Any]:
+    """The page's answer to its own form, approving unless `fields` say otherwise."""
+    form = {"t": token(world), "decision": "approve", "comment": "checked", **fields}
+    return visit(world, method="POST", form=urlencode(form).encode())
+
+
+class RecordingTopic:
+    """An SNS client that keeps what it was given, or raises `fault`."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.published: list[dict[str, Any]] = []
+        self.fault = fault
+
+    def publish(self, **message: Any) -> None:
+        if self.fault:
+            raise self.fault
+        self.published.append(message)

@@ -12,15 +12,20 @@ from handler.adapters.memory_queues import MemoryRejectedQueue
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.adapters.table.expressions import from_attributes
 from handler.adapters.table.memory import MemoryDynamoDb
+from handler.domain.approval.ports import Decisions
 from handler.domain.claim import Work
 from handler.domain.item import REQUIRED, REQUIRED_BESIDE, Item, from_stored
 from handler.domain.payment import Assessment, GatewayResult, Message, Payment, Reason
 from handler.domain.ports import Ports
+from handler.domain.process import Reading, read, settle
+from handler.domain.reconcile import Finding, settle_stuck
 from handler.domain.rules import Rules
 from scoring import _pure
 
 # The test number of a real issuer range, as payment companies publish it.
 CARD = "4111111111111111"
+# The key of the item of DOCUMENT.
+KEY = "txn-pay-abc123"
 
 ADDRESS = {"street": "123 Main St", "city": "Seattle", "state": "WA", "zip": "98101"}
 DOCUMENT: dict[str, Any] = {
@@ -215,3 +220,37 @@ class World:
 
 def work(owner: str = "req-1:m-1", remaining_ms: int = 30_000) -> Work:
     return Work(owner, lambda: remaining_ms)
+
+
+def reading(world: World, message: Message) -> Reading:
+    return read([message], world.rules, world.ports)[message.message_id]
+
+
+def send(world: World, sent: Message | None = None, owner: str = "req-1:m-1", remaining_ms: int = 30_000) -> str:
+    """Deliver a message once; what came of it."""
+    return settle(reading(world, sent or message()), world.rules, world.ports, work(owner, remaining_ms))
+
+
+class _Executions:
+    def __init__(self, closed: bool = True) -> None:
+        self.closed = closed
+
+    def is_closed(self, execution_arn: str) -> bool:
+        return self.closed
+
+
+def reconcile(world: World, closed: bool = True, remaining_ms: int = 30_000) -> list[Finding]:
+    """A run of reconcile over stuck payments, whose executions are closed or not."""
+    ports = world.ports
+    nobody: Any = None
+    decisions = Decisions(
+        ports.log,  # type: ignore[arg-type]
+        nobody,
+        _Executions(closed),
+        ports.approvals,
+        ports.clock,
+        ports.find_card_numbers,
+        "dev",
+    )
+    findings = settle_stuck(Rules(), ports, decisions, work("r-1:reconcile", remaining_ms))
+    return list(findings)

@@ -12,11 +12,8 @@ from handler.domain.errors import DamagedItemError, GatewayUnavailableError, Unk
 from handler.domain.process import read, settle
 from handler.domain.reconcile import STUCK_AFTER_MS, Finding
 from handler.domain.rules import Rules
-from tests.support.approvals import ApprovalWorld, running
-from tests.support.payments import CARD, AmountScoring, ScriptedGateway, World, body, message, work
-from tests.unit.handler.approval.test_workflow import RISKY, status, until
-from tests.unit.handler.test_process import KEY
-from tests.unit.handler.test_reconcile import reconcile
+from tests.support.approvals import RISKY, ApprovalWorld, running, status, until
+from tests.support.payments import CARD, KEY, AmountScoring, ScriptedGateway, World, body, message, reconcile, work
 
 TOKEN = {"payment_token": "pm_1"}
 

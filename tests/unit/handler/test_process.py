@@ -23,22 +23,24 @@ from handler.domain.errors import (
     UnknownOutcomeError,
 )
 from handler.domain.item import Item
-from handler.domain.payment import Fault, GatewayResult, Message
-from handler.domain.process import Reading, read, settle
+from handler.domain.payment import Fault, GatewayResult
+from handler.domain.process import read, settle
 from handler.domain.rules import Rules
 from handler.domain.score import Routing
 from handler.domain.validate import Limits
-from tests.support.payments import CARD, AmountScoring, ScriptedGateway, World, body, message, whole_item, work
-
-KEY = "txn-pay-abc123"
-
-
-def reading(world: World, message: Message) -> Reading:
-    return read([message], world.rules, world.ports)[message.message_id]
-
-
-def send(world: World, sent: Message | None = None, owner: str = "req-1:m-1", remaining_ms: int = 30_000) -> str:
-    return settle(reading(world, sent or message()), world.rules, world.ports, work(owner, remaining_ms))
+from tests.support.payments import (
+    CARD,
+    KEY,
+    AmountScoring,
+    ScriptedGateway,
+    World,
+    body,
+    message,
+    reading,
+    send,
+    whole_item,
+    work,
+)
 
 
 def approved(amount_minor: int = 2599, currency: str = "USD") -> GatewayResult:

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
-from handler.domain.approval.ports import Decisions
 from handler.domain.errors import ApprovalStartError, GatewayUnavailableError
 from handler.domain.payment import GatewayResult
-from handler.domain.reconcile import STUCK_AFTER_MS, Finding, settle_stuck
-from handler.domain.rules import Rules
-from tests.support.payments import FixedClock, ScriptedGateway, World, message, work
-from tests.unit.handler.test_process import send
+from handler.domain.reconcile import STUCK_AFTER_MS, Finding
+from tests.support.payments import KEY, FixedClock, ScriptedGateway, World, message, reconcile, send
 
-KEY = "txn-pay-abc123"
 START = FixedClock().now_ms()
-
-
-class Executions:
-    def __init__(self, closed: bool = True) -> None:
-        self.closed = closed
-
-    def is_closed(self, execution_arn: str) -> bool:
-        return self.closed
 
 
 def stuck(world: World, **changes: object) -> None:
@@ -33,22 +19,6 @@ def stuck(world: World, **changes: object) -> None:
     item = {"status": "processing", "lease_until": START + 35_000, "open_shard": "processing#3", **changes}
     world.change(gateway_response=None, processed_at=None, **item)
     world.gateway.calls.clear()
-
-
-def reconcile(world: World, closed: bool = True, remaining_ms: int = 30_000) -> list[Finding]:
-    ports = world.ports
-    nobody: Any = None
-    decisions = Decisions(
-        ports.log,  # type: ignore[arg-type]
-        nobody,
-        Executions(closed),
-        ports.approvals,
-        ports.clock,
-        ports.find_card_numbers,
-        "dev",
-    )
-    findings = settle_stuck(Rules(), ports, decisions, work("r-1:reconcile", remaining_ms))
-    return list(findings)
 
 
 @pytest.fixture

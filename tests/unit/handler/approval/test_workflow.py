@@ -1,64 +1,31 @@
 """The approval workflow under the SDK's own runner.
 
 Invariants: every execution ends with its payment recorded; a recorded decision is obeyed, whatever the callback
-said or whenever it came; replays and repeated step bodies capture and record once; nothing but control flow stands
-between steps.
+said or whenever it came; replays and repeated step bodies capture and record once.
 """
 
 from __future__ import annotations
 
-import ast
 import json
-import random
-import subprocess
-import sys
-import time
-import tomllib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aws_durable_execution_sdk_python_testing.model import ErrorObject
 
-import handler.workflow
 from handler.adapters.fraud import FailingFraudScoring
-from handler.domain.errors import (
-    FraudServiceUnavailableError,
-    NoticeError,
-    RetryableError,
-    UnknownOutcomeError,
-)
+from handler.domain.errors import FraudServiceUnavailableError, NoticeError, UnknownOutcomeError
 from handler.domain.process import read, settle
 from handler.domain.reconcile import STUCK_AFTER_MS
 from handler.domain.validate import Limits
-from handler.workflow import STEPS, Workflow, execution_of
-from tests.support.approvals import ApprovalWorld, ListNotices, running
-from tests.support.payments import CARD, ScriptedGateway, body, message, work
-from tests.unit.handler.test_reconcile import reconcile
+from tests.support.approvals import RISKY, ApprovalWorld, ListNotices, running, status, until
+from tests.support.payments import CARD, KEY, ScriptedGateway, body, message, reconcile, work
 
 ROOT = Path(__file__).parents[4]
-KEY = "txn-pay-abc123"
-RISKY = body(amount=9999.99)
-
-
-def status(result: Any) -> str:
-    assert result.status.value == "SUCCEEDED", result.error
-    return json.loads(result.result)["status"]
 
 
 def names(result: Any) -> list[str]:
     return [operation.name for operation in result.operations if operation.name]
-
-
-def until(condition: Callable[[], Any]) -> None:
-    """Wait for another thread; the bound is for a broken test only."""
-    for _ in range(3000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("the workflow did not come there")
 
 
 def test_a_low_risk_payment_is_checked_charged_recorded_and_told():
@@ -386,228 +353,3 @@ def test_an_unknown_outcome_is_looked_up_and_never_charged_twice():
         assert status(runner.run(body())) == "completed"
     assert len(world.gateway.captures) == 1
     assert world.gateway.calls.count("prepare") == 1
-
-
-class CrashedError(RetryableError):
-    """The process is gone: the step's body runs again from its start."""
-
-
-class Chaos:
-    """Ends a step's body before or after any call of a port; until its next start nothing works, as after a crash."""
-
-    def __init__(self, seed: int, rate: float) -> None:
-        self.random = random.Random(seed)
-        self.rate = rate
-        self.crashes = 0
-        self.dead = False
-
-    def strike(self) -> None:
-        if self.dead or (self.crashes < 8 and self.random.random() < self.rate):
-            self.crashes += not self.dead
-            self.dead = True
-            raise CrashedError("crashed")
-
-    def around(self, port: Any) -> Any:
-        chaos = self
-
-        class Port:
-            def __getattr__(self, name: str) -> Any:
-                def call(*arguments: Any, **keywords: Any) -> Any:
-                    chaos.strike()
-                    answer = getattr(port, name)(*arguments, **keywords)
-                    chaos.strike()
-                    return answer
-
-                return call
-
-        return Port()
-
-
-class Reviving:
-    """A durable context whose step bodies start a new life, and may crash between their end and their checkpoint."""
-
-    def __init__(self, context: Any, chaos: Chaos) -> None:
-        self.__dict__.update(context=context, chaos=chaos)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.context, name)
-
-    def _alive(self, function: Any) -> Any:
-        def body(*arguments: Any) -> Any:
-            self.chaos.dead = False
-            answer = function(*arguments)
-            self.chaos.strike()
-            return answer
-
-        return body
-
-    def step(self, function: Any, *arguments: Any) -> Any:
-        return self.context.step(self._alive(function), *arguments)
-
-    def wait_for_callback(self, submitter: Any, *arguments: Any) -> Any:
-        return self.context.wait_for_callback(self._alive(submitter), *arguments)
-
-
-def crashing(world: ApprovalWorld, chaos: Chaos) -> Workflow:
-    ports = world.approval_ports
-    log = chaos.around(ports.log)
-    payments = ports.payments._replace(log=log, gateway=chaos.around(world.gateway))
-    workflow = Workflow(world.approval_rules, type(ports)(payments, log, chaos.around(world.notices)))
-
-    class CrashingWorkflow(Workflow):
-        def run(self, context):
-            return workflow.run(Reviving(context, chaos))
-
-    return CrashingWorkflow(workflow.rules, workflow.ports, world.workflow.jitter)
-
-
-def crash_faults(seed: int) -> list[str]:
-    """One execution that crashes at seeded points: what is wrong with its end, nothing if it is right."""
-    world = ApprovalWorld()
-    chaos = Chaos(seed, rate=0.12)
-    decision = ("none", "approve", "reject")[seed % 3]
-    with running(crashing(world, chaos)) as runner:
-        arn = runner.start(body() if decision == "none" else RISKY)
-        if decision != "none":
-            until(lambda: KEY in world.dynamodb.items and "callback_id" in world.item())
-            world.decide(decision)
-            runner.engine.send_callback_success(world.item()["callback_id"], b"{}")
-        ended = status(runner.result(arn))
-    expected = {"none": "completed", "approve": "completed", "reject": "rejected"}[decision]
-    item = world.item()
-    checks = {
-        "outcome": (ended, item["status"]) == (expected, expected),
-        "captures": list(world.gateway.captures.values()) == ([] if decision == "reject" else [item["amount_minor"]]),
-        "one reference": len(world.gateway.references) <= 1,
-        "told": world.notices.told.count((KEY, expected)) >= 1,
-        "no alarm": world.notifier.alarms == [],
-        "recorded once": world.dynamodb.finals.get(KEY) == 1,
-    }
-    return [f"seed {seed}, {chaos.crashes} crashes: {name}" for name, right in checks.items() if not right]
-
-
-def test_crashes_at_any_point_repeat_no_capture_and_no_record():
-    # Each run mostly waits for its engine's timers.
-    with ThreadPoolExecutor(20) as pool:
-        found = [fault for faults in pool.map(crash_faults, range(200)) for fault in faults]
-    assert found == []
-
-
-def test_the_name_of_an_execution_is_in_its_arn():
-    arn = "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev:7/durable-execution/dev-pay-1-1/4f2a"
-    assert execution_of(arn).name == "dev-pay-1-1"
-    assert execution_of("4fda3870-1f16-4c1f-9504-bd736b6b528b/inv-1").name == ""
-
-
-# The step names of each release. One that is renamed or gone breaks every execution that waits: a release adds its
-# own list, and an old one goes only when no execution of that release can still be between its steps.
-RELEASED_STEPS = {
-    "0.1": (
-        "validate",
-        "checks",
-        "fraud-check",
-        "customer-verification",
-        "begin",
-        "approval",
-        "resolve",
-        "charge",
-        "notify",
-    ),
-    "0.2": (
-        "validate",
-        "checks",
-        "fraud-check",
-        "customer-verification",
-        "begin",
-        "approval",
-        "resolve",
-        "charge",
-        "notify",
-    ),
-}
-
-
-@pytest.mark.parametrize("release", RELEASED_STEPS)
-def test_no_step_of_a_release_is_renamed(release):
-    assert set(RELEASED_STEPS[release]) <= set(STEPS)
-
-
-def test_the_release_that_the_project_names_has_its_steps_listed():
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert version.rpartition(".")[0] in RELEASED_STEPS
-
-
-# What the control flow between steps may call. Everything else belongs into a step's body, a lambda or nested function.
-DETERMINISTIC = {
-    "execution_of",
-    "_numbered",
-    "_assessment",
-    "Next",
-    "Checks",
-    "ParallelBranch",
-    "StepConfig",
-    "WaitForCallbackConfig",
-    "partial",
-    "asdict",
-    "context.step",
-    "context.parallel",
-    "context.wait_for_callback",
-    "context.state.get_input_payload",
-    "branch.step",
-    "found.throw_if_error",
-    "found.get_results",
-    "Duration.from_seconds",
-    "self._persistent",
-    "self._fraud_retries",
-    "self._check",
-    "self._wait",
-    "self._next",
-}
-CONTROL_FLOW = ("run", "_check", "_wait", "_next")
-
-
-def calls_outside_steps(source: str) -> set[str]:
-    """Names of calls in the control flow's own statements, those of step bodies (lambdas) left out."""
-    (workflow,) = (
-        node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == "Workflow"
-    )
-    found: set[str] = set()
-
-    def visit(node: ast.AST) -> None:
-        if isinstance(node, ast.Lambda):
-            return
-        if isinstance(node, ast.Call):
-            found.add(ast.unparse(node.func))
-        for child in ast.iter_child_nodes(node):
-            visit(child)
-
-    for method in workflow.body:
-        if isinstance(method, ast.FunctionDef) and method.name in CONTROL_FLOW:
-            for statement in method.body:
-                visit(statement)
-    return found
-
-
-def test_nothing_but_control_flow_stands_outside_steps():
-    source = Path(handler.workflow.__file__).read_text()
-    assert calls_outside_steps(source) <= DETERMINISTIC
-    planted = source.replace("rounds = 0", "rounds = time.time()")
-    assert "time.time" in calls_outside_steps(planted) - DETERMINISTIC
-
-
-def test_the_queue_function_never_imports_the_sdk_nor_the_workflow():
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import handler, json, sys; handler.lambda_handler; print(json.dumps(sorted(sys.modules)))",
-        ],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=True,
-        env={"PYTHONPATH": str(ROOT), "PATH": "", "APPROVAL_FUNCTION_ARN": "payment-processor-dev:live"},
-    )
-    loaded = json.loads(done.stdout.splitlines()[-1])
-    wrong = ("aws_durable_execution_sdk_python", "boto3", "handler.workflow", "handler.domain.approval", "handler.cli")
-    assert [name for name in loaded if name.startswith(wrong)] == []

@@ -1,0 +1,190 @@
+"""`payments approvals` on the command line, and what it says in the same words as the page and the message."""
+
+from __future__ import annotations
+
+import json
+import re
+from urllib.parse import urlencode
+
+import pytest
+
+from handler.adapters.approval.notices import SnsNotices
+from handler.adapters.approval.page import question
+from handler.cli import __main__ as cli
+from handler.domain.errors import ConfigurationError
+from handler.domain.reasons import sentence
+from handler.domain.reconcile import OVERDUE_MS
+from tests.support.approvals import (
+    CALLBACK,
+    DAY_MS,
+    TOPIC,
+    ApprovalWorld,
+    RecordingTopic,
+    decisions,
+    pending,
+    queued,
+    token,
+    unscored,
+    visit,
+)
+from tests.support.payments import KEY
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs `payments approvals ...` over a world; returns exit code, output and errors."""
+
+    def run(world: ApprovalWorld, *arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(cli, "compose_decisions", lambda environment: decisions(world))
+        monkeypatch.setattr(cli, "caller_identity", lambda: "arn:aws:iam::123456789012:user/alice")
+        monkeypatch.setattr(
+            type(world.log),
+            "open_transaction_ids",
+            lambda self, status: iter([key for key in world.dynamodb.items if world.item(key)["status"] == status]),
+        )
+        code = cli.main(["approvals", *arguments], {})
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_the_list_shows_what_waits(command):
+    world = pending()
+    code, output, _ = command(world, "list")
+    assert code == 0
+    assert [word in output for word in (KEY, "9999.99 USD", "cust-456", "70", "24 h 0 min", "risk")] == [True] * 6
+    code, output, _ = command(world, "list", "--json")
+    assert json.loads(output)["transaction_id"] == KEY
+    world.change(status="expired")
+    assert command(world, "list")[1] == "No payment waits for a decision.\n"
+
+
+def test_a_payment_that_nobody_was_asked_about_has_no_time_left_and_none_that_is_over(command):
+    world = queued()
+    row = command(world, "list")[1].splitlines()[1]
+    assert re.split(r" {2,}", row)[-2:] == ["-", "not asked yet"]
+    assert "time left     -\n" in command(world, "show", "pay-abc123")[1]
+    page = question(world.stored(), "token", "alice", world.clock.ms)
+    assert '<p class="left">Nobody was asked yet</p>' in page
+    assert "expired" not in page + row
+
+
+def test_approving_what_nobody_was_asked_about_says_so(command):
+    code, _, errors = command(queued(), "approve", KEY, "--reason", "called the customer")
+    assert code == 1
+    assert f"Nobody was asked about {KEY} yet; its workflow has not taken it up." in errors
+
+
+def test_show_tells_the_reasons(command):
+    output = command(pending(), "show", "pay-abc123")[1]
+    assert "70.0 %  amount (rule 0)" in output
+    assert "9999.99 USD" in output
+
+
+def test_page_message_and_command_say_why_a_person_is_asked_in_the_same_words(command):
+    world = pending()
+    topic = RecordingTopic()
+    SnsNotices(topic, TOPIC, (), "", None).ask("m-1", world.stored(), CALLBACK)
+    page = visit(world, query=urlencode({"t": token(world)}))["body"]
+    shown = command(world, "show", "pay-abc123")[1]
+    assert world.item()["approval_reasons"] == ["risk"]
+    for text in (page, shown, topic.published[0]["Message"]):
+        assert sentence("risk") in text
+
+
+def test_show_tells_why_a_payment_ended(command):
+    world = pending()
+    world.change(status="rejected", reason_code="approval_rejected", processed_at="2024-01-01T12:00:00Z")
+    assert f"{sentence('approval_rejected')} (approval_rejected)\n" in command(world, "show", "pay-abc123")[1]
+
+
+def test_a_fraud_check_that_did_not_answer_is_shown_as_no_score_and_never_as_the_highest(command):
+    world = unscored()
+    item = world.item()
+    # What routing needs.
+    assert (item["risk"], item["fraud_score"], item["risk_reasons"]) == (10**9, 100, [])
+    topic = RecordingTopic()
+    SnsNotices(topic, TOPIC, (), "", None).ask("m-1", world.stored(), CALLBACK)
+    page = visit(world, query=urlencode({"t": token(world)}))["body"]
+    shown = command(world, "show", "pay-abc123")[1]
+    for text in (page, shown, topic.published[0]["Message"]):
+        assert "no score: the fraud check did not answer" in text
+        assert "100 of 100" not in text
+    row = command(world, "list")[1].splitlines()[1].split()
+    assert "none" in row
+    assert "100" not in row
+
+
+def test_a_payment_that_was_never_scored_is_shown_without_a_score(command):
+    world = pending()
+    world.change(fraud_score=None, risk=None, risk_reasons=None)
+    assert "fraud score   -\n" in command(world, "show", "pay-abc123")[1]
+
+
+def test_a_payment_id_that_looks_like_a_transaction_is_not_another_payment(command):
+    world = pending()
+    # "txn-pay-abc123" as a payment id of its own, beside the payment "pay-abc123".
+    world.dynamodb.items[f"txn-{KEY}"] = {
+        **world.dynamodb.items[KEY],
+        "transaction_id": {"S": f"txn-{KEY}"},
+        "payment_id": {"S": KEY},
+    }
+    code, _, said = command(world, "approve", KEY, "--reason", "x")
+    assert code != 0
+    assert f"{KEY} names two payments: give txn-{KEY} or pay-abc123" in said
+    assert world.callbacks.woken == []
+    assert command(world, "show", f"txn-{KEY}")[0] == 0
+
+
+def test_approving_from_the_command_line_names_the_aws_identity(command):
+    world = pending()
+    code, output, _ = command(world, "approve", KEY, "--reason", "called the customer")
+    assert code == 0
+    assert "approved by arn:aws:iam::123456789012:user/alice: called the customer" in output
+    assert world.callbacks.woken == [(CALLBACK, "approve")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("reject", "nobody", "--reason", "x"), "there is no payment txn-nobody"),
+        (("reject", KEY, "--reason", ""), "needs a reason"),
+        (("reject", KEY, "--reason", "x" * 1001), "1001 characters"),
+    ],
+)
+def test_a_refused_command_says_why(command, arguments, said):
+    world = pending()
+    code, _, errors = command(world, *arguments)
+    assert code == 1
+    assert said in errors
+    assert world.callbacks.woken == []
+
+
+def test_a_reason_is_required():
+    with pytest.raises(SystemExit):
+        cli.main(["approvals", "approve", KEY], {})
+
+
+def test_reconcile_from_the_command_line(command):
+    world = pending()
+    assert command(world, "reconcile")[1] == f"{KEY} waiting\n"
+    world.clock.ms += DAY_MS + OVERDUE_MS + 1
+    assert command(world, "reconcile")[1] == f"{KEY} expired\n"
+
+
+@pytest.mark.parametrize("variable", ["SCORING_KERNEL", "SCORING_ENGINE", "CANONICAL_VERSION_WRITTEN"])
+def test_the_command_says_which_setting_is_wrong(capsys, variable):
+    assert cli.main(["approvals", "list"], {variable: "nope-1", "AWS_REGION": "us-east-1"}) == 1
+    assert capsys.readouterr().err.startswith(f"payments: {variable} is 'nope-1'")
+
+
+def test_the_command_line_restarts_under_the_environments_workflow(monkeypatch):
+    given = []
+    monkeypatch.setattr(cli, "compose_decisions", lambda environment: given.append(environment) or _no_decisions())
+    assert cli.main(["approvals", "--environment", "stage", "reconcile"], {}) == 1
+    assert cli.main(["approvals", "reconcile"], {"APPROVAL_FUNCTION_ARN": "other:live"}) == 1
+    assert [each["APPROVAL_FUNCTION_ARN"] for each in given] == ["payment-processor-stage:live", "other:live"]
+
+
+def _no_decisions():
+    raise ConfigurationError("DYNAMODB_TABLE", None, "a table")

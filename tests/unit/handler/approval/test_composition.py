@@ -1,0 +1,37 @@
+"""What an approval's functions are made of: wrong settings are named, and deciding needs less than charging."""
+
+from __future__ import annotations
+
+import pytest
+
+from handler.approval_composition import compose_decisions, compose_workflow
+from handler.domain.errors import ConfigurationError
+from handler.settings import read_approval_settings
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("APPROVAL_TIMEOUT_SECONDS", "0"),
+        ("APPROVAL_TIMEOUT_SECONDS", "90000"),
+        ("APPROVAL_TOPIC_ARN", "topic"),
+        ("APPROVAL_PAGE_URL", "ftp://x"),
+        ("APPROVERS", "alice, b ob"),
+        ("FRAUD_SERVICE_FAILURE_RATE", "1.5"),
+    ],
+)
+def test_a_wrong_setting_of_the_workflow_is_named(variable, value):
+    with pytest.raises(ConfigurationError, match=variable):
+        read_approval_settings({variable: value})
+
+
+def test_deciding_needs_no_gateway_in_production_and_charging_does():
+    variables = {"ENVIRONMENT": "prod", "AWS_REGION": "us-east-1", "SCORING_ENGINE": "pure"}
+    assert compose_decisions(variables).environment == "prod"
+    with pytest.raises(ConfigurationError, match="GATEWAY is not set"):
+        compose_workflow(variables)
+
+
+def test_a_page_without_a_key_is_refused():
+    with pytest.raises(ConfigurationError, match="APPROVAL_KEY_ID"):
+        read_approval_settings({"APPROVAL_PAGE_URL": "https://pay.example/approvals"})
