@@ -12,7 +12,7 @@ from botocore.session import get_session
 
 import scoring
 from handler.adapters.fraud import TableFraudScoring
-from handler.adapters.gateways.simulated import SimulatedGateway
+from handler.adapters.gateways.registry import Deployment, choose
 from handler.adapters.queues import SqsRejectedQueue, SqsSourceQueue
 from handler.adapters.secrets import read_pepper
 from handler.adapters.system import AnyLogger, LoggingNotifier, RandomIds, RecordedApprovals, SystemClock
@@ -27,8 +27,8 @@ from handler.domain.ports import (
     SourceQueue,
     TransactionLog,
 )
-from handler.domain.rules import PRODUCTION, Rules
-from handler.settings import GATEWAY_URLS, Settings
+from handler.domain.rules import Rules
+from handler.settings import Settings
 from scoring.model import FIELDS
 from scoring.table import RuleTableError, Table, open_table
 
@@ -150,29 +150,17 @@ def aws_client(session: Any, service: str, settings: Settings) -> Any:
 
 
 def _gateway(settings: Settings) -> PaymentGateway:
-    environment = settings.rules.environment
-    if not settings.gateway_url:
-        if settings.gateway == "http":
-            raise ConfigurationError("GATEWAY_URL", None, f"{GATEWAY_URLS}, as GATEWAY is http")
-        # It records payments as completed while no money moves: outside `dev` somebody has to want that.
-        if environment in PRODUCTION:
-            raise ConfigurationError(
-                "GATEWAY", settings.gateway or None, f"http with a GATEWAY_URL in environment {environment}"
-            )
-        # A function that lost its variables must not count as `dev`.
-        is_dev = environment == "dev" and (settings.environment_named or not settings.in_lambda)
-        if not (settings.gateway or is_dev or settings.in_memory):
-            where = f"in {environment}" if settings.environment_named else "as ENVIRONMENT is not set"
-            raise ConfigurationError(
-                "GATEWAY", None, f"http with a GATEWAY_URL, or simulated, which approves everything, {where}"
-            )
-        return SimulatedGateway()
-    if settings.gateway == "simulated":
-        raise ConfigurationError("GATEWAY", settings.gateway, "http, as GATEWAY_URL is set")
-    # Imported only where there is a gateway to talk to.
-    from handler.adapters.gateways.http import HttpPaymentGateway
-
-    return HttpPaymentGateway(settings.gateway_url, settings.rules.times.gateway_deadline_seconds)
+    return choose(
+        Deployment(
+            name=settings.gateway,
+            url=settings.gateway_url,
+            deadline_seconds=settings.rules.times.gateway_deadline_seconds,
+            environment=settings.rules.environment,
+            environment_named=settings.environment_named,
+            in_lambda=settings.in_lambda,
+            in_memory=settings.in_memory,
+        )
+    )
 
 
 def _warm_up(log: TransactionLog, logger: AnyLogger) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Final, Literal, NamedTuple
 
+from handler.adapters.gateways.registry import GATEWAYS
 from handler.domain.canonical import VERSIONS
 from handler.domain.currencies import TWO_DIGITS
 from handler.domain.errors import ConfigurationError
@@ -76,7 +77,7 @@ def _seconds(least: int, most: int) -> Kind:
     return Kind(f"{least} to {most} seconds, {_DIGITS}, such as 30 or 1.5", _SECONDS, least=least, most=most)
 
 
-GATEWAY_URLS: Final = "https://host or https://host:port, without path or user information (http on this machine alone)"
+_GATEWAY_URL: Final = "https://host or https://host:port, without path or user information (http on this machine alone)"
 _LABEL: Final = "[A-Za-z0-9_-]{1,63}"
 _PORT: Final = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 # User information in a URL would be a secret in the environment, and in whatever prints it.
@@ -149,7 +150,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         "GATEWAY",
-        _one_of("simulated", "http"),
+        _one_of(*GATEWAYS),
         "",
         _PAYING,
         "The payment gateway: the one at `GATEWAY_URL`, or one inside that approves everything and moves no money.",
@@ -157,7 +158,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
         "GATEWAY_URL",
         Kind(
-            GATEWAY_URLS,
+            _GATEWAY_URL,
             rf"(https://{_LABEL}(\.{_LABEL})*|http://(127\.0\.0\.1|localhost|\[::1\]))(:{_PORT})?/?",
         ),
         "",

@@ -42,7 +42,7 @@ class HttpPaymentGateway:
         # Outside of any handler: what `urlsplit` raises may hold a password, and a traceback would print it.
         if not host:
             raise ConfigurationError(
-                "GATEWAY_URL", url, "http://host:port or https://host, without path or user information"
+                "GATEWAY_URL", url or None, "http://host:port or https://host, without path or user information"
             )
         self._host = host
         self._port = port

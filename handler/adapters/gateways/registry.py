@@ -1,0 +1,68 @@
+"""The payment gateways by their names in `GATEWAY`, and which of them a deployment gets.
+
+The rule it keeps: a gateway is imported once it is chosen, so that no cold start pays for another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from handler.domain.errors import ConfigurationError
+from handler.domain.ports import PaymentGateway
+from handler.domain.rules import PRODUCTION
+
+
+class Deployment(NamedTuple):
+    """Where the gateway is to work, and what its adapter is made from; `name` and `url` are empty where not given."""
+
+    name: str
+    url: str
+    deadline_seconds: float
+    environment: str
+    # `ENVIRONMENT` is set, and not `dev` by default.
+    environment_named: bool
+    in_lambda: bool
+    in_memory: bool
+
+
+def choose(deployment: Deployment) -> PaymentGateway:
+    """The gateway of a deployment. Raises ConfigurationError where it names none and must, or names a wrong one."""
+    name = deployment.name or ("http" if deployment.url else "simulated")
+    if name == "simulated":
+        _may_be_simulated(deployment)
+    return GATEWAYS[name](deployment)
+
+
+def _may_be_simulated(deployment: Deployment) -> None:
+    # It records payments as completed while no money moves: outside `dev` somebody has to want that.
+    environment = deployment.environment
+    if environment in PRODUCTION:
+        raise ConfigurationError(
+            "GATEWAY", deployment.name or None, f"{_REAL}, with its settings, in environment {environment}"
+        )
+    # A function that lost its variables must not count as `dev`.
+    is_dev = environment == "dev" and (deployment.environment_named or not deployment.in_lambda)
+    if not (deployment.name or is_dev or deployment.in_memory):
+        where = f"in {environment}" if deployment.environment_named else "as ENVIRONMENT is not set"
+        raise ConfigurationError(
+            "GATEWAY", None, f"{_REAL}, with its settings, or simulated, which approves everything, {where}"
+        )
+
+
+def _simulated(deployment: Deployment) -> PaymentGateway:
+    if deployment.url:
+        raise ConfigurationError("GATEWAY", deployment.name, f"{_REAL}, as GATEWAY_URL is set")
+    from handler.adapters.gateways.simulated import SimulatedGateway
+
+    return SimulatedGateway()
+
+
+def _http(deployment: Deployment) -> PaymentGateway:
+    from handler.adapters.gateways.http import HttpPaymentGateway
+
+    return HttpPaymentGateway(deployment.url, deployment.deadline_seconds)
+
+
+GATEWAYS: Final[Mapping[str, Callable[[Deployment], PaymentGateway]]] = {"simulated": _simulated, "http": _http}
+_REAL: Final = " | ".join(name for name in GATEWAYS if name != "simulated")
