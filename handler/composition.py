@@ -103,7 +103,12 @@ def compose_ports(
         log=log,
         gateway=_gateway(settings),
         scoring=TableFraudScoring(
-            engine, table, iterations=settings.fraud_iterations, pepper=pepper, pepper_version=pepper_version
+            engine,
+            table,
+            iterations=settings.fraud_iterations,
+            pepper=pepper,
+            pepper_version=pepper_version,
+            rates=settings.rates,
         ),
         find_card_numbers=engine.find_card_numbers,
         approvals=approval_starter(session, settings),

@@ -11,9 +11,9 @@ from typing import Final, Literal, NamedTuple
 
 from handler.adapters.gateways.registry import GATEWAYS
 from handler.domain.canonical import VERSIONS
-from handler.domain.currencies import TWO_DIGITS
+from handler.domain.currencies import DIGITS
 from handler.domain.errors import ConfigurationError
-from handler.domain.money import to_minor
+from handler.domain.money import AMOUNT_MINOR_MAX, to_minor
 from handler.domain.rules import Rules
 from handler.domain.score import Routing
 from handler.domain.times import Times
@@ -78,6 +78,7 @@ def _seconds(least: int, most: int) -> Kind:
 
 
 _GATEWAY_URL: Final = "https://host or https://host:port, without path or user information (http on this machine alone)"
+_RATE: Final = "[1-9][0-9]{0,8}(/[1-9][0-9]{0,8})?"
 _LABEL: Final = "[A-Za-z0-9_-]{1,63}"
 _PORT: Final = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 # User information in a URL would be a secret in the environment, and in whatever prints it.
@@ -122,24 +123,41 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("REJECTED_QUEUE_URL", _QUEUE, "", _PAYING, "Where masked copies of messages without a usable id go."),
     Setting(
         "PAYMENT_CURRENCY",
-        Kind("a current code of ISO 4217 with two digits, such as USD", choices=TWO_DIGITS),
+        Kind("a current code of ISO 4217 with a minor unit, such as USD", choices=DIGITS),
         "USD",
         _PAYING,
-        "The one currency of the deployment.",
+        "The deployment's own currency: that of messages that name none.",
     ),
     Setting(
         "PAYMENT_AMOUNT_MAX",
-        Kind("an amount above 0 with at most two decimals, such as 10000.00"),
-        "10000.00",
+        Kind("an amount above 0 with no more decimals than PAYMENT_CURRENCY has, below 10^14 minor units"),
+        "10000",
         _PAYING,
-        "The largest amount that is accepted.",
+        "The largest amount that is accepted in `PAYMENT_CURRENCY`.",
+    ),
+    Setting(
+        "PAYMENT_CURRENCY_RATE",
+        Kind("a whole number or a fraction of two, each of at most nine digits and above 0, such as 27/25", _RATE),
+        "1",
+        _PAYING,
+        "How many of the amount curve's reference currency one of `PAYMENT_CURRENCY` is (docs/rules.md).",
     ),
     Setting(
         "APPROVAL_AMOUNT_MINOR",
         _whole(1, 10**12 - 1),
         "",
         _PAYING,
-        "From this amount on, in minor units, a person is asked whatever the risk.",
+        "From this amount of `PAYMENT_CURRENCY` on, in minor units, a person is asked whatever the risk.",
+    ),
+    Setting(
+        "OTHER_CURRENCIES",
+        Kind(
+            "CURRENCY:LARGEST:RATE or CURRENCY:LARGEST:RATE:APPROVAL_MINOR of each, separated by commas, such as "
+            "EUR:9000.00:27/25,JPY:1500000:1/150:75000, each currency once and as PAYMENT_CURRENCY and its settings are"
+        ),
+        "",
+        _PAYING,
+        "The currencies that are accepted beside `PAYMENT_CURRENCY`.",
     ),
     Setting(
         "CANONICAL_VERSION_WRITTEN",
@@ -289,6 +307,8 @@ class Settings(NamedTuple):
     gateway: str
     gateway_url: str
     approval_function_arn: str
+    # By currency: how many of the reference currency one of it is, as numerator and denominator.
+    rates: Mapping[str, tuple[int, int]]
     fraud_iterations: int
     scoring_engine: str
     scoring_kernel: str
@@ -308,13 +328,18 @@ class Settings(NamedTuple):
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read and check all variables. Raises ConfigurationError for the first that is wrong."""
     read = _Environment(environment)
+    currency = read.text("PAYMENT_CURRENCY")
+    amount_max_minor = read.amount_minor("PAYMENT_AMOUNT_MAX", currency)
+    others = read.currencies("OTHER_CURRENCIES", currency)
+    approvals = {currency: read.text("APPROVAL_AMOUNT_MINOR"), **{code: each[2] for code, each in others.items()}}
+    rates = {currency: read.text("PAYMENT_CURRENCY_RATE"), **{code: each[1] for code, each in others.items()}}
     return Settings(
         region=read.text("AWS_REGION"),
         table_name=read.text("DYNAMODB_TABLE"),
         rules=Rules(
             environment=read.text("ENVIRONMENT"),
-            limits=Limits(read.text("PAYMENT_CURRENCY"), read.amount_minor("PAYMENT_AMOUNT_MAX")),
-            routing=Routing(int(read.text("APPROVAL_AMOUNT_MINOR") or 0) or None),
+            limits=Limits(currency, amount_max_minor, {code: each[0] for code, each in others.items()}),
+            routing=Routing({code: int(amount) for code, amount in approvals.items() if amount}),
             times=read.times(),
             canonical_version=read.number("CANONICAL_VERSION_WRITTEN"),
         ),
@@ -326,6 +351,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         gateway=read.text("GATEWAY"),
         gateway_url=read.text("GATEWAY_URL"),
         approval_function_arn=read.text("APPROVAL_FUNCTION_ARN"),
+        rates={code: _fraction(rate) for code, rate in rates.items()},
         fraud_iterations=read.number("FRAUD_ITERATIONS"),
         scoring_engine=read.text("SCORING_ENGINE"),
         scoring_kernel=read.text("SCORING_KERNEL"),
@@ -367,6 +393,11 @@ def read_approval_settings(environment: Mapping[str, str]) -> ApprovalSettings:
     return settings
 
 
+def _fraction(rate: str) -> tuple[int, int]:
+    numerator, _, denominator = rate.partition("/")
+    return int(numerator), int(denominator or 1)
+
+
 class _Environment:
     """Reads a variable through its row. A default is taken as it stands: a test has read it."""
 
@@ -388,12 +419,25 @@ class _Environment:
     def seconds(self, variable: str) -> float:
         return float(self.text(variable))
 
-    def amount_minor(self, variable: str) -> int:
+    def amount_minor(self, variable: str, currency: str) -> int:
         value = self.text(variable)
-        minor = to_minor(value)
-        if not minor:
+        minor = to_minor(value, currency)
+        if not minor or minor > AMOUNT_MINOR_MAX:
             raise ConfigurationError(variable, value, self._rows[variable].kind.allowed)
         return minor
+
+    def currencies(self, variable: str, own: str) -> dict[str, tuple[int, str, str]]:
+        """By currency beside the deployment's own: largest amount in minor units, rate, approval amount or ""."""
+        found: dict[str, tuple[int, str, str]] = {}
+        value = self.text(variable)
+        for entry in value.split(",") if value else ():
+            match = re.fullmatch(rf" *([A-Z]{{3}}):([0-9.]+):({_RATE})(?::([1-9][0-9]{{0,11}}))? *", entry)
+            code, amount_max = (match[1], to_minor(match[2], match[1])) if match else ("", None)
+            is_new = code in DIGITS and code != own and code not in found
+            if match is None or not is_new or not amount_max or amount_max > AMOUNT_MINOR_MAX:
+                raise ConfigurationError(variable, entry, self._rows[variable].kind.allowed)
+            found[code] = (amount_max, match[3], match[5] or "")
+        return found
 
     def times(self) -> Times:
         times = Times(

@@ -28,12 +28,16 @@ locals {
 
   # Of all functions. Lambda reserves AWS_REGION and sets it itself.
   handler_variables = {
-    ENVIRONMENT                = var.environment
-    STRESS_MODE                = var.stress_mode
-    STRESS_DELAY_SECONDS       = tostring(var.stress_delay_seconds)
-    STRESS_OPERATIONS          = format("%d", var.stress_operations)
-    PAYMENT_CURRENCY           = var.payment_currency
-    PAYMENT_AMOUNT_MAX         = var.payment_amount_max
+    ENVIRONMENT           = var.environment
+    STRESS_MODE           = var.stress_mode
+    STRESS_DELAY_SECONDS  = tostring(var.stress_delay_seconds)
+    STRESS_OPERATIONS     = format("%d", var.stress_operations)
+    PAYMENT_CURRENCY      = var.payment_currency
+    PAYMENT_AMOUNT_MAX    = var.payment_amount_max
+    PAYMENT_CURRENCY_RATE = var.payment_currency_rate
+    OTHER_CURRENCIES = join(",", [for code, each in var.other_currencies : join(":", compact([
+      code, each.amount_max, each.rate, each.approval_amount_minor == null ? "" : format("%d", each.approval_amount_minor)
+    ]))])
     CANONICAL_VERSION_WRITTEN  = format("%d", var.canonical_version_written)
     APPROVAL_AMOUNT_MINOR      = var.approval_amount_minor == null ? "" : format("%d", var.approval_amount_minor)
     FRAUD_ITERATIONS           = format("%d", var.fraud_iterations)

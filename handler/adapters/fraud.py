@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
+from handler.domain.currencies import minor_digits
 from handler.domain.errors import FraudServiceUnavailableError, ScoringError
 from handler.domain.payment import Address, Assessment, Payment, Reason
 from handler.domain.ports import FraudScoring
@@ -18,16 +20,27 @@ if TYPE_CHECKING:
 
 _AMOUNT_REASON = "amount"
 _NO_ADDRESS = Address()
+_AS_IT_IS: Final = (1, 1)
 
 
 class TableFraudScoring:
     """`table` is an open rule table that the engine has read; `pepper` may be empty.
 
+    rates: by currency, how many of the reference currency one of it is, as (numerator, denominator), both above 0. The
+    amount curve's reference currency has two digits; a currency without a rate is scored as if it were that one.
+
     Raises TypeError where scoring knows a field that payments lack: its rules would never hit, and nothing say so.
     """
 
     def __init__(
-        self, engine: Engine, table: Table, *, iterations: int, pepper: bytes = b"", pepper_version: str = ""
+        self,
+        engine: Engine,
+        table: Table,
+        *,
+        iterations: int,
+        pepper: bytes = b"",
+        pepper_version: str = "",
+        rates: Mapping[str, tuple[int, int]] = MappingProxyType({}),
     ) -> None:
         lacking = [name for name in FIELDS if name not in (*Payment._fields, *Address._fields)]
         if lacking:
@@ -40,15 +53,22 @@ class TableFraudScoring:
         self._iterations = iterations
         self._pepper = pepper
         self._pepper_version = pepper_version
+        self._rates = rates
 
     def score_batch(self, payments: Sequence[Payment]) -> list[Assessment]:
-        scored = [ScoredPayment(identity(payment), payment.amount_minor, _fields(payment)) for payment in payments]
+        scored = [ScoredPayment(identity(payment), self._amount(payment), _fields(payment)) for payment in payments]
         try:
             scores = self._engine.score_batch(self._table, scored, iterations=self._iterations, pepper=self._pepper)
             return [self._assessment(score) for score in scores]
         except (ValueError, OverflowError, MemoryError, KeyError, RuleTableError) as error:
             # Whatever a damaged table or an odd payment does in either engine: it must not take the batch with it.
             raise ScoringError(f"{len(payments)} payments: {error}") from error
+
+    def _amount(self, payment: Payment) -> int:
+        """The amount in hundredths of the reference currency, rounded up: no rate makes a payment less risky or 0."""
+        numerator, denominator = self._rates.get(payment.currency, _AS_IT_IS)
+        scale: int = 10 ** minor_digits(payment.currency)
+        return -(-payment.amount_minor * 100 * numerator // (denominator * scale))
 
     def _assessment(self, score: Score) -> Assessment:
         return Assessment(

@@ -105,7 +105,7 @@ def _list(decisions: Decisions, options: argparse.Namespace) -> int:
     rows += [
         (
             item.transaction_id,
-            f"{as_text(item.amount_minor)} {item.currency}",
+            f"{as_text(item.amount_minor, item.currency)} {item.currency}",
             item.customer_id,
             "none" if is_unscored(item) else "-" if item.fraud_score is None else str(item.fraud_score),
             _age(item, now_ms),
@@ -126,7 +126,7 @@ def _show(decisions: Decisions, options: argparse.Namespace) -> int:
     lines = {
         "transaction": item.transaction_id,
         "status": item.status,
-        "amount": f"{as_text(item.amount_minor)} {item.currency}" if item.amount_minor else "-",
+        "amount": f"{as_text(item.amount_minor, item.currency)} {item.currency}" if item.amount_minor else "-",
         "customer": item.customer_id or "-",
         "order": item.order_id or "-",
         "method": item.payment_method or "-",

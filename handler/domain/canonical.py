@@ -28,7 +28,6 @@ ADDRESS_TEXTS: Final = {"street": 256, "city": 128, "state": 64, "zip": 16}
 _CURRENCY: Final = r"[A-Za-z]{3}"
 # Bounded before any conversion: int(Decimal("1e3000000")) runs for minutes.
 _NUMBER: Final = r"[0-9]{1,24}(?:\.[0-9]{1,24})?(?:[eE][+-]?[0-9]{1,2})?"
-_CENT: Final = Decimal("0.01")
 
 
 class Version(NamedTuple):
@@ -44,11 +43,18 @@ class Version(NamedTuple):
 
 
 def canonical_text(
-    document: dict[str, Document], amount_minor: int, currency: str, faults: Sequence[Fault], version: int
+    document: dict[str, Document],
+    amount_minor: int,
+    currency: str,
+    faults: Sequence[Fault],
+    version: int,
+    *,
+    absent: str,
 ) -> str:
     """The text of a spelled document: known fields only, sorted, ASCII, the amount in one spelling.
 
-    A currency left out and the deployment's own are the same payment. `amount_minor` is 0 where it is not valid.
+    `currency` is the one that the amount was read in, `absent` the one of messages that name none: a currency left out
+    and that one are the same payment. `amount_minor` is 0 where it is not valid.
     """
     rules = version_rules(version)
     names = {"payment_id", "amount", "currency", "billing_address", *REQUIRED_TEXTS, *rules.optional_texts}
@@ -59,18 +65,18 @@ def canonical_text(
             for name, value in known["billing_address"].items()
             if name in ADDRESS_TEXTS and value is not None
         }
-    known.setdefault("currency", currency)
+    known.setdefault("currency", absent)
     known["v"] = version
     if rules.tells_faults:
         known |= {"faults": faults} if faults else {}
     elif isinstance(document.get("amount"), NumberText):
         # Also where it is beyond the limits of today.
-        amount_minor = to_minor(document["amount"]) or 0
+        amount_minor = to_minor(document["amount"], currency) or 0
     if amount_minor:
         del known["amount"]
     text = json.dumps(known, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
     # A number again, so that the text is a message that can be read like any other.
-    return f'{{"amount":{as_text(amount_minor)},{text[1:]}' if amount_minor else text
+    return f'{{"amount":{as_text(amount_minor, currency)},{text[1:]}' if amount_minor else text
 
 
 def text_hash(canonical: str) -> str:
@@ -128,11 +134,10 @@ def _composed(value: Document) -> Document:
 
 
 def _plain(amount: Decimal) -> str:
-    """Two decimals where they say it all, as many as it takes where not: such an amount is then refused."""
-    # Exact: the default context has 28 digits, fewer than such a number can have.
-    if amount == int(amount * 100) * _CENT and amount < 10**12:
-        return as_text(int(amount * 100))
-    return format(amount, "f")
+    """As few decimals as say it all: how many a currency has is asked once the amount is read."""
+    # No arithmetic: the default context has 28 digits, fewer than such a number can have.
+    text = format(amount, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 VERSIONS: Final[Mapping[int, Version]] = {

@@ -23,5 +23,12 @@ CODES: Final[dict[int | None, str]] = {
     4: "CLF UYW",
     None: "XAG XAU XBA XBB XBC XBD XDR XPD XPT XSU XTS XUA XXX",
 }
-# All that amounts and their arithmetic are made for, so that others are refused at init: JPY 500 would charge 50,000.
-TWO_DIGITS: Final = frozenset(CODES[2].split())
+# What a payment can be in: those with a minor unit, and its digits.
+DIGITS: Final[dict[str, int]] = {
+    code: digits for digits, codes in CODES.items() if digits is not None for code in codes.split()
+}
+
+
+def minor_digits(currency: str) -> int:
+    """The digits of a currency's minor unit; two for what the table does not have, as 0.1 read every amount."""
+    return DIGITS.get(currency, 2)

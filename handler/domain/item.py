@@ -186,7 +186,7 @@ def new_item(
         item = item._replace(
             order_id=payment.order_id,
             customer_id=payment.customer_id,
-            amount=to_major(payment.amount_minor),
+            amount=to_major(payment.amount_minor, payment.currency),
             amount_minor=payment.amount_minor,
             currency=payment.currency,
             payment_method=payment.payment_method,

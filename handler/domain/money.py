@@ -6,24 +6,32 @@ import re
 from decimal import Decimal
 from typing import Final
 
+from handler.domain.currencies import minor_digits
+
 # Bounded before any conversion: int(Decimal("1e3000000")) runs for minutes.
-_AMOUNT = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,2}))?")
+_AMOUNT = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,4}))?")
+# Items hold no larger number, and no amount of any currency needs one.
 AMOUNT_MINOR_MAX: Final = 10**14 - 1
 
 
-def to_minor(text: str) -> int | None:
-    """Minor units of a two-digit currency's amount (`25.9` -> 2590), or None where the text is not an amount."""
-    match = _AMOUNT.fullmatch(text)
-    if match is None:
+def to_minor(text: str, currency: str) -> int | None:
+    """Minor units of an amount by its currency's digits (USD `25.9` -> 2590, JPY `500` -> 500, KWD `1.5` -> 1500).
+
+    None where the text is no amount, or has more decimals than the currency: nothing is ever rounded.
+    """
+    match, digits = _AMOUNT.fullmatch(text), minor_digits(currency)
+    if match is None or len(fraction := match[2] or "") > digits:
         return None
-    return int(match[1]) * 100 + int((match[2] or "").ljust(2, "0"))
+    return int(match[1] + fraction.ljust(digits, "0"))
 
 
-def to_major(amount_minor: int) -> Decimal:
-    """The amount as items have it, a decimal (2590 -> Decimal("25.90"))."""
-    return Decimal(amount_minor).scaleb(-2)
+def to_major(amount_minor: int, currency: str) -> Decimal:
+    """The amount as items have it, a decimal (USD 2590 -> Decimal("25.90"))."""
+    return Decimal(amount_minor).scaleb(-minor_digits(currency))
 
 
-def as_text(amount_minor: int) -> str:
-    """For people and logs: always two decimals, which a stored number does not keep."""
-    return f"{amount_minor // 100}.{amount_minor % 100:02d}"
+def as_text(amount_minor: int, currency: str) -> str:
+    """For people, logs and canonical text: all the decimals of the currency, which a stored number does not keep."""
+    digits = minor_digits(currency)
+    whole, fraction = divmod(amount_minor, 10**digits)
+    return f"{whole}.{fraction:0{digits}d}" if digits else str(whole)

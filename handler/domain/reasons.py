@@ -54,11 +54,18 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     "too_long": ReasonCode("The text of the field is too long.", "record"),
     "lone_surrogate": ReasonCode("The text of the field holds half a character (a lone surrogate).", "record"),
     "control_character": ReasonCode("The text of the field holds a control character.", "record"),
-    "malformed_amount": ReasonCode("The amount is not a plain number with at most two decimals.", "record"),
+    "malformed_amount": ReasonCode(
+        "The amount is not a plain number with at most as many decimals as its currency has.", "record"
+    ),
     "negative_amount": ReasonCode("The amount is below zero.", "record"),
     "zero_amount": ReasonCode("The amount is zero.", "record"),
-    "amount_too_large": ReasonCode("The amount is above this deployment's largest, PAYMENT_AMOUNT_MAX.", "record"),
-    "unsupported_currency": ReasonCode("The currency is not this deployment's, PAYMENT_CURRENCY.", "record"),
+    "amount_too_large": ReasonCode(
+        "The amount is above the largest of its currency here, PAYMENT_AMOUNT_MAX or that in OTHER_CURRENCIES.",
+        "record",
+    ),
+    "unsupported_currency": ReasonCode(
+        "The currency is none of this deployment's, PAYMENT_CURRENCY and OTHER_CURRENCIES.", "record"
+    ),
     "sensitive_authentication_data": ReasonCode(
         "The message holds card verification data (cvv, pin, track), which nobody may keep.", "record"
     ),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from handler.domain.errors import ScoringError
@@ -15,20 +16,25 @@ APPROVAL_RISK: Final = 7 * 10**8
 
 
 class Routing(NamedTuple):
-    """`approval_amount_minor` asks a person from that amount on, whatever the risk; None: risk alone decides.
+    """`approval_amounts` has by currency, in minor units, from where on a person is asked whatever the risk.
 
-    Where nobody `asks` a person, what needs one is declined: it would wait for ever.
+    A currency that is not in it has the risk alone. Where nobody `asks` a person, what needs one is declined: it would
+    wait for ever.
     """
 
-    approval_amount_minor: int | None = None
+    approval_amounts: Mapping[str, int] = MappingProxyType({})
     asks: bool = True
+
+    def is_forced(self, amount_minor: int, currency: str) -> bool:
+        """Whether the amount alone needs a person."""
+        least = self.approval_amounts.get(currency)
+        return least is not None and amount_minor >= least
 
     def route(self, payment: Payment, assessment: Assessment) -> Status:
         """The state in which a scored payment is first written (protocol: "Risk, exactly")."""
         if assessment.action == "decline":
             return "declined"
-        forced = self.approval_amount_minor is not None and payment.amount_minor >= self.approval_amount_minor
-        if not forced and assessment.risk < APPROVAL_RISK:
+        if assessment.risk < APPROVAL_RISK and not self.is_forced(payment.amount_minor, payment.currency):
             return "processing"
         return "pending_approval" if self.asks else "declined"
 

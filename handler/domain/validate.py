@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from handler.domain.canonical import ADDRESS_TEXTS, REQUIRED_TEXTS, canonical_text, text_hash, version_rules
@@ -22,10 +24,18 @@ _LIMIT_FAULTS: Final = frozenset({"amount_too_large", "unsupported_currency"})
 
 
 class Limits(NamedTuple):
-    """What a deployment accepts: one currency of two digits and a largest amount in minor units."""
+    """What a deployment accepts: the currency of messages that name none, others, and each one's largest amount.
+
+    Amounts are in minor units.
+    """
 
     currency: str = "USD"
     amount_max_minor: int = 1_000_000
+    others: Mapping[str, int] = MappingProxyType({})
+
+    def amount_max(self, currency: str) -> int | None:
+        """The largest amount in a currency; None: it is not taken."""
+        return self.amount_max_minor if currency == self.currency else self.others.get(currency)
 
 
 class Validation(NamedTuple):
@@ -62,23 +72,28 @@ def validate(document: dict[str, Document], limits: Limits, version: int = 1) ->
     texts |= {name: _text(document, name, length, faults) for name, length in rules.optional_texts.items()}
     if texts["payment_method"] and not _PAYMENT_METHOD.fullmatch(texts["payment_method"]):
         faults.append(Fault("payment_method", "malformed"))
-    amount_minor = _amount(document, limits, faults)
-    if "currency" in document and document["currency"] != limits.currency:
+    currency = _currency(document, limits)
+    amount_max = limits.amount_max(currency)
+    # What is not taken has in version 1's text the amount and the faults that 0.1 saw: two digits, and its one limit.
+    read_in = "" if amount_max is None and rules.tells_faults else currency
+    amount_minor = _amount(document, read_in, amount_max or limits.amount_max_minor, faults)
+    if "currency" in document and (amount_max is None or document["currency"] != currency):
         faults.append(Fault("currency", "unsupported_currency"))
     address = _address(document, faults)
     _forbidden(document, faults)
 
-    canonical = canonical_text(document, amount_minor, limits.currency, faults, version)
+    canonical = canonical_text(document, amount_minor, read_in, faults, version, absent=limits.currency)
     request_hash = text_hash(canonical)
     if faults:
-        widest = Limits(_currency(document, limits), AMOUNT_MINOR_MAX)
-        is_limited = limits != widest and all(fault.reason_code in _LIMIT_FAULTS for fault in faults)
+        widest = Limits(currency, AMOUNT_MINOR_MAX)
+        # Any, not all: an amount of another currency's digits is malformed here and none there.
+        is_limited = limits != widest and any(fault.reason_code in _LIMIT_FAULTS for fault in faults)
         beyond_limits = validate(document, widest, version).payment if is_limited else None
         return Validation(payment_id, request_hash, None, tuple(faults), beyond_limits, version)
     payment = Payment(
         payment_id=payment_id,
         amount_minor=amount_minor,
-        currency=limits.currency,
+        currency=currency,
         billing_address=address,
         version=version,
         request_hash=request_hash,
@@ -142,17 +157,17 @@ def _text(
     return ""
 
 
-def _amount(document: dict[str, Document], limits: Limits, faults: list[Fault]) -> int:
+def _amount(document: dict[str, Document], currency: str, amount_max: int, faults: list[Fault]) -> int:
     value = document.get("amount")
     if value is None:
         reason_code = "missing"
     elif not isinstance(value, NumberText):
         reason_code = "wrong_type"
-    elif (minor := to_minor(value)) is None:
+    elif (minor := to_minor(value, currency)) is None:
         reason_code = "negative_amount" if value.startswith("-") else "malformed_amount"
     elif minor == 0:
         reason_code = "zero_amount"
-    elif minor > limits.amount_max_minor:
+    elif minor > amount_max:
         reason_code = "amount_too_large"
     else:
         return minor
@@ -161,6 +176,7 @@ def _amount(document: dict[str, Document], limits: Limits, faults: list[Fault]) 
 
 
 def _currency(document: dict[str, Document], limits: Limits) -> str:
+    """The one that is named, or the deployment's where none is, or something else than a code."""
     value = document.get("currency")
     is_code = isinstance(value, str) and not isinstance(value, NumberText) and _CURRENCY.fullmatch(value)
     return str(value) if is_code else limits.currency

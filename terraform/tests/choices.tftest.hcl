@@ -30,21 +30,28 @@ run "defaults" {
 
 run "every_choice_of_the_root" {
   variables {
-    environment                   = "production"
-    workspace_is_environment      = false
-    package_directory             = "tests/packages"
-    memory_size                   = 1769
-    tracing                       = true
-    log_level                     = "DEBUG"
-    live_version                  = 6
-    canary_percent                = 10
-    reserved_concurrency          = 200
-    provisioned_concurrency       = 20
-    maximum_concurrency           = null
-    dead_letter_reader_arns       = ["arn:aws:iam::123456789012:role/payments-on-call"]
-    provisioned_capacity          = { read_min = 5, read_max = 100, write_min = 10, write_max = 200 }
-    table_kms_key_arn             = "arn:aws:kms:eu-central-1:123456789012:key/1"
-    approval_amount_minor         = 50000
+    environment              = "production"
+    workspace_is_environment = false
+    package_directory        = "tests/packages"
+    memory_size              = 1769
+    tracing                  = true
+    log_level                = "DEBUG"
+    live_version             = 6
+    canary_percent           = 10
+    reserved_concurrency     = 200
+    provisioned_concurrency  = 20
+    maximum_concurrency      = null
+    dead_letter_reader_arns  = ["arn:aws:iam::123456789012:role/payments-on-call"]
+    provisioned_capacity     = { read_min = 5, read_max = 100, write_min = 10, write_max = 200 }
+    table_kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    approval_amount_minor    = 50000
+    payment_currency         = "KWD"
+    payment_amount_max       = "3000.125"
+    payment_currency_rate    = "13/4"
+    other_currencies = {
+      EUR = { amount_max = "9000.00", rate = "27/25" }
+      JPY = { amount_max = "1500000", rate = "1/150", approval_amount_minor = 75000 }
+    }
     canonical_version_written     = 2
     approval_function_arn         = "arn:aws:lambda:eu-central-1:123456789012:function:payment-processor-production:live"
     fingerprint_pepper_secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:pepper"
@@ -61,6 +68,10 @@ run "every_choice_of_the_root" {
   assert {
     condition     = output.benchmark_function_names["pure-128"] == "cloudcafe-payment-processor-production-bench-pure-128"
     error_message = "A benchmark function's name must carry environment, engine and memory size."
+  }
+  assert {
+    condition     = local.handler_variables.OTHER_CURRENCIES == "EUR:9000.00:27/25,JPY:1500000:1/150:75000"
+    error_message = "OTHER_CURRENCIES must be as the function reads it."
   }
   assert {
     condition     = output.live_version == "6"

@@ -28,8 +28,9 @@ run "broken_rules_1" {
     dead_letter_reader_arns       = ["123456789012"]
     provisioned_capacity          = { read_min = 9, read_max = 8, write_min = 1, write_max = 8 }
     table_kms_key_arn             = "alias/payments"
-    payment_currency              = "usd"
     payment_amount_max            = "0.00"
+    payment_currency_rate         = "0"
+    other_currencies              = { EUR = { amount_max = "0.00", rate = "1" } }
     approval_amount_minor         = 0.5
     canonical_version_written     = 0
     approval_function_arn         = "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev"
@@ -63,8 +64,9 @@ run "broken_rules_1" {
     var.dead_letter_reader_arns,
     var.provisioned_capacity,
     var.table_kms_key_arn,
-    var.payment_currency,
     var.payment_amount_max,
+    var.payment_currency_rate,
+    var.other_currencies,
     var.approval_amount_minor,
     var.canonical_version_written,
     var.approval_function_arn,
@@ -87,6 +89,8 @@ run "broken_rules_2" {
   command = plan
   variables {
     payment_currency          = "JPY"
+    payment_amount_max        = "100.5"
+    other_currencies          = { JPY = { amount_max = "100", rate = "1" } }
     environment               = "prod"
     memory_size               = 10241
     timeout_seconds           = 10
@@ -99,7 +103,8 @@ run "broken_rules_2" {
     account_concurrency_limit = 0
   }
   expect_failures = [
-    var.payment_currency,
+    var.payment_amount_max,
+    var.other_currencies,
     var.environment,
     var.memory_size,
     var.timeout_seconds,
@@ -116,6 +121,8 @@ run "broken_rules_3" {
   command = plan
   variables {
     payment_currency           = "KWD"
+    payment_amount_max         = "999999999999"
+    other_currencies           = { EUR = { amount_max = "9000.00", rate = "27/0" }, JPY = { amount_max = "1500000", rate = "1/150", approval_amount_minor = 0 } }
     memory_size                = 512.5
     canary_percent             = 10
     provisioned_concurrency    = 201
@@ -126,7 +133,8 @@ run "broken_rules_3" {
     gateway_url                = "http://gateway.example.com"
   }
   expect_failures = [
-    var.payment_currency,
+    var.payment_amount_max,
+    var.other_currencies,
     var.gateway_url,
     var.memory_size,
     var.canary_percent,

@@ -8,6 +8,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from handler.domain.currencies import DIGITS
 from handler.domain.mask import mask_texts, mask_unreadable, masked_body
 from handler.domain.money import as_text, to_major, to_minor
 from handler.domain.parse import UnreadableBodyError, parse
@@ -91,18 +92,22 @@ def test_equal_documents_have_equal_hashes_whatever_their_key_order(document):
         assert from_canonical(one.payment.canonical) == one.payment
 
 
-@given(st.integers(0, 10**14 - 1))
-def test_money_survives_every_spelling(minor):
-    assert to_minor(as_text(minor)) == minor
-    assert to_major(minor) * 100 == minor
-    assert Decimal(as_text(minor)) == to_major(minor)
+# One of each number of digits.
+CURRENCIES = st.sampled_from(["JPY", "USD", "KWD", "CLF"])
 
 
-@given(st.text(max_size=20))
-def test_what_is_an_amount_is_exact_and_the_rest_is_none(text):
-    minor = to_minor(text)
+@given(st.integers(0, 10**12 - 1), CURRENCIES)
+def test_money_survives_every_spelling(minor, currency):
+    assert to_minor(as_text(minor, currency), currency) == minor
+    assert to_major(minor, currency) * 10 ** DIGITS[currency] == minor
+    assert Decimal(as_text(minor, currency)) == to_major(minor, currency)
+
+
+@given(st.one_of(st.text(max_size=20), st.from_regex(r"[0-9]{1,13}(\.[0-9]{1,5})?", fullmatch=True)), CURRENCIES)
+def test_what_is_an_amount_is_exact_and_the_rest_is_none(text, currency):
+    minor = to_minor(text, currency)
     if minor is not None:
-        assert Decimal(text) * 100 == minor
+        assert Decimal(text) * 10 ** DIGITS[currency] == minor
 
 
 @given(BODIES)

@@ -209,7 +209,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         ),
     ),
     "lowered limits have no effect": (
-        Edit("handler.domain.validate", "elif minor > limits.amount_max_minor:", "elif minor > 1_000_000:"),
+        Edit("handler.domain.validate", "elif minor > amount_max:", "elif minor > 1_000_000:"),
     ),
     "narrower limits make a claimed payment other content": (
         Edit(_CLAIM, "is_wider = wider is not None and stored.request_hash == wider.request_hash", "is_wider = False"),
@@ -308,8 +308,8 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "amounts pass through floats": (
         Edit(
             "handler.domain.money",
-            'int(match[1]) * 100 + int((match[2] or "").ljust(2, "0"))',
-            "int(float(text) * 100)",
+            'int(match[1] + fraction.ljust(digits, "0"))',
+            "int(float(text) * 10**digits)",
         ),
     ),
     "a group goes on behind a failed message": (

@@ -51,7 +51,8 @@ def test_native_tests_pass(terraform: Terraform) -> None:
 def test_every_rule_is_refused_with_its_message(terraform: Terraform) -> None:
     # Rules read variables and files only. Without the resources beside them no provider is loaded, 5 s a plan.
     rules = terraform.inside("rules")
-    (rules.folder / "variables.tf").write_text((SOURCE / "variables.tf").read_text())
+    for file in ("variables.tf", "currencies.tf"):
+        (rules.folder / file).write_text((SOURCE / file).read_text())
     rules.run("init", "-input=false")
     printed = ""
     for variables in refusals(of_a_module=False):

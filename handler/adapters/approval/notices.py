@@ -33,7 +33,7 @@ class SnsNotices:
         self._signer = signer
 
     def ask(self, message_id: str, item: Item, callback_id: str) -> None:
-        subject = f"Approve {as_text(item.amount_minor)} {item.currency}?"
+        subject = f"Approve {as_text(item.amount_minor, item.currency)} {item.currency}?"
         failed: list[str] = []
         for approver in self._approvers or ("",):
             question = _question(item, self._link(item, callback_id, approver))
@@ -90,7 +90,7 @@ def _question(item: Item, link: str) -> str:
     return (
         f"A payment waits for your decision until {timestamp(item.approval_expires_at or 0)}.\n\n"
         f"Payment: {item.payment_id}\n"
-        f"Amount: {as_text(item.amount_minor)} {item.currency}\n"
+        f"Amount: {as_text(item.amount_minor, item.currency)} {item.currency}\n"
         f"Customer: {item.customer_id}\n"
         f"Fraud score: {shown_score(item)}\n"
         f"Asked because: {'; '.join(map(sentence, item.approval_reasons))}\n\n"

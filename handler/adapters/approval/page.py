@@ -85,9 +85,9 @@ def question(item: Item, token: str, approver: str, now_ms: int, *, comment: str
     ]
     described = "hint error" if error else "hint"
     return _page(
-        f"Approve {as_text(item.amount_minor)} {item.currency}?",
+        f"Approve {as_text(item.amount_minor, item.currency)} {item.currency}?",
         f"""<h1>A payment waits for your decision</h1>
-<p class="amount">{escape(as_text(item.amount_minor))} {escape(item.currency)}</p>
+<p class="amount">{escape(as_text(item.amount_minor, item.currency))} {escape(item.currency)}</p>
 <p class="left">{escape(_left(item, now_ms))}</p>
 <dl>{"".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in facts)}</dl>
 {_reasons(item)}
@@ -113,7 +113,7 @@ def answer(item: Item) -> str:
     return _page(
         word,
         f"""<h1>Your decision is recorded</h1>
-<p class="mark" role="status">{word}: {escape(as_text(item.amount_minor))} {escape(item.currency)}</p>
+<p class="mark" role="status">{word}: {escape(as_text(item.amount_minor, item.currency))} {escape(item.currency)}</p>
 <p>{then} You can close this page.</p>
 <dl><dt>Payment</dt><dd>{escape(item.payment_id)}</dd><dt>Decided by</dt><dd>{escape(item.decided_by)}</dd></dl>
 <p class="said">{escape(item.comment)}</p>""",

@@ -207,9 +207,10 @@ def charge_approved(
     held = ("approve", "processing", execution.arn, payment.request_hash, payment.amount_minor, payment.currency)
     if (item.decision, item.status, item.owner, item.request_hash, item.amount_minor, item.currency) != held:
         raise ItemChangedError(
-            f"{payment.transaction_id} is {item.status} over {as_text(item.amount_minor)}, belongs to "
+            f"{payment.transaction_id} is {item.status} over {as_text(item.amount_minor, item.currency)}, belongs to "
             f"{item.owner}, decision {item.decision or 'none'}; this execution holds "
-            f"{as_text(payment.amount_minor)}: nothing was charged, compare the item with its `request`"
+            f"{as_text(payment.amount_minor, payment.currency)}: nothing was charged, "
+            "compare the item with its `request`"
         )
     claimed = Claim(payment.transaction_id, execution.arn, item.attempt, item.gateway_ref, item.canonical_version)
     return pay(claimed, payment, rules.payments, ports.payments, work)
@@ -309,13 +310,12 @@ def _riskier(stored: Item, assessment: Assessment | None) -> _Risk:
 
 
 def _approval_reasons(stored: Item, risk: _Risk, checks: Checks, rules: ApprovalRules) -> list[str]:
-    forced = rules.payments.routing.approval_amount_minor
     unscored = risk.risk == RISK_SCALE and not risk.reasons
     approval_reasons = {
         "fraud_check_unavailable": checks.assessment is None or unscored,
         "customer_unverified": not checks.customer_verified,
         "risk": checks.assessment is not None and not unscored and risk.risk >= APPROVAL_RISK,
-        "amount": forced is not None and stored.amount_minor >= forced,
+        "amount": rules.payments.routing.is_forced(stored.amount_minor, stored.currency),
     }
     return [reason for reason, is_so in approval_reasons.items() if is_so]
 

@@ -117,7 +117,7 @@ def test_a_risky_payment_that_nobody_can_be_asked_about_is_declined_and_not_char
 
 
 def test_an_amount_that_needs_a_person_is_declined_where_nobody_can_be_asked_and_others_are_charged():
-    world = World(rules=Rules(routing=Routing(approval_amount_minor=2_000, asks=False)))
+    world = World(rules=Rules(routing=Routing({"USD": 2_000}, asks=False)))
     assert send(world) == "declined"
     assert world.item()["reason_code"] == "approval_unavailable"
     assert send(world, message(body(payment_id="pay-2", amount=19.99)), "req-2:m-2") == "completed"
