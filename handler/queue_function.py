@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
+from handler.batch import messages_of, settle_in_order, told_apart
 from handler.composition import Services, compose
 from handler.domain.claim import Work
 from handler.domain.errors import PaymentError
 from handler.domain.payment import Message
-from handler.domain.process import Reading, read, settle
+from handler.domain.process import read, settle
+from handler.domain.reading import Reading
 from handler.settings import read_settings
 from scoring.kernel import describe, load_engine
 
@@ -30,6 +30,10 @@ METRICS: Final = {
         "Messages that ended: completed, declined, waiting for a person, duplicates, conflicts.",
     ),
     "FailedPayments": (MetricUnit.Count, "Messages returned to the queue, and those that were rejected."),
+    "Conflicts": (
+        MetricUnit.Count,
+        "Of the processed ones, those whose payment_id is taken by other content: kept beside it, and not charged.",
+    ),
     "ColdStart": (MetricUnit.Count, "1 where it waited for init, else 0; under provisioned concurrency always 0."),
     "Duration": (MetricUnit.Milliseconds, "What the handler itself took."),
     "LambdaErrors": (MetricUnit.Count, "1 where the handler failed, so that its whole batch comes back, else 0."),
@@ -74,53 +78,61 @@ class QueueFunction:
         self._metrics = metrics
         self._timeout_seconds = timeout_seconds
         self._cold_start = cold_start
-        self._processor = SqsFifoPartialProcessor(skip_group_on_error=True)
-        # Its constructor does not take this; without it a batch of one failing message raises.
-        self._processor.raise_on_entire_batch_failure = False
 
     def __call__(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-        """Process `event["Records"]`; returns the published response with `batchItemFailures` beside it."""
+        """Process `event["Records"]`; returns the published response with `batchItemFailures` beside it.
+
+        Raises NotABatchError for an event that is none; Lambda then returns whatever it was made of.
+        """
         started = time.perf_counter()
         cold_start, self._cold_start = self._cold_start, False
-        records = [self._complete(record) for record in event.get("Records") or []]
         try:
-            processed, failed, failures = self._process(records, context) if records else (0, 0, [])
+            messages = messages_of(event, self._services.ids.new_id)
+            outcomes, returned = self._process(told_apart(messages), context)
         except Exception:
             self._publish({"LambdaErrors": 1})
             raise
+        # Of two records with one id, both come back: the one that was settled is then a duplicate.
+        failed_ids = {messages[place].message_id: None for place in returned}
+        self._delay(failed_ids, messages)
+        rejected = sum(outcome in ("rejected", "unusable") for outcome in outcomes)
+        processed, failed = len(outcomes) - rejected, len(returned) + rejected
+        conflicts = outcomes.count("conflict")
         duration_ms = round((time.perf_counter() - started) * 1000, 2)
         self._publish(
             {
                 "ProcessedPayments": processed,
                 "FailedPayments": failed,
+                "Conflicts": conflicts,
                 "ColdStart": int(cold_start),
                 "Duration": duration_ms,
                 "LambdaErrors": 0,
             }
         )
-        body = {"processed": processed, "failed": failed, "cold_start": cold_start, "duration_ms": duration_ms}
+        body = {
+            "processed": processed,
+            "failed": failed,
+            "cold_start": cold_start,
+            "duration_ms": duration_ms,
+            "conflicts": conflicts,
+        }
+        failures = [{"itemIdentifier": message_id} for message_id in failed_ids]
         return {"statusCode": 200, "body": body, "batchItemFailures": failures}
 
-    def _process(self, records: list[dict[str, Any]], context: Any) -> tuple[int, int, list[dict[str, str]]]:
+    def _process(self, messages: list[Message], context: Any) -> tuple[list[str], list[int]]:
+        """What became of the messages that ended, and the places of those that come back."""
         services = self._services
-        messages = [_message(record) for record in records]
-        readings = read(messages, services.rules, services.ports)
-        request_id = getattr(context, "aws_request_id", None) or services.ids.new_id()
         remaining_ms = self._remaining_ms(context)
+        readings = read(messages, services.rules, services.ports, remaining_ms)
+        request_id = getattr(context, "aws_request_id", None) or services.ids.new_id()
         outcomes: list[str] = []
 
-        # Powertools calls it by this parameter's name.
-        def process_record(record: SQSRecord) -> None:
+        def settle_one(place: int) -> None:
             """Process one payment. Returning acknowledges the message; raising asks for redelivery."""
-            reading = readings[record.message_id]
-            outcomes.append(self._settle(reading, Work(f"{request_id}:{record.message_id}", remaining_ms)))
+            owner = f"{request_id}:{messages[place].message_id}"
+            outcomes.append(self._settle(readings[place], Work(owner, remaining_ms)))
 
-        with self._processor(records=records, handler=process_record):
-            self._processor.process()
-        failures: list[dict[str, str]] = self._processor.response()["batchItemFailures"]  # type: ignore[assignment]
-        self._delay({failure["itemIdentifier"] for failure in failures}, messages)
-        rejected = sum(outcome in ("rejected", "unusable") for outcome in outcomes)
-        return len(outcomes) - rejected, len(failures) + rejected, failures
+        return outcomes, settle_in_order(messages, settle_one)
 
     def _settle(self, reading: Reading, work: Work) -> str:
         services = self._services
@@ -146,7 +158,7 @@ class QueueFunction:
         self._logger.info(outcome, extra={**keys, **reason_code})
         return outcome
 
-    def _delay(self, failed_ids: set[str], messages: list[Message]) -> None:
+    def _delay(self, failed_ids: Collection[str], messages: list[Message]) -> None:
         """A group's returned messages wait together, for as long as its first one has failed often."""
         groups: dict[str, list[Message]] = {}
         for message in messages:
@@ -154,10 +166,6 @@ class QueueFunction:
                 groups.setdefault(message.group, []).append(message)
         for returned in groups.values():
             self._services.source_queue.delay(returned, self._services.rules.times.retry_delay(returned[0].receives))
-
-    def _complete(self, record: dict[str, Any]) -> dict[str, Any]:
-        """The published test event has no message id, which the batch processor needs."""
-        return record if record.get("messageId") else {**record, "messageId": self._services.ids.new_id()}
 
     def _remaining_ms(self, context: Any) -> Callable[[], int]:
         remaining: Callable[[], int] | None = getattr(context, "get_remaining_time_in_millis", None)
@@ -170,15 +178,3 @@ class QueueFunction:
         for name, value in values.items():
             self._metrics.add_metric(name, METRICS[name][0], value)
         self._metrics.flush_metrics(raise_on_empty_metrics=False)
-
-
-def _message(record: Mapping[str, Any]) -> Message:
-    attributes = record.get("attributes") or {}
-    return Message(
-        message_id=record["messageId"],
-        body=record.get("body") or "",
-        group=attributes.get("MessageGroupId", ""),
-        sequence_number=attributes.get("SequenceNumber", ""),
-        receives=int(attributes.get("ApproximateReceiveCount", 1)),
-        receipt_handle=record.get("receiptHandle") or "",
-    )

@@ -14,7 +14,7 @@ from handler.domain.canonical import VERSIONS
 from handler.domain.currencies import DIGITS
 from handler.domain.errors import ConfigurationError
 from handler.domain.money import AMOUNT_MINOR_MAX, to_minor
-from handler.domain.rules import Rules
+from handler.domain.rules import BODY_BYTES_MAX, Rules
 from handler.domain.score import Routing
 from handler.domain.times import Times
 from handler.domain.validate import Limits
@@ -189,6 +189,13 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("SAFETY_MARGIN_SECONDS", _TIME, "5", _PAYING, "How much a lease outlives the worker that holds it."),
     Setting("RETRY_DELAY_SECONDS", _TIME, "5", _PAYING, "The first delay of a returned message; it doubles each time."),
     Setting(
+        "BODY_BYTES_MAX",
+        _whole(1024, 1_048_576),
+        str(BODY_BYTES_MAX),
+        _PAYING,
+        "The largest body that is read, in bytes of UTF-8; a larger one is rejected.",
+    ),
+    Setting(
         "SCORING_ENGINE",
         _one_of(*CHOICES),
         "auto",
@@ -342,6 +349,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             routing=Routing({code: int(amount) for code, amount in approvals.items() if amount}),
             times=read.times(),
             canonical_version=read.number("CANONICAL_VERSION_WRITTEN"),
+            body_bytes_max=read.number("BODY_BYTES_MAX"),
         ),
         stress_mode=read.text("STRESS_MODE"),
         stress_delay_seconds=read.seconds("STRESS_DELAY_SECONDS"),

@@ -38,6 +38,7 @@ locals {
     OTHER_CURRENCIES = join(",", [for code, each in var.other_currencies : join(":", compact([
       code, each.amount_max, each.rate, each.approval_amount_minor == null ? "" : format("%d", each.approval_amount_minor)
     ]))])
+    BODY_BYTES_MAX             = format("%d", var.body_bytes_max)
     CANONICAL_VERSION_WRITTEN  = format("%d", var.canonical_version_written)
     APPROVAL_AMOUNT_MINOR      = var.approval_amount_minor == null ? "" : format("%d", var.approval_amount_minor)
     FRAUD_ITERATIONS           = format("%d", var.fraud_iterations)

@@ -414,6 +414,17 @@ variable "other_currencies" {
   }
 }
 
+variable "body_bytes_max" {
+  description = "Largest message body that is read, in bytes of UTF-8 (1024 to 1048576, whole); larger ones are rejected unread. The largest valid payment has less than half of the default."
+  type        = number
+  default     = 32768
+
+  validation {
+    condition     = var.body_bytes_max >= 1024 && var.body_bytes_max <= 1048576 && floor(var.body_bytes_max) == var.body_bytes_max
+    error_message = "body_bytes_max must be a whole number from 1024 to 1048576."
+  }
+}
+
 variable "canonical_version_written" {
   description = "Version of the canonical text that new items are written in (from 1). Raise it by one, and only once all code that can still run reads it: a deployment later, and then for good (docs/protocol.md)."
   type        = number

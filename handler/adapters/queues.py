@@ -28,7 +28,8 @@ class SqsRejectedQueue:
         self._queue_url = queue_url
 
     def send(self, message: Message, masked_body: str, reason_code: str) -> None:
-        copy = masked_body.encode()
+        # SQS takes no empty text.
+        copy = masked_body.encode(errors="replace") or b"(empty)"
         attributes = {
             "reason_code": {"DataType": "String", "StringValue": reason_code},
             "original_message_id": {"DataType": "String", "StringValue": message.message_id},

@@ -22,6 +22,12 @@ class NotEnoughTimeError(RetryableError):
     reason_code = "not_enough_time"
 
 
+class ReadingTooSlowError(RetryableError):
+    """The message took more of the invocation to be read than any message may; nothing of it is known."""
+
+    reason_code = "reading_too_slow"
+
+
 class AlreadyInProgressError(RetryableError):
     """Another worker holds the payment's lease, or a message brought it and comes again."""
 

@@ -44,6 +44,7 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     ),
     "not_a_number": ReasonCode("The message holds NaN or Infinity, which JSON does not have.", "record"),
     "too_deep": ReasonCode(f"The message is nested deeper than {NESTING_MAX} objects and lists.", "record"),
+    "message_too_large": ReasonCode("The message is larger than this deployment reads, BODY_BYTES_MAX.", "record"),
     "payment_id_missing": ReasonCode("The message has no payment_id.", "record"),
     "payment_id_malformed": ReasonCode("The payment_id is not 1 to 48 of A-Z a-z 0-9 _ and -.", "record"),
     # One of its fields cannot be a payment's.
@@ -91,6 +92,7 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     "outcome_unknown": ReasonCode("The gateway has not said yet what became of the charge.", "redeliver"),
     "item_unknown": ReasonCode("Newer code wrote the payment's item; this code does not judge it.", "redeliver"),
     # It comes again, and its cause is the payment.
+    "reading_too_slow": ReasonCode("The message took more time to be read than any message may.", "count"),
     "scoring_failed": ReasonCode("The payment could not be scored for fraud.", "count"),
     "gateway_answer_invalid": ReasonCode("The gateway's answer cannot be read or contradicts the payment.", "count"),
     "item_changed": ReasonCode("The item is not what its workflow left there; nothing is charged.", "count"),

@@ -11,12 +11,15 @@ from handler.domain.validate import Limits
 
 # The environments whose money is real: nothing is simulated there, and nothing measured.
 PRODUCTION: Final = ("prod", "production")
+# Far above the largest valid payment, whose texts have room for some 2,500 characters.
+BODY_BYTES_MAX: Final = 32_768
 
 
 class Rules(NamedTuple):
     """A deployment's rules: its name, what it accepts, whom it asks, and its times.
 
-    `canonical_version` is the version of the canonical text that new items are written in.
+    `canonical_version` is the version of the canonical text that new items are written in, `body_bytes_max` the
+    largest body that is read, in bytes of UTF-8.
     """
 
     environment: str = "dev"
@@ -24,3 +27,4 @@ class Rules(NamedTuple):
     routing: Routing = Routing()
     times: Times = Times()
     canonical_version: int = FIRST_VERSION
+    body_bytes_max: int = BODY_BYTES_MAX

@@ -19,6 +19,15 @@ class Times(NamedTuple):
         """Milliseconds that must be left before a claim or a gateway call: G + 5 s."""
         return round(1000 * (self.gateway_deadline_seconds + self.safety_margin_seconds))
 
+    @property
+    def reading_seconds(self) -> float:
+        """How long a batch may take to be read: a sixth of the function's time-out, less where that is short.
+
+        A message that is begun within it may take half of it again, and then time for a claim is left.
+        """
+        timeout, _, deadline, margin, _ = self
+        return min(timeout / 6, (timeout - deadline - margin) / 2)
+
     def lease_until_ms(self, now_ms: int, remaining_ms: int) -> int:
         return now_ms + remaining_ms + round(1000 * self.safety_margin_seconds)
 

@@ -32,6 +32,7 @@ run "broken_rules_1" {
     payment_currency_rate         = "0"
     other_currencies              = { EUR = { amount_max = "0.00", rate = "1" } }
     approval_amount_minor         = 0.5
+    body_bytes_max                = 1023
     canonical_version_written     = 0
     approval_function_arn         = "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev"
     retry_delay_seconds           = 0
@@ -68,6 +69,7 @@ run "broken_rules_1" {
     var.payment_currency_rate,
     var.other_currencies,
     var.approval_amount_minor,
+    var.body_bytes_max,
     var.canonical_version_written,
     var.approval_function_arn,
     var.retry_delay_seconds,

@@ -68,14 +68,7 @@ BUGS = {
         evidence=r"pi_\w+ of pay-1-\d+ was charged again \(sequence \d+\) after an outcome that was never looked up",
     ),
     "group_goes_on_after_a_failure": Bug(
-        edits=(
-            ("handler/queue_function.py", "import SqsFifoPartialProcessor", "import BatchProcessor, EventType"),
-            (
-                "handler/queue_function.py",
-                "SqsFifoPartialProcessor(skip_group_on_error=True)",
-                "BatchProcessor(event_type=EventType.SQS)",
-            ),
-        ),
+        edits=(("handler/batch.py", "failed_groups.add(message.group)", "pass"),),
         faults="prepare.error_503",
         check="groups_keep_their_order",
         evidence=r"payment-group-\d+: pay-1-\d+ \(queue sequence \d+\) was charged at the gateway's \d+, before pay-1-",
@@ -97,9 +90,9 @@ BUGS = {
         edits=(
             (
                 "handler/queue_function.py",
-                "        messages = [_message(record) for record in records]\n",
-                "        messages = [_message(record) for record in records]\n"
-                '        self._logger.info("received", extra={"bodies": [message.body for message in messages]})\n',
+                "        readings = read(messages, ",
+                '        self._logger.info("received", extra={"bodies": [message.body for message in messages]})\n'
+                "        readings = read(messages, ",
             ),
         ),
         faults="off",

@@ -83,6 +83,7 @@ _SCORE = "handler.domain.score"
 _RECORD = "handler.domain.record"
 _RECONCILE = "handler.domain.reconcile"
 _FUNCTION = "handler.queue_function"
+_BATCH = "handler.batch"
 _CANONICAL = "handler.domain.canonical"
 _ITEM = "handler.domain.item"
 _LEASE_IGNORED = Edit(_CLAIM, "if (stored.lease_until or 0) > now_ms:", "if False:")
@@ -204,8 +205,9 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "what wider limits had claimed counts as failed": (
         Edit(
             _FUNCTION,
-            'outcome in ("rejected", "unusable") for outcome in outcomes)',
-            "bool(readings[message.message_id].validation.faults) for message in messages[: len(outcomes)])",
+            "outcomes.append(self._settle(readings[place], Work(owner, remaining_ms)))",
+            "outcomes.append(self._settle(readings[place], Work(owner, remaining_ms)))\n"
+            '            outcomes[-1] = "rejected" if readings[place].validation.faults else outcomes[-1]',
         ),
     ),
     "lowered limits have no effect": (
@@ -265,7 +267,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     ),
     "documents are not masked": (
         Edit(
-            _PROCESS,
+            "handler.domain.reading",
             "mask([spelled for *_, spelled in documents], find_card_numbers)",
             "[spelled for *_, spelled in documents]",
         ),
@@ -312,22 +314,9 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
             "int(float(text) * 10**digits)",
         ),
     ),
-    "a group goes on behind a failed message": (
-        Edit(
-            _FUNCTION,
-            "        with self._processor(",
-            "        self._processor._failed_group_ids = _Nothing()\n        with self._processor(",
-        ),
-        Edit(
-            _FUNCTION, "def _message(record", "class _Nothing(set):\n    def add(self, _): ...\n\n\ndef _message(record"
-        ),
-    ),
+    "a group goes on behind a failed message": (Edit(_BATCH, "failed_groups.add(message.group)", "pass"),),
     "no message is returned": (
-        Edit(
-            _FUNCTION,
-            'failures: list[dict[str, str]] = self._processor.response()["batchItemFailures"]',
-            "failures = []",
-        ),
+        Edit(_FUNCTION, 'failures = [{"itemIdentifier": message_id} for message_id in failed_ids]', "failures = []"),
     ),
     "returned messages do not wait": (
         Edit(_FUNCTION, "        for returned in groups.values():\n", "        for returned in ():\n"),
@@ -336,9 +325,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         Edit(_FUNCTION, "setdefault(message.group, [])", "setdefault(message.message_id, [])"),
     ),
     "the delay does not double": (Edit("handler.domain.times", "float(1 << min(max(receives, 1) - 1, 20))", "1.0"),),
-    "rejected messages count as processed": (
-        Edit(_FUNCTION, "return len(outcomes) - rejected,", "return len(outcomes),"),
-    ),
+    "rejected messages count as processed": (Edit(_FUNCTION, "len(outcomes) - rejected,", "len(outcomes),"),),
     "the rejected queue's failure is ignored": (
         Edit(
             "handler.adapters.queues",

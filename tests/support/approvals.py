@@ -26,7 +26,8 @@ from handler.domain.approval.steps import ApprovalPorts, ApprovalRules, Checks, 
 from handler.domain.approval.token import invite, write_token
 from handler.domain.item import Item
 from handler.domain.payment import Assessment, GatewayResult, Reason
-from handler.domain.process import Reading, read, settle
+from handler.domain.process import read, settle
+from handler.domain.reading import Reading
 from handler.domain.reconcile import reconcile_pending
 from handler.domain.states import FINAL
 from handler.workflow import Workflow
@@ -211,14 +212,14 @@ def until(condition: Callable[[], Any]) -> None:
 def queued() -> ApprovalWorld:
     """A risky payment of the queue that no workflow has taken up."""
     world = ApprovalWorld()
-    settle(read([message(RISKY)], world.rules, world.ports)["m-1"], world.rules, world.ports, work())
+    settle(read([message(RISKY)], world.rules, world.ports, lambda: 30_000)[0], world.rules, world.ports, work())
     return world
 
 
 def pending(world: ApprovalWorld | None = None, execution: Execution = EXECUTION) -> ApprovalWorld:
     """A risky payment of the queue, adopted and asked about."""
     world = world or ApprovalWorld()
-    reading = read([message(RISKY)], world.rules, world.ports)["m-1"]
+    reading = read([message(RISKY)], world.rules, world.ports, lambda: 30_000)[0]
     settle(reading, world.rules, world.ports, work())
     return taken_up(world, reading, Checks(SCORED_70, True), execution)
 
@@ -226,7 +227,7 @@ def pending(world: ApprovalWorld | None = None, execution: Execution = EXECUTION
 def unscored() -> ApprovalWorld:
     """A payment that no queue has seen, while the fraud check did not answer."""
     world = ApprovalWorld()
-    reading = read([message(RISKY)], world.rules, world.ports)["m-1"]
+    reading = read([message(RISKY)], world.rules, world.ports, lambda: 30_000)[0]
     return taken_up(world, reading, Checks(None, True), EXECUTION)
 
 

@@ -17,7 +17,8 @@ from handler.domain.claim import Work
 from handler.domain.item import REQUIRED, REQUIRED_BESIDE, Item, from_stored
 from handler.domain.payment import Assessment, GatewayResult, Message, Payment, Reason
 from handler.domain.ports import Ports
-from handler.domain.process import Reading, read, settle
+from handler.domain.process import read, settle
+from handler.domain.reading import Reading
 from handler.domain.reconcile import Finding, settle_stuck
 from handler.domain.rules import Rules
 from scoring import _pure
@@ -223,7 +224,7 @@ def work(owner: str = "req-1:m-1", remaining_ms: int = 30_000) -> Work:
 
 
 def reading(world: World, message: Message) -> Reading:
-    return read([message], world.rules, world.ports)[message.message_id]
+    return read([message], world.rules, world.ports, lambda: 30_000)[0]
 
 
 def send(world: World, sent: Message | None = None, owner: str = "req-1:m-1", remaining_ms: int = 30_000) -> str:

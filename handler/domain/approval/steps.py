@@ -18,7 +18,8 @@ from handler.domain.item import Item, approval_name, new_item
 from handler.domain.money import as_text
 from handler.domain.payment import Assessment, Message, Payment, Reason, transaction_id
 from handler.domain.ports import FindCardNumbers, FraudScoring, Ports
-from handler.domain.process import Reading, examine, pay
+from handler.domain.process import pay
+from handler.domain.reading import Reading, examine
 from handler.domain.rules import Rules
 from handler.domain.score import APPROVAL_RISK, RISK_SCALE, score
 from handler.domain.states import FINAL, OPEN, Status
@@ -89,7 +90,8 @@ def read_request(text: str, execution: Execution, rules: ApprovalRules, ports: P
 def in_execution(text: str, execution: Execution, rules: ApprovalRules, find_card_numbers: FindCardNumbers) -> Reading:
     """An execution's input as a message, in any version that is asked for; no input or output, no score."""
     message = Message(message_id=execution.name or execution.arn, body=text)
-    return examine([message], rules.payments, find_card_numbers)[message.message_id]
+    (reading,) = examine([message], rules.payments, find_card_numbers)
+    return reading
 
 
 def verify_customer(payment: Payment) -> bool:

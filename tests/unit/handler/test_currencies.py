@@ -137,7 +137,7 @@ def test_published_cases_are_read_into_minor_units_or_refused(case):
             read_settings(variables)
         return
     world = World(rules=read_settings(variables).rules)
-    [reading] = read([message(json.dumps(case["message"]))], world.rules, world.ports).values()
+    [reading] = read([message(json.dumps(case["message"]))], world.rules, world.ports, lambda: 30_000)
     assert settle(reading, world.rules, world.ports, work()) == "completed"
     item = world.stored(f"txn-{case['message']['payment_id']}")
     assert (item.amount_minor, item.currency) == (case["expected_minor"], case["PAYMENT_CURRENCY"])
@@ -217,7 +217,7 @@ def test_a_person_is_asked_from_the_approval_amount_of_the_payments_own_currency
     world = World(rules=Rules(limits=LIMITS, routing=Routing({"JPY": 500})))
     for payment_id, currency, amount in (("a", "JPY", 499), ("b", "JPY", 500), ("c", "KRW", 500)):
         text = body(payment_id=payment_id, currency=currency, amount=amount)
-        [reading] = read([message(text, f"m-{payment_id}")], world.rules, world.ports).values()
+        [reading] = read([message(text, f"m-{payment_id}")], world.rules, world.ports, lambda: 30_000)
         settle(reading, world.rules, world.ports, work(f"req-1:m-{payment_id}"))
     statuses = {name: world.stored(f"txn-{name}").status for name in "abc"}
     assert statuses == {"a": "completed", "b": "pending_approval", "c": "completed"}

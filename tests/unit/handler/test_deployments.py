@@ -24,7 +24,7 @@ _DELIVERIES = count()
 def send(world: World, version: int, text: str = "", message_id: str = "m-1") -> str:
     """Deliver a message to a function that writes `version`."""
     rules = Rules(canonical_version=version)
-    reading = read([message(text or body(**TOKEN), message_id)], rules, world.ports)[message_id]
+    reading = read([message(text or body(**TOKEN), message_id)], rules, world.ports, lambda: 30_000)[0]
     return settle(reading, rules, world.ports, work(f"req-{next(_DELIVERIES)}:{message_id}"))
 
 

@@ -422,9 +422,10 @@ def test_a_payment_that_cannot_be_scored_fails_alone():
 
     world = World(scoring=Partly())
     messages = [message(body(payment_id=f"p-{n}", amount=n), f"m-{n}") for n in (12, 13, 14)]
-    readings = read(messages, world.rules, world.ports)
+    readings = read(messages, world.rules, world.ports, lambda: 30_000)
     outcomes = {}
-    for message_id, each in readings.items():
+    for each in readings:
+        message_id = each.message.message_id
         try:
             outcomes[message_id] = settle(each, world.rules, world.ports, work(f"r:{message_id}"))
         except ScoringError:

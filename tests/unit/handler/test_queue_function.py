@@ -88,7 +88,7 @@ def test_the_response_is_the_published_one_with_batch_item_failures_beside_it(fu
     response = function(batch(record(body())), Context())
     assert response["statusCode"] == 200
     assert response["batchItemFailures"] == []
-    assert response["body"].keys() == {"processed", "failed", "cold_start", "duration_ms"}
+    assert response["body"].keys() == {"processed", "failed", "cold_start", "duration_ms", "conflicts"}
     assert (response["body"]["processed"], response["body"]["failed"]) == (1, 0)
     assert response["body"]["cold_start"] is True
     assert function(batch(record(body(), "m-2")), Context())["body"]["cold_start"] is False
@@ -156,7 +156,7 @@ def test_rejected_payments_count_as_failed_and_are_acknowledged(function):
 def test_a_reason_is_logged_with_what_was_refused_and_not_with_what_wider_limits_had_claimed(
     world, source_queue, logged
 ):
-    claimed = read([message()], world.rules, world.ports)["m-1"]
+    claimed = read([message()], world.rules, world.ports, lambda: 30_000)[0]
     assert settle(claimed, world.rules, world.ports, work("req-0:m-1")) == "completed"
     narrow = world.rules._replace(limits=Limits(amount_max_minor=100))
     create_function(world, source_queue, logged, narrow)(
@@ -218,7 +218,10 @@ except Exception as error:
 
 
 URL = "https://gateway.example"
-OUTSIDE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "REJECTED_QUEUE_URL": "http://127.0.0.1:1/rejected"}
+OUTSIDE = {
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+    "REJECTED_QUEUE_URL": "http://127.0.0.1:1/000000000000/rejected.fifo",
+}
 
 IN_LAMBDA = {**OUTSIDE, "AWS_LAMBDA_FUNCTION_NAME": "cloudcafe-payment-processor-dev"}
 DEV_IN_LAMBDA = {**IN_LAMBDA, "ENVIRONMENT": "dev"}

@@ -169,7 +169,7 @@ def test_reconcile_on_schedule_expires_and_counts_what_it_cannot_settle(monkeypa
     # Claimed long ago, never charged: only its message may charge it, so it stays open and is counted.
     stuck = ApprovalWorld()
     open_ids(stuck, monkeypatch)
-    reading = read([message()], stuck.rules, stuck.ports)["m-1"]
+    reading = read([message()], stuck.rules, stuck.ports, lambda: 30_000)[0]
     stuck.gateway.scripts["prepare"] = [GatewayUnavailableError("503")]
     with pytest.raises(GatewayUnavailableError):
         settle(reading, stuck.rules, stuck.ports, work())

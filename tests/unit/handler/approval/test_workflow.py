@@ -264,7 +264,7 @@ def test_a_blocklisted_payment_is_declined_without_a_person():
 
 def from_the_queue(world: ApprovalWorld) -> str:
     """A pending item as the queue function leaves it; returns what it starts the workflow with."""
-    reading = read([message(RISKY)], world.rules, world.ports)["m-1"]
+    reading = read([message(RISKY)], world.rules, world.ports, lambda: 30_000)[0]
     assert settle(reading, world.rules, world.ports, work()) == "pending_approval"
     return world.approvals.started[-1][1]
 
@@ -302,7 +302,7 @@ def test_a_second_execution_of_a_payment_ends_without_effect():
 
 def test_a_payment_that_a_message_brought_is_left_to_its_message_however_long_its_lease_is_over():
     world = ApprovalWorld()
-    reading = read([message()], world.rules, world.ports)["m-1"]
+    reading = read([message()], world.rules, world.ports, lambda: 30_000)[0]
     world.gateway.scripts["charge"] = [UnknownOutcomeError("no answer")]
     world.gateway.scripts["status"] = [UnknownOutcomeError("no answer")]
     with pytest.raises(UnknownOutcomeError):
