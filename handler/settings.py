@@ -83,11 +83,23 @@ _LABEL: Final = "[A-Za-z0-9_-]{1,63}"
 _PORT: Final = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 # User information in a URL would be a secret in the environment, and in whatever prints it.
 _URL: Final = r"https?://[^\s@]+"
-# One pattern for every name of a thing of AWS's.
-_NAME: Final = r"[A-Za-z0-9_.:/$+=@-]+"
 _APPROVER: Final = "[A-Za-z0-9@._+-]{1,64}"
-_NAMED: Final = Kind("a name or ARN as AWS has them", _NAME)
-_QUEUE: Final = Kind("an SQS queue's URL", _URL)
+
+
+def _arn(service: str, resource: str) -> str:
+    """The pattern of a resource's ARN in any of AWS's partitions."""
+    return f"arn:[a-z-]+:{service}:[a-z0-9-]+:[0-9]{{12}}:{resource}"
+
+
+# An id, which names no region, is the key's of this one.
+_KEY: Final = "(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+_KEY_ALIAS: Final = "alias/[A-Za-z0-9/_-]{1,250}"
+_TABLE: Final = "[A-Za-z0-9_.-]{3,255}"
+_QUEUE: Final = Kind(
+    "an SQS queue's URL, https://host/account/name (http on this machine alone)",
+    rf"(https://{_LABEL}(\.{_LABEL})*|http://(127\.0\.0\.1|localhost|\[::1\]))(:{_PORT})?"
+    r"/[0-9]{12}/[A-Za-z0-9_-]{1,80}(\.fifo)?",
+)
 # From a millisecond, in which the protocol counts.
 _TIME: Final = Kind(
     f"seconds from 0.001, {_DIGITS}, in the protocol's proportions", _SECONDS, least=0.001, most=999_999
@@ -107,12 +119,18 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         "AWS_REGION",
-        Kind("a region, such as us-east-1", _NAME),
+        Kind("a region, such as us-east-1", "[a-z]{2,8}(-[a-z]{2,12}){1,3}-[0-9]{1,2}"),
         "us-east-1",
         _ALL,
         "The region of table, queues and functions; Lambda sets it itself.",
     ),
-    Setting("DYNAMODB_TABLE", _NAMED, "cloudcafe-payment-transactions-dev", _ALL, "The table of transactions."),
+    Setting(
+        "DYNAMODB_TABLE",
+        Kind("a DynamoDB table's name or ARN", f"{_TABLE}|{_arn('dynamodb', f'table/{_TABLE}')}"),
+        "cloudcafe-payment-transactions-dev",
+        _ALL,
+        "The table of transactions.",
+    ),
     Setting(
         "PAYMENT_QUEUE_URL",
         _QUEUE,
@@ -211,7 +229,13 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting("RULE_TABLE_PATH", Kind("a path"), "", _PAYING, "A compiled rule table in place of the built-in one."),
     Setting("FRAUD_ITERATIONS", _whole(0, 10**7), "10000", _PAYING, "Rounds of SHA-256 of a fingerprint."),
-    Setting("FINGERPRINT_PEPPER_SECRET_ARN", _NAMED, "", _PAYING, "The secret with the pepper of fingerprints."),
+    Setting(
+        "FINGERPRINT_PEPPER_SECRET_ARN",
+        Kind("a Secrets Manager secret's ARN", _arn("secretsmanager", "secret:[A-Za-z0-9/_+=.@-]+")),
+        "",
+        _PAYING,
+        "The secret with the pepper of fingerprints.",
+    ),
     Setting(
         "STRESS_MODE",
         _one_of("none", "cold_start"),
@@ -225,14 +249,21 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         "APPROVAL_FUNCTION_ARN",
-        _NAMED,
+        # Lambda refuses to start a durable execution without alias or version.
+        Kind(
+            "a function's ARN or name with its alias or version, such as payment-processor-dev:live",
+            f"({_arn('lambda', 'function:')})?[A-Za-z0-9_-]{{1,64}}:[A-Za-z0-9_-]{{1,128}}",
+        ),
         "",
         ("queue function", "page", "reconcile", "command line"),
         "The workflow's alias, on which payments that wait for a person are started.",
     ),
     Setting(
         "APPROVAL_KEY_ID",
-        Kind("a name or ARN as AWS has them, or file: and the path of a key file", rf"file:.+|{_NAME}"),
+        Kind(
+            "a KMS key's id, alias or ARN, or file: and the path of a key file",
+            f"file:.+|{_KEY}|{_KEY_ALIAS}|{_arn('kms', f'(key/{_KEY}|{_KEY_ALIAS})')}",
+        ),
         "",
         ("workflow", "page"),
         "The KMS HMAC key, or the key file, that signs links to the approval page.",
@@ -240,7 +271,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("APPROVAL_TIMEOUT_SECONDS", _seconds(1, 86_400), "86400", ("workflow",), "How long a person may take."),
     Setting(
         "APPROVAL_TOPIC_ARN",
-        Kind("an SNS topic's ARN", r"arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+"),
+        Kind("an SNS topic's ARN", _arn("sns", "[A-Za-z0-9_-]+")),
         "",
         ("workflow",),
         "The topic of messages to approvers; without it they are log lines without links.",

@@ -190,9 +190,9 @@ import json, sys
 from handler.queue_function import create
 create({})
 create({
-    "DYNAMODB_TABLE": "t", "REJECTED_QUEUE_URL": "http://127.0.0.1:9/q", "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "DYNAMODB_TABLE": "transactions", "REJECTED_QUEUE_URL": "http://127.0.0.1:9/000000000000/q", "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
     "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "eu-west-1",
-    "GATEWAY": "http", "GATEWAY_URL": "http://127.0.0.1:9", "APPROVAL_FUNCTION_ARN": "arn",
+    "GATEWAY": "http", "GATEWAY_URL": "http://127.0.0.1:9", "APPROVAL_FUNCTION_ARN": "f:live",
 })
 print(json.dumps([name for name in sys.modules if name.partition(".")[0] == "handler"]))
 """
