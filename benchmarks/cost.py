@@ -27,13 +27,13 @@ ITEM_WRITES = 3
 INDEX_WRITES = 3
 # Lambda polls an idle queue with five long polls of 20 s ("Using Lambda with Amazon SQS").
 IDLE_POLLS_PER_SECOND = Decimal(5) / 20
-# ProcessedPayments, FailedPayments, Duration, ColdStart, LambdaErrors, and the two that feed alarms.
-CUSTOM_METRICS = 7
+# ProcessedPayments, FailedPayments, Conflicts, Duration, ColdStart, LambdaErrors, and the two that feed alarms.
+CUSTOM_METRICS = 8
 # Measured in local runs: one line a payment, one of metrics an invocation; Lambda adds three platform records to that.
 LOG_BYTES_PER_PAYMENT = 320
 LOG_BYTES_PER_INVOCATION = 560 + 3 * 250
 # Of module observability; the approval workflow, which is not priced here, has its own.
-ALARMS = 10
+ALARMS = 11
 DASHBOARDS = 1
 
 

@@ -1,4 +1,4 @@
-"""`payments approvals list | show | approve | reject | reconcile`: decide on risky payments from a terminal.
+"""`payments approvals ...` and `payments conflicts ...`: decide on risky payments, look at conflicts, from a terminal.
 
 Who decided is the caller's AWS identity, never an argument.
 """
@@ -6,17 +6,15 @@ Who decided is the caller's AWS identity, never an argument.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from decimal import Decimal
-from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.approval_composition import caller_identity, compose_decisions
+from handler.cli.conflicts import add_topic
+from handler.cli.output import age, as_json, table
 from handler.domain.approval.decision import (
     COMMENT_LENGTH_MAX,
     Answer,
@@ -34,7 +32,7 @@ from handler.domain.errors import (
     PaymentError,
     UnknownItemError,
 )
-from handler.domain.item import Item, timestamp, to_stored
+from handler.domain.item import Item, timestamp
 from handler.domain.money import as_text
 from handler.domain.payment import transaction_id
 from handler.domain.reasons import sentence
@@ -60,7 +58,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="payments", description="Run the payment system.")
     topics = parser.add_subparsers(dest="topic", required=True)
     approvals = topics.add_parser("approvals", help="risky payments that wait for a person")
-    approvals.add_argument("--environment", help="the suffix of all names (default: ENVIRONMENT, else dev)")
     commands = approvals.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list", help="all that wait, the oldest first")
     listing.add_argument("--json", action="store_true", help="one JSON document a line")
@@ -75,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=_decide)
     reconcile = commands.add_parser("reconcile", help="expire or restart what its workflow left behind")
     reconcile.set_defaults(run=_reconcile)
+    for topic in (approvals, add_topic(topics)):
+        topic.add_argument("--environment", help="the suffix of all names (default: ENVIRONMENT, else dev)")
     return parser
 
 
@@ -95,7 +94,7 @@ def _list(decisions: Decisions, options: argparse.Namespace) -> int:
     items = _waiting(decisions)
     if options.json:
         for item in items:
-            print(json.dumps(to_stored(item), default=_plain, sort_keys=True))
+            print(as_json(item))
         return 0
     if not items:
         print("No payment waits for a decision.")
@@ -108,15 +107,13 @@ def _list(decisions: Decisions, options: argparse.Namespace) -> int:
             f"{as_text(item.amount_minor, item.currency)} {item.currency}",
             item.customer_id,
             "none" if is_unscored(item) else "-" if item.fraud_score is None else str(item.fraud_score),
-            _age(item, now_ms),
+            age(item, now_ms),
             "decided" if item.decision else time_left(item, now_ms),
             ", ".join(item.approval_reasons or ["not asked yet"]),
         )
         for item in items
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
-    for row in rows:
-        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
+    print(*table(rows), sep="\n")
     return 0
 
 
@@ -132,7 +129,7 @@ def _show(decisions: Decisions, options: argparse.Namespace) -> int:
         "method": item.payment_method or "-",
         "fraud score": shown_score(item),
         "asked because": "; ".join(map(sentence, item.approval_reasons)) or "-",
-        "age": _age(item, now_ms),
+        "age": age(item, now_ms),
         "time left": time_left(item, now_ms) if item.status == "pending_approval" else "-",
     }
     if item.decision:
@@ -201,17 +198,6 @@ def _item(decisions: Decisions, payment: str) -> Item:
             "ambiguous", f"{payment} names two payments: give {names[0]} or {payment.removeprefix('txn-')}"
         )
     return found[0]
-
-
-def _age(item: Item, now_ms: int) -> str:
-    return str(timedelta(seconds=max(0, now_ms - item.created_at) // 1000))
-
-
-def _plain(value: Any) -> Any:
-    """A stored number that is not whole, for JSON: its own digits, as amounts are never floats."""
-    if isinstance(value, Decimal):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} is not written as JSON")
 
 
 if __name__ == "__main__":

@@ -87,7 +87,8 @@ def claim(item: Item, in_version: InVersion, times: Times, ports: Ports, work: W
             now_ms=ports.clock.now_ms(),
         )
         if decision == "conflict":
-            return _conflict(conflict_of(item, request_hash, stored.canonical_version), ports.log)
+            canonical = wider.canonical if wider is not None and is_wider else asked.canonical
+            return _conflict(conflict_of(item, request_hash, stored.canonical_version, canonical), ports.log)
         if decision == "mine":
             return _own(stored)
         if decision == "final":

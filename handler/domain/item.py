@@ -84,11 +84,11 @@ class Item(NamedTuple):
     reason_code: str = ""
     """Why it ended as it did (docs/reason-codes.md)."""
     faults: tuple[Fault, ...] = ()
-    """All that is wrong with a rejected message; absent where a person said no."""
+    """All that is wrong with a rejected message, or with a conflict; absent where a person said no."""
     processed_at: str = ""
     """When it became final, as `2024-01-01T12:00:00Z`."""
     open_shard: str = ""
-    """The sparse index's key, `<status>#<0..15>`; only open items have it."""
+    """The sparse index's key, `<status>#<0..15>`; only open items have it, and conflicts, so that they are found."""
     lease_until: int | None = None
     """Until when its worker may be at work; a workflow has no lease."""
     gateway_ref: str = ""
@@ -96,7 +96,7 @@ class Item(NamedTuple):
     gateway_response: GatewayResponse | None = None
     """What the gateway said at the end."""
     request: str = ""
-    """The canonical text, for the execution that will charge it."""
+    """The canonical text, for the execution that will charge it; of a conflict, for the person who looks at it."""
     generation: int = 0
     """Which execution in turn has it, from 1."""
     approval_name: str = ""
@@ -148,6 +148,8 @@ _NUMBERS: Final = (
     *("created_at", "updated_at", "canonical_version", "attempt", "amount_minor", "risk", "fraud_score"),
     *("lease_until", "generation", "approval_expires_at", "decided_at"),
 )
+# Far above any valid payment's text, and far below DynamoDB's 400 KB an item; what is longer is no payment.
+_CONFLICT_REQUEST_MAX: Final = 65_536
 _NUMBER_END: Final = 253_402_300_800_000
 _ROWS: Final[Mapping[str, type[Reason] | type[Fault]]] = {"risk_reasons": Reason, "faults": Fault}
 
@@ -216,11 +218,11 @@ def new_item(
     return item
 
 
-def conflict_of(item: Item, request_hash: str, canonical_version: int) -> Item:
+def conflict_of(item: Item, request_hash: str, canonical_version: int, request: str) -> Item:
     """The item that keeps other content under a known payment id, beside the payment.
 
-    `request_hash` is in the version of the item that stands there, whatever is written by now, so that the same
-    content is one conflict however often it comes.
+    `request_hash` and its text `request` are in the version of the item that stands there, whatever is written by now,
+    so that the same content is one conflict however often it comes.
     """
     return Item(
         transaction_id=f"{item.transaction_id}#{CONFLICT}#{request_hash}",
@@ -239,6 +241,9 @@ def conflict_of(item: Item, request_hash: str, canonical_version: int) -> Item:
         amount_minor=item.amount_minor,
         currency=item.currency,
         reason_code="exists_with_different_content",
+        faults=item.faults,
+        open_shard=open_shard("conflict", request_hash),
+        request=request if len(request) <= _CONFLICT_REQUEST_MAX else "",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from handler.domain.item import Item
 from handler.domain.payment import Assessment, GatewayResult, Message, Payment
@@ -49,8 +49,8 @@ class TransactionLog(Protocol):
         self, transaction_id: str, *, owner: str, attempt_seen: int, lease_until: int, stale: int, now: int
     ) -> Item | None: ...
 
-    def open_transaction_ids(self, status: Status) -> Iterator[str]:
-        """Ids of the open items in a state, from an index that may lag: read each before deciding anything."""
+    def open_transaction_ids(self, status: Status | Literal["conflict"]) -> Iterator[str]:
+        """Ids of the open items in a state, or of all conflicts, from an index that may lag: read each to decide."""
 
 
 class PaymentGateway(Protocol):

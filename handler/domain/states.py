@@ -9,7 +9,7 @@ Status = Literal["processing", "pending_approval", "completed", "declined", "rej
 OPEN: Final[frozenset[str]] = frozenset({"processing", "pending_approval"})
 FINAL: Final[frozenset[str]] = frozenset({"completed", "declined", "rejected", "expired"})
 # A conflict (same payment id, other content) is an item of its own beside the payment and never moves.
-CONFLICT: Final = "conflict"
+CONFLICT: Final[Literal["conflict"]] = "conflict"
 
 # From None: the first write of an item. `processing -> processing` is a take-over or a release, and an approved payment
 # goes back to `pending_approval` for its next execution.

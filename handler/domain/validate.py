@@ -42,7 +42,7 @@ class Validation(NamedTuple):
     """`payment` or `faults`, never both; `payment_id` is empty where the message has no usable one.
 
     `beyond_limits` is the payment that it would be under wider limits, if they are all that is against it. `version`
-    is that of the canonical text behind `request_hash`.
+    is that of the canonical text behind `request_hash`, which `canonical` is.
     """
 
     payment_id: str
@@ -51,6 +51,7 @@ class Validation(NamedTuple):
     faults: tuple[Fault, ...]
     beyond_limits: Payment | None = None
     version: int = 1
+    canonical: str = ""
 
     @property
     def claimed(self) -> Payment | None:
@@ -89,7 +90,7 @@ def validate(document: dict[str, Document], limits: Limits, version: int = 1) ->
         # Any, not all: an amount of another currency's digits is malformed here and none there.
         is_limited = limits != widest and any(fault.reason_code in _LIMIT_FAULTS for fault in faults)
         beyond_limits = validate(document, widest, version).payment if is_limited else None
-        return Validation(payment_id, request_hash, None, tuple(faults), beyond_limits, version)
+        return Validation(payment_id, request_hash, None, tuple(faults), beyond_limits, version, canonical)
     payment = Payment(
         payment_id=payment_id,
         amount_minor=amount_minor,
@@ -100,7 +101,7 @@ def validate(document: dict[str, Document], limits: Limits, version: int = 1) ->
         canonical=canonical,
         **texts,
     )
-    return Validation(payment_id, request_hash, payment, (), version=version)
+    return Validation(payment_id, request_hash, payment, (), version=version, canonical=canonical)
 
 
 def from_canonical(canonical: str) -> Payment:

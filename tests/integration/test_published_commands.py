@@ -96,11 +96,11 @@ def status(terminal: Terminal, payment_id: str) -> str | None:
     return str(found["Item"]["status"]["S"]) if "Item" in found else None
 
 
-def processed_payments(terminal: Terminal) -> float:
+def metric_sum(terminal: Terminal, metric: str) -> float:
     """The metric's sum of the last hour, read past the CLI."""
     found = client("cloudwatch", terminal.endpoint_url).get_metric_statistics(
         Namespace="CloudCafe/Lambda",
-        MetricName="ProcessedPayments",
+        MetricName=metric,
         Dimensions=[{"Name": "environment", "Value": "dev"}, {"Name": "service", "Value": "payment-processor"}],
         StartTime=datetime.now(UTC) - timedelta(hours=1),
         EndTime=datetime.now(UTC) + timedelta(hours=1),
@@ -134,7 +134,7 @@ def test_the_load_loop_settles_every_payment_and_shows_in_the_metrics(terminal: 
     wait_for(lambda: all(status(terminal, f"pay-{number}") == "completed" for number in range(1, 9)))
     assert terminal.ask(f"aws dynamodb scan --table-name {TABLE} --select COUNT --query Count") == 8
     # Metrics follow within a second or two, as they do within a minute or two on AWS.
-    wait_for(lambda: processed_payments(terminal) == 8)
+    wait_for(lambda: metric_sum(terminal, "ProcessedPayments") == 8)
     window = "--start-time $(date -u -d '-1 hour' +%FT%TZ) --end-time $(date -u -d '+1 hour' +%FT%TZ) --period 86400"
 
     def statistics(namespace: str, metric: str, dimensions: str, statistic: str) -> list[dict[str, float]]:
@@ -154,6 +154,22 @@ def test_the_load_loop_settles_every_payment_and_shows_in_the_metrics(terminal: 
     assert statistics("AWS/Lambda", "Duration", own, "--statistics Average")[0]["Average"] > 0
     assert statistics("AWS/Lambda", "Duration", own, "--extended-statistics p99")[0]["ExtendedStatistics"]
     assert statistics("AWS/Lambda", "Errors", own, "--statistics Sum")[0]["Sum"] == 0
+
+
+def test_the_load_loop_run_again_says_that_nobody_is_charged(terminal: Terminal) -> None:
+    def kept() -> list[str]:
+        found = client("dynamodb", terminal.endpoint_url).scan(TableName=TABLE, ProjectionExpression="transaction_id")
+        return [item["transaction_id"]["S"] for item in found["Items"] if "#conflict#" in item["transaction_id"]["S"]]
+
+    terminal.run(send("{201..208}"))
+    wait_for(lambda: all(status(terminal, f"pay-{number}") == "completed" for number in range(201, 209)))
+    before = metric_sum(terminal, "ProcessedPayments")
+    # The loop's amounts are random: a message in a hundred is the same as before, and no conflict.
+    terminal.run(send("{201..208}"))
+    wait_for(lambda: metric_sum(terminal, "Conflicts") == len(kept()) > 0)
+    assert metric_sum(terminal, "ProcessedPayments") > before
+    listed = terminal.run(f"PYTHONPATH={ROOT} {sys.executable} -m handler.cli conflicts list")
+    assert all(name in listed for name in kept())
 
 
 def test_lambda_invoke_runs_the_function_behind_the_alias(terminal: Terminal) -> None:

@@ -357,7 +357,8 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
             _CLAIM,
             "        asked = in_version(stored.canonical_version)\n",
             "        try:\n            asked = in_version(stored.canonical_version)\n        except Exception:\n"
-            "            return _conflict(conflict_of(item, item.request_hash, item.canonical_version), log)\n",
+            "            return _conflict(conflict_of(item, item.request_hash, item.canonical_version, "
+            "), log)\n",
         ),
     ),
     "an unknown version is read as the first one": (
@@ -366,8 +367,8 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "a conflict is kept in the version that is written": (
         Edit(
             _CLAIM,
-            "conflict_of(item, request_hash, stored.canonical_version)",
-            "conflict_of(item, item.request_hash, item.canonical_version)",
+            "conflict_of(item, request_hash, stored.canonical_version, canonical)",
+            "conflict_of(item, item.request_hash, item.canonical_version, canonical)",
         ),
     ),
     "the item's version is not stored": (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, Protocol, Unpack
+from typing import Any, Literal, Protocol, Unpack
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -115,7 +115,7 @@ class DynamoDbTransactionLog:
         }
         return self.update(TAKE_OVER_STUCK, transaction_id, values)
 
-    def open_transaction_ids(self, status: Status) -> Iterator[str]:
+    def open_transaction_ids(self, status: Status | Literal["conflict"]) -> Iterator[str]:
         for shard in range(OPEN_SHARDS):
             request: dict[str, Any] = {
                 "TableName": self._table_name,

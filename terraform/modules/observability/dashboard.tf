@@ -2,7 +2,7 @@
 
 locals {
   handler_metric = {
-    for metric in ["ProcessedPayments", "FailedPayments", "ColdStart", "LambdaErrors"] :
+    for metric in ["ProcessedPayments", "FailedPayments", "Conflicts", "ColdStart", "LambdaErrors"] :
     metric => [local.namespace, metric, "environment", local.handler_dimensions.environment, "service", local.handler_dimensions.service]
   }
   lambda_metric = { for metric in ["Duration", "ConcurrentExecutions", "Throttles", "Errors", "Invocations"] : metric => ["AWS/Lambda", metric, "FunctionName", var.function_name] }
@@ -26,6 +26,7 @@ locals {
     { title = "Payments", metrics = [
       concat(local.handler_metric.ProcessedPayments, [{ stat = "Sum", label = "processed" }]),
       concat(local.handler_metric.FailedPayments, [{ stat = "Sum", label = "failed" }]),
+      concat(local.handler_metric.Conflicts, [{ stat = "Sum", label = "conflicts, of the processed" }]),
       concat(local.handler_metric.LambdaErrors, [{ stat = "Sum", label = "handler errors" }]),
       concat(local.lambda_metric.Errors, [{ stat = "Sum", label = "invocation errors" }]),
     ], line = null },

@@ -54,6 +54,11 @@ locals {
       namespace   = "AWS/Lambda", metric = "ConcurrentExecutions", dimensions = local.function
       statistic   = "Maximum", threshold = floor(0.8 * var.concurrency_limit), periods = 3
     }
+    conflicts = {
+      description = "A message came under the payment_id of another payment: it was acknowledged and not charged. `payments conflicts list` shows what was sent; a sender that numbers its payments anew sends nothing else."
+      namespace   = local.namespace, metric = "Conflicts", dimensions = local.handler_dimensions
+      statistic   = "Sum", threshold = 0, periods = 1
+    }
     old-open-payments = {
       description = "Reconcile found payments that stayed open for longer than their lease and its grace allow."
       namespace   = local.namespace, metric = "OldOpenPayments", dimensions = { environment = var.environment }

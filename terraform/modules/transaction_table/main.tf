@@ -39,7 +39,7 @@ resource "aws_dynamodb_table" "this" {
     type = "N"
   }
 
-  # Sparse: only open payments carry open_shard.
+  # Sparse: only open payments and conflicts carry open_shard.
   global_secondary_index {
     name            = "open-shard-index"
     hash_key        = "open_shard"

@@ -50,7 +50,7 @@ def test_terraform_names_the_metrics_that_are_published():
     [shown] = re.findall(r"for metric in \[(.*?)\] :\n +metric => \[local\.namespace", dashboard)
     assert set(re.findall(r'"(\w+)"', shown)) <= own
     judged = {alarm.metric for alarm in pages.read_alarms() if alarm.namespace == queue_function.NAMESPACE}
-    assert judged == {reconcile_function.METRIC, "PaymentAlarms-<environment>"}
+    assert judged == {reconcile_function.METRIC, "Conflicts", "PaymentAlarms-<environment>"}
     assert reconcile_function.NAMESPACE == queue_function.NAMESPACE
 
 

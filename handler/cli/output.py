@@ -1,0 +1,35 @@
+"""What all topics of `payments` print alike: tables, items as JSON, ages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from handler.domain.item import Item, to_stored
+
+
+def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of a table, the first row its head; the last column is as long as it is."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    for row in rows:
+        yield "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
+
+
+def as_json(item: Item) -> str:
+    """The stored item as one line of JSON."""
+    return json.dumps(to_stored(item), default=_plain, sort_keys=True)
+
+
+def age(item: Item, now_ms: int) -> str:
+    """How long ago it was claimed, or kept."""
+    return str(timedelta(seconds=max(0, now_ms - item.created_at) // 1000))
+
+
+def _plain(value: Any) -> Any:
+    """A stored number that is not whole, for JSON: its own digits, as amounts are never floats."""
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not written as JSON")
