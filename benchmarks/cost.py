@@ -91,10 +91,13 @@ def bill(traffic: Traffic, prices: dict[str, Any]) -> list[Line]:
         return Line(what, quantity, unit, {name: Decimal(by_architecture[name]) / per for name in ARCHITECTURES})
 
     functions, queue, table, watch = prices["lambda"], prices["sqs"], prices["dynamodb"], prices["cloudwatch"]
-    busy_seconds = traffic.invocations * traffic.duration_ms / 1000
+    # Lambda bills whole milliseconds, of a cold invocation the sum with its INIT.
+    billed_ms = _rounded_up(traffic.duration_ms)
+    init_ms = _rounded_up(traffic.init_ms + traffic.duration_ms) - billed_ms
+    busy_seconds = traffic.invocations * billed_ms / 1000
     cold = traffic.invocations * traffic.cold_share
     provisioned = traffic.provisioned_concurrency > 0
-    item_units = (Decimal(traffic.item_bytes) / 1024).to_integral_value(ROUND_CEILING)
+    item_units = _rounded_up(Decimal(traffic.item_bytes) / 1024)
     # Sending is one request a payment; a batch is received and deleted with one request each.
     requests = traffic.payments + 2 * traffic.invocations + IDLE_POLLS_PER_SECOND * SECONDS_PER_MONTH
     stored_gb = traffic.payments * traffic.item_bytes * traffic.kept_months / GIB
@@ -106,7 +109,7 @@ def bill(traffic: Traffic, prices: dict[str, Any]) -> list[Line]:
         # Billed like duration since 2025-08-01; provisioned environments are initialised before they are counted.
         line(
             "Lambda INIT",
-            Decimal(0) if provisioned else cold * traffic.init_ms / 1000 * traffic.memory_gb,
+            Decimal(0) if provisioned else cold * init_ms / 1000 * traffic.memory_gb,
             "GB-s",
             functions["gb_second"],
         ),
@@ -135,6 +138,10 @@ def bill(traffic: Traffic, prices: dict[str, Any]) -> list[Line]:
         line("CloudWatch dashboard", Decimal(DASHBOARDS), "dashboards", watch["dashboard_month"]),
         line("KMS key", Decimal(1), "keys", prices["kms"]["key_month"]),
     ]
+
+
+def _rounded_up(quantity: Decimal) -> Decimal:
+    return quantity.to_integral_value(ROUND_CEILING)
 
 
 def published_example(traffic: Traffic, prices: dict[str, Any]) -> Decimal:

@@ -133,7 +133,7 @@ class EnvironmentPool:
         self._kept = count
         version = self._function.current()
         while sum(each.function.revision == version.revision for each in self.environments()) < count:
-            environment = self._new(version)
+            environment = self._new(version, ahead=True)
             with self._lock:
                 self._busy.append(environment)
             environment.init()
@@ -150,7 +150,7 @@ class EnvironmentPool:
         for environment in self.environments():
             environment.kill()
 
-    def _new(self, version: FunctionVersion) -> ExecutionEnvironment:
+    def _new(self, version: FunctionVersion, *, ahead: bool = False) -> ExecutionEnvironment:
         return ExecutionEnvironment(
             version,
             number=next(self._numbers),
@@ -159,6 +159,7 @@ class EnvironmentPool:
             log_directory=self._log_directory,
             host_variables=self._host_variables,
             init_seconds_max=self._init_seconds_max,
+            ahead=ahead,
         )
 
     def _take(self, version: FunctionVersion) -> ExecutionEnvironment:

@@ -6,6 +6,7 @@ returns does not (AWS: "Understanding the Lambda execution environment lifecycle
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -90,11 +91,13 @@ class ExecutionEnvironment:
         log_directory: Path,
         host_variables: dict[str, str],
         init_seconds_max: float = INIT_SECONDS_MAX,
+        ahead: bool = False,
     ) -> None:
         """Nothing starts yet: `init` does.
 
         `number` names its log file; `runtime_python` is an interpreter that can import awslambdaric; `host_variables`
-        are what the host adds to the function's own variables (endpoint, credentials).
+        are what the host adds to the function's own variables (endpoint, credentials). `ahead`: it is made before any
+        event asks for it, as under provisioned concurrency, so that no invocation of it is cold or billed its init.
         """
         self.function = function
         self.number = number
@@ -104,6 +107,8 @@ class ExecutionEnvironment:
         self._processes = processes
         self._host_variables = host_variables
         self._init_seconds_max = init_seconds_max
+        self._ahead = ahead
+        self._billed_init_ms = 0.0
         self._changed = threading.Condition()
         self._process: _Process | None = None
         self._init_report: tuple[float, float | None] | None = None
@@ -130,8 +135,10 @@ class ExecutionEnvironment:
         process = self._process
         assert process is not None
         wall_ms, cpu_ms = self._since(process.started, process.ready or usage(process.popen.pid))
+        # A repeated init is within its invocation's duration, and billed with that.
+        self._billed_init_ms = 0.0 if self._ahead else wall_ms
         if status == "success":
-            self._init_report = (wall_ms, cpu_ms)
+            self._init_report = None if self._ahead else (wall_ms, cpu_ms)
             self._initialised = True
             return True
         self._log_line(f"INIT_REPORT Init Duration: {wall_ms:.2f} ms\tPhase: init\tStatus: {status}")
@@ -285,7 +292,7 @@ class ExecutionEnvironment:
             "AWS_LAMBDA_FUNCTION_NAME": function.name,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
             "AWS_LAMBDA_FUNCTION_VERSION": function.version,
-            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "provisioned-concurrency" if self._ahead else "on-demand",
             "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
             "AWS_LAMBDA_LOG_STREAM_NAME": self._log_stream,
             "AWS_LAMBDA_RUNTIME_API": api_address,
@@ -330,6 +337,7 @@ class ExecutionEnvironment:
         if answered and answered.cpu_ms is not None and since.cpu_ms is not None:
             cpu_ms = answered.cpu_ms - since.cpu_ms
         init, self._init_report = self._init_report, None
+        billed_ms, self._billed_init_ms = math.ceil(self._billed_init_ms + duration_ms), 0.0
         outcome = Outcome(
             request_id,
             payload,
@@ -343,7 +351,7 @@ class ExecutionEnvironment:
         report = [
             f"REPORT RequestId: {request_id}",
             f"Duration: {duration_ms:.2f} ms",
-            f"Billed Duration: {int(duration_ms) + 1} ms",
+            f"Billed Duration: {billed_ms} ms",
             f"Memory Size: {self.function.memory_size} MB",
             f"Max Memory Used: {(outcome.memory_peak_bytes or 0) // 2**20} MB",
         ]

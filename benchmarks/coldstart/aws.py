@@ -216,6 +216,12 @@ def rows(found: Sequence[Target], samples: Sequence[dict[str, Any]], prices: dic
                 "init_ms": {"p50": statistics.median(init), "p95": _p95(init)},
                 "first_invocation_ms": {"p50": statistics.median(first), "p95": _p95(first)},
                 "warm_ms": {"p50": statistics.median(warm) if warm else None},
+                "billed_ms": {
+                    "cold": statistics.median(one["first"]["billed_ms"] for one in mine),
+                    "warm": statistics.median(report["billed_ms"] for one in mine for report in one["warm"])
+                    if warm
+                    else None,
+                },
                 "ratio_to_empty": None,
                 "max_rss_mb": max(one["first"]["max_memory_mb"] for one in mine),
                 "init_timed_out_share": sum(one["first"]["init_status"] == "timeout" for one in mine) / len(mine),

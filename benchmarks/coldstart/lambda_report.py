@@ -68,24 +68,36 @@ def _json_report(log: str) -> Report:
     events = list(_json_lines(log))
     init_status, failed_ms, restore_ms = "", None, None
     for event in events:
-        record = event.get("record", {})
-        if event.get("type") == "platform.initReport" and record.get("status") not in (None, "success"):
-            init_status, failed_ms = record["status"], record["metrics"]["durationMs"]
+        if event.get("type") == "platform.initReport" and _part(event, "record").get("status") not in (None, "success"):
+            init_status, failed_ms = str(event["record"]["status"]), _metric(event, "durationMs")
         if event.get("type") == "platform.restoreReport":
-            restore_ms = record["metrics"]["durationMs"]
+            restore_ms = _metric(event, "durationMs")
     for event in events:
         if event.get("type") == "platform.report":
-            metrics = event["record"]["metrics"]
+            metrics = _part(_part(event, "record"), "metrics")
             return Report(
-                metrics["durationMs"],
-                metrics["billedDurationMs"],
-                metrics["memorySizeMB"],
-                metrics["maxMemoryUsedMB"],
-                metrics.get("initDurationMs", failed_ms),
-                metrics.get("restoreDurationMs", restore_ms),
+                _metric(event, "durationMs"),
+                _metric(event, "billedDurationMs"),
+                int(_metric(event, "memorySizeMB")),
+                int(_metric(event, "maxMemoryUsedMB")),
+                _metric(event, "initDurationMs") if "initDurationMs" in metrics else failed_ms,
+                _metric(event, "restoreDurationMs") if "restoreDurationMs" in metrics else restore_ms,
                 init_status,
             )
     raise ValueError("no REPORT line and no platform.report in the log tail: is its log level at least INFO?")
+
+
+def _part(document: dict[str, Any], name: str) -> dict[str, Any]:
+    part = document.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _metric(event: dict[str, Any], name: str) -> float:
+    """A metric of a platform event. Raises ValueError where it is not there: an init that failed may have none."""
+    value = _part(_part(event, "record"), "metrics").get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"the {event['type']} has no {name}: {json.dumps(event)[:300]}")
+    return value
 
 
 def _json_lines(log: str) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,32 @@ def read_prices() -> dict[str, Any]:
     return prices
 
 
-def costs(row: dict[str, Any], prices: dict[str, Any], architecture: str = "arm64") -> dict[str, float | None]:
-    """USD of a million cold and a million warm invocations of one payment each; INIT is billed (since 2025-08-01)."""
-    memory_size = row["memory_size"]
+def billed(row: dict[str, Any]) -> tuple[float | None, float | None]:
+    """Milliseconds that a cold and a warm invocation of a row are billed: whole ones, a cold one's with its init.
+
+    What a REPORT line said (`billed_ms`) counts before what the durations make. Source: "AWS Lambda standardizes
+    billing for INIT Phase", in force since 2025-08-01: the sum is rounded up, not its parts.
+    """
+    if "billed_ms" in row:
+        return row["billed_ms"]["cold"], row["billed_ms"]["warm"]
     init, first, warm = (row[name]["p50"] for name in ("init_ms", "first_invocation_ms", "warm_ms"))
-    cold = None if init is None or first is None else min(init, INIT_MS_MAX) + first
+    cold = None if init is None or first is None else _whole(min(init, INIT_MS_MAX) + first)
+    return cold, None if warm is None else _whole(warm)
+
+
+def costs(row: dict[str, Any], prices: dict[str, Any], architecture: str = "arm64") -> dict[str, float | None]:
+    """USD of a million cold and a million warm invocations of one payment each, by billed time."""
+    memory_size = row["memory_size"]
+    cold, warm = billed(row)
     return {
         "usd_per_million_cold": _per_million(cold, memory_size, prices, architecture),
         "usd_per_million_warm": _per_million(warm, memory_size, prices, architecture),
     }
+
+
+def _whole(ms: float) -> int:
+    """Rounded up, but for what is left of adding floats."""
+    return math.ceil(round(ms, 6))
 
 
 def _per_million(ms: float | None, memory_size: int | None, prices: dict[str, Any], architecture: str) -> float | None:

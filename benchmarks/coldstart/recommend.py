@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.coldstart.prices import billed
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -33,9 +35,11 @@ def choices(rows: Sequence[dict[str, Any]], prices: dict[str, Any], *, engine: s
             continue
         cold_ms = row["init_ms"]["p50"] + row["first_invocation_ms"]["p50"]
         latency_ms = cold_share * cold_ms + (1 - cold_share) * row["warm_ms"]["p50"]
+        cold_billed, warm_billed = billed(row)
+        billed_ms = cold_share * (cold_billed or 0) + (1 - cold_share) * (warm_billed or 0)
         gb = row["memory_size"] / 1024
         usd = {
-            architecture: prices["lambda"]["requests_per_million"] + 1e6 * gb * price * latency_ms / 1000
+            architecture: prices["lambda"]["requests_per_million"] + 1e6 * gb * price * billed_ms / 1000
             for architecture, price in prices["lambda"]["gb_second"].items()
         }
         found.append(Choice(row["memory_size"], latency_ms, usd))

@@ -26,6 +26,8 @@ def new_environment(tmp_path: Path) -> Iterator[NewEnvironment]:
             timeout_seconds: int = 10,
             init_seconds_max: float = 10.0,
             variables: dict[str, str] | None = None,
+            *,
+            ahead: bool = False,
         ) -> ExecutionEnvironment:
             (tmp_path / "handler.py").write_text(source)
             function = FunctionVersion(
@@ -46,6 +48,7 @@ def new_environment(tmp_path: Path) -> Iterator[NewEnvironment]:
                 log_directory=tmp_path,
                 host_variables={},
                 init_seconds_max=init_seconds_max,
+                ahead=ahead,
             )
 
         yield make

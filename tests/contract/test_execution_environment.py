@@ -6,11 +6,12 @@ a failed or slow init is repeated once inside the first invocation, under the fu
 
 import json
 import os
+import re
 import threading
 import time
 from pathlib import Path
 
-from local.execution_environment import PORTABLE_CLIENT
+from local.execution_environment import PORTABLE_CLIENT, ExecutionEnvironment
 from tests.contract.conftest import NewEnvironment
 
 COUNT = """
@@ -219,6 +220,49 @@ def test_start_end_and_report_lines_are_lambdas(new_environment: NewEnvironment)
         "Init Duration",
     }
     assert report["Max Memory Used"] != "0 MB"
+
+
+SAYS_ITS_TYPE = """
+import os, time
+time.sleep(0.2)
+def lambda_handler(event, context):
+    return os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"]
+"""
+
+
+def reports(environment: ExecutionEnvironment) -> list[dict[str, float]]:
+    """The times of each REPORT line, in ms."""
+    lines = [line for line in environment.log_path.read_text().splitlines() if line.startswith("REPORT")]
+    return [
+        {name: float(ms) for name, ms in re.findall(r"(\w[\w ]*Duration|Duration): ([\d.]+) ms", line)}
+        for line in lines
+    ]
+
+
+def test_a_cold_invocation_is_billed_with_its_init_and_a_warm_one_without(new_environment: NewEnvironment) -> None:
+    environment = new_environment(SAYS_ITS_TYPE)
+    environment.init()
+    first = environment.invoke(b"{}")
+    environment.invoke(b"{}")
+    cold, warm = reports(environment)
+    assert (first.payload, first.cold_start) == (b'"on-demand"', True)
+    # To a hundredth of a millisecond, as the line has them.
+    assert abs(cold["Billed Duration"] - (cold["Init Duration"] + cold["Duration"])) <= 1.02
+    assert cold["Billed Duration"] >= cold["Init Duration"]
+    assert warm.keys() == {"Duration", "Billed Duration"}
+    assert 0 <= warm["Billed Duration"] - warm["Duration"] <= 1.01
+
+
+def test_an_environment_that_is_made_ahead_says_so_and_no_invocation_of_it_is_cold(
+    new_environment: NewEnvironment,
+) -> None:
+    environment = new_environment(SAYS_ITS_TYPE, ahead=True)
+    environment.init()
+    first = environment.invoke(b"{}")
+    assert (first.payload, first.cold_start) == (b'"provisioned-concurrency"', False)
+    [report] = reports(environment)
+    assert report.keys() == {"Duration", "Billed Duration"}
+    assert 0 <= report["Billed Duration"] - report["Duration"] <= 1.01
 
 
 def test_a_large_event_and_a_large_answer_pass_whole(new_environment: NewEnvironment) -> None:

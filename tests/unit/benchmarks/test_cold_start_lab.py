@@ -12,7 +12,7 @@ import pytest
 from benchmarks.coldstart import aws, compare, lambda_report, matrix, recommend
 from benchmarks.coldstart.command import bars_of, main
 from benchmarks.coldstart.packages import Package
-from benchmarks.coldstart.prices import costs, read_prices
+from benchmarks.coldstart.prices import billed, costs, read_prices
 from benchmarks.coldstart.quota import CpuQuota, QuotaUnavailableError, fraction
 from benchmarks.coldstart.sampling import Cell, LabError, Sample, read_event, refuse_a_loaded_interpreter
 from benchmarks.measure import Bar, paired_ratio
@@ -188,6 +188,26 @@ def test_costs_bill_init_up_to_its_limit():
     assert costs(late, PRICES)["usd_per_million_cold"] == pytest.approx(0.2 + 13.3334 * 10.5)
 
 
+def test_costs_bill_whole_milliseconds_of_the_sum_with_init():
+    row = {
+        "memory_size": 1024,
+        "init_ms": {"p50": 200.2},
+        "first_invocation_ms": {"p50": 3.1},
+        "warm_ms": {"p50": 3.1},
+    }
+    assert billed(row) == (204, 4)
+    assert costs(row, PRICES)["usd_per_million_warm"] == pytest.approx(0.2 + 0.0133334 * 4)
+    # 0.1 + 0.2 is a little more than 0.3 in floats.
+    assert billed({**row, "init_ms": {"p50": 0.7}, "first_invocation_ms": {"p50": 0.1 + 0.2}})[0] == 1
+    assert billed({**row, "init_ms": {"p50": None}, "warm_ms": {"p50": None}}) == (None, None)
+
+
+def test_what_lambda_itself_says_that_it_bills_counts():
+    row = {"memory_size": 1024, "billed_ms": {"cold": 7, "warm": None}}
+    assert billed(row) == (7, None)
+    assert costs(row, PRICES)["usd_per_million_cold"] == pytest.approx(0.2 + 0.0133334 * 7)
+
+
 CHOICES = [
     recommend.Choice(128, 200.0, {"arm64": 0.5, "x86_64": 0.6}),
     recommend.Choice(512, 60.0, {"arm64": 0.6, "x86_64": 0.7}),
@@ -210,6 +230,9 @@ def test_choices_weigh_cold_and_warm_and_refuse_what_was_not_measured():
     warm, cold = (recommend.choices(rows, PRICES, engine="compiled", cold_share=share) for share in (0.0, 1.0))
     assert [choice.memory_size for choice in warm] == [128, 1769]
     assert warm[1].latency_ms == pytest.approx(10)
+    begun = [{**row, "warm_ms": {"p50": 3.1}} for row in rows]
+    [_, choice] = recommend.choices(begun, PRICES, engine="compiled", cold_share=0.0)
+    assert choice.usd_per_million["arm64"] == pytest.approx(0.2 + 0.0133334 * 4 * 1769 / 1024)
     assert cold[1].latency_ms == pytest.approx(340, rel=0.05)
     with pytest.raises(ValueError, match="share of cold starts"):
         recommend.choices(rows, PRICES, engine="compiled", cold_share=2)
@@ -351,6 +374,41 @@ def test_a_report_in_json_is_read():
     assert report == lambda_report.Report(21.5, 22, 128, 64, 116.67, 70.87, "timeout")
     del lines[2]["record"]["metrics"]["initDurationMs"]
     assert lambda_report.parse_report("\n".join(map(json.dumps, lines))).init_ms == 10000.1
+
+
+@pytest.mark.parametrize(
+    ("kind", "record"),
+    [
+        ("platform.initReport", {"status": "error"}),
+        ("platform.initReport", {"status": "timeout", "metrics": None}),
+        ("platform.initReport", {"status": "timeout", "metrics": {"durationMs": None}}),
+        ("platform.restoreReport", {"status": "failure", "errorType": "Runtime.Unknown"}),
+        ("platform.restoreReport", None),
+        ("platform.report", {"status": "error"}),
+        ("platform.report", {"metrics": {"durationMs": 1.5, "billedDurationMs": "2"}}),
+    ],
+)
+def test_a_report_without_its_metrics_is_an_error_that_says_so(kind, record):
+    with pytest.raises(ValueError, match=f"the {kind} has no"):
+        lambda_report.parse_report(json.dumps({"type": kind, "record": record}))
+
+
+class Failing(aws.Target):
+    """A function whose init fails, so that its report has no metrics."""
+
+    def start_cold(self, **_: str) -> None: ...
+
+    def restore(self) -> None: ...
+
+    def invoke(self) -> lambda_report.Report:
+        return lambda_report.parse_report(json.dumps({"type": "platform.initReport", "record": {"status": "error"}}))
+
+
+def test_a_report_without_metrics_is_an_error_row_and_the_lab_goes_on():
+    target = Failing(None, None, configuration())
+    taken = aws.measure(target, cold=2, warm=1, stress=1, hashing=False)
+    assert ["no durationMs" in one["error"] for one in taken] == [True] * 3
+    assert aws.rows([target], taken, PRICES) == []
 
 
 @pytest.mark.parametrize("log", ["", "START RequestId: x\n", "REPORT RequestId: x Duration: fast\n"])

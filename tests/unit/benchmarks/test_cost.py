@@ -47,6 +47,23 @@ def test_init_is_billed_by_architecture() -> None:
     assert costs(replace(EXAMPLE, cold_share=Decimal(0)))["Lambda INIT"] == 0
 
 
+def test_a_begun_millisecond_is_billed_whole() -> None:
+    short, whole = (replace(EXAMPLE, duration_ms=Decimal(ms), cold_share=Decimal(0)) for ms in ("3.1", "4"))
+    assert costs(short)["Lambda duration"] == costs(whole)["Lambda duration"]
+    assert costs(short)["Lambda duration"] > costs(replace(short, duration_ms=Decimal(3)))["Lambda duration"]
+
+
+@pytest.mark.parametrize(
+    ("duration", "init", "billed"), [("3.1", "600.2", 604), ("3.1", "599.9", 603), ("3", "600", 603)]
+)
+def test_a_cold_invocation_is_billed_by_the_sum_with_its_init_rounded_up_once(duration, init, billed) -> None:
+    cold = costs(
+        replace(EXAMPLE, duration_ms=Decimal(duration), init_ms=Decimal(init), cold_share=Decimal(1), memory_size=1024)
+    )
+    whole = Decimal(billed) * 1000 * Decimal("0.0000133334")
+    assert cold["Lambda duration"] + cold["Lambda INIT"] == whole
+
+
 def test_larger_batches_save_requests_of_lambda_and_sqs_and_no_writes() -> None:
     one, ten = costs(EXAMPLE), costs(replace(EXAMPLE, messages_per_invocation=Decimal(10)))
     assert ten["Lambda requests"] == one["Lambda requests"] / 10
