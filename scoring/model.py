@@ -39,6 +39,8 @@ MODE_NUMBERS: dict[Mode, int] = {"substring": 1, "token": 2, "value": 3}
 ACTION_NUMBERS: dict[Action, int] = {"score": 1, "review": 2, "decline": 3}
 # The risk that a hit of the action raises to at least; the strongest of several hits is the one that raises highest.
 ACTION_RISKS: dict[Action, int] = {"score": 0, "review": REVIEW_RISK, "decline": FULL}
+# In bytes of UTF-8: a payment's item holds the reasons of the rules that it hit, and has 400 KB.
+REASON_LENGTH_MAX = 500
 AMOUNT_RULE_ID = 0  # the amount curve's place in Score.reasons
 
 

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from scoring.model import ACTION_NUMBERS, FIELD_NUMBERS, FIELDS, MODE_NUMBERS, WEIGHT_FULL, Rule
+from scoring.model import ACTION_NUMBERS, FIELD_NUMBERS, FIELDS, MODE_NUMBERS, REASON_LENGTH_MAX, WEIGHT_FULL, Rule
 from scoring.table import LITERAL_LENGTH_MAX
 
 ID_MAX = 2**32 - 1
@@ -156,8 +156,9 @@ class _Reader:
             raise ValueError("the literal is empty")
         if len(literal) > LITERAL_LENGTH_MAX:
             raise ValueError(f"the literal has {len(literal)} bytes, at most {LITERAL_LENGTH_MAX} are allowed")
-        if len(reason.encode()) > 0xFFFF:
-            raise ValueError("the reason is longer than 65535 bytes")
+        reason_length = len(reason.encode())
+        if reason_length > REASON_LENGTH_MAX:
+            raise ValueError(f"the reason has {reason_length} bytes, at most {REASON_LENGTH_MAX} are allowed")
         if mode == "value" and literal != literal.strip():
             raise ValueError("a whole value never begins or ends with white space, so this rule can never hit")
         if fields == ("email_domain",) and not DOMAIN.fullmatch(literal):

@@ -11,7 +11,7 @@ from handler.domain.errors import FraudServiceUnavailableError, ScoringError
 from handler.domain.payment import Address, Assessment, Payment, Reason
 from handler.domain.ports import FraudScoring
 from handler.domain.score import identity
-from scoring.model import FIELDS, Score
+from scoring.model import AMOUNT_RULE_ID, FIELDS, Score
 from scoring.model import Payment as ScoredPayment
 from scoring.table import RuleTableError, Table
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from scoring.kernel import Engine
 
 _AMOUNT_REASON = "amount"
+# Beside the amount. A text can be made to hit any number of rules, and its item must stay below DynamoDB's 400 KB.
+REASONS_MAX = 100
 _NO_ADDRESS = Address()
 _AS_IT_IS: Final = (1, 1)
 
@@ -75,13 +77,21 @@ class TableFraudScoring:
             risk=score.risk,
             fraud_score=score.fraud_score,
             action=score.action,
-            reasons=tuple(Reason(rule_id, self._reason(rule_id), parts) for rule_id, parts in score.reasons),
+            reasons=tuple(Reason(rule_id, self._reason(rule_id), parts) for rule_id, parts in _heaviest(score.reasons)),
             fingerprint=score.fingerprint,
             fingerprint_version=self._pepper_version,
         )
 
     def _reason(self, rule_id: int) -> str:
         return self._table.rule(rule_id).reason if rule_id else _AMOUNT_REASON
+
+
+def _heaviest(reasons: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
+    """Those that took the most, the amount always among them, in their order; the score has counted all of them."""
+    if len(reasons) <= REASONS_MAX + 1:
+        return reasons
+    kept = sorted(reasons, key=lambda reason: (reason[0] != AMOUNT_RULE_ID, -reason[1], reason[0]))
+    return sorted(kept[: REASONS_MAX + 1])
 
 
 class FailingFraudScoring:

@@ -197,8 +197,8 @@ def test_costs_bill_whole_milliseconds_of_the_sum_with_init():
     }
     assert billed(row) == (204, 4)
     assert costs(row, PRICES)["usd_per_million_warm"] == pytest.approx(0.2 + 0.0133334 * 4)
-    # 0.1 + 0.2 is a little more than 0.3 in floats.
-    assert billed({**row, "init_ms": {"p50": 0.7}, "first_invocation_ms": {"p50": 0.1 + 0.2}})[0] == 1
+    # In floats that is 3.0000000000000004.
+    assert billed({**row, "init_ms": {"p50": 0.1}, "first_invocation_ms": {"p50": 2.2 + 0.7}})[0] == 3
     assert billed({**row, "init_ms": {"p50": None}, "warm_ms": {"p50": None}}) == (None, None)
 
 

@@ -66,6 +66,10 @@ def test_blocklist_numbers_its_lines_and_takes_them_as_they_are(tmp_path: Path) 
     ]
 
 
+def test_the_longest_reason_is_compiled(tmp_path: Path) -> None:
+    assert len(read(tmp_path, SECTION + "1 a  # " + "é" * 250)[0].rule.reason.encode()) == 500
+
+
 def test_any_means_every_text_field(tmp_path: Path) -> None:
     assert read(tmp_path, SECTION.replace("street, city", "any") + "1 x")[0].rule.fields == FIELDS
 
@@ -82,6 +86,8 @@ def test_any_means_every_text_field(tmp_path: Path) -> None:
         (SECTION + "a", 7, "neither a rule"),
         (SECTION + "1", 7, "neither a rule"),
         (SECTION + "1 " + "a" * 1001, 7, "1001 bytes"),
+        (SECTION + "1 a  # " + "é" * 251, 7, "the reason has 502 bytes, at most 500"),
+        (SECTION.replace("= why", "= " + "w" * 501) + "1 a", 7, "the reason has 501 bytes, at most 500"),
         (SECTION + "1 a\n2 A", 8, "the same literal, mode and fields as"),
         (SECTION + "weight = 1\n1 a", 7, "weight is given twice"),
         (SECTION.replace("100", "10001") + "1 a", 7, "weight is '10001'"),
