@@ -216,7 +216,7 @@ destroy: terraform/.terraform  ## remove ENVIRONMENT=dev; outside dev apply dele
 
 .PHONY: rollback
 rollback: setup  ## move alias live of ENVIRONMENT=dev to the version before, or VERSION=3
-	@$(PY) terraform/rollback.py --environment $(ENVIRONMENT) $(if $(VERSION),--version $(VERSION))
+	@$(PY) build/rollback.py --environment $(ENVIRONMENT) $(if $(VERSION),--version $(VERSION))
 
 .PHONY: cost
 cost: setup  ## what a month costs; MEMORY_SIZE=512 ARGS='--payments 1000000 --duration-ms 40' (ARGS=--help)

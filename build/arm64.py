@@ -292,6 +292,7 @@ def run_invocations(python: Interpreter, package: Path, workflow: Path, scratch:
         f'#!/bin/sh\nexport PYTHONPATH={shlex.quote(str(runtime))}\nexec {shlex.join(python.command)} "$@"\n'
     )
     program.chmod(0o755)
+    # `local` is installed nowhere.
     sys.path.insert(0, str(ROOT))
     from local.approvals.workflow import Approvals
     from local.resources import Times

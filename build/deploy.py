@@ -20,12 +20,8 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
+from handler.domain.rules import PRODUCTION
 from packager.published import FIRST, description, list_versions, versions_written
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from handler.domain.rules import PRODUCTION  # noqa: E402
 
 ALIAS = "live"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

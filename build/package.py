@@ -10,7 +10,7 @@ day and in any folder, and a dependency is shipped as its wheel has it or left o
 import sys
 from pathlib import Path
 
-# A script by its path has its own folder in front, not the checkout.
+# Any interpreter may run this, as a package is made for the one that runs it; ours is installed in .venv alone.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from packager.command import main

@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""Write the pages of docs/ that tell what the code already says: `python build/pages.py`, or `make pages`.
+"""Write the pages of docs/ that tell what the code already says: `make pages`.
 
 The rule it keeps: a page is made from the code alone and is the same on every machine, so that a test can hold that
 none has drifted. A new page is a function without arguments that returns Markdown, and its line in `PAGES`.
@@ -9,24 +8,20 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
-ROOT = Path(__file__).resolve().parent.parent
-# Run as a script, it has its own folder on the path and not the sources'.
-sys.path.insert(0, str(ROOT))
-
-from handler import queue_function, reconcile_function  # noqa: E402
-from handler.adapters.table.approval_writes import APPROVAL_WRITES  # noqa: E402
-from handler.adapters.table.writes import CLAIM, WRITES  # noqa: E402
-from handler.domain.item import REQUIRED, REQUIRED_BESIDE, Item  # noqa: E402
-from handler.domain.reasons import CATALOGUE, Answer  # noqa: E402
-from handler.settings import DEFINED_ELSEWHERE, SETTINGS  # noqa: E402
+from handler import queue_function, reconcile_function
+from handler.adapters.table.approval_writes import APPROVAL_WRITES
+from handler.adapters.table.writes import CLAIM, WRITES
+from handler.domain.item import REQUIRED, REQUIRED_BESIDE, Item
+from handler.domain.reasons import CATALOGUE, Answer
+from handler.settings import DEFINED_ELSEWHERE, SETTINGS
 
 _Node = TypeVar("_Node", bound=ast.AST)
 
+ROOT: Final = Path(__file__).resolve().parent.parent
 DOCS: Final = ROOT / "docs"
 MADE: Final = "<!-- Made by `make pages`: change the code, not this page. -->"
 

@@ -1,22 +1,18 @@
-#!/usr/bin/env python3
 """Write scoring/c/table_format.h, what C has to know of the rule table's format, from the description in Python.
 
-    python build/table_header.py
+    .venv/bin/python build/table_header.py
 
 The description is scoring/table.py with the numbers of scoring/model.py. The header is committed, so that a build needs
 no generator; a test holds it equal to what this makes.
 """
 
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from scoring import table as fmt
+from scoring.model import FIELD_NUMBERS, MODE_NUMBERS
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from scoring import table as fmt  # noqa: E402
-from scoring.model import FIELD_NUMBERS, MODE_NUMBERS  # noqa: E402
-
 HEADER_PATH = ROOT / "scoring" / "c" / "table_format.h"
 # The names in scoring/table.py of what C needs; WORDS are those that an int does not hold.
 NUMBERS = (

@@ -1,4 +1,4 @@
-"""Write canonical.json, the hash of each message in each version: python tests/golden/generate_canonical.py
+"""Write canonical.json, the hash of each message in each version: .venv/bin/python -m tests.golden.generate_canonical
 
 A version that was ever written must not change, so what stands in the file already is never written anew; an unwritten
 version's rows are made again with `--version N`.
@@ -10,16 +10,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent.parent))
+from handler.domain.canonical import VERSIONS
+from handler.domain.mask import mask
+from handler.domain.parse import parse
+from handler.domain.validate import Limits, validate
+from scoring import _pure
 
-from handler.domain.canonical import VERSIONS  # noqa: E402
-from handler.domain.mask import mask  # noqa: E402
-from handler.domain.parse import parse  # noqa: E402
-from handler.domain.validate import Limits, validate  # noqa: E402
-from scoring import _pure  # noqa: E402
-
-VECTORS = HERE / "canonical.json"
+VECTORS = Path(__file__).with_name("canonical.json")
 _PLAIN = '"order_id": "ord-1", "customer_id": "cust-1", "payment_method": "credit_card"'
 _ADDRESS = (
     '"billing_address": {"street": "1 Rue de l\u2019\u00c9cole", "city": "Paris", "state": "IDF", "zip": "75001"}'

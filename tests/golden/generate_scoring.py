@@ -1,21 +1,18 @@
-"""Write tests/golden/scoring.json from the pure engine: python tests/golden/generate_scoring.py
+"""Write tests/golden/scoring.json from the pure engine: .venv/bin/python -m tests.golden.generate_scoring
 
 The vectors pin the specification: a change of theirs is a change of every stored score, and shows in the diff.
 """
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
+from scoring import _pure
+from scoring.model import Payment
+from scoring.table import Table
+from tests.support.rule_compiler import compile_files
+
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent.parent))
-
-from scoring import _pure  # noqa: E402
-from scoring.model import Payment  # noqa: E402
-from scoring.table import Table  # noqa: E402
-from tests.support.rule_compiler import compile_files  # noqa: E402
-
 VECTORS = HERE / "scoring.json"
 EMPTY = ("",) * 10
 TEXTS = [

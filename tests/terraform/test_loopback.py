@@ -26,8 +26,8 @@ from local import resources as built_in
 from local import traffic
 from local.audit import audit
 from local.evidence import QUEUE_COUNTS, Sent, cloudwatch_logs, collect
-from local.installation import environment
-from local.terraform import SOURCE, Command
+from local.installation import ROOT, environment
+from local.terraform import Command
 from tests.support.payments import body
 from tests.terraform.installation import changes, plan
 from tests.terraform.loopback import APPROVER, RUNTIME, Loopback, unzipped
@@ -461,7 +461,7 @@ def test_a_canary_shares_live_with_the_proven_version(applied: Loopback) -> None
 
 
 def test_rollback_moves_live_to_the_version_before(applied: Loopback) -> None:
-    command = [sys.executable, str(SOURCE / "rollback.py"), "--environment", "dev"]
+    command = [sys.executable, str(ROOT / "build" / "rollback.py"), "--environment", "dev"]
     done = subprocess.run(command, env=applied.terraform.environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "moved from version 2 to 1" in done.stdout

@@ -83,7 +83,7 @@ resource "aws_lambda_alias" "live" {
   }
 
   lifecycle {
-    # As terraform/rollback.py refuses it.
+    # As build/rollback.py refuses it.
     precondition {
       condition     = alltrue([for held in data.aws_lambda_function.held : contains(split(", ", try(regex("Reads canonical text ([0-9, ]+)\\.", held.description)[0], "1")), local.canonical_version_written)])
       error_message = "Version ${coalesce(var.live_version, "null")} of ${var.function_name} does not read version ${local.canonical_version_written} of the canonical text, which is written: set live_version to a version that reads it, or null for the newest."

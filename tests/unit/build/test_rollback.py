@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import pytest
@@ -11,11 +10,7 @@ from handler.domain.canonical import VERSIONS
 from tests.support.build_scripts import ROOT, load
 
 published = load("packager.published")
-_SPEC = importlib.util.spec_from_file_location("terraform_rollback", ROOT / "terraform" / "rollback.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-rollback = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(rollback)
+rollback = load("rollback")
 
 FUNCTION = "cloudcafe-payment-processor-dev"
 DESCRIPTION = "Validates, scores, charges and records payments of one FIFO queue."

@@ -129,6 +129,19 @@ def test_the_build_folder_is_never_a_package():
     assert not (ROOT / "build" / "__init__.py").exists()
 
 
+def changes_the_import_path(path: Path) -> bool:
+    """Whether a module puts a folder on its own path; a program that it holds as text may."""
+    return any(
+        isinstance(node, ast.Attribute | ast.Subscript) and ast.unparse(node.value) == "sys.path"
+        for node in ast.walk(ast.parse(path.read_text()))
+    )
+
+
+def test_only_scripts_that_cannot_find_our_code_change_the_import_path():
+    changing = {str(path.relative_to(ROOT)) for path in tracked("*.py") if changes_the_import_path(path)}
+    assert changing == {"build/arm64.py", "build/package.py"}
+
+
 @pytest.mark.parametrize("name", BUGS)
 def test_every_planted_bug_fits_the_code_as_it_is(name):
     for file, text, _ in BUGS[name].edits:

@@ -135,7 +135,7 @@ def test_every_action_is_the_strongest_in_a_golden_vector() -> None:
 def test_c_header_is_what_the_description_of_the_format_makes() -> None:
     table_header = load("table_header")
     committed = table_header.HEADER_PATH.read_text(encoding="ascii")
-    assert committed == table_header.header(), "run: python build/table_header.py"
+    assert committed == table_header.header(), "run: .venv/bin/python build/table_header.py"
 
 
 @pytest.mark.parametrize("constant", ["FORMAT_VERSION", "HEADER_SIZE", "CHAIN_LENGTH_MAX", "GRAM_HASH", "MORE"])

@@ -7,14 +7,10 @@ never moves it to code that does not read what was written (docs/protocol.md, "V
 import argparse
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-
-# Run as a script, it has its own folder on the path; last, so that no script hides a package of the same name.
-sys.path.append(str(Path(__file__).resolve().parent.parent / "build"))
 
 from packager.published import list_versions, versions_read, versions_written
 
