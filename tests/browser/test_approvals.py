@@ -31,7 +31,7 @@ from handler.adapters.table.expressions import from_attributes
 from local.approvals.mail import Link
 from local.approvals.workflow import Approvals, durable_client
 from local.system import LocalSystem
-from tests.integration.test_gateway_simulator import ask, process
+from tests.support.gateway import ask, process
 from tests.support.payments import ADDRESS
 
 ROOT = Path(__file__).parents[2]

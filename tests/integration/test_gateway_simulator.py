@@ -10,8 +10,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,27 +20,7 @@ import pytest
 from local.gateway.fault_plan import FAULTS, FaultPlan
 from local.gateway.messages import RefusedError
 from local.gateway.payments import Gateway
-
-
-@contextmanager
-def process(database: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The simulator as its own process; yields it and its address."""
-    command = [sys.executable, "-m", "local.gateway", "--database", str(database), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
-        try:
-            assert started.stdout is not None
-            yield started, json.loads(started.stdout.readline())["url"]
-        finally:
-            started.kill()
-
-
-def ask(url: str, method: str, path: str, body: object = None, key: str | None = None) -> tuple[int, dict[str, Any]]:
-    """One request on a connection of its own."""
-    headers = {"Connection": "close"} | ({"Idempotency-Key": key} if key else {})
-    with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)) as connection:
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
-        response = connection.getresponse()
-        return response.status, json.loads(response.read())
+from tests.support.gateway import ask, process
 
 
 def prepare(url: str, payment_id: str, amount: int = 500, key: str | None = None) -> tuple[int, dict[str, Any]]:

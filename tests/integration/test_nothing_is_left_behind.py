@@ -6,8 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from local.installation import ROOT
 from local.ministack import HOST
 from local.process_group import ProcessGroup, processes_in_group
+from tests.support.processes import descendants, wait_for
 
 SLEEPY = "import time\ndef lambda_handler(event, context):\n    time.sleep(600)\n"
 
@@ -47,19 +47,6 @@ def exports(process: subprocess.Popen[str]) -> dict[str, str]:
             return found
     assert process.stderr is not None
     pytest.fail(f"local up did not come up: {process.stderr.read()}")
-
-
-def descendants(pid: int) -> dict[int, int]:
-    """pid -> process group of every process below `pid`."""
-    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,pgid="], capture_output=True, text=True, check=True).stdout
-    rows = [tuple(map(int, line.split())) for line in listing.splitlines()]
-    found: dict[int, int] = {}
-    parents = {pid}
-    while parents:
-        below = {child: group for child, parent, group in rows if parent in parents}
-        found |= below
-        parents = set(below)
-    return found
 
 
 def is_open(port: int) -> bool:
@@ -147,10 +134,3 @@ def test_a_port_in_use_is_named_with_its_owner_and_another_is_offered(tmp_path: 
     with socket.socket() as probe:
         probe.bind((HOST, int(offered[1])))
     assert "Traceback" not in done.stderr
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

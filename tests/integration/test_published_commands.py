@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import pytest
 from local.installation import ROOT, environment
 from local.resources import zipped
 from local.system import client
+from tests.support.processes import wait_for
 
 FUNCTION = "cloudcafe-payment-processor-dev"
 TABLE = "cloudcafe-payment-transactions-dev"
@@ -80,13 +81,6 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     finally:
         process.terminate()
         process.communicate(timeout=30)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 def status(terminal: Terminal, payment_id: str) -> str | None:

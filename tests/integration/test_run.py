@@ -23,7 +23,7 @@ from local.installation import BUILD
 from local.process_group import processes_in_group
 from local.report import Result
 from local.system import LocalSystem, host_package
-from tests.integration.test_nothing_is_left_behind import descendants, wait_for
+from tests.support.processes import descendants, wait_for
 
 STREAM = ("--payments", "40", "--groups", "6", "--seed", "7")
 FIGURES = (

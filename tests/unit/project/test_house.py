@@ -109,6 +109,16 @@ def test_the_domain_has_no_import_cycle():
         visit(module, ())
 
 
+def test_what_tests_share_stands_in_no_test():
+    taken = {
+        f"{path.relative_to(ROOT)} takes {name}"
+        for path in tracked("tests/*.py")
+        for name in imports(path)
+        if re.search(r"\.test_\w+\.\w+$", name) and name != "tests.planted.test_planted_bugs.BUGS"
+    }
+    assert not taken, "put it into tests/support"
+
+
 def test_a_lint_fault_in_the_build_folder_is_found(tmp_path):
     for name in ("pyproject.toml", "README.md"):
         (tmp_path / name).write_text((ROOT / name).read_text())
