@@ -170,7 +170,7 @@ def compile_anew(name: str) -> str:
     return f"compile it anew: make rules{options}"
 
 
-def parse_header(data: memoryview, name: str) -> Header:
+def parse_header(data: memoryview, name: str) -> Header:  # noqa: C901 - a list of refusals
     """Check everything that `open_table` promises about `data`, a whole table file.
 
     Raises RuleTableError. `name` is for the message.

@@ -305,7 +305,7 @@ class Invocation:
         elif self.body is not None:
             raise Crashed
 
-    def request(
+    def request(  # noqa: C901 - every way in which a request can fail, in the order of time
         self,
         site: str,
         what: str,
