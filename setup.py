@@ -25,7 +25,7 @@ SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "
 
 # Instruction set -> the flags that let the compiler use it, in its own library alone: a processor without it must never
 # meet one of its instructions on the way to the choice.
-INSTRUCTION_SETS = {"portable": []}
+INSTRUCTION_SETS: dict[str, list[str]] = {"portable": []}
 if PLATFORM.endswith("x86_64"):
     INSTRUCTION_SETS |= {"shani": ["-msha", "-mssse3", "-msse4.1"], "avx512": ["-mavx512f"]}
 elif PLATFORM.endswith(("aarch64", "arm64")):

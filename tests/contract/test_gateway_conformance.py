@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -264,7 +265,7 @@ def test_no_call_is_repeated(world: World) -> None:
 
 
 def test_calls_of_one_adapter_share_a_connection_until_the_gateway_ends_it(world: World) -> None:
-    accepted = []
+    accepted: list[Any] = []
     process_request = world.server.process_request
     world.server.process_request = lambda request, address: (  # type: ignore[method-assign]
         accepted.append(request),

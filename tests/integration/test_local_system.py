@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,12 @@ def send(system: LocalSystem, group: str, body: str) -> str:
     return str(answer["MessageId"])
 
 
-def seen(system: LocalSystem) -> list[dict[str, object]]:
+def warm(system: LocalSystem, count: int) -> None:
+    assert system.pool is not None
+    system.pool.warm(count)
+
+
+def seen(system: LocalSystem) -> list[dict[str, Any]]:
     """What the functions printed, in the order in which the calls began."""
     lines = [line for path in system.log_directory.iterdir() for line in path.read_text().splitlines()]
     return sorted((json.loads(line) for line in lines if line.startswith('{"group"')), key=lambda each: each["begun"])
@@ -79,7 +85,7 @@ def settled(system: LocalSystem) -> int:
 
 def test_groups_run_side_by_side_and_each_stays_in_order(tmp_path: Path) -> None:
     with LocalSystem(package=function(tmp_path, RECORD % "pass"), directory=tmp_path, concurrency=3) as system:
-        system.pool.warm(3)
+        warm(system, 3)
         for number in range(90):
             send(system, f"group-{number % 6}", f"{number:03d}")
         wait_for(system, lambda: settled(system) == 90)
@@ -118,7 +124,7 @@ def test_a_failed_message_returns_after_the_visibility_time_out_and_its_batch_do
         for body in ("good-1", "bad"):
             send(system, "one", body)
         send(system, "two", "good-2")
-        system.pool.warm(2)
+        warm(system, 2)
         system.start_mapping()
         wait_for(system, lambda: settled(system) == 3)
     receives = [(each["body"], each["receives"]) for each in seen(system)]
@@ -142,7 +148,7 @@ def test_a_batch_that_failed_as_a_whole_returns_whole_and_in_order(tmp_path: Pat
         for number in range(2):
             for group in groups:
                 send(system, group, str(number))
-        system.pool.warm(4)
+        warm(system, 4)
         system.start_mapping()
         wait_for(system, lambda: settled(system) == 8)
     for group in groups:
@@ -172,7 +178,7 @@ def test_a_message_that_keeps_failing_ends_on_the_dead_letter_queue(tmp_path: Pa
             Attributes={"RedrivePolicy": json.dumps({**policy, "maxReceiveCount": "2"}), "VisibilityTimeout": "2"},
         )
         send(system, "only", "poison")
-        system.pool.warm(1)
+        warm(system, 1)
         system.start_mapping()
         wait_for(
             system,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from local.installation import ROOT
-from local.ministack import HOST
+from local.loopback import HOST
 from local.process_group import ProcessGroup, processes_in_group
 from tests.support.processes import descendants, wait_for
 

@@ -187,7 +187,7 @@ def running(workflow: Workflow) -> Iterator[Runner]:
     try:
         yield Runner(engine)
     finally:
-        engine.close()
+        engine.close()  # type: ignore[no-untyped-call]
         # The runner stops its event loop and leaves it open; pytest counts that as an error.
         scheduler = engine._scheduler
         scheduler._thread.join(timeout=10)
@@ -197,7 +197,7 @@ def running(workflow: Workflow) -> Iterator[Runner]:
 def status(result: Any) -> str:
     """What an execution that succeeded says its payment came to."""
     assert result.status.value == "SUCCEEDED", result.error
-    return json.loads(result.result)["status"]
+    return str(json.loads(result.result)["status"])
 
 
 def until(condition: Callable[[], Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from handler.adapters.gateways.simulated import SimulatedGateway
 from handler.adapters.memory_queues import MemoryRejectedQueue
@@ -130,7 +130,7 @@ class AmountScoring:
 
     def _score(self, payment: Payment) -> Assessment:
         risk = 7 * 10**8 if payment.amount_minor >= self.review_from else 10**8
-        action = "decline" if payment.amount_minor >= self.decline_from else "score"
+        action: Literal["score", "decline"] = "decline" if payment.amount_minor >= self.decline_from else "score"
         return Assessment(risk, risk // 10**7, action, (Reason(0, "amount", risk),), "f" * 64)
 
 

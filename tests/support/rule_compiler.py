@@ -1,9 +1,9 @@
 """The rule compiler for tests: rule files and triples to tables."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from scoring.model import Rule
+from scoring.model import Mode, Rule
 from scoring.table import Table
 from tests.support.build_scripts import load
 
@@ -17,7 +17,7 @@ def compile_files(paths: Iterable[Path], **options: int) -> bytes:
     return data
 
 
-def compile_table(sources: list[tuple[str, tuple[str, ...], bytes]], **options: int) -> Table:
+def compile_table(sources: Sequence[tuple[Mode, tuple[str, ...], bytes]], **options: int) -> Table:
     """Compile (mode, fields, literal) triples, ids 1, 2, ..., to a table; literals are folded here."""
     made = [
         texts.Source(Rule(i, mode, fields, 100, "score", "test", literal.lower()), f"rule {i}")

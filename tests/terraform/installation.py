@@ -42,7 +42,8 @@ def plan(root: terraform.Terraform, *arguments: str, workspace: str = "dev") -> 
     """Plan and return the plan's JSON ("JSON Output Format" in Terraform's documentation)."""
     saved = str(root.folder / f"{workspace}.plan")
     root.run("plan", f"-out={saved}", *arguments, workspace=workspace)
-    return json.loads(root.run("show", "-json", saved, workspace=workspace))
+    planned: dict[str, Any] = json.loads(root.run("show", "-json", saved, workspace=workspace))
+    return planned
 
 
 def changes(planned: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -107,7 +107,7 @@ def test_reconcile_composes_in_production_from_its_own_variables_alone(applied: 
 
 def variables(applied: Loopback, function: str, qualifier: str = "live") -> dict[str, str]:
     found = applied.clients["lambda"].get_function_configuration(FunctionName=function, Qualifier=qualifier)
-    return found["Environment"]["Variables"]
+    return dict(found["Environment"]["Variables"])
 
 
 def test_log_lines_with_an_alarm_are_counted_for_every_function_that_writes_them(applied: Loopback) -> None:
@@ -219,7 +219,7 @@ def description(clients: dict[str, Any], queue_urls: list[str], table: str) -> d
         "stream": described.get("StreamSpecification"),
     }
     # As JSON has it, so that names of environments can be compared as text.
-    return json.loads(json.dumps(found))
+    return dict(json.loads(json.dumps(found)))
 
 
 def test_payments_through_what_terraform_made_pass_the_audit(applied: Loopback, production: Command) -> None:
@@ -392,11 +392,12 @@ def link_in(applied: Loopback, inbox: str) -> str:
 
 
 def item_of(applied: Loopback, payment_id: str) -> dict[str, Any]:
-    return applied.clients["dynamodb"].get_item(
+    found = applied.clients["dynamodb"].get_item(
         TableName=applied.terraform.outputs()["table_name"],
         Key={"transaction_id": {"S": f"txn-{payment_id}"}},
         ConsistentRead=True,
-    )["Item"]
+    )
+    return dict(found["Item"])
 
 
 def visit(applied: Loopback, host: str, method: str, path: str, form: str | None = None) -> tuple[int, str]:

@@ -56,12 +56,11 @@ class MemoryDynamoDb:
         self.items[key] = item
         return {}
 
-    def query(
-        self, *, ExpressionAttributeNames: Any, ExpressionAttributeValues: Any, KeyConditionExpression: str, **_: Any
-    ) -> dict[str, Any]:
+    def query(self, **parameters: Any) -> dict[str, Any]:
         """All items of one key of an index, in one page."""
-        name, value = KeyConditionExpression.split(" = ")
-        attribute, wanted = ExpressionAttributeNames[name], ExpressionAttributeValues[value]
+        name, value = parameters["KeyConditionExpression"].split(" = ")
+        attribute = parameters["ExpressionAttributeNames"][name]
+        wanted = parameters["ExpressionAttributeValues"][value]
         return {"Items": [dict(item) for item in self.items.values() if item.get(attribute) == wanted]}
 
     def _check(self, key: str, parameters: Mapping[str, Any], operation: str) -> None:

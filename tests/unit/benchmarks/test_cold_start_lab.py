@@ -355,7 +355,7 @@ def test_every_documented_form_of_a_report_is_read(name):
 
 
 def test_a_report_in_json_is_read():
-    lines = [
+    lines: list[dict[str, Any]] = [
         {"type": "platform.initReport", "record": {"status": "timeout", "metrics": {"durationMs": 10000.1}}},
         {"type": "platform.restoreReport", "record": {"status": "success", "metrics": {"durationMs": 70.87}}},
         {

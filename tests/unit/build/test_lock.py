@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,13 +23,13 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("one", lock.LOCKS, ids=lambda one: str(one.path))
-def test_every_lock_file_fits_pyproject(one: object) -> None:
+def test_every_lock_file_fits_pyproject(one: Any) -> None:
     assert lock.read_lock(one)
 
 
 @pytest.mark.parametrize("one", lock.LOCKS, ids=lambda one: str(one.path))
-def test_a_lock_file_names_no_address_and_no_option(one: object) -> None:
-    text = (ROOT / one.path).read_text()  # type: ignore[attr-defined]
+def test_a_lock_file_names_no_address_and_no_option(one: Any) -> None:
+    text = (ROOT / one.path).read_text()
     assert "://" not in text
     assert "--index" not in text
     assert "--extra" not in text
@@ -76,8 +77,8 @@ def test_a_wheel_with_another_hash_is_never_used(checkout: Path, monkeypatch: py
         lock.locked_wheels(lock.PROCESSOR)
 
 
-def _real_wheels() -> list[tuple[object, Path]]:
-    wheels: list[tuple[object, Path]] = lock.locked_wheels(lock.PROCESSOR)
+def _real_wheels() -> list[tuple[Any, Path]]:
+    wheels: list[tuple[Any, Path]] = lock.locked_wheels(lock.PROCESSOR)
     return wheels
 
 

@@ -106,7 +106,8 @@ def test_a_cold_start_is_one_that_a_payment_waited_for(capsys, initialization_ty
 
 
 def test_an_empty_batch_and_an_event_without_records_are_nothing(function):
-    for event in ({"Records": []}, {}):
+    events: tuple[dict[str, Any], ...] = ({"Records": []}, {})
+    for event in events:
         assert function(event, Context())["body"]["processed"] == 0
 
 

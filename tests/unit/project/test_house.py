@@ -190,6 +190,14 @@ def test_every_folder_of_ours_is_in_the_wheel():
     assert set(project["tool"]["setuptools"]["packages"]) == folders
 
 
+def test_types_are_checked_in_every_file():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
+    assert settings["strict"]
+    assert settings["files"] == ["."]
+    left_out = re.compile("|".join(settings["exclude"]))
+    assert [str(path) for path in tracked("*.py", "*.pyi") if left_out.search(str(path.relative_to(ROOT)))] == []
+
+
 def test_the_version_stands_in_pyproject_alone():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     named = re.compile(rf"(?<![\w.=]){re.escape(version)}(?![\w.])")

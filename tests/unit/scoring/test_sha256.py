@@ -235,7 +235,7 @@ def test_other_threads_run_while_the_compiled_engine_hashes(compiled: Engine, wo
 
 def test_every_kernel_file_has_its_place_in_the_build() -> None:
     root = Path(__file__).parents[3]
-    lines = [line for line in (root / "setup.py").read_text().splitlines() if "INSTRUCTION_SETS " in line]
+    lines = re.findall(r"(?m)^ *INSTRUCTION_SETS.*$", (root / "setup.py").read_text())
     named = set(re.findall(r'"(\w+)": \[', "".join(lines)))
     assert {f"sha256_{name}.c" for name in named} | {"sha256.c"} == {
         p.name for p in (root / "scoring/c").glob("sha256*.c")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_durable_execution_sdk_python_testing.model import ErrorObject
+from aws_durable_execution_sdk_python.lambda_service import ErrorObject
 
 from handler.adapters.fraud import FailingFraudScoring
 from handler.domain.errors import FraudServiceUnavailableError, NoticeError, UnknownOutcomeError

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.adapters.table.expressions import to_attributes
-from handler.domain.item import from_stored
+from handler.domain.item import Item, from_stored
 from tests.support.approvals import ARN, ApprovalWorld
 from tests.support.payments import KEY, whole_item
 
@@ -23,7 +25,7 @@ BASE = whole_item(
 
 SCORED: Any = {"risk": 1, "fraud_score": 1, "risk_reasons": ()}
 
-CALLS = {
+CALLS: dict[str, tuple[Callable[[DynamoDbApprovalLog], Item | None], dict[str, Any], list[dict[str, Any]]]] = {
     "adopt": (
         lambda log: log.adopt_approval(
             KEY, name="n", arn=ARN, request_hash="0" * 64, expires_at=2, reasons=[], **SCORED, now=1
