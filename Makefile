@@ -97,7 +97,7 @@ benchmark-local: setup  ## the local system's own cost: warm invocation, idle CP
 	$(PY) -m benchmarks.local_system
 
 # ---- package --------------------------------------------------------------------------------------------------
-# The compilers and checkers are some 500 MB and nobody else's business: an environment of their own.
+# The compilers and checkers are some 500 MB that only packaging needs: an environment of their own.
 TOOLS := .build/tools
 $(TOOLS)/.installed: build/tools.lock | $(VENV)/.installed
 	$(PY) -m venv $(TOOLS)

@@ -104,7 +104,7 @@ class ApprovalPage:
             )
         shown = (invitation.callback, invitation.request_hash)
         if shown != (callback_digest(item.callback_id), item.request_hash):
-            raise ApprovalRefusedError("replaced", "You were asked anew about this payment: open the newest link.")
+            raise ApprovalRefusedError("replaced", "You were asked again about this payment: open the newest link.")
         return invitation, item
 
 

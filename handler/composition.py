@@ -72,7 +72,7 @@ def compose_ports(
     if settings.fingerprint_pepper_secret_arn:
         if session is None:
             raise ConfigurationError(
-                "FINGERPRINT_PEPPER_SECRET_ARN", settings.fingerprint_pepper_secret_arn, "nothing in memory"
+                "FINGERPRINT_PEPPER_SECRET_ARN", settings.fingerprint_pepper_secret_arn, "no value in memory"
             )
         pepper, pepper_version = read_pepper(
             aws_client(session, "secretsmanager", settings), settings.fingerprint_pepper_secret_arn

@@ -97,7 +97,7 @@ class EnvironmentPool:
         init_seconds_max: float = INIT_SECONDS_MAX,
         after: Callable[[ExecutionEnvironment, Outcome], None] = lambda environment, outcome: None,
     ) -> None:
-        """`idle_seconds_max` is how long an unused environment stays warm; `after` is told of each invocation."""
+        """`idle_seconds_max` is how long an unused environment stays warm; `after` is called with each invocation."""
         self._function = function
         self._numbers = itertools.count(1)
         self._runtime_python = runtime_python

@@ -95,7 +95,7 @@ class EventSourceMapping:
         finished: Callable[[Batch], None] = lambda batch: None,
         failed: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
-        """`finished` is told of each batch after its deletes; `failed` of an error of the mapping itself."""
+        """`finished` is called with each batch after its deletes; `failed` with an error of the mapping itself."""
         self._sqs = sqs
         self._queue_url = queue_url
         self._queue_arn = queue_arn

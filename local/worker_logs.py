@@ -18,7 +18,7 @@ class WorkerLogs:
     def __init__(
         self, logs: Any, group: str, path: Path, *, line: Callable[[str], None], problem: Callable[[str], None]
     ) -> None:
-        """`line` is told of each new line, `problem` of an error, both from this object's thread."""
+        """`line` is called with each new line, `problem` with an error, both from this object's thread."""
         self._logs = logs
         self._group = group
         self._path = path

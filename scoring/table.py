@@ -5,8 +5,8 @@ that it stays far below a millisecond at any size. The bytes behind the header m
 index at use. `Table.verify` checks the whole file, when packaging and on request.
 
 This module and the numbers in scoring/model.py are the only description of the format. What C has to know of it stands
-in scoring/c/table_format.h, which build/table_header.py makes from here. Who changes what a table's bytes mean raises
-FORMAT_VERSION.
+in scoring/c/table_format.h, which build/table_header.py makes from here. Whoever changes what a table's bytes mean
+raises FORMAT_VERSION.
 
 Format, version 3, all numbers little-endian, each section at a multiple of 64 bytes, in this order:
 

@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(params=HASHING, ids="-".join)
 def hashing(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """A engine with one of its kernels in use: every one that this processor has, in turn."""
+    """An engine with one of its kernels in use: every one that this processor has, in turn."""
     yield load_engine(*request.param)
     load_engine("auto", "auto")
 

@@ -52,6 +52,6 @@ def check_imports(files: Files, interpreter: str) -> None:
     if done.returncode:
         raise PackageError(
             f"the package does not import from its own content:\n{done.stderr.strip()}\n"
-            "a dependency is missing in pyproject.toml, or a module belongs into `excluded` of "
+            "a dependency is missing in pyproject.toml, or a module belongs in `excluded` of "
             "build/packager/functions.py"
         )

@@ -171,7 +171,7 @@ def _reconcile(decisions: Decisions, _: argparse.Namespace) -> int:
 
 
 def _waiting(decisions: Decisions) -> list[Item]:
-    """All that wait, the oldest first; one that cannot be read is told of and keeps nobody from the others."""
+    """All that wait, the oldest first; one that cannot be read is reported and hides no other."""
     found: list[Item] = []
     for name in decisions.log.open_transaction_ids("pending_approval"):
         try:

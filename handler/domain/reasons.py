@@ -125,7 +125,7 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
         "Nobody was asked about the payment yet; its workflow has not taken it up.", "refuse", status=409
     ),
     "expired": ReasonCode("The time to decide on the payment is over.", "refuse", status=410),
-    "replaced": ReasonCode("People were asked anew about the payment: the newest link decides.", "refuse", status=410),
+    "replaced": ReasonCode("People were asked again about the payment: the newest link decides.", "refuse", status=410),
     "request_changed": ReasonCode("The payment is not the one that was shown.", "refuse", status=409),
     "refused": ReasonCode("The payment cannot be decided on as it stands.", "refuse", status=409),
     # People are told, and the payment goes on.

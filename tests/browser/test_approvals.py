@@ -75,7 +75,7 @@ class Site:
             if found:
                 return found
             time.sleep(0.1)
-        raise AssertionError(f"did not come there; engine log:\n{self._engine_log()}")
+        raise AssertionError(f"the condition never held; engine log:\n{self._engine_log()}")
 
     def _engine_log(self) -> str:
         return (self.system.directory / "approvals" / "engine.log").read_text()[-3000:]

@@ -30,7 +30,7 @@ _ATTEMPTS = 3
 
 
 class Table:
-    """The one table of a world. `observe` is told of every write that took effect."""
+    """The one table of a world. `observe` is called with every write that took effect."""
 
     def __init__(self, observe: Observer) -> None:
         self.memory = MemoryDynamoDb()

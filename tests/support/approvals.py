@@ -206,7 +206,7 @@ def until(condition: Callable[[], Any]) -> None:
         if condition():
             return
         time.sleep(0.01)
-    raise AssertionError("the workflow did not come there")
+    raise AssertionError("the condition never held")
 
 
 def queued() -> ApprovalWorld:

@@ -129,7 +129,7 @@ def _refusal(item: Item, answer: Answer, now_ms: int) -> ApprovalRefusedError:
             "not_asked", f"Nobody was asked about {name} yet; its workflow has not taken it up."
         )
     if item.callback_id != answer.callback_id:
-        return ApprovalRefusedError("replaced", f"{name} was asked about anew: use the newest notification.")
+        return ApprovalRefusedError("replaced", f"{name} was asked about again: use the newest notification.")
     return ApprovalRefusedError("refused", f"{name} cannot be decided on as it stands.")
 
 

@@ -54,7 +54,7 @@ def test_the_release_that_the_project_names_has_its_steps_listed():
     assert version.rpartition(".")[0] in RELEASED_STEPS
 
 
-# What the control flow between steps may call. Everything else belongs into a step's body, a lambda or nested function.
+# What the control flow between steps may call. Everything else belongs in a step's body, a lambda or nested function.
 DETERMINISTIC = {
     "execution_of",
     "_numbered",
