@@ -129,7 +129,8 @@ def test_the_page_of_rules_has_all_that_a_rule_may_say(row: str, names: dict[str
 
 def test_every_action_is_the_strongest_in_a_golden_vector() -> None:
     vectors = json.loads((ROOT / "tests" / "golden" / "scoring.json").read_text())
-    assert {action for *_, (_, _, _, action, _) in vectors["scores"]} == ACTION_NUMBERS.keys()
+    strongest = {action for *_, (_, _, _, action, _) in vectors["scores"]}
+    assert strongest == ACTION_NUMBERS.keys(), "golden.rules: stronger actions hide the one that is missing"
 
 
 def test_c_header_is_what_the_description_of_the_format_makes() -> None:
