@@ -51,8 +51,8 @@ check: lint  ## lint, types and unit tests: before a commit
 # Built and tested in a copy, so that the working tree keeps its quick extension. Python itself leaks by design.
 SANITIZED := .build/sanitized
 SANITIZED_TESTS := tests/unit/scoring/test_sha256.py tests/unit/scoring/test_kernel_selection.py \
-  tests/unit/scoring/test_screening.py tests/unit/scoring/test_rule_table.py tests/property/test_sha256_parity.py \
-  tests/property/test_screening_parity.py tests/property/test_damaged_tables.py
+  tests/unit/scoring/test_screening.py tests/unit/scoring/test_screening_view.py tests/unit/scoring/test_rule_table.py \
+  tests/property/test_sha256_parity.py tests/property/test_screening_parity.py tests/property/test_damaged_tables.py
 .PHONY: test-sanitize
 test-sanitize: setup  ## scoring's tests with address and undefined-behaviour sanitizers in the C code (gcc on Linux)
 	@test -e "$$(gcc -print-file-name=libasan.so)" || { echo "gcc with libasan is missing: apt-get install gcc, on Linux"; exit 1; }

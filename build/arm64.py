@@ -35,7 +35,11 @@ SUITES = {"3.11": "bookworm", "3.13": "trixie", "3.14": "sid"}
 PROCESSOR = "neoverse-n1"
 # The hashing tests go through every kernel of the processor by themselves, the screening tests run on the one in use.
 # tests/property/test_screening_parity.py stays out: minutes under emulation, for code without arm64's own instructions.
-SUITE = ("tests/unit/scoring/test_sha256.py", "tests/unit/scoring/test_screening.py")
+SUITE = (
+    "tests/unit/scoring/test_sha256.py",
+    "tests/unit/scoring/test_screening.py",
+    "tests/unit/scoring/test_screening_view.py",
+)
 # Once is enough for what Hypothesis adds.
 LONG_SUITE = (*SUITE, "tests/property/test_sha256_parity.py")
 FORCED_SUITE = ("tests/unit/scoring/test_screening.py",)
@@ -201,7 +205,7 @@ def stage_tests(folder: Path) -> None:
     The rest of the checkout that the tests read comes along: rule compiler, rules' texts, kernels' sources, pages.
     """
     shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__", "test_*.py"))
-    for name in [*LONG_SUITE, "pyproject.toml", "setup.py"]:
+    for name in [*LONG_SUITE, "build/screening_view.py", "pyproject.toml", "setup.py"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
     for name in ("build/rule_compiler", "scoring/rules", "scoring/c", "docs"):

@@ -202,7 +202,7 @@ cdef extern from "screen.h" nogil:
 
     uint32_t FIELD_FINGERPRINT
     int screen_table_map(screen_table *table, const uint8_t *data, size_t size)
-    int screen_texts(const screen_table *table, const screen_text *texts, size_t count, screen_hits *hits)
+    int screen_texts(const screen_table *table, screen_text *texts, size_t count, screen_hits *hits)
     int screen_value(const screen_table *table, uint32_t field, const uint8_t *value, size_t length, size_t text,
                      screen_hits *hits)
     void screen_hits_settle(screen_hits *hits)

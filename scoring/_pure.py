@@ -25,6 +25,7 @@ from scoring.model import (
     Payment,
     Score,
 )
+from scoring.screening_view import domain_of, screening_view, words_of
 from scoring.table import RULE, RuleTableError, Table, compile_anew
 
 TOKEN = MODE_NUMBERS["token"]
@@ -126,6 +127,7 @@ class _Index:
             else:
                 self.starts.setdefault(literal[:PREFIX_SIZE], []).append(entry)
         self.prefix_sizes = sorted({len(prefix) for prefix in self.starts})
+        self.value_size_max = max(map(len, self.values), default=0)
 
 
 def _index_of(table: Table) -> _Index:
@@ -139,7 +141,8 @@ def _value_hits(index: _Index, value: bytes, field: int) -> Iterable[int]:
 
 
 def _screen_field(index: _Index, field: int, content: str | bytes) -> tuple[int, ...]:
-    text = as_bytes(content).lower()  # bytes.lower knows ASCII only
+    view = screening_view(as_bytes(content))
+    text = words_of(view)
     hits: set[int] = set()
     for at in range(len(text)):
         for size in index.prefix_sizes:
@@ -150,12 +153,14 @@ def _screen_field(index: _Index, field: int, content: str | bytes) -> tuple[int,
                     and (not whole_token or (_is_edge(text, at) and _is_edge(text, at + len(literal))))
                 ):
                     hits.add(rule_id)
-    value = text.strip()  # bytes.strip knows ASCII white space only
+    value = view.strip(b" ")
     hits.update(_value_hits(index, value, field))
-    if field == CUSTOMER_EMAIL and b"@" in value:
-        labels = value[value.rindex(b"@") + 1 :].split(b".")
-        for i in range(len(labels)):
-            hits.update(_value_hits(index, b".".join(labels[i:]), EMAIL_DOMAIN))
+    if field == CUSTOMER_EMAIL:
+        domain = domain_of(value)
+        at = len(domain)
+        while at > 0 and len(domain) - at <= index.value_size_max:
+            at = domain.rfind(b".", 0, at)
+            hits.update(_value_hits(index, domain[at + 1 :], EMAIL_DOMAIN))
     return tuple(sorted(hits))
 
 
@@ -163,10 +168,10 @@ def screen(table: Table, fields: Sequence[Sequence[str | bytes]]) -> list[tuple[
     """Return the ids of the rules that hit, per payment and field, ascending.
 
     `fields` is one sequence per payment with the contents of FIELDS in order (later ones may be left out), str or
-    bytes-like. A `substring` rule hits where its literal occurs; a `token` rule where it does and no letter, digit or
-    non-ASCII character continues it on either side; a `value` rule where the field without surrounding ASCII white
-    space equals it. Case is ignored for ASCII letters. Rules on `email_domain` count as hits of customer_email.
-    Raises ValueError for more than len(FIELDS) fields, TypeError for other types.
+    bytes-like, each seen through its screening view (scoring.screening_view). A `substring` rule hits where its literal
+    occurs; a `token` rule where it does and no letter, digit or non-ASCII character continues it on either side; a
+    `value` rule where the field without surrounding spaces equals it. Rules on `email_domain` count as hits of
+    customer_email. Raises ValueError for more than len(FIELDS) fields, TypeError for other types.
     """
     index = _index_of(table)
     return [tuple(_screen_field(index, i, field) for i, field in enumerate(_checked(payment))) for payment in fields]

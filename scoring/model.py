@@ -21,8 +21,8 @@ FIELDS = (
 )
 CUSTOMER_EMAIL = FIELDS.index("customer_email")
 
-# Fields that only rule files name. `email_domain` is what follows the last "@" of customer_email, and each parent of
-# it ("a.b.example" is also "b.example" and "example"); `fingerprint` is the 64 hex digits of Score.fingerprint. They
+# Fields that only rule files name. `email_domain` is the domain behind the last "@" of customer_email, and each parent
+# of it ("a.b.example" is also "b.example" and "example"); `fingerprint` is the 64 hex digits of Score.fingerprint. They
 # have the last numbers that a rule's 16 bits have room for, so that another text field moves none.
 EMAIL_DOMAIN, FINGERPRINT = 14, 15
 FIELD_NUMBERS = {name: number for number, name in enumerate(FIELDS)}
@@ -63,7 +63,7 @@ class Score(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """One rule of a table. `fields` holds names of FIELD_NUMBERS, `literal` is folded (ASCII upper case to lower)."""
+    """One rule of a table. `fields` holds names of FIELD_NUMBERS, `literal` is its screening view, as bytes."""
 
     id: int
     mode: Mode

@@ -8,11 +8,12 @@ This module and the numbers in scoring/model.py are the only description of the 
 in scoring/c/table_format.h, which build/table_header.py makes from here. Whoever changes what a table's bytes mean
 raises FORMAT_VERSION.
 
-Format, version 3, all numbers little-endian, each section at a multiple of 64 bytes, in this order:
+Format, version 4, all numbers little-endian, each section at a multiple of 64 bytes, in this order:
 
     header    384 bytes: HEADER, then a (offset, size) pair of u64 for each section, then the passes, then zeros. A pass
               looks through texts of some fields for grams of one size: u8 size, u8 stride, u16 fields as bits
-    classes   256 x u8: byte -> class; upper case ASCII shares its lower case's class; class 0 occurs in no literal
+    classes   256 x u8: byte -> class; upper case ASCII shares its lower case's class, the dash the space's; class 0
+              occurs in no literal
     dense     rows of (classes + 1) x u32, one for each of the first states in breadth-first order: the next state for
               each class, then the state's output node. A next state below rows * (classes + 1) is the offset of a
               dense row, any other is that number plus the index of a tail state; bit 31: the next state has output.
@@ -31,7 +32,7 @@ Format, version 3, all numbers little-endian, each section at a multiple of 64 b
               hash, linear probing
     slots     SLOT: upper half of hash_value, rule index + 1 (0: empty); a power of two many, linear probing
     rules     RULE, ids ascending
-    strings   literals (folded) and reasons (UTF-8)
+    strings   literals (their screening views, scoring/screening_view.py) and reasons (UTF-8)
 """
 
 import binascii
@@ -43,7 +44,7 @@ from typing import NamedTuple
 from scoring.model import ACTION_NUMBERS, FIELD_NUMBERS, MODE_NUMBERS, WEIGHT_FULL, Rule
 
 MAGIC = b"PAYRULES"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 HEADER_SIZE = 384
 ALIGNMENT = 64
 # magic, version, header size, file size, header checksum (CRC-32 with this field zero), sections, SHA-256 of all bytes

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scoring.model import ACTION_NUMBERS, FIELD_NUMBERS, FIELDS, MODE_NUMBERS, REASON_LENGTH_MAX, WEIGHT_FULL, Rule
+from scoring.screening_view import literal_view, screening_view
 from scoring.table import LITERAL_LENGTH_MAX
 
 ID_MAX = 2**32 - 1
@@ -151,15 +152,18 @@ class _Reader:
             raise ValueError(f"id {rule_id} is taken by {self.ids[rule_id]}")
         self.ids[rule_id] = place
         text, reason = _literal_and_reason(text, reason)
-        literal = text.encode("utf-8", "surrogatepass").lower()
-        if not literal:
+        raw = text.encode("utf-8", "surrogatepass")
+        literal = literal_view(raw, mode)
+        if not raw:
             raise ValueError("the literal is empty")
+        if not literal.strip(b" "):
+            raise ValueError(f"nothing but spaces is left of {text!r} in the screening view")
         if len(literal) > LITERAL_LENGTH_MAX:
             raise ValueError(f"the literal has {len(literal)} bytes, at most {LITERAL_LENGTH_MAX} are allowed")
         reason_length = len(reason.encode())
         if reason_length > REASON_LENGTH_MAX:
             raise ValueError(f"the reason has {reason_length} bytes, at most {REASON_LENGTH_MAX} are allowed")
-        if mode == "value" and literal != literal.strip():
+        if mode == "value" and literal != screening_view(raw):
             raise ValueError("a whole value never begins or ends with white space, so this rule can never hit")
         if fields == ("email_domain",) and not DOMAIN.fullmatch(literal):
             raise ValueError(f"not a domain: {text!r}")
@@ -167,7 +171,7 @@ class _Reader:
             raise ValueError(f"a fingerprint has 64 hex digits: {text!r}")
         key = (literal, mode, fields)
         if key in self.same:
-            raise ValueError(f"the same literal, mode and fields as {self.same[key]}")
+            raise ValueError(f"the same literal (in the screening view), mode and fields as {self.same[key]}")
         self.same[key] = place
         self.sources.append(Source(Rule(rule_id, mode, fields, weight, action, reason, literal), place))  # type: ignore[arg-type]
 

@@ -33,6 +33,8 @@ def build_trie(literals: list[bytes]) -> Trie:
         classes[byte] = number
         if 0x61 <= byte <= 0x7A:
             classes[byte - 0x20] = number
+        elif byte == 0x20:
+            classes[0x2D] = number  # no literal has a dash, and plain texts are scanned as they are
     lengths = np.array([len(literal) for literal in literals], np.int64)
     starts = np.concatenate(([0], np.cumsum(lengths)))[:-1].astype(np.int64)
     text = classes[np.frombuffer(b"".join(literals), np.uint8)]

@@ -2,6 +2,7 @@
    wait together. */
 #include "screen.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { LANES = 8, RECENT = 64 };
@@ -182,12 +183,9 @@ static size_t steps_left(struct lane *lane)
     return bytes < lane->budget ? bytes : lane->budget;
 }
 
-int screen_texts(const struct screen_table *table, const struct screen_text *texts, size_t count,
-                 struct screen_hits *hits)
+static int scan(const struct screen_table *table, const struct screen_text *texts, size_t count,
+                struct screen_hits *hits)
 {
-    for (size_t i = 0; i < count; i++)
-        if (screen_whole_text(table, &texts[i], i, hits))
-            return -1;
     struct lane lanes[LANES];
     size_t busy = 0, next = 0;
     int taken = 1;
@@ -214,7 +212,43 @@ int screen_texts(const struct screen_table *table, const struct screen_text *tex
                 k++;
         }
     }
-    if (taken < 0)
+    return taken < 0 ? -1 : 0;
+}
+
+/* Compare whole values, and leave each text as the scanner takes it: plain, or its view in memory of the call's own. */
+static int screen_whole_texts(const struct screen_table *table, struct screen_text *texts, size_t count,
+                              uint8_t **views, struct screen_hits *hits)
+{
+    uint8_t *view = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const int is_plain = screen_is_plain(texts[i].data, texts[i].length);
+        if (!is_plain) {
+            if (!view) {
+                size_t size = 0;
+                for (size_t j = i; j < count; j++)
+                    size += texts[j].length;
+                if (!(*views = view = malloc(size)))
+                    return -1;
+            }
+            texts[i].length = screen_view(texts[i].data, texts[i].length, view);
+            texts[i].data = view;
+        }
+        if (screen_whole_text(table, &texts[i], i, hits))
+            return -1;
+        if (!is_plain) {
+            texts[i].length = screen_words(view, texts[i].length);
+            view += texts[i].length;
+        }
+    }
+    return 0;
+}
+
+int screen_texts(const struct screen_table *table, struct screen_text *texts, size_t count, struct screen_hits *hits)
+{
+    uint8_t *views = NULL;
+    const int failed = screen_whole_texts(table, texts, count, &views, hits) || scan(table, texts, count, hits);
+    free(views);
+    if (failed)
         return -1;
     screen_hits_settle(hits);
     return 0;

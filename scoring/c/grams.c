@@ -130,8 +130,7 @@ int screen_grams(const struct screen_table *table, const struct screen_text *tex
     if (!table->filter_words || !table->gram_slots || length > FILTERED_MAX)
         return 1;
     uint8_t folded[FILTERED_MAX + GRAM_SIZE_MAX];
-    for (size_t i = 0; i < length; i++)
-        folded[i] = screen_fold(text->data[i]);
+    screen_fold_words(text->data, length, folded);
     memset(folded + length, 0, GRAM_SIZE_MAX);
     struct search search = {table, text, index, folded, PROBES_A_BYTE * (length + 16), hits};
     struct suspect suspects[PLACES];

@@ -67,6 +67,17 @@ static inline uint8_t screen_fold(uint8_t byte)
     return (uint8_t)(byte - 'A') < 26 ? byte | 0x20 : byte;
 }
 
+/* The same, and a dash to a space: how `substring` and `token` rules see a plain text. */
+static inline uint8_t screen_fold_word(uint8_t byte)
+{
+    return byte == '-' ? ' ' : screen_fold(byte);
+}
+
+static inline int screen_is_white(uint8_t byte)
+{
+    return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
+
 static inline int screen_is_word(uint8_t byte)
 {
     return byte >= 0x80 || (uint8_t)(byte - '0') < 10 || (uint8_t)((byte | 0x20) - 'a') < 26;
@@ -82,15 +93,28 @@ static inline int screen_is_edge(const struct screen_text *text, size_t at)
    and the messages are scoring/table.py's. */
 int screen_table_map(struct screen_table *table, const uint8_t *data, size_t size);
 
-/* Screen all texts and add their hits. Returns 0, or -1 without memory. hits->items is the caller's to free(). */
-int screen_texts(const struct screen_table *table, const struct screen_text *texts, size_t count,
-                 struct screen_hits *hits);
+/* Screen all texts and add their hits. Returns 0, or -1 without memory. hits->items is the caller's to free(). Texts that
+   are not plain are replaced by their views, which are gone when this returns. */
+int screen_texts(const struct screen_table *table, struct screen_text *texts, size_t count, struct screen_hits *hits);
+
+/* Whether the view of a text is the text itself, but for the case of letters and for dashes where those are spaces. */
+int screen_is_plain(const uint8_t *text, size_t length);
+
+/* Write a plain text, or a view, as `substring` and `token` rules see it. */
+void screen_fold_words(const uint8_t *text, size_t length, uint8_t *folded);
+
+/* Write a text's screening view, which is never longer than the text. Returns its length. */
+size_t screen_view(const uint8_t *text, size_t length, uint8_t *view);
+
+/* Make of a view, in its place, what `substring` and `token` rules see. Returns its length. */
+size_t screen_words(uint8_t *view, size_t length);
 
 /* Add the `value` rules of one field that equal the value, case ignored. `text` is the index that hits carry. */
 int screen_value(const struct screen_table *table, uint32_t field, const uint8_t *value, size_t length, size_t text,
                  struct screen_hits *hits);
 
-/* Add the `value` rules that equal a text without surrounding white space, those on an e-mail address's domains too. */
+/* Add the `value` rules that equal a text without surrounding spaces, those on an e-mail address's domains too. The text
+   is plain, or a view. */
 int screen_whole_text(const struct screen_table *table, const struct screen_text *text, size_t index,
                       struct screen_hits *hits);
 

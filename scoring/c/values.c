@@ -48,7 +48,12 @@ int screen_value(const struct screen_table *table, uint32_t field, const uint8_t
     return look_up(table, hash, field, value, length, text, hits);
 }
 
-/* The domain of an e-mail address and each parent of it, in one walk from the end. */
+static int is_of_domain(uint8_t byte)
+{
+    return screen_is_word(byte) || byte == '.' || byte == '-' || byte == '_';
+}
+
+/* The domain of an e-mail address and each parent of it, in one walk from its end: `Name <x@y.example>`. */
 static int screen_domain(const struct screen_table *table, const uint8_t *value, size_t length, size_t text,
                          struct screen_hits *hits)
 {
@@ -57,19 +62,21 @@ static int screen_domain(const struct screen_table *table, const uint8_t *value,
         start--;
     if (!start)
         return 0;
+    if (start < length && value[start] == ' ')
+        start++;
+    size_t end = start;
+    while (end < length && is_of_domain(value[end]))
+        end++;
+    while (end > start && value[end - 1] == '.')
+        end--;
     uint64_t hash = VALUE_HASH_START;
-    for (size_t i = length; i-- > start && length - i <= table->value_length_max;) {
+    for (size_t i = end; i-- > start && end - i <= table->value_length_max;) {
         hash = hash_step(hash, value[i]);
         if ((i == start || value[i - 1] == '.')
-            && look_up(table, hash, FIELD_EMAIL_DOMAIN, value + i, length - i, text, hits))
+            && look_up(table, hash, FIELD_EMAIL_DOMAIN, value + i, end - i, text, hits))
             return -1;
     }
     return 0;
-}
-
-static int is_space(uint8_t byte)
-{
-    return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
 int screen_whole_text(const struct screen_table *table, const struct screen_text *text, size_t index,
@@ -77,9 +84,9 @@ int screen_whole_text(const struct screen_table *table, const struct screen_text
 {
     const uint8_t *value = text->data;
     size_t length = text->length;
-    while (length && is_space(value[length - 1]))
+    while (length && value[length - 1] == ' ')
         length--;
-    while (length && is_space(*value))
+    while (length && *value == ' ')
         value++, length--;
     if (screen_value(table, text->field, value, length, index, hits))
         return -1;

@@ -29,6 +29,8 @@ TEXTS = [
     "po box\u00e9",
     "\u00e9po box",
     "caf\u00e9 \u00e9 e\u0301",
+    "po box\u0436 \u0436 \u0416",
+    "GIFT-BOX",
     "-a-",
     " - ",
     "x@x @x x @xy",
@@ -50,6 +52,13 @@ TEXTS = [
     "x@example.",
     "@example",
     "\U0001f4b3 card",
+    "\u201cgift\u00a0card\u201d",
+    "g\u0456ft\u2011c\u0430rd\u2026",
+    "\uff27\uff29\uff26\uff34 \U0001d41c\U0001d41a\U0001d42b\U0001d41d",
+    "gi\u200bft--card",
+    "P.O.\u2003 Box",
+    "b\t\u3000c",
+    "X <x@mailinator\u3002com.>;",
 ]
 CARDS = [
     "4111111111111111",

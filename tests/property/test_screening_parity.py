@@ -4,6 +4,8 @@ The compiled engine looks for grams, then compares literals or runs an automaton
 literals up by their first bytes. What they share is the rule texts alone, so that an error in either shows.
 """
 
+import re
+
 import ahocorasick_rs
 import pytest
 from hypothesis import example, given, settings
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from scoring import _compiled, _pure
 from scoring.model import CARD_GROUPINGS, CARD_RANGES, FIELDS, Payment
+from scoring.screening_view import literal_view, screening_view, words_of
 from scoring.table import ASK_THE_AUTOMATON, GRAM, GRAM_RULES_MAX
 from tests.support.rule_compiler import compile_table
 
@@ -36,9 +39,7 @@ def encoded(text: str) -> bytes:
 
 def table_of(rules: list, dense_bytes: int):
     sources = [(mode, fields, encoded(literal)) for mode, fields, literal in rules]
-    usable = [
-        source for source in dict.fromkeys(sources) if source[0] != "value" or source[2].strip() == source[2] != b""
-    ]
+    usable = [source for source in dict.fromkeys(sources) if literal_view(source[2], source[0]).strip(b" ")]
     return compile_table(usable, dense_bytes=dense_bytes)
 
 
@@ -48,6 +49,117 @@ def table_of(rules: list, dense_bytes: int):
 def test_engines_screen_alike(rules: list, payments: list, dense_bytes: int) -> None:
     table = table_of(rules, dense_bytes)
     assert _compiled.screen(table, payments) == _pure.screen(table, payments)
+
+
+# What the screening view has to do with: characters of every kind of fold, pieces of UTF-8 and what only looks like it.
+FOLDED = st.sampled_from(
+    "\u00ad\u200b\u2060\ufeff\ufe0f\u0301\u0336"  # nothing
+    "\u00a0\u2003\u3000\u2028\u0085\u2022\u2122\U0001f381"  # a space
+    "\u2014\u2011\u2212\u2018\u201c\u2026\u3002\uff0e"  # ASCII punctuation
+    "\u0430\u0412\u03b1\u00e9\u00c9\uff21\U0001d41a\u24d0\u0661\ufb01\u1d00"  # ASCII letters and digits
+    "\u0439\u0438\u0403\u0436\u6f22\u20ac\ud800\udc80\udfff\U0010ffff\ufffe"  # another letter, or what stays
+)
+BROKEN = st.sampled_from(
+    [
+        b"\x80",
+        b"\xc0\xaf",
+        b"\xc2",
+        b"\xe2\x80",
+        b"\xed\xa0\x80",
+        b"\xf0\x9f\x8e",
+        b"\xf4\x90\x80\x80",
+        b"\xe0\x80\x80",
+        b"\xff",
+    ]
+)
+ASCII = st.sampled_from(
+    ["a", "B", "i", "f", "box", "po box", " ", "-", "  ", " - ", "\t", "\n", ".", "@", "<", ">", "\0"]
+)
+ANY_BYTES = st.lists(st.one_of(ASCII.map(str.encode), FOLDED.map(encoded), BROKEN, st.binary(max_size=4)), max_size=40)
+ANY_TEXT = st.one_of(
+    ANY_BYTES.map(b"".join),
+    st.lists(st.one_of(ASCII, FOLDED, st.text(max_size=2), st.characters()), max_size=40).map("".join),
+    st.text(max_size=80),
+    st.binary(max_size=80),
+)
+ANY_RULES = st.lists(
+    st.tuples(
+        st.sampled_from(["substring", "token", "value"]),
+        st.sets(st.sampled_from(FIELDS), min_size=1).map(tuple),
+        st.lists(st.one_of(ASCII, FOLDED), min_size=1, max_size=6).map("".join),
+    ),
+    max_size=20,
+)
+
+
+@given(
+    rules=st.one_of(ANY_RULES, st.lists(DOMAINS, max_size=6)),
+    payments=st.lists(st.lists(ANY_TEXT, max_size=len(FIELDS)), max_size=10),
+    dense_bytes=DENSE_BYTES,
+)
+@settings(max_examples=500, deadline=None)
+def test_engines_screen_alike_whatever_the_bytes_and_characters(rules: list, payments: list, dense_bytes: int) -> None:
+    table = table_of(rules, dense_bytes)
+    assert _compiled.screen(table, payments) == _pure.screen(table, payments)
+
+
+@given(texts=st.lists(ANY_TEXT, min_size=1, max_size=20))
+@settings(max_examples=500, deadline=None)
+def test_a_texts_own_view_is_found_in_it_by_both_engines(texts: list) -> None:
+    # Whole values, so that all of the view is compared, and not only what is around a literal.
+    views = dict.fromkeys(literal_view(_pure.as_bytes(text), "value")[:1000] for text in texts)
+    table = compile_table([("value", FIELDS, view) for view in views if view])
+    found = _pure.screen(table, [[text] for text in texts])
+    assert _compiled.screen(table, [[text] for text in texts]) == found
+
+
+@given(text=ANY_TEXT)
+@settings(max_examples=500, deadline=None)
+def test_a_view_is_no_longer_than_its_text_and_words_of_it_are_no_longer_still(text: str | bytes) -> None:
+    raw = _pure.as_bytes(text)
+    view = screening_view(raw)
+    words = words_of(view)
+    assert len(words) <= len(view) <= len(raw)
+    assert b"  " not in view
+    assert not {b"--", b"- ", b" -", b"-"} & {words[i : i + n] for i in range(len(words)) for n in (1, 2)}
+
+
+ASCII_TEXT = st.text(st.sampled_from("aAbB0 -.@_\t\n<"), max_size=40)
+ASCII_LITERAL = st.text(st.sampled_from("aAb0 -."), min_size=1, max_size=5).filter(lambda literal: literal.strip(" -"))
+
+
+def is_there(mode: str, literal: str, text: str) -> bool:
+    """Whether a rule hits an ASCII text as it is, case ignored: what there was before the view."""
+    literal, text = literal.lower(), text.lower()
+    if mode == "value":
+        return text.strip(" \t\n") == literal.strip(" \t\n")
+    found = f"(?={re.escape(literal)})" if mode == "substring" else None
+    if found:
+        return re.search(found, text) is not None
+
+    def is_edge(at: int) -> bool:
+        return at in (0, len(text)) or not (text[at - 1].isalnum() and text[at].isalnum())
+
+    return any(
+        text.startswith(literal, at) and is_edge(at) and is_edge(at + len(literal)) for at in range(len(text) + 1)
+    )
+
+
+@given(mode=st.sampled_from(["substring", "token", "value"]), literal=ASCII_LITERAL, text=ASCII_TEXT)
+@example(mode="substring", literal="a-", text="-a- b")
+@example(mode="token", literal="b", text="a--b")
+@settings(max_examples=2000, deadline=None)
+def test_ascii_texts_keep_their_hits_and_get_others_by_spaces_and_dashes_only(
+    mode: str, literal: str, text: str
+) -> None:
+    table = compile_table([(mode, ("street",), literal.encode())])
+    payment = ["" if name != "street" else text for name in FIELDS]
+    ((found,),) = [screened[6:7] for screened in _pure.screen(table, [payment])]
+    assert _compiled.screen(table, [payment]) == _pure.screen(table, [payment])
+    if is_there(mode, literal, text):
+        assert found == (1,)
+    elif not re.search(r"  |[\t\n]" if mode == "value" else r"  |[\t\n-]", f"{literal}\0{text}"):
+        assert found == ()
 
 
 # Literals that all have grams, of several sizes, in texts made of them and of their pieces.
@@ -109,7 +221,8 @@ def test_literals_that_share_a_gram_are_all_compared_until_that_costs_too_much()
 def test_substring_rules_find_what_a_naive_search_finds(rules: list, texts: list, dense_bytes: int) -> None:
     table = table_of([("substring", ("order_id",), literal) for _, _, literal in rules], dense_bytes)
     literals = {table.rule_at(i).id: table.rule_at(i).literal for i in range(table.rule_count)}
-    expected = [(tuple(i for i, literal in literals.items() if literal in encoded(text).lower()),) for text in texts]
+    seen = [words_of(screening_view(encoded(text))) for text in texts]
+    expected = [(tuple(i for i, literal in literals.items() if literal in text),) for text in seen]
     assert _compiled.screen(table, [[text] for text in texts]) == expected
     assert _pure.screen(table, [[text] for text in texts]) == expected
 
@@ -122,8 +235,9 @@ WORDS = st.text(st.sampled_from("aeioubcdst "), min_size=1, max_size=20)
 @settings(max_examples=50, deadline=None)
 def test_substring_rules_find_what_ahocorasick_rs_finds(many: int, words: list[str], data: st.DataObject) -> None:
     # Repeated with numbers, so that the table passes the sizes at which its filter takes larger grams.
-    literals = sorted({f"{word}{i or ''}" for word in words for i in range(many)})
-    texts = data.draw(st.lists(st.lists(st.sampled_from([*words, *literals]), max_size=8).map(" ".join), max_size=20))
+    literals = sorted({re.sub(" +", " ", f"{word}{i or ''}") for word in words for i in range(many)} - {" "})
+    pieces = st.lists(st.sampled_from([*words, *literals]), max_size=8)
+    texts = data.draw(st.lists(pieces.map(lambda each: re.sub(" +", " ", " ".join(each))), max_size=20))
     table = compile_table([("substring", ("order_id",), literal.encode()) for literal in literals], dense_bytes=2000)
     automaton = ahocorasick_rs.AhoCorasick(literals)
     expected = [

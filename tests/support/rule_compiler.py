@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from scoring.model import Mode, Rule
+from scoring.screening_view import literal_view
 from scoring.table import Table
 from tests.support.build_scripts import load
 
@@ -18,9 +19,9 @@ def compile_files(paths: Iterable[Path], **options: int) -> bytes:
 
 
 def compile_table(sources: Sequence[tuple[Mode, tuple[str, ...], bytes]], **options: int) -> Table:
-    """Compile (mode, fields, literal) triples, ids 1, 2, ..., to a table; literals are folded here."""
+    """Compile (mode, fields, literal) triples, ids 1, 2, ..., to a table; literals get their views here."""
     made = [
-        texts.Source(Rule(i, mode, fields, 100, "score", "test", literal.lower()), f"rule {i}")
+        texts.Source(Rule(i, mode, fields, 100, "score", "test", literal_view(literal, mode)), f"rule {i}")
         for i, (mode, fields, literal) in enumerate(sources, 1)
     ]
     return Table(memoryview(compiler.compile_rules(made, **options)), "test table")

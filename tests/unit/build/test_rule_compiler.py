@@ -50,11 +50,11 @@ def test_no_rules_at_all_make_a_valid_table() -> None:
 
 
 def test_rule_keeps_what_its_text_says(tmp_path: Path) -> None:
-    text = SECTION + '\n7 PO Box\n8 "a  # b\\u00e9"  # Its own reason.\n9 n°  # Än\n'
+    text = SECTION + '\n7 PO Box\n8 "a  # b\\u00e9"  # Its own reason.\n9 нж  # Än\n'
     seven, eight, nine = (source.rule for source in read(tmp_path, text))
     assert seven == (7, "token", ("street", "city"), 100, "score", "why", b"po box")
-    assert (eight.literal, eight.reason) == ("a  # bé".encode(), "Its own reason.")
-    assert (nine.literal, nine.reason) == ("n°".encode(), "Än")
+    assert (eight.literal, eight.reason) == (b"a # be", "Its own reason.")
+    assert (nine.literal, nine.reason) == ("нж".encode(), "Än")
 
 
 def test_blocklist_numbers_its_lines_and_takes_them_as_they_are(tmp_path: Path) -> None:
@@ -88,7 +88,15 @@ def test_any_means_every_text_field(tmp_path: Path) -> None:
         (SECTION + "1 " + "a" * 1001, 7, "1001 bytes"),
         (SECTION + "1 a  # " + "é" * 251, 7, "the reason has 502 bytes, at most 500"),
         (SECTION.replace("= why", "= " + "w" * 501) + "1 a", 7, "the reason has 501 bytes, at most 500"),
-        (SECTION + "1 a\n2 A", 8, "the same literal, mode and fields as"),
+        (SECTION + "1 a\n2 A", 8, "the same literal (in the screening view), mode and fields as"),
+        (
+            SECTION + "1 gift card\n2 Gíft\u2014c\u0430rd",
+            8,
+            "the same literal (in the screening view), mode and fields as",
+        ),
+        (SECTION + "1 --", 7, "nothing but spaces is left of '--'"),
+        (SECTION + '1 " "', 7, "nothing but spaces is left of ' '"),
+        (SECTION + "1 \u200b", 7, "nothing but spaces is left of"),
         (SECTION + "weight = 1\n1 a", 7, "weight is given twice"),
         (SECTION.replace("100", "10001") + "1 a", 7, "weight is '10001'"),
         (SECTION.replace("100", "-1") + "1 a", 7, "weight is '-1'"),
@@ -108,6 +116,7 @@ def test_any_means_every_text_field(tmp_path: Path) -> None:
             "64 hex digits",
         ),
         (SECTION.replace("token", "value") + '1 " a"', 7, "can never hit"),
+        (SECTION.replace("token", "value") + '1 "a\u00a0"', 7, "can never hit"),
     ],
 )
 def test_bad_rule_is_refused_with_file_and_line(tmp_path: Path, text: str, line: int, fault: str) -> None:
