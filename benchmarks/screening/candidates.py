@@ -28,6 +28,7 @@ class Candidate(NamedTuple):
     build_seconds: float
     memory_bytes: int
     all_pairs: bool = True
+    is_ours: bool = False
     # What a fresh process would load from a file, where a candidate can.
     database: Any = None
 
@@ -50,7 +51,7 @@ def our_engine(engine: Engine, table: Table, seconds: float) -> Candidate:
         hits = [field for payment in result for field in payment]
         return {(field, rule_id - 1) for field, ids in enumerate(hits) for rule_id in ids}
 
-    return Candidate(search, pairs, seconds, len(table.data))
+    return Candidate(search, pairs, seconds, len(table.data), is_ours=True)
 
 
 def hyperscan_joined(literals: list[str], joined: bool) -> Candidate:

@@ -3,7 +3,8 @@
 Ten payments of eight fields of about 100 bytes a sample; samples of all candidates are taken side by side in every
 round, in CPU time of the thread, because the machine is shared. What a candidate is charged with is what a function
 would do per batch: joining, scanning, collecting (field, literal) pairs. All pairs are verified against ahocorasick-rs;
-`re` and google-re2 report less than all pairs, so of them the fields with any hit are.
+`re` and google-re2 report less than all pairs, so of them the fields with any hit are. Our engines get texts as they
+are, and make the screening view; their peers get views that were made before, uncharged, and literals in the same view.
 """
 
 import argparse
@@ -16,14 +17,16 @@ import tempfile
 import time
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.measure import Bar, new_record, paired_ratio, write_record
 from benchmarks.screening.candidates import PEER, Candidate, Pairs, candidates, timed
 from benchmarks.screening.corpus import HOSTILE, PAYMENTS, Corpus, Fields
+from benchmarks.screening.view import compare_with, measure_worst_texts
 from scoring import _compiled
 from scoring.kernel import load_engine
 from scoring.model import FIELDS, Payment, Rule
+from scoring.screening_view import literal_view, screening_view, words_of
 from scoring.table import BUILT_IN, open_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,16 +44,31 @@ def rule_compiler() -> tuple[ModuleType, ModuleType]:
     return importlib.import_module("rule_compiler.texts"), importlib.import_module("rule_compiler.compiler")
 
 
-def sample(candidate: Candidate, fields: Fields) -> float:
+class Batch(NamedTuple):
+    """Fields as they are, and as rules see them, which is what a peer gets."""
+
+    fields: Fields
+    seen: Fields
+
+    def for_(self, candidate: Candidate) -> Fields:
+        return self.fields if candidate.is_ours else self.seen
+
+
+def batch(fields: Fields) -> Batch:
+    return Batch(fields, [words_of(screening_view(field.encode())).decode() for field in fields])
+
+
+def sample(candidate: Candidate, batch: Batch) -> float:
     """CPU nanoseconds per 100 bytes of text."""
+    fields = batch.for_(candidate)
     start = time.thread_time_ns()
     candidate.search(fields)
     return 100 * (time.thread_time_ns() - start) / sum(map(len, fields))
 
 
-def verify(name: str, candidate: Candidate, batches: list[Fields], expected: list[Pairs]) -> int:
+def verify(name: str, candidate: Candidate, batches: list[Batch], expected: list[Pairs]) -> int:
     """Compare what was found; the number of (field, literal) pairs. Raises ValueError where it differs."""
-    found = [candidate.pairs(candidate.search(fields)) for fields in batches]
+    found = [candidate.pairs(candidate.search(batch.for_(candidate))) for batch in batches]
     if not candidate.all_pairs:
         found = [{(field, 0) for field, _ in pairs} for pairs in found]
         expected = [{(field, 0) for field, _ in pairs} for pairs in expected]
@@ -90,22 +108,23 @@ print((time.perf_counter() - start) * 1e3)
 def measure_size(size: int, rounds: int, all_peers: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
     texts, compiler = rule_compiler()
     corpus = Corpus(size)
+    literals = list(dict.fromkeys(literal_view(literal.encode(), "substring") for literal in corpus.literals))
     sources = [
-        texts.Source(Rule(i, "substring", FIELDS, 100, "score", "benchmark", literal.encode()), str(i))
-        for i, literal in enumerate(corpus.literals, 1)
+        texts.Source(Rule(i, "substring", FIELDS, 100, "score", "benchmark", literal), str(i))
+        for i, literal in enumerate(literals, 1)
     ]
     data, seconds, _ = timed(lambda: compiler.compile_rules(sources))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "benchmark.table"
         path.write_bytes(data)
         table = open_table(path)
-        rows = list(candidates(corpus.literals, table, seconds, all_peers))
-        batches = [corpus.typical() for _ in range(BATCHES)]
-        hostile = {name: [getattr(corpus, name)() for _ in range(BATCHES)] for name in HOSTILE}
+        rows = list(candidates([literal.decode() for literal in literals], table, seconds, all_peers))
+        batches = [batch(corpus.typical()) for _ in range(BATCHES)]
+        hostile = {name: [batch(getattr(corpus, name)()) for _ in range(BATCHES)] for name in HOSTILE}
         by_name = dict(rows)
         reference = by_name["ahocorasick-rs"]
         kinds = {"typical": batches, **hostile}
-        expected = {kind: [reference.pairs(reference.search(f)) for f in fields] for kind, fields in kinds.items()}
+        expected = {kind: [reference.pairs(reference.search(b.seen)) for b in each] for kind, each in kinds.items()}
         counts = {
             name: {kind: verify(f"{name}, {kind}", candidate, fields, expected[kind]) for kind, fields in kinds.items()}
             for name, candidate in rows
@@ -223,6 +242,9 @@ def main() -> int:
     parser.add_argument(
         "--all-peers", action="store_true", help="also re, google-re2, pyahocorasick, hyperscan a field"
     )
+    parser.add_argument(
+        "--before", type=Path, help="a checkout with its extension built: a typical payment is compared with it, too"
+    )
     parser.add_argument("--quick", action="store_true", help="few rounds, 100 and 10000 literals, no record")
     options = parser.parse_args()
     sizes = [int(size) for size in options.sizes.split(",")]
@@ -237,6 +259,9 @@ def main() -> int:
         rows += more_rows
         bars += more_bars
     bars += share_of_score_batch(options.rounds)
+    bars += measure_worst_texts(11)
+    if options.before:
+        bars += compare_with(options.before, options.rounds)
     for bar in bars:
         print(bar)
     if not options.quick:
