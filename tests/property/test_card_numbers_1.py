@@ -1,8 +1,8 @@
-"""Version 1 masks for ever what 0.1.1 found: the frozen search finds what 0.1.1's own code finds, here kept as it was."""
+"""Version 1 masks for ever what 0.1.1 found: the frozen search finds what 0.1.1's own code finds, kept here."""
 
 from collections.abc import Sequence
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from handler.domain import card_numbers_1
@@ -114,13 +114,15 @@ def cards(draw: st.DrawFn) -> str:
 
 PIECES = st.one_of(
     cards(),
-    st.sampled_from(["4111", "1111", "4222", "222", "3782", "822463", "10005", "620550", "0000000000004", "12345"]),
-    st.sampled_from(["4111111111111111", "5 0 1 8 ", "0.", "12345.", "\\n", "\\u000a", "%3A", "%B", "a", "é", "\ud800"]),
+    st.sampled_from(["4111", "1111", "4222", "222", "3782", "822463", "10005", "620550", "0000000000004", "0.", "a"]),
+    st.sampled_from(["4111111111111111", "5 0 1 8 ", "12345.", "\\n", "\\u000a", "%3A", "%B", "é", "\ud800"]),
     st.sampled_from([" ", "-", "  ", ".", "Z", "\u0664", "\\", "%", "9"]),
 )
 
 
 @given(st.lists(PIECES, max_size=14).map("".join))
+@example("4001 4111 1111 1100 0009")  # two that overlap: the first is the one
+@example("1.4111111111111111 1234.4111111111111111 12345.4111111111111111 x.4111111111111111")
 @settings(max_examples=3000, deadline=None)
 def test_the_frozen_search_finds_what_0_1_1_finds(text: str) -> None:
     assert find_card_numbers_1([text]) == [found_by_0_1_1(text)]
