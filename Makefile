@@ -52,7 +52,8 @@ check: lint  ## lint, types and unit tests: before a commit
 SANITIZED := .build/sanitized
 SANITIZED_TESTS := tests/unit/scoring/test_sha256.py tests/unit/scoring/test_kernel_selection.py \
   tests/unit/scoring/test_screening.py tests/unit/scoring/test_screening_view.py tests/unit/scoring/test_rule_table.py \
-  tests/property/test_sha256_parity.py tests/property/test_screening_parity.py tests/property/test_damaged_tables.py
+  tests/unit/scoring/test_card_numbers.py tests/property/test_sha256_parity.py tests/property/test_screening_parity.py \
+  tests/property/test_card_parity.py tests/property/test_damaged_tables.py
 .PHONY: test-sanitize
 test-sanitize: setup  ## scoring's tests with address and undefined-behaviour sanitizers in the C code (gcc on Linux)
 	@test -e "$$(gcc -print-file-name=libasan.so)" || { echo "gcc with libasan is missing: apt-get install gcc, on Linux"; exit 1; }
@@ -66,7 +67,7 @@ test-sanitize: setup  ## scoring's tests with address and undefined-behaviour sa
 	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" $(CURDIR)/$(PY) -m pytest -q --capture=sys -p no:cacheprovider $(SANITIZED_TESTS)
 
 .PHONY: check-card-ids
-check-card-ids: setup  ## a million each of UUIDs, hex ids and ULIDs: none is a card number (OPTIONS="--ids 10000 --seed 2")
+check-card-ids: setup  ## a million each of UUIDs, hex ids, ULIDs: no card number; the slowest texts (OPTIONS="--ids 10000 --seed 2")
 	$(PY) -m benchmarks card-ids $(OPTIONS)
 
 # ---- rules ----------------------------------------------------------------------------------------------------

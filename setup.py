@@ -59,7 +59,7 @@ if os.environ.get("SCORING_SANITIZE"):
     CFLAGS = [*CFLAGS, *SANITIZE]
 
 HEADERS = [path.as_posix() for path in sorted(Path(C).glob("*.h"))]
-SCREENING = ["table", "hits", "view", "values", "grams", "automaton", "cards"]
+SCREENING = ["table", "hits", "view", "values", "grams", "automaton", "card_view", "cards"]
 SOURCES = [path.as_posix() for path in sorted(Path(C).glob("*.c"))]
 
 

@@ -13,12 +13,11 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
+from scoring import cards
 from scoring.model import (
     ACTION_NUMBERS,
     ACTION_RISKS,
     AMOUNT_RULE_ID,
-    CARD_GROUPINGS,
-    CARD_RANGES,
     FIELDS,
     FULL,
     WEIGHT_FULL,
@@ -369,54 +368,79 @@ cdef extern from "cards.h" nogil:
         size_t start
         size_t end
 
-    struct card_range:
+    struct card_issuer:
         uint32_t low
         uint32_t high
         uint32_t lengths
+        uint32_t grouped
 
-    int CARD_GROUPS_MAX, CARD_GROUP_BITS
-    int card_ranges_set(const card_range *ranges, size_t count)
-    int card_groupings_set(const uint32_t *groupings, size_t count)
-    int card_find(const uint8_t *text, size_t length, size_t start, card_span *span)
+    struct card_class:
+        uint32_t first
+        uint32_t last
+        uint32_t kind
+
+    struct card_limits:
+        uint32_t joint_max
+        uint32_t one_size_max
+        uint32_t behind_word_max
+        uint32_t whole_digits_max
+        uint32_t phone_lengths
+
+    int CARD_GROUPS_MAX, CARD_GROUP_BITS, CARD_DIGIT, CARD_SEPARATOR, CARD_POINT, CARD_COMMA, CARD_UNSEEN
+    int card_data_set(const card_issuer *issuers, size_t issuer_count, const uint32_t *groupings,
+                      size_t grouping_count, const card_class *classes, size_t class_count, const card_limits *limits)
+    size_t card_hide(const uint8_t *text, size_t length, card_span *spans, size_t capacity)
 
 
-cdef int set_card_ranges() except -1:
-    cdef card_range ranges[64]
-    cdef size_t count = 0
-    for low, high, lengths in CARD_RANGES[:64]:
-        ranges[count] = card_range(low, high, sum([1 << length for length in lengths]))
-        count += 1
-    if len(CARD_RANGES) > 64 or card_ranges_set(ranges, count):
-        raise ValueError("more issuer ranges than 64")
-    return 0
-
-
-cdef int set_card_groupings() except -1:
+cdef int set_card_data() except -1:
+    cdef card_issuer issuers[64]
     cdef uint32_t groupings[32]
-    cdef size_t count = 0
-    for grouping in CARD_GROUPINGS[:32]:
+    cdef card_class classes[256]
+    cdef size_t issuer_count = 0, grouping_count = 0, class_count = 0
+    kinds = {"digit": CARD_DIGIT, "separator": CARD_SEPARATOR, "point": CARD_POINT, "comma": CARD_COMMA,
+             "unseen": CARD_UNSEEN}
+    for issuer in cards.ISSUERS[:64]:
+        lengths = sum([1 << length for length in issuer.lengths])
+        issuers[issuer_count] = card_issuer(issuer.low, issuer.high, lengths, issuer.grouped)
+        issuer_count += 1
+    for grouping in sorted(cards.GROUPINGS)[:32]:
         if len(grouping) > CARD_GROUPS_MAX:
             raise ValueError(f"the grouping {grouping} has more groups than {CARD_GROUPS_MAX}")
-        groupings[count] = 0
+        groupings[grouping_count] = 0
         for size in grouping:
-            groupings[count] = groupings[count] << CARD_GROUP_BITS | <uint32_t> size
-        count += 1
-    if len(CARD_GROUPINGS) > 32 or card_groupings_set(groupings, count):
-        raise ValueError("more groupings than 32")
+            groupings[grouping_count] = groupings[grouping_count] << CARD_GROUP_BITS | <uint32_t> size
+        grouping_count += 1
+    all_classes = cards.classes()
+    for first, last, kind in all_classes[:256]:
+        classes[class_count] = card_class(first, last, kinds[kind])
+        class_count += 1
+    cdef card_limits limits = card_limits(
+        cards.JOINT_MAX,
+        cards.ONE_SIZE_MAX,
+        cards.BEHIND_WORD_MAX,
+        cards.WHOLE_DIGITS_MAX,
+        sum([1 << n for n in cards.PHONE_LENGTHS]),
+    )
+    if len(cards.ISSUERS) > 64 or len(cards.GROUPINGS) > 32 or len(all_classes) > 256 or card_data_set(
+        issuers, issuer_count, groupings, grouping_count, classes, class_count, &limits
+    ):
+        raise ValueError("scoring/cards.py has more issuers than 64, groupings than 32 or classes than 256")
     return 0
 
 
-set_card_ranges()
-set_card_groupings()
+set_card_data()
+
+cdef enum:
+    SPANS_AT_ONCE = 32
 
 
 def find_card_numbers(fields) -> list[list[tuple[int, int]]]:
     """`scoring._pure.find_card_numbers`, with the GIL released where that pays."""
     cdef const uint8_t *data
     cdef Py_ssize_t length
-    cdef size_t at, before, characters
-    cdef card_span span
-    cdef int there
+    cdef size_t count
+    cdef card_span few[SPANS_AT_ONCE]
+    cdef card_span *spans
     found = []
     for field in fields:
         wide = isinstance(field, str)
@@ -426,25 +450,47 @@ def find_card_numbers(fields) -> list[list[tuple[int, int]]]:
             data = <const uint8_t *> PyBytes_AsString(content)
             length = len(<bytes> content)
         wide = wide and len(<str> field) != length
-        spans = []
-        at = before = characters = 0
-        while True:
-            if length - at < BYTES_WORTH_THE_GIL:
-                there = card_find(data, length, at, &span)
-            else:
-                with nogil:
-                    there = card_find(data, length, at, &span)
-            if not there:
-                break
-            at = span.end
-            if wide:  # a character begins at each byte that continues none
-                while before < span.start:
-                    characters += data[before] & 0xC0 != 0x80
-                    before += 1
-                spans.append((characters, characters + span.end - span.start))
-            else:
-                spans.append((span.start, span.end))
-        found.append(spans)
+        count = hide_cards(data, length, few, SPANS_AT_ONCE)
+        if count <= SPANS_AT_ONCE:
+            found.append(card_spans(data, few, count, wide) if count else [])
+            continue
+        spans = <card_span *> PyMem_Malloc(count * sizeof(card_span))
+        if spans == NULL:
+            raise MemoryError
+        try:
+            hide_cards(data, length, spans, count)
+            found.append(card_spans(data, spans, count, wide))
+        finally:
+            PyMem_Free(spans)
+    return found
+
+
+cdef size_t hide_cards(const uint8_t *data, size_t length, card_span *spans, size_t capacity):
+    cdef size_t count
+    if length < BYTES_WORTH_THE_GIL:
+        return card_hide(data, length, spans, capacity)
+    with nogil:
+        count = card_hide(data, length, spans, capacity)
+    return count
+
+
+cdef list card_spans(const uint8_t *data, const card_span *spans, size_t count, bint wide):
+    """The spans in bytes, or where characters are `wide` in characters, one of which begins at each byte that
+    continues none."""
+    cdef size_t i, at = 0, characters = 0, start
+    found = []
+    for i in range(count):
+        if not wide:
+            found.append((spans[i].start, spans[i].end))
+            continue
+        while at < spans[i].start:
+            characters += data[at] & 0xC0 != 0x80
+            at += 1
+        start = characters
+        while at < spans[i].end:
+            characters += data[at] & 0xC0 != 0x80
+            at += 1
+        found.append((start, characters))
     return found
 
 

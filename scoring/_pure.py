@@ -7,13 +7,10 @@ Unicode tables, so that every Python version gives the same answer.
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
+from scoring import _pure_cards
 from scoring.model import (
     ACTION_RISKS,
     AMOUNT_RULE_ID,
-    CARD_DIGITS_MAX,
-    CARD_DIGITS_MIN,
-    CARD_GROUPINGS,
-    CARD_RANGES,
     CUSTOMER_EMAIL,
     EMAIL_DOMAIN,
     FIELDS,
@@ -32,9 +29,7 @@ TOKEN = MODE_NUMBERS["token"]
 VALUE = MODE_NUMBERS["value"]
 PREFIX_SIZE = 4  # bytes of a literal that the screening index is keyed by
 
-ESCAPE_SIZE = 5  # letters and digits of the longest escape, \u000a, behind its backslash
-GROUPS_MAX = max(map(len, CARD_GROUPINGS))
-WHOLE_DIGITS_MAX = 4  # digits before the point of what counts as a fraction
+find_card_numbers = _pure_cards.find_card_numbers
 
 _Entry = tuple[bytes, int, bool, int]  # literal, rule id, whole token?, field bits
 
@@ -181,107 +176,6 @@ def _checked(fields: Sequence[str | bytes]) -> Sequence[str | bytes]:
     if len(fields) > len(FIELDS):
         raise ValueError(f"a payment has at most {len(FIELDS)} fields, not {len(fields)}")
     return fields
-
-
-# ---- card numbers -----------------------------------------------------------------------------------------------
-
-
-def _is_card(digits: Sequence[int]) -> bool:
-    if not CARD_DIGITS_MIN <= len(digits) <= CARD_DIGITS_MAX:
-        return False
-    issuer = int("".join(map(str, digits[:6])))
-    if not any(low <= issuer <= high and len(digits) in lengths for low, high, lengths in CARD_RANGES):
-        return False
-    # Luhn (ISO/IEC 7812-1, annex B): every second digit from the right counts twice, as the sum of its digits.
-    doubled = sum(sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])
-    return (doubled + sum(digits[-1::-2])) % 10 == 0
-
-
-def _is_digit(byte: int) -> bool:
-    return 0x30 <= byte <= 0x39
-
-
-def _is_letter(byte: int) -> bool:
-    return 0x41 <= byte <= 0x5A or 0x61 <= byte <= 0x7A
-
-
-def _continues_token(text: Sequence[int], start: int) -> bool:
-    """Tell whether a letter stands directly before `start` that is not the end of an escape."""
-    if start == 0 or not _is_letter(text[start - 1]):
-        return False
-    for byte in text[max(0, start - 1 - ESCAPE_SIZE) : start - 1][::-1]:
-        if byte in b"\\%":
-            return False
-        if not (_is_letter(byte) or _is_digit(byte)):
-            return True
-    return True
-
-
-def _is_fraction(text: Sequence[int], start: int) -> bool:
-    """Tell whether a point stands directly before `start`, and one to WHOLE_DIGITS_MAX digits before that."""
-    if start == 0 or text[start - 1] != 0x2E:
-        return False
-    whole = 0
-    for byte in text[max(0, start - 2 - WHOLE_DIGITS_MAX) : start - 1][::-1]:
-        if not _is_digit(byte):
-            break
-        whole += 1
-    return 1 <= whole <= WHOLE_DIGITS_MAX
-
-
-def _card_end(text: Sequence[int], start: int) -> int:
-    """Return the end of the longest card number that begins at `start`, the first of a run of digits; 0 for none."""
-    if _continues_token(text, start):
-        return 0
-    digits: list[int] = []
-    groups: list[int] = []
-    end, at = 0, start
-    while len(groups) < GROUPS_MAX:
-        first = at
-        while at < len(text) and _is_digit(text[at]):
-            if len(digits) == CARD_DIGITS_MAX:
-                return end
-            digits.append(text[at] - 0x30)
-            at += 1
-        if at < len(text) and _is_letter(text[at]):
-            return end
-        groups.append(at - first)
-        as_cards_are = tuple(groups) in CARD_GROUPINGS if len(groups) > 1 else not _is_fraction(text, start)
-        if as_cards_are and _is_card(digits):
-            end = at
-        if not (at + 1 < len(text) and text[at] in b" -" and _is_digit(text[at + 1])):
-            return end
-        at += 1
-    return end
-
-
-def find_card_numbers(fields: Iterable[str | bytes]) -> list[list[tuple[int, int]]]:
-    """Return the card numbers in each field as [start, end), in characters of a str and bytes of a bytes-like.
-
-    A card number is 13 to 19 ASCII digits with length and prefix of an issuer range (CARD_RANGES) that pass Luhn, in
-    one run or in groups as in CARD_GROUPINGS with single spaces or dashes between them. No digit or ASCII letter stands
-    directly before or behind it, but for the letters of an escape (ESCAPE_SIZE characters at most behind a backslash or
-    a percent sign); nor is one run the fraction of a number. Of those that begin at one place the longest counts, then
-    the search goes on behind it. Source: docs/protocol.md, "Card numbers".
-    """
-    found = []
-    for field in fields:
-        # Any character beyond 0xFF is as good as 0xFF here: it is neither digit nor separator.
-        text = [min(ord(c), 0xFF) for c in field] if isinstance(field, str) else as_bytes(field)
-        spans = []
-        at = 0
-        while at < len(text):
-            if not _is_digit(text[at]):
-                at += 1
-                continue
-            end = _card_end(text, at)
-            if end:
-                spans.append((at, end))
-                at = end
-            while at < len(text) and _is_digit(text[at]):
-                at += 1
-        found.append(spans)
-    return found
 
 
 # ---- scores -----------------------------------------------------------------------------------------------------

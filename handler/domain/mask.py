@@ -13,7 +13,6 @@ from decimal import Decimal
 from handler.domain.parse import Document, NumberText
 from handler.domain.ports import FindCardNumbers
 
-_SHOWN = 4
 # A text made to show a new number after every search costs no more than this, and loses all of its digits.
 _SEARCHES_MAX = 4
 _DIGITS = re.compile("[0-9]")
@@ -42,8 +41,7 @@ def is_forbidden_name(name: str) -> bool:
 def mask_texts(texts: Sequence[str], find_card_numbers: FindCardNumbers) -> list[str]:
     """Replace all but the last four digits of each card number by `*`, keeping separators and length.
 
-    What stays shown may complete another number with the digits behind it: the search goes on until it finds none, so
-    that masking a masked text changes nothing.
+    The search goes on until it finds none, so that masking a masked text changes nothing whatever finds the numbers.
     """
     masked = list(texts)
     left = list(range(len(masked)))
@@ -63,9 +61,7 @@ def mask_texts(texts: Sequence[str], find_card_numbers: FindCardNumbers) -> list
 def _hide(text: str, spans: Sequence[tuple[int, int]]) -> str:
     characters = list(text)
     for start, end in spans:
-        digits = [index for index in range(start, end) if characters[index] in "0123456789"]
-        for index in digits[:-_SHOWN]:
-            characters[index] = "*"
+        characters[start:end] = "*" * (end - start)
     return "".join(characters)
 
 

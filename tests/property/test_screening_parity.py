@@ -1,4 +1,4 @@
-"""Screening, card numbers and scores: both engines, a naive search and another library's automaton find the same.
+"""Screening and scores: both engines, a naive search and another library's automaton find the same.
 
 The compiled engine looks for grams, then compares literals or runs an automaton in eight lanes; the pure engine looks
 literals up by their first bytes. What they share is the rule texts alone, so that an error in either shows.
@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scoring import _compiled, _pure
-from scoring.model import CARD_GROUPINGS, CARD_RANGES, FIELDS, Payment
+from scoring.model import FIELDS, Payment
 from scoring.screening_view import literal_view, screening_view, words_of
 from scoring.table import ASK_THE_AUTOMATON, GRAM, GRAM_RULES_MAX
 from tests.support.rule_compiler import compile_table
@@ -268,64 +268,6 @@ def test_long_texts_and_many_hits_screen_alike() -> None:
     table = compile_table([("substring", FIELDS, b"ab" * n) for n in range(1, 30)] + [("token", FIELDS, b"zz")])
     texts = [["ab" * 5000, "zz " * 3000, "a" * 4095 + "b", "a" * 4096 + "b", "ba" * 3000 + "zz"]] * 3
     assert _compiled.screen(table, texts) == _pure.screen(table, texts)
-
-
-CARD_TEXTS = st.text(st.sampled_from("0123456789012345678901234567894455 --x\u0661é"), max_size=80)
-GIVEN_CARDS = st.sampled_from(["4111111111111111", "378282246310005", "4222222222222", "6011 1111 1111 1117"])
-# What stands around card numbers, and cards in groups that stand in each other's way.
-CARD_PIECES = st.one_of(
-    st.sampled_from(" -.\\%azé4"),
-    st.sampled_from(["  ", "\\n", "\\u000a", "%3A", "0.", "1234", "12345", "4111", "1111", "4222", "222", "3782"]),
-    st.sampled_from(["822463", "10005", "620550", "0000000000004", "4111 1111 1111 1111", "4111-1111-1111-1"]),
-    st.just("4111111111111111"),
-)
-
-
-@given(
-    texts=st.lists(
-        st.one_of(
-            CARD_TEXTS,
-            st.tuples(CARD_TEXTS, GIVEN_CARDS, CARD_TEXTS).map("".join),
-            st.lists(CARD_PIECES, max_size=12).map("".join),
-        ),
-        max_size=10,
-    )
-)
-@settings(max_examples=400, deadline=None)
-def test_engines_find_the_same_card_numbers(texts: list[str]) -> None:
-    assert _compiled.find_card_numbers(texts) == _pure.find_card_numbers(texts)
-    raw = [text.encode() for text in texts]
-    assert _compiled.find_card_numbers(raw) == _pure.find_card_numbers(raw)
-
-
-@st.composite
-def cards(draw: st.DrawFn) -> str:
-    """A card number of any issuer range and length, in one run or in a grouping of its length."""
-    low, high, lengths = draw(st.sampled_from(CARD_RANGES))
-    length = draw(st.sampled_from(lengths))
-    digits = f"{draw(st.integers(low, high))}{draw(st.integers(0, 10 ** (length - 7) - 1)):0{length - 7}}"
-    doubled = sum(sum(divmod(2 * int(digit), 10)) for digit in digits[::-2])
-    number = digits + str(-(doubled + sum(map(int, digits[-2::-2]))) % 10)
-    grouping = draw(st.sampled_from([(length,), *(each for each in CARD_GROUPINGS if sum(each) == length)]))
-    groups = iter(number)
-    text = "".join(next(groups) for _ in range(grouping[0]))
-    for size in grouping[1:]:
-        text += draw(st.sampled_from(" -")) + "".join(next(groups) for _ in range(size))
-    return text
-
-
-BEFORE_A_CARD = st.sampled_from(
-    ["", "card ", "card:", "card_", "a.", "-", "\n", "a\\n", "pan%3D", "%B", "卡号", "'", "é"]
-)
-BEHIND_A_CARD = st.sampled_from(["", ".", ", 12/27", "^DOE", "_x", "-", " exp", "\\n", "é", "/1", "'"])
-
-
-@given(before=BEFORE_A_CARD, card=cards(), behind=BEHIND_A_CARD)
-@settings(max_examples=1000, deadline=None)
-def test_engines_find_every_card_number_in_every_grouping_that_cards_have(before: str, card: str, behind: str) -> None:
-    expected = [[(len(before), len(before) + len(card))]]
-    assert _pure.find_card_numbers([f"{before}{card}{behind}"]) == expected
-    assert _compiled.find_card_numbers([f"{before}{card}{behind}"]) == expected
 
 
 @given(

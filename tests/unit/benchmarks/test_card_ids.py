@@ -16,8 +16,13 @@ SHAPES = {
 }
 
 
+LIMITS = {"pure": 1000, "compiled": 100}
+
+
 @pytest.fixture
 def run(monkeypatch, capsys):
+    monkeypatch.setattr(card_ids, "SLOW", ())  # no time is judged in a test
+
     def run(*options):
         monkeypatch.setattr(sys, "argv", ["card-ids", *options])
         status = card_ids.main()
@@ -30,7 +35,9 @@ def run(monkeypatch, capsys):
 def test_no_engine_finds_a_card_number_in_ids(run):
     status, bars, _ = run("--ids", "20000", "--seed", "1")
     names = [f"{kind}_{engine}" for kind in ("uuids", "hex_ids", "ulids") for engine in ("pure", "compiled")]
-    assert bars == [f"bar card_numbers_in_20000_{name} 0 <=0 ok" for name in names]
+    expected = [f"bar card_numbers_in_20000_{name} 0 <=0 ok" for name in names]
+    expected += [f"bar card_numbers_in_250000_characters_{name}_ms 0 <={limit} ok" for name, limit in LIMITS.items()]
+    assert bars == expected
     assert status == 0
 
 
@@ -56,3 +63,13 @@ def test_ids_have_their_kinds_shape_and_come_from_the_seed(kind):
     assert len(set(ids)) == 300
     assert all(re.fullmatch(SHAPES[kind], each) for each in ids)
     assert ids == [card_ids.KINDS[kind](choose) for choose in [random.Random(f"7 {kind}")] for _ in range(300)]
+
+
+def test_the_slowest_text_is_the_engines_time(monkeypatch):
+    clock = iter([0.0, 0.9, 1.0, 1.2, 2.0, 2.3, 3.0, 3.5, 4.0, 4.4, 5.0, 5.6])
+    monkeypatch.setattr(card_ids.time, "process_time", lambda: next(clock))
+    monkeypatch.setattr(card_ids, "SLOW", ("4 ", "36 "))
+    seen = []
+    assert card_ids.slowest_ms(SimpleNamespace(find_card_numbers=seen.extend)) == pytest.approx(400)
+    assert [text[:4] for text in seen] == ["4 4 "] * 3 + ["36 3"] * 3
+    assert {len(text) for text in seen} == {250_000}
