@@ -384,6 +384,7 @@ cdef extern from "cards.h" nogil:
         uint32_t one_size_max
         uint32_t behind_word_max
         uint32_t whole_digits_max
+        uint32_t mask_stars
         uint32_t phone_lengths
 
     int CARD_GROUPS_MAX, CARD_GROUP_BITS, CARD_DIGIT, CARD_SEPARATOR, CARD_POINT, CARD_COMMA, CARD_UNSEEN
@@ -419,6 +420,7 @@ cdef int set_card_data() except -1:
         cards.ONE_SIZE_MAX,
         cards.BEHIND_WORD_MAX,
         cards.WHOLE_DIGITS_MAX,
+        cards.MASK_STARS,
         sum([1 << n for n in cards.PHONE_LENGTHS]),
     )
     if len(cards.ISSUERS) > 64 or len(cards.GROUPINGS) > 32 or len(all_classes) > 256 or card_data_set(

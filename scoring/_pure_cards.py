@@ -14,14 +14,14 @@ from scoring.cards import (
     GROUPINGS,
     ISSUERS,
     JOINT_MAX,
+    MASK_STARS,
     ONE_SIZE_MAX,
     PHONE_LENGTHS,
+    SHOWN,
     WHOLE_DIGITS_MAX,
     Issuer,
     classes,
 )
-
-SHOWN = 4  # digits at a card number's end that are not hidden
 
 _REPRESENTATIVES = {"separator": " ", "point": ".", "comma": ",", "unseen": ""}
 _OTHER = "\0"
@@ -43,6 +43,7 @@ _SPECIAL = re.compile(
     r"(?P<beyond>[^\x00-\x7f])"
 )
 _CHAIN = re.compile(rf"[0-9]++(?:(?:[\t-\r +\-/\\_]{{1,{JOINT_MAX}}}+|[.,])[0-9]++)*+")
+_JOINING = re.compile(r"[\t-\r +\-/\\_.,]")
 _GROUP = re.compile("[0-9]+")
 _WORD = re.compile("[A-Za-z]+")
 _BEYOND_F = re.compile("[G-Zg-z]")
@@ -181,7 +182,7 @@ def _is_written_so(
 
 def _is_behind_plus(view: str, start: int) -> bool:
     before = view[max(0, start - 2) : start]
-    return before[-1:] == "+" and not (before[-2:-1].isalnum() or before[-2:-1] == "*")
+    return before[-1:] == "+" and not before[-2:-1].isalnum()
 
 
 def _is_part_of_id_before(view: str, start: int) -> bool:
@@ -189,18 +190,31 @@ def _is_part_of_id_before(view: str, start: int) -> bool:
     at = start
     while at and view[at - 1].isalpha():
         at -= 1
+    if at == start:
+        return _is_masked(view, range(start - 1, -1, -1))
     before = view[at - 1] if at else ""
-    if before == "*" or at == start:
-        return before == "*"
-    word = start - at <= 2 or before in ("\\", "%") or _BEYOND_F.search(view, at, start)
-    return before.isdigit() or not word
+    is_word = start - at <= 2 or before in ("\\", "%") or _BEYOND_F.search(view, at, start)
+    return before.isdigit() or not is_word
+
+
+def _is_masked(view: str, places: range) -> bool:
+    """Tell whether MASK_STARS stars stand at these places, one at the first, with nothing but joints between."""
+    stars = 0
+    for place in places:
+        if view[place] == "*":
+            stars += 1
+        elif not stars or not _JOINING.match(view, place):
+            return False
+        if stars == MASK_STARS:
+            return True
+    return False
 
 
 def _is_part_of_id_behind(view: str, end: int) -> bool:
     """Tell whether what touches a chain that ends at `end` makes its last group a part of an id."""
     word = _WORD.match(view, end)
     if word is None:
-        return False
+        return _is_masked(view, range(end, len(view)))
     behind = _DIGITS_BEHIND.match(view, word.end())
     digits = behind[0] if behind else ""
     at = word.end() + len(digits)

@@ -128,6 +128,9 @@ UNSEEN: tuple[tuple[int, int], ...] = (
     ),
 )
 
+SHOWN = 4  # digits at a number's end that are not hidden
+# So many stars and nothing else but joints at a group: the group is what is left of a masked number.
+MASK_STARS = DIGITS_MIN - SHOWN
 # The largest size of groups that are all of one size, but for the last.
 ONE_SIZE_MAX = 6
 # Six digits at most behind a word that touches a number: the expiry and what else is glued on.

@@ -57,6 +57,7 @@ struct scan {
     /* The word that was read last, and the two characters before this one. */
     size_t word_size;
     int word_beyond_f;
+    size_t stars; /* that were read last, with nothing but joints between */
     struct card_element word_before, before, before_that;
 };
 
@@ -117,11 +118,31 @@ static int is_beyond_f(uint32_t letter)
 static int counts_behind(const struct scan *scan)
 {
     if (scan->before.kind != CARD_LETTER)
-        return !is_star(&scan->before);
+        return !is_star(&scan->before) || scan->stars < limits.mask_stars;
     const struct card_element *before = &scan->word_before;
-    if (before->kind == CARD_DIGIT || is_star(before))
+    if (before->kind == CARD_DIGIT)
         return 0;
     return scan->word_size <= 2 || scan->word_beyond_f || before->value == '\\' || before->value == '%';
+}
+
+static int is_joining(const struct card_element *element)
+{
+    return element->kind == CARD_SEPARATOR || element->kind == CARD_POINT || element->kind == CARD_COMMA;
+}
+
+/* Whether what begins at `at`, with a star, is what masking leaves of a number's first digits. */
+static int is_masked(const struct scan *scan, size_t at)
+{
+    size_t stars = 0;
+    struct card_element element;
+    for (; at < scan->length && stars < limits.mask_stars; at = element.end) {
+        card_view_next(scan->text, scan->length, at, &element);
+        if (is_star(&element))
+            stars++;
+        else if (element.kind != CARD_UNSEEN && !is_joining(&element))
+            break;
+    }
+    return stars >= limits.mask_stars;
 }
 
 /* Whether a chain's last group may end a card number, by the word that begins at `at`. */
@@ -211,7 +232,7 @@ static int passes_luhn(struct scan *scan, size_t first, size_t end) /* ISO/IEC 7
 static void end_group(struct scan *scan, const struct card_element *next)
 {
     const size_t j = scan->group_count - 1, end = scan->digit_count;
-    int asked = next == NULL || next->kind != CARD_LETTER;
+    int asked = next == NULL || (next->kind != CARD_LETTER && !is_star(next));
     for (size_t i = j + 1; i-- > 0;) {
         struct group *group = group_at(scan, i);
         if (end - group->first - group->size >= DIGITS_MAX)
@@ -225,7 +246,7 @@ static void end_group(struct scan *scan, const struct card_element *next)
         if (!issuer || !(issuer->lengths >> count & 1) || !is_written_so(scan, i, j, count, issuer) ||
             !passes_luhn(scan, first, end))
             continue;
-        if (!asked && !counts_before(scan, next->start))
+        if (!asked && (is_star(next) ? is_masked(scan, next->start) : !counts_before(scan, next->start)))
             return;
         asked = 1;
         for (size_t k = first; k < end - 4; k++)
@@ -242,8 +263,7 @@ static void add_digit(struct scan *scan, const struct card_element *element, uin
         group->first = scan->digit_count;
         group->joint = joint;
         group->counts = joint != CARD_OTHER || counts_behind(scan);
-        group->plus = scan->before.value == '+' && scan->before.kind == CARD_SEPARATOR && !is_alphanumeric(before) &&
-                      !is_star(before);
+        group->plus = scan->before.value == '+' && scan->before.kind == CARD_SEPARATOR && !is_alphanumeric(before);
     }
     struct group *group = group_at(scan, scan->group_count - 1);
     group->zeros += group->zeros == group->size && !element->value;
@@ -311,6 +331,10 @@ size_t card_hide(const uint8_t *text, size_t length, struct card_span *spans, si
                 scan.word_beyond_f |= is_beyond_f(element.value);
             }
         }
+        if (is_star(&element))
+            scan.stars++;
+        else if (!is_joining(&element))
+            scan.stars = 0;
         scan.before_that = scan.before;
         scan.before = element;
     }

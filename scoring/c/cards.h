@@ -25,7 +25,8 @@ struct card_class {
 };
 
 struct card_limits {
-    uint32_t joint_max, one_size_max, behind_word_max, whole_digits_max, phone_lengths; /* the last: bit n for length n */
+    uint32_t joint_max, one_size_max, behind_word_max, whole_digits_max, mask_stars;
+    uint32_t phone_lengths; /* bit n for length n */
 };
 
 /* Set the data, for the whole process and before the first search; -1 where it is too much. Issuers and classes stand in
