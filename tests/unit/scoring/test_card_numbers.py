@@ -224,6 +224,8 @@ def test_no_digits_in_the_shape_of_a_uuid_are_a_card_number(engine: Engine, befo
         assert masked(engine, f"{before}{text}") == f"{before}{text}"
         assert masked(engine, f"{before}{text} {CARD}") == f"{before}{text} {MASKED}"
     assert masked(engine, "z41111111-1111-1111") == "z********-****-1111"
+    longer = "41111111-1111-1111-1111-111111111111x"
+    assert masked(engine, longer) == "********-****-1111-1111-111111111111x"
 
 
 def test_the_fraction_of_a_number_is_no_card_number(engine: Engine) -> None:
