@@ -22,17 +22,18 @@ class Issuer(NamedTuple):
     grouped: bool = False
 
 
-# Read November 2026: Wikipedia's table of issuer identification numbers, which collects the networks' own bulletins.
-# Where it gives Maestro as 50 and 56 to 69 without more, only lengths from 16 on: shorter ones would take in the phone
-# numbers of half of Asia. _REPORT: a card of the range was seen in a public report of a detector that had missed it.
-_WIKIPEDIA = "Wikipedia, Payment card number, 2026-11"
-_REPORT = "Wikipedia, Payment card number, 2026-11, and a public report of a missed card"
+# _WIKIPEDIA: the table of issuer identification numbers that the ranges of 0.1.1 were taken from. _TABLE: a copy of it
+# as of November 2024, for the ranges that came later: Maestro as 50 and 56 to 69, UATP, Switch, Solo, Laser. Where it
+# gives Maestro by two digits alone, only lengths from 16 on: shorter ones would take in phone numbers of half of Asia.
+# The other networks beside a range are named for the reader only.
+_WIKIPEDIA = "Wikipedia, Payment card number, November 2026"
+_TABLE = "ldapwiki.com, Issuer Identification Number, November 2024"
 _LONG = (16, 17, 18, 19)
 _MAESTRO = (13, 14, 15, 16, 17, 18, 19)  # and 12, which too many other numbers have
 
 # By first digits, none overlapping another. Where two networks share digits, the lengths of both.
 ISSUERS: tuple[Issuer, ...] = (
-    Issuer(100000, 199999, (15,), "UATP", _WIKIPEDIA, grouped=True),
+    Issuer(100000, 199999, (15,), "UATP", _TABLE, grouped=True),
     Issuer(220000, 220499, _LONG, "Mir", _WIKIPEDIA),
     Issuer(220500, 220599, (16,), "Borica", _WIKIPEDIA),
     Issuer(222100, 272099, (16,), "Mastercard, 2-series", _WIKIPEDIA),
@@ -44,32 +45,32 @@ ISSUERS: tuple[Issuer, ...] = (
     Issuer(370000, 379999, (15,), "American Express", _WIKIPEDIA),
     Issuer(380000, 399999, (14, 15, 16, 17, 18, 19), "Diners Club", _WIKIPEDIA),
     Issuer(400000, 490299, (13, 16, 19), "Visa; Elo (401178 and others); Dankort (4571)", _WIKIPEDIA),
-    Issuer(490300, 490399, (13, 16, 18, 19), "Visa; Switch", _WIKIPEDIA),
+    Issuer(490300, 490399, (13, 16, 18, 19), "Visa; Switch", _TABLE),
     Issuer(490400, 490499, (13, 16, 19), "Visa", _WIKIPEDIA),
-    Issuer(490500, 490599, (13, 16, 18, 19), "Visa; Switch", _WIKIPEDIA),
+    Issuer(490500, 490599, (13, 16, 18, 19), "Visa; Switch", _TABLE),
     Issuer(490600, 491099, (13, 16, 19), "Visa", _WIKIPEDIA),
-    Issuer(491100, 491199, (13, 16, 18, 19), "Visa; Switch", _WIKIPEDIA),
+    Issuer(491100, 491199, (13, 16, 18, 19), "Visa; Switch", _TABLE),
     Issuer(491200, 493599, (13, 16, 19), "Visa; Electron", _WIKIPEDIA),
-    Issuer(493600, 493699, (13, 16, 18, 19), "Visa; Switch", _WIKIPEDIA),
+    Issuer(493600, 493699, (13, 16, 18, 19), "Visa; Switch", _TABLE),
     Issuer(493700, 499999, (13, 16, 19), "Visa", _WIKIPEDIA),
-    Issuer(500000, 501799, _LONG, "Maestro", _REPORT),
+    Issuer(500000, 501799, _LONG, "Maestro", _TABLE),
     Issuer(501800, 501899, _MAESTRO, "Maestro", _WIKIPEDIA),
-    Issuer(501900, 501999, _LONG, "Dankort; Maestro", _WIKIPEDIA),
+    Issuer(501900, 501999, _LONG, "Dankort; Maestro", _TABLE),
     Issuer(502000, 502099, _MAESTRO, "Maestro", _WIKIPEDIA),
-    Issuer(502100, 503799, _LONG, "Maestro", _WIKIPEDIA),
+    Issuer(502100, 503799, _LONG, "Maestro", _TABLE),
     Issuer(503800, 503899, _MAESTRO, "Maestro", _WIKIPEDIA),
-    Issuer(503900, 509999, _LONG, "Maestro; Verve (5061, 5078, 5079); Elo (5066, 5067, 509); RuPay (508)", _WIKIPEDIA),
+    Issuer(503900, 509999, _LONG, "Maestro; Verve (5061, 5078, 5079); Elo (5066, 5067, 509); RuPay (508)", _TABLE),
     Issuer(510000, 559999, (16,), "Mastercard", _WIKIPEDIA),
-    Issuer(560000, 589299, _LONG, "Maestro; Bankcard (5610, 560221); Switch (564182)", _WIKIPEDIA),
+    Issuer(560000, 589299, _LONG, "Maestro; Bankcard (5610, 560221); Switch (564182)", _TABLE),
     Issuer(589300, 589399, _MAESTRO, "Maestro", _WIKIPEDIA),
-    Issuer(589400, 589999, _LONG, "Maestro", _WIKIPEDIA),
-    Issuer(600000, 630399, _LONG, "Discover; RuPay; UkrCard; Hipercard (606282); UnionPay; Maestro", _WIKIPEDIA),
+    Issuer(589400, 589999, _LONG, "Maestro", _TABLE),
+    Issuer(600000, 630399, _LONG, "Discover; RuPay; UkrCard; Hipercard (606282); UnionPay; Maestro", _TABLE),
     Issuer(630400, 630499, _MAESTRO, "Maestro; Laser", _WIKIPEDIA),
     Issuer(
-        630500, 675899, _LONG, "InterPayment (636); InstaPayment (637-639); Discover; RuPay; Bancontact (6703)", _REPORT
+        630500, 675899, _LONG, "InterPayment (636); InstaPayment (637-639); Discover; RuPay; Bancontact (6703)", _TABLE
     ),
     Issuer(675900, 676399, _MAESTRO, "Maestro", _WIKIPEDIA),
-    Issuer(676400, 699999, _LONG, "Maestro; Solo (6767); Laser (6771)", _REPORT),
+    Issuer(676400, 699999, _LONG, "Maestro; Solo (6767); Laser (6771)", _TABLE),
     Issuer(810000, 829999, _LONG, "UnionPay; RuPay", _WIKIPEDIA),
     Issuer(860000, 860099, (16,), "Uzcard", _WIKIPEDIA),
     Issuer(979200, 979299, (16,), "Troy", _WIKIPEDIA),
