@@ -70,6 +70,17 @@ test-sanitize: setup  ## scoring's tests with address and undefined-behaviour sa
 check-card-ids: setup  ## a million each of UUIDs, hex ids, ULIDs: no card number; the slowest texts (OPTIONS="--ids 10000 --seed 2")
 	$(PY) -m benchmarks card-ids $(OPTIONS)
 
+# The peers stand in an environment of their own, without what their packages import beside the recognizers.
+CARD_PEERS := .build/card-peers
+$(CARD_PEERS)/.installed: benchmarks/card_numbers/peers.lock | $(VENV)/.installed
+	$(PY) -m venv $(CARD_PEERS)
+	$(CARD_PEERS)/bin/python -m pip install --quiet --no-deps --require-hashes --requirement $<
+	@touch $@
+
+.PHONY: check-card-numbers
+check-card-numbers: setup $(CARD_PEERS)/.installed  ## card numbers found and taken wrongly, beside two peers (OPTIONS="--ids 1000 --record")
+	$(PY) -m benchmarks card-numbers $(OPTIONS)
+
 # ---- rules ----------------------------------------------------------------------------------------------------
 .PHONY: rules
 rules: setup  ## compile rule texts: the built-in ones, or RULES="a.rules b.rules" TABLE=my.table

@@ -11,6 +11,7 @@ BENCHMARKS = {
     "approvals": "benchmarks.approvals",
     "local-system": "benchmarks.local_system",
     "card-ids": "benchmarks.card_ids",
+    "card-numbers": "benchmarks.card_numbers.comparison",
     "packaging": "benchmarks.packaging",
     "compare": "benchmarks.coldstart.compare",
     "aws": "benchmarks.coldstart.aws",
