@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 from handler.adapters.gateways.registry import GATEWAYS
 from handler.domain.canonical import VERSIONS
+from handler.domain.card_data import shapes_pattern
 from handler.domain.currencies import DIGITS
 from handler.domain.errors import ConfigurationError
 from handler.domain.money import AMOUNT_MINOR_MAX, to_minor
@@ -100,6 +101,7 @@ _QUEUE: Final = Kind(
     rf"(https://{_LABEL}(\.{_LABEL})*|http://(127\.0\.0\.1|localhost|\[::1\]))(:{_PORT})?"
     r"/[0-9]{12}/[A-Za-z0-9_-]{1,80}(\.fifo)?",
 )
+_SHAPE: Final = r"([#@*](\{[0-9]{1,2}(-[0-9]{1,2})?\})?|[A-Za-z0-9_.:/ -])+"
 # From a millisecond, in which the protocol counts.
 _TIME: Final = Kind(
     f"seconds from 0.001, {_DIGITS}, in the protocol's proportions", _SECONDS, least=0.001, most=999_999
@@ -176,6 +178,17 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "",
         _PAYING,
         "The currencies that are accepted beside `PAYMENT_CURRENCY`.",
+    ),
+    Setting(
+        "ID_SHAPES",
+        Kind(
+            "shapes of ids between commas: # is a digit, @ a letter, * either, {n} or {n-m} says how many, such as "
+            "INV#{13}",
+            rf"{_SHAPE}(,{_SHAPE})*",
+        ),
+        "",
+        _PAYING,
+        "The shapes of ids that are taken although they may look like card numbers (docs/card-data.md).",
     ),
     Setting(
         "CANONICAL_VERSION_WRITTEN",
@@ -381,6 +394,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             times=read.times(),
             canonical_version=read.number("CANONICAL_VERSION_WRITTEN"),
             body_bytes_max=read.number("BODY_BYTES_MAX"),
+            id_shapes=read.id_shapes(),
         ),
         stress_mode=read.text("STRESS_MODE"),
         stress_delay_seconds=read.seconds("STRESS_DELAY_SECONDS"),
@@ -477,6 +491,16 @@ class _Environment:
                 raise ConfigurationError(variable, entry, self._rows[variable].kind.allowed)
             found[code] = (amount_max, match[3], match[5] or "")
         return found
+
+    def id_shapes(self) -> str:
+        shapes = self.text("ID_SHAPES")
+        try:
+            if shapes:
+                shapes_pattern(shapes)
+        except ValueError as error:
+            allowed = self._rows["ID_SHAPES"].kind.allowed
+            raise ConfigurationError("ID_SHAPES", shapes, f"{allowed} ({error})") from error
+        return shapes
 
     def times(self) -> Times:
         times = Times(

@@ -34,6 +34,7 @@ locals {
     STRESS_OPERATIONS     = format("%d", var.stress_operations)
     PAYMENT_CURRENCY      = var.payment_currency
     PAYMENT_AMOUNT_MAX    = var.payment_amount_max
+    ID_SHAPES             = var.id_shapes
     PAYMENT_CURRENCY_RATE = var.payment_currency_rate
     OTHER_CURRENCIES = join(",", [for code, each in var.other_currencies : join(":", compact([
       code, each.amount_max, each.rate, each.approval_amount_minor == null ? "" : format("%d", each.approval_amount_minor)

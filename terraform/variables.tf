@@ -425,6 +425,25 @@ variable "body_bytes_max" {
   }
 }
 
+variable "id_shapes" {
+  description = "Shapes of ids that are taken although they may look like card numbers, between commas, such as INV#{13}: # is a digit, @ an ASCII letter, * either, {n} or {n-m} behind one says how many, everything else stands for itself. A card number of such a shape is stored in the clear: declare none that is wider than your ids. Take one away with empty queues only."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.id_shapes == "" || can(regex("^([#@*](\\{[0-9]{1,2}(-[0-9]{1,2})?\\})?|[A-Za-z0-9_.:/ -])+(,([#@*](\\{[0-9]{1,2}(-[0-9]{1,2})?\\})?|[A-Za-z0-9_.:/ -])+)*$", var.id_shapes))
+    error_message = "id_shapes must hold shapes between commas, of #, @ and * with {n} or {n-m} behind them and of A-Z a-z 0-9 _ . : / - and spaces, such as INV#{13}."
+  }
+  validation {
+    condition     = alltrue([for count in regexall("([0-9]+)-([0-9]+)[}]", var.id_shapes) : tonumber(count[0]) <= tonumber(count[1])])
+    error_message = "id_shapes must count up: #{13-16} and not #{16-13}."
+  }
+  validation {
+    condition     = alltrue([for shape in split(",", var.id_shapes) : !can(regex("^([#@*][{]0{1,2}(-[0-9]{1,2})?[}])+$", shape))])
+    error_message = "id_shapes must hold no shape that an empty id has."
+  }
+}
+
 variable "canonical_version_written" {
   description = "Version of the canonical text that new items are written in (from 1). Raise it by one, and only once all code that can still run reads it: a deployment later, and then for good (docs/protocol.md)."
   type        = number

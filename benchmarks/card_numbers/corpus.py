@@ -261,7 +261,7 @@ def _ip_addresses(choose: random.Random) -> str:
 
 
 def _version(choose: random.Random) -> str:
-    return ".".join(str(choose.randrange(3000)) for _ in range(4))
+    return ".".join(str(choose.randrange(limit)) for limit in (30, 30, 100_000, 10_000))
 
 
 def _not_luhn(choose: random.Random) -> str:
@@ -281,7 +281,6 @@ NO_CARDS: dict[str, Callable[[random.Random], str]] = {
     "time stamps in nanoseconds": _nanoseconds,
     "times": _iso_time,
     "phone numbers": _phone,
-    "ibans": _iban,
     "decimals": _decimal,
     "small numbers": _scientific,
     "coordinates": _coordinates,
@@ -299,13 +298,17 @@ class DigitIds(NamedTuple):
     shape: str
 
 
+# Of 20, 22, 24 and 28 characters.
+_SPACED_IBANS = ",".join(f"@@##{' ####' * groups}{rest}" for groups, rest in ((4, ""), (4, " ##"), (5, ""), (6, "")))
+
 DIGIT_IDS: dict[str, DigitIds] = {
     "16 random digits": DigitIds(_digits(16), "#{16}"),
     "13 digits that begin with 4": DigitIds(lambda choose: "4" + _digits(12)(choose), "4#{12}"),
     "16 digits that begin with a day": DigitIds(_date_id, "#{16}"),
-    "snowflakes": DigitIds(_snowflake, "#{18,19}"),
+    "snowflakes": DigitIds(_snowflake, "#{18-19}"),
     "3-7-7 order ids": DigitIds(_marketplace_id, "###-#{7}-#{7}"),
-    "ibans in groups": DigitIds(_spaced_iban, "@@## ####{1} #### #### #### *{2,4}"),
+    "ibans": DigitIds(_iban, "@@#{18-26}"),
+    "ibans in groups": DigitIds(_spaced_iban, _SPACED_IBANS),
 }
 
 

@@ -41,17 +41,15 @@ def presidio() -> Callable[[str], Spans]:
         setattr(package, name, getattr(importlib.import_module(f"presidio_analyzer.{module}"), name))
     _bare_package("presidio_analyzer.predefined_recognizers")
     _bare_package("presidio_analyzer.predefined_recognizers.generic")
-    module = importlib.import_module("presidio_analyzer.predefined_recognizers.generic.credit_card_recognizer")
-    recognizer = module.CreditCardRecognizer()
+    alone = importlib.import_module("presidio_analyzer.predefined_recognizers.generic.credit_card_recognizer")
+    recognizer = alone.CreditCardRecognizer()
     return lambda text: [(each.start, each.end) for each in recognizer.analyze(text, ["CREDIT_CARD"])]
 
 
 def scrubadub() -> Callable[[str], Spans]:
-    for name in ("scrubadub", "scrubadub.filth", "scrubadub.detectors"):
-        _bare_package(name)
-    sys.modules["scrubadub.filth"].Filth = importlib.import_module("scrubadub.filth.base").Filth
-    filth = importlib.import_module("scrubadub.filth.credit_card")
-    sys.modules["scrubadub.filth"].CreditCardFilth = filth.CreditCardFilth
+    _, filth, _ = [_bare_package(name) for name in ("scrubadub", "scrubadub.filth", "scrubadub.detectors")]
+    for module, name in (("base", "Filth"), ("credit_card", "CreditCardFilth")):
+        setattr(filth, name, getattr(importlib.import_module(f"scrubadub.filth.{module}"), name))
     detector = importlib.import_module("scrubadub.detectors.credit_card").CreditCardDetector()
     # Its scrubber asks `is_valid`, Luhn's rule, of all that a detector finds.
     return lambda text: [(each.beg, each.end) for each in detector.iter_filth(text) if each.is_valid()]

@@ -92,6 +92,11 @@ def version_rules(version: int) -> Version:
     return rules
 
 
+def newest_version() -> int:
+    """The newest version that this code knows, written by default or not."""
+    return max(VERSIONS)
+
+
 def _tagged(value: Document) -> Document:
     """Numbers told apart from strings of the same spelling."""
     if isinstance(value, NumberText):

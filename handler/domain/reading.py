@@ -10,15 +10,15 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from handler.domain.canonical import version_rules
+from handler.domain.card_data import mask_group, mask_unreadable, masked_body
 from handler.domain.claim import InVersion
 from handler.domain.errors import NotEnoughTimeError, ReadingTooSlowError, RetryableError
-from handler.domain.mask import mask, mask_unreadable, masked_body
 from handler.domain.parse import Document, UnreadableBodyError, parse
 from handler.domain.payment import Assessment, Fault, Message
 from handler.domain.ports import FindCardNumbers
 from handler.domain.rules import Rules
-from handler.domain.validate import Limits, Validation, validate
+from handler.domain.validate import Validation
+from handler.domain.versions import read_in_version, read_written
 
 # What is kept of a body that is not read: enough for a person to recognise its sender.
 _HEAD_CHARACTERS: Final = 4096
@@ -49,8 +49,7 @@ def examine(messages: Sequence[Message], rules: Rules, find_card_numbers: FindCa
 
     A body above the largest (`rules.body_bytes_max`) is not even parsed.
     """
-    version = rules.canonical_version
-    documents: list[tuple[int, dict[str, Document], dict[str, Document]]] = []
+    documents: list[tuple[int, str, dict[str, Document], tuple[Fault, ...]]] = []
     readings: dict[int, Reading] = {}
     for place, message in enumerate(messages):
         if _is_too_large(message.body, rules.body_bytes_max):
@@ -61,18 +60,18 @@ def examine(messages: Sequence[Message], rules: Rules, find_card_numbers: FindCa
             continue
         try:
             document = parse(message.body)
-            # Spelled before it is masked: what a spelling joins or parts is looked at as it will be stored.
-            documents.append((place, document, version_rules(version).spelled(document)))
+            group, group_faults = mask_group(message.group, find_card_numbers, rules.id_shapes)
+            documents.append((place, group, document, group_faults))
         except UnreadableBodyError as error:
             text = mask_unreadable(message.body, find_card_numbers)
             readings[place] = _unusable(message, text, error.fault, find_card_numbers)
-    masked = mask([spelled for *_, spelled in documents], find_card_numbers)
-    for (place, raw, _), document in zip(documents, masked, strict=True):
+    read_documents = read_written(
+        [document for *_, document, _ in documents], [faults for *_, faults in documents], rules, find_card_numbers
+    )
+    for (place, group, raw, group_faults), (document, validation) in zip(documents, read_documents, strict=True):
         text = masked_body(document)
-        kept = _masked_message(messages[place], text, find_card_numbers)
-        validation = validate(document, rules.limits, version)
-        in_version = _reader(raw, validation, rules.limits, find_card_numbers)
-        readings[place] = Reading(kept, text, validation, in_version)
+        in_version = _reader(raw, validation, group_faults, rules, find_card_numbers)
+        readings[place] = Reading(messages[place]._replace(body=text, group=group), text, validation, in_version)
     return [readings[place] for place in range(len(messages))]
 
 
@@ -145,7 +144,11 @@ def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _reader(
-    document: dict[str, Document], validation: Validation, limits: Limits, find_card_numbers: FindCardNumbers
+    document: dict[str, Document],
+    validation: Validation,
+    group: tuple[Fault, ...],
+    rules: Rules,
+    find_card_numbers: FindCardNumbers,
 ) -> InVersion:
     """Reads a document in another version than it was read in at first, from its own text on.
 
@@ -153,17 +156,18 @@ def _reader(
     """
 
     def in_version(version: int) -> Validation:
-        if version == validation.version:
+        ids_refused = any(fault.reason_code == "card_number" for fault in validation.faults)
+        if version == validation.version and not ids_refused:
             return validation
-        (masked,) = mask([version_rules(version).spelled(document)], find_card_numbers)
-        return validate(masked, limits, version)
+        return read_in_version(document, version, group, rules, find_card_numbers)
 
     return in_version
 
 
 def _unusable(message: Message, text: str, fault: Fault, find_card_numbers: FindCardNumbers) -> Reading:
     validation = Validation("", "", None, (fault,))
-    return Reading(_masked_message(message, text, find_card_numbers), text, validation, lambda _: validation)
+    kept = message._replace(body=text, group=mask_group(message.group, find_card_numbers)[0])
+    return Reading(kept, text, validation, lambda _: validation)
 
 
 def _unread(message: Message, error: RetryableError, find_card_numbers: FindCardNumbers) -> Reading:
@@ -173,9 +177,3 @@ def _unread(message: Message, error: RetryableError, find_card_numbers: FindCard
     if isinstance(error, ReadingTooSlowError) and message.receives >= _SLOW_RECEIVES_MAX:
         return reading
     return reading._replace(assessment=error)
-
-
-def _masked_message(message: Message, text: str, find_card_numbers: FindCardNumbers) -> Message:
-    """The group is the sender's text as well, and is stored."""
-    group = mask([message.group], find_card_numbers)[0] if message.group else ""
-    return message._replace(body=text, group=group)

@@ -47,6 +47,11 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     "message_too_large": ReasonCode("The message is larger than this deployment reads, BODY_BYTES_MAX.", "record"),
     "payment_id_missing": ReasonCode("The message has no payment_id.", "record"),
     "payment_id_malformed": ReasonCode("The payment_id is not 1 to 48 of A-Z a-z 0-9 _ and -.", "record"),
+    "payment_id_card_number": ReasonCode(
+        "The payment_id looks like a card number, which nobody may keep: send another, or have its shape declared, "
+        "ID_SHAPES.",
+        "record",
+    ),
     # One of its fields cannot be a payment's.
     "missing": ReasonCode("A field that every payment needs is missing.", "record"),
     "empty": ReasonCode("A field that every payment needs is empty.", "record"),
@@ -66,6 +71,10 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     ),
     "unsupported_currency": ReasonCode(
         "The currency is none of this deployment's, PAYMENT_CURRENCY and OTHER_CURRENCIES.", "record"
+    ),
+    "card_number": ReasonCode(
+        "The id looks like a card number, which nobody may keep: send another, or have its shape declared, ID_SHAPES.",
+        "record",
     ),
     "sensitive_authentication_data": ReasonCode(
         "The message holds card verification data (cvv, pin, track), which nobody may keep.", "record"

@@ -19,7 +19,8 @@ class Rules(NamedTuple):
     """A deployment's rules: its name, what it accepts, whom it asks, and its times.
 
     `canonical_version` is the version of the canonical text that new items are written in, `body_bytes_max` the
-    largest body that is read, in bytes of UTF-8.
+    largest body that is read, in bytes of UTF-8, `id_shapes` the declared shapes of ids that may look like card numbers
+    (`card_data.is_declared`).
     """
 
     environment: str = "dev"
@@ -28,3 +29,4 @@ class Rules(NamedTuple):
     times: Times = Times()
     canonical_version: int = FIRST_VERSION
     body_bytes_max: int = BODY_BYTES_MAX
+    id_shapes: str = ""

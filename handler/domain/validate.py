@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from handler.domain.canonical import ADDRESS_TEXTS, REQUIRED_TEXTS, canonical_text, text_hash, version_rules
-from handler.domain.mask import is_forbidden_name
 from handler.domain.money import AMOUNT_MINOR_MAX, to_minor
 from handler.domain.parse import Document, NumberText
 from handler.domain.payment import Address, Fault, Payment
@@ -20,7 +19,7 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-_LIMIT_FAULTS: Final = frozenset({"amount_too_large", "unsupported_currency"})
+_LIMIT_FAULTS: Final = ("amount_too_large", "unsupported_currency", "card_number")
 
 
 class Limits(NamedTuple):
@@ -59,15 +58,22 @@ class Validation(NamedTuple):
         return self.payment or self.beyond_limits
 
 
-def validate(document: dict[str, Document], limits: Limits, version: int = 1) -> Validation:
+def validate(
+    document: dict[str, Document],
+    limits: Limits,
+    version: int = 1,
+    card_faults: Sequence[Fault] = (),
+    as_declared: dict[str, Document] | None = None,
+) -> Validation:
     """Check a masked document and report every fault with its field and reason code.
 
-    `version` is that of the canonical text, which decides the spellings and fields too. Raises UnknownItemError where
-    only newer code knows it.
+    `version` is that of the canonical text, which decides the spellings and fields too. `card_faults` are what masking
+    found. With `as_declared`, the document as if its ids had been declared, shapes of ids are limits too. Raises
+    UnknownItemError where only newer code knows the version.
     """
     rules = version_rules(version)
     document = rules.spelled(document)
-    faults: list[Fault] = []
+    faults = [fault for fault in card_faults if fault.reason_code == "card_number"]
     payment_id = _payment_id(document, faults)
     texts = {name: _text(document, name, length, faults, required=True) for name, length in REQUIRED_TEXTS.items()}
     texts |= {name: _text(document, name, length, faults) for name, length in rules.optional_texts.items()}
@@ -81,15 +87,17 @@ def validate(document: dict[str, Document], limits: Limits, version: int = 1) ->
     if "currency" in document and (amount_max is None or document["currency"] != currency):
         faults.append(Fault("currency", "unsupported_currency"))
     address = _address(document, faults)
-    _forbidden(document, faults)
+    faults += [fault for fault in card_faults if fault.reason_code != "card_number"]
 
     canonical = canonical_text(document, amount_minor, read_in, faults, version, absent=limits.currency)
     request_hash = text_hash(canonical)
     if faults:
         widest = Limits(currency, AMOUNT_MINOR_MAX)
+        can_be_wider = limits != widest or as_declared is not None
         # Any, not all: an amount of another currency's digits is malformed here and none there.
-        is_limited = limits != widest and any(fault.reason_code in _LIMIT_FAULTS for fault in faults)
-        beyond_limits = validate(document, widest, version).payment if is_limited else None
+        is_limited = can_be_wider and any(fault.reason_code in _LIMIT_FAULTS for fault in faults)
+        left = [fault for fault in card_faults if as_declared is None or fault.reason_code != "card_number"]
+        beyond_limits = validate(as_declared or document, widest, version, left).payment if is_limited else None
         return Validation(payment_id, request_hash, None, tuple(faults), beyond_limits, version, canonical)
     payment = Payment(
         payment_id=payment_id,
@@ -122,6 +130,8 @@ def from_canonical(canonical: str) -> Payment:
 
 def _payment_id(document: dict[str, Document], faults: list[Fault]) -> str:
     value = document.get("payment_id")
+    if Fault("payment_id", "card_number") in faults:
+        return ""
     if isinstance(value, str) and not isinstance(value, NumberText) and _PAYMENT_ID.fullmatch(value):
         return value
     faults.append(Fault("payment_id", "missing" if value is None else "malformed"))
@@ -196,15 +206,3 @@ def _address(document: dict[str, Document], faults: list[Fault]) -> Address | No
             for name, length in ADDRESS_TEXTS.items()
         }
     )
-
-
-def _forbidden(value: Document, faults: list[Fault]) -> None:
-    """Verification data at any depth, named by a fixed word: a key is the sender's text and is not repeated."""
-    if isinstance(value, dict):
-        if any(is_forbidden_name(key) for key in value) and Fault("*", "sensitive_authentication_data") not in faults:
-            faults.append(Fault("*", "sensitive_authentication_data"))
-        for element in value.values():
-            _forbidden(element, faults)
-    elif isinstance(value, list):
-        for element in value:
-            _forbidden(element, faults)

@@ -53,6 +53,7 @@ run "every_choice_of_the_root" {
       JPY = { amount_max = "1500000", rate = "1/150", approval_amount_minor = 75000 }
     }
     canonical_version_written     = 2
+    id_shapes                     = "INV#{13},###-#{7}-#{7},*{20-32}"
     approval_function_arn         = "arn:aws:lambda:eu-central-1:123456789012:function:payment-processor-production:live"
     fingerprint_pepper_secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:pepper"
     gateway_url                   = "https://gateway.example.com"

@@ -34,6 +34,7 @@ run "broken_rules_1" {
     approval_amount_minor         = 0.5
     body_bytes_max                = 1023
     canonical_version_written     = 0
+    id_shapes                     = "INV#{13},#{16-13}"
     approval_function_arn         = "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev"
     retry_delay_seconds           = 0
     scoring_engine                = "fast"
@@ -71,6 +72,7 @@ run "broken_rules_1" {
     var.approval_amount_minor,
     var.body_bytes_max,
     var.canonical_version_written,
+    var.id_shapes,
     var.approval_function_arn,
     var.retry_delay_seconds,
     var.scoring_engine,

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from handler.domain.canonical import VERSIONS
-from handler.domain.mask import mask
+from handler.domain.mask_1 import mask_1
 from handler.domain.parse import parse
-from handler.domain.validate import Limits, validate
+from handler.domain.rules import Rules
+from handler.domain.validate import Limits, Validation, validate
+from handler.domain.versions import read_in_version
 from scoring import _pure
 
 VECTORS = Path(__file__).with_name("canonical.json")
@@ -71,6 +73,12 @@ MESSAGES: dict[str, str] = {
     "null field": _message("p", "25.99", '"description": null'),
     "card in a text": _message("p", "25.99", '"description": "card 4111 1111 1111 1111 please"'),
     "verification data": _message("p", "25.99", '"cvv": "123"'),
+    "verification data in a text": _message("p", "25.99", '"description": "cvv: 123 please"'),
+    "verification data under another name": _message("p", "25.99", '"cc_cvv": "123"'),
+    "postal code": _message("p", "25.99", '"billing_address": {"city": "Pune", "pincode": "411001"}'),
+    "track": _message("p", "25.99", '"description": ";4111111111111111=29121011234567890?"'),
+    "order id like a card": _message("p", "25.99").replace("ord-1", "4111111111111111"),
+    "payment id like a card": _message("4111111111111111", "25.99"),
     "control character": _message("p", "25.99", '"description": "a\\u0007b"'),
     "too long": _message("p", "25.99", f'"description": "{"x" * 513}"'),
     "no order": '{"payment_id": "p", "amount": 25.99, "customer_id": "cust-1", "payment_method": "credit_card"}',
@@ -78,12 +86,19 @@ MESSAGES: dict[str, str] = {
 }
 
 
+def _read(body: str, version: int) -> Validation:
+    """A message by the rules of a version alone; version 1's own masking is frozen, as its hashes are."""
+    if version == 1:
+        document, faults = mask_1(parse(body))
+        return validate(document, Limits(), 1, faults)
+    return read_in_version(parse(body), version, (), Rules(), _pure.find_card_numbers)
+
+
 def rows(version: int) -> dict[str, Any]:
     """What each message is in a version: its hash, and its amount in minor units, 0 where it is no payment."""
     made = {}
     for name, body in MESSAGES.items():
-        (document,) = mask([parse(body)], _pure.find_card_numbers)
-        result = validate(document, Limits(), version)
+        result = _read(body, version)
         made[name] = {"hash": result.request_hash, "amount_minor": result.payment.amount_minor if result.payment else 0}
     return made
 

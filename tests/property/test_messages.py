@@ -8,8 +8,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from handler.domain.card_data import mask_texts, mask_unreadable, masked_body
 from handler.domain.currencies import DIGITS
-from handler.domain.mask import mask_texts, mask_unreadable, masked_body
 from handler.domain.money import as_text, to_major, to_minor
 from handler.domain.parse import UnreadableBodyError, parse
 from handler.domain.payment import Message

@@ -267,9 +267,9 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     ),
     "documents are not masked": (
         Edit(
-            "handler.domain.reading",
-            "mask([spelled for *_, spelled in documents], find_card_numbers)",
-            "[spelled for *_, spelled in documents]",
+            "handler.domain.card_data",
+            "masked = iter(mask_texts(texts, find_card_numbers))",
+            "masked = iter(texts)",
         ),
     ),
     "what needs a person waits where nobody can be asked": (

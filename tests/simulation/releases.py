@@ -110,7 +110,8 @@ class _Known(Mapping[int, canonical.Version]):
         return self._versions[version]
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._versions)
+        release: Release | None = getattr(getcurrent(), "release", None)
+        return (version for version in self._versions if release is None or version in release.reads)
 
     def __len__(self) -> int:
         return len(self._versions)

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from handler.domain.approval.ports import ApprovalLog, Decisions
+from handler.domain.card_data import mask_texts
 from handler.domain.errors import ApprovalRefusedError, ItemChangedError
 from handler.domain.item import Item, timestamp
-from handler.domain.mask import mask_texts
 from handler.domain.ports import FindCardNumbers
 from handler.domain.score import RISK_SCALE
 

@@ -60,10 +60,25 @@ def test_a_wrong_text_without_a_reason_misses_its_bar():
         "cards": comparison.Result({"cases": row}, [("cases", CARD, "")]),
         "no cards": comparison.Result({"uuids": row}, []),
     }
-    missed = [bar.name for bar in comparison.bars_of(results) if not bar.ok]
+    missed = [bar.name for bar in comparison.bars_of(results, []) if not bar.ok]
     assert missed == [
         "wrong_without_a_reason",
         "recall_cases_beside_presidio",
         "recall_beside_presidio",
         "false_hits_uuids",
+    ]
+
+
+def test_no_id_of_a_declared_shape_is_refused_and_some_are_where_it_is_not():
+    made = json.loads(corpus.CORPUS.read_text())["digit_ids"]
+    groups = [Group(kind, none(texts)) for kind, texts in made.items()]
+    assert comparison.refused_as_declared(groups) == dict.fromkeys(corpus.DIGIT_IDS, 0)
+    (spans,) = comparison.ours([CARD])
+    assert spans
+
+
+def test_the_rate_of_what_is_refused_is_said_where_nothing_is_declared():
+    assert comparison.rates({"a": {"ours": Count(2, 66)}, "b": {"ours": Count(0, 9)}}).splitlines() == [
+        "refused where not declared: a: 1 in 33 of 66",
+        "refused where not declared: b: none of 9",
     ]

@@ -197,14 +197,14 @@ def test_an_execution_waits_for_code_that_knows_its_item():
     assert (world.item()["status"], world.gateway.calls, world.notifier.alarms) == ("pending_approval", [], [])
 
 
-@pytest.mark.parametrize("end", ["e\u0301", "c\u0327", "\u212a"])
+@pytest.mark.parametrize("end", ["fee\u0301", "fac\u0327", "\u212a"])
 def test_a_card_number_behind_which_a_spelling_is_joined_is_masked_as_it_is_stored(end):
     """NFC makes a character of the letter that hid the number: what is stored is masked, and reads as it was stored."""
     world = ApprovalWorld(rules=Rules(canonical_version=2))
     text = body(amount=9999.99, description=f"{CARD}{end}")
     assert send(world, 2, text) == "pending_approval"
+    assert CARD not in world.item()["request"]
     composed = unicodedata.normalize("NFC", f"{CARD}{end}")
-    assert (CARD in world.item()["request"]) == (composed[-1].isascii())
     assert send(world, 2, body(amount=9999.99, description=composed), "m-2") == "pending_approval"
     with running(world.workflow) as runner:
         arn = runner.start(world.item()["request"])

@@ -7,8 +7,8 @@ from botocore.session import get_session
 from botocore.stub import ANY, Stubber
 
 from handler.adapters.queues import SqsRejectedQueue, SqsSourceQueue
+from handler.domain.card_data import mask_documents, mask_unreadable, masked_body
 from handler.domain.errors import RejectedQueueUnavailableError
-from handler.domain.mask import mask, mask_unreadable, masked_body
 from handler.domain.parse import parse
 from scoring import _pure
 from tests.support.payments import message
@@ -28,7 +28,7 @@ def stubber():
 
 def copy_of(body: str) -> str:
     try:
-        return masked_body(mask([parse(body)], _pure.find_card_numbers)[0])
+        return masked_body(mask_documents([parse(body)], _pure.find_card_numbers)[0].document)
     except ValueError:
         return mask_unreadable(body, _pure.find_card_numbers)
 

@@ -300,7 +300,15 @@ def test_terraform_has_the_tables_patterns():
         if name in SECONDS:
             assert re.search(rf'regex\("[^"]*", tostring\(var\.{variable}\)\)', rules), name
             assert f"var.{variable} >= {kind.least:g} " in rules, name
-    assert held == {*SECONDS, *ARNS, "ENVIRONMENT", "GATEWAY_URL", "SCORING_KERNEL", "PAYMENT_CURRENCY_RATE"}
+    assert held == {
+        *SECONDS,
+        *ARNS,
+        "ENVIRONMENT",
+        "GATEWAY_URL",
+        "ID_SHAPES",
+        "SCORING_KERNEL",
+        "PAYMENT_CURRENCY_RATE",
+    }
 
 
 def test_terraform_passes_a_share_as_the_table_takes_it():

@@ -4,14 +4,17 @@ import json
 
 import pytest
 
+from handler.domain.card_data import mask_documents
 from handler.domain.parse import parse
 from handler.domain.payment import Fault
 from handler.domain.validate import Limits, Validation, from_canonical, validate
-from tests.support.payments import body
+from scoring import _pure
+from tests.support.payments import CARD, body
 
 
 def check(text: str, limits: Limits | None = None) -> Validation:
-    return validate(parse(text), limits or Limits())
+    (masked,) = mask_documents([parse(text)], _pure.find_card_numbers)
+    return validate(masked.document, limits or Limits(), card_faults=masked.faults)
 
 
 def faults(**changes: object) -> tuple[Fault, ...]:
@@ -58,7 +61,9 @@ def test_a_missing_field_is_named(name):
         ({"billing_address": "123 Main St"}, Fault("billing_address", "wrong_type")),
         ({"billing_address": {"zip": 98101}}, Fault("billing_address.zip", "wrong_type")),
         ({"cvv": "123"}, Fault("*", "sensitive_authentication_data")),
-        ({"card": [{"Track-2": ""}]}, Fault("*", "sensitive_authentication_data")),
+        ({"card": [{"Track-2": f"{CARD}=2912101"}]}, Fault("*", "sensitive_authentication_data")),
+        ({"order_id": CARD}, Fault("order_id", "card_number")),
+        ({"payment_id": CARD}, Fault("payment_id", "card_number")),
     ],
 )
 def test_a_wrong_field_is_named_with_its_reason(changes, fault):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from handler.domain.mask import is_forbidden_name, mask, mask_texts, mask_unreadable, masked_body
+from handler.domain.card_data import Masked, mask_documents, mask_texts, mask_unreadable, masked_body
 from handler.domain.parse import NumberText, parse
 from scoring import _pure
 from tests.support.payments import CARD, body
@@ -12,8 +12,12 @@ from tests.support.payments import CARD, body
 MASKED = "************1111"
 
 
+def found(text: str, id_shapes: str = "") -> Masked:
+    return mask_documents([parse(text)], _pure.find_card_numbers, id_shapes)[0]
+
+
 def masked(text: str) -> object:
-    return mask([parse(text)], _pure.find_card_numbers)[0]
+    return found(text).document
 
 
 def test_card_numbers_are_masked_in_strings_numbers_keys_and_unknown_fields():
@@ -84,20 +88,6 @@ def test_ordinary_numbers_and_time_stamps_stay():
     document = masked('{"a": 25.90, "b": 1e300, "c": 1700000000003, "d": "1700000000003"}')
     assert document == {"a": "25.90", "b": "1e300", "c": "1700000000003", "d": "1700000000003"}
     assert isinstance(document["a"], NumberText)
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["cvv", "CVV2", "cvc", "card_cvc", "pin", "PIN-Block", "track2", "track_1_data", "securityCode", "magstripe"],
-)
-def test_values_of_verification_fields_are_removed(name):
-    assert is_forbidden_name(name)
-    assert masked(json.dumps({"card": {name: "123"}})) == {"card": {name: "[removed]"}}
-
-
-@pytest.mark.parametrize("name", ["pinned", "tracking", "tracking_number", "spin", "description", "security_deposit"])
-def test_other_names_are_not_forbidden(name):
-    assert not is_forbidden_name(name)
 
 
 @pytest.mark.parametrize(
