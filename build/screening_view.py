@@ -17,7 +17,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
 
 UNICODE_VERSION = "15.1.0"  # as unicodedata of Python 3.13 has it; read on 2026-11-28
 TABLE_PATH = ROOT / "scoring" / "screening_view_table.py"

@@ -67,9 +67,9 @@ def test_ids_have_their_kinds_shape_and_come_from_the_seed(kind):
 
 def test_the_slowest_text_is_the_engines_time(monkeypatch):
     clock = iter([0.0, 0.9, 1.0, 1.2, 2.0, 2.3, 3.0, 3.5, 4.0, 4.4, 5.0, 5.6])
-    monkeypatch.setattr(card_ids.time, "process_time", lambda: next(clock))
+    monkeypatch.setattr("time.process_time", lambda: next(clock))
     monkeypatch.setattr(card_ids, "SLOW", ("4 ", "36 "))
-    seen = []
+    seen: list[str] = []
     assert card_ids.slowest_ms(SimpleNamespace(find_card_numbers=seen.extend)) == pytest.approx(400)
     assert [text[:4] for text in seen] == ["4 4 "] * 3 + ["36 3"] * 3
     assert {len(text) for text in seen} == {250_000}

@@ -102,7 +102,7 @@ def shows(everything: str, number: str) -> bool:
 )
 def test_nothing_of_a_card_number_stays_but_its_last_four_digits(engine, text, place):
     number = digits_of(text)[-16:]
-    changes = {"key": {text: 1}, "list": {"x": [{"y": text}]}, "group": {}}.get(place, {place: text})
+    changes: dict[str, Any] = {"key": {text: 1}, "list": {"x": [{"y": text}]}, "group": {}}.get(place, {place: text})
     sent = f'{{"note": "{text}' if place == UNREADABLE else json.dumps({**json.loads(body()), **changes})
     kept = Kept(engine, sent, group=text if place == "group" else "group-1")
     assert not shows(kept.everything, number)

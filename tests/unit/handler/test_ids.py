@@ -6,10 +6,10 @@ import pytest
 
 from handler.domain.card_data import is_declared, shapes_pattern
 from handler.domain.errors import ConfigurationError, GatewayUnavailableError
-from handler.domain.process import read, settle
+from handler.domain.process import settle
 from handler.domain.rules import Rules
 from handler.settings import read_settings
-from tests.support.payments import CARD, ScriptedGateway, World, body, message, work
+from tests.support.payments import CARD, ScriptedGateway, World, body, message, reading, work
 
 # Sixteen digits with a right check digit that begin as cards of Mastercard do, and nothing says that it is none.
 ID = "2511278003938206"
@@ -17,9 +17,9 @@ MASKED = "************8206"
 
 
 def send(world: World, text: str, message_id: str = "m-1", group: str = "group-1") -> str:
-    reading = read([message(text, message_id, group)], world.rules, world.ports)[message_id]
-    assert ID not in repr(reading) or world.rules.id_shapes
-    return settle(reading, world.rules, world.ports, work(f"req-1:{message_id}"))
+    kept = reading(world, message(text, message_id, group))
+    assert ID not in repr(kept) or world.rules.id_shapes
+    return settle(kept, world.rules, world.ports, work(f"req-1:{message_id}"))
 
 
 @pytest.mark.parametrize("name", ["order_id", "customer_id", "payment_token", "gateway_customer_id"])
@@ -81,10 +81,7 @@ def test_what_was_claimed_while_its_shape_was_declared_is_that_payment_still(ver
     with pytest.raises(GatewayUnavailableError):
         send(world, text)
     world.rules = rules._replace(id_shapes="")
-    assert (
-        settle(read([message(text)], world.rules, world.ports)["m-1"], world.rules, world.ports, work("req-2:m-1"))
-        == "completed"
-    )
+    assert settle(reading(world, message(text)), world.rules, world.ports, work("req-2:m-1")) == "completed"
     assert (world.item()["order_id"], world.item()["attempt"]) == (ID, 2)
     assert list(world.gateway.captures.values()) == [2599]
 

@@ -10,14 +10,14 @@ from handler.domain.errors import GatewayUnavailableError
 from handler.domain.item import new_item
 from handler.domain.mask_1 import mask_1
 from handler.domain.parse import parse
-from handler.domain.process import read, settle
+from handler.domain.process import settle
 from handler.domain.rules import Rules
 from handler.domain.validate import Limits, validate
 from handler.domain.versions import read_in_version
 from scoring import _pure
 from tests.golden.generate_canonical import MESSAGES, VECTORS
 from tests.support.approvals import EXECUTION, ApprovalWorld, running, status, until
-from tests.support.payments import ADDRESS, CARD, ScriptedGateway, World, body, message, work
+from tests.support.payments import ADDRESS, CARD, ScriptedGateway, World, body, message, reading, work
 
 ID = "2511278003938206"
 # What the newest rules find and version 1's do not, the other way round, or otherwise.
@@ -33,8 +33,8 @@ _DELIVERIES = count()
 
 
 def send(world: World, text: str, message_id: str = "m-1", group: str = "group-1") -> str:
-    reading = read([message(text, message_id, group)], world.rules, world.ports)[message_id]
-    return settle(reading, world.rules, world.ports, work(f"req-{next(_DELIVERIES)}:{message_id}"))
+    kept = reading(world, message(text, message_id, group))
+    return settle(kept, world.rules, world.ports, work(f"req-{next(_DELIVERIES)}:{message_id}"))
 
 
 def claim_as_0_1_1(world: World, text: str, status: str = "processing") -> None:
