@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from handler import queue_function, reconcile_function
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
-from handler.adapters.table.writes import CLAIM, WRITES
+from handler.adapters.table.writes import CLAIM, CLAIM_CORRECTED, WRITES
 from handler.domain.item import REQUIRED, REQUIRED_BESIDE, Item
 from handler.domain.reasons import CATALOGUE, Answer
 from handler.settings import DEFINED_ELSEWHERE, SETTINGS
@@ -57,6 +57,7 @@ _STORED: Final = {
     "tuple[str, ...]": "L of S",
     "tuple[Reason, ...]": "L of M",
     "tuple[Fault, ...]": "L of M",
+    "tuple[Superseded, ...]": "L of M",
     "GatewayResponse | None": "M",
 }
 
@@ -86,8 +87,8 @@ def item_page() -> str:
         "[the protocol](protocol.md).",
         table(("attribute", "stored as", "meaning", "required", "written by"), rows),
         "S is a string, N a number, L a list, M a map. Rows of `risk_reasons` have `rule_id`, `reason` and `parts`, "
-        "rows of `faults` have `field` and `reason_code`; `gateway_response` has `status`, `authorization_code` and "
-        "`timestamp`.",
+        "rows of `faults` have `field` and `reason_code`, rows of `superseded` have `message_id`, `request_hash` and "
+        "`canonical_version`; `gateway_response` has `status`, `authorization_code` and `timestamp`.",
     )
 
 
@@ -109,10 +110,12 @@ def item_attributes() -> tuple[dict[str, str], dict[str, str]]:
 
 def claimed_attributes() -> set[str]:
     """What a new item can have: all that is set where one is made."""
-    makers = [
-        ("handler/domain/item.py", {"new_item", "conflict_of"}),
-        ("handler/domain/approval/steps.py", {"_new_item"}),
-    ]
+    return _set_by(
+        ("handler/domain/item.py", {"new_item", "conflict_of"}), ("handler/domain/approval/steps.py", {"_new_item"})
+    )
+
+
+def _set_by(*makers: tuple[str, set[str]]) -> set[str]:
     return {
         keyword.arg
         for path, names in makers
@@ -264,11 +267,10 @@ def _required(name: str) -> str:
 def written_by(name: str) -> str:
     """The writes of the protocol that set or remove an attribute, in words."""
     claimed = claimed_attributes()
+    put = {CLAIM: claimed, CLAIM_CORRECTED: claimed | _set_by(("handler/domain/item.py", {"correction_of"}))}
     changes = []
     for write in (*WRITES, *APPROVAL_WRITES):
-        if any(assignment.startswith(f"#{name} = ") for assignment in write.set) or (
-            write is CLAIM and name in claimed
-        ):
+        if any(assignment.startswith(f"#{name} = ") for assignment in write.set) or (name in put.get(write, ())):
             changes.append(f"*{write.name}*")
         elif f"#{name}" in write.remove:
             changes.append(f"*{write.name}* removes it")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 from handler.domain.errors import AlreadyInProgressError, DamagedItemError, NotEnoughTimeError, OwnershipLostError
-from handler.domain.item import FIRST_VERSION, Item, conflict_of
+from handler.domain.item import FIRST_VERSION, Item, conflict_of, correction_of
 from handler.domain.payment import Payment
 from handler.domain.ports import Ports, TransactionLog
 from handler.domain.states import FINAL, Status
@@ -19,10 +19,13 @@ from handler.domain.validate import Validation
 # A refusal is decided anew each time; more of them than this means that somebody else is at work.
 _DECISIONS_MAX: Final = 4
 
+# So many messages may follow a rejected one; a program that repeats itself must not make the item grow.
+CORRECTIONS_MAX: Final = 10
+
 # A message as it reads in a version of the canonical text; raises UnknownItemError for one that newer code wrote.
 InVersion = Callable[[int], Validation]
 
-Decision = Literal["conflict", "mine", "final", "pending", "in_workflow", "in_progress", "take_over"]
+Decision = Literal["conflict", "mine", "final", "correct", "pending", "in_workflow", "in_progress", "take_over"]
 
 
 class Work(NamedTuple):
@@ -82,8 +85,9 @@ def claim(item: Item, in_version: InVersion, times: Times, ports: Ports, work: W
             owner=work.owner,
             message_id=item.message_id,
             request_hash=request_hash,
-            is_valid=asked.payment is not None,
+            is_valid=not item.faults,
             is_payment=asked.claimed is not None,
+            is_superseded=bool(item.faults) and _is_superseded(stored, in_version),
             now_ms=ports.clock.now_ms(),
         )
         if decision == "conflict":
@@ -93,6 +97,13 @@ def claim(item: Item, in_version: InVersion, times: Times, ports: Ports, work: W
             return _own(stored)
         if decision == "final":
             return Standing("duplicate", stored)
+        if decision == "correct":
+            corrected = correction_of(item, stored, ports.clock.now_ms())
+            refused = ports.log.claim_corrected(corrected, attempt_seen=stored.attempt)
+            if refused is None:
+                return _own(corrected)
+            stored = refused
+            continue
         if decision == "pending":
             return Standing("pending_approval", stored)
         if decision == "in_workflow":
@@ -123,22 +134,34 @@ def decide(
     request_hash: str,
     is_valid: bool,
     is_payment: bool,
+    is_superseded: bool,
     now_ms: int,
 ) -> Decision:
     """What a stored item means for the message at hand (protocol, step 3; the order of the questions matters).
 
-    `request_hash` is the message's in the item's version, `is_valid` whether it is a payment by the rules of today,
-    `is_payment` whether it is one under any limits.
+    `request_hash` is the message's in the item's version, `is_valid` whether it would be claimed as a payment now,
+    `is_payment` whether it is one under any limits, `is_superseded` whether it has the content of a message that was
+    followed by a corrected one.
     """
     if stored.request_hash == request_hash and stored.owner == owner:
         return "mine"
-    if stored.faults and stored.message_id == message_id:
-        # A delivery of the rejected message itself, whatever the rules are by now.
+    if message_id and any(each.message_id == message_id for each in stored.superseded):
+        # A delivery of a rejected message itself, whatever the rules are by now; so is the next one.
         return "final"
+    if stored.faults:
+        # An execution has no message, and is its owner in each of its steps.
+        is_itself = stored.message_id == message_id if message_id else stored.owner == owner
+        if is_itself or (not is_valid and (is_superseded or stored.request_hash == request_hash)):
+            return "final"
+        return "correct" if len(stored.superseded) < CORRECTIONS_MAX else "conflict"
     # Content that a version's text leaves out, such as verification data, may be all that tells the two apart.
-    is_other = is_valid if stored.faults else not is_payment and stored.message_id != message_id
+    is_other = not is_payment and stored.message_id != message_id
     if stored.request_hash != request_hash or is_other:
-        return "conflict"
+        return "final" if is_superseded and not is_valid else "conflict"
+    return _as_it_stands(stored, now_ms)
+
+
+def _as_it_stands(stored: Item, now_ms: int) -> Decision:
     if stored.status in FINAL:
         return "final"
     if stored.status == "pending_approval":
@@ -148,6 +171,10 @@ def decide(
     if (stored.lease_until or 0) > now_ms:
         return "in_progress"
     return "take_over"
+
+
+def _is_superseded(stored: Item, in_version: InVersion) -> bool:
+    return any(in_version(each.canonical_version).request_hash == each.request_hash for each in stored.superseded)
 
 
 def _require_same(stored: Item, payment: Payment | None) -> None:

@@ -4,7 +4,7 @@ The rule it keeps: what is read from the table is an `Item` with all that its st
 it lacks; nobody else subscripts an item.
 """
 
-# No postponed annotations here: a named tuple compiles each that is a text, 41 of them in every cold start.
+# No postponed annotations here: a named tuple compiles each that is a text, some forty of them in every cold start.
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -26,6 +26,14 @@ class GatewayResponse(NamedTuple):
     status: str = ""
     authorization_code: str = ""
     timestamp: str = ""
+
+
+class Superseded(NamedTuple):
+    """A message that was rejected for its faults and followed by a corrected one; its hash is in its own version."""
+
+    message_id: str
+    request_hash: str
+    canonical_version: int
 
 
 class Item(NamedTuple):
@@ -85,6 +93,8 @@ class Item(NamedTuple):
     """Why it ended as it did (docs/reason-codes.md)."""
     faults: tuple[Fault, ...] = ()
     """All that is wrong with a rejected message, or with a conflict; absent where a person said no."""
+    superseded: tuple[Superseded, ...] = ()
+    """The messages under this payment id that were rejected for their faults before this one, oldest first."""
     processed_at: str = ""
     """When it became final, as `2024-01-01T12:00:00Z`."""
     open_shard: str = ""
@@ -151,7 +161,12 @@ _NUMBERS: Final = (
 # Far above any valid payment's text, and far below DynamoDB's 400 KB an item; what is longer is no payment.
 _CONFLICT_REQUEST_MAX: Final = 65_536
 _NUMBER_END: Final = 253_402_300_800_000
-_ROWS: Final[Mapping[str, type[Reason] | type[Fault]]] = {"risk_reasons": Reason, "faults": Fault}
+_ROWS: Final[Mapping[str, type[Reason] | type[Fault] | type[Superseded]]] = {
+    "risk_reasons": Reason,
+    "faults": Fault,
+    "superseded": Superseded,
+}
+_NUMBER_COLUMNS: Final = ("rule_id", "parts", "canonical_version")
 
 
 def new_item(
@@ -216,6 +231,18 @@ def new_item(
         name = approval_name(environment, payment_id, 1)
         item = item._replace(request=payment.canonical, generation=1, approval_name=name)
     return item
+
+
+def correction_of(item: Item, rejected: Item, now_ms: int) -> Item:
+    """The claim of a corrected message, in the place of the rejected message's item."""
+    followed = Superseded(rejected.message_id, rejected.request_hash, rejected.canonical_version)
+    return item._replace(
+        created_at=now_ms,
+        updated_at=now_ms,
+        processed_at=timestamp(now_ms) if item.processed_at else "",
+        attempt=rejected.attempt + 1,
+        superseded=(*rejected.superseded, followed),
+    )
 
 
 def conflict_of(item: Item, request_hash: str, canonical_version: int, request: str) -> Item:
@@ -301,10 +328,10 @@ def _is_typed(name: str, value: Any) -> bool:
     return isinstance(value, str) and value != ""
 
 
-def _is_row(shape: type[Reason] | type[Fault], value: Any) -> bool:
-    """A row of a list, with texts in its columns and whole numbers in those of a rule's id and parts."""
+def _is_row(shape: type[Reason] | type[Fault] | type[Superseded], value: Any) -> bool:
+    """A row of a list: whole numbers in some columns, texts in the others."""
     return isinstance(value, dict) and all(
-        isinstance(value.get(column), int if column in ("rule_id", "parts") else str) for column in shape._fields
+        isinstance(value.get(column), int if column in _NUMBER_COLUMNS else str) for column in shape._fields
     )
 
 

@@ -31,6 +31,9 @@ class TransactionLog(Protocol):
 
     def put_new(self, item: Item) -> Item | None: ...
 
+    def claim_corrected(self, item: Item, *, attempt_seen: int) -> Item | None:
+        """Put a correction (handler/domain/item.py, `correction_of`) in the place of the rejected message's item."""
+
     def take_over(
         self, transaction_id: str, *, owner: str, attempt_seen: int, lease_until: int, now: int, request_hash: str
     ) -> Item | None: ...

@@ -12,7 +12,8 @@ FINAL: Final[frozenset[str]] = frozenset({"completed", "declined", "rejected", "
 CONFLICT: Final[Literal["conflict"]] = "conflict"
 
 # From None: the first write of an item. `processing -> processing` is a take-over or a release, and an approved payment
-# goes back to `pending_approval` for its next execution.
+# goes back to `pending_approval` for its next execution. From `rejected`: a message that was at fault is followed by a
+# corrected one.
 TRANSITIONS: Final[frozenset[tuple[str | None, str]]] = frozenset(
     {
         (None, "processing"),
@@ -28,6 +29,10 @@ TRANSITIONS: Final[frozenset[tuple[str | None, str]]] = frozenset(
         ("pending_approval", "processing"),
         ("pending_approval", "rejected"),
         ("pending_approval", "expired"),
+        ("rejected", "processing"),
+        ("rejected", "pending_approval"),
+        ("rejected", "declined"),
+        ("rejected", "rejected"),
     }
 )
 

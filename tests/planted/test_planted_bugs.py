@@ -34,8 +34,9 @@ BUGS = {
         edits=(
             (
                 "handler/adapters/table/transaction_log.py",
-                "            **condition(CLAIM, {}),\n",
-                "",
+                "        return self._put(CLAIM, item, {})\n",
+                "        self._client.put_item(TableName=self._table_name, Item=to_attributes(to_stored(item)))\n"
+                "        return None\n",
             ),
         ),
         faults="off",

@@ -32,7 +32,12 @@ _LEGAL = {
     None: ("processing", "pending_approval", "declined", "rejected", "conflict"),
     "processing": ("processing", "pending_approval", "completed", "declined"),
     "pending_approval": ("pending_approval", "processing", "rejected", "expired"),
+    # By a corrected message alone.
+    "rejected": ("processing", "pending_approval", "declined", "rejected"),
 }
+_CORRECTIONS_MAX = 10
+# What is done with a message, and not to the item itself.
+_JUDGED = ("conflict", "acknowledge", "end")
 _FIXED = (
     "transaction_id",
     "payment_id",
@@ -53,6 +58,7 @@ _MINUTE_MS = 60_000
 # The protocol's name of the write behind each port call.
 WRITE_OF = {
     "put_new": "claim",
+    "claim_corrected": "claim corrected",
     "take_over": "take over",
     "store_gateway_ref": "store gateway reference",
     "record": "record",
@@ -69,7 +75,7 @@ WRITE_OF = {
     "restart_charge": "restart charge",
 }
 # Port calls by which a worker comes to hold a payment; every other write belongs to who holds it.
-_TAKING = ("put_new", "take_over", "take_over_stuck", "begin_approved_charge")
+_TAKING = ("put_new", "claim_corrected", "take_over", "take_over_stuck", "begin_approved_charge")
 
 
 class Auditor:
@@ -87,6 +93,7 @@ class Auditor:
         self.messages: dict[str, Message] = {}
         # Sent again under another message id; a claim of the first one may still be on its way.
         self.redriven: dict[str, Message] = {}
+        self._acknowledged: set[str] = set()
         self.dead: set[str] = set()
         self.rejected: dict[str, str] = {}
         self.started: dict[str, str] = {}
@@ -97,7 +104,10 @@ class Auditor:
         self._content: dict[str, str] = {}
         self._told: dict[str, tuple[str, str, str]] = {}
         self._first: dict[str, dict[str, Any]] = {}
-        self._conflicts: dict[str, set[str]] = {}
+        # By payment id: version and content of each conflict that is kept.
+        self._conflicts: dict[str, set[tuple[int, str]]] = {}
+        # By transaction id: message id ("" of an execution), version and content of each message that was followed.
+        self._followed: dict[str, list[tuple[str, int, str]]] = {}
         self._charged: set[str] = set()
         self._asked: set[tuple[str, str]] = set()
 
@@ -136,7 +146,9 @@ class Auditor:
             self.fail("legal transitions", f"{key} went from {was} to {status}")
         if before is not None and after["updated_at"] != write.clock_ms:
             self.fail("every write is dated", f"{intent} of {key} at {write.clock_ms} says {after['updated_at']}")
-        if before is not None:
+        if before is not None and intent == "claim_corrected":
+            self._follows(invocation, before, after)
+        elif before is not None:
             self._kept(invocation, intent, before, after)
         if intent == "take_over" and invocation.arn:
             self.fail("a message's payment is its own", f"{invocation.arn} took {key} over from the queue")
@@ -156,7 +168,7 @@ class Auditor:
         # Reconcile and people, whom no time-out ends, judge no message and ask for no version.
         if before is not None and invocation.lasts is not None:
             self._knows(invocation, key, intent)
-        if was is None:
+        if was is None or intent == "claim_corrected":
             self._claimed(invocation, after)
         elif before is not None and before.get("owner") != after.get("owner"):
             self._in_order(invocation, after["owner"], after)
@@ -168,6 +180,8 @@ class Auditor:
             self.fail("final items are dated", f"{key} is {status} without processed_at")
         if status in _FINAL and ("open_shard" in item or "lease_until" in item):
             self.fail("final items are closed", f"{key} is {status} and still has a lease or an index entry")
+        if status != "rejected" and "faults" in item:
+            self.fail("only the rejected is at fault", f"{key} is {status} and has faults")
         if status in _OPEN and not str(item.get("open_shard", "")).startswith(f"{status}#"):
             self.fail("open items are found", f"{key} is {status} with index entry {item.get('open_shard')}")
 
@@ -199,9 +213,47 @@ class Auditor:
                 self.fail("only what was approved", f"{invocation.name} gave {key} back, {before.get('decision')}")
             self._restarted(before, after)
 
+    def _follows(self, invocation: Invocation, before: dict[str, Any], after: dict[str, Any]) -> None:
+        """A message takes the place of one that was rejected for its own faults."""
+        key, release, message_id = after["transaction_id"], invocation.release, after.get("message_id", "")
+        followed = self._followed.setdefault(key, [])
+        followed.append((before.get("message_id", ""), self._version[key], self._content[key]))
+        if before["status"] != "rejected" or "faults" not in before or {"decision", "gateway_ref"} & before.keys():
+            self.fail("only faults are corrected", f"{key} was {before['status']} and became {after['status']}")
+        if not release.corrects:
+            self.fail("the release's writes", f"{release.name} corrected {key}")
+        if after["attempt"] != before["attempt"] + 1:
+            self.fail("fencing number", f"{key} was corrected in attempt {after['attempt']}")
+        if message_id and any(message_id == each for each, *_ in followed):
+            self.fail("nobody follows himself", f"{key} was corrected by {message_id}, which was rejected")
+        row = {name: before.get(name, "") for name in ("message_id", "request_hash")}
+        row["canonical_version"] = before.get("canonical_version", 1)
+        if after.get("superseded") != [*before.get("superseded", []), row]:
+            self.fail("who is followed is known", f"{key} has {after.get('superseded')}, {row} was followed")
+        if len(followed) > _CORRECTIONS_MAX:
+            self.fail("ten corrections", f"{key} was corrected {len(followed)} times")
+        sent = self._sender(invocation, after)
+        if after["status"] == "rejected" and sent and not self._beyond_limits(sent) and self._is_followed(key, sent):
+            self.fail("a correction is other content", f"{key} was corrected to what was rejected: {sent.name}")
+        # Started, if it was, for something else.
+        self._taken_up.discard(key)
+
+    def _is_followed(self, key: str, sent: Sent, message_id: str = "") -> bool:
+        """Whether a message, or another one with its content, was rejected and followed."""
+        return any(
+            sent.read(version).content == content or message_id == each != ""
+            for each, version, content in self._followed.get(key, ())
+        )
+
+    def _in_conflict(self, sent: Sent) -> bool:
+        kept = self._conflicts.get(sent.payment_id, ())
+        return any(sent.read(version).content == content for version, content in kept)
+
     def _knows(self, invocation: Invocation, key: str, what: str) -> None:
         version, release = self._version.get(key), invocation.release
-        if version is not None and version not in release.reads:
+        # Who judges a message may have done it before what it saw was followed.
+        seen = {version for _, version, _ in self._followed.get(key, ())} if what in _JUDGED else set()
+        if version is not None and not {version, *seen} & {*release.reads}:
             self.fail("newer items wait for newer code", f"{release.name} did {what} to {key} of version {version}")
 
     def _restarted(self, before: dict[str, Any], after: dict[str, Any]) -> None:
@@ -295,11 +347,17 @@ class Auditor:
         if recorded != state:
             self.fail("the gateway's outcome", f"{item['transaction_id']} records {recorded}, the gateway says {state}")
 
-    def _claimed(self, invocation: Invocation, item: dict[str, Any]) -> None:
+    def _message(self, item: dict[str, Any]) -> Message | None:
         message_id = item.get("message_id", "")
-        message = self.messages.get(message_id) or self.redriven.get(message_id)
-        execution = self.engine.of(invocation.arn)
-        sent = message.sent if message else execution.sent if execution else None
+        return self.messages.get(message_id) or self.redriven.get(message_id)
+
+    def _sender(self, invocation: Invocation, item: dict[str, Any]) -> Sent | None:
+        """What an item was made from: a message, or the input of an execution."""
+        message, execution = self._message(item), self.engine.of(invocation.arn)
+        return message.sent if message else execution.sent if execution else None
+
+    def _claimed(self, invocation: Invocation, item: dict[str, Any]) -> None:
+        message, sent = self._message(item), self._sender(invocation, item)
         if sent is None:
             self.fail("claims come from messages", f"{item['transaction_id']} was claimed by {invocation.name}")
             return
@@ -334,11 +392,22 @@ class Auditor:
         if key not in self._first:
             self.fail("conflicts are other content", f"{name} is a conflict with nothing")
             return
-        first, version = self._first[key], self._version[key]
+        first, version = self._first[key], item.get("canonical_version", 1)
         reading = sent.read(version)
+        self._conflicts.setdefault(sent.payment_id, set()).add((version, reading.content))
         self._knows(invocation, key, "conflict")
-        if item.get("canonical_version", 1) != version:
-            self.fail("the release's version", f"{name} of version {version} is kept as {item}")
+        if not invocation.release.corrects and (key in self._followed or first["status"] == "rejected"):
+            # Old code keeps every corrected message so, also where newer code has claimed it in the meantime.
+            return
+        if version != self._version[key]:
+            self.fail("the release's version", f"{name} of version {self._version[key]} is kept as {item}")
+        if first["status"] == "rejected" and len(self._followed.get(key, ())) < _CORRECTIONS_MAX:
+            self.fail("the rejected is followed", f"{name} is a conflict with a rejected message")
+        is_known = self._is_followed(key, sent) and not self._is_valid(invocation, sent)
+        if any(item.get("message_id") == each != "" for each, *_ in self._followed.get(key, ())) or (
+            is_known and not self._beyond_limits(sent)
+        ):
+            self.fail("conflicts are other content", f"{name} was rejected, and followed")
         if "message_id" in item and first.get("message_id") == item["message_id"]:
             self.fail("conflicts are other content", f"{name} is a conflict with itself")
         # Rejected by lower limits, seen once more by an environment that has wider ones. Version 1 also has
@@ -347,7 +416,11 @@ class Auditor:
         is_other = refused and (version == 1 or reading.expected != "rejected")
         if not is_other and self._content[key] == reading.content:
             self.fail("conflicts are other content", f"{name} is no conflict")
-        self._conflicts.setdefault(sent.payment_id, set()).add(reading.content)
+
+    def _is_valid(self, invocation: Invocation, sent: Sent) -> bool:
+        """Whether a message is a payment to the code that sees it."""
+        too_large = 0 < invocation.lowered_to < sent.amount_minor
+        return sent.read(invocation.release.writes).expected != "rejected" and not too_large
 
     def _beyond_limits(self, sent: Sent) -> bool:
         """Whether a payment is larger than what was accepted at some time until now."""
@@ -370,6 +443,11 @@ class Auditor:
         if message is None or item["status"] not in _OPEN:
             return
         for earlier in self.messages.values():
+            # What was the duplicate of a rejected message stays one when another message corrects that.
+            if earlier.message_id in self._acknowledged and self._is_followed(
+                f"txn-{earlier.sent.payment_id}", earlier.sent
+            ):
+                continue
             if (
                 earlier.sent.group == message.sent.group
                 and earlier.sequence < message.sequence
@@ -462,7 +540,9 @@ class Auditor:
         item = self.table.item(f"txn-{payment_id}")
         if execution.invocation is not None:
             self._knows(execution.invocation, f"txn-{payment_id}", "end")
-        if execution.outcome in _FINAL and (item is None or item["status"] != execution.outcome):
+        # What it was told may have been corrected since.
+        followed = execution.outcome == "rejected" and f"txn-{payment_id}" in self._followed
+        if execution.outcome in _FINAL and (item is None or item["status"] != execution.outcome) and not followed:
             self.fail(
                 "an execution tells what stands", f"{execution.name} ends {execution.outcome}, the item is {item}"
             )
@@ -475,7 +555,7 @@ class Auditor:
         if key not in self._content:
             return "no item"
         content = sent.read(self._version[key]).content
-        kept = self._content[key] == content or content in self._conflicts.get(sent.payment_id, ())
+        kept = self._content[key] == content or self._in_conflict(sent) or self._is_followed(key, sent)
         return "" if kept else "no conflict item"
 
     def ended(self, invocation: Invocation) -> None:
@@ -508,6 +588,7 @@ class Auditor:
                 why = self._unsettled(message) or self._lost(invocation, message)
                 if why:
                     self.fail("settled before acknowledged", f"{message.name} was acknowledged: {why}")
+                self._acknowledged.add(message.message_id)
         unfit = [message for message in batch if self._is_unfit(message.sent)]
         if body["failed"] < len(failed) or body["failed"] > len(failed) + len(unfit):
             self.fail("counts agree", f"{body['failed']} failed, {len(failed)} returned, at most {len(unfit)} rejected")
@@ -516,7 +597,8 @@ class Auditor:
         return [message for message in batch if message.message_id not in failed]
 
     def _is_unfit(self, sent: Sent) -> bool:
-        return sent.is_unusable or self._first.get(f"txn-{sent.payment_id}", {}).get("status") == "rejected"
+        key = f"txn-{sent.payment_id}"
+        return sent.is_unusable or key in self._followed or self._first.get(key, {}).get("status") == "rejected"
 
     def _delayed(self, returned: list[Message], receives: dict[str, int]) -> None:
         """All returned messages of a group wait for as long as its first one has failed often."""
@@ -536,9 +618,11 @@ class Auditor:
         item = self.table.item(key)
         if item is None:
             return "no item"
+        if any(message.message_id == each for each, *_ in self._followed.get(key, ())):
+            return ""
         content = sent.read(self._version[key]).content
         if self._content[key] != content:
-            return "" if content in self._conflicts.get(sent.payment_id, ()) else "no conflict item"
+            return "" if self._in_conflict(sent) or self._is_followed(key, sent) else "no conflict item"
         if item["status"] == "processing" and "approval_name" not in item:
             return f"{key} is processing"
         if item["status"] == "pending_approval" and key not in self._taken_up:
@@ -546,14 +630,14 @@ class Auditor:
         return ""
 
     def _lost(self, invocation: Invocation, message: Message) -> str:
-        """Why a payment would be lost: it is one to the code that saw it, and what stands is a rejected message."""
-        sent, first = message.sent, self._first.get(f"txn-{message.sent.payment_id}")
-        if first is None or first["status"] != "rejected" or first.get("message_id") == message.message_id:
+        """Why a payment would be lost: it is one to the code that saw it, and another message stands in its place."""
+        sent, key = message.sent, f"txn-{message.sent.payment_id}"
+        first, followed = self._first.get(key), self._followed.get(key, ())
+        itself = {first.get("message_id") if first else None, *(each for each, *_ in followed)}
+        if first is None or message.message_id in itself or not self._is_valid(invocation, sent):
             return ""
-        reading = sent.read(self._version[first["transaction_id"]])
-        if reading.expected == "rejected" or 0 < invocation.lowered_to < sent.amount_minor:
-            return ""
-        return "" if reading.content in self._conflicts.get(sent.payment_id, ()) else "no conflict item"
+        is_it = first["status"] != "rejected" and self._content[key] == sent.read(self._version[key]).content
+        return "" if is_it or self._in_conflict(sent) else "neither claimed nor a conflict"
 
     def logged(self, text: str) -> None:
         """All that the function wrote; an ERROR line is an exception that the batch processor took for a retry."""
@@ -596,11 +680,12 @@ class Auditor:
         payments = {key for key, item in items.items() if item["status"] != "conflict"}
         if payments != asked:
             self.fail("counts agree", f"items {sorted(payments)} for payments {sorted(asked)}")
-        conflicts = {(item["payment_id"], item["request_hash"]) for item in items.values()} if items else set()
+        # Where corrections followed, one content may be kept in two versions, or not at all.
+        conflicts = {key for key, item in items.items() if f"txn-{item['payment_id']}" not in self._followed}
         contents = {
             (sent.payment_id, sent.read(self._version[f"txn-{sent.payment_id}"]).content)
             for sent in all_sent
-            if sent.payment_id
+            if sent.payment_id and f"txn-{sent.payment_id}" not in self._followed
         }
         # What old and new limits each refuse is other content to each, in each spelling.
         more = 2 * len({(sent.payment_id, sent.spelling) for sent in all_sent if self._beyond_limits(sent)})

@@ -14,8 +14,9 @@ from typing import Any
 
 PROTOCOL = Path(__file__).resolve().parents[2] / "docs" / "protocol.md"
 
-_CLAUSE = re.compile(r"(\w+) (=|<=|<|>) :(\w+)")
+_CLAUSE = re.compile(r"(\w+) (=|<=|<>|<|>) :(\w+)")
 _ABSENT = re.compile(r"attribute_not_exists\((\w+)\)")
+_PRESENT = re.compile(r"attribute_exists\((\w+)\)")
 _CONSTANTS: Mapping[str, Any] = {"processing": {"S": "processing"}}
 
 # Attribute name -> DynamoDB attribute value.
@@ -73,6 +74,9 @@ def _item(clauses: tuple[str, ...], values: Mapping[str, Any], broken: str) -> I
         for attribute in _ABSENT.findall(clause):
             if clause == broken and not any(attribute == each[0] for each in attributes):
                 item[attribute] = {"S": "something"}
+        for attribute in _PRESENT.findall(clause):
+            if clause != broken:
+                item[attribute] = {"S": "something"}
         for attribute, operator, value in attributes:
             bound = values.get(f":{value}") or _CONSTANTS.get(value, {"S": "never sent"})
             item[attribute] = _beyond(bound, operator) if clause == broken else _within(bound, operator)
@@ -80,11 +84,15 @@ def _item(clauses: tuple[str, ...], values: Mapping[str, Any], broken: str) -> I
 
 
 def _within(bound: dict[str, Any], operator: str) -> dict[str, Any]:
+    if operator == "<>":
+        return {"S": f"not {bound['S']}"}
     step = {"<": -1, ">": 1}.get(operator, 0)
     return {"N": str(int(bound["N"]) + step)} if "N" in bound else bound
 
 
 def _beyond(bound: dict[str, Any], operator: str) -> dict[str, Any]:
+    if operator == "<>":
+        return bound
     if "N" not in bound:
         return {"S": f"not {bound['S']}"}
     return bound if operator == ">" else {"N": str(int(bound["N"]) + 1)}
@@ -104,11 +112,16 @@ def _clause_holds(clause: str, item: Item, values: Mapping[str, Any]) -> bool:
     absent = _ABSENT.fullmatch(clause) or _ABSENT.fullmatch(clause + ")")
     if absent:
         return absent[1] not in item
+    present = _PRESENT.fullmatch(clause)
+    if present:
+        return present[1] in item
     compared = _CLAUSE.fullmatch(clause)
     if compared is None:
         raise ValueError(f"not a clause that the simulation reads: {clause!r}")
     attribute, operator, name = compared.groups()
     left, right = item.get(attribute), values[f":{name}"]
+    if operator == "<>":
+        return bool(left != right)
     if left is None or left.keys() != right.keys():
         return False
     if "S" in left:

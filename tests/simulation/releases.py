@@ -1,4 +1,4 @@
-"""Releases of the function: which versions of the canonical text each knows, and which ones are deployed when.
+"""Releases of the function: which versions of the canonical text and which writes each knows; which are deployed when.
 
 The rule: what code knows depends on the environment that runs it alone, so that old and new run at the same time.
 """
@@ -11,20 +11,24 @@ from typing import NamedTuple
 
 from greenlet import getcurrent
 
-from handler.domain import canonical
+from handler.domain import canonical, claim
 from tests.simulation.world import MINUTE, SECOND, World
 
 
 class Release(NamedTuple):
-    """`stores_version`: whether its items say their version; those of the first release, without versions, do not."""
+    """`stores_version`: whether its items say their version; those of the first release, without versions, do not.
+
+    `corrects`: whether it knows *claim corrected* and `superseded`, or keeps every corrected message as a conflict.
+    """
 
     name: str
     reads: tuple[int, ...]
     writes: int
     stores_version: bool = True
+    corrects: bool = True
 
 
-A = Release("A", (1,), 1, stores_version=False)
+A = Release("A", (1,), 1, stores_version=False, corrects=False)
 B = Release("B", (1, 2), 1)
 C = Release("C", (1, 2), 2)
 
@@ -117,4 +121,13 @@ class _Known(Mapping[int, canonical.Version]):
         return len(self._versions)
 
 
+class _Corrections(int):
+    """How many corrections the code that asks allows: none where its release does not know them."""
+
+    def __gt__(self, made: int) -> bool:
+        release: Release | None = getattr(getcurrent(), "release", None)
+        return (release is None or release.corrects) and int(self) > int(made)
+
+
+claim.CORRECTIONS_MAX = _Corrections(claim.CORRECTIONS_MAX)  # type: ignore[misc]
 canonical.VERSIONS = _Known(canonical.VERSIONS)  # type: ignore[misc]

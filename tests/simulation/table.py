@@ -87,7 +87,8 @@ class TableClient:
         return self._write("update_item", request["Key"]["transaction_id"]["S"], request)
 
     def _read(self, operation: str, key: str, request: Mapping[str, Any]) -> Any:
-        return self._send("get", key, lambda: getattr(self._table.memory, operation)(**request))
+        answer = self._send("get", key, lambda: getattr(self._table.memory, operation)(**request))
+        return answer if "Item" not in answer else {"Item": self._known(answer["Item"])}
 
     def _write(self, operation: str, key: str, request: Mapping[str, Any]) -> Any:
         invocation = self._environment.invocation
@@ -105,10 +106,16 @@ class TableClient:
             answer = self._send(write.intent, key, effect)
         except ClientError as error:
             if "Item" in error.response:
+                error.response["Item"] = self._known(error.response["Item"])
                 self._answered(invocation, key, request, error.response["Item"])
             raise
         self._answered(invocation, key, request, None)
         return answer
+
+    def _known(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """What the release makes of an item: what it does not know is passed over."""
+        corrects = self._environment.release.corrects
+        return {name: value for name, value in item.items() if corrects or name != "superseded"}
 
     def _send(self, intent: str, key: str, effect: Callable[[], Any]) -> Any:
         invocation = self._environment.invocation

@@ -62,6 +62,7 @@ def test_the_seeds_meet_every_kind_of_fault() -> None:
         "operator: redrive",
         "the response is lost",
         "is not deleted",
+        "claim_corrected ",
         "take_over ",
         "take_over_stuck",
         ": conflict",

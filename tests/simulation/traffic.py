@@ -89,6 +89,17 @@ _REFUSED_FAMILY = (
 )
 
 
+# What a rejected message is corrected to: what is added to its amount, its first state, and its spelling.
+_CORRECTED = (
+    (0, "processing", Variant("right", ("right", "right"))),
+    (0, "processing", Variant("right", ("right", "right"))),
+    (0, "processing", Variant("right usd", ("right usd", "right"), (("currency", "usd"),), refused_by=(1,))),
+    (5, "processing", Variant("right again", ("right again", "right again"))),
+    (70_000, "pending_approval", Variant("right and risky", ("risky", "risky"))),
+    (0, "declined", Variant("right and blocked", ("blocked", "blocked"), (("description", BLOCKLISTED),))),
+)
+
+
 @dataclass(frozen=True)
 class Sent:
     """One message to send; `readings` has what each version of the canonical text makes of it, from version 1 on.
@@ -154,8 +165,37 @@ def traffic(world: World) -> list[Sent]:
         elif again < 0.32 and payment_id:
             other = amount_minor + 1
             producer.send(payment_id, "b", other, (Reading("b", expected),) * 2, _body(payment_id, other, changes))
+    if world.draw("traffic/corrections") < 0.5:
+        _correct(world, producer)
     kept = world.cut.messages
     return [message for message in producer.sent if kept is None or message.number in kept]
+
+
+def _correct(world: World, producer: _Producer) -> None:
+    """Senders of rejected messages send others under their ids: as they were, at fault once more, or right.
+
+    Some are programs in a loop, which try more often than anything may be corrected.
+    """
+    rejected = {sent.payment_id: sent for sent in producer.sent if sent.read(2).expected == "rejected"}
+    for payment_id, first in rejected.items():
+        drawn = f"traffic/{payment_id}/correction"
+        # Two of them only, so that each comes again, under other limits and in other releases.
+        corrected = [world.pick(f"{drawn}/to", _CORRECTED) for _ in range(2)]
+        loops = world.draw(f"{drawn}/loops") < 0.2
+        for number in range(world.between(drawn, 12, 16) if loops else world.between(drawn, 1, 5)):
+            kind = world.draw(f"{drawn}/{number}")
+            if kind < 0.15:
+                producer.send(payment_id, first.spelling, first.amount_minor, first.readings, first.body)
+            elif kind < (0.9 if loops else 0.35):
+                worse = first.amount_minor + 1_000 + int(world.draw(f"{drawn}/{number}/worse") * (50 if loops else 2))
+                readings = (Reading(f"worse {worse}", "rejected"),) * 2
+                producer.send(payment_id, f"worse {worse}", worse, readings, _body(payment_id, worse, {"order_id": ""}))
+            else:
+                more, expected, variant = world.pick(f"{drawn}/{number}/right", corrected)
+                # Verification data is in no text: in version 2 only another amount tells these apart.
+                right = first.amount_minor + more + (7 if CVV in first.body else 0)
+                body = _body(payment_id, right, dict(variant.changes))
+                producer.send(payment_id, variant.spelling, right, variant.readings(expected), body)
 
 
 class _Producer:

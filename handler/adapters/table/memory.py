@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from handler.adapters.table.expressions import AttributeValue
 
-_TOKEN = re.compile(r"\s*(\(|\)|<=|>=|=|<|>|,|AND\b|OR\b|attribute_not_exists|attribute_exists|[#:]\w+)")
+_TOKEN = re.compile(r"\s*(\(|\)|<=|>=|<>|=|<|>|,|AND\b|OR\b|attribute_not_exists|attribute_exists|[#:]\w+)")
 _ASSIGNMENTS = re.compile(r", (?=#)")
 _FIRST = re.compile(r"if_not_exists\((?P<alias>#\w+), (?P<value>:\w+)\)")
 _Item = dict[str, AttributeValue]
@@ -123,9 +123,9 @@ def _comparison(alias: str, operator: str, value: str) -> _Test:
         item: Mapping[str, AttributeValue], names: Mapping[str, str], values: Mapping[str, AttributeValue]
     ) -> bool:
         left, right = item.get(names[alias]), values[value]
-        # As the service: an attribute that is missing, or of another type, satisfies no comparison.
+        # As the service: an attribute that is missing, or of another type, satisfies no comparison but `<>`.
         if left is None or left.keys() != right.keys():
-            return False
+            return operator == "<>"
         if "N" in left:
             return _ordered(int(left["N"]), operator, int(right["N"]))
         return _ordered(next(iter(left.values())), operator, next(iter(right.values())))
@@ -136,6 +136,8 @@ def _comparison(alias: str, operator: str, value: str) -> _Test:
 def _ordered(left: Any, operator: str, right: Any) -> bool:
     if operator == "=":
         return bool(left == right)
+    if operator == "<>":
+        return bool(left != right)
     if operator == "<":
         return bool(left < right)
     if operator == "<=":

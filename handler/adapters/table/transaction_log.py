@@ -17,7 +17,16 @@ from handler.adapters.table.expressions import (
     from_attributes,
     to_attributes,
 )
-from handler.adapters.table.writes import CLAIM, RECORD, RELEASE, STORE_GATEWAY_REF, TAKE_OVER, TAKE_OVER_STUCK, Write
+from handler.adapters.table.writes import (
+    CLAIM,
+    CLAIM_CORRECTED,
+    RECORD,
+    RELEASE,
+    STORE_GATEWAY_REF,
+    TAKE_OVER,
+    TAKE_OVER_STUCK,
+    Write,
+)
 from handler.domain.errors import TransactionLogUnavailableError
 from handler.domain.item import GatewayResponse, Item, from_stored, timestamp, to_stored
 from handler.domain.payment import GatewayResult
@@ -58,13 +67,10 @@ class DynamoDbTransactionLog:
         return from_stored(from_attributes(answer["Item"])) if "Item" in answer else None
 
     def put_new(self, item: Item) -> Item | None:
-        write = partial(
-            self._client.put_item,
-            TableName=self._table_name,
-            Item=to_attributes(to_stored(item)),
-            **condition(CLAIM, {}),
-        )
-        return decided(CLAIM, item.transaction_id, write)
+        return self._put(CLAIM, item, {})
+
+    def claim_corrected(self, item: Item, *, attempt_seen: int) -> Item | None:
+        return self._put(CLAIM_CORRECTED, item, {":seen": attempt_seen, ":message_id": item.message_id})
 
     def take_over(
         self, transaction_id: str, *, owner: str, attempt_seen: int, lease_until: int, now: int, request_hash: str
@@ -135,6 +141,15 @@ class DynamoDbTransactionLog:
                 if "LastEvaluatedKey" not in answer:
                     break
                 request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def _put(self, write: Write, item: Item, values: Mapping[str, Any]) -> Item | None:
+        put = partial(
+            self._client.put_item,
+            TableName=self._table_name,
+            Item=to_attributes(to_stored(item)),
+            **condition(write, values),
+        )
+        return decided(write, item.transaction_id, put)
 
     def update(self, write: Write, transaction_id: str, values: Mapping[str, Any]) -> Item | None:
         """One conditional update; `values` by their names in it. None where it took effect, else what stood there."""

@@ -24,6 +24,22 @@ CLAIM = Write(
         "attribute_not_exists(#transaction_id)",
     ),
 )
+CLAIM_CORRECTED = Write(
+    "claim corrected",
+    # A whole item is put, as by the claim.
+    condition=(
+        # Nothing else is ever followed.
+        "#status = :rejected",
+        # The message was at fault: a person's no has no faults.
+        "attribute_exists(#faults)",
+        # The gateway never saw it.
+        "attribute_not_exists(#gateway_ref)",
+        # Of two corrections one wins.
+        "#attempt = :seen",
+        # A message does not follow itself, whatever the rules are by now.
+        "#message_id <> :message_id",
+    ),
+)
 TAKE_OVER = Write(
     "take over",
     condition=(
@@ -88,4 +104,4 @@ TAKE_OVER_STUCK = Write(
     set=("#owner = :owner", "#lease_until = :lease_until", "#attempt = :next", "#updated_at = :now"),
 )
 
-WRITES = (CLAIM, TAKE_OVER, STORE_GATEWAY_REF, RECORD, RELEASE, TAKE_OVER_STUCK)
+WRITES = (CLAIM, CLAIM_CORRECTED, TAKE_OVER, STORE_GATEWAY_REF, RECORD, RELEASE, TAKE_OVER_STUCK)

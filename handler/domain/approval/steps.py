@@ -73,12 +73,13 @@ def read_request(text: str, execution: Execution, rules: ApprovalRules, ports: P
     """The payment in an execution's input: a message like any other, read without scoring it.
 
     Where its item is written already, it reads in the item's version, and what was claimed within the limits of its
-    time is that payment still, whatever they are by now. Raises UnknownItemError for an item of newer code.
+    time is that payment still, whatever they are by now; what would correct a rejected message is a new claim, in the
+    version that is written. Raises UnknownItemError for an item of newer code.
     """
     reading = in_execution(text, execution, rules, ports.find_card_numbers)
     payment_id = reading.validation.payment_id
     stored = ports.log.get(transaction_id(payment_id)) if payment_id else None
-    if stored is None:
+    if stored is None or stored.faults:
         return reading
     validation = reading.in_version(stored.canonical_version)
     wider = validation.beyond_limits

@@ -134,13 +134,25 @@ def test_a_message_that_was_rejected_is_its_own_duplicate_under_rules_that_take_
     assert len(world.dynamodb.items) == 1
 
 
-def test_a_correction_is_kept_apart_also_where_only_the_rules_have_changed():
-    """Of an unknown field: version 2's text of the message is the same with it and without."""
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
+def test_a_corrected_message_is_claimed_in_the_version_that_is_written_by_then(before, after):
     world = World()
-    assert send(world, 2, body(cvv="123", currency="USD")) == "rejected"
-    assert send(world, 2, body(currency="USD"), "m-2") == "conflict"
+    assert send(world, before, body(order_id=None)) == "rejected"
+    assert send(world, after, body(**TOKEN), "m-2") == "completed"
+    item = world.item()
+    assert (item["canonical_version"], item["superseded"][0]["canonical_version"]) == (after, before)
+    # The content of the rejected message is compared in the version that it was hashed in.
+    assert send(world, before, body(order_id=None), "m-3") == "duplicate"
+    assert send(world, after, body(order_id=None), "m-3") == "duplicate"
+
+
+def test_a_correction_of_a_message_of_newer_code_waits_for_that_code():
+    world = World()
+    assert send(world, 1, body(order_id=None)) == "rejected"
+    world.change(canonical_version=3)
+    with pytest.raises(UnknownItemError):
+        send(world, 1, body(), "m-2")
     assert world.item()["status"] == "rejected"
-    assert world.gateway.calls == []
 
 
 @pytest.mark.parametrize(("queue", "workflow"), [(1, 2), (2, 1)])

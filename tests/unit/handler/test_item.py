@@ -67,6 +67,8 @@ def test_what_an_attribute_needs_beside_it_is_required_with_it(name, beside):
         {"risk_reasons": [5]},
         {"risk_reasons": [{"rule_id": "x", "reason": "amount", "parts": 1}]},
         {"risk_reasons": [{"rule_id": 0, "reason": 1, "parts": 1}]},
+        {"superseded": [{"message_id": "m", "request_hash": "h"}]},
+        {"superseded": [{"message_id": "m", "request_hash": "h", "canonical_version": "1"}]},
         {"created_at": 10**18},
         {"approval_reasons": [5]},
         {"amount": "25.99"},

@@ -22,7 +22,7 @@ from handler.domain.errors import (
     TransactionLogUnavailableError,
     UnknownOutcomeError,
 )
-from handler.domain.item import Item
+from handler.domain.item import Item, Superseded
 from handler.domain.payment import Fault, GatewayResult
 from handler.domain.process import read, settle
 from handler.domain.rules import Rules
@@ -435,6 +435,8 @@ def test_a_payment_that_cannot_be_scored_fails_alone():
 
 
 FAULTS = (Fault("amount", "malformed_amount"),)
+FOLLOWED, ITSELF = Superseded("m-9", "h9", 1), Superseded("m-1", "h1", 1)
+ASKED = {"owner": "me", "message_id": "m-1", "request_hash": "h", "now_ms": 1000}
 
 
 @pytest.mark.parametrize(
@@ -447,12 +449,18 @@ FAULTS = (Fault("amount", "malformed_amount"),)
         ({"status": "declined"}, "final"),
         ({"status": "rejected"}, "final"),
         ({"status": "expired"}, "final"),
-        # A message that was rejected for its faults is a payment now: another message is its correction.
-        ({"status": "rejected", "faults": FAULTS, "message_id": "m-0"}, "conflict"),
-        ({"status": "rejected", "faults": FAULTS, "message_id": "m-0", "request_hash": "other"}, "conflict"),
+        # A message was rejected for its faults: another one that is a payment now corrects it, whatever the hashes say.
+        ({"status": "rejected", "faults": FAULTS, "message_id": "m-0"}, "correct"),
+        ({"status": "rejected", "faults": FAULTS, "message_id": "m-0", "request_hash": "other"}, "correct"),
+        ({"status": "rejected", "faults": FAULTS, "message_id": "m-0", "superseded": (FOLLOWED,) * 9}, "correct"),
+        ({"status": "rejected", "faults": FAULTS, "message_id": "m-0", "superseded": (FOLLOWED,) * 10}, "conflict"),
         # The rejected message itself is delivered again under rules that take it by now.
         ({"status": "rejected", "faults": FAULTS, "message_id": "m-1", "request_hash": "other"}, "final"),
         ({"status": "rejected", "faults": FAULTS, "message_id": "m-1"}, "final"),
+        # Or after another message was its correction.
+        ({"status": "completed", "request_hash": "other", "superseded": (FOLLOWED, ITSELF)}, "final"),
+        ({"status": "rejected", "faults": FAULTS, "message_id": "m-0", "superseded": (ITSELF,)}, "final"),
+        ({"status": "completed", "request_hash": "other", "superseded": (FOLLOWED,)}, "conflict"),
         ({"status": "pending_approval", "approval_name": "a"}, "pending"),
         ({"approval_name": "a", "lease_until": 2000}, "in_workflow"),
         ({"lease_until": 1001}, "in_progress"),
@@ -462,15 +470,22 @@ FAULTS = (Fault("amount", "malformed_amount"),)
 )
 def test_the_stored_item_decides_in_the_protocols_order(stored, decision):
     item = Item("txn-1", "1", "processing", "other", "h", 1, 1, 1)._replace(**stored)
-    assert (
-        decide(item, owner="me", message_id="m-1", request_hash="h", is_valid=True, is_payment=True, now_ms=1000)
-        == decision
-    )
+    assert decide(item, is_valid=True, is_payment=True, is_superseded=False, **ASKED) == decision
 
 
-def test_a_rejected_message_sent_again_with_the_same_faults_is_a_duplicate():
-    item = Item("txn-1", "1", "rejected", "other", "h", 1, 1, 1, faults=FAULTS, message_id="m-0")
-    assert (
-        decide(item, owner="me", message_id="m-1", request_hash="h", is_valid=False, is_payment=False, now_ms=1000)
-        == "final"
-    )
+@pytest.mark.parametrize(
+    ("stored", "is_superseded", "decision"),
+    [
+        ({"status": "rejected", "faults": FAULTS}, False, "final"),
+        ({"status": "rejected", "faults": FAULTS, "request_hash": "other"}, False, "correct"),
+        ({"status": "rejected", "faults": FAULTS, "request_hash": "other"}, True, "final"),
+        ({"status": "completed", "request_hash": "other"}, True, "final"),
+        ({"status": "completed", "request_hash": "other"}, False, "conflict"),
+        # Its text is all the same, and it is none.
+        ({"status": "completed"}, False, "conflict"),
+        ({"status": "completed"}, True, "final"),
+    ],
+)
+def test_a_message_that_is_no_payment_is_known_by_its_content_where_one_was_rejected(stored, is_superseded, decision):
+    item = Item("txn-1", "1", "processing", "other", "h", 1, 1, 1, message_id="m-0")._replace(**stored)
+    assert decide(item, is_valid=False, is_payment=False, is_superseded=is_superseded, **ASKED) == decision

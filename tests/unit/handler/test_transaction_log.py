@@ -13,9 +13,9 @@ from handler.adapters.table.approval_writes import APPROVAL_WRITES
 from handler.adapters.table.expressions import from_attributes, to_attributes
 from handler.adapters.table.memory import MemoryDynamoDb
 from handler.adapters.table.transaction_log import DynamoDbTransactionLog
-from handler.adapters.table.writes import WRITES, Write
+from handler.adapters.table.writes import CLAIM, CLAIM_CORRECTED, WRITES, Write
 from handler.domain.errors import TransactionLogUnavailableError
-from handler.domain.item import Item
+from handler.domain.item import Item, Superseded
 from handler.domain.payment import GatewayResult
 from handler.domain.states import TRANSITIONS
 
@@ -75,6 +75,44 @@ def test_a_refused_claim_returns_the_item_that_stands_there(client, stubber):
     )
     stands = ITEM._replace(processed_at="then", reason_code="r", fraud_score=0)
     assert DynamoDbTransactionLog(client, "t").put_new(ITEM) == stands
+
+
+def test_a_correction_is_a_put_over_what_was_rejected_for_its_faults(client, stubber):
+    stubber.add_response(
+        "put_item",
+        {},
+        {
+            "TableName": "t",
+            "Item": STORED
+            | {"message_id": {"S": "m-2"}}
+            | {
+                "superseded": {
+                    "L": [
+                        {
+                            "M": {
+                                "message_id": {"S": "m-1"},
+                                "request_hash": {"S": "h1"},
+                                "canonical_version": {"N": "1"},
+                            }
+                        }
+                    ]
+                }
+            },
+            "ConditionExpression": "#status = :rejected AND attribute_exists(#faults) AND "
+            "attribute_not_exists(#gateway_ref) AND #attempt = :seen AND #message_id <> :message_id",
+            "ExpressionAttributeNames": {
+                f"#{name}": name for name in ("status", "faults", "gateway_ref", "attempt", "message_id")
+            },
+            "ExpressionAttributeValues": {
+                ":rejected": {"S": "rejected"},
+                ":seen": {"N": "4"},
+                ":message_id": {"S": "m-2"},
+            },
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        },
+    )
+    item = ITEM._replace(message_id="m-2", superseded=(Superseded("m-1", "h1", 1),))
+    assert DynamoDbTransactionLog(client, "t").claim_corrected(item, attempt_seen=4) is None
 
 
 def test_a_record_is_fenced_by_status_owner_and_attempt(client, stubber):
@@ -174,8 +212,11 @@ def condition(dynamodb: MemoryDynamoDb, text: str, **values: object) -> bool:
 def test_the_table_of_transitions_is_what_the_writes_do():
     claims = {(None, state) for state in ("processing", "pending_approval", "declined", "rejected", "conflict")}
     states = {":processing": {"processing"}, ":pending": {"pending_approval"}, ":status": {"completed", "declined"}}
-    moves = set(claims)
-    for write in (*WRITES[1:], *APPROVAL_WRITES):
+    # A correction is a claim in another one's place.
+    moves = claims | {("rejected", state) for _, state in claims if state != "conflict"}
+    for write in (*WRITES, *APPROVAL_WRITES):
+        if write in (CLAIM, CLAIM_CORRECTED):
+            continue
         (before,) = (clause.removeprefix("#status = ") for clause in write.condition if clause.startswith("#status = "))
         after = [part.removeprefix("#status = ") for part in write.set if part.startswith("#status = ")] or [before]
         moves |= {(start, end) for start in states[before] for end in states.get(after[0], {after[0].strip(":")})}
@@ -191,7 +232,10 @@ def test_the_in_memory_table_reads_conditions_as_the_service_does():
     assert not condition(dynamodb, "#a < :v AND #b = :w", v=5, w="x")
     assert condition(dynamodb, "(attribute_not_exists(#a) OR #a = :v) AND attribute_exists(#b)", v=5)
     assert not condition(dynamodb, "attribute_not_exists(#a) OR #a > :v", v=5)
+    assert condition(dynamodb, "#a <> :v AND #b <> :w", v=6, w=5)
+    assert not condition(dynamodb, "#a <> :v", v=5)
     del dynamodb.items["k"]["a"]
     assert not condition(dynamodb, "#a <= :v", v=5)
+    assert condition(dynamodb, "#a <> :v", v=5)
     with pytest.raises(ValueError, match="not a condition"):
         condition(dynamodb, "size(#a) > :v", v=1)
