@@ -109,8 +109,12 @@ def charged_at_most_once(evidence: Evidence) -> Iterable[str]:
 
 
 def charged_for_the_recorded_amount(evidence: Evidence) -> Iterable[str]:
-    """Sent, stored and captured amounts agree to the minor unit."""
-    wanted = {sent.message.payment_id: sent.message for sent in evidence.accepted if sent.message.kind != "conflict"}
+    """Sent, stored and captured amounts agree to the minor unit; what was rejected has none."""
+    wanted = {
+        sent.message.payment_id: sent.message
+        for sent in evidence.accepted
+        if sent.message.kind != "conflict" and sent.message.amount_minor
+    }
     captured = {capture["payment_id"]: capture for capture in evidence.captures}
     for payment_id, item in sorted(evidence.payments.items()):
         if item["status"] not in CHARGED or payment_id not in wanted:

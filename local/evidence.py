@@ -107,6 +107,9 @@ def ends(evidence: Evidence, sent: Sent) -> list[str]:
     item = evidence.payments.get(sent.message.payment_id)
     if item is not None and item.get("message_id") == sent.message_id:
         found.append(item["status"])
+    superseded = {row["message_id"] for row in (item or {}).get("superseded", ())}
+    if sent.message_id in superseded:
+        found.append("rejected")
     found += [conflict["status"] for conflict in evidence.conflicts if conflict.get("message_id") == sent.message_id]
     originals = {copy["original_message_id"] for copy in evidence.rejected}
     if sent.message_id in originals:
@@ -114,7 +117,8 @@ def ends(evidence: Evidence, sent: Sent) -> list[str]:
     if any(dead["message_id"] == sent.message_id for dead in evidence.dead_lettered):
         found.append("dead_lettered")
     if not found and item is not None:
-        holders = evidence.by_id.get(item.get("message_id", ""), [])
+        names = {item.get("message_id", ""), *superseded}
+        holders = [holder for name in names for holder in evidence.by_id.get(name, [])]
         if any(holder.message.body == sent.message.body for holder in holders):
             found.append("duplicate")
     return found

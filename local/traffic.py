@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-# Shares of the payments asked for; what they leave is ordinary. Duplicates and conflicts come on top.
+# Shares of the payments asked for; what they leave is ordinary. Duplicates, conflicts and corrections come on top.
 _SHARES = {"risky": 0.08, "invalid": 0.08, "unusable": 0.03, "malformed": 0.04, "card_number": 0.06}
-_DUPLICATES, _CONFLICTS = 0.10, 0.04
+_DUPLICATES, _CONFLICTS, _CORRECTIONS = 0.10, 0.04, 0.02
 # Above this amount (protocol.md, "Risk, exactly") a person is asked; ordinary payments stay well below.
 _ASKS_A_PERSON_FROM_MINOR = 66_667
 
@@ -38,7 +38,7 @@ class Message:
 
     kind: what it is. payment_id: empty where the body has no usable one. deduplication_id: empty where the queue is to
     take it from the content. ends: the settled states that are right for it. `original` is the number of the message
-    that this one repeats or contradicts.
+    that this one repeats, contradicts or corrects.
     """
 
     number: int
@@ -65,7 +65,7 @@ _DECISIONS = {"approve": CHARGED, "": EXPIRED, "reject": REJECTED}
 
 
 def make(payments: int, groups: int, seed: int) -> list[Message]:
-    """The stream in sending order: `payments` messages of their own, plus duplicates and conflicts of some of them.
+    """The stream in sending order: `payments` messages, plus duplicates, conflicts and corrections of some.
 
     The same arguments give the same stream on every machine and Python. Raises ValueError for no payments or groups.
     """
@@ -102,7 +102,7 @@ def make(payments: int, groups: int, seed: int) -> list[Message]:
 def _repeats(
     choose: random.Random, originals: Sequence[Message], groups: int, seed: int
 ) -> list[tuple[float, Message]]:
-    """Duplicates and conflicts, each a random way behind its original."""
+    """Duplicates, conflicts and corrections, each a random way behind its original."""
     usable = [message for message in originals if message.payment_id]
     count = min(len(usable), max(2, round(_DUPLICATES * len(originals)))) if len(usable) > 1 else 0
     repeats: list[tuple[float, Message]] = []
@@ -131,6 +131,12 @@ def _repeats(
             original=original.number,
         )
         repeats.append((original.number + choose.choice((0.6, 5.6)), conflict))
+        number += 1
+    invalid = [message for message in originals if message.kind == "invalid"]
+    for original in choose.sample(invalid, min(len(invalid), max(1, round(_CORRECTIONS * len(originals))))):
+        right = _ordinary(choose, original.payment_id, number)
+        corrected = replace(right, kind="corrected", group=original.group, original=original.number)
+        repeats.append((original.number + choose.choice((0.7, 7.7)), corrected))
         number += 1
     return repeats
 

@@ -13,7 +13,7 @@ import pytest
 from local.audit import CHECKS, audit
 from local.evidence import Delivery, Evidence, Sent
 from local.faults import LateWrite
-from local.traffic import CHARGED, CONFLICT, EXPIRED, REJECTED_QUEUE, Message
+from local.traffic import CHARGED, CONFLICT, EXPIRED, REJECTED, REJECTED_QUEUE, Message
 
 CARD = "4111111111111111"
 
@@ -28,11 +28,15 @@ def evidence() -> dict[str, Any]:
         Message(4, "duplicate_dropped", "pay-0", "g", "body 0", CHARGED, 1000, original=0),
         Message(5, "duplicate", "pay-0", "g", "body 0", CHARGED, 1000, "again", original=0),
         Message(6, "conflict", "pay-0", "g", "other 0", CONFLICT, 1100, original=0),
+        Message(7, "invalid", "pay-3", "g", "body 7", REJECTED),
+        Message(8, "corrected", "pay-3", "g", "body 8", CHARGED, 700, original=7),
+        Message(9, "duplicate", "pay-3", "g", "body 7", REJECTED, 0, "again", original=7),
     ]
-    ids = ["m0", "m1", "m2", "m3", "m0", "m5", "m6"]
+    ids = ["m0", "m1", "m2", "m3", "m0", "m5", "m6", "m7", "m8", "m9"]
     charged = [_item(0, 1000, "completed"), _item(1, 2590, "declined")]
     pending = _item(2, 90_000, "expired")
     del pending["gateway_ref"], pending["gateway_response"], pending["processed_at"]
+    corrected = _item(3, 700, "declined") | {"message_id": "m8", "superseded": [{"message_id": "m7"}]}
     conflict = {
         "transaction_id": f"txn-pay-0#conflict#{hashlib.sha256(b'').hexdigest()}",
         "payment_id": "pay-0",
@@ -42,7 +46,7 @@ def evidence() -> dict[str, Any]:
     return {
         "environment": "dev",
         "sent": [Sent(m, i, str(m.number), 0) for m, i in zip(messages, ids, strict=True)],
-        "items": [*charged, pending, conflict],
+        "items": [*charged, pending, conflict, corrected],
         "rejected": [{"message_id": "r", "body": "body 3", "original_message_id": "m3", "sent_ms": 5}],
         "dead_lettered": [],
         "left_on_queue": 0,
@@ -50,6 +54,7 @@ def evidence() -> dict[str, Any]:
             Delivery(("m0", "m1", "m2"), ("m1", "m2")),
             Delivery(("m1", "m2", "m3", "m5"), ("m5",), "Sandbox.Timedout"),
             Delivery(("m5", "m6"), ()),
+            Delivery(("m7", "m8", "m9"), ()),
         ],
         "requests": [
             _request(1, "prepare", 0),
@@ -58,6 +63,8 @@ def evidence() -> dict[str, Any]:
             _request(4, "charge", 0),
             _request(6, "prepare", 1),
             _request(7, "charge", 1, 402),
+            _request(10, "prepare", 3),
+            _request(11, "charge", 3, 402),
         ],
         "captures": [
             {"seq": 5, "payment_id": "pay-0", "ref": "pi_0", "amount": 1000, "currency": "usd", "idempotency_key": "k"}
@@ -65,6 +72,7 @@ def evidence() -> dict[str, Any]:
         "intents": [
             {"ref": "pi_0", "payment_id": "pay-0", "status": "succeeded", "authorization_code": "A0", "settled_seq": 5},
             {"ref": "pi_1", "payment_id": "pay-1", "status": "declined", "authorization_code": None, "settled_seq": 8},
+            {"ref": "pi_3", "payment_id": "pay-3", "status": "declined", "authorization_code": None, "settled_seq": 12},
         ],
         "logs": {"environment-0001.log": "charged 4111 11** **** 1111\nat 1795312033700"},
         "late_writes": [LateWrite("pay-0", 1, 2, False, "ConditionalCheckFailedException")],
@@ -121,6 +129,14 @@ def _lose_the_item(found: dict[str, Any]) -> None:
 
 def _reject_twice(found: dict[str, Any]) -> None:
     found["rejected"].append({**found["rejected"][0], "original_message_id": "m2"})
+
+
+def _forget_whom_it_followed(found: dict[str, Any]) -> None:
+    del found["items"][4]["superseded"]
+
+
+def _leave_the_correction_out(found: dict[str, Any]) -> None:
+    found["items"][4] |= {"message_id": "m7", "status": "rejected", "superseded": []}
 
 
 def _leave_on_queue(found: dict[str, Any]) -> None:
@@ -250,6 +266,8 @@ def _free_nothing(found: dict[str, Any]) -> None:
     [
         (_lose_the_item, {"every_message_settled_once"}),
         (_reject_twice, {"every_message_settled_once"}),
+        (_forget_whom_it_followed, {"every_message_settled_once"}),
+        (_leave_the_correction_out, {"every_message_settled_once"}),
         (_leave_on_queue, {"nothing_left_open"}),
         (_leave_processing, {"nothing_left_open", "outcomes_are_the_right_ones"}),
         (_charge_the_risky, {"outcomes_are_the_right_ones"}),

@@ -22,9 +22,9 @@ def test_a_stream_holds_every_kind_and_repeats_only_what_went_before(seed: int) 
     kinds = Counter(message.kind for message in messages)
     assert set(kinds) == {
         *("ordinary", "risky", "invalid", "unusable", "malformed", "card_number"),
-        *("duplicate", "duplicate_dropped", "conflict"),
+        *("duplicate", "duplicate_dropped", "conflict", "corrected"),
     }
-    assert len(messages) - sum(kinds[kind] for kind in ("duplicate", "duplicate_dropped", "conflict")) == 200
+    assert sum(message.original is None for message in messages) == 200
     assert kinds["duplicate"] == kinds["duplicate_dropped"] == 10
     assert [message.number for message in messages] == list(range(len(messages)))
     assert 15 <= len({message.group for message in messages}) <= 20
@@ -37,6 +37,9 @@ def test_a_stream_holds_every_kind_and_repeats_only_what_went_before(seed: int) 
         if message.kind == "conflict":
             assert json.loads(message.body)["amount"] == message.amount_minor / 100 != original.amount_minor / 100
             assert message.group == original.group
+        elif message.kind == "corrected":
+            assert (original.kind, message.group) == ("invalid", original.group)
+            assert message.body != original.body
         else:
             assert message.body == original.body
         if message.kind == "duplicate_dropped":
