@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from handler.domain.errors import DamagedItemError, UnknownItemError
 from handler.domain.money import to_major
-from handler.domain.payment import Assessment, Fault, Message, Payment, Reason, transaction_id
+from handler.domain.payment import Assessment, Fault, Message, Payment, Reason, Stated, transaction_id
 from handler.domain.states import CONFLICT, FINAL, Status, open_shard
 
 # Items of 0.1, which stored no version.
@@ -68,7 +68,7 @@ class Item(NamedTuple):
     sequence_number: str = ""
     """That message's place in its group."""
     order_id: str = ""
-    """The sender's order; as all that describes the payment, a rejected message has none."""
+    """The sender's order; as customer, amount and currency, what was valid of it where the message was rejected."""
     customer_id: str = ""
     """The sender's customer."""
     amount: Decimal | None = None
@@ -178,13 +178,17 @@ def new_item(
     owner: str,
     now_ms: int,
     payment: Payment | None = None,
+    stated: Stated | None = None,
     faults: tuple[Fault, ...] = (),
     assessment: Assessment | None = None,
     canonical_version: int = FIRST_VERSION,
     lease_until_ms: int = 0,
     environment: str = "",
 ) -> Item:
-    """The item that the claim writes. `payment` or `faults`, never both; a lease is kept where it is to be charged."""
+    """The item that the claim writes: of a payment, or of faults and what was stated beside them.
+
+    A lease is kept where it is to be charged.
+    """
     item = Item(
         transaction_id=transaction_id(payment_id),
         payment_id=payment_id,
@@ -199,15 +203,17 @@ def new_item(
         message_group_id=message.group,
         sequence_number=message.sequence_number,
     )
-    if payment is not None:
+    described = payment or stated
+    if described is not None:
         item = item._replace(
-            order_id=payment.order_id,
-            customer_id=payment.customer_id,
-            amount=to_major(payment.amount_minor, payment.currency),
-            amount_minor=payment.amount_minor,
-            currency=payment.currency,
-            payment_method=payment.payment_method,
+            order_id=described.order_id,
+            customer_id=described.customer_id,
+            amount=to_major(described.amount_minor, described.currency) if described.amount_minor else None,
+            amount_minor=described.amount_minor,
+            currency=described.currency,
         )
+    if payment is not None:
+        item = item._replace(payment_method=payment.payment_method)
     if assessment is not None:
         item = item._replace(
             risk=assessment.risk,

@@ -69,6 +69,15 @@ def transaction_id(payment_id: str) -> str:
     return f"txn-{payment_id}"
 
 
+class Stated(NamedTuple):
+    """What was valid of a message that is no payment; empty or 0 where nothing was. An amount has its currency."""
+
+    order_id: str = ""
+    customer_id: str = ""
+    amount_minor: int = 0
+    currency: str = ""
+
+
 class Reason(NamedTuple):
     """What one rule (id 0: the amount) took from the survival of 10**9, with words for a reviewer."""
 

@@ -57,6 +57,7 @@ def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:
         owner=work.owner,
         now_ms=now_ms,
         payment=validation.payment,
+        stated=validation.stated,
         faults=validation.faults,
         assessment=reading.assessment,
         canonical_version=validation.version,

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from handler.domain.canonical import ADDRESS_TEXTS, REQUIRED_TEXTS, canonical_text, text_hash, version_rules
 from handler.domain.money import AMOUNT_MINOR_MAX, to_minor
 from handler.domain.parse import Document, NumberText
-from handler.domain.payment import Address, Fault, Payment
+from handler.domain.payment import Address, Fault, Payment, Stated
 
 _PAYMENT_ID = re.compile(r"[A-Za-z0-9_-]{1,48}")
 _PAYMENT_METHOD = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -41,7 +41,8 @@ class Validation(NamedTuple):
     """`payment` or `faults`, never both; `payment_id` is empty where the message has no usable one.
 
     `beyond_limits` is the payment that it would be under wider limits, if they are all that is against it. `version`
-    is that of the canonical text behind `request_hash`, which `canonical` is.
+    is that of the canonical text behind `request_hash`, which `canonical` is. `stated` is what was valid beside the
+    faults.
     """
 
     payment_id: str
@@ -51,6 +52,7 @@ class Validation(NamedTuple):
     beyond_limits: Payment | None = None
     version: int = 1
     canonical: str = ""
+    stated: Stated = Stated()
 
     @property
     def claimed(self) -> Payment | None:
@@ -98,7 +100,8 @@ def validate(
         is_limited = can_be_wider and any(fault.reason_code in _LIMIT_FAULTS for fault in faults)
         left = [fault for fault in card_faults if as_declared is None or fault.reason_code != "card_number"]
         beyond_limits = validate(as_declared or document, widest, version, left).payment if is_limited else None
-        return Validation(payment_id, request_hash, None, tuple(faults), beyond_limits, version, canonical)
+        stated = _stated(texts, amount_minor, currency, faults)
+        return Validation(payment_id, request_hash, None, tuple(faults), beyond_limits, version, canonical, stated)
     payment = Payment(
         payment_id=payment_id,
         amount_minor=amount_minor,
@@ -126,6 +129,16 @@ def from_canonical(canonical: str) -> Payment:
     if result.payment is None:
         raise ValueError(f"not a canonical payment: {result.faults}")
     return result.payment._replace(canonical=canonical, request_hash=text_hash(canonical))
+
+
+def _stated(texts: dict[str, str], amount_minor: int, currency: str, faults: list[Fault]) -> Stated:
+    faulty = {fault.field for fault in faults}
+    return Stated(
+        "" if "order_id" in faulty else texts["order_id"],
+        "" if "customer_id" in faulty else texts["customer_id"],
+        0 if {"amount", "currency"} & faulty else amount_minor,
+        "" if "currency" in faulty else currency,
+    )
 
 
 def _payment_id(document: dict[str, Document], faults: list[Fault]) -> str:

@@ -6,6 +6,7 @@ only when its state is recorded.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -183,8 +184,61 @@ def test_an_invalid_message_is_recorded_with_all_its_faults():
         {"field": "amount", "reason_code": "negative_amount"},
     ]
     assert item["reason_code"] == "missing"
-    assert "order_id" not in item
+    assert not {"order_id", "amount", "amount_minor"} & item.keys()
     assert world.gateway.calls == []
+
+
+VALID = {"order_id": "ord-123", "customer_id": "cust-456", "amount_minor": 2599, "currency": "USD"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "lost"),
+    [
+        ({"payment_method": "No!"}, ()),
+        ({"cvv": "123"}, ()),
+        ({"billing_address": "1 Main St"}, ()),
+        ({"order_id": None}, ("order_id",)),
+        ({"order_id": "x" * 65}, ("order_id",)),
+        ({"customer_id": 456}, ("customer_id",)),
+        ({"customer_id": "a\x07b"}, ("customer_id",)),
+        ({"amount": "25.99"}, ("amount_minor",)),
+        ({"amount": 10_000.01}, ("amount_minor",)),
+        # In a currency that is not known, 25.99 are no 2,599 minor units.
+        ({"currency": "EUR"}, ("currency", "amount_minor")),
+        ({"currency": 840}, ("currency", "amount_minor")),
+        ({"amount": 0, "order_id": " ", "currency": "usd"}, ("order_id", "currency", "amount_minor")),
+    ],
+)
+def test_a_rejected_item_keeps_what_was_valid_and_no_field_that_a_fault_is_about(changes, lost):
+    world = World()
+    assert send(world, message(body(**changes))) == "rejected"
+    item = world.item()
+    assert {name: item[name] for name in VALID if name in item} == {
+        name: value for name, value in VALID.items() if name not in lost
+    }
+    assert item.get("amount") == (Decimal("25.99") if "amount_minor" in item else None)
+    assert "payment_method" not in item
+    assert world.stored().amount_minor == item.get("amount_minor", 0)
+
+
+def test_a_rejected_item_keeps_its_amount_in_its_own_currency():
+    world = World(rules=Rules(limits=Limits(others={"JPY": 10_000})))
+    assert send(world, message(body(amount=500, currency="JPY", order_id=None))) == "rejected"
+    item = world.item()
+    assert (item["amount_minor"], item["amount"], item["currency"]) == (500, 500, "JPY")
+
+
+def test_a_rejected_item_keeps_its_order_and_customer_masked_and_is_in_the_customers_list():
+    world = World()
+    assert send(world, message(body(amount=-1, order_id=f"order {CARD}", customer_id=CARD))) == "rejected"
+    assert CARD not in str(world.dynamodb.items)
+    (listed,) = world.dynamodb.query(
+        IndexName="customer-index",
+        KeyConditionExpression="#customer_id = :customer_id",
+        ExpressionAttributeNames={"#customer_id": "customer_id"},
+        ExpressionAttributeValues={":customer_id": {"S": "************1111"}},
+    )["Items"]
+    assert (listed["order_id"], "created_at" in listed) == ({"S": "order ************1111"}, True)
 
 
 @pytest.mark.parametrize(
