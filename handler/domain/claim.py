@@ -149,7 +149,7 @@ def decide(
         # A delivery of a rejected message itself, whatever the rules are by now; so is the next one.
         return "final"
     if stored.faults:
-        # An execution has no message, and is its owner in each of its steps.
+        # An execution's payment has no message id; the execution owns what it was rejected as.
         is_itself = stored.message_id == message_id if message_id else stored.owner == owner
         if is_itself or (not is_valid and (is_superseded or stored.request_hash == request_hash)):
             return "final"

@@ -527,6 +527,14 @@ def test_the_stored_item_decides_in_the_protocols_order(stored, decision):
     assert decide(item, is_valid=True, is_payment=True, is_superseded=False, **ASKED) == decision
 
 
+@pytest.mark.parametrize(("owner", "decision"), [("me", "final"), ("other", "correct")])
+def test_an_execution_whose_input_was_rejected_does_not_correct_itself_under_other_limits(owner, decision):
+    """Its payment has no message; what it was rejected as is kept under its name."""
+    item = Item("txn-1", "1", "rejected", owner, "other", 1, 1, 1, faults=FAULTS, message_id="an execution's name")
+    asked = ASKED | {"message_id": ""}
+    assert decide(item, is_valid=True, is_payment=True, is_superseded=False, **asked) == decision
+
+
 @pytest.mark.parametrize(
     ("stored", "is_superseded", "decision"),
     [

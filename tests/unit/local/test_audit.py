@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from local.audit import CHECKS, audit
-from local.evidence import Delivery, Evidence, Sent
+from local.evidence import Delivery, Evidence, Sent, ends
 from local.faults import LateWrite
 from local.traffic import CHARGED, CONFLICT, EXPIRED, REJECTED, REJECTED_QUEUE, Message
 
@@ -121,6 +121,11 @@ def _request(seq: int, call: str, number: int, status_code: int | None = 200) ->
 
 def test_a_clean_run_passes_every_check() -> None:
     assert audit(Evidence(**evidence())) == {check.__name__: [] for check in CHECKS}
+
+
+def test_what_a_correction_followed_was_rejected_and_its_repetition_a_duplicate() -> None:
+    found = Evidence(**evidence())
+    assert [ends(found, sent) for sent in found.accepted[-3:]] == [["rejected"], ["declined"], ["duplicate"]]
 
 
 def _lose_the_item(found: dict[str, Any]) -> None:
