@@ -64,11 +64,11 @@ class World:
     def struck(self, gateway: HttpPaymentGateway, fault: str) -> Iterator[None]:
         """For one call that meets `fault`: left once it is at the gateway, whenever the caller gave up."""
         calls = len(self.calls())
-        gateway._deadline_seconds = SHORT if fault in NO_ANSWER else LONG
+        gateway.connection.deadline_seconds = SHORT if fault in NO_ANSWER else LONG
         try:
             yield
         finally:
-            gateway._deadline_seconds = LONG
+            gateway.connection.deadline_seconds = LONG
             until(lambda: len(self.calls()) > calls)
 
     def captures(self) -> list[tuple[str, int, str]]:
@@ -294,6 +294,23 @@ def test_a_gateway_that_is_not_there_is_unavailable_for_every_call() -> None:
                 call()
 
 
+def test_an_address_that_is_silent_leaves_time_for_the_next_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as silent, socket.socket() as waiting, socket.socket() as more:
+        # A full queue of connections that nobody accepts: the system answers no further one.
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(0)
+        for client in (waiting, more):
+            client.setblocking(False)
+            client.connect_ex(silent.getsockname())
+        gateway = world.adapter()
+        real = socket.getaddrinfo
+        monkeypatch.setattr(
+            socket, "getaddrinfo", lambda *given, **named: real(*silent.getsockname(), **named) + real(*given, **named)
+        )
+        gateway.connection.deadline_seconds = 4.0
+        assert gateway.prepare(PAYMENT, KEY)
+
+
 def test_the_gateway_inside_the_process_keeps_the_same_port() -> None:
     gateway = SimulatedGateway()
     ref = gateway.prepare(PAYMENT, KEY)
@@ -404,7 +421,7 @@ def test_a_connection_with_an_unread_answer_on_it_is_not_used_again() -> None:
 def test_bytes_that_trickle_in_do_not_outlast_the_deadline() -> None:
     server = _RawServer(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n", b" ", forever=True)
     with closing(server), closing(HttpPaymentGateway(server.url, SHORT)) as gateway:
-        gateway._connected(time.monotonic() + LONG)
+        gateway.connection.connected(time.monotonic() + LONG)
         with pytest.raises(UnknownOutcomeError, match=f"within {SHORT} s"):
             gateway.charge("pi_0", KEY)
 

@@ -1,0 +1,204 @@
+"""One connection to a payment gateway: a request and its whole answer within one deadline, and never a second try.
+
+What comes back is whole or an error that says whether the request can have taken effect.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import select
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from handler.domain.errors import ConfigurationError, GatewayAnswerError, GatewayUnavailableError, UnknownOutcomeError
+
+# An answer is a few kilobytes; more is not from a gateway.
+_ANSWER_BYTES_MAX: Final = 65_536
+
+
+class Answer(NamedTuple):
+    """A whole answer: its HTTP status, its JSON object (empty for a 5xx that has none), its headers."""
+
+    status_code: int
+    document: dict[str, Any]
+    headers: http.client.HTTPMessage
+
+
+class DeadlineConnection:
+    """One connection that is kept alive between calls; for one thread.
+
+    url: `http[s]://host[:port]`. deadline_seconds: total of one call, over connecting, sending and reading (name
+    resolution alone has no deadline of its own in Python). Raises ConfigurationError for another URL.
+    """
+
+    def __init__(self, url: str, deadline_seconds: float = 5.0) -> None:
+        scheme, host, port = _address(url) or ("", "", 0)
+        # Outside of any handler: what `urlsplit` raises may hold a password, and a traceback would print it.
+        if not host:
+            raise ConfigurationError(
+                "GATEWAY_URL", url or None, "http://host:port or https://host, without path or user information"
+            )
+        self._host = host
+        self._port = port
+        self._tls = ssl.create_default_context() if scheme == "https" else None
+        self.deadline_seconds = deadline_seconds
+        self._connection: http.client.HTTPConnection | None = None
+        self._socket: _DeadlineSocket | None = None
+
+    def call(
+        self, method: str, path: str, headers: Mapping[str, str], payload: bytes | None, deadline: float | None = None
+    ) -> Answer:
+        """One request and its answer, by `deadline` (of time.monotonic) or within this connection's own.
+
+        Raises GatewayUnavailableError where no connection was had, UnknownOutcomeError where the answer did not come,
+        GatewayAnswerError where it is not a whole JSON object.
+        """
+        connection = self.connected(deadline or time.monotonic() + self.deadline_seconds)
+        try:
+            connection.request(method, path, payload, dict(headers))
+            response = connection.getresponse()
+            data = response.read(_ANSWER_BYTES_MAX + 1)
+        except TimeoutError as error:
+            self.close()
+            raise UnknownOutcomeError(f"no answer to {method} within {self.deadline_seconds:g} s") from error
+        except OSError as error:
+            self.close()
+            raise UnknownOutcomeError(f"connection lost during {method}: {error}") from error
+        except http.client.HTTPException as error:
+            self.close()
+            raise GatewayAnswerError(f"the gateway's answer to {method} is not HTTP: {type(error).__name__}") from error
+        if response.will_close or not response.isclosed():
+            self.close()
+        try:
+            return Answer(response.status, _document(response, data), response.headers)
+        except GatewayAnswerError:
+            # Whatever stands between us and the gateway writes its own pages for these; the status says enough.
+            if response.status >= 500:
+                return Answer(response.status, {}, response.headers)
+            raise
+
+    def connected(self, deadline: float) -> http.client.HTTPConnection:
+        """The kept connection, or a new one where there is none or the gateway has ended it."""
+        if self._connection is not None and self._socket is not None and self._socket.is_idle():
+            self._socket.deadline = deadline
+            return self._connection
+        self.close()
+        try:
+            self._socket = _DeadlineSocket(self._open(deadline), deadline)
+        except OSError as error:
+            raise GatewayUnavailableError(
+                f"the gateway at {self._host}:{self._port} was not reached: {error}"
+            ) from error
+        self._connection = http.client.HTTPConnection(self._host, self._port)
+        self._connection.sock = self._socket
+        return self._connection
+
+    def _open(self, deadline: float) -> socket.socket:
+        failure: OSError = TimeoutError("the deadline passed")
+        found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        for place, (family, kind, protocol, _, address) in enumerate(found):
+            opened = socket.socket(family, kind, protocol)
+            try:
+                # A share of what is left, so that an address that is silent leaves time for the next one.
+                opened.settimeout(_left(deadline) / (len(found) - place))
+                opened.connect(address)
+                opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._tls is None:
+                    return opened
+                opened = self._tls.wrap_socket(opened, server_hostname=self._host, do_handshake_on_connect=False)
+                opened.settimeout(_left(deadline))
+                opened.do_handshake()
+                return opened
+            except OSError as error:
+                opened.close()
+                failure = error
+        raise failure
+
+    def close(self) -> None:
+        """End the kept connection; the next call opens a new one."""
+        if self._socket is not None:
+            self._socket.end()
+        self._connection = self._socket = None
+
+
+def _address(url: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port of a URL that has nothing else, or None."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    beside = "@" in parts.netloc or parts.path not in ("", "/") or parts.query or parts.fragment
+    if beside or parts.scheme not in ("http", "https") or not parts.hostname:
+        return None
+    return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)
+
+
+class _DeadlineSocket:
+    """A socket whose sends and reads together end at `deadline` (of time.monotonic), however the bytes trickle in."""
+
+    def __init__(self, connected: socket.socket, deadline: float) -> None:
+        self._connected = connected
+        self.deadline = deadline
+
+    def is_idle(self) -> bool:
+        """Open, with nothing to read: an ended or talking peer cannot be trusted with a request."""
+        readable, _, _ = select.select([self._connected], [], [], 0)
+        return not readable
+
+    def sendall(self, data: bytes) -> None:
+        self._connected.settimeout(_left(self.deadline))
+        self._connected.sendall(data)
+
+    def recv_into(self, buffer: memoryview) -> int:
+        self._connected.settimeout(_left(self.deadline))
+        return self._connected.recv_into(buffer)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Reader(self))
+
+    def close(self) -> None:
+        """http.client calls this once it has seen `Connection: close`, with the body still to be read."""
+
+    def end(self) -> None:
+        self._connected.close()
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, source: _DeadlineSocket) -> None:
+        self._source = source
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._source.recv_into(buffer)
+
+
+def _left(deadline: float) -> float:
+    """Seconds to the deadline, as a socket's time-out; 0 would mean non-blocking."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the deadline passed")
+    return left
+
+
+def _document(response: http.client.HTTPResponse, data: bytes) -> dict[str, Any]:
+    length = response.getheader("Content-Length")
+    if len(data) > _ANSWER_BYTES_MAX:
+        raise GatewayAnswerError(f"the gateway's answer is longer than {_ANSWER_BYTES_MAX} bytes")
+    if length is not None and length.strip() != str(len(data)):
+        raise GatewayAnswerError(f"the gateway's answer is truncated: {len(data)} of {length} bytes")
+    try:
+        document = json.loads(data)
+    except ValueError as error:
+        raise GatewayAnswerError(f"the gateway's answer (HTTP {response.status}) is not JSON") from error
+    if not isinstance(document, dict):
+        raise GatewayAnswerError(f"the gateway's answer (HTTP {response.status}) is not a JSON object")
+    return document
