@@ -88,7 +88,8 @@ def item_page() -> str:
         table(("attribute", "stored as", "meaning", "required", "written by"), rows),
         "S is a string, N a number, L a list, M a map. Rows of `risk_reasons` have `rule_id`, `reason` and `parts`, "
         "rows of `faults` have `field` and `reason_code`, rows of `superseded` have `message_id`, `request_hash` and "
-        "`canonical_version`; `gateway_response` has `status`, `authorization_code` and `timestamp`.",
+        "`canonical_version`; `gateway_response` has `status`, `authorization_code` and `timestamp`, and where the "
+        "gateway has them its `code` and `decline_code` for a decline and its `request_id`.",
     )
 
 

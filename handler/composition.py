@@ -14,7 +14,7 @@ import scoring
 from handler.adapters.fraud import TableFraudScoring
 from handler.adapters.gateways.registry import Deployment, choose
 from handler.adapters.queues import SqsRejectedQueue, SqsSourceQueue
-from handler.adapters.secrets import read_pepper
+from handler.adapters.secrets import read_pepper, read_text
 from handler.adapters.system import AnyLogger, LoggingNotifier, RandomIds, RecordedApprovals, SystemClock
 from handler.adapters.table.transaction_log import DynamoDbTransactionLog
 from handler.domain.errors import ConfigurationError, TransactionLogUnavailableError
@@ -101,7 +101,7 @@ def compose_ports(
         _warm_up(log, logger)
     ports = Ports(
         log=log,
-        gateway=_gateway(settings),
+        gateway=_gateway(settings, session),
         scoring=TableFraudScoring(
             engine,
             table,
@@ -154,12 +154,19 @@ def aws_client(session: Any, service: str, settings: Settings) -> Any:
     return session.create_client(service, region_name=settings.region, verify=verify, config=Config(**_CLIENT_CONFIG))
 
 
-def _gateway(settings: Settings) -> PaymentGateway:
+def _gateway(settings: Settings, session: Any) -> PaymentGateway:
+    limits, arn = settings.rules.limits, settings.gateway_secret_arn
+    if session is None and arn:
+        raise ConfigurationError("GATEWAY_SECRET_ARN", arn, "nothing in memory")
     return choose(
         Deployment(
             name=settings.gateway,
             url=settings.gateway_url,
             deadline_seconds=settings.rules.times.gateway_deadline_seconds,
+            mode=settings.gateway_mode,
+            read_secret=(lambda: read_text(aws_client(session, "secretsmanager", settings), arn)) if arn else None,
+            currencies=(limits.currency, *limits.others),
+            canonical_version=settings.rules.canonical_version,
             environment=settings.rules.environment,
             environment_named=settings.environment_named,
             in_lambda=settings.in_lambda,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Final, Literal, NamedTuple
 
-from handler.adapters.gateways.registry import GATEWAYS
+from handler.adapters.gateways.registry import CHARGES_INSTRUMENTS, GATEWAYS
 from handler.domain.canonical import VERSIONS
 from handler.domain.card_data import shapes_pattern
 from handler.domain.currencies import DIGITS
@@ -202,7 +202,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         _one_of(*GATEWAYS),
         "",
         _PAYING,
-        "The payment gateway: the one at `GATEWAY_URL`, or one inside that approves everything and moves no money.",
+        "The payment gateway (docs/gateways.md); `simulated` approves everything inside and moves no money.",
     ),
     Setting(
         "GATEWAY_URL",
@@ -212,7 +212,21 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         ),
         "",
         _PAYING,
-        "The payment gateway's address.",
+        "The payment gateway's address; that of `stripe` is known.",
+    ),
+    Setting(
+        "GATEWAY_MODE",
+        _one_of("test", "live"),
+        "",
+        _PAYING,
+        "Whether the gateway's key and all its answers are of its test mode or of real money.",
+    ),
+    Setting(
+        "GATEWAY_SECRET_ARN",
+        _NAMED,
+        "",
+        _PAYING,
+        "The secret with the gateway's key, read in init and anew when refused.",
     ),
     Setting("FUNCTION_TIMEOUT_SECONDS", _TIME, "30", _PAYING, "The queue function's time-out."),
     Setting("VISIBILITY_TIMEOUT_SECONDS", _TIME, "180", _PAYING, "How long the queue hides a message in work."),
@@ -357,6 +371,8 @@ class Settings(NamedTuple):
     # "": http where there is a URL; without one the simulated gateway, in memory or in environment `dev` alone.
     gateway: str
     gateway_url: str
+    gateway_mode: str
+    gateway_secret_arn: str
     approval_function_arn: str
     # By currency: how many of the reference currency one of it is, as numerator and denominator.
     rates: Mapping[str, tuple[int, int]]
@@ -389,7 +405,12 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         table_name=read.text("DYNAMODB_TABLE"),
         rules=Rules(
             environment=read.text("ENVIRONMENT"),
-            limits=Limits(currency, amount_max_minor, {code: each[0] for code, each in others.items()}),
+            limits=Limits(
+                currency,
+                amount_max_minor,
+                {code: each[0] for code, each in others.items()},
+                needs_token=read.text("GATEWAY") in CHARGES_INSTRUMENTS,
+            ),
             routing=Routing({code: int(amount) for code, amount in approvals.items() if amount}),
             times=read.times(),
             canonical_version=read.number("CANONICAL_VERSION_WRITTEN"),
@@ -403,6 +424,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         rejected_queue_url=read.text("REJECTED_QUEUE_URL"),
         gateway=read.text("GATEWAY"),
         gateway_url=read.text("GATEWAY_URL"),
+        gateway_mode=read.text("GATEWAY_MODE"),
+        gateway_secret_arn=read.text("GATEWAY_SECRET_ARN"),
         approval_function_arn=read.text("APPROVAL_FUNCTION_ARN"),
         rates={code: _fraction(rate) for code, rate in rates.items()},
         fraud_iterations=read.number("FRAUD_ITERATIONS"),

@@ -14,6 +14,8 @@ locals {
   # Reserved concurrency and the mapping both cap the function; the lower one is reached first.
   concurrency_limit = min([for limit in [var.reserved_concurrency, var.maximum_concurrency, var.account_concurrency_limit] : limit if limit != null]...)
 
+  secret_arns = compact([var.fingerprint_pepper_secret_arn, var.gateway_secret_arn])
+
   approval_function_arn = var.approval_workflow == null ? var.approval_function_arn : module.approval_workflow[0].alias_arn
 
   # Of the functions that handle real payments.
@@ -22,6 +24,8 @@ locals {
     REJECTED_QUEUE_URL            = module.queue.rejected_queue_url
     GATEWAY                       = var.gateway == null ? "" : var.gateway
     GATEWAY_URL                   = var.gateway_url
+    GATEWAY_MODE                  = var.gateway_mode
+    GATEWAY_SECRET_ARN            = var.gateway_secret_arn
     SCORING_ENGINE                = var.scoring_engine
     FINGERPRINT_PEPPER_SECRET_ARN = var.fingerprint_pepper_secret_arn == null ? "" : var.fingerprint_pepper_secret_arn
   })
@@ -112,13 +116,13 @@ module "payment_function" {
     enabled             = var.event_source_enabled
   }
 
-  raw_messages_key_arn          = module.queue.raw_messages_key_arn
-  rejected_queue_arn            = module.queue.rejected_queue_arn
-  failed_starts_queue_arn       = module.queue.failed_starts_queue_arn
-  table_arn                     = module.transaction_table.table_arn
-  table_kms_key_arn             = var.table_kms_key_arn
-  fingerprint_pepper_secret_arn = var.fingerprint_pepper_secret_arn
-  approval_function_arn         = local.approval_function_arn
+  raw_messages_key_arn    = module.queue.raw_messages_key_arn
+  rejected_queue_arn      = module.queue.rejected_queue_arn
+  failed_starts_queue_arn = module.queue.failed_starts_queue_arn
+  table_arn               = module.transaction_table.table_arn
+  table_kms_key_arn       = var.table_kms_key_arn
+  secret_arns             = local.secret_arns
+  approval_function_arn   = local.approval_function_arn
 
   environment_variables = merge(local.live_variables, {
     PAYMENT_QUEUE_URL     = module.queue.payment_queue_url
@@ -201,27 +205,27 @@ module "approval_workflow" {
   source = "./modules/approval_workflow"
   count  = var.approval_workflow == null ? 0 : 1
 
-  environment                   = var.environment
-  package                       = module.workflow_package[0]
-  code_bucket                   = module.code_bucket.bucket_name
-  architecture                  = var.architecture
-  runtime                       = var.runtime
-  memory_size                   = var.memory_size
-  timeout_seconds               = var.timeout_seconds
-  environment_variables         = local.live_variables
-  approvers                     = var.approval_workflow.approvers
-  approval_timeout_seconds      = var.approval_workflow.timeout_seconds
-  retention_days                = var.approval_workflow.retention_days
-  fraud_service_failure_rate    = var.approval_workflow.fraud_service_failure_rate
-  table_arn                     = module.transaction_table.table_arn
-  table_kms_key_arn             = var.table_kms_key_arn
-  rejected_queue_arn            = module.queue.rejected_queue_arn
-  raw_messages_key_arn          = module.queue.raw_messages_key_arn
-  fingerprint_pepper_secret_arn = var.fingerprint_pepper_secret_arn
-  deletion_protection           = local.deletion_protection
-  alarm_topic_arn               = module.observability.alarm_topic_arn
-  log_retention_days            = var.log_retention_days
-  tags                          = local.tags
+  environment                = var.environment
+  package                    = module.workflow_package[0]
+  code_bucket                = module.code_bucket.bucket_name
+  architecture               = var.architecture
+  runtime                    = var.runtime
+  memory_size                = var.memory_size
+  timeout_seconds            = var.timeout_seconds
+  environment_variables      = local.live_variables
+  approvers                  = var.approval_workflow.approvers
+  approval_timeout_seconds   = var.approval_workflow.timeout_seconds
+  retention_days             = var.approval_workflow.retention_days
+  fraud_service_failure_rate = var.approval_workflow.fraud_service_failure_rate
+  table_arn                  = module.transaction_table.table_arn
+  table_kms_key_arn          = var.table_kms_key_arn
+  rejected_queue_arn         = module.queue.rejected_queue_arn
+  raw_messages_key_arn       = module.queue.raw_messages_key_arn
+  secret_arns                = local.secret_arns
+  deletion_protection        = local.deletion_protection
+  alarm_topic_arn            = module.observability.alarm_topic_arn
+  log_retention_days         = var.log_retention_days
+  tags                       = local.tags
 }
 
 # An empty table that is destroyed before anything else, as it depends on every module with resources, and whose deletion

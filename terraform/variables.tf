@@ -522,13 +522,13 @@ variable "approval_function_arn" {
 }
 
 variable "gateway" {
-  description = "Payment gateway: http, the one at gateway_url, or simulated, which approves everything inside the function and moves no money; null: http with a gateway_url, else simulated in environment dev alone."
+  description = "Payment gateway: stripe, http, the one at gateway_url, or simulated, which approves everything inside the function and moves no money; null: http with a gateway_url, else simulated in environment dev alone."
   type        = string
   default     = null
 
   validation {
-    condition     = var.gateway == null || try(contains(["simulated", "http"], var.gateway), false)
-    error_message = "gateway must be simulated, http or null."
+    condition     = var.gateway == null || try(contains(["simulated", "http", "stripe"], var.gateway), false)
+    error_message = "gateway must be simulated, http, stripe or null."
   }
 
   validation {
@@ -550,6 +550,38 @@ variable "gateway" {
   validation {
     condition     = var.gateway != null || var.gateway_url != "" || var.environment == "dev"
     error_message = "gateway_url, or gateway = simulated, must be given outside environment dev: the simulated gateway approves everything and moves no money."
+  }
+
+  validation {
+    condition     = var.gateway != "stripe" || (var.gateway_mode != "" && var.gateway_secret_arn != "")
+    error_message = "gateway is stripe: give its gateway_mode and gateway_secret_arn."
+  }
+
+  validation {
+    condition     = var.gateway != "stripe" || var.canonical_version_written >= 2
+    error_message = "gateway is stripe: canonical_version_written must be 2 or more, as version 1 knows no payment_token."
+  }
+}
+
+variable "gateway_mode" {
+  description = "Whether the gateway's key and its answers are of its test mode or of real money (test or live); empty: a gateway without modes."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = contains(["", "test", "live"], var.gateway_mode)
+    error_message = "gateway_mode must be test, live or empty."
+  }
+}
+
+variable "gateway_secret_arn" {
+  description = "Secrets Manager secret with the gateway's key, set by a person, under the account's aws/secretsmanager key; empty: a gateway without a key. It is read in init, and anew when the gateway refuses it."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.gateway_secret_arn == "" || can(regex("^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+$", var.gateway_secret_arn))
+    error_message = "gateway_secret_arn must be the ARN of a Secrets Manager secret, or empty."
   }
 }
 

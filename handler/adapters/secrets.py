@@ -1,4 +1,4 @@
-"""The optional pepper of the fingerprint, from a secret that a person set once."""
+"""Secrets that a person set: the optional pepper of the fingerprint, and the payment gateway's key."""
 
 from __future__ import annotations
 
@@ -21,3 +21,13 @@ def read_pepper(client: Any, secret_arn: str) -> tuple[bytes, str]:
     if not value:
         raise ConfigurationError("FINGERPRINT_PEPPER_SECRET_ARN", secret_arn, "a secret that is not empty")
     return value, answer["VersionId"]
+
+
+def read_text(client: Any, secret_arn: str) -> str:
+    """The current text of the gateway's secret. Raises ConfigurationError, which shows nothing of it."""
+    try:
+        return str(client.get_secret_value(SecretId=secret_arn).get("SecretString", ""))
+    except (ClientError, BotoCoreError) as error:
+        raise ConfigurationError(
+            "GATEWAY_SECRET_ARN", secret_arn, f"a secret that the function may read ({error})"
+        ) from error

@@ -19,7 +19,7 @@ def idempotency_key(environment: str, payment_id: str) -> str:
 
 
 def charge(claim: Claim, payment: Payment, rules: Rules, ports: Ports, work: Work) -> tuple[str, GatewayResult]:
-    """Return the payment's reference and its outcome, `approved` or `declined`.
+    """Return the payment's reference and its outcome: `approved`, `declined` or `cancelled`.
 
     Raises UnknownOutcomeError where the gateway is still at work or cannot be asked, GatewayAnswerError where its
     answer is not about this payment, and the retryable errors of gateway and log.
@@ -72,7 +72,7 @@ def _store(gateway_ref: str, claim: Claim, ports: Ports) -> tuple[str, bool]:
 
 def settled(result: GatewayResult, amount_minor: int, currency: str) -> GatewayResult:
     """The result if it is final and about this amount (minor units); raises as `charge` does."""
-    if result.state not in ("approved", "declined"):
+    if result.state not in ("approved", "declined", "cancelled"):
         raise UnknownOutcomeError(f"the gateway reports {result.state}")
     if (result.amount_minor, result.currency) != (amount_minor, currency):
         raise GatewayAnswerError(

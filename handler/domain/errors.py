@@ -124,6 +124,32 @@ class GatewayUnavailableError(RetryableError):
     reason_code = "gateway_unavailable"
 
 
+class GatewayBusyError(GatewayUnavailableError):
+    """The gateway takes no more requests, or has another one under way for the same payment; nothing took effect."""
+
+    reason_code = "gateway_busy"
+
+
+class GatewayKeyRefusedError(GatewayUnavailableError):
+    """The gateway does not know our key: no payment can be made until the key is right, and none is to blame."""
+
+    reason_code = "gateway_key_refused"
+
+
+class GatewayRefusedError(GatewayUnavailableError):
+    """The gateway refuses this payment; nothing took effect. `code` is the gateway's own, "" where it has none.
+
+    `is_final`: the same request will always be refused, and no reference was made.
+    """
+
+    reason_code = "gateway_refused"
+
+    def __init__(self, message: str, code: str = "", *, is_final: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.is_final = is_final
+
+
 class UnknownOutcomeError(RetryableError):
     """The call may or may not have taken effect: ask for the status by reference, never repeat it blindly."""
 

@@ -26,6 +26,10 @@ class GatewayResponse(NamedTuple):
     status: str = ""
     authorization_code: str = ""
     timestamp: str = ""
+    # The gateway's own words for a decline, and its name for the request; stored where it has them.
+    code: str = ""
+    decline_code: str = ""
+    request_id: str = ""
 
 
 class Superseded(NamedTuple):

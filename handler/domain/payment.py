@@ -98,10 +98,27 @@ class Assessment(NamedTuple):
 
 
 class GatewayResult(NamedTuple):
-    """What the gateway says of one reference; the amount is in minor units."""
+    """What the gateway says of one reference; the amount is in minor units.
 
-    state: Literal["prepared", "in_progress", "approved", "declined"]
+    `requires_action`: the customer must do something first, so nothing is captured yet. `cancelled`: nothing can be
+    captured under the reference any more. `code` and `decline_code` are the gateway's own words for a decline,
+    `request_id` its name for the request that was answered.
+    """
+
+    state: Literal["prepared", "in_progress", "requires_action", "approved", "declined", "cancelled"]
     amount_minor: int
     currency: str
     authorization_code: str = ""
     timestamp: str = ""
+    code: str = ""
+    decline_code: str = ""
+    request_id: str = ""
+
+
+class RefundResult(NamedTuple):
+    """What the gateway says of one refund; the amount is in minor units."""
+
+    state: Literal["pending", "refunded", "failed"]
+    refund_ref: str
+    amount_minor: int
+    currency: str

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from handler.domain.item import Item
-from handler.domain.payment import Assessment, GatewayResult, Message, Payment
+from handler.domain.payment import Assessment, GatewayResult, Message, Payment, RefundResult
 from handler.domain.states import Status
 
 
@@ -57,7 +57,7 @@ class TransactionLog(Protocol):
 
 
 class PaymentGateway(Protocol):
-    """The three-call port to the money.
+    """The port to the money.
 
     Raises GatewayUnavailableError (surely no effect), UnknownOutcomeError (perhaps an effect) and
     GatewayAnswerError (an answer that cannot be believed). No call repeats itself.
@@ -71,6 +71,16 @@ class PaymentGateway(Protocol):
 
     def status(self, gateway_ref: str) -> GatewayResult:
         """What became of a reference, by id and strongly consistent."""
+
+    def cancel(self, gateway_ref: str, key: str) -> GatewayResult:
+        """End a reference, and say what stands: `cancelled`, or what came before and cannot be cancelled any more."""
+
+
+class RefundGateway(Protocol):
+    """Giving back what a reference captured. Raises as PaymentGateway does."""
+
+    def refund(self, gateway_ref: str, amount_minor: int, currency: str, refund_id: str, key: str) -> RefundResult:
+        """Give back an amount in minor units, once for a key."""
 
 
 class FindCardNumbers(Protocol):

@@ -76,6 +76,10 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
         "The id looks like a card number, which nobody may keep: send another, or have its shape declared, ID_SHAPES.",
         "record",
     ),
+    "token_missing": ReasonCode("The message names no instrument that the gateway could charge.", "record"),
+    "single_use_token": ReasonCode(
+        "The token can be used once (tok_, ctoken_); a payment needs one that can be used again (pm_).", "record"
+    ),
     "sensitive_authentication_data": ReasonCode(
         "The message holds card verification data (cvv, pin, track), which nobody may keep.", "record"
     ),
@@ -97,12 +101,15 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
         status=503,
     ),
     "gateway_unavailable": ReasonCode("The gateway was not reached or refused, and nothing took effect.", "redeliver"),
+    "gateway_busy": ReasonCode("The gateway takes no more requests now, or works on the payment already.", "redeliver"),
+    "gateway_key_refused": ReasonCode("The gateway does not know our key; no payment can be made.", "redeliver"),
     # It may be the gateway's fault alone: after no answer the next delivery asks what became of the charge.
     "outcome_unknown": ReasonCode("The gateway has not said yet what became of the charge.", "redeliver"),
     "item_unknown": ReasonCode("Newer code wrote the payment's item; this code does not judge it.", "redeliver"),
     # It comes again, and its cause is the payment.
     "reading_too_slow": ReasonCode("The message took more time to be read than any message may.", "count"),
     "scoring_failed": ReasonCode("The payment could not be scored for fraud.", "count"),
+    "gateway_refused": ReasonCode("The gateway refuses the payment as it is, and nothing took effect.", "count"),
     "gateway_answer_invalid": ReasonCode("The gateway's answer cannot be read or contradicts the payment.", "count"),
     "item_changed": ReasonCode("The item is not what its workflow left there; nothing is charged.", "count"),
     "item_damaged": ReasonCode("The item lacks what its state requires; nothing is decided.", "count", is_alarm=True),

@@ -19,7 +19,9 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-_LIMIT_FAULTS: Final = ("amount_too_large", "unsupported_currency", "card_number")
+_LIMIT_FAULTS: Final = frozenset(
+    {"amount_too_large", "unsupported_currency", "single_use_token", "token_missing", "card_number"}
+)
 
 
 class Limits(NamedTuple):
@@ -31,6 +33,8 @@ class Limits(NamedTuple):
     currency: str = "USD"
     amount_max_minor: int = 1_000_000
     others: Mapping[str, int] = MappingProxyType({})
+    # The gateway charges an instrument, which the message must name in `payment_token`.
+    needs_token: bool = False
 
     def amount_max(self, currency: str) -> int | None:
         """The largest amount in a currency; None: it is not taken."""
@@ -81,6 +85,8 @@ def validate(
     texts |= {name: _text(document, name, length, faults) for name, length in rules.optional_texts.items()}
     if texts["payment_method"] and not _PAYMENT_METHOD.fullmatch(texts["payment_method"]):
         faults.append(Fault("payment_method", "malformed"))
+    if limits.needs_token:
+        _instrument(texts.get("payment_token", ""), texts.get("gateway_customer_id", ""), faults)
     currency = _currency(document, limits)
     amount_max = limits.amount_max(currency)
     # What is not taken has in version 1's text the amount and the faults that 0.1 saw: two digits, and its one limit.
@@ -197,6 +203,22 @@ def _amount(document: dict[str, Document], currency: str, amount_max: int, fault
         return minor
     faults.append(Fault("amount", reason_code))
     return 0
+
+
+def _instrument(token: str, customer: str, faults: list[Fault]) -> None:
+    """A fault where a payment's instrument cannot be charged: it must be one that can be used again."""
+    kind = token.partition("_")[0]
+    if any(fault.field in ("payment_token", "gateway_customer_id") for fault in faults):
+        return
+    if not token:
+        faults.append(Fault("payment_token", "token_missing"))
+    elif kind in ("tok", "ctoken"):
+        faults.append(Fault("payment_token", "single_use_token"))
+    elif kind in ("card", "src"):
+        if not customer:
+            faults.append(Fault("gateway_customer_id", "missing"))
+    elif kind != "pm" or not re.fullmatch(r"[A-Za-z0-9_]+", token):
+        faults.append(Fault("payment_token", "malformed"))
 
 
 def _currency(document: dict[str, Document], limits: Limits) -> str:

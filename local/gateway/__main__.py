@@ -1,13 +1,14 @@
-"""The payment gateway simulator: prepare, charge and status over HTTP in the shape of Stripe's PaymentIntents.
+"""The payment gateway simulator: prepare, charge, status, cancel and refund, in its own JSON and in Stripe's dialect.
 
 One rule: what was captured, and what was answered under a key, is on disk before the first byte of the answer leaves,
 so that the file alone tells the truth whoever dies.
 
     python -m local.gateway --database FILE [--port 0] [--seed 1] [--rate charge.timeout_after=0.02 ...]
 
-It prints one line, `{"url": ...}`, when it is ready. Requests and captures share one sequence of numbers. Faults come
-by rate, drawn from seed, payment id and the number of the call, so that no interleaving changes what finally becomes
-of a payment; or on demand: POST /_faults {payment_id, call, fault, times, seconds}. GET /_log shows what happened.
+It prints one line, `{"url": ...}`, when it is ready. Requests, captures and refunds share one sequence of numbers.
+Faults come by rate, drawn from seed, payment id and the number of the call, so that no interleaving changes what
+finally becomes of a payment; or on demand: POST /_faults {payment_id, call, fault, times, seconds}. GET /_log shows
+what happened. A request with `Authorization: Bearer sk_test_simulator` is in Stripe's dialect.
 """
 
 from __future__ import annotations

@@ -32,6 +32,11 @@ CREATE INDEX IF NOT EXISTS intents_of_payment ON intents (payment_id);
 CREATE TABLE IF NOT EXISTS idempotency_keys (
     key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, created_ms INTEGER NOT NULL, status_code INTEGER, body TEXT
 );
+CREATE TABLE IF NOT EXISTS details (ref TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS refunds (
+    seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, refund_ref TEXT NOT NULL, ref TEXT NOT NULL,
+    amount INTEGER NOT NULL, currency TEXT NOT NULL, document TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS ordered_faults (
     id INTEGER PRIMARY KEY, payment_id TEXT NOT NULL, call TEXT NOT NULL, fault TEXT NOT NULL,
     seconds REAL NOT NULL, times_left INTEGER NOT NULL
@@ -56,7 +61,7 @@ class Database:
             self.execute("UPDATE intents SET status = 'requires_confirmation' WHERE status = 'processing'")
             (found,) = self.execute(
                 "SELECT max((SELECT coalesce(max(seq), 0) FROM requests), (SELECT coalesce(max(seq), 0) FROM captures),"
-                " (SELECT coalesce(max(settled_seq), 0) FROM intents))"
+                " (SELECT coalesce(max(settled_seq), 0) FROM intents), (SELECT coalesce(max(seq), 0) FROM refunds))"
             ).fetchone()
             self._seq = int(found)
 
@@ -82,11 +87,11 @@ class Database:
             self.execute("COMMIT")
 
     def log(self, after: int = 0) -> dict[str, list[dict[str, Any]]]:
-        """Requests and captures with sequence numbers above `after`."""
+        """Requests, captures and refunds with sequence numbers above `after`."""
         with self.lock:
             return {
                 name: [dict(row) for row in self.execute(f"SELECT * FROM {name} WHERE seq > ? ORDER BY seq", (after,))]
-                for name in ("requests", "captures")
+                for name in ("requests", "captures", "refunds")
             }
 
 

@@ -10,14 +10,17 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-CALLS = ("prepare", "charge", "status", "search")
+CALLS = ("prepare", "charge", "status", "search", "cancel", "refund")
 # Where in a call a fault strikes. Before: nothing takes effect and nothing is stored under the key.
-BEFORE = frozenset({"error_503", "timeout_before", "reset_before"})
+BEFORE = frozenset({"error_503", "error_429", "timeout_before", "reset_before"})
 # Inside: part of the execution; the answer, a 500 included, is stored under the key and replayed.
-INSIDE = frozenset({"delay", "decline", "error_500_before", "error_500_after"})
+INSIDE = frozenset({"delay", "decline", "authentication_required", "pending", "error_500_before", "error_500_after"})
 # After: the effect stands and the stored answer is right, but what the client sees of it is not.
 AFTER = frozenset(
-    {"timeout_after", "reset_after", "not_json", "truncated", "wrong_amount", "wrong_currency", "error_502_after"}
+    {
+        *("timeout_after", "reset_after", "not_json", "truncated", "error_502_after"),
+        *("wrong_amount", "wrong_currency", "unknown_state"),
+    }
 )
 FAULTS = BEFORE | INSIDE | AFTER
 

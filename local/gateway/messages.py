@@ -33,19 +33,29 @@ class Request:
     fingerprint: str
     body: dict[str, Any]
     fault: Fault | None
+    dialect: str = "json"
+    # Whose key the request came with; only Stripe's dialect has keys.
+    account: str = ""
+
+
+# Of a card that was refused.
+CARD_CODES = ("card_declined", "authentication_required", "expired_card", "incorrect_cvc", "processing_error")
 
 
 class RefusedError(Exception):
     """A request refused before its execution began: nothing took effect and nothing is stored under its key."""
 
-    def __init__(self, status_code: int, code: str, message: str) -> None:
+    def __init__(self, status_code: int, code: str, message: str, **more: object) -> None:
         super().__init__(message)
-        self.answer = Answer(status_code, error(code, message))
+        self.answer = Answer(status_code, error(code, message, **more))
 
 
 def error(code: str, message: str, **more: object) -> dict[str, Any]:
     """An error body as Stripe writes it."""
-    kind = {"card_declined": "card_error", "idempotency_error": "idempotency_error", "api_error": "api_error"}
+    kind = dict.fromkeys(CARD_CODES, "card_error") | {
+        "idempotency_error": "idempotency_error",
+        "api_error": "api_error",
+    }
     return {"error": {"type": kind.get(code, "invalid_request_error"), "code": code, "message": message, **more}}
 
 

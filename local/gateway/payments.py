@@ -7,26 +7,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from local.gateway import dialects
 from local.gateway.database import Database
 from local.gateway.fault_plan import CALLS, FAULTS, Fault, FaultPlan
+from local.gateway.idempotency_keys import Keys
 from local.gateway.messages import Answer, RefusedError, Request, error, read_object
-
-# What sqlite holds.
-INTEGER_MAX = 2**63 - 1
 
 
 class Gateway:
     """Payments, keys, log and faults in one sqlite file; every public method is safe to call from any thread.
 
     clock: milliseconds since the epoch; it decides the expiry of keys and the lag of the search, so tests own both.
+    api_keys: the keys of Stripe's dialect and the account of each; an account that begins with "live" has no test mode.
     """
 
     def __init__(
@@ -39,27 +37,42 @@ class Gateway:
         search_lag_seconds: float = 2.0,
         delay_seconds: float = 1.0,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        api_keys: Mapping[str, str] | None = None,
     ) -> None:
+        self.api_keys = dict(api_keys or {"sk_test_simulator": "test"})
         self._seed = seed
         self._plan = FaultPlan(seed, rates or {})
-        self._key_lifetime_ms = round(1000 * key_lifetime_seconds)
         self._search_lag_ms = round(1000 * search_lag_seconds)
         self._delay_seconds = delay_seconds
         self._clock = clock
         self._released = threading.Event()
         self._db = Database(database)
+        self._keys = Keys(self._db, round(1000 * key_lifetime_seconds), clock)
 
     def close(self) -> None:
         self.release()
         self._db.close()
 
-    def begin(self, call: str, *, ref: str, payment_id: str, key: str | None, target: str, body: bytes) -> Request:
-        """Log a request and draw its fault. Raises RefusedError where the body is no JSON object."""
+    def begin(
+        self,
+        call: str,
+        *,
+        ref: str,
+        payment_id: str,
+        key: str | None,
+        target: str,
+        body: bytes,
+        dialect: str = "json",
+        account: str = "",
+    ) -> Request:
+        """Log a request and draw its fault. Raises RefusedError for a body that its dialect cannot read."""
+        document = dialects.read_form(body) if dialect == "stripe" else read_object(body)
         with self._db.transaction():
+            if call == "refund" and document:
+                ref = str(document.get("payment_intent", ""))
             if ref and not payment_id:
                 row = self._intent(ref)
                 payment_id = row["payment_id"] if row else ""
-            document = read_object(body)
             if call == "prepare" and isinstance(document, dict):
                 metadata = document.get("metadata")
                 payment_id = str(metadata.get("payment_id", "")) if isinstance(metadata, dict) else ""
@@ -72,7 +85,7 @@ class Gateway:
                 (seq, self._clock(), call, payment_id, ref, key, digest, fault.kind if fault else None),
             )
             fingerprint = hashlib.sha256(f"{target}\n{digest}".encode()).hexdigest()
-            return Request(seq, call, payment_id, ref, key, fingerprint, document or {}, fault)
+            return Request(seq, call, payment_id, ref, key, fingerprint, document or {}, fault, dialect, account)
 
     def answered(self, request: Request, answer: Answer) -> None:
         """Log that an answer with this status is about to be sent."""
@@ -87,11 +100,19 @@ class Gateway:
         if request.fault and request.fault.kind == "delay" and request.call != "charge":
             self._released.wait(request.fault.seconds)
         try:
+            if request.ref:
+                self._require_own(request)
             if request.call == "status":
-                return self._status(request.ref)
+                return Answer(200, self._object(request.ref))
             if request.call == "search":
                 return self._search(request.payment_id)
-            return self._prepare(request) if request.call == "prepare" else self._charge(request)
+            carry_out = {
+                "prepare": self._prepare,
+                "charge": self._charge,
+                "cancel": self._cancel,
+                "refund": self._refund,
+            }
+            return carry_out[request.call](request)
         except RefusedError as refused:
             return refused.answer
 
@@ -111,31 +132,32 @@ class Gateway:
         with self._db.transaction():
             self._db.execute(
                 "INSERT INTO ordered_faults (payment_id, call, fault, seconds, times_left) VALUES (?, ?, ?, ?, ?)",
-                (str(order["payment_id"]), call, fault, seconds, min(times, INTEGER_MAX)),
+                (str(order["payment_id"]), call, fault, seconds, min(times, dialects.INTEGER_MAX)),
             )
 
     def release(self) -> None:
-        """Drop faults not used yet and end the delays that run."""
+        """Drop faults not used yet, end the delays that run, and capture what was pending."""
         with self._db.transaction():
             self._db.execute("DELETE FROM ordered_faults")
+            for row in self._db.execute("SELECT ref, payment_id FROM intents WHERE status = 'pending'").fetchall():
+                self._capture(row["ref"], row["payment_id"], None)
         self._released.set()
         self._released = threading.Event()
 
     def log(self, after: int = 0) -> dict[str, list[dict[str, Any]]]:
-        """Requests and captures with sequence numbers above `after`."""
+        """Requests, captures and refunds with sequence numbers above `after`."""
         return self._db.log(after)
 
     # ---- calls ------------------------------------------------------------------------------------------------
 
     def _prepare(self, request: Request) -> Answer:
         with self._db.transaction():
-            if (stored := self._replay(request)) is not None:
+            if (stored := self._keys.replay(request)) is not None:
                 return stored
-            amount, currency = request.body.get("amount"), request.body.get("currency")
-            if not isinstance(amount, int) or isinstance(amount, bool) or not 0 < amount <= INTEGER_MAX:
-                raise RefusedError(400, "parameter_invalid_integer", "amount is a positive integer of minor units")
-            if not isinstance(currency, str) or not re.fullmatch("[a-z]{3}", currency):
-                raise RefusedError(400, "parameter_invalid", "currency is three lower-case letters")
+            if request.dialect == "stripe":
+                prepared = dialects.prepared_stripe(request.body, request.account)
+            else:
+                prepared = dialects.prepared_json(request.body)
             if not request.payment_id:
                 raise RefusedError(400, "parameter_missing", "metadata.payment_id is missing")
             answer = self._injected_500(request, "error_500_before")
@@ -144,89 +166,171 @@ class Gateway:
                 self._db.execute(
                     "INSERT INTO intents (ref, payment_id, amount, currency, status, created_ms)"
                     " VALUES (?, ?, ?, ?, 'requires_confirmation', ?)",
-                    (ref, request.payment_id, amount, currency, self._clock()),
+                    (ref, request.payment_id, prepared.amount, prepared.currency, self._clock()),
                 )
+                if prepared.details:
+                    self._keep_details(ref, prepared.details)
                 self._db.execute("UPDATE requests SET ref = ? WHERE seq = ?", (ref, request.seq))
                 answer = self._injected_500(request, "error_500_after") or Answer(200, self._object(ref))
-            self._store(request, answer)
+            self._keys.store(request, answer)
             return answer
 
     def _charge(self, request: Request) -> Answer:
         with self._db.transaction():
-            if (stored := self._replay(request)) is not None:
+            if (stored := self._keys.replay(request)) is not None:
                 return stored
-            intent = self._intent(request.ref)
-            if intent is None:
-                raise RefusedError(404, "resource_missing", f"no payment intent {request.ref}")
-            if intent["status"] == "processing":
-                raise RefusedError(409, "lock_timeout", f"{request.ref} is being confirmed by another request")
-            if intent["status"] != "requires_confirmation":
-                answer = Answer(
-                    400,
-                    error(
-                        "payment_intent_unexpected_state",
-                        f"{request.ref} is {intent['status']} and cannot be confirmed again",
-                        payment_intent=self._object(request.ref),
-                    ),
-                )
-                self._store(request, answer)
-                return answer
+            if request.dialect == "stripe":
+                dialects.check_parameters("charge", request.body)
+            unexpected = self._unexpected_state(request, ("requires_confirmation",))
+            if unexpected is not None:
+                return unexpected
             self._db.execute("UPDATE intents SET status = 'processing' WHERE ref = ?", (request.ref,))
-            self._hold_key(request)
+            self._keys.hold(request)
         if request.fault and request.fault.kind == "delay":
             self._released.wait(request.fault.seconds)
         with self._db.transaction():
             failed = self._injected_500(request, "error_500_before")
             if failed is not None:
                 self._db.execute("UPDATE intents SET status = 'requires_confirmation' WHERE ref = ?", (request.ref,))
-                self._store(request, failed)
+                self._keys.store(request, failed)
                 return failed
-            declined = self._plan.declines(request.payment_id)
-            if declined or (request.fault is not None and request.fault.kind == "decline"):
-                answer = self._decline(request)
+            code, decline_code = self._outcome(request)
+            if code == "pending":
+                self._db.execute("UPDATE intents SET status = 'pending' WHERE ref = ?", (request.ref,))
+                answer = Answer(200, self._object(request.ref))
+            elif code:
+                answer = self._decline(request, code, decline_code)
             else:
-                answer = self._capture(request)
+                self._capture(request.ref, request.payment_id, request.key)
+                answer = Answer(200, self._object(request.ref))
             answer = self._injected_500(request, "error_500_after") or answer
-            self._store(request, answer)
+            self._keys.store(request, answer)
             return answer
 
-    def _capture(self, request: Request) -> Answer:
-        intent = self._intent(request.ref)
-        code = f"AUTH{hashlib.sha256(f'{self._seed}:{request.ref}'.encode()).hexdigest()[:6].upper()}"
+    def _outcome(self, request: Request) -> tuple[str, str]:
+        """The code and decline code of a charge: none where it is approved, `pending` where it takes days."""
+        fault = request.fault.kind if request.fault else ""
+        if fault == "decline" or self._plan.declines(request.payment_id):
+            return "card_declined", "insufficient_funds"
+        if fault == "authentication_required":
+            return "authentication_required", "authentication_required"
+        if fault == "pending":
+            return dialects.PENDING
+        return dialects.TOKENS.get(self._details(request.ref).get("payment_method", ""), dialects.APPROVED)
+
+    def _capture(self, ref: str, payment_id: str, key: str | None) -> None:
+        intent = self._intent(ref)
+        code = f"AUTH{hashlib.sha256(f'{self._seed}:{ref}'.encode()).hexdigest()[:6].upper()}"
         seq, now = self._db.next_seq(), self._clock()
         self._db.execute(
             "INSERT INTO captures (seq, at_ms, ref, payment_id, amount, currency, idempotency_key, authorization_code)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (seq, now, request.ref, request.payment_id, intent["amount"], intent["currency"], request.key, code),
+            (seq, now, ref, payment_id, intent["amount"], intent["currency"], key, code),
         )
         self._db.execute(
             "UPDATE intents SET status = 'succeeded', authorization_code = ?, settled_ms = ?, settled_seq = ?"
             " WHERE ref = ?",
-            (code, now, seq, request.ref),
+            (code, now, seq, ref),
         )
-        return Answer(200, self._object(request.ref))
 
-    def _decline(self, request: Request) -> Answer:
-        self._db.execute(
-            "UPDATE intents SET status = 'declined', decline_code = 'insufficient_funds', settled_ms = ?,"
-            " settled_seq = ? WHERE ref = ?",
-            (self._clock(), self._db.next_seq(), request.ref),
-        )
+    def _decline(self, request: Request, code: str, decline_code: str) -> Answer:
+        self._settle(request.ref, "declined", decline_code)
+        if request.dialect == "stripe":
+            details = self._details(request.ref)
+            self._keep_details(
+                request.ref, {**details, "last_payment_error": dialects.declined_stripe(code, decline_code)}
+            )
         return Answer(
             402,
+            error(code, "the card was declined", decline_code=decline_code, payment_intent=self._object(request.ref)),
+        )
+
+    def _cancel(self, request: Request) -> Answer:
+        with self._db.transaction():
+            if (stored := self._keys.replay(request)) is not None:
+                return stored
+            if request.dialect == "stripe":
+                dialects.check_parameters("cancel", request.body)
+            unexpected = self._unexpected_state(request, ("requires_confirmation", "declined"))
+            if unexpected is not None:
+                return unexpected
+            answer = self._injected_500(request, "error_500_before")
+            if answer is None:
+                self._settle(request.ref, "canceled", None)
+                answer = self._injected_500(request, "error_500_after") or Answer(200, self._object(request.ref))
+            self._keys.store(request, answer)
+            return answer
+
+    def _refund(self, request: Request) -> Answer:
+        with self._db.transaction():
+            if (stored := self._keys.replay(request)) is not None:
+                return stored
+            if request.dialect == "stripe":
+                dialects.check_parameters("refund", request.body)
+            intent, asked = self._intent(request.ref), str(request.body.get("amount", ""))
+            (given_back,) = self._db.execute(
+                "SELECT coalesce(sum(amount), 0) FROM refunds WHERE ref = ?", (request.ref,)
+            ).fetchone()
+            if intent is None:
+                raise RefusedError(404, "resource_missing", "no such payment intent", param="payment_intent")
+            if intent["status"] != "succeeded":
+                raise RefusedError(400, "charge_not_captured", f"{request.ref} has captured nothing")
+            if not asked.isdecimal() or not 0 < int(asked) <= intent["amount"] - given_back:
+                raise RefusedError(
+                    400, "charge_already_refunded", f"{request.ref} has not that much left", param="amount"
+                )
+            answer = self._injected_500(request, "error_500_before")
+            if answer is None:
+                seq = self._db.next_seq()
+                refund = {
+                    "id": f"re_{hashlib.sha256(f'{self._seed}:{seq}'.encode()).hexdigest()[:24]}",
+                    "object": "refund",
+                    "amount": int(asked),
+                    "currency": intent["currency"],
+                    "metadata": request.body.get("metadata", {}),
+                    "payment_intent": request.ref,
+                    "status": "succeeded",
+                }
+                self._db.execute(
+                    "INSERT INTO refunds (seq, at_ms, refund_ref, ref, amount, currency, document)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (seq, self._clock(), refund["id"], request.ref, int(asked), intent["currency"], json.dumps(refund)),
+                )
+                answer = self._injected_500(request, "error_500_after") or Answer(200, refund)
+            self._keys.store(request, answer)
+            return answer
+
+    def _settle(self, ref: str, status: str, decline_code: str | None) -> None:
+        self._db.execute(
+            "UPDATE intents SET status = ?, decline_code = ?, settled_ms = ?, settled_seq = ? WHERE ref = ?",
+            (status, decline_code, self._clock(), self._db.next_seq(), ref),
+        )
+
+    def _unexpected_state(self, request: Request, expected: tuple[str, ...]) -> Answer | None:
+        """The stored answer for an intent in another state than those. Raises RefusedError while it is confirmed."""
+        status = self._intent(request.ref)["status"]
+        if status == "processing":
+            raise RefusedError(409, "lock_timeout", f"{request.ref} is being confirmed by another request")
+        has_instrument = request.dialect != "stripe" or "payment_method" in self._details(request.ref)
+        if status in expected and (has_instrument or request.call != "charge"):
+            return None
+        answer = Answer(
+            400,
             error(
-                "card_declined",
-                "the card was declined",
-                decline_code="insufficient_funds",
+                "payment_intent_unexpected_state",
+                f"{request.ref} is {status} and allows no {request.call}",
                 payment_intent=self._object(request.ref),
             ),
         )
+        self._keys.store(request, answer)
+        return answer
 
-    def _status(self, ref: str) -> Answer:
+    def _require_own(self, request: Request) -> None:
+        """Raise RefusedError for an intent that there is not, or that another account or dialect made."""
         with self._db.lock:
-            if self._intent(ref) is None:
-                raise RefusedError(404, "resource_missing", f"no payment intent {ref}")
-            return Answer(200, self._object(ref))
+            intent, account = self._intent(request.ref), self._details(request.ref).get("account", "")
+            if intent is None or account != request.account:
+                raise RefusedError(404, "resource_missing", f"no payment intent {request.ref}", param="intent")
 
     def _search(self, payment_id: str) -> Answer:
         """Intents of a payment, without those younger than the lag: never a ground for a decision about money."""
@@ -236,43 +340,6 @@ class Gateway:
                 (payment_id, self._clock() - self._search_lag_ms),
             ).fetchall()
             return Answer(200, {"object": "list", "data": [self._object(row["ref"]) for row in rows]})
-
-    # ---- idempotency keys -------------------------------------------------------------------------------------
-
-    def _replay(self, request: Request) -> Answer | None:
-        """The answer stored under the request's key, or None if it is to be carried out. Raises RefusedError."""
-        if request.key is None:
-            return None
-        self._db.execute(
-            "DELETE FROM idempotency_keys WHERE created_ms <= ? AND status_code IS NOT NULL",
-            (self._clock() - self._key_lifetime_ms,),
-        )
-        row = self._db.execute("SELECT * FROM idempotency_keys WHERE key = ?", (request.key,)).fetchone()
-        if row is None:
-            return None
-        if row["fingerprint"] != request.fingerprint:
-            raise RefusedError(400, "idempotency_error", f"key {request.key} was used with other parameters")
-        if row["status_code"] is None:
-            raise RefusedError(409, "idempotency_key_in_use", f"a request with key {request.key} is in flight")
-        body = json.loads(row["body"])
-        if request.call == "prepare" and "id" in body:
-            self._db.execute("UPDATE requests SET ref = ? WHERE seq = ?", (body["id"], request.seq))
-        return Answer(row["status_code"], body, replayed=True)
-
-    def _hold_key(self, request: Request) -> None:
-        if request.key is not None:
-            self._db.execute(
-                "INSERT INTO idempotency_keys (key, fingerprint, created_ms) VALUES (?, ?, ?)",
-                (request.key, request.fingerprint, self._clock()),
-            )
-
-    def _store(self, request: Request, answer: Answer) -> None:
-        if request.key is not None:
-            self._db.execute(
-                "INSERT OR REPLACE INTO idempotency_keys (key, fingerprint, created_ms, status_code, body)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (request.key, request.fingerprint, self._clock(), answer.status_code, json.dumps(answer.body)),
-            )
 
     # ---- faults, rows -----------------------------------------------------------------------------------------
 
@@ -299,19 +366,15 @@ class Gateway:
         return self._db.execute("SELECT * FROM intents WHERE ref = ?", (ref,)).fetchone()
 
     def _object(self, ref: str) -> dict[str, Any]:
-        row = self._intent(ref)
-        at = row["settled_ms"] or row["created_ms"]
-        return {
-            "id": ref,
-            "object": "payment_intent",
-            "status": row["status"],
-            "amount": row["amount"],
-            "currency": row["currency"],
-            "metadata": {"payment_id": row["payment_id"]},
-            "authorization_code": row["authorization_code"],
-            "decline_code": row["decline_code"],
-            "timestamp": datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        }
+        row, details = self._intent(ref), self._details(ref)
+        return dialects.shown_stripe(row, details) if details else dialects.shown_json(row)
+
+    def _details(self, ref: str) -> dict[str, Any]:
+        row = self._db.execute("SELECT document FROM details WHERE ref = ?", (ref,)).fetchone()
+        return dialects.read_document(row["document"] if row else None)
+
+    def _keep_details(self, ref: str, document: Mapping[str, Any]) -> None:
+        self._db.execute("INSERT OR REPLACE INTO details (ref, document) VALUES (?, ?)", (ref, json.dumps(document)))
 
     def _new_ref(self, payment_id: str) -> str:
         (number,) = self._db.execute("SELECT count(*) FROM intents WHERE payment_id = ?", (payment_id,)).fetchone()

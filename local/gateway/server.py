@@ -17,7 +17,8 @@ from local.loopback import LoopbackHandler, LoopbackServer
 
 # A client that waits longer than this for a held answer has no deadline at all.
 _HOLD_SECONDS_MAX = 120.0
-_INTENT_PATH = re.compile(r"/v1/payment_intents/(pi_[0-9a-f]{24})(/confirm)?")
+_INTENT_PATH = re.compile(r"/v1/payment_intents/(pi_[0-9a-f]{1,64})(?:/(confirm|cancel))?")
+_CALLS = {"confirm": "charge", "cancel": "cancel"}
 
 
 class GatewayServer(LoopbackServer):
@@ -30,6 +31,7 @@ class GatewayServer(LoopbackServer):
 
 class _Handler(LoopbackHandler):
     server: GatewayServer
+    _request_id = "req_0"
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
@@ -40,7 +42,7 @@ class _Handler(LoopbackHandler):
                 self._send(Answer(200, self.server.gateway.log(int(after))))
             else:
                 self._send(Answer(400, error("parameter_invalid_integer", f"{after!r} is no sequence number")))
-        elif match := _INTENT_PATH.fullmatch(url.path):
+        elif (match := _INTENT_PATH.fullmatch(url.path)) and not match[2]:
             self._serve("status", ref=match[1])
         elif url.path == "/v1/payment_intents" and "payment_id" in query:
             self._serve("search", payment_id=query["payment_id"][0])
@@ -57,8 +59,10 @@ class _Handler(LoopbackHandler):
                 self._send(refused.answer)
         elif path == "/v1/payment_intents":
             self._serve("prepare")
+        elif path == "/v1/refunds":
+            self._serve("refund")
         elif (match := _INTENT_PATH.fullmatch(path)) and match[2]:
-            self._serve("charge", ref=match[1])
+            self._serve(_CALLS[match[2]], ref=match[1])
         else:
             self._unknown()
 
@@ -70,18 +74,31 @@ class _Handler(LoopbackHandler):
             self._unknown()
 
     def _serve(self, call: str, *, ref: str = "", payment_id: str = "") -> None:
-        gateway = self.server.gateway
-        request = gateway.begin(
-            call,
-            ref=ref,
-            payment_id=payment_id,
-            key=self.headers.get("Idempotency-Key"),
-            target=f"{self.command} {self.path}",
-            body=self.body(),
-        )
+        gateway, body = self.server.gateway, self.body()
+        # Only Stripe's dialect has keys.
+        scheme, _, api_key = self.headers.get("Authorization", "").partition(" ")
+        account = gateway.api_keys.get(api_key, "") if scheme == "Bearer" else ""
+        if scheme and not account:
+            return self._send(Answer(401, {"error": {"type": "invalid_request_error", "message": "Invalid API Key"}}))
+        try:
+            request = gateway.begin(
+                call,
+                ref=ref,
+                payment_id=payment_id,
+                key=self.headers.get("Idempotency-Key"),
+                target=f"{self.command} {self.path}",
+                body=body,
+                dialect="stripe" if account else "json",
+                account=account,
+            )
+        except RefusedError as refused:
+            return self._send(refused.answer)
+        self._request_id = f"req_{request.seq:014d}"
         fault = request.fault.kind if request.fault else ""
         if fault == "error_503":
             answer = Answer(503, error("api_error", "the gateway takes no requests at the moment"))
+        elif fault == "error_429":
+            answer = Answer(429, error("rate_limit", "too many requests"))
         elif fault in ("timeout_before", "reset_before"):
             return self._vanish(fault)
         else:
@@ -99,10 +116,14 @@ class _Handler(LoopbackHandler):
         intent = body.get("error", {}).get("payment_intent", body)
         if fault == "wrong_amount" and "amount" in intent:
             intent["amount"] += 1
+            if intent.get("amount_received"):
+                intent["amount_received"] += 1
         if fault == "wrong_currency" and "currency" in intent:
             intent["currency"] = "xts"
+        if fault == "unknown_state" and "status" in intent:
+            intent["status"] = "requires_capture"
         payload = b"<html><body>upstream error</body></html>" if fault == "not_json" else json.dumps(body).encode()
-        headers = {"Idempotent-Replayed": "true"} if answer.replayed else {}
+        headers = {"Request-Id": self._request_id} | ({"Idempotent-Replayed": "true"} if answer.replayed else {})
         if fault == "truncated":
             self.wfile.write(self.head(answer.status_code, len(payload), headers) + payload[: len(payload) // 2])
             self.close_connection = True

@@ -66,27 +66,27 @@ run "the_stack" {
     source = "./modules/approval_workflow"
   }
   variables {
-    environment                   = "dev"
-    package                       = { path = "tests/packages/payment-workflow-arm64-compiled.zip", source_code_hash = "hash" }
-    code_bucket                   = "code"
-    architecture                  = "arm64"
-    runtime                       = "python3.13"
-    memory_size                   = 512
-    timeout_seconds               = 30
-    environment_variables         = { ENVIRONMENT = "dev" }
-    approvers                     = ["alice@example.com"]
-    approval_timeout_seconds      = 86400
-    retention_days                = 14
-    fraud_service_failure_rate    = 0
-    deletion_protection           = true
-    table_arn                     = "arn:aws:dynamodb:eu-central-1:123456789012:table/transactions"
-    table_kms_key_arn             = null
-    rejected_queue_arn            = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
-    raw_messages_key_arn          = "arn:aws:kms:eu-central-1:123456789012:key/1"
-    fingerprint_pepper_secret_arn = null
-    alarm_topic_arn               = "arn:aws:sns:eu-central-1:123456789012:alarms"
-    log_retention_days            = 30
-    tags                          = {}
+    environment                = "dev"
+    package                    = { path = "tests/packages/payment-workflow-arm64-compiled.zip", source_code_hash = "hash" }
+    code_bucket                = "code"
+    architecture               = "arm64"
+    runtime                    = "python3.13"
+    memory_size                = 512
+    timeout_seconds            = 30
+    environment_variables      = { ENVIRONMENT = "dev" }
+    approvers                  = ["alice@example.com"]
+    approval_timeout_seconds   = 86400
+    retention_days             = 14
+    fraud_service_failure_rate = 0
+    deletion_protection        = true
+    table_arn                  = "arn:aws:dynamodb:eu-central-1:123456789012:table/transactions"
+    table_kms_key_arn          = null
+    rejected_queue_arn         = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
+    raw_messages_key_arn       = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    secret_arns                = []
+    alarm_topic_arn            = "arn:aws:sns:eu-central-1:123456789012:alarms"
+    log_retention_days         = 30
+    tags                       = {}
   }
 
   assert {
@@ -152,27 +152,27 @@ run "a_time_out_longer_than_reconciles_own" {
     source = "./modules/approval_workflow"
   }
   variables {
-    environment                   = "dev"
-    package                       = { path = "tests/packages/payment-workflow-arm64-compiled.zip", source_code_hash = "hash" }
-    code_bucket                   = "code"
-    architecture                  = "arm64"
-    runtime                       = "python3.13"
-    memory_size                   = 512
-    timeout_seconds               = 900
-    environment_variables         = {}
-    approvers                     = []
-    approval_timeout_seconds      = 86400
-    retention_days                = 14
-    fraud_service_failure_rate    = 0
-    deletion_protection           = true
-    table_arn                     = "arn:aws:dynamodb:eu-central-1:123456789012:table/transactions"
-    table_kms_key_arn             = null
-    rejected_queue_arn            = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
-    raw_messages_key_arn          = "arn:aws:kms:eu-central-1:123456789012:key/1"
-    fingerprint_pepper_secret_arn = null
-    alarm_topic_arn               = "arn:aws:sns:eu-central-1:123456789012:alarms"
-    log_retention_days            = 30
-    tags                          = {}
+    environment                = "dev"
+    package                    = { path = "tests/packages/payment-workflow-arm64-compiled.zip", source_code_hash = "hash" }
+    code_bucket                = "code"
+    architecture               = "arm64"
+    runtime                    = "python3.13"
+    memory_size                = 512
+    timeout_seconds            = 900
+    environment_variables      = {}
+    approvers                  = []
+    approval_timeout_seconds   = 86400
+    retention_days             = 14
+    fraud_service_failure_rate = 0
+    deletion_protection        = true
+    table_arn                  = "arn:aws:dynamodb:eu-central-1:123456789012:table/transactions"
+    table_kms_key_arn          = null
+    rejected_queue_arn         = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
+    raw_messages_key_arn       = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    secret_arns                = []
+    alarm_topic_arn            = "arn:aws:sns:eu-central-1:123456789012:alarms"
+    log_retention_days         = 30
+    tags                       = {}
   }
 
   assert {

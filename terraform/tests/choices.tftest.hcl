@@ -208,14 +208,14 @@ run "function_with_provisioned_concurrency_and_canary" {
       maximum_concurrency = 100
       enabled             = true
     }
-    raw_messages_key_arn          = "arn:aws:kms:eu-central-1:123456789012:key/1"
-    rejected_queue_arn            = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
-    failed_starts_queue_arn       = "arn:aws:sqs:eu-central-1:123456789012:failed-starts"
-    table_arn                     = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
-    table_kms_key_arn             = null
-    fingerprint_pepper_secret_arn = null
-    approval_function_arn         = null
-    tags                          = {}
+    raw_messages_key_arn    = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    rejected_queue_arn      = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
+    failed_starts_queue_arn = "arn:aws:sqs:eu-central-1:123456789012:failed-starts"
+    table_arn               = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
+    table_kms_key_arn       = null
+    secret_arns             = []
+    approval_function_arn   = null
+    tags                    = {}
   }
 
   assert {
@@ -275,14 +275,14 @@ run "canary_of_the_version_that_is_live" {
       maximum_concurrency = null
       enabled             = true
     }
-    raw_messages_key_arn          = "arn:aws:kms:eu-central-1:123456789012:key/1"
-    rejected_queue_arn            = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
-    failed_starts_queue_arn       = "arn:aws:sqs:eu-central-1:123456789012:failed-starts"
-    table_arn                     = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
-    table_kms_key_arn             = null
-    fingerprint_pepper_secret_arn = null
-    approval_function_arn         = null
-    tags                          = {}
+    raw_messages_key_arn    = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    rejected_queue_arn      = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
+    failed_starts_queue_arn = "arn:aws:sqs:eu-central-1:123456789012:failed-starts"
+    table_arn               = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
+    table_kms_key_arn       = null
+    secret_arns             = []
+    approval_function_arn   = null
+    tags                    = {}
   }
   expect_failures = [aws_lambda_alias.live]
 }
@@ -314,14 +314,14 @@ run "held_version_that_does_not_read_what_is_written" {
       maximum_concurrency = null
       enabled             = true
     }
-    raw_messages_key_arn          = "arn:aws:kms:eu-central-1:123456789012:key/1"
-    rejected_queue_arn            = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
-    failed_starts_queue_arn       = "arn:aws:sqs:eu-central-1:123456789012:failed-starts"
-    table_arn                     = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
-    table_kms_key_arn             = null
-    fingerprint_pepper_secret_arn = null
-    approval_function_arn         = null
-    tags                          = {}
+    raw_messages_key_arn    = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    rejected_queue_arn      = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
+    failed_starts_queue_arn = "arn:aws:sqs:eu-central-1:123456789012:failed-starts"
+    table_arn               = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
+    table_kms_key_arn       = null
+    secret_arns             = []
+    approval_function_arn   = null
+    tags                    = {}
   }
   expect_failures = [aws_lambda_alias.live]
 }
@@ -357,14 +357,14 @@ run "held_version_that_does_not_say_what_it_reads" {
       maximum_concurrency = null
       enabled             = true
     }
-    raw_messages_key_arn          = "arn:aws:kms:eu-central-1:123456789012:key/1"
-    rejected_queue_arn            = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
-    failed_starts_queue_arn       = "arn:aws:sqs:eu-central-1:123456789012:failed-starts"
-    table_arn                     = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
-    table_kms_key_arn             = null
-    fingerprint_pepper_secret_arn = null
-    approval_function_arn         = null
-    tags                          = {}
+    raw_messages_key_arn    = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    rejected_queue_arn      = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
+    failed_starts_queue_arn = "arn:aws:sqs:eu-central-1:123456789012:failed-starts"
+    table_arn               = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
+    table_kms_key_arn       = null
+    secret_arns             = []
+    approval_function_arn   = null
+    tags                    = {}
   }
   expect_failures = [aws_lambda_alias.live]
 }

@@ -419,3 +419,20 @@ run "broken_rules_7" {
     var.approval_workflow,
   ]
 }
+
+run "stripe_without_what_it_needs" {
+  command = plan
+  variables {
+    gateway = "stripe"
+  }
+  expect_failures = [var.gateway]
+}
+
+run "a_mode_and_a_secret_that_are_none" {
+  command = plan
+  variables {
+    gateway_mode       = "sandbox"
+    gateway_secret_arn = "sk_test_12345678"
+  }
+  expect_failures = [var.gateway_mode, var.gateway_secret_arn]
+}

@@ -81,7 +81,7 @@ class Gateway:
             if stored.outcome is None:
                 raise UnknownOutcomeError("409: a request with this key is in progress")
             return _answer(stored.outcome)
-        if intent.state in ("in_progress", "approved"):
+        if intent.state in ("in_progress", "approved", "cancelled"):
             raise UnknownOutcomeError(f"payment_intent_unexpected_state: {intent.state}")
         stored = StoredAnswer(world.now)
         if key:
@@ -123,6 +123,13 @@ class Gateway:
     def status(self, gateway_ref: str) -> GatewayResult:
         return self.intents[gateway_ref].result()
 
+    def cancel(self, gateway_ref: str) -> GatewayResult:
+        intent = self.intents[gateway_ref]
+        if intent.state in ("prepared", "declined"):
+            intent.state = "cancelled"
+            self.world.tell(f"gateway: {gateway_ref} of {intent.payment_id} is cancelled")
+        return intent.result()
+
 
 def _answer(outcome: GatewayResult | str | None) -> GatewayResult:
     if isinstance(outcome, GatewayResult):
@@ -157,6 +164,12 @@ class GatewayClient:
         )
         self._gateway.observer.status_answered(self._environment.invocation, gateway_ref, result.state)
         return result
+
+    def cancel(self, gateway_ref: str, key: str) -> GatewayResult:
+        self._gateway.observer.gateway_call(self._environment.invocation, "cancel", gateway_ref, key)
+        return self._call(  # type: ignore[no-any-return]
+            "cancel", gateway_ref, lambda: self._gateway.cancel(gateway_ref), UnknownOutcomeError
+        )
 
     def _call(self, call: str, what: str, effect: Callable[[], Any], unanswered: type[Exception]) -> Any:
         try:

@@ -11,14 +11,15 @@ from typing import Any, Final, Literal
 
 from handler.adapters.gateways.deadline_connection import DeadlineConnection
 from handler.domain.errors import GatewayAnswerError, GatewayUnavailableError, UnknownOutcomeError
-from handler.domain.payment import GatewayResult, Payment
+from handler.domain.payment import GatewayResult, Payment, RefundResult
 
 _REF: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_STATES: Final[dict[str, Literal["prepared", "in_progress", "approved", "declined"]]] = {
+_STATES: Final[dict[str, Literal["prepared", "in_progress", "approved", "declined", "cancelled"]]] = {
     "requires_confirmation": "prepared",
     "processing": "in_progress",
     "succeeded": "approved",
     "declined": "declined",
+    "canceled": "cancelled",
 }
 
 
@@ -87,6 +88,31 @@ class HttpPaymentGateway:
             )
         return _result(answer, gateway_ref)
 
+    def cancel(self, gateway_ref: str, key: str) -> GatewayResult:
+        """End a payment intent, and say what stands. Raises as `charge` does."""
+        status_code, answer = self._call("POST", f"/v1/payment_intents/{gateway_ref}/cancel", f"{key}:cancel", {})
+        if status_code == 200:
+            return _result(answer, gateway_ref)
+        error = answer.get("error")
+        if isinstance(error, dict) and error.get("code") == "payment_intent_unexpected_state":
+            return _result(error.get("payment_intent"), gateway_ref)
+        if status_code >= 500:
+            raise UnknownOutcomeError(f"the cancel of {gateway_ref} is open: {_refusal(status_code, answer)}")
+        raise GatewayUnavailableError(f"the gateway did not cancel {gateway_ref}: {_refusal(status_code, answer)}")
+
+    def refund(self, gateway_ref: str, amount_minor: int, currency: str, refund_id: str, key: str) -> RefundResult:
+        """Give back an amount in minor units. Raises as `charge` does."""
+        body = {"payment_intent": gateway_ref, "amount": amount_minor, "metadata": {"refund_id": refund_id}}
+        status_code, answer = self._call("POST", "/v1/refunds", f"{key}:refund", body)
+        if status_code >= 500 or status_code == 409:
+            raise UnknownOutcomeError(f"the refund of {gateway_ref} is open: {_refusal(status_code, answer)}")
+        if status_code != 200:
+            raise GatewayUnavailableError(f"the gateway did not refund {gateway_ref}: {_refusal(status_code, answer)}")
+        said = (answer.get("payment_intent"), answer.get("amount"), str(answer.get("currency")).upper())
+        if said != (gateway_ref, amount_minor, currency) or answer.get("status") != "succeeded":
+            raise GatewayAnswerError(f"the gateway's answer is not about refund {refund_id}")
+        return RefundResult("refunded", str(answer.get("id")), amount_minor, currency)
+
     def close(self) -> None:
         """End the kept connection; the next call opens a new one."""
         self.connection.close()
@@ -118,6 +144,7 @@ def _result(intent: object, gateway_ref: str) -> GatewayResult:
         currency=currency.upper(),
         authorization_code=str(intent.get("authorization_code") or ""),
         timestamp=str(intent.get("timestamp") or ""),
+        decline_code=str(intent.get("decline_code") or ""),
     )
 
 

@@ -5,7 +5,7 @@ The rule it keeps: a gateway is imported once it is chosen, so that no cold star
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from handler.domain.errors import ConfigurationError
@@ -14,11 +14,17 @@ from handler.domain.rules import PRODUCTION
 
 
 class Deployment(NamedTuple):
-    """Where the gateway is to work, and what its adapter is made from; `name` and `url` are empty where not given."""
+    """Where the gateway is to work, and what its adapter is made from; a text that was not given is empty."""
 
     name: str
     url: str
     deadline_seconds: float
+    mode: str
+    # The secret with the gateway's key, read anew at each call; None where none is named.
+    read_secret: Callable[[], str] | None
+    # Those that payments are taken in, the deployment's own first.
+    currencies: Sequence[str]
+    canonical_version: int
     environment: str
     # `ENVIRONMENT` is set, and not `dev` by default.
     environment_named: bool
@@ -64,5 +70,38 @@ def _http(deployment: Deployment) -> PaymentGateway:
     return HttpPaymentGateway(deployment.url, deployment.deadline_seconds)
 
 
-GATEWAYS: Final[Mapping[str, Callable[[Deployment], PaymentGateway]]] = {"simulated": _simulated, "http": _http}
+def _stripe(deployment: Deployment) -> PaymentGateway:
+    from handler.adapters.gateways.stripe import URL, StripeGateway
+    from handler.adapters.gateways.stripe_amounts import CURRENCIES
+
+    for place, currency in enumerate(deployment.currencies):
+        if currency not in CURRENCIES:
+            variable = "OTHER_CURRENCIES" if place else "PAYMENT_CURRENCY"
+            raise ConfigurationError(variable, currency, "the currencies that Stripe lists, as GATEWAY is stripe")
+    if deployment.canonical_version < 2:
+        raise ConfigurationError(
+            "CANONICAL_VERSION_WRITTEN",
+            str(deployment.canonical_version),
+            "2, as GATEWAY is stripe: version 1 knows no payment_token",
+        )
+    if deployment.mode not in ("test", "live"):
+        raise ConfigurationError("GATEWAY_MODE", None, "test | live, as GATEWAY is stripe")
+    if deployment.read_secret is None:
+        raise ConfigurationError("GATEWAY_SECRET_ARN", None, "the secret that holds Stripe's key, as GATEWAY is stripe")
+    return StripeGateway(
+        deployment.read_secret,
+        mode="live" if deployment.mode == "live" else "test",
+        environment=deployment.environment,
+        url=deployment.url or URL,
+        deadline_seconds=deployment.deadline_seconds,
+    )
+
+
+GATEWAYS: Final[Mapping[str, Callable[[Deployment], PaymentGateway]]] = {
+    "simulated": _simulated,
+    "http": _http,
+    "stripe": _stripe,
+}
+# Those that charge an instrument which the message must name.
+CHARGES_INSTRUMENTS: Final = ("stripe",)
 _REAL: Final = " | ".join(name for name in GATEWAYS if name != "simulated")

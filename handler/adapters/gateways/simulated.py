@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 
-from handler.domain.errors import GatewayAnswerError
-from handler.domain.payment import GatewayResult, Payment
+from handler.domain.errors import GatewayAnswerError, GatewayRefusedError, UnknownOutcomeError
+from handler.domain.payment import GatewayResult, Payment, RefundResult
 
 
 class SimulatedGateway:
@@ -17,6 +17,8 @@ class SimulatedGateway:
 
     def __init__(self) -> None:
         self.captures: dict[str, int] = {}
+        self._cancelled: set[str] = set()
+        self._refunds: dict[tuple[str, str], RefundResult] = {}
 
     def prepare(self, payment: Payment, key: str) -> str:
         digest = hashlib.sha256(key.encode()).hexdigest()[:32]
@@ -24,14 +26,34 @@ class SimulatedGateway:
 
     def charge(self, gateway_ref: str, key: str) -> GatewayResult:
         amount_minor, currency = _read(gateway_ref)
+        if gateway_ref in self._cancelled:
+            raise UnknownOutcomeError(f"{gateway_ref} is cancelled and cannot be charged")
         self.captures[gateway_ref] = amount_minor
         code = hashlib.sha256(f"{gateway_ref}:{key}".encode()).hexdigest()[:6].upper()
         return GatewayResult("approved", amount_minor, currency, f"AUTH{code}", "2024-01-01T12:00:00Z")
 
     def status(self, gateway_ref: str) -> GatewayResult:
-        """`prepared` always: repeating a charge gives the same answer, and nothing else is remembered."""
+        """`prepared` unless this process cancelled it: repeating a charge gives the same answer."""
         amount_minor, currency = _read(gateway_ref)
-        return GatewayResult("prepared", amount_minor, currency)
+        return GatewayResult("cancelled" if gateway_ref in self._cancelled else "prepared", amount_minor, currency)
+
+    def cancel(self, gateway_ref: str, key: str) -> GatewayResult:
+        """Of what this process captured it says `approved`; another process does not know."""
+        amount_minor, currency = _read(gateway_ref)
+        if gateway_ref in self.captures:
+            return GatewayResult("approved", amount_minor, currency)
+        self._cancelled.add(gateway_ref)
+        return GatewayResult("cancelled", amount_minor, currency)
+
+    def refund(self, gateway_ref: str, amount_minor: int, currency: str, refund_id: str, key: str) -> RefundResult:
+        stands = self._refunds.get((gateway_ref, key))
+        if stands is None:
+            stands = RefundResult("refunded", f"re_{refund_id}", amount_minor, currency)
+            given_back = sum(refund.amount_minor for (of, _), refund in self._refunds.items() if of == gateway_ref)
+            if amount_minor + given_back > self.captures.get(gateway_ref, 0):
+                raise GatewayRefusedError(f"{gateway_ref} has captured less than {amount_minor}", is_final=True)
+            self._refunds[gateway_ref, key] = stands
+        return stands
 
 
 def _read(gateway_ref: str) -> tuple[int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, Literal, Protocol, Unpack
+from typing import Any, Final, Literal, Protocol, Unpack
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -48,6 +48,9 @@ class DynamoDbClient(Protocol):
     ) -> dict[str, Any]: ...
 
     def query(self, **parameters: Any) -> dict[str, Any]: ...
+
+
+_PUBLISHED: Final = ("status", "authorization_code", "timestamp")
 
 
 class DynamoDbTransactionLog:
@@ -94,7 +97,9 @@ class DynamoDbTransactionLog:
     def record(
         self, transaction_id: str, *, owner: str, attempt: int, status: str, gateway: GatewayResult, now: int
     ) -> Item | None:
-        response = GatewayResponse(gateway.state, gateway.authorization_code, gateway.timestamp)
+        # The published three, empty or not, and what else the gateway said.
+        response = dict(zip(GatewayResponse._fields, (gateway.state, *gateway[3:]), strict=True))
+        response = {name: value for name, value in response.items() if value or name in _PUBLISHED}
         values = {
             ":owner": owner,
             ":attempt": attempt,

@@ -16,11 +16,11 @@ locals {
   keep_transactions = { actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [var.table_arn] }
   decide            = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [var.table_arn] }
   executions        = ["${local.function_arn}:*"]
-  read_pepper       = var.fingerprint_pepper_secret_arn == null ? [] : [{ actions = ["secretsmanager:GetSecretValue"], resources = [var.fingerprint_pepper_secret_arn] }]
+  read_secrets      = length(var.secret_arns) == 0 ? [] : [{ actions = ["secretsmanager:GetSecretValue"], resources = var.secret_arns }]
   use_table_key     = var.table_kms_key_arn == null ? [] : [{ actions = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"], resources = [var.table_kms_key_arn] }]
 
   permissions = {
-    workflow = concat(local.read_pepper, local.use_table_key, [
+    workflow = concat(local.read_secrets, local.use_table_key, [
       local.keep_transactions,
       { actions = ["lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState"], resources = local.executions },
       { actions = ["sqs:SendMessage"], resources = [var.rejected_queue_arn] },
@@ -33,7 +33,7 @@ locals {
       { actions = ["kms:VerifyMac"], resources = [aws_kms_key.links.arn] },
       { actions = ["lambda:SendDurableExecutionCallbackSuccess"], resources = local.executions },
     ])
-    reconcile = concat(local.read_pepper, local.use_table_key, [
+    reconcile = concat(local.read_secrets, local.use_table_key, [
       local.decide,
       { actions = ["dynamodb:Query"], resources = ["${var.table_arn}/index/open-shard-index"] },
       { actions = ["lambda:GetDurableExecution", "lambda:SendDurableExecutionCallbackSuccess"], resources = local.executions },

@@ -82,9 +82,9 @@ variable "raw_messages_key_arn" {
 }
 
 
-variable "fingerprint_pepper_secret_arn" {
-  description = "Secret of the fingerprint's pepper; null: none."
-  type        = string
+variable "secret_arns" {
+  description = "Secrets that the handler may read."
+  type        = list(string)
 }
 
 variable "alarm_topic_arn" {

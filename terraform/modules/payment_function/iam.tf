@@ -68,11 +68,11 @@ data "aws_iam_policy_document" "this" {
   }
 
   dynamic "statement" {
-    for_each = var.fingerprint_pepper_secret_arn == null ? [] : [var.fingerprint_pepper_secret_arn]
+    for_each = length(var.secret_arns) == 0 ? [] : [var.secret_arns]
     content {
-      sid       = "ReadTheFingerprintPepper"
+      sid       = "ReadSecrets"
       actions   = ["secretsmanager:GetSecretValue"]
-      resources = [statement.value]
+      resources = statement.value
     }
   }
 

@@ -112,9 +112,9 @@ variable "table_kms_key_arn" {
   type        = string
 }
 
-variable "fingerprint_pepper_secret_arn" {
-  description = "Secret that the handler may read; null: none."
-  type        = string
+variable "secret_arns" {
+  description = "Secrets that the handler may read."
+  type        = list(string)
 }
 
 variable "approval_function_arn" {

@@ -194,6 +194,15 @@ create({
     "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "eu-west-1",
     "GATEWAY": "http", "GATEWAY_URL": "http://127.0.0.1:9", "APPROVAL_FUNCTION_ARN": "f:live",
 })
+try:
+    # As far as its import: no secret can be read here.
+    create({
+        "REJECTED_QUEUE_URL": "http://127.0.0.1:9/q", "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "CANONICAL_VERSION_WRITTEN": "2",
+        "GATEWAY": "stripe", "GATEWAY_MODE": "test", "GATEWAY_SECRET_ARN": "arn",
+    })
+except Exception as error:
+    assert "GATEWAY_SECRET_ARN" in str(error), error
 print(json.dumps([name for name in sys.modules if name.partition(".")[0] == "handler"]))
 """
     imported = set(json.loads(isolated(host, program).splitlines()[-1]))

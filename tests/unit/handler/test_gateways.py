@@ -10,27 +10,113 @@ from pathlib import Path
 import pytest
 
 from handler.adapters.gateways.registry import GATEWAYS
+from handler.adapters.gateways.stripe import StripeGateway
+from handler.composition import _gateway
+from handler.domain.errors import ConfigurationError
+from handler.domain.parse import parse
+from handler.domain.payment import Fault
+from handler.domain.ports import PaymentGateway
+from handler.domain.validate import Limits, validate
+from handler.settings import read_settings
+from tests.support.payments import body
 
 ROOT = Path(__file__).parents[3]
 
 # What each needs beside its name.
-VARIABLES = {"simulated": {}, "http": {"GATEWAY_URL": "https://gateway.example"}}
+VARIABLES: dict[str, dict[str, str]] = {
+    "simulated": {},
+    "http": {"GATEWAY_URL": "https://gateway.example"},
+    "stripe": {"GATEWAY_MODE": "test", "GATEWAY_SECRET_ARN": "arn", "CANONICAL_VERSION_WRITTEN": "2"},
+}
+OUTSIDE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "REJECTED_QUEUE_URL": "http://127.0.0.1:1/rejected"}
+KEY = "sk_test_12345678"
 
 
 @pytest.mark.parametrize("name", GATEWAYS)
 def test_init_imports_the_chosen_gateway_and_no_other(name):
     snippet = f"""
 import sys
-from handler.queue_function import create
-create({{"SCORING_ENGINE": "pure", "GATEWAY": {name!r}, **{VARIABLES[name]!r}}})
+import handler.composition
+from handler.adapters.gateways.registry import Deployment, choose
+from handler.settings import read_settings
+settings = read_settings({{"GATEWAY": {name!r}, **{VARIABLES[name]!r}}})
+choose(Deployment(
+    settings.gateway, settings.gateway_url, 5.0, settings.gateway_mode, lambda: {KEY!r}, ("USD",),
+    settings.rules.canonical_version, "dev", True, True, False,
+))
 print(*(module for module in sys.modules if module.startswith("handler.adapters.gateways.")))
 """
     done = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, cwd=ROOT, check=True)
-    imported = set(done.stdout.splitlines()[-1].split())
-    shared = ("registry", "deadline_connection")
-    assert imported - {f"handler.adapters.gateways.{module}" for module in shared} == {
-        f"handler.adapters.gateways.{name}"
-    }
+    imported = {module.rsplit(".", 1)[1] for module in done.stdout.split()}
+    assert imported - {"registry", "deadline_connection", "stripe_amounts"} == {name}
+    assert ("stripe_amounts" in imported) == (name == "stripe")
+
+
+def compose_stripe(monkeypatch, key: str = KEY, **variables: str) -> PaymentGateway:
+    """The gateway that init makes where the secret holds `key`."""
+    monkeypatch.setattr("handler.composition.aws_client", lambda *given: None)
+    monkeypatch.setattr("handler.composition.read_text", lambda client, arn: key)
+    given = {**OUTSIDE, "GATEWAY": "stripe", **VARIABLES["stripe"], **variables}
+    return _gateway(read_settings(given), object())
+
+
+def test_stripe_is_made_from_its_secret_and_its_mode(monkeypatch):
+    assert type(compose_stripe(monkeypatch)) is StripeGateway
+    assert type(compose_stripe(monkeypatch, "rk_live_12345678", GATEWAY_MODE="live")) is StripeGateway
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"GATEWAY_MODE": ""}, "GATEWAY_MODE is not set"),
+        ({"GATEWAY_MODE": "live"}, "GATEWAY_SECRET_ARN is 'a secret that is of mode test'; allowed: a key sk_live_"),
+        ({"GATEWAY_SECRET_ARN": ""}, "GATEWAY_SECRET_ARN is not set"),
+        ({"CANONICAL_VERSION_WRITTEN": "1"}, "CANONICAL_VERSION_WRITTEN is '1'; allowed: 2"),
+        ({"PAYMENT_CURRENCY": "CLF"}, "PAYMENT_CURRENCY is 'CLF'; allowed: the currencies that Stripe lists"),
+        ({"OTHER_CURRENCIES": "EUR:1:1,IQD:1:1"}, "OTHER_CURRENCIES is 'IQD'; allowed: the currencies that Stripe"),
+    ],
+)
+def test_what_stripe_lacks_fails_init_by_name(monkeypatch, variables, said):
+    with pytest.raises(ConfigurationError) as caught:
+        compose_stripe(monkeypatch, **variables)
+    assert str(caught.value).startswith(said)
+    assert KEY not in str(caught.value)
+
+
+def test_in_memory_no_secret_can_be_read():
+    with pytest.raises(ConfigurationError, match="GATEWAY_SECRET_ARN is 'arn'; allowed: nothing in memory"):
+        _gateway(read_settings({"GATEWAY": "stripe", **VARIABLES["stripe"]}), None)
+
+
+@pytest.mark.parametrize(
+    ("token", "customer", "fault"),
+    [
+        ("pm_card_visa", "", None),
+        ("card_1", "cus_1", None),
+        ("src_1", "cus_1", None),
+        ("card_1", "", Fault("gateway_customer_id", "missing")),
+        ("", "", Fault("payment_token", "token_missing")),
+        ("tok_visa", "", Fault("payment_token", "single_use_token")),
+        ("ctoken_1", "", Fault("payment_token", "single_use_token")),
+        ("4242", "", Fault("payment_token", "malformed")),
+        ("pm_a b", "", Fault("payment_token", "malformed")),
+        ("pm_a\n", "", Fault("payment_token", "control_character")),
+    ],
+)
+def test_a_message_must_name_an_instrument_that_stripe_can_charge(token, customer, fault):
+    limits = read_settings({"GATEWAY": "stripe", **VARIABLES["stripe"]}).rules.limits
+    text = body(payment_token=token or None, gateway_customer_id=customer or None)
+    assert validate(parse(text), limits, 2).faults == ((fault,) if fault else ())
+    if fault is None or fault.reason_code != "control_character":
+        assert validate(parse(text), Limits(), 2).faults == ()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_payment_that_was_claimed_without_an_instrument_is_the_same_payment_afterwards(version):
+    before = validate(parse(body()), Limits(), version)
+    after = validate(parse(body()), Limits(needs_token=True), version)
+    assert after.payment is None
+    assert after.claimed == before.payment
 
 
 def test_terraform_takes_the_same_gateways_at_plan():

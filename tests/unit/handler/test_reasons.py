@@ -148,7 +148,10 @@ def test_an_error_and_its_code_give_the_same_answer():
 
 def test_only_the_payments_own_failures_count():
     own = {code for code, reason in CATALOGUE.items() if reason.is_own_failure}
-    assert own == {"scoring_failed", "gateway_answer_invalid", "item_changed", "item_damaged", "reading_too_slow"}
+    assert own == {
+        *("scoring_failed", "gateway_refused", "gateway_answer_invalid"),
+        *("item_changed", "item_damaged", "reading_too_slow"),
+    }
 
 
 def test_every_refusal_has_a_status_and_what_only_tells_people_is_an_alarm():

@@ -276,6 +276,7 @@ SECONDS = {"GATEWAY_DEADLINE_SECONDS", "SAFETY_MARGIN_SECONDS", "RETRY_DELAY_SEC
 # Narrower in Terraform than a name of AWS's: with what it takes.
 ARNS = {
     "APPROVAL_FUNCTION_ARN": "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev:live",
+    "GATEWAY_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:123456789012:secret:gateway-AbC123",
     "FINGERPRINT_PEPPER_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:123456789012:secret:pepper-AbC123",
 }
 

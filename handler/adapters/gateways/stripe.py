@@ -1,0 +1,347 @@
+"""Stripe over its REST interface: payment intents, one total deadline a call, and never a second try behind one's back.
+
+The rule it keeps: a state, an account or an amount that is not known to be ours is an error and never guessed. Stripe's
+own SDK is the judge of this file in the tests; to import it would cost a cold start as much as all the rest together.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal
+from urllib.parse import urlencode
+
+from handler.adapters.gateways.deadline_connection import Answer, DeadlineConnection
+from handler.adapters.gateways.stripe_amounts import from_stripe, to_stripe
+from handler.domain.errors import (
+    ConfigurationError,
+    GatewayAnswerError,
+    GatewayBusyError,
+    GatewayKeyRefusedError,
+    GatewayRefusedError,
+    GatewayUnavailableError,
+    UnknownOutcomeError,
+)
+from handler.domain.item import timestamp
+from handler.domain.payment import GatewayResult, Payment, RefundResult
+
+URL: Final = "https://api.stripe.com"
+# Answers keep the shape of this version whatever the account's default is; 402, cancel and refunds were read in it.
+VERSION: Final = "2026-10-28.endive"
+
+Mode = Literal["test", "live"]
+Fields = Sequence[tuple[str, str]]
+
+_KEY: Final = r"(?:sk|rk)_(test|live)_[A-Za-z0-9_]{8,247}"
+_INTENT: Final = re.compile(r"pi_[A-Za-z0-9]{1,128}")
+_REFUND: Final = re.compile(r"(?:re|pyr)_[A-Za-z0-9]{1,128}")
+_WORD: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
+_STATES: Final[
+    dict[str, Literal["prepared", "in_progress", "requires_action", "approved", "declined", "cancelled"]]
+] = {
+    "requires_confirmation": "prepared",
+    "processing": "in_progress",
+    "requires_action": "requires_action",
+    "succeeded": "approved",
+    # After a confirm that failed; before any there is no last_payment_error.
+    "requires_payment_method": "declined",
+    "canceled": "cancelled",
+}
+_REFUND_STATES: Final[dict[str, Literal["pending", "refunded", "failed"]]] = {
+    "pending": "pending",
+    "requires_action": "pending",
+    "succeeded": "refunded",
+    "failed": "failed",
+    "canceled": "failed",
+}
+# What a request says of the payment itself; any other parameter is ours, and its fault is not the payment's.
+_OF_THE_PAYMENT: Final = ("amount", "currency", "customer", "description", "payment_method")
+_EXPANDED: Final = ("expand[0]", "latest_charge")
+
+
+class StripeGateway:
+    """PaymentGateway and RefundGateway over one connection; for one thread.
+
+    read_key: Stripe's secret or restricted key, read at once and again when Stripe refuses it, as it may have been
+    changed. mode: the one that the key and every answer must have. environment: the deployment's name, which every
+    intent carries. off_session: what the card networks are told, that the customer is not there. Raises
+    ConfigurationError for a key that is none or of another mode.
+    """
+
+    def __init__(
+        self,
+        read_key: Callable[[], str],
+        *,
+        mode: Mode,
+        environment: str,
+        url: str = URL,
+        deadline_seconds: float = 5.0,
+        off_session: bool = True,
+    ) -> None:
+        self.connection = DeadlineConnection(url, deadline_seconds)
+        self._read_key = read_key
+        self._mode = mode
+        self._environment = environment
+        self._off_session = "true" if off_session else "false"
+        self._key = checked_key(read_key(), mode)
+
+    def prepare(self, payment: Payment, key: str) -> str:
+        """Create an unconfirmed payment intent; no money moves, so no failure here leaves a doubt about any.
+
+        Raises GatewayRefusedError, before any call too, where the payment can never be charged; GatewayBusyError,
+        GatewayKeyRefusedError, GatewayUnavailableError, GatewayAnswerError.
+        """
+        amount = to_stripe(payment.amount_minor, payment.currency)
+        if not payment.payment_token:
+            raise GatewayRefusedError("the payment names no instrument", "payment_method_missing", is_final=True)
+        optional = {
+            "payment_method": payment.payment_token,
+            "customer": payment.gateway_customer_id,
+            "description": payment.description,
+        }
+        fields = [
+            ("amount", str(amount)),
+            ("currency", payment.currency.lower()),
+            *((name, value) for name, value in optional.items() if value),
+            ("metadata[payment_id]", payment.payment_id),
+            ("metadata[environment]", self._environment),
+            ("automatic_payment_methods[enabled]", "true"),
+            ("automatic_payment_methods[allow_redirects]", "never"),
+            ("capture_method", "automatic"),
+        ]
+        try:
+            answer = self._call("POST", "/v1/payment_intents", fields, f"{key}:prepare")
+        except UnknownOutcomeError as error:
+            raise GatewayUnavailableError(f"nothing was charged: {error}") from error
+        if answer.status_code != 200:
+            refusal = _error(answer)
+            code, param = _word(refusal.get("code")), _word(refusal.get("param"))
+            is_request = answer.status_code == 400 or (answer.status_code == 404 and code == "resource_missing")
+            if is_request and refusal.get("type") == "invalid_request_error":
+                raise GatewayRefusedError(
+                    f"Stripe refused to prepare the payment: {_said(answer)}",
+                    code,
+                    is_final=param.partition("[")[0] in _OF_THE_PAYMENT,
+                )
+            raise GatewayUnavailableError(f"Stripe did not prepare the payment: {_said(answer)}")
+        gateway_ref = answer.document.get("id")
+        if not isinstance(gateway_ref, str) or not _INTENT.fullmatch(gateway_ref):
+            raise GatewayAnswerError(f"Stripe's answer names no payment intent ({_request_id(answer)})")
+        result = self._result(answer.document, gateway_ref, answer)
+        said = (answer.document["metadata"].get("payment_id"), result.amount_minor, result.currency)
+        if said != (payment.payment_id, payment.amount_minor, payment.currency):
+            raise GatewayAnswerError(
+                f"{gateway_ref} was prepared over {result.amount_minor} {result.currency}, the payment is "
+                f"{payment.amount_minor} {payment.currency}, or it is another payment ({_request_id(answer)})"
+            )
+        return gateway_ref
+
+    def charge(self, gateway_ref: str, key: str) -> GatewayResult:
+        """Confirm a payment intent, never with an instrument: a late confirm could charge it after a decline.
+
+        Raises UnknownOutcomeError where it may have charged (no answer, 5xx, 409, settled by an earlier request), else
+        the errors of a call that took no effect, and GatewayAnswerError.
+        """
+        fields = [("error_on_requires_action", "true"), ("off_session", self._off_session), _EXPANDED]
+        answer = self._call("POST", f"/v1/payment_intents/{gateway_ref}/confirm", fields, f"{key}:confirm")
+        error = _error(answer)
+        if answer.status_code == 200:
+            return self._result(answer.document, gateway_ref, answer)
+        if answer.status_code == 402 and isinstance(error.get("payment_intent"), dict):
+            return self._result(error["payment_intent"], gateway_ref, answer)
+        if error.get("code") == "payment_intent_unexpected_state" or error.get("type") == "idempotency_error":
+            raise UnknownOutcomeError(f"{gateway_ref} was settled by an earlier request, or is not: {_said(answer)}")
+        if answer.status_code in (402, 409) or answer.status_code >= 500:
+            raise UnknownOutcomeError(f"the charge of {gateway_ref} is open: {_said(answer)}")
+        raise _refused(gateway_ref, answer)
+
+    def status(self, gateway_ref: str) -> GatewayResult:
+        """Read a payment intent by id. Raises the errors of a call that took no effect, and GatewayAnswerError."""
+        path = f"/v1/payment_intents/{gateway_ref}?{urlencode([_EXPANDED])}"
+        try:
+            answer = self._call("GET", path, None, None)
+        except UnknownOutcomeError as error:
+            raise GatewayUnavailableError(f"the status of {gateway_ref} could not be read: {error}") from error
+        if answer.status_code != 200:
+            raise _refused(gateway_ref, answer)
+        return self._result(answer.document, gateway_ref, answer)
+
+    def cancel(self, gateway_ref: str, key: str) -> GatewayResult:
+        """Cancel a payment intent, and say what stands where it cannot be cancelled any more.
+
+        Raises UnknownOutcomeError where it may be cancelled or not, else as `status` does.
+        """
+        path = f"/v1/payment_intents/{gateway_ref}/cancel"
+        answer = self._call("POST", path, [_EXPANDED], f"{key}:cancel")
+        error = _error(answer)
+        if answer.status_code == 200:
+            return self._result(answer.document, gateway_ref, answer)
+        if error.get("code") == "payment_intent_unexpected_state" and isinstance(error.get("payment_intent"), dict):
+            return self._result(error["payment_intent"], gateway_ref, answer)
+        if answer.status_code >= 500 or error.get("type") == "idempotency_error":
+            raise UnknownOutcomeError(f"the cancel of {gateway_ref} is open: {_said(answer)}")
+        raise _refused(gateway_ref, answer)
+
+    def refund(self, gateway_ref: str, amount_minor: int, currency: str, refund_id: str, key: str) -> RefundResult:
+        """Give back what an intent captured, or a part of it.
+
+        Raises UnknownOutcomeError where it may have been given back, GatewayRefusedError where Stripe never will, else
+        as `status` does.
+        """
+        fields = [
+            ("payment_intent", gateway_ref),
+            ("amount", str(to_stripe(amount_minor, currency))),
+            ("metadata[refund_id]", refund_id),
+            ("metadata[environment]", self._environment),
+        ]
+        answer = self._call("POST", "/v1/refunds", fields, f"{key}:refund")
+        if answer.status_code in (402, 409) or answer.status_code >= 500:
+            raise UnknownOutcomeError(f"the refund {refund_id} of {gateway_ref} is open: {_said(answer)}")
+        if answer.status_code != 200:
+            raise _refused(gateway_ref, answer)
+        refund = answer.document
+        refund_ref, state = refund.get("id"), _REFUND_STATES.get(str(refund.get("status")))
+        is_ours = refund.get("payment_intent") == gateway_ref and _in(refund, "metadata").get("refund_id") == refund_id
+        if not isinstance(refund_ref, str) or not _REFUND.fullmatch(refund_ref) or state is None or not is_ours:
+            raise GatewayAnswerError(f"Stripe's answer is not about refund {refund_id} ({_request_id(answer)})")
+        given_back = _amount(refund, answer)
+        if given_back != (amount_minor, currency):
+            raise GatewayAnswerError(f"Stripe refunds {given_back}, not {(amount_minor, currency)}")
+        return RefundResult(state, refund_ref, amount_minor, currency)
+
+    def close(self) -> None:
+        """End the kept connection; the next call opens a new one."""
+        self.connection.close()
+
+    def _call(self, method: str, path: str, fields: Fields | None, key: str | None) -> Answer:
+        """One call within one deadline; with a new key once more where Stripe refuses the one that it had.
+
+        Raises GatewayKeyRefusedError, GatewayBusyError for 429, and as DeadlineConnection.call does.
+        """
+        deadline = time.monotonic() + self.connection.deadline_seconds
+        answer = self._ask(method, path, fields, key, deadline)
+        if answer.status_code in (401, 403) and self._has_new_key():
+            # A key that is refused has done nothing, so this repeats nothing.
+            answer = self._ask(method, path, fields, key, deadline)
+        if answer.status_code in (401, 403):
+            raise GatewayKeyRefusedError(f"Stripe refused the key: {_said(answer)}")
+        if answer.status_code == 429 and _error(answer).get("code") != "lock_timeout":
+            raise GatewayBusyError(f"Stripe takes no more requests: {_said(answer)}")
+        return answer
+
+    def _ask(self, method: str, path: str, fields: Fields | None, key: str | None, deadline: float) -> Answer:
+        headers = {"Authorization": f"Bearer {self._key}", "Stripe-Version": VERSION, "Accept": "application/json"}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        payload = None
+        if fields is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            payload = urlencode(fields).encode()
+        return self.connection.call(method, path, headers, payload, deadline)
+
+    def _has_new_key(self) -> bool:
+        refused = self._key
+        try:
+            self._key = checked_key(self._read_key(), self._mode)
+        except ConfigurationError as error:
+            raise GatewayKeyRefusedError(f"Stripe refused the key, and the secret has no other: {error}") from error
+        return self._key != refused
+
+    def _result(self, intent: object, gateway_ref: str, answer: Answer) -> GatewayResult:
+        """A payment intent as a result; raises GatewayAnswerError unless it is complete, ours, and `gateway_ref`."""
+        if not isinstance(intent, dict) or intent.get("id") != gateway_ref:
+            raise GatewayAnswerError(f"Stripe's answer is not about {gateway_ref} ({_request_id(answer)})")
+        if intent.get("livemode") is not (self._mode == "live"):
+            raise GatewayAnswerError(f"{gateway_ref} is not of mode {self._mode} ({_request_id(answer)})")
+        if _in(intent, "metadata").get("environment") != self._environment:
+            raise GatewayAnswerError(f"{gateway_ref} is not of environment {self._environment} ({_request_id(answer)})")
+        state, failure = _STATES.get(str(intent.get("status"))), _in(intent, "last_payment_error")
+        if state is None or (state == "declined" and not failure):
+            raise GatewayAnswerError(
+                f"{gateway_ref} is in the unknown state {_word(intent.get('status'))} ({_request_id(answer)})"
+            )
+        amount_minor, currency = _amount(intent, answer)
+        if state == "approved" and intent.get("amount_received") != intent.get("amount"):
+            raise GatewayAnswerError(
+                f"{gateway_ref} succeeded over another amount than its own ({_request_id(answer)})"
+            )
+        authorization_code, charged_at = _charge(intent) if state == "approved" else ("", "")
+        return GatewayResult(
+            state=state,
+            amount_minor=amount_minor,
+            currency=currency,
+            authorization_code=authorization_code,
+            timestamp=charged_at,
+            code=_word(failure.get("code")) if state != "approved" else "",
+            decline_code=_word(failure.get("decline_code")) if state != "approved" else "",
+            request_id=_request_id(answer),
+        )
+
+
+def checked_key(key: str, mode: Mode) -> str:
+    """The key, if it is one of `mode`. Raises ConfigurationError, which shows nothing of it."""
+    match = re.fullmatch(_KEY, key)
+    if match is None or match[1] != mode:
+        found = "is no key of Stripe" if match is None else f"is of mode {match[1]}"
+        raise ConfigurationError(
+            "GATEWAY_SECRET_ARN", f"a secret that {found}", f"a key sk_{mode}_... or rk_{mode}_..."
+        )
+    return key
+
+
+def _charge(intent: dict[str, Any]) -> tuple[str, str]:
+    """The authorisation code of what an intent captured, or the charge's id where the network gives none; and when."""
+    charge = intent.get("latest_charge")
+    if not isinstance(charge, dict):
+        return _word(charge), ""
+    code = _in(_in(charge, "payment_method_details"), "card").get("authorization_code")
+    created = charge.get("created")
+    return (
+        _word(code) or _word(charge.get("authorization_code")) or _word(charge.get("id")),
+        timestamp(1000 * created) if isinstance(created, int) and 0 < created < 10**11 else "",
+    )
+
+
+def _amount(document: dict[str, Any], answer: Answer) -> tuple[int, str]:
+    amount, currency = document.get("amount"), document.get("currency")
+    if not isinstance(amount, int) or isinstance(amount, bool) or not isinstance(currency, str):
+        raise GatewayAnswerError(f"Stripe's answer has no amount and currency ({_request_id(answer)})")
+    return from_stripe(amount, currency.upper()), currency.upper()
+
+
+def _refused(gateway_ref: str, answer: Answer) -> GatewayUnavailableError | GatewayAnswerError:
+    """The error of a call that took no effect, of which none is final once there is a reference."""
+    error = _error(answer)
+    if answer.status_code == 409 or error.get("code") == "lock_timeout":
+        return GatewayBusyError(f"Stripe works on {gateway_ref} already: {_said(answer)}")
+    if answer.status_code == 404:
+        return GatewayAnswerError(f"Stripe does not know {gateway_ref}; is the key of its account? {_said(answer)}")
+    if answer.status_code == 400:
+        return GatewayRefusedError(f"Stripe refused {gateway_ref}: {_said(answer)}", _word(error.get("code")))
+    return GatewayUnavailableError(f"Stripe did nothing about {gateway_ref}: {_said(answer)}")
+
+
+def _error(answer: Answer) -> dict[str, Any]:
+    return _in(answer.document, "error") if answer.status_code != 200 else {}
+
+
+def _in(document: dict[str, Any], name: str) -> dict[str, Any]:
+    value = document.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _word(value: object) -> str:
+    """One of the gateway's own words, or nothing: what is stored and logged is never free text of others."""
+    return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
+
+
+def _request_id(answer: Answer) -> str:
+    return _word(answer.headers.get("Request-Id"))
+
+
+def _said(answer: Answer) -> str:
+    """Status, codes and request id only: a message may repeat what it was sent."""
+    error = _error(answer)
+    words = (_word(error.get(name)) for name in ("type", "code", "decline_code", "param"))
+    return " ".join((f"HTTP {answer.status_code}", *filter(None, words), _request_id(answer))).rstrip()

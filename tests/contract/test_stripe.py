@@ -1,0 +1,443 @@
+"""Stripe's adapter and the simulator's Stripe, against what Stripe itself publishes: its SDK and that SDK's types.
+
+What every gateway keeps is in test_gateway_conformance.py.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+import stripe
+from stripe.params import (
+    PaymentIntentCancelParams,
+    PaymentIntentConfirmParams,
+    PaymentIntentCreateParams,
+    PaymentIntentRetrieveParams,
+    RefundCreateParams,
+)
+from stripe.params._payment_intent_create_params import PaymentIntentCreateParamsAutomaticPaymentMethods
+
+from handler.adapters.gateways.stripe import VERSION, Mode, StripeGateway
+from handler.domain.errors import (
+    ConfigurationError,
+    GatewayAnswerError,
+    GatewayKeyRefusedError,
+    GatewayRefusedError,
+    UnknownOutcomeError,
+)
+from handler.domain.payment import Payment
+from local.gateway.dialects import TOKENS
+from local.gateway.payments import Gateway
+from local.gateway.server import GatewayServer
+
+PAYMENT = Payment("pay-1", "ord-1", "cust-1", 2599, "USD", "credit_card", payment_token="pm_card_visa")
+KEY = "dev:pay-1"
+API_KEY, OTHER_ACCOUNT, LIVE_KEY = "sk_test_simulator", "rk_test_somebody_else", "sk_live_simulator"
+
+
+class World:
+    """The simulator with keys of three accounts, and adapters that talk to it."""
+
+    def __init__(self, database: Path) -> None:
+        accounts = {API_KEY: "test", OTHER_ACCOUNT: "test-2", LIVE_KEY: "live"}
+        self.gateway = Gateway(database, clock=lambda: 1_700_000_000_000, api_keys=accounts)
+        self.server = GatewayServer(self.gateway)
+        self.server.start("gateway")
+        self.adapters: list[StripeGateway] = []
+        self.sent: list[tuple[str, str, dict[str, str], list[tuple[str, str]]]] = []
+
+    def adapter(self, *keys: str, mode: Mode = "test", environment: str = "dev", **more: Any) -> StripeGateway:
+        """An adapter that is given one key after the other, and what it sends."""
+        left = list(keys or (API_KEY,))
+        adapter = StripeGateway(
+            lambda: left.pop(0) if len(left) > 1 else left[0],
+            mode=mode,
+            environment=environment,
+            url=self.server.url,
+            deadline_seconds=30.0,
+            **more,
+        )
+        call = adapter.connection.call
+
+        def recorded(method: str, path: str, headers: Any, payload: bytes | None, deadline: float | None = None) -> Any:
+            self.sent.append((method, path, dict(headers), parse_qsl((payload or b"").decode())))
+            return call(method, path, headers, payload, deadline)
+
+        adapter.connection.call = recorded  # type: ignore[method-assign]
+        self.adapters.append(adapter)
+        return adapter
+
+    @property
+    def sdk(self) -> stripe.StripeClient:
+        return stripe.StripeClient(API_KEY, base_addresses={"api": self.server.url}, max_network_retries=0)
+
+    def close(self) -> None:
+        for adapter in self.adapters:
+            adapter.close()
+        self.server.stop()
+        self.gateway.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with closing(World(tmp_path / "gateway.sqlite")) as world:
+        yield world
+
+
+# ---- what is sent -------------------------------------------------------------------------------------------------
+
+
+def test_every_request_is_spelled_as_stripe_documents_it(world: World) -> None:
+    gateway = world.adapter()
+    full = PAYMENT._replace(description="two shoes & a hat", gateway_customer_id="cus_1")
+    ref = gateway.prepare(full, KEY)
+    gateway.charge(ref, KEY)
+    gateway.status(ref)
+    gateway.cancel(ref, KEY)
+    gateway.refund(ref, 100, "USD", "ref-1", "dev:ref-1")
+    assert [(method, path, fields) for method, path, _, fields in world.sent] == [
+        (
+            "POST",
+            "/v1/payment_intents",
+            [
+                ("amount", "2599"),
+                ("currency", "usd"),
+                ("payment_method", "pm_card_visa"),
+                ("customer", "cus_1"),
+                ("description", "two shoes & a hat"),
+                ("metadata[payment_id]", "pay-1"),
+                ("metadata[environment]", "dev"),
+                ("automatic_payment_methods[enabled]", "true"),
+                ("automatic_payment_methods[allow_redirects]", "never"),
+                ("capture_method", "automatic"),
+            ],
+        ),
+        (
+            "POST",
+            f"/v1/payment_intents/{ref}/confirm",
+            [("error_on_requires_action", "true"), ("off_session", "true"), ("expand[0]", "latest_charge")],
+        ),
+        ("GET", f"/v1/payment_intents/{ref}?expand%5B0%5D=latest_charge", []),
+        ("POST", f"/v1/payment_intents/{ref}/cancel", [("expand[0]", "latest_charge")]),
+        (
+            "POST",
+            "/v1/refunds",
+            [
+                ("payment_intent", ref),
+                ("amount", "100"),
+                ("metadata[refund_id]", "ref-1"),
+                ("metadata[environment]", "dev"),
+            ],
+        ),
+    ]
+    for method, _, headers, _ in world.sent:
+        assert headers["Authorization"] == f"Bearer {API_KEY}"
+        assert headers["Stripe-Version"] == VERSION
+        assert ("Idempotency-Key" in headers) == (method == "POST")
+    keys = [headers.get("Idempotency-Key") for _, _, headers, _ in world.sent]
+    assert keys == [f"{KEY}:prepare", f"{KEY}:confirm", None, f"{KEY}:cancel", "dev:ref-1:refund"]
+
+
+def test_every_parameter_is_one_of_the_sdks_typed_ones(world: World) -> None:
+    gateway = world.adapter(off_session=False)
+    ref = gateway.prepare(PAYMENT._replace(description="x", gateway_customer_id="cus_1"), KEY)
+    gateway.charge(ref, KEY)
+    gateway.cancel(ref, KEY)
+    gateway.refund(ref, 100, "USD", "ref-1", "dev:ref-1")
+    gateway.status(ref)
+    typed = (
+        PaymentIntentCreateParams,
+        PaymentIntentConfirmParams,
+        PaymentIntentCancelParams,
+        RefundCreateParams,
+        PaymentIntentRetrieveParams,
+    )
+    nested = {"automatic_payment_methods": PaymentIntentCreateParamsAutomaticPaymentMethods.__annotations__}
+    for (_, path, _, fields), parameters in zip(world.sent, typed, strict=True):
+        for name, _ in fields or parse_qsl(path.partition("?")[2]):
+            outer, _, inner = name.partition("[")
+            assert outer in parameters.__annotations__, (path, name)
+            if outer in nested:
+                assert inner.rstrip("]") in nested[outer], (path, name)
+            else:
+                assert not inner or outer in ("metadata", "expand"), (path, name)
+
+
+def test_the_version_that_is_asked_for_is_one_that_the_sdk_knows() -> None:
+    assert VERSION.partition(".")[2] == stripe._api_version._ApiVersion.CURRENT_MAJOR
+
+
+def test_a_confirm_never_carries_an_instrument(world: World) -> None:
+    gateway = world.adapter()
+    gateway.charge(gateway.prepare(PAYMENT, KEY), KEY)
+    assert "payment_method" not in dict(world.sent[-1][3])
+
+
+# ---- what comes back ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("token", "said"), [(token, said) for token, said in TOKENS.items() if said[1]])
+def test_a_decline_keeps_the_gateways_code_and_decline_code(world: World, token: str, said: tuple[str, str]) -> None:
+    gateway = world.adapter()
+    declined = gateway.charge(gateway.prepare(PAYMENT._replace(payment_token=token), KEY), KEY)
+    assert (declined.state, declined.code, declined.decline_code) == ("declined", *said)
+    assert declined.request_id.startswith("req_")
+    assert world.gateway.log()["captures"] == []
+
+
+def test_a_bank_debit_is_in_progress_for_days(world: World) -> None:
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT._replace(payment_token="pm_usBankAccount"), KEY)
+    assert gateway.charge(ref, KEY).state == "in_progress"
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount_minor", "amount"), [("JPY", 500, 500), ("KWD", 1500, 1500), ("MGA", 500, 5), ("ISK", 5, 500)]
+)
+def test_an_amount_goes_out_and_comes_back_in_stripes_units(
+    world: World, currency: str, amount_minor: int, amount: int
+) -> None:
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT._replace(amount_minor=amount_minor, currency=currency), KEY)
+    charged = gateway.charge(ref, KEY)
+    assert (charged.state, charged.amount_minor, charged.currency) == ("approved", amount_minor, currency)
+    assert [row["amount"] for row in world.gateway.log()["captures"]] == [amount]
+
+
+def test_an_amount_that_cannot_be_said_is_refused_before_any_call(world: World) -> None:
+    with pytest.raises(GatewayRefusedError):
+        world.adapter().prepare(PAYMENT._replace(amount_minor=1505, currency="KWD"), KEY)
+    assert world.sent == []
+
+
+def test_a_token_that_stripe_does_not_know_is_a_final_refusal_of_the_payment(world: World) -> None:
+    with pytest.raises(
+        GatewayRefusedError, match="404 invalid_request_error resource_missing payment_method"
+    ) as caught:
+        world.adapter().prepare(PAYMENT._replace(payment_token="pm_unknown"), KEY)
+    assert (caught.value.code, caught.value.is_final) == ("resource_missing", True)
+
+
+def test_a_refusal_that_is_not_about_the_payment_is_not_final(world: World) -> None:
+    gateway = world.adapter()
+    gateway._environment = "x" * 9
+    call = gateway.connection.call
+
+    def with_an_unknown_parameter(*given: Any) -> Any:
+        method, path, headers, payload, deadline = given
+        return call(method, path, headers, payload + b"&confirmation=now", deadline)
+
+    gateway.connection.call = with_an_unknown_parameter  # type: ignore[method-assign]
+    with pytest.raises(GatewayRefusedError, match="parameter_unknown confirmation") as caught:
+        gateway.prepare(PAYMENT, KEY)
+    assert not caught.value.is_final
+
+
+def test_an_intent_that_succeeded_over_less_than_its_amount_is_not_believed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT, KEY)
+    shown = world.gateway._object
+    monkeypatch.setattr(world.gateway, "_object", lambda ref: {**shown(ref), "amount_received": 1})
+    with pytest.raises(GatewayAnswerError, match="another amount than its own"):
+        gateway.charge(ref, KEY)
+
+
+def test_an_intent_of_another_environment_is_not_believed(world: World) -> None:
+    ref = world.adapter().prepare(PAYMENT, KEY)
+    with pytest.raises(GatewayAnswerError, match="not of environment stage"):
+        world.adapter(environment="stage").status(ref)
+
+
+@pytest.mark.parametrize("call", ["charge", "status", "cancel"])
+def test_a_reference_of_another_account_stays_open(world: World, call: str) -> None:
+    ref = world.adapter().prepare(PAYMENT, KEY)
+    other = world.adapter(OTHER_ACCOUNT)
+    with pytest.raises(GatewayAnswerError, match="is the key of its account"):
+        other.status(ref) if call == "status" else getattr(other, call)(ref, KEY)
+
+
+def test_an_answer_of_the_other_mode_is_not_believed(world: World) -> None:
+    world.gateway.api_keys[API_KEY] = "live"
+    with pytest.raises(GatewayAnswerError, match="not of mode test"):
+        world.adapter().prepare(PAYMENT, KEY)
+
+
+def test_in_mode_live_the_key_and_every_answer_are_live(world: World) -> None:
+    gateway = world.adapter(LIVE_KEY, mode="live")
+    assert gateway.charge(gateway.prepare(PAYMENT, KEY), KEY).state == "approved"
+
+
+def test_a_customers_action_is_a_state_of_its_own(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT, KEY)
+    shown = world.gateway._object
+    monkeypatch.setattr(world.gateway, "_object", lambda ref: {**shown(ref), "status": "requires_action"})
+    assert gateway.status(ref).state == "requires_action"
+
+
+def test_a_payment_without_an_instrument_is_refused_before_any_call(world: World) -> None:
+    with pytest.raises(GatewayRefusedError, match="no instrument") as caught:
+        world.adapter().prepare(PAYMENT._replace(payment_token=""), KEY)
+    assert caught.value.is_final
+    assert world.sent == []
+
+
+def test_an_intent_without_an_instrument_was_not_declined(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT, KEY)
+    shown = world.gateway._object
+    monkeypatch.setattr(world.gateway, "_object", lambda ref: {**shown(ref), "status": "requires_payment_method"})
+    with pytest.raises(GatewayAnswerError, match="unknown state requires_payment_method"):
+        gateway.status(ref)
+
+
+def test_no_error_repeats_what_was_sent(world: World) -> None:
+    gateway = world.adapter()
+    secret = PAYMENT._replace(payment_token="pm_swordfish", description="swordfish")
+    with pytest.raises(GatewayRefusedError) as caught:
+        gateway.prepare(secret, KEY)
+    assert "swordfish" not in str(caught.value)
+    assert API_KEY not in str(caught.value)
+    assert "req_" in str(caught.value)
+
+
+# ---- keys ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["", "swordfish", "pk_test_12345678", "sk_test_1234567\n", "sk_test_1", LIVE_KEY])
+def test_a_secret_that_is_no_key_of_the_mode_fails_init_and_is_not_shown(world: World, key: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^GATEWAY_SECRET_ARN is 'a secret that is") as caught:
+        world.adapter(key)
+    assert not key or key not in str(caught.value)
+
+
+def test_a_key_that_was_changed_is_read_again_and_the_call_goes_on(world: World) -> None:
+    gateway = world.adapter(API_KEY, "sk_test_the_next_one")
+    ref = gateway.prepare(PAYMENT, KEY)
+    world.gateway.api_keys = {"sk_test_the_next_one": "test"}
+    assert gateway.charge(ref, KEY).state == "approved"
+    assert len(world.gateway.log()["captures"]) == 1
+    assert gateway.status(ref).state == "approved"
+
+
+def test_a_key_that_is_refused_and_was_not_changed_is_asked_with_once(world: World) -> None:
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT, KEY)
+    world.gateway.api_keys = {OTHER_ACCOUNT: "test"}
+    sent = len(world.sent)
+    with pytest.raises(GatewayKeyRefusedError, match="401"):
+        gateway.charge(ref, KEY)
+    assert len(world.sent) == sent + 1
+
+
+def test_a_key_that_was_changed_to_no_key_is_refused_as_one(world: World) -> None:
+    gateway = world.adapter(API_KEY, "swordfish")
+    ref = gateway.prepare(PAYMENT, KEY)
+    world.gateway.api_keys = {OTHER_ACCOUNT: "test"}
+    with pytest.raises(GatewayKeyRefusedError, match="no other") as caught:
+        gateway.charge(ref, KEY)
+    assert "swordfish" not in str(caught.value)
+
+
+# ---- Stripe's own SDK on the simulator ----------------------------------------------------------------------------
+
+
+def created(world: World, token: str = "pm_card_visa", **more: Any) -> stripe.PaymentIntent:
+    return world.sdk.v1.payment_intents.create(
+        {
+            "amount": 2599,
+            "currency": "usd",
+            "payment_method": token,
+            "metadata": {"payment_id": "pay-1", "environment": "dev"},
+            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+        },
+        more,  # type: ignore[arg-type]
+    )
+
+
+def test_the_sdk_takes_a_payment_and_gives_a_part_of_it_back(world: World) -> None:
+    intent = created(world)
+    assert (intent.status, intent.amount, intent.livemode) == ("requires_confirmation", 2599, False)
+    confirmed = world.sdk.v1.payment_intents.confirm(intent.id, {"error_on_requires_action": True, "off_session": True})
+    assert (confirmed.status, confirmed.amount_received) == ("succeeded", 2599)
+    read = world.sdk.v1.payment_intents.retrieve(intent.id, {"expand": ["latest_charge"]})
+    assert isinstance(read.latest_charge, stripe.Charge)
+    assert read.latest_charge.created == 1_700_000_000
+    refund = world.sdk.v1.refunds.create({"payment_intent": intent.id, "amount": 99, "metadata": {"refund_id": "r"}})
+    assert (refund.status, refund.amount, refund.payment_intent) == ("succeeded", 99, intent.id)
+
+
+def test_the_sdk_reads_a_decline_as_a_card_error(world: World) -> None:
+    intent = created(world, "pm_card_visa_chargeDeclinedLostCard")
+    with pytest.raises(stripe.CardError) as caught:
+        world.sdk.v1.payment_intents.confirm(intent.id)
+    assert (caught.value.code, caught.value.error.decline_code) == ("card_declined", "lost_card")
+    after = world.sdk.v1.payment_intents.retrieve(intent.id)
+    assert after.status == "requires_payment_method"
+    assert after.last_payment_error is not None
+    assert after.last_payment_error.decline_code == "lost_card"
+
+
+def test_the_sdk_cancels_and_is_told_that_a_cancelled_intent_cannot_be_confirmed(world: World) -> None:
+    intent = created(world)
+    assert world.sdk.v1.payment_intents.cancel(intent.id).status == "canceled"
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        world.sdk.v1.payment_intents.confirm(intent.id)
+    assert caught.value.code == "payment_intent_unexpected_state"
+
+
+def test_the_sdk_is_replayed_a_keys_first_answer_and_refused_other_content_under_it(world: World) -> None:
+    first = created(world, idempotency_key="k")
+    assert created(world, idempotency_key="k").id == first.id
+    with pytest.raises(stripe.IdempotencyError):
+        created(world, "pm_card_amex", idempotency_key="k")
+
+
+def test_the_sdk_reads_the_simulators_refusals_as_stripes(world: World) -> None:
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        created(world, "pm_unknown")
+    assert (caught.value.code, caught.value.param) == ("resource_missing", "payment_method")
+    world.gateway.order_fault({"payment_id": "pay-1", "call": "prepare", "fault": "error_429"})
+    with pytest.raises(stripe.RateLimitError):
+        created(world)
+    world.gateway.api_keys = {}
+    with pytest.raises(stripe.AuthenticationError):
+        created(world)
+
+
+def test_the_adapter_and_the_sdk_see_one_intent(world: World) -> None:
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT, KEY)
+    assert world.sdk.v1.payment_intents.confirm(ref).status == "succeeded"
+    with pytest.raises(UnknownOutcomeError, match="payment_intent_unexpected_state"):
+        gateway.charge(ref, KEY)
+    charged = gateway.status(ref)
+    assert charged.state == "approved"
+    assert charged.authorization_code.startswith("AUTH")
+    assert charged.timestamp == "2023-11-14T22:13:20Z"
+
+
+def test_two_adapters_that_confirm_at_once_capture_once(world: World) -> None:
+    one, two = world.adapter(), world.adapter()
+    ref = one.prepare(PAYMENT, KEY)
+
+    def confirm(gateway: StripeGateway, key: str) -> None:
+        try:
+            gateway.charge(ref, key)
+        except UnknownOutcomeError:
+            return
+
+    threads = [threading.Thread(target=confirm, args=each) for each in ((one, KEY), (two, f"{KEY}:1"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(world.gateway.log()["captures"]) == 1
