@@ -102,6 +102,7 @@ _QUEUE: Final = Kind(
     r"/[0-9]{12}/[A-Za-z0-9_-]{1,80}(\.fifo)?",
 )
 _SHAPE: Final = r"([#@*](\{[0-9]{1,2}(-[0-9]{1,2})?\})?|[A-Za-z0-9_.:/ -])+"
+_SECRET: Final = Kind("a Secrets Manager secret's ARN", _arn("secretsmanager", "secret:[A-Za-z0-9/_+=.@-]+"))
 # From a millisecond, in which the protocol counts.
 _TIME: Final = Kind(
     f"seconds from 0.001, {_DIGITS}, in the protocol's proportions", _SECONDS, least=0.001, most=999_999
@@ -223,7 +224,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         "GATEWAY_SECRET_ARN",
-        _NAMED,
+        _SECRET,
         "",
         _PAYING,
         "The secret with the gateway's key, read in init and anew when refused.",
@@ -258,7 +259,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("FRAUD_ITERATIONS", _whole(0, 10**7), "10000", _PAYING, "Rounds of SHA-256 of a fingerprint."),
     Setting(
         "FINGERPRINT_PEPPER_SECRET_ARN",
-        Kind("a Secrets Manager secret's ARN", _arn("secretsmanager", "secret:[A-Za-z0-9/_+=.@-]+")),
+        _SECRET,
         "",
         _PAYING,
         "The secret with the pepper of fingerprints.",

@@ -63,13 +63,13 @@ def mask_documents(
     for document in documents:
         _collect(document, texts)
     masked = iter(mask_texts(texts, find_card_numbers))
+    # Numbers too: masked, one would become a text, and so a valid id.
+    all_ids = [{name: document[name] for name in IDS if isinstance(document.get(name), str)} for document in documents]
+    all_refused = _card_ids(all_ids, find_card_numbers, id_shapes)
     results = []
-    for document in documents:
+    for document, ids, refused in zip(documents, all_ids, all_refused, strict=True):
         copy = _Copy()
         whole = copy.of(document, masked)
-        # Numbers too: masked, one would become a text, and so a valid id.
-        ids = {name: document[name] for name in IDS if isinstance(document.get(name), str)}
-        refused = _card_ids(ids, find_card_numbers, id_shapes)
         # Free text's rules are not for ids: `cvv-123` is an order like any other.
         kept = {**whole, **{name: value for name, value in ids.items() if name not in refused}}
         faults = tuple(Fault(name, "card_number") for name in refused)
@@ -122,7 +122,7 @@ def masked_body(document: Document) -> str:
 
 def mask_group(group: str, find_card_numbers: FindCardNumbers, id_shapes: str = "") -> tuple[str, tuple[Fault, ...]]:
     """A message group as it may be kept, and its fault where it holds a card number."""
-    if not group or not _card_ids({"": group}, find_card_numbers, id_shapes):
+    if not group or not _card_ids([{"": group}], find_card_numbers, id_shapes)[0]:
         return group, ()
     return mask_texts([group], find_card_numbers)[0], (Fault("message_group_id", "card_number"),)
 
@@ -155,11 +155,20 @@ def shapes_pattern(id_shapes: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-def _card_ids(ids: dict[str, str], find_card_numbers: FindCardNumbers, id_shapes: str) -> list[str]:
-    """Names of ids that hold a card number and are not declared."""
-    asked = [name for name, value in ids.items() if not is_declared(value, id_shapes)]
-    found = find_card_numbers([_plain(ids[name]) for name in asked]) if asked else []
-    return [name for name, spans in zip(asked, found, strict=True) if spans]
+def _card_ids(all_ids: Sequence[dict[str, str]], find_card_numbers: FindCardNumbers, id_shapes: str) -> list[list[str]]:
+    """Of each document, the names of ids that hold a card number and are not declared."""
+    asked = [
+        (place, name, value)
+        for place, ids in enumerate(all_ids)
+        for name, value in ids.items()
+        if not is_declared(value, id_shapes)
+    ]
+    found = find_card_numbers([_plain(value) for *_, value in asked]) if asked else []
+    refused: list[list[str]] = [[] for _ in all_ids]
+    for (place, name, _), spans in zip(asked, found, strict=True):
+        if spans:
+            refused[place].append(name)
+    return refused
 
 
 def _hide(text: str, spans: Sequence[tuple[int, int]]) -> str:

@@ -379,7 +379,9 @@ def test_the_sdk_reads_a_decline_as_a_card_error(world: World) -> None:
     intent = created(world, "pm_card_visa_chargeDeclinedLostCard")
     with pytest.raises(stripe.CardError) as caught:
         world.sdk.v1.payment_intents.confirm(intent.id)
-    assert (caught.value.code, caught.value.error.decline_code) == ("card_declined", "lost_card")
+    error = caught.value.error
+    assert error is not None
+    assert (caught.value.code, error.decline_code) == ("card_declined", "lost_card")
     after = world.sdk.v1.payment_intents.retrieve(intent.id)
     assert after.status == "requires_payment_method"
     assert after.last_payment_error is not None

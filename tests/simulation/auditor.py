@@ -150,6 +150,22 @@ class Auditor:
             self._follows(invocation, before, after)
         elif before is not None:
             self._kept(invocation, intent, before, after)
+        self._leased(invocation, write, before, after)
+        self._complete(after)
+        if status in ("completed", "declined") and was == "processing":
+            self._outcome_is_the_gateways(after)
+        # Reconcile and people, whom no time-out ends, judge no message and ask for no version.
+        if before is not None and invocation.lasts is not None:
+            self._knows(invocation, key, intent)
+        if was is None or intent == "claim_corrected":
+            self._claimed(invocation, after)
+        elif before is not None and before.get("owner") != after.get("owner"):
+            self._in_order(invocation, after["owner"], after)
+
+    def _leased(
+        self, invocation: Invocation, write: SentWrite, before: dict[str, Any] | None, after: dict[str, Any]
+    ) -> None:
+        intent, key = write.intent, after["transaction_id"]
         if intent == "take_over" and invocation.arn:
             self.fail("a message's payment is its own", f"{invocation.arn} took {key} over from the queue")
         if intent in ("take_over", "take_over_stuck") and after.get("lease_until", 0) <= write.clock_ms:
@@ -162,16 +178,6 @@ class Auditor:
             self.fail("stuck is stuck", f"{key} was taken over though somebody wrote it at {before['updated_at']}")
         if intent == "release" and after.get("lease_until") != 0:
             self.fail("released is free", f"{key} is still leased after its release")
-        self._complete(after)
-        if status in ("completed", "declined") and was == "processing":
-            self._outcome_is_the_gateways(after)
-        # Reconcile and people, whom no time-out ends, judge no message and ask for no version.
-        if before is not None and invocation.lasts is not None:
-            self._knows(invocation, key, intent)
-        if was is None or intent == "claim_corrected":
-            self._claimed(invocation, after)
-        elif before is not None and before.get("owner") != after.get("owner"):
-            self._in_order(invocation, after["owner"], after)
 
     def _complete(self, item: dict[str, Any]) -> None:
         """What an item has, and what it no longer has, by its status."""
@@ -180,7 +186,7 @@ class Auditor:
             self.fail("final items are dated", f"{key} is {status} without processed_at")
         if status in _FINAL and ("open_shard" in item or "lease_until" in item):
             self.fail("final items are closed", f"{key} is {status} and still has a lease or an index entry")
-        if status != "rejected" and "faults" in item:
+        if status not in ("rejected", "conflict") and "faults" in item:
             self.fail("only the rejected is at fault", f"{key} is {status} and has faults")
         if status in _OPEN and not str(item.get("open_shard", "")).startswith(f"{status}#"):
             self.fail("open items are found", f"{key} is {status} with index entry {item.get('open_shard')}")

@@ -197,7 +197,7 @@ create({
 try:
     # As far as its import: no secret can be read here.
     create({
-        "REJECTED_QUEUE_URL": "http://127.0.0.1:9/q", "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "REJECTED_QUEUE_URL": "http://127.0.0.1:9/000000000000/q", "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
         "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "CANONICAL_VERSION_WRITTEN": "2",
         "GATEWAY": "stripe", "GATEWAY_MODE": "test", "GATEWAY_SECRET_ARN": "arn",
     })

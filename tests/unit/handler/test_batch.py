@@ -14,7 +14,7 @@ from handler.batch import NotABatchError, messages_of, settle_in_order
 from handler.domain.errors import GatewayUnavailableError
 from handler.queue_function import QueueFunction
 from tests.support.payments import CARD, World, body, message, record
-from tests.unit.handler.test_queue_function import Context, batch, create_function, metrics_of
+from tests.support.queue_function import Context, batch, create_function, metrics_of
 
 SAME_ID = "00000000-0000-4000-8000-000000000001"
 PAYMENT = {"order_id": "ord-1", "customer_id": "cust-1", "amount": 25.99, "payment_method": "credit_card"}

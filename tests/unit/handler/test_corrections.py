@@ -48,7 +48,7 @@ FAULTY = body(order_id=None)
 
 def send(world: World, text: str, message_id: str = "m-1", rules: Rules | None = None) -> str:
     rules = rules or world.rules
-    reading = read([message(text, message_id)], rules, world.ports)[message_id]
+    reading = read([message(text, message_id)], rules, world.ports, lambda: 30_000)[0]
     return settle(reading, rules, world.ports, work(f"req-{next(_DELIVERIES)}:{message_id}"))
 
 
@@ -200,7 +200,7 @@ def test_of_two_corrections_at_once_one_wins(other, end):
     world = World()
     send(world, FAULTY)
     log = Racing(world, lambda: send(world, body(**other), "m-3"))
-    reading = read([message(body(), "m-2")], world.rules, world.ports)["m-2"]
+    reading = read([message(body(), "m-2")], world.rules, world.ports, lambda: 30_000)[0]
     assert settle(reading, world.rules, world.ports._replace(log=log), work("req:m-2")) == end
     assert world.item()["message_id"] == "m-3"
     assert list(world.gateway.captures.values()) == [100 if other else 2599]
@@ -219,7 +219,7 @@ def test_a_correction_whose_answer_was_lost_knows_that_it_is_its_own():
 
             return twice if name == "claim_corrected" else getattr(log, name)
 
-    reading = read([message(body(), "m-2")], world.rules, world.ports)["m-2"]
+    reading = read([message(body(), "m-2")], world.rules, world.ports, lambda: 30_000)[0]
     assert settle(reading, world.rules, world.ports._replace(log=Twice()), work("req:m-2")) == "completed"
     assert world.item()["attempt"] == 2
 

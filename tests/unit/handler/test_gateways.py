@@ -26,9 +26,13 @@ ROOT = Path(__file__).parents[3]
 VARIABLES: dict[str, dict[str, str]] = {
     "simulated": {},
     "http": {"GATEWAY_URL": "https://gateway.example"},
-    "stripe": {"GATEWAY_MODE": "test", "GATEWAY_SECRET_ARN": "arn", "CANONICAL_VERSION_WRITTEN": "2"},
+    "stripe": {
+        "GATEWAY_MODE": "test",
+        "GATEWAY_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:key",
+        "CANONICAL_VERSION_WRITTEN": "2",
+    },
 }
-OUTSIDE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "REJECTED_QUEUE_URL": "http://127.0.0.1:1/rejected"}
+OUTSIDE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "REJECTED_QUEUE_URL": "http://127.0.0.1:1/000000000000/rejected"}
 KEY = "sk_test_12345678"
 
 
@@ -84,7 +88,7 @@ def test_what_stripe_lacks_fails_init_by_name(monkeypatch, variables, said):
 
 
 def test_in_memory_no_secret_can_be_read():
-    with pytest.raises(ConfigurationError, match="GATEWAY_SECRET_ARN is 'arn'; allowed: nothing in memory"):
+    with pytest.raises(ConfigurationError, match="GATEWAY_SECRET_ARN is 'arn:.+'; allowed: nothing in memory"):
         _gateway(read_settings({"GATEWAY": "stripe", **VARIABLES["stripe"]}), None)
 
 

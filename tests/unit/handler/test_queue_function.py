@@ -7,37 +7,27 @@ import json
 import logging
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_lambda_powertools import Logger, Metrics
 
 from handler.adapters.gateways.http import HttpPaymentGateway
 from handler.adapters.gateways.simulated import SimulatedGateway
 from handler.adapters.memory_queues import MemorySourceQueue
-from handler.adapters.system import RandomIds
 from handler.approval_composition import compose_workflow
-from handler.composition import Services, compose
+from handler.composition import compose
 from handler.domain.errors import ConfigurationError, GatewayUnavailableError
 from handler.domain.ports import PaymentGateway
 from handler.domain.process import read, settle
-from handler.domain.rules import Rules
 from handler.domain.validate import Limits
 from handler.queue_function import DIMENSIONS, METRICS, NAMESPACE, QueueFunction, create
 from handler.settings import read_settings
 from scoring.kernel import load_engine
 from tests.support.payments import CARD, World, body, message, record, work
+from tests.support.queue_function import Context, batch, create_function, metrics_of
 
 ROOT = Path(__file__).parents[3]
-
-
-class Context:
-    aws_request_id = "req-1"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 30_000
 
 
 @pytest.fixture(autouse=True)
@@ -64,24 +54,6 @@ def logged() -> io.StringIO:
 @pytest.fixture
 def function(world: World, source_queue: MemorySourceQueue, logged: io.StringIO) -> QueueFunction:
     return create_function(world, source_queue, logged, world.rules)
-
-
-def create_function(world: World, source_queue: MemorySourceQueue, logged: io.StringIO, rules: Rules) -> QueueFunction:
-    services = Services(rules, world.ports, source_queue, RandomIds())
-    metrics = Metrics(namespace="CloudCafe/Lambda", service="payment-processor")
-    # A logger keeps the stream that it was first made with, for each service name.
-    logger = Logger(service=f"test-{uuid.uuid4()}", stream=logged)
-    metrics.set_default_dimensions(environment="dev")
-    return QueueFunction(services, logger, metrics, 30.0)
-
-
-def batch(*records: dict[str, Any]) -> dict[str, Any]:
-    return {"Records": list(records)}
-
-
-def metrics_of(output: str) -> dict[str, Any]:
-    [line] = [json.loads(line) for line in output.splitlines() if '"_aws"' in line]
-    return line
 
 
 def test_the_response_is_the_published_one_with_batch_item_failures_beside_it(function):

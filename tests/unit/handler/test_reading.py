@@ -20,7 +20,7 @@ from handler.domain.times import Times
 from handler.domain.validate import validate
 from scoring import _pure
 from tests.support.payments import CARD, World, body, message, record, work
-from tests.unit.handler.test_queue_function import Context, batch, create_function
+from tests.support.queue_function import Context, batch, create_function
 
 LARGE = body(payment_id="pay-large", metadata="x" * 20_000)
 SLOW = body(payment_id="pay-slow", metadata=["slow"] * 3_000)
@@ -81,7 +81,8 @@ def test_a_small_batch_is_searched_at_once():
 
     messages = [message(message_id=f"m-{number}", group="") for number in range(10)]
     read(messages, world.rules, world.ports._replace(find_card_numbers=search), lambda: 30_000)
-    assert len(calls) == 1
+    # All texts at once, and all ids at once.
+    assert len(calls) == 2
 
 
 @pytest.mark.parametrize("times", [Times(), Times(2, 12, 1 / 3, 1 / 3, 1 / 3), Times(11, 180), Times(900, 5400)])
