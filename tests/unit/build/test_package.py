@@ -190,7 +190,8 @@ import json, sys
 from handler.queue_function import create
 create({})
 create({
-    "DYNAMODB_TABLE": "transactions", "REJECTED_QUEUE_URL": "http://127.0.0.1:9/000000000000/q", "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "DYNAMODB_TABLE": "transactions", "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "REJECTED_QUEUE_URL": "http://127.0.0.1:9/000000000000/q",
     "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "eu-west-1",
     "GATEWAY": "http", "GATEWAY_URL": "http://127.0.0.1:9", "APPROVAL_FUNCTION_ARN": "f:live",
 })
@@ -199,7 +200,8 @@ try:
     create({
         "REJECTED_QUEUE_URL": "http://127.0.0.1:9/000000000000/q", "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
         "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "CANONICAL_VERSION_WRITTEN": "2",
-        "GATEWAY": "stripe", "GATEWAY_MODE": "test", "GATEWAY_SECRET_ARN": "arn",
+        "GATEWAY": "stripe", "GATEWAY_MODE": "test",
+        "GATEWAY_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:key",
     })
 except Exception as error:
     assert "GATEWAY_SECRET_ARN" in str(error), error

@@ -88,7 +88,7 @@ def test_what_stripe_lacks_fails_init_by_name(monkeypatch, variables, said):
 
 
 def test_in_memory_no_secret_can_be_read():
-    with pytest.raises(ConfigurationError, match="GATEWAY_SECRET_ARN is 'arn:.+'; allowed: nothing in memory"):
+    with pytest.raises(ConfigurationError, match=r"GATEWAY_SECRET_ARN is 'arn:.+'; allowed: nothing in memory"):
         _gateway(read_settings({"GATEWAY": "stripe", **VARIABLES["stripe"]}), None)
 
 
