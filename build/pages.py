@@ -14,11 +14,13 @@ from typing import Final, NamedTuple, TypeVar
 
 from handler import queue_function, reconcile_function
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
+from handler.adapters.table.parking_writes import PARKING_WRITES
 from handler.adapters.table.writes import CLAIM, CLAIM_CORRECTED, WRITES
 from handler.domain.item import REQUIRED, REQUIRED_BESIDE, Item
 from handler.domain.reasons import CATALOGUE, Answer
 from handler.settings import DEFINED_ELSEWHERE, SETTINGS
 
+_ALL_WRITES: Final = (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES)
 _Node = TypeVar("_Node", bound=ast.AST)
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -175,7 +177,8 @@ def metrics_page() -> str:
         (name, str(unit.value), queue.DIMENSIONS, "payment function, each invocation", meaning)
         for name, (unit, meaning) in queue.METRICS.items()
     ]
-    published.append((reconcile.METRIC, "none", reconcile.DIMENSIONS, "reconcile, each run", reconcile.METRIC_MEANING))
+    for name, meaning in reconcile.METRICS.items():
+        published.append((name, "none", reconcile.DIMENSIONS, "reconcile, each run", meaning))
     lines = "Log lines of any function with the field `alarm`: what must never be ([reason codes](reason-codes.md))."
     published.append(
         ("PaymentAlarms-<environment>", "none", ("none",), "a metric filter on the functions' logs", lines)
@@ -211,7 +214,9 @@ def read_alarms() -> list[Alarm]:
     text = (ROOT / "terraform" / "modules" / "observability" / "main.tf").read_text()
     own = _found(r'^  namespace += "([^"\n]+)"', text)[1]
     lines_metric = _found(r'alarm_lines_metric += "([^"\n]+)"', text)[1].replace("${var.environment}", "<environment>")
-    longer, longer_seconds, seconds = _found(r'period += each.key == "([^"\n]+)" \? (\d+) : (\d+)', text).groups()
+    longer, longer_seconds, seconds = _found(
+        r"period += contains\(\[([^\]\n]+)\], each.key\) \? (\d+) : (\d+)", text
+    ).groups()
     block = _found(r"^  alarms = \{\n(.*?)^  \}$", text)[1]
     alarms = [
         Alarm(
@@ -222,7 +227,7 @@ def read_alarms() -> list[Alarm]:
             statistic=each["statistic"],
             threshold=f"`{each['threshold']}`" if "var." in each["threshold"] else each["threshold"],
             periods=int(each["periods"]),
-            period_seconds=int(longer_seconds if each["name"] == longer else seconds),
+            period_seconds=int(longer_seconds if f'"{each["name"]}"' in longer else seconds),
         )
         for each in _ALARM.finditer(block)
     ]
@@ -270,12 +275,12 @@ def written_by(name: str) -> str:
     claimed = claimed_attributes()
     put = {CLAIM: claimed, CLAIM_CORRECTED: claimed | _set_by(("handler/domain/item.py", {"correction_of"}))}
     changes = []
-    for write in (*WRITES, *APPROVAL_WRITES):
+    for write in _ALL_WRITES:
         if any(assignment.startswith(f"#{name} = ") for assignment in write.set) or (name in put.get(write, ())):
             changes.append(f"*{write.name}*")
         elif f"#{name}" in write.remove:
             changes.append(f"*{write.name}* removes it")
-    return "every write" if len(changes) == len(WRITES) + len(APPROVAL_WRITES) else ", ".join(changes)
+    return "every write" if len(changes) == len(_ALL_WRITES) else ", ".join(changes)
 
 
 def _nodes(path: str, kind: type[_Node]) -> Iterator[_Node]:

@@ -16,6 +16,7 @@ from handler.adapters.approval.signing import FileSigner, KmsSigner
 from handler.adapters.fraud import FailingFraudScoring
 from handler.adapters.system import SystemClock
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
+from handler.adapters.table.parking_log import DynamoDbParkingLog
 from handler.composition import approval_starter, aws_client, compose_ports
 from handler.domain.approval.ports import ApprovalNotices, Decisions, Signer
 from handler.domain.approval.steps import ApprovalPorts, ApprovalRules
@@ -52,7 +53,7 @@ def compose_decisions(environment: Mapping[str, str]) -> Decisions:
     session = get_session()
     functions = aws_client(session, "lambda", settings)
     return Decisions(
-        log=DynamoDbApprovalLog(aws_client(session, "dynamodb", settings), settings.table_name),
+        log=DynamoDbParkingLog(aws_client(session, "dynamodb", settings), settings.table_name),
         callbacks=LambdaCallbacks(functions),
         executions=LambdaExecutions(functions),
         starter=approval_starter(session, settings),

@@ -1,6 +1,6 @@
 """The reconcile function, on a schedule: what stopped half-way is settled, expired or started again.
 
-The rule it keeps: it never charges; and what it cannot settle it counts, for the alarm on old open payments.
+The rule it keeps: it never charges; and what it cannot settle it counts, for the alarms on old and parked payments.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from handler.domain.claim import Work
 from handler.domain.errors import RetryableError
 from handler.domain.ports import Ports
 from handler.domain.process import alarmed
-from handler.domain.reconcile import reconcile_pending, settle_stuck
+from handler.domain.reconcile import reconcile_pending, settle_parked, settle_stuck
 from handler.domain.rules import Rules
 from handler.domain.states import FINAL
 
@@ -25,12 +25,17 @@ _LOG = logging.getLogger(__name__)
 
 NAMESPACE: Final = "CloudCafe/Lambda"
 DIMENSIONS: Final = ("environment",)
-METRIC: Final = "OldOpenPayments"
-METRIC_MEANING: Final = "Payments that stay open although their lease, or the time to decide, is long over."
+OLD: Final = "OldOpenPayments"
+PARKED: Final = "ParkedPayments"
+# What each metric says of one run. docs/metrics.md is made from it.
+METRICS: Final = {
+    OLD: "Payments that stay open although their lease, or the time to decide, is long over.",
+    PARKED: "Payments that are parked and wait for an operator.",
+}
 
 
 class ReconcileFunction:
-    """One run a call; the answer and the metric are how many payments stay open although they should not."""
+    """One run a call; the answer and the metrics are how many payments stay open although they should not."""
 
     def __init__(self, rules: Rules, ports: Ports, decisions: Decisions, output: TextIO = sys.stdout) -> None:
         self._rules = rules
@@ -43,14 +48,16 @@ class ReconcileFunction:
         work = Work(f"reconcile:{context.aws_request_id}", context.get_remaining_time_in_millis)
         # A gateway that hangs takes all the time that there is, and approvals need none of it: they come first.
         old = self._pending(work.remaining_ms) + self._stuck(work)
-        metrics = {"Namespace": NAMESPACE, "Dimensions": [DIMENSIONS], "Metrics": [{"Name": METRIC}]}
+        parked = self._parked(work)
+        metrics = {"Namespace": NAMESPACE, "Dimensions": [DIMENSIONS], "Metrics": [{"Name": name} for name in METRICS]}
         document = {
             "_aws": {"Timestamp": self._ports.clock.now_ms(), "CloudWatchMetrics": [metrics]},
             "environment": self._rules.environment,
-            METRIC: old,
+            OLD: old,
+            PARKED: parked,
         }
         print(json.dumps(document), file=self._output, flush=True)
-        return {"old_open_payments": old}
+        return {"old_open_payments": old, "parked_payments": parked}
 
     def _stuck(self, work: Work) -> int:
         ports, old = self._ports, 0
@@ -58,6 +65,14 @@ class ReconcileFunction:
             _LOG.warning("%s %s %s", finding.transaction_id, finding.outcome, finding.detail)
             old += finding.outcome not in FINAL
         return old
+
+    def _parked(self, work: Work) -> int:
+        parked = 0
+        for finding in settle_parked(self._rules, self._ports, self._decisions, work):
+            if finding.outcome in FINAL:
+                _LOG.warning("%s %s", finding.transaction_id, finding.outcome)
+            parked += finding.outcome not in FINAL
+        return parked
 
     def _pending(self, remaining_ms: Callable[[], int]) -> int:
         decisions, old = self._decisions, 0

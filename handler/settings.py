@@ -15,7 +15,7 @@ from handler.domain.card_data import shapes_pattern
 from handler.domain.currencies import DIGITS
 from handler.domain.errors import ConfigurationError
 from handler.domain.money import AMOUNT_MINOR_MAX, to_minor
-from handler.domain.rules import BODY_BYTES_MAX, Rules
+from handler.domain.rules import BODY_BYTES_MAX, Parking, Rules
 from handler.domain.score import Routing
 from handler.domain.times import Times
 from handler.domain.validate import Limits
@@ -242,6 +242,20 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "The largest body that is read, in bytes of UTF-8; a larger one is rejected.",
     ),
     Setting(
+        "PARK_AFTER_TRIES",
+        _whole(1, 1000),
+        "5",
+        _PAYING,
+        "How many failures of its own a payment may have before it is parked.",
+    ),
+    Setting(
+        "PARK_AFTER_SECONDS",
+        _seconds(1, 604_800),
+        "21600",
+        _PAYING,
+        "How long after its first try a payment is parked at its next failure, whatever the cause.",
+    ),
+    Setting(
         "SCORING_ENGINE",
         _one_of(*CHOICES),
         "auto",
@@ -414,6 +428,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             ),
             routing=Routing({code: int(amount) for code, amount in approvals.items() if amount}),
             times=read.times(),
+            parking=Parking(read.number("PARK_AFTER_TRIES"), read.seconds("PARK_AFTER_SECONDS")),
             canonical_version=read.number("CANONICAL_VERSION_WRITTEN"),
             body_bytes_max=read.number("BODY_BYTES_MAX"),
             id_shapes=read.id_shapes(),

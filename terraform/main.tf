@@ -54,6 +54,8 @@ locals {
     GATEWAY_DEADLINE_SECONDS   = tostring(var.gateway_deadline_seconds)
     SAFETY_MARGIN_SECONDS      = tostring(var.safety_margin_seconds)
     RETRY_DELAY_SECONDS        = tostring(var.retry_delay_seconds)
+    PARK_AFTER_TRIES           = format("%d", var.park_after_tries)
+    PARK_AFTER_SECONDS         = tostring(var.park_after_seconds)
     POWERTOOLS_LOG_LEVEL       = var.log_level
   }
 }

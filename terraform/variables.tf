@@ -629,6 +629,28 @@ variable "retry_delay_seconds" {
   }
 }
 
+variable "park_after_tries" {
+  description = "How many failures of its own a payment may have before it is parked, so that its group goes on (1 to 1000)."
+  type        = number
+  default     = 5
+
+  validation {
+    condition     = var.park_after_tries >= 1 && var.park_after_tries <= 1000 && floor(var.park_after_tries) == var.park_after_tries
+    error_message = "park_after_tries must be a whole number from 1 to 1000."
+  }
+}
+
+variable "park_after_seconds" {
+  description = "How long after its first try a payment is parked at its next failure, whatever the cause (1 to 604800 s)."
+  type        = number
+  default     = 21600
+
+  validation {
+    condition     = var.park_after_seconds >= 1 && var.park_after_seconds <= 604800 && can(regex("^[0-9]{1,6}(\\.[0-9]{1,6})?$", tostring(var.park_after_seconds)))
+    error_message = "park_after_seconds must be 1 to 604800, with at most six digits on each side of the point."
+  }
+}
+
 # ---- scoring ------------------------------------------------------------------------------------------------------
 
 variable "scoring_engine" {

@@ -58,7 +58,8 @@ WORKFLOW_OPERATIONS = PROCESSOR_OPERATIONS | {
     "sns": ("Publish",),
 }
 _OPERATORS = ("handler/__main__.py", "handler/cli/")
-# The workflow's ZIP is its page's and its reconciler's too. The processor starts a workflow and knows no more of it.
+# The workflow's ZIP is its page's and its reconciler's too. The processor starts a workflow and knows no more of it;
+# it parks a payment, and what is done with it then is reconcile's and the operators'.
 _APPROVALS = (
     "handler/adapters/approval/executions.py",
     "handler/adapters/approval/notices.py",
@@ -66,9 +67,12 @@ _APPROVALS = (
     "handler/adapters/approval/signing.py",
     "handler/adapters/table/approval_log.py",
     "handler/adapters/table/approval_writes.py",
+    "handler/adapters/table/parking_log.py",
+    "handler/adapters/table/parking_writes.py",
     "handler/approval_composition.py",
     "handler/approval_page.py",
     "handler/domain/approval/",
+    "handler/domain/parked.py",
     "handler/domain/reasons.py",
     "handler/domain/reconcile.py",
     "handler/reconcile_function.py",

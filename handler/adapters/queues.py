@@ -1,4 +1,4 @@
-"""The SQS side: masked copies to the rejected queue, and the wait before a returned message comes again.
+"""The SQS side: masked copies to the rejected queue, the wait before a returned message comes again, and retries.
 
 The client is asked for when it is first needed: most execution environments never reject or return a message.
 """
@@ -11,7 +11,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handler.domain.errors import RejectedQueueUnavailableError
+from handler.domain.errors import RejectedQueueUnavailableError, RetryNotSentError
+from handler.domain.item import Item
 from handler.domain.payment import Message
 
 _LOG = logging.getLogger(__name__)
@@ -66,3 +67,23 @@ class SqsSourceQueue:
         except (ClientError, BotoCoreError) as error:
             # The messages come back at the end of their visibility time-out instead.
             _LOG.warning("could not delay %d returned messages: %s", len(entries), type(error).__name__)
+
+
+class SqsRetryQueue:
+    """`RetryQueue`: the queue of payments, as an operator sends to it."""
+
+    def __init__(self, client: Callable[[], Any], queue_url: str) -> None:
+        self._client = client
+        self._queue_url = queue_url
+
+    def send(self, item: Item, deduplication_id: str) -> None:
+        try:
+            self._client().send_message(
+                QueueUrl=self._queue_url,
+                MessageBody=item.request,
+                MessageGroupId=item.message_group_id or item.payment_id,
+                # One by content would drop a second retry within five minutes silently.
+                MessageDeduplicationId=deduplication_id,
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise RetryNotSentError(f"{deduplication_id}: {error}") from error

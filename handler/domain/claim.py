@@ -25,7 +25,18 @@ CORRECTIONS_MAX: Final = 10
 # A message as it reads in a version of the canonical text; raises UnknownItemError for one that newer code wrote.
 InVersion = Callable[[int], Validation]
 
-Decision = Literal["conflict", "mine", "final", "correct", "pending", "in_workflow", "in_progress", "take_over"]
+Decision = Literal[
+    "conflict",
+    "mine",
+    "final",
+    "correct",
+    "pending",
+    "in_workflow",
+    "parked",
+    "in_progress",
+    "take_over",
+    "take_over_parked",
+]
 
 
 class Work(NamedTuple):
@@ -47,7 +58,8 @@ class Work(NamedTuple):
 class Claim(NamedTuple):
     """The right to charge one payment; `attempt` is the fencing number, `gateway_ref` empty until one is stored.
 
-    `canonical_version` is the item's: what is charged is what the message says in it.
+    `canonical_version` is the item's: what is charged is what the message says in it. `tries` counts this one, the
+    first of them began at `tried_since` (ms), and `park_no` is how often it was parked.
     """
 
     transaction_id: str
@@ -55,6 +67,9 @@ class Claim(NamedTuple):
     attempt: int
     gateway_ref: str = ""
     canonical_version: int = FIRST_VERSION
+    tries: int = 0
+    tried_since: int = 0
+    park_no: int = 0
 
 
 class Standing(NamedTuple):
@@ -95,7 +110,7 @@ def claim(item: Item, in_version: InVersion, times: Times, ports: Ports, work: W
             return _conflict(conflict_of(item, request_hash, stored.canonical_version, canonical), ports.log)
         if decision == "mine":
             return _own(stored)
-        if decision == "final":
+        if decision in ("final", "parked"):
             return Standing("duplicate", stored)
         if decision == "correct":
             corrected = correction_of(item, stored, ports.clock.now_ms())
@@ -108,20 +123,26 @@ def claim(item: Item, in_version: InVersion, times: Times, ports: Ports, work: W
             return Standing("pending_approval", stored)
         if decision == "in_workflow":
             return Standing("in_workflow", stored)
-        if decision == "in_progress" or (decision == "take_over" and not work.takes_over):
+        if decision == "in_progress" or not work.takes_over:
             raise AlreadyInProgressError(f"{stored.transaction_id} is with {stored.owner}")
         _require_same(stored, asked.claimed)
         now_ms = ports.clock.now_ms()
-        refused = ports.log.take_over(
+        is_retry = decision == "take_over_parked"
+        take_over = ports.log.take_over_parked if is_retry else ports.log.take_over
+        tried = stored._replace(
+            tries=1 if is_retry else stored.tries + 1, first_tried_at=now_ms if is_retry else stored.first_tried_at
+        )
+        refused = take_over(
             stored.transaction_id,
             owner=work.owner,
             attempt_seen=stored.attempt,
             lease_until=times.lease_until_ms(now_ms, work.remaining_ms()),
+            tries=tried.tries,
             now=now_ms,
             request_hash=request_hash,
         )
         if refused is None:
-            return _held(stored, work.owner, stored.attempt + 1)
+            return held(tried, work.owner, stored.attempt + 1)
         stored = refused
     raise OwnershipLostError(f"{item.transaction_id} changed hands {_DECISIONS_MAX} times")
 
@@ -168,6 +189,13 @@ def _as_it_stands(stored: Item, now_ms: int) -> Decision:
         return "pending"
     if stored.approval_name:
         return "in_workflow"
+    return _unless_busy(stored, now_ms)
+
+
+def _unless_busy(stored: Item, now_ms: int) -> Decision:
+    """Whether this message's payment, which is to be charged by a message, is to be charged by this one."""
+    if stored.status == "parked":
+        return "take_over_parked" if stored.retry_no == stored.park_no else "parked"
     if (stored.lease_until or 0) > now_ms:
         return "in_progress"
     return "take_over"
@@ -194,14 +222,24 @@ def _require_same(stored: Item, payment: Payment | None) -> None:
 def _own(item: Item) -> Claim | Standing:
     """An item that this worker wrote: now, or just before when the answer to the write was lost."""
     if item.status == "processing":
-        return _held(item, item.owner, item.attempt)
+        return held(item, item.owner, item.attempt)
     if item.status == "conflict":
         return Standing("conflict", item)
     return Standing(item.status, item)
 
 
-def _held(item: Item, owner: str, attempt: int) -> Claim:
-    return Claim(item.transaction_id, owner, attempt, item.gateway_ref, item.canonical_version)
+def held(item: Item, owner: str, attempt: int) -> Claim:
+    """The right of whoever took the item over as this attempt."""
+    return Claim(
+        item.transaction_id,
+        owner,
+        attempt,
+        item.gateway_ref,
+        item.canonical_version,
+        item.tries,
+        item.tried_since,
+        item.park_no,
+    )
 
 
 def _conflict(conflict: Item, log: TransactionLog) -> Standing:

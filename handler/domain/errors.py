@@ -13,7 +13,12 @@ class PaymentError(Exception):
 
 
 class RetryableError(PaymentError):
-    """The message goes back to its queue and comes again."""
+    """The message goes back to its queue and comes again.
+
+    `is_own_failure` as the catalogue has it: the cause is the payment, and the failure counts towards its parking.
+    """
+
+    is_own_failure = False
 
 
 class NotEnoughTimeError(RetryableError):
@@ -26,6 +31,7 @@ class ReadingTooSlowError(RetryableError):
     """The message took more of the invocation to be read than any message may; nothing of it is known."""
 
     reason_code = "reading_too_slow"
+    is_own_failure = True
 
 
 class AlreadyInProgressError(RetryableError):
@@ -38,6 +44,13 @@ class OwnershipLostError(RetryableError):
     """Another worker took the payment over; this one may no longer write it."""
 
     reason_code = "ownership_lost"
+
+
+class TriesUsedUpError(RetryableError):
+    """The payment had all its tries before this one, and the last of them left no reason."""
+
+    reason_code = "tries_used_up"
+    is_own_failure = True
 
 
 class TransactionLogUnavailableError(RetryableError):
@@ -90,6 +103,16 @@ class ApprovalRefusedError(PaymentError):
         self.reason_code = reason_code
 
 
+class ParkedRefusedError(ApprovalRefusedError):
+    """An operation on a parked payment that cannot stand; the message says why to the operator."""
+
+
+class RetryNotSentError(RetryableError):
+    """The retry is allowed and its message was not sent; the same retry again sends it."""
+
+    reason_code = "retry_not_sent"
+
+
 class ItemChangedError(PaymentError):
     """The item is not what its execution left there: somebody changed it by hand. Nothing is charged."""
 
@@ -106,6 +129,7 @@ class DamagedItemError(RetryableError):
     """The item lacks what its state requires: nothing is decided or charged from it, and people are told."""
 
     reason_code = "item_damaged"
+    is_own_failure = True
 
     def __init__(self, transaction_id: str, message: str) -> None:
         super().__init__(message)
@@ -116,6 +140,7 @@ class ScoringError(RetryableError):
     """The payment could not be scored; others of its batch are not affected."""
 
     reason_code = "scoring_failed"
+    is_own_failure = True
 
 
 class GatewayUnavailableError(RetryableError):
@@ -143,6 +168,7 @@ class GatewayRefusedError(GatewayUnavailableError):
     """
 
     reason_code = "gateway_refused"
+    is_own_failure = True
 
     def __init__(self, message: str, code: str = "", *, is_final: bool = False) -> None:
         super().__init__(message)
@@ -160,6 +186,7 @@ class GatewayAnswerError(RetryableError):
     """The gateway's answer contradicts the payment or cannot be read; it is never recorded as approved."""
 
     reason_code = "gateway_answer_invalid"
+    is_own_failure = True
 
 
 class ConfigurationError(Exception):

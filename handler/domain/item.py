@@ -105,12 +105,31 @@ class Item(NamedTuple):
     """The sparse index's key, `<status>#<0..15>`; only open items have it, and conflicts, so that they are found."""
     lease_until: int | None = None
     """Until when its worker may be at work; a workflow has no lease."""
+    tries: int = 0
+    """How many tries count against it since it was claimed or retried (docs/protocol.md, "Parking")."""
+    first_tried_at: int | None = None
+    """When the first of them began; a workflow's payment has none before it is retried: there it is `decided_at`."""
+    park_no: int = 0
+    """How often it was parked."""
+    parked_reason: str = ""
+    """The reason code of its last failure when it was parked last (docs/reason-codes.md)."""
+    parked_at: int | None = None
+    """When it was parked last."""
+    retry_no: int = 0
+    """The `park_no` for which a retry was allowed last."""
+    retried_by: str = ""
+    """Who allowed it."""
+    cancelled_by: str = ""
+    """Who gave it up."""
+    cancel_reason: str = ""
+    """That person's reason, masked."""
     gateway_ref: str = ""
     """The gateway's reference, stored before money moves and never replaced."""
     gateway_response: GatewayResponse | None = None
     """What the gateway said at the end."""
     request: str = ""
-    """The canonical text, for the execution that will charge it; of a conflict, for the person who looks at it."""
+    """The canonical text, for the execution that will charge it, or the retry of a parked payment; of a conflict, for
+    the person who looks at it."""
     generation: int = 0
     """Which execution in turn has it, from 1."""
     approval_name: str = ""
@@ -137,6 +156,11 @@ class Item(NamedTuple):
         """The state that the payment ended in; None while it is open, and for a conflict, which is no payment."""
         return self.status if self.status != "conflict" and self.status in FINAL else None
 
+    @property
+    def tried_since(self) -> int:
+        """When its first try began, in milliseconds: a workflow's as soon as it was decided."""
+        return self.first_tried_at or self.decided_at or self.created_at
+
 
 _ALWAYS: Final = ("transaction_id", "payment_id", "status", "owner", "request_hash", "created_at", "updated_at")
 _PAYMENT: Final = ("attempt", "order_id", "customer_id", "amount_minor", "currency", "payment_method")
@@ -144,10 +168,12 @@ _PAYMENT: Final = ("attempt", "order_id", "customer_id", "amount_minor", "curren
 REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "processing": (*_ALWAYS, *_PAYMENT, "open_shard"),
     "pending_approval": (*_ALWAYS, *_PAYMENT, "open_shard", "request", "generation", "approval_name"),
+    "parked": (*_ALWAYS, *_PAYMENT, "open_shard", "request", "park_no", "parked_reason", "parked_at"),
     "completed": (*_ALWAYS, *_PAYMENT, "processed_at", "gateway_ref", "gateway_response"),
     "declined": (*_ALWAYS, *_PAYMENT, "processed_at"),
     "rejected": (*_ALWAYS, "attempt", "processed_at", "reason_code"),
     "expired": (*_ALWAYS, *_PAYMENT, "processed_at"),
+    "cancelled": (*_ALWAYS, *_PAYMENT, "processed_at", "reason_code", "cancelled_by", "cancel_reason"),
     CONFLICT: (*_ALWAYS, "reason_code"),
 }
 # What must be there as well wherever an attribute is, whatever the state.
@@ -156,11 +182,14 @@ REQUIRED_BESIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "decision": ("decided_by", "decided_at", "comment"),
     "callback_id": ("approval_expires_at", "approval_reasons"),
     "risk": ("fraud_score",),
+    "park_no": ("request",),
+    "retry_no": ("park_no", "retried_by"),
 }
 
 _NUMBERS: Final = (
     *("created_at", "updated_at", "canonical_version", "attempt", "amount_minor", "risk", "fraud_score"),
-    *("lease_until", "generation", "approval_expires_at", "decided_at"),
+    *("lease_until", "tries", "first_tried_at", "park_no", "parked_at", "retry_no"),
+    *("generation", "approval_expires_at", "decided_at"),
 )
 # Far above any valid payment's text, and far below DynamoDB's 400 KB an item; what is longer is no payment.
 _CONFLICT_REQUEST_MAX: Final = 65_536
@@ -236,7 +265,7 @@ def new_item(
     else:
         item = item._replace(open_shard=open_shard(status, request_hash))
     if status == "processing":
-        item = item._replace(lease_until=lease_until_ms)
+        item = item._replace(lease_until=lease_until_ms, tries=1, first_tried_at=now_ms)
     if status == "pending_approval" and payment is not None:
         name = approval_name(environment, payment_id, 1)
         item = item._replace(request=payment.canonical, generation=1, approval_name=name)

@@ -35,7 +35,27 @@ class TransactionLog(Protocol):
         """Put a correction (handler/domain/item.py, `correction_of`) in the place of the rejected message's item."""
 
     def take_over(
-        self, transaction_id: str, *, owner: str, attempt_seen: int, lease_until: int, now: int, request_hash: str
+        self,
+        transaction_id: str,
+        *,
+        owner: str,
+        attempt_seen: int,
+        lease_until: int,
+        tries: int,
+        now: int,
+        request_hash: str,
+    ) -> Item | None: ...
+
+    def take_over_parked(
+        self,
+        transaction_id: str,
+        *,
+        owner: str,
+        attempt_seen: int,
+        lease_until: int,
+        tries: int,
+        now: int,
+        request_hash: str,
     ) -> Item | None: ...
 
     def store_gateway_ref(
@@ -46,7 +66,20 @@ class TransactionLog(Protocol):
         self, transaction_id: str, *, owner: str, attempt: int, status: str, gateway: GatewayResult, now: int
     ) -> Item | None: ...
 
-    def release(self, transaction_id: str, *, owner: str, attempt: int, now: int) -> Item | None: ...
+    def release(self, transaction_id: str, *, owner: str, attempt: int, tries: int, now: int) -> Item | None: ...
+
+    def park(
+        self,
+        transaction_id: str,
+        *,
+        owner: str,
+        attempt: int,
+        park_no: int,
+        reason_code: str,
+        request: str,
+        request_hash: str,
+        now: int,
+    ) -> Item | None: ...
 
     def take_over_stuck(
         self, transaction_id: str, *, owner: str, attempt_seen: int, lease_until: int, stale: int, now: int

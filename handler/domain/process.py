@@ -11,12 +11,13 @@ from typing import Literal
 
 from handler.domain.charge import charge
 from handler.domain.claim import Claim, Standing, Work, claim
-from handler.domain.errors import DamagedItemError, RetryableError
+from handler.domain.errors import DamagedItemError, RetryableError, TriesUsedUpError
 from handler.domain.item import new_item
+from handler.domain.park import park_or_release
 from handler.domain.payment import Fault, Message, Payment
 from handler.domain.ports import Notifier, Ports
 from handler.domain.reading import Reading, examine_in_time
-from handler.domain.record import record, release
+from handler.domain.record import record
 from handler.domain.rules import Rules
 from handler.domain.score import score
 from handler.domain.states import Status
@@ -88,12 +89,15 @@ def alarmed(notifier: Notifier) -> Iterator[None]:
 
 
 def pay(claimed: Claim, payment: Payment, rules: Rules, ports: Ports, work: Work) -> Status:
-    """Charge and record a claimed payment; on a retryable error its lease is released."""
+    """Charge and record a claimed payment; after a retryable error it is parked or its lease is released."""
     try:
+        if claimed.tries > rules.parking.after_tries:
+            raise TriesUsedUpError(f"{claimed.transaction_id} had {claimed.tries - 1} tries, and no reason is left")
         gateway_ref, result = charge(claimed, payment, rules, ports, work)
         return record(claimed, gateway_ref, result, ports)
-    except RetryableError:
-        release(claimed, ports)
+    except RetryableError as error:
+        if park_or_release(claimed, payment, error, rules.parking, ports):
+            return "parked"
         raise
 
 

@@ -86,6 +86,7 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     # A valid payment that ends without a charge, or beside the payment.
     "declined_by_rule": ReasonCode("A fraud rule or blocklist declines the payment.", "record"),
     "approval_unavailable": ReasonCode("The payment needs a person, and nobody can be asked here.", "record"),
+    "cancelled": ReasonCode("An operator gave the parked payment up; it was not charged.", "record"),
     "approval_rejected": ReasonCode("A person rejected the payment.", "record"),
     "exists_with_different_content": ReasonCode("The payment_id is taken by a payment with other content.", "record"),
     # It comes again, and says nothing about the payment.
@@ -100,6 +101,9 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
         "redeliver",
         status=503,
     ),
+    "retry_not_sent": ReasonCode(
+        "Your retry is allowed, but its message could not be sent. Run it again.", "redeliver", status=503
+    ),
     "gateway_unavailable": ReasonCode("The gateway was not reached or refused, and nothing took effect.", "redeliver"),
     "gateway_busy": ReasonCode("The gateway takes no more requests now, or works on the payment already.", "redeliver"),
     "gateway_key_refused": ReasonCode("The gateway does not know our key; no payment can be made.", "redeliver"),
@@ -111,6 +115,7 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     "scoring_failed": ReasonCode("The payment could not be scored for fraud.", "count"),
     "gateway_refused": ReasonCode("The gateway refuses the payment as it is, and nothing took effect.", "count"),
     "gateway_answer_invalid": ReasonCode("The gateway's answer cannot be read or contradicts the payment.", "count"),
+    "tries_used_up": ReasonCode("Its workers were killed or could not write, as often as it may be tried.", "count"),
     "item_changed": ReasonCode("The item is not what its workflow left there; nothing is charged.", "count"),
     "item_damaged": ReasonCode("The item lacks what its state requires; nothing is decided.", "count", is_alarm=True),
     # Why a person is asked.
@@ -143,6 +148,12 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     "expired": ReasonCode("The time to decide on the payment is over.", "refuse", status=410),
     "replaced": ReasonCode("People were asked again about the payment: the newest link decides.", "refuse", status=410),
     "request_changed": ReasonCode("The payment is not the one that was shown.", "refuse", status=409),
+    "not_parked": ReasonCode("The payment is not parked.", "refuse", status=409),
+    "parked_again": ReasonCode("The payment was retried and parked again since it was shown.", "refuse", status=409),
+    "execution_open": ReasonCode("The payment's execution is about to end; try again.", "refuse", status=409),
+    "known_to_gateway": ReasonCode(
+        "The gateway knows the payment and may charge it: it cannot be cancelled here.", "refuse", status=409
+    ),
     "refused": ReasonCode("The payment cannot be decided on as it stands.", "refuse", status=409),
     # People are told, and the payment goes on.
     "notice_failed": ReasonCode("People could not be notified.", "tell", is_alarm=True),

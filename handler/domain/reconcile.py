@@ -11,12 +11,13 @@ from typing import Final, Literal
 
 from handler.domain.approval.ports import Decisions
 from handler.domain.charge import settled
-from handler.domain.claim import Claim, Work
+from handler.domain.claim import Claim, Work, held
 from handler.domain.errors import OwnershipLostError, RetryableError
 from handler.domain.item import Item, approval_name
+from handler.domain.park import release
 from handler.domain.ports import Ports
 from handler.domain.process import alarmed
-from handler.domain.record import record, release
+from handler.domain.record import record
 from handler.domain.rules import Rules
 from handler.domain.states import Status
 from handler.domain.times import Times
@@ -27,11 +28,11 @@ STUCK_AFTER_MS: Final = 15 * 60 * 1000
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What became of one stuck payment.
+    """What became of one stuck or parked payment.
 
     `not_charged`: its message must come again, from the queue or redriven from the dead-letter queue, as only a
-    message charges. `restarted`: it was a workflow's, and a new execution has it. `unsettled`: the reason code in
-    `detail` says why; the next run tries again.
+    message charges. `restarted`: it was a workflow's, and a new execution has it. `parked`: it waits for an operator,
+    for the reason in `detail`. `unsettled`: the reason code in `detail` says why; the next run tries again.
     """
 
     transaction_id: str
@@ -76,11 +77,10 @@ def _take_over(transaction_id: str, times: Times, decisions: Decisions, work: Wo
         now=now_ms,
     )
     if refused is None:
-        return Claim(transaction_id, work.owner, item.attempt + 1, item.gateway_ref, item.canonical_version), item
+        return held(item, work.owner, item.attempt + 1), item
     if (refused.owner, refused.attempt) == (work.owner, item.attempt + 1):
         # The answer to this very write was lost and the client sent it again.
-        held = Claim(transaction_id, work.owner, refused.attempt, refused.gateway_ref, refused.canonical_version)
-        return held, refused
+        return held(refused, work.owner, refused.attempt), refused
     return None
 
 
@@ -101,6 +101,41 @@ def _settle(claim: Claim, item: Item, ports: Ports, decisions: Decisions) -> Fin
         finding = Finding(claim.transaction_id, "unsettled", error.reason_code)
     release(claim, ports)
     return finding
+
+
+def settle_parked(rules: Rules, ports: Ports, decisions: Decisions, work: Work) -> Iterator[Finding]:
+    """Ask about every parked payment and record what the gateway says; one finding each, `parked` where it stays so.
+
+    Nothing is taken over: who retries it meanwhile is not disturbed. Ends early and raises as `settle_stuck`.
+    """
+    for transaction_id in decisions.log.open_transaction_ids("parked"):
+        if work.remaining_ms() < rules.times.least_remaining_ms:
+            return
+        try:
+            with alarmed(ports.notifier):
+                item = decisions.log.get(transaction_id)
+                if item is not None and item.status == "parked":
+                    yield Finding(transaction_id, _ask_parked(item, ports, decisions), item.parked_reason)
+        except RetryableError as error:
+            yield Finding(transaction_id, "unsettled", error.reason_code)
+
+
+def _ask_parked(item: Item, ports: Ports, decisions: Decisions) -> Status:
+    if not item.gateway_ref:
+        return "parked"
+    result = ports.gateway.status(item.gateway_ref)
+    if result.state not in ("approved", "declined"):
+        return "parked"
+    status: Status = "completed" if result.state == "approved" else "declined"
+    refused = decisions.log.record_parked(
+        item.transaction_id,
+        owner=item.owner,
+        attempt=item.attempt,
+        status=status,
+        gateway=settled(result, item.amount_minor, item.currency),
+        now=decisions.clock.now_ms(),
+    )
+    return status if refused is None else refused.final_status or "parked"
 
 
 # How long the workflow itself may be late before reconcile acts in its place.

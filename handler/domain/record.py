@@ -1,12 +1,12 @@
 """From an outcome to a final item: the first recorded outcome stands, and who lost the payment may not write it.
 
-Protocol, queue function, steps 7 and 9.
+Protocol, queue function, step 7.
 """
 
 from __future__ import annotations
 
 from handler.domain.claim import Claim
-from handler.domain.errors import OwnershipLostError, RetryableError
+from handler.domain.errors import OwnershipLostError
 from handler.domain.payment import GatewayResult
 from handler.domain.ports import Ports
 from handler.domain.states import Status
@@ -39,11 +39,3 @@ def record(claim: Claim, gateway_ref: str, result: GatewayResult, ports: Ports) 
             f"recorded {final_status} for {stored.gateway_ref}, gateway says {status} for {gateway_ref}",
         )
     return final_status
-
-
-def release(claim: Claim, ports: Ports) -> None:
-    """End the lease so that the next delivery need not wait for it; best effort, as the lease ends by itself."""
-    try:
-        ports.log.release(claim.transaction_id, owner=claim.owner, attempt=claim.attempt, now=ports.clock.now_ms())
-    except RetryableError:
-        return

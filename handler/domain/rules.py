@@ -15,8 +15,15 @@ PRODUCTION: Final = ("prod", "production")
 BODY_BYTES_MAX: Final = 32_768
 
 
+class Parking(NamedTuple):
+    """When a payment that keeps failing is set aside: after so many tries of its own, or so long after the first."""
+
+    after_tries: int = 5
+    after_seconds: float = 6 * 60 * 60
+
+
 class Rules(NamedTuple):
-    """A deployment's rules: its name, what it accepts, whom it asks, and its times.
+    """A deployment's rules: its name, what it accepts, whom it asks, its times, and when it gives up.
 
     `canonical_version` is the version of the canonical text that new items are written in, `body_bytes_max` the
     largest body that is read, in bytes of UTF-8, `id_shapes` the declared shapes of ids that may look like card numbers
@@ -27,6 +34,7 @@ class Rules(NamedTuple):
     limits: Limits = Limits()
     routing: Routing = Routing()
     times: Times = Times()
+    parking: Parking = Parking()
     canonical_version: int = FIRST_VERSION
     body_bytes_max: int = BODY_BYTES_MAX
     id_shapes: str = ""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-Status = Literal["processing", "pending_approval", "completed", "declined", "rejected", "expired"]
+Status = Literal[
+    "processing", "pending_approval", "parked", "completed", "declined", "rejected", "expired", "cancelled"
+]
 
-OPEN: Final[frozenset[str]] = frozenset({"processing", "pending_approval"})
-FINAL: Final[frozenset[str]] = frozenset({"completed", "declined", "rejected", "expired"})
+OPEN: Final[frozenset[str]] = frozenset({"processing", "pending_approval", "parked"})
+FINAL: Final[frozenset[str]] = frozenset({"completed", "declined", "rejected", "expired", "cancelled"})
 # A conflict (same payment id, other content) is an item of its own beside the payment and never moves.
 CONFLICT: Final[Literal["conflict"]] = "conflict"
 
 # From None: the first write of an item. `processing -> processing` is a take-over or a release, and an approved payment
 # goes back to `pending_approval` for its next execution. From `rejected`: a message that was at fault is followed by a
-# corrected one.
+# corrected one. `parked -> parked` is the permission to retry.
 TRANSITIONS: Final[frozenset[tuple[str | None, str]]] = frozenset(
     {
         (None, "processing"),
@@ -25,6 +27,12 @@ TRANSITIONS: Final[frozenset[tuple[str | None, str]]] = frozenset(
         ("processing", "completed"),
         ("processing", "declined"),
         ("processing", "pending_approval"),
+        ("processing", "parked"),
+        ("parked", "parked"),
+        ("parked", "processing"),
+        ("parked", "completed"),
+        ("parked", "declined"),
+        ("parked", "cancelled"),
         ("pending_approval", "pending_approval"),
         ("pending_approval", "processing"),
         ("pending_approval", "rejected"),

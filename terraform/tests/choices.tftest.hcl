@@ -416,7 +416,8 @@ run "observability" {
   }
   assert {
     condition = toset(keys(aws_cloudwatch_metric_alarm.this)) == toset([
-      "concurrency", "conflicts", "dead-letters", "duration-p99", "errors", "failed-starts", "message-age", "old-open-payments", "payment-alarms",
+      "concurrency", "conflicts", "dead-letters", "duration-p99", "errors", "failed-starts", "message-age", "old-open-payments", "parked-payments",
+      "payment-alarms",
       "rejected-messages", "throttles",
     ])
     error_message = "Every alarm must be there."

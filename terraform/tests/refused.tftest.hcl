@@ -37,6 +37,8 @@ run "broken_rules_1" {
     id_shapes                     = "INV#{13},#{16-13}"
     approval_function_arn         = "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev"
     retry_delay_seconds           = 0
+    park_after_tries              = 1.5
+    park_after_seconds            = 0
     scoring_engine                = "fast"
     rule_table_path               = "rules/names.rules"
     fraud_iterations              = -1
@@ -75,6 +77,8 @@ run "broken_rules_1" {
     var.id_shapes,
     var.approval_function_arn,
     var.retry_delay_seconds,
+    var.park_after_tries,
+    var.park_after_seconds,
     var.scoring_engine,
     var.rule_table_path,
     var.fraud_iterations,

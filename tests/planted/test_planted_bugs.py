@@ -104,8 +104,8 @@ BUGS = {
         edits=(
             (
                 "handler/domain/process.py",
-                "        release(claimed, ports)\n        raise\n",
-                "        release(claimed, ports)\n        return 'completed'\n",
+                '            return "parked"\n        raise\n',
+                '            return "parked"\n        return "completed"\n',
             ),
         ),
         # At the gateway, for the same reason.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation.clauses import accepted_without
 from tests.simulation.gateway import Gateway, Intent
+from tests.simulation.parking import ParkingRules
 from tests.simulation.queue import FifoQueue, Message
 from tests.simulation.table import SentWrite, Table
 from tests.simulation.traffic import SECRETS, Sent
@@ -26,11 +27,12 @@ LEAST_REMAINING_MS = 10_000
 # The rule that only the workflow's scoring has.
 NEWER_RULE = 9_999
 
-_FINAL = ("completed", "declined", "rejected", "expired")
-_OPEN = ("processing", "pending_approval")
+_FINAL = ("completed", "declined", "rejected", "expired", "cancelled")
+_OPEN = ("processing", "pending_approval", "parked")
 _LEGAL = {
     None: ("processing", "pending_approval", "declined", "rejected", "conflict"),
-    "processing": ("processing", "pending_approval", "completed", "declined"),
+    "processing": ("processing", "pending_approval", "parked", "completed", "declined"),
+    "parked": ("parked", "processing", "completed", "declined", "cancelled"),
     "pending_approval": ("pending_approval", "processing", "rejected", "expired"),
     # By a corrected message alone.
     "rejected": ("processing", "pending_approval", "declined", "rejected"),
@@ -64,6 +66,11 @@ WRITE_OF = {
     "record": "record",
     "release": "release",
     "take_over_stuck": "take over stuck",
+    "park": "park",
+    "take_over_parked": "take over parked",
+    "allow_retry": "allow retry",
+    "record_parked": "record parked",
+    "cancel_parked": "cancel parked",
     "adopt_approval": "adopt approval",
     "ask_approval": "ask for approval",
     "decide_approval": "decide approval",
@@ -75,7 +82,14 @@ WRITE_OF = {
     "restart_charge": "restart charge",
 }
 # Port calls by which a worker comes to hold a payment; every other write belongs to who holds it.
-_TAKING = ("put_new", "claim_corrected", "take_over", "take_over_stuck", "begin_approved_charge")
+_TAKING = (
+    "put_new",
+    "claim_corrected",
+    "take_over",
+    "take_over_stuck",
+    "take_over_parked",
+    "begin_approved_charge",
+)
 
 
 class Auditor:
@@ -110,6 +124,7 @@ class Auditor:
         self._followed: dict[str, list[tuple[str, int, str]]] = {}
         self._charged: set[str] = set()
         self._asked: set[tuple[str, str]] = set()
+        self.parking = ParkingRules(world, self.fail)
 
     def fail(self, rule: str, what: str) -> None:
         self.world.violation(rule, what)
@@ -119,6 +134,8 @@ class Auditor:
         """A write leaves its sender: would its condition refuse every item that the protocol's refuses?"""
         if intent == "release":
             self._released.add((invocation.name, request["Key"]["transaction_id"]["S"]))
+        if intent == "park":
+            self.parking.sent(invocation, request["Key"]["transaction_id"]["S"])
         if self._counterfactual and intent not in self._weighed:
             self._weighed.add(intent)
             for clause in accepted_without(WRITE_OF[intent], request):
@@ -150,12 +167,13 @@ class Auditor:
             self._follows(invocation, before, after)
         elif before is not None:
             self._kept(invocation, intent, before, after)
+        self.parking.wrote(invocation, write, before, after)
         self._leased(invocation, write, before, after)
         self._complete(after)
-        if status in ("completed", "declined") and was == "processing":
+        if status in ("completed", "declined") and was in ("processing", "parked"):
             self._outcome_is_the_gateways(after)
         # Reconcile and people, whom no time-out ends, judge no message and ask for no version.
-        if before is not None and invocation.lasts is not None:
+        if before is not None and invocation.lasts is not None and intent != "restart_charge":
             self._knows(invocation, key, intent)
         if was is None or intent == "claim_corrected":
             self._claimed(invocation, after)
@@ -168,7 +186,10 @@ class Auditor:
         intent, key = write.intent, after["transaction_id"]
         if intent == "take_over" and invocation.arn:
             self.fail("a message's payment is its own", f"{invocation.arn} took {key} over from the queue")
-        if intent in ("take_over", "take_over_stuck") and after.get("lease_until", 0) <= write.clock_ms:
+        if (
+            intent in ("take_over", "take_over_stuck", "take_over_parked")
+            and after.get("lease_until", 0) <= write.clock_ms
+        ):
             self.fail("a holder has a lease", f"{intent} of {key} left no lease")
         if (
             before is not None
@@ -212,7 +233,7 @@ class Auditor:
             self._holder_is_gone(before, after)
         elif before["status"] == "pending_approval":
             self._approval_kept(invocation, intent, before, after)
-        elif not invocation.owns(before["owner"]):
+        elif before["status"] != "parked" and not invocation.owns(before["owner"]):
             self.fail("only the holder writes", f"{invocation.name} wrote {key} ({intent}), held by {before['owner']}")
         if before["status"] == "processing" and after["status"] == "pending_approval":
             if invocation.charges or before.get("decision") != "approve":
@@ -470,8 +491,9 @@ class Auditor:
                 self.fail("order in the group", f"{message.name} was claimed before {earlier.name} was settled")
 
     # ---- gateway ----
-    def prepare_called(self, payment: Payment) -> None:
+    def prepare_called(self, invocation: Invocation, payment: Payment) -> None:
         """What is charged is what the item's hash covers: fields that its version does not know count as absent."""
+        self.parking.called(invocation, payment.transaction_id)
         told = (payment.customer_name, payment.payment_token, payment.gateway_customer_id)
         if told != self._told.get(payment.transaction_id):
             self.fail("charged as claimed", f"{payment.transaction_id} is charged with {told}")
@@ -479,6 +501,8 @@ class Auditor:
     def gateway_call(self, invocation: Invocation, call: str, gateway_ref: str, key: str) -> None:
         if invocation.remaining_ms() < LEAST_REMAINING_MS:
             self.fail("time for an answer", f"{invocation.name} began {call} with {invocation.remaining_ms()} ms left")
+        if gateway_ref:
+            self.parking.called(invocation, f"txn-{self.gateway.intents[gateway_ref].payment_id}")
         if call != "charge":
             return
         intent = self.gateway.intents[gateway_ref]
@@ -509,12 +533,27 @@ class Auditor:
         if item is None or item["amount_minor"] != intent.amount_minor:
             self.fail("every cent", f"{intent.gateway_ref} captured {intent.amount_minor}, recorded is {item}")
 
+    def gateway_failed(self, invocation: Invocation, payment_id: str, failure: str) -> None:
+        self.parking.gateway_failed(invocation, f"txn-{payment_id}", failure)
+
     # ---- messages ----
+    def is_claimed_content(self, sent: Sent, payment_id: str) -> bool:
+        """Whether a message says what its payment was claimed as."""
+        key = f"txn-{payment_id}"
+        return sent.payment_id == payment_id and sent.read(self._version[key]).content == self._content[key]
+
+    def retry_arrived(self, sent: Sent) -> None:
+        """A retry reaches the queue: it was allowed before, and goes to the payment's group."""
+        item = self.table.item(f"txn-{sent.payment_id}") or {}
+        self.parking.retry_arrived(sent, item)
+
     def sent(self, message: Message) -> None:
         self.messages[message.message_id] = message
 
     def dead_lettered(self, message: Message) -> None:
         self.dead.add(message.message_id)
+        if self.world.profile.max_receives >= 1000:
+            self.fail("nobody is dead-lettered", f"{message.name} was dead-lettered")
 
     def rejected_copy(self, request: dict[str, Any]) -> None:
         self.texts.append(json.dumps(request))
@@ -603,8 +642,13 @@ class Auditor:
                     self.fail("settled before acknowledged", f"{message.name} was acknowledged: {why}")
                 self._acknowledged.add(message.message_id)
         unfit = [message for message in batch if self._is_unfit(message.sent)]
-        if body["failed"] < len(failed) or body["failed"] > len(failed) + len(unfit):
-            self.fail("counts agree", f"{body['failed']} failed, {len(failed)} returned, at most {len(unfit)} rejected")
+        kept = [message for message in batch if message.message_id not in failed]
+        parked = sum(self.parking.has_parked(invocation, message.message_id) for message in kept)
+        if not len(failed) + parked <= body["failed"] <= len(failed) + parked + len(unfit):
+            self.fail(
+                "counts agree",
+                f"{body['failed']} failed, {len(failed)} returned, {parked} parked, at most {len(unfit)} rejected",
+            )
         self._delayed([message for message in batch if message.message_id in failed], receives)
         self.world.tell(f"response: {len(batch) - len(failed)} of {len(batch)} acknowledged")
         return [message for message in batch if message.message_id not in failed]
@@ -636,8 +680,12 @@ class Auditor:
         content = sent.read(self._version[key]).content
         if self._content[key] != content:
             return "" if self._in_conflict(sent) or self._is_followed(key, sent) else "no conflict item"
-        if item["status"] == "processing" and "approval_name" not in item:
+        # Parked since, it goes on with an operator's retry, for which this message need not come again.
+        is_set_aside = item.get("park_no", 0) > sent.retry
+        if item["status"] == "processing" and "approval_name" not in item and not is_set_aside:
             return f"{key} is processing"
+        if item["status"] == "parked" and not is_set_aside:
+            return f"{key} is to be retried"
         if item["status"] == "pending_approval" and key not in self._taken_up:
             return f"{key} waits and its approval was not started"
         return ""
@@ -670,8 +718,8 @@ class Auditor:
             intent = self.gateway.intents.get(item.get("gateway_ref", ""))
             runs = "execution_arn" in item and not self.engine.is_closed(item["execution_arn"])
             known = intent is not None and intent.state in ("approved", "declined")
-            if item["status"] == "processing" and known and not runs:
-                self.fail("reconcile settles", f"{key} is processing, the gateway knows its outcome")
+            if item["status"] in ("processing", "parked") and known and not runs:
+                self.fail("reconcile settles", f"{key} is {item['status']}, the gateway knows its outcome")
 
     def nothing_open(self) -> bool:
         return not any(item["status"] in _OPEN for item in self.table.items().values())
@@ -720,7 +768,7 @@ class Auditor:
         if item["status"] in _OPEN:
             self.fail("every open record is settled", f"{key} is still {item['status']}")
         if "generation" in item:
-            settled = {"approve": ("completed", "declined"), "reject": ("rejected",)}
+            settled = {"approve": ("completed", "declined", "cancelled"), "reject": ("rejected",)}
             if item["status"] not in settled.get(item.get("decision", ""), ("expired",)):
                 self.fail("a decision is obeyed", f"{key} is {item['status']}, decision {item.get('decision')}")
 

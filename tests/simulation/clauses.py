@@ -15,9 +15,10 @@ from typing import Any
 PROTOCOL = Path(__file__).resolve().parents[2] / "docs" / "protocol.md"
 
 _CLAUSE = re.compile(r"(\w+) (=|<=|<>|<|>) :(\w+)")
+_PAIR = re.compile(r"(\w+) = (\w+)")
 _ABSENT = re.compile(r"attribute_not_exists\((\w+)\)")
 _PRESENT = re.compile(r"attribute_exists\((\w+)\)")
-_CONSTANTS: Mapping[str, Any] = {"processing": {"S": "processing"}}
+_CONSTANTS: Mapping[str, Any] = {"processing": {"S": "processing"}, "parked": {"S": "parked"}}
 
 # Attribute name -> DynamoDB attribute value.
 Item = dict[str, dict[str, Any]]
@@ -70,6 +71,9 @@ def _item(clauses: tuple[str, ...], values: Mapping[str, Any], broken: str) -> I
     """An item for which all clauses hold but the broken one."""
     item: Item = {}
     for clause in clauses:
+        pair = _PAIR.fullmatch(clause)
+        if pair:
+            item[pair[1]], item[pair[2]] = {"N": "1"}, {"N": "2" if clause == broken else "1"}
         attributes = _CLAUSE.findall(clause)
         for attribute in _ABSENT.findall(clause):
             if clause == broken and not any(attribute == each[0] for each in attributes):
@@ -115,6 +119,9 @@ def _clause_holds(clause: str, item: Item, values: Mapping[str, Any]) -> bool:
     present = _PRESENT.fullmatch(clause)
     if present:
         return present[1] in item
+    pair = _PAIR.fullmatch(clause)
+    if pair:
+        return pair[1] in item and item[pair[1]] == item.get(pair[2])
     compared = _CLAUSE.fullmatch(clause)
     if compared is None:
         raise ValueError(f"not a clause that the simulation reads: {clause!r}")

@@ -6,13 +6,13 @@ under a new key, and then may well be approved, which is why the key and the sta
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from handler.domain.errors import GatewayAnswerError, GatewayUnavailableError, UnknownOutcomeError
 from handler.domain.payment import GatewayResult, Payment
-from tests.simulation.world import HOUR, Environment, Invocation, NoAnswerError, Pending, RefusedError, World
+from tests.simulation.world import HOUR, MINUTE, Environment, Invocation, NoAnswerError, Pending, RefusedError, World
 
 KEY_KEPT_MS = 24 * HOUR
 _DEADLINE_MS = 5_000
@@ -21,13 +21,16 @@ _DEADLINE_MS = 5_000
 class Observer(Protocol):
     """What the auditor wants to know; each is told when it happens."""
 
-    def prepare_called(self, payment: Payment) -> None: ...
+    def prepare_called(self, invocation: Invocation, payment: Payment) -> None: ...
 
     def gateway_call(self, invocation: Invocation, call: str, gateway_ref: str, key: str) -> None: ...
 
     def status_answered(self, invocation: Invocation, gateway_ref: str, state: str) -> None: ...
 
     def captured(self, intent: Intent) -> None: ...
+
+    def gateway_failed(self, invocation: Invocation, payment_id: str, failure: str) -> None:
+        """How a call ended: `own` where its answer is wrong, `shared` where none came, "" where it is an answer."""
 
 
 @dataclass(eq=False)
@@ -60,6 +63,28 @@ class Gateway:
         self.intents: dict[str, Intent] = {}
         self._keys: dict[str, StoredAnswer] = {}
         self._prepared: dict[str, tuple[int, str]] = {}
+        self._poisoned: dict[str, str] = {}
+        # When it is reached again; until then every call fails at once.
+        self.out_until = 0
+        # Payments that it cannot answer for, by id: in which calls.
+        self.mended_at = world.pick("gateway/mended", (5 * MINUTE, 40 * MINUTE, 1000 * HOUR))
+
+    def poison(self, payment_ids: Iterable[str]) -> None:
+        """Let it answer for these wrongly until the faults stop, whatever is drawn."""
+        self.mended_at = 1000 * HOUR
+        self._poisoned |= dict.fromkeys(payment_ids, "prepare")
+
+    def answers_wrongly(self, call: str, payment_id: str) -> bool:
+        """Whether what it says in this call cannot be read, as it always is for some payments until it is mended."""
+        if not self.world.faults_on or self.world.now >= self.mended_at:
+            return False
+        if payment_id not in self._poisoned:
+            share = self.world.profile.poison / 3
+            menu = [("prepare", share), ("charge", share), ("charge and status", share)]
+            self._poisoned[payment_id] = self.world.fault(f"poison/{payment_id}", menu)
+            if self._poisoned[payment_id]:
+                self.world.tell(f"gateway: {self._poisoned[payment_id]} of {payment_id} will be answered wrongly")
+        return call in self._poisoned[payment_id].split(" and ")
 
     def prepare(self, payment: Payment, key: str) -> str:
         kept = self._prepared.get(key)
@@ -146,21 +171,30 @@ class GatewayClient:
 
     def prepare(self, payment: Payment, key: str) -> str:
         self._gateway.observer.gateway_call(self._environment.invocation, "prepare", "", key)
-        self._gateway.observer.prepare_called(payment)
+        self._gateway.observer.prepare_called(self._environment.invocation, payment)
+        what = payment.payment_id
         return self._call(  # type: ignore[no-any-return]
-            "prepare", payment.payment_id, lambda: self._gateway.prepare(payment, key), GatewayUnavailableError
+            "prepare", what, what, lambda: self._gateway.prepare(payment, key), GatewayUnavailableError
         )
 
     def charge(self, gateway_ref: str, key: str) -> GatewayResult:
         self._gateway.observer.gateway_call(self._environment.invocation, "charge", gateway_ref, key)
         return self._call(  # type: ignore[no-any-return]
-            "charge", gateway_ref, lambda: self._gateway.confirm(gateway_ref, key), UnknownOutcomeError
+            "charge",
+            gateway_ref,
+            self._gateway.intents[gateway_ref].payment_id,
+            lambda: self._gateway.confirm(gateway_ref, key),
+            UnknownOutcomeError,
         )
 
     def status(self, gateway_ref: str) -> GatewayResult:
         self._gateway.observer.gateway_call(self._environment.invocation, "status", gateway_ref, "")
         result: GatewayResult = self._call(
-            "status", gateway_ref, lambda: self._gateway.status(gateway_ref), GatewayUnavailableError
+            "status",
+            gateway_ref,
+            self._gateway.intents[gateway_ref].payment_id,
+            lambda: self._gateway.status(gateway_ref),
+            GatewayUnavailableError,
         )
         self._gateway.observer.status_answered(self._environment.invocation, gateway_ref, result.state)
         return result
@@ -168,13 +202,41 @@ class GatewayClient:
     def cancel(self, gateway_ref: str, key: str) -> GatewayResult:
         self._gateway.observer.gateway_call(self._environment.invocation, "cancel", gateway_ref, key)
         return self._call(  # type: ignore[no-any-return]
-            "cancel", gateway_ref, lambda: self._gateway.cancel(gateway_ref), UnknownOutcomeError
+            "cancel",
+            gateway_ref,
+            self._gateway.intents[gateway_ref].payment_id,
+            lambda: self._gateway.cancel(gateway_ref),
+            UnknownOutcomeError,
         )
 
-    def _call(self, call: str, what: str, effect: Callable[[], Any], unanswered: type[Exception]) -> Any:
+    def _call(
+        self, call: str, what: str, payment_id: str, effect: Callable[[], Any], unanswered: type[Exception]
+    ) -> Any:
+        invocation, gateway = self._environment.invocation, self._gateway
         try:
-            return self._environment.invocation.request(call, what, effect, deadline=_DEADLINE_MS, latency=(5, 60))
+            answer = self._answer(call, what, payment_id, effect, unanswered)
+        except GatewayAnswerError:
+            gateway.observer.gateway_failed(invocation, payment_id, "own")
+            raise
+        except (GatewayUnavailableError, UnknownOutcomeError):
+            gateway.observer.gateway_failed(invocation, payment_id, "shared")
+            raise
+        gateway.observer.gateway_failed(invocation, payment_id, "")
+        return answer
+
+    def _answer(
+        self, call: str, what: str, payment_id: str, effect: Callable[[], Any], unanswered: type[Exception]
+    ) -> Any:
+        invocation, gateway = self._environment.invocation, self._gateway
+        if gateway.world.now < gateway.out_until:
+            invocation.sleep(20)
+            raise GatewayUnavailableError("not reached")
+        try:
+            answer = invocation.request(call, what, effect, deadline=_DEADLINE_MS, latency=(5, 60))
         except RefusedError:
             raise GatewayUnavailableError("503 before anything was done") from None
         except NoAnswerError:
             raise unanswered("no answer within 5 s") from None
+        if gateway.answers_wrongly(call, payment_id):
+            raise GatewayAnswerError("not JSON")
+        return answer

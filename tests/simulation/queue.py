@@ -17,6 +17,7 @@ from tests.simulation.traffic import Sent
 from tests.simulation.world import SECOND, Environment, NoAnswerError, RefusedError, World
 
 VISIBILITY_MS = 180 * SECOND
+_DEDUPLICATED_MS = 300 * SECOND
 BATCH_MAX = 10
 
 
@@ -46,6 +47,7 @@ class FifoQueue:
         self.dead_lettered: Callable[[Message], None] = lambda message: None
         self.changed: Callable[[int], None] = lambda when: None
         self._sent = 0
+        self._deduplicated: dict[str, int] = {}
 
     def send(self, sent: Sent) -> Message:
         self._sent += 1
@@ -54,6 +56,14 @@ class FifoQueue:
         self.world.tell(f"queue: {message.name} in {sent.group}")
         self.changed(self.world.now)
         return message
+
+    def is_duplicate(self, deduplication_id: str) -> bool:
+        """Whether one with that id was sent within five minutes; SQS takes it and sends nothing."""
+        last = self._deduplicated.get(deduplication_id)
+        if last is not None and self.world.now - last < _DEDUPLICATED_MS:
+            return True
+        self._deduplicated[deduplication_id] = self.world.now
+        return False
 
     def receive(self, size: int) -> list[Message]:
         """Up to `size` messages, groups in a drawn order; those received too often go to the dead-letter queue."""
@@ -118,14 +128,23 @@ class FifoQueue:
 
 
 class QueueClient:
-    """The SQS client behind the shipped adapters of the rejected queue and of the source queue, in one environment."""
+    """The SQS client behind the shipped adapters of all queues, in one environment."""
 
-    def __init__(self, queue: FifoQueue, environment: Environment, rejected: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        queue: FifoQueue,
+        environment: Environment,
+        rejected: Callable[[dict[str, Any]], None],
+        retried: Callable[[dict[str, Any]], None],
+    ) -> None:
         self._queue = queue
         self._environment = environment
         self._rejected = rejected
+        self._retried = retried
 
     def send_message(self, **request: Any) -> dict[str, Any]:
+        if request["QueueUrl"] == "payments":
+            return self._send("retry", request["MessageDeduplicationId"], lambda: self._retried(request))
         return self._send("reject", request["MessageDeduplicationId"], lambda: self._rejected(request))
 
     def change_message_visibility_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:

@@ -5,23 +5,25 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
 from handler.adapters.fraud import TableFraudScoring
-from handler.adapters.queues import SqsRejectedQueue, SqsSourceQueue
+from handler.adapters.queues import SqsRejectedQueue, SqsRetryQueue, SqsSourceQueue
 from handler.adapters.system import RandomIds
-from handler.adapters.table.approval_log import DynamoDbApprovalLog
+from handler.adapters.table.parking_log import DynamoDbParkingLog
 from handler.composition import Services
 from handler.domain.claim import Work
-from handler.domain.errors import ApprovalStartError, RetryableError
+from handler.domain.errors import ApprovalRefusedError, ApprovalStartError, RetryableError
 from handler.domain.item import Item
+from handler.domain.parked import cancel, in_order, retry
 from handler.domain.payment import Assessment, Payment, Reason
 from handler.domain.ports import Ports
-from handler.domain.reconcile import reconcile_pending, settle_stuck
-from handler.domain.rules import Rules
+from handler.domain.reconcile import reconcile_pending, settle_parked, settle_stuck
+from handler.domain.rules import Parking, Rules
 from handler.domain.score import Routing
 from handler.domain.validate import Limits
 from handler.queue_function import QueueFunction
@@ -37,6 +39,7 @@ from tests.simulation.workflow import Engine
 from tests.simulation.world import (
     HOUR,
     MINUTE,
+    SECOND,
     Cut,
     Environment,
     Invocation,
@@ -174,6 +177,8 @@ class Simulation:
         self.alias = self.engine.alias = Alias(self.world)
         self.auditor.engine = self.engine
         self.queue.dead_lettered = self.auditor.dead_lettered
+        self.auditor.parking.parked = self._parked
+        self._operators = 0
         self.queue.changed = self._queue_changed
         self.sent = traffic(self.world)
         self.world.numbers = [sent.number for sent in self.sent]
@@ -191,10 +196,10 @@ class Simulation:
 
     def _log(self, environment: Environment) -> Any:
         client = TableClient(self.world, self.table, environment, self.auditor.write_sent, self.auditor.write_answered)
-        return ObservedLog(DynamoDbApprovalLog(client, "transactions"), environment)
+        return ObservedLog(DynamoDbParkingLog(client, "transactions"), environment)
 
     def _function(self, environment: Environment) -> QueueFunction:
-        sqs = QueueClient(self.queue, environment, self.auditor.rejected_copy)
+        sqs = self._sqs(environment)
         services = Services(
             self._rules(environment.release),
             self._ports(environment),
@@ -206,7 +211,8 @@ class Simulation:
     def _rules(self, release: Release) -> Rules:
         """What an environment that starts now is deployed with."""
         routing = Routing(asks=self.world.profile.workflow)
-        rules = RULES._replace(routing=routing, canonical_version=release.writes)
+        parking = Parking(self.world.profile.park_after_tries, self.world.profile.park_after_seconds)
+        rules = RULES._replace(routing=routing, canonical_version=release.writes, parking=parking)
         lowered_to = self.world.lowered_to
         return rules._replace(limits=Limits(amount_max_minor=lowered_to)) if lowered_to else rules
 
@@ -232,7 +238,7 @@ class Simulation:
 
     def _ports(self, environment: Environment) -> Ports:
         """The shipped adapters; only what they talk to is a model."""
-        sqs = QueueClient(self.queue, environment, self.auditor.rejected_copy)
+        sqs = self._sqs(environment)
         return Ports(
             log=self._log(environment),
             gateway=GatewayClient(self.gateway, environment),
@@ -260,6 +266,12 @@ class Simulation:
                 world.at(lowered_at + int(world.draw("acts/raised after") * 2 * MINUTE), lambda: self._limit(0))
         for deployment in self.alias.plan(faulty_until):
             world.at(deployment.at, lambda deployment=deployment: self._deploy(deployment))  # type: ignore[misc]
+        fault = world.fault("outage", [("an hour", world.profile.outage / 2), ("nine hours", world.profile.outage)])
+        if fault:
+            begin = int(world.draw("acts/outage at") * MINUTE)
+            self.gateway.out_until = begin + (1 if fault == "an hour" else 9) * HOUR
+            faulty_until = max(faulty_until, self.gateway.out_until + 10 * MINUTE)
+            world.tell(f"gateway: cannot be reached for {fault}")
         world.run(faulty_until)
         if world.draw("acts/next day") < 0.25 and not world.violations:
             # Idempotency keys are forgotten by now, and faults go on.
@@ -294,6 +306,7 @@ class Simulation:
             if not self.queue.dead and not self.queue.messages() and self.auditor.nothing_open():
                 return
             self._redrive()
+            self._operate("retry all")
         world.run(world.now + 6 * HOUR, self._at_rest)
 
     def _at_rest(self) -> bool:
@@ -314,6 +327,70 @@ class Simulation:
         dead, self.queue.dead = self.queue.dead, []
         for message in dead:
             self._send(message.sent)
+
+    # ---- operators ----
+    def _parked(self, key: str) -> None:
+        """Somebody sees it, or nobody; one or two act on it, early or late."""
+        world, name = self.world, f"operators/{key}"
+        kind = world.draw_next(name)
+        when = world.now + int(world.draw_next(name) * world.pick(f"{name}/within", (1, 30, 600, 3_600)) * SECOND)
+        acts = [] if kind < 0.2 else ["retry"] if kind < 0.45 else ["cancel"] if kind < 0.55 else ["retry all"]
+        if kind >= 0.65:
+            acts = ["retry", "cancel"] if kind < 0.8 else ["retry", "retry"]
+        if kind >= 0.9:
+            acts = ["retry", "reconcile", "reconcile"]
+        for act in acts:
+            at = when + world.between(f"{name}/race", 0, 40)
+            doing = self._reconcile if act == "reconcile" else partial(self._operate, act, key)
+            world.at(at, doing)
+
+    def _operate(self, act: str, key: str = "") -> None:
+        world = self.world
+        self._operators += 1
+        environment = self._environment(f"op{self._operators}", self.alias.new)
+        invocation = environment.invocation
+        invocation.charges = False
+        ports = self._ports(environment)
+        decisions = self.engine.decisions(ports, environment)
+        log: Any = ports.log
+        queue = SqsRetryQueue(lambda: self._sqs(environment), "payments")
+        world.tell(f"{invocation.name}: {act} {key}")
+
+        def body() -> None:
+            try:
+                keys = [key] if key else log.open_transaction_ids("parked")
+                for item in in_order(filter(None, map(log.get, keys)), reason_code=""):
+                    if act == "cancel":
+                        cancel(item, invocation.name, "given up", decisions)
+                        world.tell(f"{invocation.name} is told that {item.transaction_id} is cancelled")
+                    else:
+                        work = Work(f"{invocation.name}:{item.transaction_id}", invocation.remaining_ms)
+                        found = retry(item, invocation.name, queue, decisions, times=RULES.times, work=work)
+                        world.tell(f"{invocation.name} is told that {item.transaction_id} is {found}")
+            except ApprovalRefusedError as error:
+                world.tell(f"{invocation.name} is refused: {error.reason_code}")
+            except RetryableError as error:
+                world.tell(f"{invocation.name} has no answer ({error.reason_code})")
+                if world.draw_next(f"again/{act}") < 0.5 or not world.faults_on:
+                    world.at(world.now + 5 * SECOND, lambda: self._operate(act, key))
+
+        world.start(invocation, body, lambda _: None)
+
+    def _retried(self, request: dict[str, Any]) -> None:
+        """An operator's message arrives at the queue; it is the payment's own text, which reads as it was claimed."""
+        name = request["MessageDeduplicationId"]
+        if self.queue.is_duplicate(name):
+            self.world.tell(f"queue: {name} was sent before")
+            return
+        payment_id, _, park_no = name.partition("#retry#")
+        original = next(sent for sent in self.sent if self.auditor.is_claimed_content(sent, payment_id))
+        changes = {"body": request["MessageBody"], "group": request["MessageGroupId"], "direct": ""}
+        again = replace(original, **changes, retry=int(park_no))
+        self.auditor.retry_arrived(again)
+        self._send(again)
+
+    def _sqs(self, environment: Environment) -> QueueClient:
+        return QueueClient(self.queue, environment, self.auditor.rejected_copy, self._retried)
 
     # ---- the event source mapping ----
     def _queue_changed(self, when: int) -> None:
@@ -403,6 +480,10 @@ class Simulation:
                 self.engine.decisions(ports, environment),
                 Work(f"{invocation.name}:reconcile", invocation.remaining_ms),
             ):
+                self.world.tell(f"{invocation.name} found {finding.transaction_id} {finding.outcome} {finding.detail}")
+            decisions = self.engine.decisions(ports, environment)
+            work = Work(f"{invocation.name}:reconcile", invocation.remaining_ms)
+            for finding in settle_parked(RULES, ports, decisions, work):
                 self.world.tell(f"{invocation.name} found {finding.transaction_id} {finding.outcome} {finding.detail}")
             self._reconcile_pending(environment)
             return True

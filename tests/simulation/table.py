@@ -8,9 +8,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.adapters.table.expressions import from_attributes
 from handler.adapters.table.memory import MemoryDynamoDb
+from handler.adapters.table.parking_log import DynamoDbParkingLog
 from tests.simulation.world import Environment, Invocation, NoAnswerError, RefusedError, World
 
 
@@ -141,7 +141,7 @@ class TableClient:
 class ObservedLog:
     """The shipped transaction log; notes which port call is under way, as a request does not say what it is for."""
 
-    def __init__(self, log: DynamoDbApprovalLog, environment: Environment) -> None:
+    def __init__(self, log: DynamoDbParkingLog, environment: Environment) -> None:
         self._log = log
         self._environment = environment
 

@@ -5,15 +5,20 @@ Invariants: every audit rule holds in every history; one seed is one history; a 
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.simulation.__main__ import HISTORY_SEEDS, main, replay_line
+from tests.simulation.profile import Profile
 from tests.simulation.record import RECORD, play_long
 from tests.simulation.shrink import shrink
-from tests.simulation.simulation import STEPS_MAX, run
+from tests.simulation.simulation import STEPS_MAX, Simulation, run
+from tests.simulation.traffic import Reading, Sent
+from tests.simulation.world import Cut, World
 
 HISTORIES: dict[str, str] = json.loads(Path(__file__).with_name("histories.json").read_text())
 
@@ -45,7 +50,7 @@ def test_every_rule_holds_and_the_history_is_the_committed_one(seed: int) -> Non
 
 
 def test_the_seeds_meet_every_kind_of_fault() -> None:
-    story = "\n".join(line for seed in (*range(30), 862) for line in run(seed).history())
+    story = "\n".join(line for seed in (*range(60), 862) for line in run(seed).history())
     for trace in (
         "crashes before",
         "on its way",
@@ -78,6 +83,16 @@ def test_the_seeds_meet_every_kind_of_fault() -> None:
         "restart_approval",
         "restart_charge",
         "is invoked with",
+        "gateway: cannot be reached",
+        "will be answered wrongly",
+        ": parked, attempt",
+        "allow_retry",
+        "take_over_parked",
+        "record_parked",
+        "is cancelled",
+        "is refused: known_to_gateway",
+        "was sent before",
+        "is restarted",
         "the largest amount is lowered",
         "the largest amount is raised again",
         "operator: release A gets",
@@ -89,10 +104,54 @@ def test_the_seeds_meet_every_kind_of_fault() -> None:
         assert trace in story, f"no seed of these meets {trace!r}"
 
 
+def test_an_outage_of_an_hour_parks_nobody_and_dead_letters_nobody() -> None:
+    """Without any other fault, and with clocks that agree; from its end on every payment is charged."""
+    played = _outages("an hour", lambda profile: profile.clocks_agree and profile.park_after_seconds > 3600)
+    for world in played:
+        assert world.violations == []
+        assert [line for line in world.history() if "parked," in line or "is dead-lettered" in line] == []
+
+
+def test_an_outage_that_outlasts_the_limit_parks_the_heads_of_their_groups_and_loses_nothing() -> None:
+    played = _outages("nine hours", lambda profile: True)
+    assert [world.violations for world in played] == [[]] * len(played)
+    assert any(" park txn-" in line for world in played for line in world.history())
+
+
+def _outages(how_long: str, fits: Callable[[Profile], bool]) -> list[World]:
+    """A few seeds with nothing but an outage, in a queue that has SQS's whole limit of receives."""
+    cut = Cut(faults=frozenset({"outage#1"}))
+    profiles = ((seed, World(seed, cut, STEPS_MAX).profile) for seed in itertools.count())
+    worlds = (
+        run(seed, cut) for seed, profile in profiles if profile.outage and profile.max_receives > 999 and fits(profile)
+    )
+    return list(itertools.islice((world for world in worlds if f"reached for {how_long}" in str(world.history())), 4))
+
+
+def test_ten_poison_heads_of_a_group_are_parked_and_no_follower_is_dead_lettered() -> None:
+    whole = (seed for seed in range(99) if World(seed, Cut(), STEPS_MAX).profile.max_receives > 999)
+    simulation = Simulation(next(whole), Cut(faults=frozenset()))
+    simulation.gateway.poison(f"p{number}" for number in range(10))
+    simulation.sent = [
+        Sent(number, number, "g1", f"p{number}", "a", 2599, (Reading("a", "processing"),) * 2, _body(number))
+        for number in range(20)
+    ]
+    world = simulation.run()
+    assert world.violations == []
+    story = "\n".join(world.history())
+    assert [f"park txn-p{number}: parked" in story for number in range(20)] == [True] * 10 + [False] * 10
+    assert "is dead-lettered" not in story
+
+
+def _body(number: int) -> str:
+    document = {"payment_id": f"p{number}", "order_id": "o", "customer_id": "c", "payment_method": "card"}
+    return '{"amount": 25.99, ' + json.dumps(document)[1:]
+
+
 def test_a_broken_rule_is_shrunk_to_a_story_that_replays(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("handler.domain.process.release", lambda *_, **__: None)
+    monkeypatch.setattr("handler.domain.park.release", lambda *_, **__: None)
     seed = next(seed for seed in range(20) if run(seed).violations)
     cut, world = shrink(seed, STEPS_MAX)
     assert len(world.history()) < len(run(seed).history())
@@ -110,7 +169,7 @@ def test_the_long_run_keeps_what_it_played_and_what_failed(
     sound = play_long(0, 40, 1, tmp_path / "sound.json")
     assert json.loads((tmp_path / "sound.json").read_text()) == sound
     assert (sound["complete"], sound["failing"], sound["payments"] >= 40) == (True, [], True)
-    monkeypatch.setattr("handler.domain.process.release", lambda *_, **__: None)
+    monkeypatch.setattr("handler.domain.park.release", lambda *_, **__: None)
     broken = play_long(0, 40, 1, tmp_path / "broken.json")
     assert broken["failing"]
     assert f"{len(broken['failing'])} failing seeds" in capsys.readouterr().out

@@ -104,7 +104,8 @@ _CORRECTED = (
 class Sent:
     """One message to send; `readings` has what each version of the canonical text makes of it, from version 1 on.
 
-    `direct` names the execution of the workflow that it is the input of, past the queue; empty for a message.
+    `direct` names the execution of the workflow that it is the input of, past the queue; empty for a message. A retry
+    reads as the message that it repeats.
     """
 
     number: int
@@ -116,10 +117,12 @@ class Sent:
     readings: tuple[Reading, ...]
     body: str
     direct: str = ""
+    # Of an operator's retry: the `park_no` that it is for.
+    retry: int = 0
 
     @property
     def name(self) -> str:
-        return f"{self.payment_id or 'no id'}/{self.spelling}"
+        return f"{self.payment_id or 'no id'}/{self.spelling}" + (f"#retry#{self.retry}" if self.retry else "")
 
     @property
     def is_unusable(self) -> bool:

@@ -11,10 +11,11 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from greenlet import getcurrent, greenlet
+
+from tests.simulation.profile import drawn
 
 if TYPE_CHECKING:
     from tests.simulation.releases import Release
@@ -52,41 +53,6 @@ class NoAnswerError(FailedRequestError):
 
 
 @dataclass(frozen=True)
-class Profile:
-    """Which faults a seed has, each with its probability a request; 0 for most of them in most seeds."""
-
-    crash: float
-    pause: float
-    refused: float
-    lost: float
-    dropped: float
-    late: float
-    slow: float
-    stored_500: float
-    poller: float
-    execution: float
-    direct: float
-    # Whether the approval workflow is deployed.
-    workflow: bool
-    skew_ms: int
-    declines: float
-    blocks_group_in_flight: bool
-    max_receives: int
-
-    @cached_property
-    def menu(self) -> list[tuple[str, float]]:
-        """What can happen to one request."""
-        crashes = [(f"crash {point}", self.crash) for point in ("before", "in flight", "after")]
-        others = ("pause", "refused", "lost", "dropped", "late")
-        return crashes + [(name, getattr(self, name)) for name in others]
-
-    @property
-    def clocks_agree(self) -> bool:
-        """Within what the lease's margin covers; only then does a lease keep two workers apart."""
-        return self.skew_ms <= 1 * SECOND
-
-
-@dataclass(frozen=True)
 class Cut:
     """What a shorter history keeps of a seed: message numbers and fault names; None keeps all."""
 
@@ -117,7 +83,7 @@ class World:
         self._events: list[tuple[int, int, Callable[[], object]]] = []
         self._order = 0
         self._hub = getcurrent()
-        self.profile = self._profile()
+        self.profile = drawn(self)
 
     # ---- draws ----
     def draw(self, name: str) -> float:
@@ -153,30 +119,6 @@ class World:
                 self.fired.append(name)
                 return kind
         return ""
-
-    def _profile(self) -> Profile:
-        def rate(name: str, *more: float) -> float:
-            return self.pick(f"profile/{name}", (0.0, 0.0, 0.01, 0.03, 0.1, *more))
-
-        workflow = self.draw("profile/workflow") >= 0.1
-        return Profile(
-            crash=rate("crash") / 2,
-            pause=rate("pause", 0.3),
-            refused=rate("refused"),
-            lost=rate("lost"),
-            dropped=rate("dropped"),
-            late=rate("late", 0.3),
-            slow=rate("slow"),
-            stored_500=rate("stored 500"),
-            poller=rate("poller"),
-            execution=rate("execution", 0.3, 0.3),
-            direct=self.pick("profile/direct", (0.0, 0.0, 0.0, 0.15, 0.5)) if workflow else 0.0,
-            workflow=workflow,
-            skew_ms=self.pick("profile/skew", (0, 0, 0, 900, 20 * SECOND, 20 * MINUTE)),
-            declines=self.pick("profile/declines", (0.0, 0.1, 0.4)),
-            blocks_group_in_flight=self.pick("profile/blocks", (True, False)),
-            max_receives=self.pick("profile/receives", (3, 6, 1000)),
-        )
 
     # ---- time ----
     def at(self, when: int, event: Callable[[], object]) -> None:

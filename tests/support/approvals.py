@@ -17,8 +17,8 @@ from urllib.parse import urlencode
 from aws_durable_execution_sdk_python.config import JitterStrategy
 from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
 
-from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.adapters.table.memory import MemoryDynamoDb
+from handler.adapters.table.parking_log import DynamoDbParkingLog
 from handler.approval_page import ApprovalPage
 from handler.domain.approval.decision import Answer, decide
 from handler.domain.approval.ports import Decisions
@@ -132,8 +132,8 @@ class ApprovalWorld(World):
     timeout_ms: int = DAY_MS
 
     @property
-    def log(self) -> DynamoDbApprovalLog:
-        return DynamoDbApprovalLog(self.dynamodb, "transactions")
+    def log(self) -> DynamoDbParkingLog:
+        return DynamoDbParkingLog(self.dynamodb, "transactions")
 
     @property
     def approval_rules(self) -> ApprovalRules:

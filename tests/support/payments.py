@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from handler.adapters.gateways.simulated import SimulatedGateway
 from handler.adapters.memory_queues import MemoryRejectedQueue
-from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.adapters.table.expressions import from_attributes
 from handler.adapters.table.memory import MemoryDynamoDb
+from handler.adapters.table.parking_log import DynamoDbParkingLog
 from handler.domain.approval.ports import Decisions
 from handler.domain.claim import Work
 from handler.domain.item import REQUIRED, REQUIRED_BESIDE, Item, from_stored
@@ -94,6 +94,12 @@ _ANYTHING: dict[str, Any] = {
     "processed_at": "2024-01-01T12:00:00Z",
     "reason_code": "malformed",
     "fraud_score": 0,
+    "park_no": 1,
+    "parked_reason": "gateway_answer_invalid",
+    "parked_at": 1,
+    "retried_by": "alice",
+    "cancelled_by": "alice",
+    "cancel_reason": "sent twice",
 }
 
 
@@ -101,10 +107,10 @@ def whole_item(given: Mapping[str, Any], /, **more: Any) -> dict[str, Any]:
     """An item of the given attributes, with anything for the others that its state requires; None leaves one out."""
     attributes = {"status": "processing", **given, **more}
     status = attributes["status"]
-    names = list(REQUIRED[status])
-    for name in [*names, *attributes]:
+    names = [*REQUIRED[status], *attributes]
+    for name in names:
         names += REQUIRED_BESIDE.get(name, ())
-    item = {name: _ANYTHING[name] for name in names if name != "open_shard"}
+    item = {name: _ANYTHING[name] for name in names if name != "open_shard" and name not in attributes}
     if "open_shard" in REQUIRED[status]:
         item["open_shard"] = f"{status}#0"
     return {name: value for name, value in {**item, **attributes}.items() if value is not None}
@@ -192,7 +198,7 @@ class World:
 
     @property
     def ports(self) -> Ports:
-        log = DynamoDbApprovalLog(self.dynamodb, "transactions")
+        log = DynamoDbParkingLog(self.dynamodb, "transactions")
         return Ports(
             log,
             self.gateway,

@@ -370,7 +370,7 @@ def test_the_reconcile_function_answers(applied: Loopback) -> None:
     answer = applied.clients["lambda"].invoke(FunctionName=f"{WORKFLOW}-reconcile", Payload=b"{}")
     said = answer["Payload"].read()
     assert "FunctionError" not in answer, said
-    assert json.loads(said) == {"old_open_payments": 0}
+    assert json.loads(said) == {"old_open_payments": 0, "parked_payments": 0}
 
 
 def switch_durable_mode_on(applied: Loopback) -> None:

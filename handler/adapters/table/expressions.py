@@ -14,6 +14,8 @@ Attributes = dict[str, AttributeValue]
 _CONSTANTS: Mapping[str, Any] = {
     ":processing": "processing",
     ":pending": "pending_approval",
+    ":parked": "parked",
+    ":cancelled": "cancelled",
     ":expired": "expired",
     ":rejected": "rejected",
     ":approval_rejected": "approval_rejected",

@@ -122,9 +122,10 @@ def _comparison(alias: str, operator: str, value: str) -> _Test:
     def test(
         item: Mapping[str, AttributeValue], names: Mapping[str, str], values: Mapping[str, AttributeValue]
     ) -> bool:
-        left, right = item.get(names[alias]), values[value]
+        left = item.get(names[alias])
+        right = item.get(names[value]) if value.startswith("#") else values[value]
         # As the service: an attribute that is missing, or of another type, satisfies no comparison but `<>`.
-        if left is None or left.keys() != right.keys():
+        if left is None or right is None or left.keys() != right.keys():
             return operator == "<>"
         if "N" in left:
             return _ordered(int(left["N"]), operator, int(right["N"]))

@@ -20,17 +20,19 @@ from handler.adapters.table.expressions import (
 from handler.adapters.table.writes import (
     CLAIM,
     CLAIM_CORRECTED,
+    PARK,
     RECORD,
     RELEASE,
     STORE_GATEWAY_REF,
     TAKE_OVER,
+    TAKE_OVER_PARKED,
     TAKE_OVER_STUCK,
     Write,
 )
 from handler.domain.errors import TransactionLogUnavailableError
 from handler.domain.item import GatewayResponse, Item, from_stored, timestamp, to_stored
 from handler.domain.payment import GatewayResult
-from handler.domain.states import OPEN_SHARDS, Status
+from handler.domain.states import OPEN_SHARDS, Status, open_shard
 
 # The sparse index of open items (protocol, "Index"); read with `query`, written by DynamoDB itself.
 OPEN_SHARD_INDEX = "open-shard-index"
@@ -76,17 +78,49 @@ class DynamoDbTransactionLog:
         return self._put(CLAIM_CORRECTED, item, {":seen": attempt_seen, ":message_id": item.message_id})
 
     def take_over(
-        self, transaction_id: str, *, owner: str, attempt_seen: int, lease_until: int, now: int, request_hash: str
+        self,
+        transaction_id: str,
+        *,
+        owner: str,
+        attempt_seen: int,
+        lease_until: int,
+        tries: int,
+        now: int,
+        request_hash: str,
     ) -> Item | None:
         values = {
             ":owner": owner,
             ":seen": attempt_seen,
             ":next": attempt_seen + 1,
             ":lease_until": lease_until,
+            ":tries": tries,
             ":now": now,
             ":request_hash": request_hash,
         }
         return self.update(TAKE_OVER, transaction_id, values)
+
+    def take_over_parked(
+        self,
+        transaction_id: str,
+        *,
+        owner: str,
+        attempt_seen: int,
+        lease_until: int,
+        tries: int,
+        now: int,
+        request_hash: str,
+    ) -> Item | None:
+        values = {
+            ":owner": owner,
+            ":seen": attempt_seen,
+            ":next": attempt_seen + 1,
+            ":lease_until": lease_until,
+            ":tries": tries,
+            ":open_shard": open_shard("processing", request_hash),
+            ":now": now,
+            ":request_hash": request_hash,
+        }
+        return self.update(TAKE_OVER_PARKED, transaction_id, values)
 
     def store_gateway_ref(
         self, transaction_id: str, *, owner: str, attempt: int, gateway_ref: str, now: int
@@ -97,21 +131,42 @@ class DynamoDbTransactionLog:
     def record(
         self, transaction_id: str, *, owner: str, attempt: int, status: str, gateway: GatewayResult, now: int
     ) -> Item | None:
-        # The published three, empty or not, and what else the gateway said.
-        response = dict(zip(GatewayResponse._fields, (gateway.state, *gateway[3:]), strict=True))
-        response = {name: value for name, value in response.items() if value or name in _PUBLISHED}
         values = {
             ":owner": owner,
             ":attempt": attempt,
             ":status": status,
-            ":gateway_response": response,
+            ":gateway_response": stored_response(gateway),
             ":processed_at": timestamp(now),
             ":now": now,
         }
         return self.update(RECORD, transaction_id, values)
 
-    def release(self, transaction_id: str, *, owner: str, attempt: int, now: int) -> Item | None:
-        return self.update(RELEASE, transaction_id, {":owner": owner, ":attempt": attempt, ":now": now})
+    def release(self, transaction_id: str, *, owner: str, attempt: int, tries: int, now: int) -> Item | None:
+        values = {":owner": owner, ":attempt": attempt, ":tries": tries, ":now": now}
+        return self.update(RELEASE, transaction_id, values)
+
+    def park(
+        self,
+        transaction_id: str,
+        *,
+        owner: str,
+        attempt: int,
+        park_no: int,
+        reason_code: str,
+        request: str,
+        request_hash: str,
+        now: int,
+    ) -> Item | None:
+        values = {
+            ":owner": owner,
+            ":attempt": attempt,
+            ":park_no": park_no,
+            ":parked_reason": reason_code,
+            ":request": request,
+            ":open_shard": open_shard("parked", request_hash),
+            ":now": now,
+        }
+        return self.update(PARK, transaction_id, values)
 
     def take_over_stuck(
         self, transaction_id: str, *, owner: str, attempt_seen: int, lease_until: int, stale: int, now: int
@@ -181,3 +236,9 @@ def decided(write: Write, transaction_id: str, send: Callable[[], object]) -> It
     except BotoCoreError as error:
         raise TransactionLogUnavailableError(f"{write.name} {transaction_id}: {error}") from error
     return None
+
+
+def stored_response(gateway: GatewayResult) -> dict[str, str]:
+    """What an item keeps of the gateway's answer: the published three, empty or not, and what else it said."""
+    response = dict(zip(GatewayResponse._fields, (gateway.state, *gateway[3:]), strict=True))
+    return {name: value for name, value in response.items() if value or name in _PUBLISHED}

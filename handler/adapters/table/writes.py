@@ -54,7 +54,14 @@ TAKE_OVER = Write(
         # The approval workflow charges on its own, without a lease.
         "attribute_not_exists(#approval_name)",
     ),
-    set=("#owner = :owner", "#lease_until = :lease_until", "#attempt = :next", "#updated_at = :now"),
+    set=(
+        "#owner = :owner",
+        "#lease_until = :lease_until",
+        "#attempt = :next",
+        # One more: a worker that is killed gives none back.
+        "#tries = :tries",
+        "#updated_at = :now",
+    ),
 )
 STORE_GATEWAY_REF = Write(
     "store gateway reference",
@@ -88,7 +95,49 @@ RECORD = Write(
 RELEASE = Write(
     "release",
     condition=("#status = :processing", "#owner = :owner", "#attempt = :attempt"),
-    set=("#lease_until = :zero", "#updated_at = :now"),
+    # One try less where the failure says nothing about the payment.
+    set=("#lease_until = :zero", "#tries = :tries", "#updated_at = :now"),
+)
+PARK = Write(
+    "park",
+    condition=(
+        # Nobody parks what is settled.
+        "#status = :processing",
+        "#owner = :owner",
+        "#attempt = :attempt",
+    ),
+    set=(
+        "#status = :parked",
+        # One more each time, so that a permission to retry holds for once.
+        "#park_no = :park_no",
+        "#parked_reason = :parked_reason",
+        "#parked_at = :now",
+        # What a retry sends.
+        "#request = :request",
+        "#open_shard = :open_shard",
+        "#updated_at = :now",
+    ),
+    remove=("#lease_until",),
+)
+TAKE_OVER_PARKED = Write(
+    "take over parked",
+    condition=(
+        "#status = :parked",
+        # Somebody allowed it, since it was parked last.
+        "#retry_no = #park_no",
+        "#attempt = :seen",
+        "#request_hash = :request_hash",
+    ),
+    set=(
+        "#status = :processing",
+        "#owner = :owner",
+        "#lease_until = :lease_until",
+        "#attempt = :next",
+        "#tries = :tries",
+        "#first_tried_at = :now",
+        "#open_shard = :open_shard",
+        "#updated_at = :now",
+    ),
 )
 TAKE_OVER_STUCK = Write(
     "take over stuck",
@@ -104,4 +153,14 @@ TAKE_OVER_STUCK = Write(
     set=("#owner = :owner", "#lease_until = :lease_until", "#attempt = :next", "#updated_at = :now"),
 )
 
-WRITES = (CLAIM, CLAIM_CORRECTED, TAKE_OVER, STORE_GATEWAY_REF, RECORD, RELEASE, TAKE_OVER_STUCK)
+WRITES = (
+    CLAIM,
+    CLAIM_CORRECTED,
+    TAKE_OVER,
+    STORE_GATEWAY_REF,
+    RECORD,
+    RELEASE,
+    PARK,
+    TAKE_OVER_PARKED,
+    TAKE_OVER_STUCK,
+)

@@ -39,7 +39,7 @@ def decide(transaction_id: str, answer: Answer, decisions: Decisions) -> Item:
     """
     if answer.decision not in DECISIONS:
         raise ApprovalRefusedError("decision_unknown")
-    kept = _comment(answer.comment, decisions.find_card_numbers)
+    kept = kept_comment(answer.comment, decisions.find_card_numbers)
     if decisions.log.get(transaction_id) is None:
         raise ApprovalRefusedError("unknown", f"There is no payment {transaction_id}.")
     now_ms = decisions.clock.now_ms()
@@ -85,7 +85,8 @@ def stored_item(transaction_id: str, log: ApprovalLog) -> Item:
     return item
 
 
-def _comment(comment: str, find_card_numbers: FindCardNumbers) -> str:
+def kept_comment(comment: str, find_card_numbers: FindCardNumbers) -> str:
+    """A person's reason as it is stored, masked. Raises ApprovalRefusedError where it cannot be kept."""
     text = comment.replace("\r\n", "\n").strip()
     if not text:
         raise ApprovalRefusedError("comment_missing")

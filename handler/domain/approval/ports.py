@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from handler.domain.item import Item
-from handler.domain.payment import Reason
+from handler.domain.payment import GatewayResult, Reason
 from handler.domain.ports import ApprovalStarter, Clock, FindCardNumbers, TransactionLog
 
 
@@ -64,6 +64,19 @@ class ApprovalLog(TransactionLog, Protocol):
         """Let a payment that `owner` holds wait again, for a new execution of the next `generation`."""
 
 
+class ParkingLog(ApprovalLog, Protocol):
+    """The writes of operators and reconcile on parked payments, refused like the others."""
+
+    def allow_retry(self, transaction_id: str, *, park_no_seen: int, retried_by: str, now: int) -> Item | None: ...
+
+    def record_parked(
+        self, transaction_id: str, *, owner: str, attempt: int, status: str, gateway: GatewayResult, now: int
+    ) -> Item | None:
+        """`owner` and `attempt` are those of the item as it was read: nobody has worked on it since."""
+
+    def cancel_parked(self, transaction_id: str, *, cancelled_by: str, cancel_reason: str, now: int) -> Item | None: ...
+
+
 class ApprovalCallbacks(Protocol):
     def wake(self, callback_id: str, decision: str) -> None:
         """Wake the workflow that waits for `callback_id`; the decision itself stands in the table.
@@ -104,7 +117,7 @@ class Executions(Protocol):
 class Decisions:
     """All that deciding on payments that wait, and bringing on those that were left behind, works with."""
 
-    log: ApprovalLog
+    log: ParkingLog
     callbacks: ApprovalCallbacks
     executions: Executions
     starter: ApprovalStarter

@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 from handler.domain.approval.decision import DECISIONS, stored_item
 from handler.domain.approval.ports import ApprovalLog, ApprovalNotices
-from handler.domain.claim import Claim, InVersion, Standing, Work, claim
+from handler.domain.claim import Claim, InVersion, Standing, Work, claim, held
 from handler.domain.errors import ApprovalRefusedError, ItemChangedError, NoticeError, ScoringError
 from handler.domain.item import Item, approval_name, new_item
 from handler.domain.money import as_text
@@ -188,8 +188,8 @@ def charge_approved(
 ) -> Status:
     """Charge what this execution claimed or what a person approved, once, however often it is called.
 
-    *Begin approved charge*, then steps 5 to 7 of the queue function. Raises the retryable errors of gateway and log,
-    and ItemChangedError where the item is not the payment.
+    *Begin approved charge*, then steps 5 to 7 and 9 of the queue function. Raises the retryable errors of gateway and
+    log, and ItemChangedError where the item is not the payment.
     """
     item = stored_item(payment.transaction_id, ports.log)
     # A message may have claimed it in another version than this execution began with.
@@ -207,15 +207,19 @@ def charge_approved(
         item = stored_item(payment.transaction_id, ports.log) if refused is None else refused
     if item.final_status is not None:
         return item.final_status
-    held = ("approve", "processing", execution.arn, payment.request_hash, payment.amount_minor, payment.currency)
-    if (item.decision, item.status, item.owner, item.request_hash, item.amount_minor, item.currency) != held:
+    if item.status == "parked":
+        # By this step, before its end was kept.
+        return "parked"
+    holds = ("approve", "processing", execution.arn, payment.request_hash, payment.amount_minor, payment.currency)
+    if (item.decision, item.status, item.owner, item.request_hash, item.amount_minor, item.currency) != holds:
         raise ItemChangedError(
             f"{payment.transaction_id} is {item.status} over {as_text(item.amount_minor, item.currency)}, belongs to "
             f"{item.owner}, decision {item.decision or 'none'}; this execution holds "
             f"{as_text(payment.amount_minor, payment.currency)}: nothing was charged, "
             "compare the item with its `request`"
         )
-    claimed = Claim(payment.transaction_id, execution.arn, item.attempt, item.gateway_ref, item.canonical_version)
+    # No message counts an execution's tries: this one counts if its release says so.
+    claimed = held(item._replace(tries=item.tries + 1), execution.arn, item.attempt)
     return pay(claimed, payment, rules.payments, ports.payments, work)
 
 
@@ -260,6 +264,8 @@ def _new_item(payment: Payment, checks: Checks, execution: Execution, rules: App
         item = item._replace(
             execution_arn=execution.arn,
             lease_until=None,
+            tries=0,
+            first_tried_at=None,
             request=payment.canonical,
             generation=1,
             decision="approve",

@@ -64,6 +64,11 @@ locals {
       namespace   = local.namespace, metric = "OldOpenPayments", dimensions = { environment = var.environment }
       statistic   = "Maximum", threshold = 0, periods = 1
     }
+    parked-payments = {
+      description = "Payments kept failing and were set aside: `payments parked list` shows them with their reasons, to be retried or cancelled."
+      namespace   = local.namespace, metric = "ParkedPayments", dimensions = { environment = var.environment }
+      statistic   = "Maximum", threshold = 0, periods = 1
+    }
     payment-alarms = {
       description = "A function saw what must never be, for example two different outcomes of one charge, or could not reach the approvers. Search the logs of the payment function, the approval workflow and reconcile for \"alarm\": the line says what to look at."
       namespace   = local.namespace, metric = local.alarm_lines_metric, dimensions = {}
@@ -134,7 +139,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   statistic          = startswith(each.value.statistic, "p") ? null : each.value.statistic
   extended_statistic = startswith(each.value.statistic, "p") ? each.value.statistic : null
   # Reconcile publishes every 10 minutes: in between, the alarm stands.
-  period              = each.key == "old-open-payments" ? 900 : 60
+  period              = contains(["old-open-payments", "parked-payments"], each.key) ? 900 : 60
   evaluation_periods  = each.value.periods
   comparison_operator = "GreaterThanThreshold"
   threshold           = each.value.threshold

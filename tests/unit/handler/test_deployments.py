@@ -83,7 +83,7 @@ def test_a_conflict_is_one_item_whatever_is_written():
     assert conflict["transaction_id"].endswith(conflict["request_hash"])
 
 
-@pytest.mark.parametrize("changed", [{"canonical_version": 3}, {"status": "parked"}])
+@pytest.mark.parametrize("changed", [{"canonical_version": 3}, {"status": "refunding"}])
 def test_an_item_of_newer_code_is_returned_and_nothing_is_made_of_it(changed):
     world = World()
     send(world, 1)
@@ -111,7 +111,7 @@ def test_a_damaged_item_is_returned_with_an_alarm_and_never_charged():
 
 @pytest.mark.parametrize(
     ("changed", "reason_code", "alarms"),
-    [({"attempt": None}, "item_damaged", 1), ({"status": "parked"}, "item_unknown", 0)],
+    [({"attempt": None}, "item_damaged", 1), ({"status": "refunding"}, "item_unknown", 0)],
 )
 def test_reconcile_goes_on_behind_an_item_that_it_cannot_read(changed, reason_code, alarms):
     world = World(gateway=ScriptedGateway(prepare=[GatewayUnavailableError("down")] * 2))

@@ -93,8 +93,8 @@ def test_what_newer_code_added_is_passed_over():
 
 
 def test_a_state_that_only_newer_code_knows_is_not_damage():
-    with pytest.raises(UnknownItemError, match="parked"):
-        from_stored(whole_item({}) | {"status": "parked"})
+    with pytest.raises(UnknownItemError, match="refunding"):
+        from_stored(whole_item({}) | {"status": "refunding"})
 
 
 def test_an_item_of_0_1_has_no_version_and_counts_as_the_first():

@@ -14,6 +14,7 @@ import pytest
 import handler
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
 from handler.adapters.table.expressions import _CONSTANTS
+from handler.adapters.table.parking_writes import PARKING_WRITES
 from handler.adapters.table.writes import WRITES
 from handler.domain import errors
 from handler.domain.reasons import CATALOGUE, sentence
@@ -21,7 +22,14 @@ from handler.domain.reasons import CATALOGUE, sentence
 ROOT = Path(handler.__path__[0])
 
 # Where a call takes a reason code: the place of the argument.
-PLACES = {"Fault": 1, "UnreadableBodyError": 0, "ApprovalRefusedError": 0, "alarm": 0, "send": 2}
+PLACES = {
+    "Fault": 1,
+    "UnreadableBodyError": 0,
+    "ApprovalRefusedError": 0,
+    "ParkedRefusedError": 0,
+    "alarm": 0,
+    "send": 2,
+}
 # Functions that give one back.
 GIVES_CODES = "_unusable_reason"
 # A fault of the id itself, where there is no usable one.
@@ -86,7 +94,7 @@ def used() -> set[str]:
     found = {code for path in ROOT.rglob("*.py") if path.name != "reasons.py" for code in used_in(path.read_text())}
     written = {
         _CONSTANTS[assignment.partition(" = ")[2]]
-        for write in (*WRITES, *APPROVAL_WRITES)
+        for write in (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES)
         for assignment in write.set
         if assignment.startswith("#reason_code = ")
     }
@@ -150,8 +158,11 @@ def test_only_the_payments_own_failures_count():
     own = {code for code, reason in CATALOGUE.items() if reason.is_own_failure}
     assert own == {
         *("scoring_failed", "gateway_refused", "gateway_answer_invalid"),
-        *("item_changed", "item_damaged", "reading_too_slow"),
+        *("item_changed", "item_damaged", "reading_too_slow", "tries_used_up"),
     }
+    for name, error in inspect.getmembers(errors, inspect.isclass):
+        if issubclass(error, errors.RetryableError) and error is not errors.RetryableError:
+            assert error.is_own_failure == (error.reason_code in own), name
 
 
 def test_every_refusal_has_a_status_and_what_only_tells_people_is_an_alarm():

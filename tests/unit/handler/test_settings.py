@@ -272,7 +272,9 @@ def pattern(variable: str) -> str:
     return patterns(variable)[0]
 
 
-SECONDS = {"GATEWAY_DEADLINE_SECONDS", "SAFETY_MARGIN_SECONDS", "RETRY_DELAY_SECONDS", "STRESS_DELAY_SECONDS"}
+SECONDS = {
+    f"{name}_SECONDS" for name in ("GATEWAY_DEADLINE", "SAFETY_MARGIN", "RETRY_DELAY", "STRESS_DELAY", "PARK_AFTER")
+}
 # Narrower in Terraform than a name of AWS's: with what it takes.
 ARNS = {
     "APPROVAL_FUNCTION_ARN": "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev:live",

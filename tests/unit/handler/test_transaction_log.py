@@ -12,6 +12,7 @@ from botocore.stub import ANY, Stubber
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
 from handler.adapters.table.expressions import from_attributes, to_attributes
 from handler.adapters.table.memory import MemoryDynamoDb
+from handler.adapters.table.parking_writes import PARKING_WRITES
 from handler.adapters.table.transaction_log import DynamoDbTransactionLog
 from handler.adapters.table.writes import CLAIM, CLAIM_CORRECTED, WRITES, Write
 from handler.domain.errors import TransactionLogUnavailableError
@@ -156,7 +157,7 @@ def test_a_record_is_fenced_by_status_owner_and_attempt(client, stubber):
 def test_other_errors_of_the_service_are_retryable(client, stubber, code):
     stubber.add_client_error("update_item", code)
     with pytest.raises(TransactionLogUnavailableError):
-        DynamoDbTransactionLog(client, "t").release("txn-1", owner="me", attempt=1, now=1)
+        DynamoDbTransactionLog(client, "t").release("txn-1", owner="me", attempt=1, tries=1, now=1)
 
 
 def test_a_lost_answer_is_retryable():
@@ -171,7 +172,7 @@ def test_a_lost_answer_is_retryable():
 def test_an_update_of_an_item_that_is_gone_is_retryable_and_creates_nothing():
     dynamodb = MemoryDynamoDb()
     with pytest.raises(TransactionLogUnavailableError):
-        DynamoDbTransactionLog(dynamodb, "t").release("txn-1", owner="me", attempt=1, now=1)
+        DynamoDbTransactionLog(dynamodb, "t").release("txn-1", owner="me", attempt=1, tries=1, now=1)
     assert dynamodb.items == {}
 
 
@@ -186,14 +187,14 @@ def test_a_float_is_never_stored():
         to_attributes({"amount": 25.9})
 
 
-@pytest.mark.parametrize("write", [*WRITES, *APPROVAL_WRITES], ids=lambda write: write.name)
+@pytest.mark.parametrize("write", [*WRITES, *APPROVAL_WRITES, *PARKING_WRITES], ids=lambda write: write.name)
 def test_every_write_is_conditional_and_has_no_clause_twice(write: Write):
     assert write.condition
     assert len(set(write.condition)) == len(write.condition)
 
 
 def condition(dynamodb: MemoryDynamoDb, text: str, **values: object) -> bool:
-    names = {f"#{name}": name for name in ("transaction_id", "a", "b")}
+    names = {f"#{name}": name for name in ("transaction_id", "a", "b", "c", "d")}
     before = dict(dynamodb.items)
     try:
         dynamodb.put_item(
@@ -211,10 +212,15 @@ def condition(dynamodb: MemoryDynamoDb, text: str, **values: object) -> bool:
 
 def test_the_table_of_transitions_is_what_the_writes_do():
     claims = {(None, state) for state in ("processing", "pending_approval", "declined", "rejected", "conflict")}
-    states = {":processing": {"processing"}, ":pending": {"pending_approval"}, ":status": {"completed", "declined"}}
+    states = {
+        ":processing": {"processing"},
+        ":pending": {"pending_approval"},
+        ":parked": {"parked"},
+        ":status": {"completed", "declined"},
+    }
     # A correction is a claim in another one's place.
     moves = claims | {("rejected", state) for _, state in claims if state != "conflict"}
-    for write in (*WRITES, *APPROVAL_WRITES):
+    for write in (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES):
         if write in (CLAIM, CLAIM_CORRECTED):
             continue
         (before,) = (clause.removeprefix("#status = ") for clause in write.condition if clause.startswith("#status = "))
@@ -234,6 +240,10 @@ def test_the_in_memory_table_reads_conditions_as_the_service_does():
     assert not condition(dynamodb, "attribute_not_exists(#a) OR #a > :v", v=5)
     assert condition(dynamodb, "#a <> :v AND #b <> :w", v=6, w=5)
     assert not condition(dynamodb, "#a <> :v", v=5)
+    dynamodb.items["k"] |= to_attributes({"c": 5})
+    assert condition(dynamodb, "#a = #c", v=5)
+    assert not condition(dynamodb, "#a = #b", v=5)
+    assert not condition(dynamodb, "#a = #d", v=5)
     del dynamodb.items["k"]["a"]
     assert not condition(dynamodb, "#a <= :v", v=5)
     assert condition(dynamodb, "#a <> :v", v=5)

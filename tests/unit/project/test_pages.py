@@ -38,19 +38,19 @@ def test_an_attribute_without_a_meaning_is_found(tmp_path, monkeypatch):
     source = (ROOT / "handler" / "domain" / "item.py").read_text()
     path = tmp_path / "handler" / "domain" / "item.py"
     path.parent.mkdir(parents=True)
-    path.write_text(source.replace('    comment: str = ""\n', '    parked_at: int = 0\n    comment: str = ""\n', 1))
+    path.write_text(source.replace('    comment: str = ""\n', '    waits_for: int = 0\n    comment: str = ""\n', 1))
     monkeypatch.setattr(pages, "ROOT", tmp_path)
-    with pytest.raises(ValueError, match="parked_at"):
+    with pytest.raises(ValueError, match="waits_for"):
         pages.item_attributes()
 
 
 def test_terraform_names_the_metrics_that_are_published():
-    own = {*queue_function.METRICS, reconcile_function.METRIC}
+    own = {*queue_function.METRICS, *reconcile_function.METRICS}
     dashboard = (ROOT / "terraform" / "modules" / "observability" / "dashboard.tf").read_text()
     [shown] = re.findall(r"for metric in \[(.*?)\] :\n +metric => \[local\.namespace", dashboard)
     assert set(re.findall(r'"(\w+)"', shown)) <= own
     judged = {alarm.metric for alarm in pages.read_alarms() if alarm.namespace == queue_function.NAMESPACE}
-    assert judged == {reconcile_function.METRIC, "Conflicts", "PaymentAlarms-<environment>"}
+    assert judged == {*reconcile_function.METRICS, "Conflicts", "PaymentAlarms-<environment>"}
     assert reconcile_function.NAMESPACE == queue_function.NAMESPACE
 
 

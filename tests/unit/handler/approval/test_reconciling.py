@@ -161,9 +161,9 @@ def test_reconcile_on_schedule_expires_and_counts_what_it_cannot_settle(monkeypa
     open_ids(world, monkeypatch)
     output = io.StringIO()
     function = ReconcileFunction(world.rules, world.ports, decisions(world), output)
-    assert function({}, Context()) == {"old_open_payments": 0}
+    assert function({}, Context()) == {"old_open_payments": 0, "parked_payments": 0}
     world.clock.ms += DAY_MS + OVERDUE_MS + 1
-    assert function({}, Context()) == {"old_open_payments": 0}
+    assert function({}, Context()) == {"old_open_payments": 0, "parked_payments": 0}
     assert world.item()["status"] == "expired"
 
     # Claimed long ago, never charged: only its message may charge it, so it stays open and is counted.
@@ -176,7 +176,7 @@ def test_reconcile_on_schedule_expires_and_counts_what_it_cannot_settle(monkeypa
     stuck.clock.ms += 60 * 60 * 1000
     stuck.change(lease_until=1)
     function = ReconcileFunction(stuck.rules, stuck.ports, decisions(stuck), output)
-    assert function({}, Context()) == {"old_open_payments": 1}
+    assert function({}, Context()) == {"old_open_payments": 1, "parked_payments": 0}
     assert stuck.gateway.captures == {}
     last = json.loads(output.getvalue().splitlines()[-1])
     assert (last["OldOpenPayments"], last["environment"]) == (1, "dev")
@@ -191,7 +191,7 @@ def test_a_payment_that_is_restarted_again_and_again_is_counted(monkeypatch):
     function = ReconcileFunction(
         world.rules, world.ports, replace(closed, starter=engine, executions=engine), io.StringIO()
     )
-    assert function({}, Context()) == {"old_open_payments": 0}
+    assert function({}, Context()) == {"old_open_payments": 0, "parked_payments": 0}
     world.change(execution_arn=ARN.replace("-1/", "-2/"))
-    assert function({}, Context()) == {"old_open_payments": 1}
+    assert function({}, Context()) == {"old_open_payments": 1, "parked_payments": 0}
     assert [name for name, _ in engine.started] == ["dev-pay-abc123-2", "dev-pay-abc123-3"]

@@ -1,0 +1,39 @@
+"""The transaction log with every write: also those of operators and of reconcile on parked payments."""
+
+from __future__ import annotations
+
+from handler.adapters.table.approval_log import DynamoDbApprovalLog
+from handler.adapters.table.parking_writes import ALLOW_RETRY, CANCEL_PARKED, RECORD_PARKED
+from handler.adapters.table.transaction_log import stored_response
+from handler.domain.item import Item, timestamp
+from handler.domain.payment import GatewayResult
+
+
+class DynamoDbParkingLog(DynamoDbApprovalLog):
+    """`ParkingLog` over one table."""
+
+    def allow_retry(self, transaction_id: str, *, park_no_seen: int, retried_by: str, now: int) -> Item | None:
+        values = {":seen": park_no_seen, ":retried_by": retried_by, ":now": now}
+        return self.update(ALLOW_RETRY, transaction_id, values)
+
+    def record_parked(
+        self, transaction_id: str, *, owner: str, attempt: int, status: str, gateway: GatewayResult, now: int
+    ) -> Item | None:
+        values = {
+            ":owner": owner,
+            ":attempt": attempt,
+            ":status": status,
+            ":gateway_response": stored_response(gateway),
+            ":processed_at": timestamp(now),
+            ":now": now,
+        }
+        return self.update(RECORD_PARKED, transaction_id, values)
+
+    def cancel_parked(self, transaction_id: str, *, cancelled_by: str, cancel_reason: str, now: int) -> Item | None:
+        values = {
+            ":cancelled_by": cancelled_by,
+            ":cancel_reason": cancel_reason,
+            ":processed_at": timestamp(now),
+            ":now": now,
+        }
+        return self.update(CANCEL_PARKED, transaction_id, values)

@@ -1,0 +1,52 @@
+"""The writes of operators and reconcile on parked payments; as those of every payment, for people and schedules."""
+
+from __future__ import annotations
+
+from handler.adapters.table.writes import Write
+
+ALLOW_RETRY = Write(
+    "allow retry",
+    condition=(
+        "#status = :parked",
+        # It was not retried and parked again since it was read.
+        "#park_no = :seen",
+    ),
+    set=("#retry_no = :seen", "#retried_by = :retried_by", "#updated_at = :now"),
+)
+RECORD_PARKED = Write(
+    "record parked",
+    condition=(
+        # The first recorded outcome stands.
+        "#status = :parked",
+        # Nobody works on it, nor did since it was read.
+        "#owner = :owner",
+        "#attempt = :attempt",
+    ),
+    set=(
+        "#status = :status",
+        "#gateway_response = :gateway_response",
+        "#processed_at = :processed_at",
+        "#updated_at = :now",
+    ),
+    remove=("#open_shard",),
+)
+CANCEL_PARKED = Write(
+    "cancel parked",
+    condition=(
+        # Nobody works on it.
+        "#status = :parked",
+        # The gateway cannot charge it.
+        "attribute_not_exists(#gateway_ref)",
+    ),
+    set=(
+        "#status = :cancelled",
+        "#reason_code = :cancelled",
+        "#cancelled_by = :cancelled_by",
+        "#cancel_reason = :cancel_reason",
+        "#processed_at = :processed_at",
+        "#updated_at = :now",
+    ),
+    remove=("#open_shard",),
+)
+
+PARKING_WRITES = (ALLOW_RETRY, RECORD_PARKED, CANCEL_PARKED)

@@ -1,0 +1,62 @@
+"""What follows from a failed try: the payment is parked, or released for the next one; its group goes on either way.
+
+Protocol, queue function, step 9, and parking. The rule it keeps: only what the payment itself causes counts against it.
+"""
+
+from __future__ import annotations
+
+from handler.domain.claim import Claim
+from handler.domain.errors import NotEnoughTimeError, OwnershipLostError, RetryableError
+from handler.domain.payment import Payment
+from handler.domain.ports import Ports
+from handler.domain.rules import Parking
+
+
+def park_or_release(claim: Claim, payment: Payment, error: RetryableError, parking: Parking, ports: Ports) -> bool:
+    """Whether the payment is parked now. Otherwise its lease is ended, and the message has to come again."""
+    if _is_time(claim, error, parking, ports.clock.now_ms()):
+        try:
+            if _park(claim, payment, error.reason_code, ports):
+                return True
+        except RetryableError:
+            # It comes again with all its tries used, and is parked then.
+            pass
+    release(claim if error.is_own_failure else claim._replace(tries=claim.tries - 1), ports)
+    return False
+
+
+def release(claim: Claim, ports: Ports) -> None:
+    """End the lease so that the next delivery need not wait for it; best effort, as the lease ends by itself."""
+    try:
+        ports.log.release(
+            claim.transaction_id,
+            owner=claim.owner,
+            attempt=claim.attempt,
+            tries=claim.tries,
+            now=ports.clock.now_ms(),
+        )
+    except RetryableError:
+        return
+
+
+def _is_time(claim: Claim, error: RetryableError, parking: Parking, now_ms: int) -> bool:
+    if isinstance(error, NotEnoughTimeError | OwnershipLostError):
+        # It was not tried to the end, or is another worker's to judge.
+        return False
+    is_spent = error.is_own_failure and claim.tries >= parking.after_tries
+    return is_spent or now_ms - claim.tried_since >= round(1000 * parking.after_seconds)
+
+
+def _park(claim: Claim, payment: Payment, reason_code: str, ports: Ports) -> bool:
+    """Whether it stands as parked by this claim; the client repeats a write whose answer was lost."""
+    stored = ports.log.park(
+        claim.transaction_id,
+        owner=claim.owner,
+        attempt=claim.attempt,
+        park_no=claim.park_no + 1,
+        reason_code=reason_code,
+        request=payment.canonical,
+        request_hash=payment.request_hash,
+        now=ports.clock.now_ms(),
+    )
+    return stored is None or (stored.status, stored.owner, stored.attempt) == ("parked", claim.owner, claim.attempt)

@@ -1,0 +1,96 @@
+"""What operators do with parked payments: retry one, or give one up.
+
+Protocol, parking. The rule it keeps: the permission to retry is written before anything is sent, and running it again
+is always safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, Protocol
+
+from handler.domain.approval.decision import kept_comment
+from handler.domain.approval.ports import Decisions
+from handler.domain.claim import Work, held
+from handler.domain.errors import ParkedRefusedError
+from handler.domain.item import Item
+from handler.domain.reconcile import restart_charge
+from handler.domain.times import Times
+
+
+class RetryQueue(Protocol):
+    def send(self, item: Item, deduplication_id: str) -> None:
+        """Send a parked payment's canonical request to its group. Raises RetryNotSentError."""
+
+
+def retry_id(item: Item) -> str:
+    """One message for each time that the payment was parked, however often its retry is run."""
+    return f"{item.payment_id}#retry#{item.park_no}"
+
+
+def in_order(items: Iterable[Item], reason_code: str = "") -> list[Item]:
+    """The parked ones (parked for that reason), group by group in the order of their sequence numbers."""
+    parked = [item for item in items if item.status == "parked" and reason_code in ("", item.parked_reason)]
+    return sorted(parked, key=lambda item: (item.message_group_id, int(item.sequence_number or 0), item.created_at))
+
+
+def retry(
+    item: Item, retried_by: str, queue: RetryQueue, decisions: Decisions, *, times: Times, work: Work
+) -> Literal["sent", "restarted"]:
+    """Let a parked payment be charged again, as it was read: by its message, or by a new execution of its workflow.
+
+    Raises ParkedRefusedError, RetryNotSentError, ApprovalStartError and the log's retryable error. Interrupted, it is
+    simply run again; a workflow's that is no longer parked by then is restarted by reconcile.
+    """
+    _require_parked(item)
+    if item.execution_arn and not decisions.executions.is_closed(item.execution_arn):
+        raise ParkedRefusedError("execution_open", f"{item.transaction_id}: its execution is about to end; try again.")
+    refused = decisions.log.allow_retry(
+        item.transaction_id, park_no_seen=item.park_no, retried_by=retried_by, now=decisions.clock.now_ms()
+    )
+    if refused is not None:
+        _require_parked(refused)
+        raise ParkedRefusedError("parked_again", f"{item.transaction_id} was retried and parked again: look again.")
+    if not item.generation:
+        queue.send(item, retry_id(item))
+        return "sent"
+    now_ms = decisions.clock.now_ms()
+    # No message comes for it: whoever retries takes it over, to hand it to a new execution.
+    refused = decisions.log.take_over_parked(
+        item.transaction_id,
+        owner=work.owner,
+        attempt_seen=item.attempt,
+        lease_until=times.lease_until_ms(now_ms, work.remaining_ms()),
+        tries=0,
+        now=now_ms,
+        request_hash=item.request_hash,
+    )
+    if refused is not None and refused.owner != work.owner:
+        raise ParkedRefusedError("not_parked", f"{item.transaction_id} is {refused.status}: somebody else retried it.")
+    restart_charge(held(item, work.owner, item.attempt + 1), item, decisions)
+    return "restarted"
+
+
+def cancel(item: Item, cancelled_by: str, reason: str, decisions: Decisions) -> None:
+    """Give a parked payment up that the gateway never knew (*cancel parked*); `reason` is kept, masked.
+
+    Raises ParkedRefusedError, ApprovalRefusedError for a reason that cannot be kept, and the log's retryable error.
+    """
+    kept = kept_comment(reason, decisions.find_card_numbers)
+    _require_parked(item)
+    refused = decisions.log.cancel_parked(
+        item.transaction_id, cancelled_by=cancelled_by, cancel_reason=kept, now=decisions.clock.now_ms()
+    )
+    if refused is None or (refused.status, refused.cancelled_by) == ("cancelled", cancelled_by):
+        return
+    _require_parked(refused)
+    raise ParkedRefusedError(
+        "known_to_gateway",
+        f"{item.transaction_id} has the reference {refused.gateway_ref}, which the gateway may have charged or may yet "
+        "charge: it cannot be cancelled here. Retry it, or let reconcile record what becomes of it.",
+    )
+
+
+def _require_parked(item: Item) -> None:
+    if item.status != "parked":
+        raise ParkedRefusedError("not_parked", f"{item.transaction_id} is {item.status} and not parked.")

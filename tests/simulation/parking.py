@@ -1,0 +1,172 @@
+"""The auditor's model of parking: who counts which try, when a payment may and must be parked, and what moves it then.
+
+As the auditor, of which it is a part, it shares no rule with the code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from tests.simulation.table import SentWrite
+from tests.simulation.traffic import Sent
+from tests.simulation.world import Invocation, World
+
+_LEAST_REMAINING_MS = 10_000
+_CLAIMS = ("put_new", "claim_corrected")
+
+
+class ParkingRules:
+    def __init__(self, world: World, fail: Callable[[str, str], None]) -> None:
+        self.world = world
+        self.fail = fail
+        # Told of each payment that is parked.
+        self.parked: Callable[[str], None] = lambda key: None
+        self._tries: dict[str, int] = {}
+        # By attempt, as a message's worker began with; by release, as it was first applied.
+        self._begun: dict[tuple[str, int], int] = {}
+        self._applied: dict[int, SentWrite] = {}
+        self._blurred: set[str] = set()
+        self._since: dict[str, int] = {}
+        # (invocation, transaction id): how its last call of the gateway ended, since it has the payment.
+        self._failure: dict[tuple[str, str], str] = {}
+        # (invocation, transaction id): the tries, as they were when its park was first sent.
+        self._sent: dict[tuple[str, str], int] = {}
+        self._parked_by: set[str] = set()
+
+    def sent(self, invocation: Invocation, key: str) -> None:
+        self._sent.setdefault((invocation.name, key), self._tries.get(key, 0) + bool(invocation.arn))
+
+    def gateway_failed(self, invocation: Invocation, key: str, failure: str) -> None:
+        self._failure[invocation.name, key] = failure
+
+    def called(self, invocation: Invocation, key: str) -> None:
+        """A worker asks the gateway about a payment: it has a try left."""
+        tries = self._tries.get(key, 0) + bool(invocation.arn)
+        if invocation.charges and tries > self.world.profile.park_after_tries and key not in self._blurred:
+            self.fail("no try beyond the last", f"{invocation.name} tries {key} for the {tries}th time")
+
+    def has_parked(self, invocation: Invocation, message_id: str) -> bool:
+        """Whether this message's payment was parked by this invocation, for this message."""
+        return f"{invocation.name}:{message_id}" in self._parked_by
+
+    def retry_arrived(self, sent: Sent, item: dict[str, Any]) -> None:
+        if item.get("retry_no", 0) < sent.retry:
+            self.fail("allowed before it is sent", f"{sent.name} is sent, allowed is {item.get('retry_no')}")
+        if item.get("message_group_id") != sent.group:
+            self.fail("a retry is in its payment's group", f"{sent.name} is in {sent.group}")
+
+    def wrote(
+        self, invocation: Invocation, write: SentWrite, before: dict[str, Any] | None, after: dict[str, Any]
+    ) -> None:
+        intent, key = write.intent, after["transaction_id"]
+        if after["status"] == "conflict":
+            return
+        if intent in (*_CLAIMS, "take_over", "take_over_stuck", "take_over_parked", "begin_approved_charge"):
+            self._failure.pop((invocation.name, key), None)
+            self._sent.pop((invocation.name, key), None)
+        if intent == "release" and id(write) not in self._applied:
+            self._must_be_parked(invocation, write, before or {})
+        if before is not None and before["status"] == "parked":
+            self._of_parked(write, before, after)
+        if intent == "park":
+            self._park(invocation, write, before or {}, after)
+        self._count(invocation, write, after)
+
+    def _count(self, invocation: Invocation, write: SentWrite, after: dict[str, Any]) -> None:
+        """The tries as they should be after a write, and whether the item has them."""
+        intent, key = write.intent, after["transaction_id"]
+        if intent in _CLAIMS and after["status"] == "processing" and not invocation.arn:
+            self._tries[key], self._since[key] = 1, after["created_at"]
+        elif intent == "take_over":
+            # A release that came between the reading and the take-over is not seen: that try counts.
+            unseen = self._begun[key, after["attempt"] - 1]
+            self._tries[key] = 1 + (unseen if after["tries"] == unseen + 1 else self._tries[key])
+        elif intent == "take_over_parked":
+            self._tries[key], self._since[key] = int(invocation.charges), write.clock_ms
+        elif intent == "release" and invocation.charges:
+            own = self._failure.get((invocation.name, key)) == "own"
+            if not invocation.arn:
+                # Counted when it was taken over; a release that is repeated says the same again.
+                begun = self._begun[key, after["attempt"]]
+                counts = own or begun > self.world.profile.park_after_tries
+                self._tries[key] = begun - int(not counts)
+            elif self._is_repeated(invocation, write, key):
+                # Several tries of an execution are one attempt: a late release may take a later one's count back.
+                self._tries[key] = min(after["tries"], self._tries.get(key, 0) + 1)
+            else:
+                self._tries[key] = self._tries.get(key, 0) + int(own)
+        tries = self._tries.get(key, 0)
+        if after.get("tries", 0) != tries:
+            self.fail("tries are the payment's own", f"{key} has {after.get('tries')} after {intent}, {tries} count")
+        if intent in (*_CLAIMS, "take_over", "take_over_stuck", "take_over_parked"):
+            self._begun[key, after["attempt"]] = tries
+
+    def _is_repeated(self, invocation: Invocation, write: SentWrite, key: str) -> bool:
+        """Whether this release, or one before it, came twice or after its sender: what was read in between is old."""
+        if invocation.over or id(write) in self._applied:
+            self._blurred.add(key)
+        self._applied[id(write)] = write
+        return key in self._blurred
+
+    def _judged(self, invocation: Invocation, write: SentWrite, before: dict[str, Any]) -> tuple[int, bool, bool]:
+        """Tries with the one under way; whether the payment caused its failure; whether its time is over."""
+        key = before["transaction_id"]
+        since = self._since.get(key) or before.get("decided_at") or before["created_at"]
+        own = self._failure.get((invocation.name, key)) == "own"
+        is_old = write.clock_ms - since >= 1000 * self.world.profile.park_after_seconds
+        return self._tries.get(key, 0) + bool(invocation.arn), own, is_old
+
+    def _must_be_parked(self, invocation: Invocation, write: SentWrite, before: dict[str, Any]) -> None:
+        """Who lets go of a payment that failed too often, or for too long, has tried to park it."""
+        key = before["transaction_id"]
+        failure = self._failure.get((invocation.name, key))
+        if not failure or not invocation.charges or invocation.over or (invocation.name, key) in self._sent:
+            return
+        tries, own, is_old = self._judged(invocation, write, before)
+        is_old = is_old and invocation.remaining_ms() >= _LEAST_REMAINING_MS
+        if is_old or (own and tries >= self.world.profile.park_after_tries):
+            self.fail("what keeps failing is parked", f"{key} was released after {tries} tries, too old: {is_old}")
+
+    def _park(self, invocation: Invocation, write: SentWrite, before: dict[str, Any], after: dict[str, Any]) -> None:
+        key, limit = after["transaction_id"], self.world.profile.park_after_tries
+        _, own, is_old = self._judged(invocation, write, before)
+        # A park that arrives late may come behind the release that counted this try.
+        tries = self._sent[invocation.name, key]
+        if not (is_old or tries > limit or (own and tries >= limit)):
+            self.fail("parked for its own failures", f"{key} was parked after {tries} tries")
+        reason = after.get("parked_reason")
+        if own != (reason == "gateway_answer_invalid") or (reason == "tries_used_up") != (tries > limit):
+            self.fail("parked for its reason", f"{key} was parked for {reason}, {tries} tries")
+        request_hash = hashlib.sha256(after.get("request", "").encode()).hexdigest()
+        wanted = ("parked", before.get("park_no", 0) + 1, write.clock_ms, before["request_hash"])
+        found = (after["status"], after.get("park_no"), after.get("parked_at"), request_hash)
+        if found != wanted or "lease_until" in after:
+            self.fail("parked is complete", f"{key}: {after}")
+        self._parked_by.add(after["owner"])
+        self.parked(key)
+
+    def _of_parked(self, write: SentWrite, before: dict[str, Any], after: dict[str, Any]) -> None:
+        """What may happen to a parked item; the auditor holds it to its owner and attempt."""
+        intent, key, park_no = write.intent, after["transaction_id"], before["park_no"]
+        if intent == "allow_retry":
+            if (after["status"], after.get("retry_no"), "retried_by" in after) != ("parked", park_no, True):
+                self.fail("allowed is complete", f"{key}: {after}")
+        elif intent == "take_over_parked":
+            if before.get("retry_no") != park_no:
+                self.fail("only who was allowed to", f"{key} was taken over, {before.get('retry_no')} of {park_no}")
+            if ("approval_name" in before) != after["owner"].startswith("op"):
+                self.fail("a workflow's payment waits for no message", f"{after['owner']} took {key} over")
+            if after.get("first_tried_at") != write.clock_ms:
+                self.fail("retried anew", f"{key} is tried since {after.get('first_tried_at')}")
+        elif intent == "cancel_parked":
+            told = ("cancelled", "cancelled", True, True)
+            is_told = (after["status"], after.get("reason_code"), "cancelled_by" in after, "cancel_reason" in after)
+            if "gateway_ref" in before or is_told != told:
+                self.fail("cancelled before the gateway knew it", f"{key}: {after}")
+        elif intent == "record_parked":
+            if after["status"] not in ("completed", "declined"):
+                self.fail("recorded is final", f"{key}: {after}")
+        else:
+            self.fail("parked items are left alone", f"{intent} changed {key}, which is parked")

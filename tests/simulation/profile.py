@@ -1,0 +1,82 @@
+"""Which faults a seed has, and what it is deployed with; drawn from the seed, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Which faults a seed has, each with its probability a request; 0 for most of them in most seeds."""
+
+    crash: float
+    pause: float
+    refused: float
+    lost: float
+    dropped: float
+    late: float
+    slow: float
+    stored_500: float
+    poller: float
+    execution: float
+    direct: float
+    # Whether the approval workflow is deployed.
+    workflow: bool
+    skew_ms: int
+    declines: float
+    blocks_group_in_flight: bool
+    max_receives: int
+    # How many payments the gateway cannot answer for as it should, until it is mended.
+    poison: float
+    # The gateway cannot be reached for a while.
+    outage: float
+    park_after_tries: int
+    park_after_seconds: int
+
+    @cached_property
+    def menu(self) -> list[tuple[str, float]]:
+        """What can happen to one request."""
+        crashes = [(f"crash {point}", self.crash) for point in ("before", "in flight", "after")]
+        others = ("pause", "refused", "lost", "dropped", "late")
+        return crashes + [(name, getattr(self, name)) for name in others]
+
+    @property
+    def clocks_agree(self) -> bool:
+        """Within what the lease's margin covers; only then does a lease keep two workers apart."""
+        return self.skew_ms <= 1_000
+
+
+def drawn(world: World) -> Profile:
+    """The profile of a seed: most of them have few kinds of faults, so that each is seen at work alone, too."""
+
+    def rate(name: str, *more: float) -> float:
+        return world.pick(f"profile/{name}", (0.0, 0.0, 0.01, 0.03, 0.1, *more))
+
+    workflow = world.draw("profile/workflow") >= 0.1
+    return Profile(
+        crash=rate("crash") / 2,
+        pause=rate("pause", 0.3),
+        refused=rate("refused"),
+        lost=rate("lost"),
+        dropped=rate("dropped"),
+        late=rate("late", 0.3),
+        slow=rate("slow"),
+        stored_500=rate("stored 500"),
+        poller=rate("poller"),
+        execution=rate("execution", 0.3, 0.3),
+        direct=world.pick("profile/direct", (0.0, 0.0, 0.0, 0.15, 0.5)) if workflow else 0.0,
+        workflow=workflow,
+        skew_ms=world.pick("profile/skew", (0, 0, 0, 900, 20_000, 1_200_000)),
+        declines=world.pick("profile/declines", (0.0, 0.1, 0.4)),
+        blocks_group_in_flight=world.pick("profile/blocks", (True, False)),
+        max_receives=world.pick("profile/receives", (3, 6, 1000)),
+        poison=world.pick("profile/poison", (0.0, 0.0, 0.0, 0.1, 0.4)),
+        outage=world.pick("profile/outage", (0.0, 0.0, 0.0, 0.0, 1.0)),
+        park_after_tries=world.pick("profile/park after tries", (5, 5, 2)),
+        park_after_seconds=world.pick("profile/park after", (6 * 3600, 6 * 3600, 600)),
+    )
