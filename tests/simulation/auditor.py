@@ -477,10 +477,8 @@ class Auditor:
         if message is None or item["status"] not in _OPEN:
             return
         for earlier in self.messages.values():
-            # What was the duplicate of a rejected message stays one when another message corrects that.
-            if earlier.message_id in self._acknowledged and self._is_followed(
-                f"txn-{earlier.sent.payment_id}", earlier.sent
-            ):
+            # What ended as a duplicate of a rejected message, or as a conflict with it, has ended, whatever corrects that.
+            if earlier.message_id in self._acknowledged and f"txn-{earlier.sent.payment_id}" in self._followed:
                 continue
             if (
                 earlier.sent.group == message.sent.group
