@@ -96,6 +96,7 @@ run "broken_rules_1" {
 run "broken_rules_2" {
   command = plan
   variables {
+    id_shapes                 = "INV?{13}"
     payment_currency          = "JPY"
     payment_amount_max        = "100.5"
     other_currencies          = { JPY = { amount_max = "100", rate = "1" } }
@@ -111,6 +112,7 @@ run "broken_rules_2" {
     account_concurrency_limit = 0
   }
   expect_failures = [
+    var.id_shapes,
     var.payment_amount_max,
     var.other_currencies,
     var.environment,
@@ -128,6 +130,7 @@ run "broken_rules_2" {
 run "broken_rules_3" {
   command = plan
   variables {
+    id_shapes                  = "INV#{13},#{0}"
     payment_currency           = "KWD"
     payment_amount_max         = "999999999999"
     other_currencies           = { EUR = { amount_max = "9000.00", rate = "27/0" }, JPY = { amount_max = "1500000", rate = "1/150", approval_amount_minor = 0 } }
@@ -141,6 +144,7 @@ run "broken_rules_3" {
     gateway_url                = "http://gateway.example.com"
   }
   expect_failures = [
+    var.id_shapes,
     var.payment_amount_max,
     var.other_currencies,
     var.gateway_url,

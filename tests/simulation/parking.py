@@ -85,7 +85,11 @@ class ParkingRules:
             self._tries[key] = 1 + (unseen if after["tries"] == unseen + 1 else self._tries[key])
         elif intent == "take_over_parked":
             self._tries[key], self._since[key] = int(invocation.charges), write.clock_ms
-        elif intent == "release" and invocation.charges:
+        elif intent == "release" and not invocation.charges:
+            # Reconcile says again what it read; a release that came between that and its take-over is not seen either.
+            unseen = self._begun.get((key, after["attempt"] - 1))
+            self._tries[key] = after["tries"] if after["tries"] == unseen else self._tries.get(key, 0)
+        elif intent == "release":
             own = self._failure.get((invocation.name, key)) == "own"
             if not invocation.arn:
                 # Counted when it was taken over; a release that is repeated says the same again.
