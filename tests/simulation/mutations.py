@@ -117,8 +117,8 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     Drop("claim corrected", "message_id <> :message_id"): (
         Edit(_CLAIM, "if is_itself or (not is_valid", "if (not is_valid"),
     ),
-    # A final item has no lease that could be over.
-    Drop("take over", "status = :processing"): (Drop("take over", "lease_until <= :now"),),
+    # A final item has no lease that could be over, and the domain looked at the lease.
+    Drop("take over", "status = :processing"): (Drop("take over", "lease_until <= :now"), _LEASE_IGNORED),
     # The domain looked at the lease, and only a take-over, which counts the attempt, makes it longer.
     Drop("take over", "lease_until <= :now"): (_LEASE_IGNORED,),
     # The domain compared the hashes, and an item's hash never changes.
