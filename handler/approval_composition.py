@@ -14,6 +14,7 @@ from handler.adapters.approval.executions import LambdaCallbacks, LambdaExecutio
 from handler.adapters.approval.notices import LoggedNotices, SnsNotices
 from handler.adapters.approval.signing import FileSigner, KmsSigner
 from handler.adapters.fraud import FailingFraudScoring
+from handler.adapters.queues import SqsRetryQueue
 from handler.adapters.system import SystemClock
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.adapters.table.parking_log import DynamoDbParkingLog
@@ -21,6 +22,8 @@ from handler.composition import approval_starter, aws_client, compose_ports
 from handler.domain.approval.ports import ApprovalNotices, Decisions, Signer
 from handler.domain.approval.steps import ApprovalPorts, ApprovalRules
 from handler.domain.errors import ConfigurationError
+from handler.domain.parked import RetryQueue
+from handler.domain.times import Times
 from handler.settings import Settings, read_approval_settings, read_settings
 from scoring.kernel import load_engine
 
@@ -61,6 +64,18 @@ def compose_decisions(environment: Mapping[str, str]) -> Decisions:
         find_card_numbers=load_engine(settings.scoring_engine, settings.scoring_kernel).find_card_numbers,
         environment=settings.rules.environment,
     )
+
+
+def compose_retries(environment: Mapping[str, str]) -> tuple[RetryQueue, Times]:
+    """What retrying a parked payment needs beside `compose_decisions`; without its URL, the queue is found by its name.
+
+    Raises ConfigurationError and botocore's errors.
+    """
+    settings = read_settings(environment)
+    sqs = aws_client(get_session(), "sqs", settings)
+    name = f"cloudcafe-payment-processing-{settings.rules.environment}.fifo"
+    queue_url = settings.payment_queue_url or sqs.get_queue_url(QueueName=name)["QueueUrl"]
+    return SqsRetryQueue(lambda: sqs, queue_url), settings.rules.times
 
 
 def caller_identity() -> str:

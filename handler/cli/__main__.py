@@ -1,4 +1,4 @@
-"""`payments approvals ...` and `payments conflicts ...`: decide on risky payments, look at conflicts, from a terminal.
+"""`payments approvals | parked | conflicts ...`: for risky payments, failing ones, and what contradicts a payment.
 
 Who decided is the caller's AWS identity, never an argument.
 """
@@ -9,11 +9,13 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.approval_composition import caller_identity, compose_decisions
-from handler.cli.conflicts import add_topic
+from handler.cli import conflicts, parked
+from handler.cli.items import find_item, open_items
 from handler.cli.output import age, as_json, table
 from handler.domain.approval.decision import (
     COMMENT_LENGTH_MAX,
@@ -25,27 +27,23 @@ from handler.domain.approval.decision import (
     time_left,
 )
 from handler.domain.approval.ports import Decisions
-from handler.domain.errors import (
-    ApprovalRefusedError,
-    ConfigurationError,
-    DamagedItemError,
-    PaymentError,
-    UnknownItemError,
-)
-from handler.domain.item import Item, timestamp
+from handler.domain.errors import ConfigurationError, PaymentError
+from handler.domain.item import timestamp
 from handler.domain.money import as_text
-from handler.domain.payment import transaction_id
 from handler.domain.reasons import sentence
 from handler.domain.reconcile import reconcile_pending
 from handler.domain.score import RISK_SCALE
 from scoring.kernel import EngineUnavailableError
+
+_LISTING: Final = "`payments approvals list` shows what waits"
 
 
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
     """Run one command; 1 with the reason on standard error where it is refused, 2 for wrong usage."""
     options = _parser().parse_args(arguments)
     try:
-        decisions = compose_decisions(_variables(options, environment))
+        options.variables = _variables(options, environment)
+        decisions = compose_decisions(options.variables)
         return int(options.run(decisions, options))
     except (PaymentError, ConfigurationError, EngineUnavailableError) as error:
         print(f"payments: {error}", file=sys.stderr)
@@ -72,13 +70,13 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=_decide)
     reconcile = commands.add_parser("reconcile", help="expire or restart what its workflow left behind")
     reconcile.set_defaults(run=_reconcile)
-    for topic in (approvals, add_topic(topics)):
+    for topic in (approvals, parked.add_topic(topics), conflicts.add_topic(topics)):
         topic.add_argument("--environment", help="the suffix of all names (default: ENVIRONMENT, else dev)")
     return parser
 
 
 def _variables(options: argparse.Namespace, environment: Mapping[str, str]) -> dict[str, str]:
-    """The caller's variables with the environment's name, table and workflow."""
+    """The caller's variables with the environment's name, table, queue and workflow."""
     name = options.environment or environment.get("ENVIRONMENT") or "dev"
     table = "" if options.environment else environment.get("DYNAMODB_TABLE", "")
     return {
@@ -86,12 +84,13 @@ def _variables(options: argparse.Namespace, environment: Mapping[str, str]) -> d
         "ENVIRONMENT": name,
         "APPROVAL_FUNCTION_ARN": environment.get("APPROVAL_FUNCTION_ARN") or f"payment-processor-{name}:live",
         "DYNAMODB_TABLE": table or f"cloudcafe-payment-transactions-{name}",
+        "PAYMENT_QUEUE_URL": "" if options.environment else environment.get("PAYMENT_QUEUE_URL", ""),
         "AWS_REGION": environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1",
     }
 
 
 def _list(decisions: Decisions, options: argparse.Namespace) -> int:
-    items = _waiting(decisions)
+    items = open_approvals([*open_items(decisions.log, "pending_approval")])
     if options.json:
         for item in items:
             print(as_json(item))
@@ -118,7 +117,7 @@ def _list(decisions: Decisions, options: argparse.Namespace) -> int:
 
 
 def _show(decisions: Decisions, options: argparse.Namespace) -> int:
-    item = _item(decisions, options.payment)
+    item = find_item(decisions.log, options.payment, _LISTING)
     now_ms = decisions.clock.now_ms()
     lines = {
         "transaction": item.transaction_id,
@@ -147,7 +146,7 @@ def _show(decisions: Decisions, options: argparse.Namespace) -> int:
 
 
 def _decide(decisions: Decisions, options: argparse.Namespace) -> int:
-    item = _item(decisions, options.payment)
+    item = find_item(decisions.log, options.payment, _LISTING)
     answer = Answer(options.command, caller_identity(), options.reason, item.callback_id, item.request_hash)
     decided = decide(item.transaction_id, answer, decisions)
     word = {"approve": "approved", "reject": "rejected"}[decided.decision]
@@ -158,7 +157,7 @@ def _decide(decisions: Decisions, options: argparse.Namespace) -> int:
 def _reconcile(decisions: Decisions, _: argparse.Namespace) -> int:
     """0 where every pending payment was looked at."""
     failed = False
-    for item in _waiting(decisions):
+    for item in open_approvals([*open_items(decisions.log, "pending_approval")]):
         name = item.transaction_id
         try:
             found = reconcile_pending(item, decisions)
@@ -168,36 +167,6 @@ def _reconcile(decisions: Decisions, _: argparse.Namespace) -> int:
             continue
         print(f"{name} {found}")
     return int(failed)
-
-
-def _waiting(decisions: Decisions) -> list[Item]:
-    """All that wait, the oldest first; one that cannot be read is reported and hides no other."""
-    found: list[Item] = []
-    for name in decisions.log.open_transaction_ids("pending_approval"):
-        try:
-            item = decisions.log.get(name)
-        except (DamagedItemError, UnknownItemError) as error:
-            print(f"payments: {error}", file=sys.stderr)
-            continue
-        if item is not None:
-            found.append(item)
-    return open_approvals(found)
-
-
-def _item(decisions: Decisions, payment: str) -> Item:
-    """The item of a payment id or of a transaction id; a payment id may itself begin like a transaction's."""
-    names = [transaction_id(payment), *([payment] if payment.startswith("txn-") else [])]
-    found = [item for item in map(decisions.log.get, names) if item is not None]
-    if not found:
-        raise ApprovalRefusedError(
-            "unknown",
-            f"there is no payment {' or '.join(names)} in this table: `payments approvals list` shows what waits",
-        )
-    if len(found) > 1:
-        raise ApprovalRefusedError(
-            "ambiguous", f"{payment} names two payments: give {names[0]} or {payment.removeprefix('txn-')}"
-        )
-    return found[0]
 
 
 if __name__ == "__main__":

@@ -6,17 +6,16 @@ What it costs: 16 queries of the index and a read of each conflict, however many
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from typing import Any
 
+from handler.cli.items import open_items
 from handler.cli.output import age, as_json, table
 from handler.domain.approval.ports import Decisions
-from handler.domain.errors import ApprovalRefusedError, DamagedItemError, UnknownItemError
+from handler.domain.errors import ApprovalRefusedError
 from handler.domain.item import Item, timestamp
 from handler.domain.money import as_text
 from handler.domain.payment import transaction_id
-from handler.domain.ports import TransactionLog
 from handler.domain.reasons import sentence
 from handler.domain.states import CONFLICT
 
@@ -37,7 +36,7 @@ def add_topic(topics: Any) -> argparse.ArgumentParser:
 
 
 def _list(decisions: Decisions, options: argparse.Namespace) -> int:
-    items = sorted(_kept(decisions.log), key=lambda item: -item.created_at)
+    items = sorted(open_items(decisions.log, CONFLICT), key=lambda item: -item.created_at)
     if options.json:
         for item in items:
             print(as_json(item))
@@ -61,7 +60,7 @@ def _show(decisions: Decisions, options: argparse.Namespace) -> int:
         found = [item for item in [decisions.log.get(name)] if item is not None]
     else:
         names = {transaction_id(name), name}
-        found = [item for item in _kept(decisions.log) if transaction_id(item.payment_id) in names]
+        found = [item for item in open_items(decisions.log, CONFLICT) if transaction_id(item.payment_id) in names]
     if not found:
         raise ApprovalRefusedError("unknown", f"no conflict with {name} is kept: `payments conflicts list` shows all")
     for payment_id in sorted({item.payment_id for item in found}):
@@ -72,18 +71,6 @@ def _show(decisions: Decisions, options: argparse.Namespace) -> int:
             if item.payment_id == payment_id:
                 print("", *_lines(CONFLICT, item), sep="\n")
     return 0
-
-
-def _kept(log: TransactionLog) -> Iterator[Item]:
-    """Every conflict of the index; one that cannot be read is told of and hides no other."""
-    for name in log.open_transaction_ids(CONFLICT):
-        try:
-            item = log.get(name)
-        except (DamagedItemError, UnknownItemError) as error:
-            print(f"payments: {error}", file=sys.stderr)
-            continue
-        if item is not None:
-            yield item
 
 
 def _lines(kind: str, item: Item) -> Iterator[str]:

@@ -443,9 +443,9 @@ run "observability" {
     error_message = "The duration alarm must look at p99."
   }
   assert {
-    condition = alltrue([for title in ["Duration (ms)", "Cold starts", "Concurrent executions", "Age of the oldest message (s)", "Payments"] :
+    condition = alltrue([for title in ["Duration (ms)", "Cold starts", "Concurrent executions", "Age of the oldest message (s)", "Payments", "Payments that wait for somebody"] :
     contains([for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : widget.properties.title], title)])
-    error_message = "The dashboard must show what the stress scenario does."
+    error_message = "The dashboard must show what the stress scenario does, and what waits for somebody."
   }
   assert {
     condition     = length(aws_cloudwatch_query_definition.this) == 4 && length(aws_sns_topic_subscription.email) == 1

@@ -1,4 +1,4 @@
-# What the stress scenario shows: duration, cold starts, concurrency, message age, failed payments.
+# What the stress scenario shows: duration, cold starts, concurrency, message age, failed and parked payments.
 
 locals {
   handler_metric = {
@@ -29,6 +29,10 @@ locals {
       concat(local.handler_metric.Conflicts, [{ stat = "Sum", label = "conflicts, of the processed" }]),
       concat(local.handler_metric.LambdaErrors, [{ stat = "Sum", label = "handler errors" }]),
       concat(local.lambda_metric.Errors, [{ stat = "Sum", label = "invocation errors" }]),
+    ], line = null },
+    { title = "Payments that wait for somebody", metrics = [
+      for metric, label in { ParkedPayments = "parked", OldOpenPayments = "open for too long" } :
+      [local.namespace, metric, "environment", var.environment, { stat = "Maximum", period = 900, label = label }]
     ], line = null },
     { title = "Messages", metrics = [
       for role, name in var.queue_names :
@@ -66,7 +70,7 @@ resource "aws_cloudwatch_dashboard" "this" {
       }],
       [{
         type   = "alarm"
-        x      = 12
+        x      = 12 * (length(local.graphs) % 2)
         y      = 6 * floor(length(local.graphs) / 2)
         width  = 12
         height = 6

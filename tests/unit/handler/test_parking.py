@@ -6,22 +6,18 @@ Invariants: only what the payment itself causes counts against it; a permission 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from handler.adapters.queues import SqsRetryQueue
-from handler.adapters.table.parking_log import DynamoDbParkingLog
-from handler.domain.approval.ports import Decisions
 from handler.domain.errors import (
     ApprovalRefusedError,
     GatewayAnswerError,
     GatewayUnavailableError,
     NotEnoughTimeError,
     ParkedRefusedError,
-    RetryableError,
     RetryNotSentError,
     TriesUsedUpError,
     UnknownOutcomeError,
@@ -33,71 +29,19 @@ from handler.domain.process import settle
 from handler.domain.reconcile import Finding, settle_parked
 from handler.domain.rules import Parking, Rules
 from handler.domain.times import Times
-from tests.support.payments import CARD, ScriptedGateway, World, body, message, reading, whole_item, work
+from tests.support.parking import Queue, decisions, failing, parked, send
+from tests.support.payments import CARD, KEY, ScriptedGateway, World, body, message, reading, whole_item, work
 
-KEY = "txn-pay-abc123"
 HOUR_MS = 3_600_000
-
-
-class Queue:
-    """`RetryQueue`: keeps what it is sent, or refuses it once."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.sent: list[tuple[str, str]] = []
-        self.error = error
-
-    def send(self, item: Item, deduplication_id: str) -> None:
-        if self.error is not None:
-            error, self.error = self.error, None
-            raise error
-        self.sent.append((item.request, deduplication_id))
 
 
 class Killed(Exception):
     """No error of ours: nothing is released after it."""
 
 
-class Executions:
-    def __init__(self, closed: bool = True) -> None:
-        self.closed = closed
-
-    def is_closed(self, execution_arn: str) -> bool:
-        return self.closed
-
-
-def decisions(world: World, closed: bool = True) -> Decisions:
-    log = DynamoDbParkingLog(world.dynamodb, "transactions")
-    nobody: Any = None
-    ports = world.ports
-    return Decisions(log, nobody, Executions(closed), world.approvals, world.clock, ports.find_card_numbers, "dev")
-
-
-def send(world: World, sent: Message | None = None, owner: str = "req-1:m-1") -> str:
-    """One delivery, a second after the one before; "returned" where the message has to come again."""
-    world.clock.ms += 1000
-    found = sent or message()
-    try:
-        return settle(reading(world, found), world.rules, world.ports, work(owner))
-    except RetryableError:
-        return "returned"
-
-
 def retried(world: World, queue: Queue, who: str = "alice") -> str:
     work_of_hers = work(f"op:{world.clock.ms}")
     return retry(world.stored(), who, queue, decisions(world), times=Times(), work=work_of_hers)
-
-
-def failing(call: str, make: Callable[[str], Exception] = GatewayAnswerError, **scripts: list[Any]) -> World:
-    return World(gateway=ScriptedGateway(**{call: [make("500")] * 99}, **scripts))
-
-
-def parked(call: str = "prepare") -> World:
-    world = failing(call)
-    # After a charge that cannot be read its status is asked: as good as the charge.
-    world.gateway.scripts["status"] = [GatewayAnswerError("500")] * 99
-    assert [send(world, owner=f"r-{number}:m-1") for number in range(5)] == ["returned"] * 4 + ["parked"]
-    world.gateway.scripts.clear()
-    return world
 
 
 def test_a_payment_is_parked_after_five_failures_of_its_own():
