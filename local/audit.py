@@ -7,6 +7,7 @@ hide behind itself. Each check is a function from the evidence to the sentences 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +18,9 @@ from typing import Any
 from local.evidence import Evidence, Sent, ends
 from local.traffic import CHARGED
 
-FINAL = frozenset({"completed", "declined", "rejected", "expired"})
+FINAL = frozenset({"completed", "declined", "rejected", "expired", "cancelled"})
+# What an operator needs to judge a parked payment, and to retry it.
+PARKED_FIELDS = frozenset({"request", "park_no", "parked_reason", "parked_at", "open_shard"})
 # The published item's fields, which every charged payment has.
 PUBLISHED_FIELDS = frozenset(
     {
@@ -50,12 +53,13 @@ def every_message_settled_once(evidence: Evidence) -> Iterable[str]:
 
 
 def nothing_left_open(evidence: Evidence) -> Iterable[str]:
-    """No record stays open, and nothing waits on the queue."""
+    """No record stays open but the one that must be parked, and nothing waits on the queue."""
     if evidence.left_on_queue:
         yield f"{evidence.left_on_queue} messages are still on the payment queue"
     for item in evidence.payments.values():
-        if item["status"] not in FINAL:
-            message_id = item.get("message_id", "")
+        message_id = item.get("message_id", "")
+        is_right = any(item["status"] in sent.message.ends for sent in evidence.by_id.get(message_id, []))
+        if item["status"] not in FINAL and not is_right:
             yield f"{item['transaction_id']} stays {item['status']}: {_brief(item)}; {evidence.told(message_id)}"
 
 
@@ -92,6 +96,15 @@ def conflicts_are_kept_apart(evidence: Evidence) -> Iterable[str]:
         item = evidence.payments.get(sent.message.payment_id)
         if sent.message.kind == "conflict" and item is not None and item.get("message_id") == sent.message_id:
             yield f"{_name(sent)} replaced the payment that it contradicts: {_brief(item)}"
+
+
+def nobody_is_dead_lettered_untried(evidence: Evidence) -> Iterable[str]:
+    """Whatever failed in front of it: a message on the dead-letter queue has an item, which says that it was tried."""
+    for dead in evidence.dead_lettered:
+        for sent in evidence.by_id.get(dead["message_id"], [])[:1]:
+            item = evidence.payments.get(sent.message.payment_id)
+            if item is None or item.get("message_id") != sent.message_id:
+                yield f"{_name(sent)} of {sent.message.group} is on the dead-letter queue and was never tried"
 
 
 # ---- checks: money ----------------------------------------------------------------------------------------------
@@ -204,10 +217,14 @@ def looked_up_before_charged_again(evidence: Evidence) -> Iterable[str]:
 def groups_keep_their_order(evidence: Evidence) -> Iterable[str]:
     """In each group, a payment's first charge comes after the earlier payment's settlement, by the gateway's sequence.
 
-    And claims were made in the order of the queue's sequence numbers.
+    Behind one that is parked, it comes after that one's last try. And claims were made in the order of the queue's
+    sequence numbers.
     """
     first_charge: dict[str, int] = {}
+    last_try: dict[str, int] = {}
     for request in evidence.requests:
+        if request["call"] in ("prepare", "charge"):
+            last_try[request["payment_id"]] = request["seq"]
         if request["call"] == "charge":
             first_charge.setdefault(request["payment_id"], request["seq"])
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -218,6 +235,10 @@ def groups_keep_their_order(evidence: Evidence) -> Iterable[str]:
         for before, after in pairwise(items):
             if after["created_at"] < before["created_at"]:
                 yield f"{group}: {_place(after)} was claimed before {_place(before)}"
+            if before["status"] == "parked" and first_charge.get(after["payment_id"], math.inf) < last_try.get(
+                before["payment_id"], 0
+            ):
+                yield f"{group}: {_place(after)} was charged before {_place(before)} was tried for the last time"
         # Who waits for a person is overtaken, and charged whenever the person says so.
         charged = [item for item in items if item["payment_id"] in first_charge and "approval_name" not in item]
         for before, after in pairwise(charged):
@@ -264,6 +285,8 @@ def no_card_number_in_the_clear(evidence: Evidence) -> Iterable[str]:
 def items_are_complete(evidence: Evidence) -> Iterable[str]:
     for item in evidence.payments.values():
         missing = sorted(PUBLISHED_FIELDS - item.keys()) if item["status"] in CHARGED and "gateway_ref" in item else []
+        if item["status"] == "parked":
+            missing = sorted(PARKED_FIELDS - item.keys())
         if missing:
             yield f"{item['transaction_id']} lacks {', '.join(missing)}"
         stale = sorted({"open_shard", "lease_until"} & item.keys()) if item["status"] in FINAL else []
@@ -286,6 +309,7 @@ CHECKS: tuple[Callable[[Evidence], Iterable[str]], ...] = (
     outcomes_are_the_right_ones,
     duplicates_dropped_by_the_queue_or_seen_by_the_function,
     conflicts_are_kept_apart,
+    nobody_is_dead_lettered_untried,
     charged_at_most_once,
     charged_for_the_recorded_amount,
     first_outcome_stands,

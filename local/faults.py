@@ -30,7 +30,10 @@ _HELD_SECONDS_MAX = 300.0
 _PAYMENT_KEY = re.compile(r"txn-([A-Za-z0-9_-]{1,48})(#.*)?")
 
 # What the gateway is told to do to one payment each, beside its seeded rates; a delay outlasts the client's deadline.
+# The poison head: its payment's every prepare is answered so, and after the protocol's tries it must be parked.
+POISON, POISON_TRIES = "prepare.not_json", 5
 GATEWAY_FAULTS = (
+    POISON,
     "prepare.error_503",
     "charge.error_503",
     "charge.timeout_before",

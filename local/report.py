@@ -84,7 +84,8 @@ def report(console: Console, result: Result) -> None:
     evidence = result.evidence
     table = Table(title="What became of the messages", show_header=False, title_justify="left")
     rows = [("sent", result.figures["sent"])]
-    rows += [(f"final: {status}", count) for status, count in result.figures["final"].items()]
+    settled = result.figures["final"].items()
+    rows += [("parked" if status == "parked" else f"final: {status}", count) for status, count in settled]
     rows += [
         ("conflicts, kept as items of their own", result.figures["conflicts"]),
         ("rejected queue", result.figures["rejected_queue"]),

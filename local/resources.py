@@ -27,6 +27,7 @@ class Times:
     gateway_deadline_seconds: float = 5.0
     safety_margin_seconds: float = 5.0
     retry_delay_seconds: float = 5.0
+    park_after_seconds: float = 21_600.0
 
     def variables(self) -> dict[str, str]:
         """As the function reads them."""
@@ -36,6 +37,7 @@ class Times:
             "GATEWAY_DEADLINE_SECONDS": f"{self.gateway_deadline_seconds:g}",
             "SAFETY_MARGIN_SECONDS": f"{self.safety_margin_seconds:g}",
             "RETRY_DELAY_SECONDS": f"{self.retry_delay_seconds:g}",
+            "PARK_AFTER_SECONDS": f"{self.park_after_seconds:g}",
         }
 
 

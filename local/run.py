@@ -11,9 +11,9 @@ import json
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,7 +23,16 @@ from local import stream, traffic
 from local.approvals.workflow import Approvals
 from local.audit import audit
 from local.evidence import Delivery, cloudwatch_logs, collect
-from local.faults import GATEWAY_FAULTS, GATEWAY_RATES, TABLE_FAULTS, THROTTLE_RATE, TableFaults, plan
+from local.faults import (
+    GATEWAY_FAULTS,
+    GATEWAY_RATES,
+    POISON,
+    POISON_TRIES,
+    TABLE_FAULTS,
+    THROTTLE_RATE,
+    TableFaults,
+    plan,
+)
 from local.gateway import process
 from local.gateway.process import GatewayError
 from local.installation import InstallationError
@@ -33,7 +42,7 @@ from local.resources import Times
 from local.stream import RunError
 from local.system import PROVISIONS, LocalSystem, new_directory
 
-# The protocol's 30, 180, 5, 5 and 5 s by 15: a killed invocation's messages come back after 12 s instead of 3 minutes.
+# The protocol's times by 15: a killed invocation's messages come back after 12 s instead of 3 minutes.
 SCALE = 15
 TIMES = Times(
     function_timeout_seconds=30 // SCALE,
@@ -41,6 +50,7 @@ TIMES = Times(
     gateway_deadline_seconds=round(5 / SCALE, 3),
     safety_margin_seconds=round(5 / SCALE, 3),
     retry_delay_seconds=round(5 / SCALE, 3),
+    park_after_seconds=6 * 3600 // SCALE,
 )
 # Long enough to decide on every risky payment of a run, short enough to wait for the ones that nobody decides on.
 APPROVAL_SECONDS = 20
@@ -101,6 +111,10 @@ def run(options: argparse.Namespace, console: Console) -> Result:
     """Send, wait, audit. Raises RunError, ServicesError, InstallationError."""
     messages = traffic.make(options.payments, options.groups, options.seed)
     planned = _plan(messages, options)
+    messages = [
+        replace(message, ends=traffic.PARKED) if message.payment_id == planned.get(POISON) else message
+        for message in messages
+    ]
     directory = new_directory()
     database = directory / "gateway.sqlite"
     systems: list[LocalSystem] = []
@@ -164,7 +178,7 @@ def run(options: argparse.Namespace, console: Console) -> Result:
             gateway_database=database,
             logs=_logs(system),
             late_writes=faults.late_writes,
-            planned=Counter(dict.fromkeys(planned, 1)),
+            planned={fault: POISON_TRIES if fault == POISON else 1 for fault in planned},
             struck=faults.struck,
         )
         found = figures(evidence, system, time.monotonic() - started)

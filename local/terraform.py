@@ -184,6 +184,7 @@ def apply(
         "gateway_deadline_seconds": times.gateway_deadline_seconds,
         "safety_margin_seconds": times.safety_margin_seconds,
         "retry_delay_seconds": times.retry_delay_seconds,
+        "park_after_seconds": times.park_after_seconds,
         "event_source_enabled": polled,
         "scoring_engine": "auto",
         **{name.lower(): value for name, value in variables.items()},

@@ -56,6 +56,7 @@ class Message:
 
 
 CHARGED = frozenset({"completed", "declined"})
+PARKED = frozenset({"parked"})
 EXPIRED = frozenset({"expired"})
 REJECTED = frozenset({"rejected"})
 REJECTED_QUEUE = frozenset({"rejected_queue"})

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from local.faults import POISON
 from local.installation import ROOT
 from local.process_group import ProcessGroup
 
@@ -30,7 +31,7 @@ def running(
     """The process and its URL, in a process group of its own.
 
     `rates` are `<call>.<fault>` -> probability; `planned` maps `<call>.<fault>` to the payment that it is ordered for;
-    a delay takes `delay_seconds`. Raises GatewayError.
+    each strikes once, the poison always; a delay takes `delay_seconds`. Raises GatewayError.
     """
     command = [sys.executable, "-m", "local.gateway", "--database", str(database), "--seed", str(seed)]
     command += [f"--rate={name}={rate}" for name, rate in rates.items()]
@@ -45,6 +46,7 @@ def running(
             for name, payment_id in planned.items():
                 call, _, fault = name.partition(".")
                 order = {"payment_id": payment_id, "call": call, "fault": fault, "seconds": delay_seconds}
+                order |= {"times": 1_000_000 if name == POISON else 1}
                 _post(f"{url}/_faults", order)
             yield started, url
 

@@ -13,7 +13,7 @@ import pytest
 from local.audit import CHECKS, audit
 from local.evidence import Delivery, Evidence, Sent, ends
 from local.faults import LateWrite
-from local.traffic import CHARGED, CONFLICT, EXPIRED, REJECTED, REJECTED_QUEUE, Message
+from local.traffic import CHARGED, CONFLICT, EXPIRED, PARKED, REJECTED, REJECTED_QUEUE, Message
 
 CARD = "4111111111111111"
 
@@ -31,9 +31,15 @@ def evidence() -> dict[str, Any]:
         Message(7, "invalid", "pay-3", "g", "body 7", REJECTED),
         Message(8, "corrected", "pay-3", "g", "body 8", CHARGED, 700, original=7),
         Message(9, "duplicate", "pay-3", "g", "body 7", REJECTED, 0, "again", original=7),
+        Message(17, "ordinary", "pay-17", "h", "body 17", PARKED, 700),
+        Message(18, "ordinary", "pay-18", "h", "body 18", CHARGED, 800),
     ]
-    ids = ["m0", "m1", "m2", "m3", "m0", "m5", "m6", "m7", "m8", "m9"]
+    ids = ["m0", "m1", "m2", "m3", "m0", "m5", "m6", "m7", "m8", "m9", "m17", "m18"]
     charged = [_item(0, 1000, "completed"), _item(1, 2590, "declined")]
+    behind = _item(18, 800, "declined") | {"message_group_id": "h"}
+    head = _item(17, 700, "parked") | {"message_group_id": "h", "request": "{}", "open_shard": "parked#1"}
+    head |= {"park_no": Decimal(1), "parked_reason": "gateway_answer_invalid", "parked_at": Decimal(200)}
+    del head["gateway_ref"], head["gateway_response"], head["processed_at"]
     pending = _item(2, 90_000, "expired")
     del pending["gateway_ref"], pending["gateway_response"], pending["processed_at"]
     corrected = _item(3, 700, "declined") | {"message_id": "m8", "superseded": [{"message_id": "m7"}]}
@@ -46,7 +52,7 @@ def evidence() -> dict[str, Any]:
     return {
         "environment": "dev",
         "sent": [Sent(m, i, str(m.number), 0) for m, i in zip(messages, ids, strict=True)],
-        "items": [*charged, pending, conflict, corrected],
+        "items": [*charged, pending, conflict, corrected, head, behind],
         "rejected": [{"message_id": "r", "body": "body 3", "original_message_id": "m3", "sent_ms": 5}],
         "dead_lettered": [],
         "left_on_queue": 0,
@@ -55,6 +61,8 @@ def evidence() -> dict[str, Any]:
             Delivery(("m1", "m2", "m3", "m5"), ("m5",), "Sandbox.Timedout"),
             Delivery(("m5", "m6"), ()),
             Delivery(("m7", "m8", "m9"), ()),
+            Delivery(("m17", "m18"), ("m17", "m18")),
+            Delivery(("m17", "m18"), ()),
         ],
         "requests": [
             _request(1, "prepare", 0),
@@ -65,6 +73,10 @@ def evidence() -> dict[str, Any]:
             _request(7, "charge", 1, 402),
             _request(10, "prepare", 3),
             _request(11, "charge", 3, 402),
+            _request(13, "prepare", 17),
+            _request(14, "prepare", 17) | {"replayed": 1},
+            _request(15, "prepare", 18),
+            _request(16, "charge", 18, 402),
         ],
         "captures": [
             {"seq": 5, "payment_id": "pay-0", "ref": "pi_0", "amount": 1000, "currency": "usd", "idempotency_key": "k"}
@@ -73,6 +85,13 @@ def evidence() -> dict[str, Any]:
             {"ref": "pi_0", "payment_id": "pay-0", "status": "succeeded", "authorization_code": "A0", "settled_seq": 5},
             {"ref": "pi_1", "payment_id": "pay-1", "status": "declined", "authorization_code": None, "settled_seq": 8},
             {"ref": "pi_3", "payment_id": "pay-3", "status": "declined", "authorization_code": None, "settled_seq": 12},
+            {
+                "ref": "pi_18",
+                "payment_id": "pay-18",
+                "status": "declined",
+                "authorization_code": None,
+                "settled_seq": 17,
+            },
         ],
         "logs": {"environment-0001.log": "charged 4111 11** **** 1111\nat 1795312033700"},
         "late_writes": [LateWrite("pay-0", 1, 2, False, "ConditionalCheckFailedException")],
@@ -125,7 +144,7 @@ def test_a_clean_run_passes_every_check() -> None:
 
 def test_what_a_correction_followed_was_rejected_and_its_repetition_a_duplicate() -> None:
     found = Evidence(**evidence())
-    assert [ends(found, sent) for sent in found.accepted[-3:]] == [["rejected"], ["declined"], ["duplicate"]]
+    assert [ends(found, sent) for sent in found.accepted[-5:-2]] == [["rejected"], ["declined"], ["duplicate"]]
 
 
 def _lose_the_item(found: dict[str, Any]) -> None:
@@ -258,6 +277,31 @@ def _keep_the_lease(found: dict[str, Any]) -> None:
     found["items"][0]["lease_until"] = Decimal(5)
 
 
+def _park_an_innocent(found: dict[str, Any]) -> None:
+    found["items"][6] |= {name: found["items"][5][name] for name in ("request", "open_shard", "park_no")}
+    found["items"][6] |= {"status": "parked", "parked_reason": "tries_used_up", "parked_at": Decimal(300)}
+
+
+def _cancel_it(found: dict[str, Any]) -> None:
+    found["items"][5]["status"] = "cancelled"
+    del found["items"][5]["open_shard"]
+
+
+def _dead_letter_a_follower(found: dict[str, Any]) -> None:
+    del found["items"][6]
+    found["dead_lettered"] = [{"message_id": "m18", "body": "body 18"}]
+
+
+def _charge_the_follower_first(found: dict[str, Any]) -> None:
+    found["requests"][-2:], found["requests"][-4:-2] = found["requests"][-4:-2], found["requests"][-2:]
+    for seq, request in enumerate(found["requests"][-4:], 13):
+        request["seq"] = seq
+
+
+def _forget_what_a_retry_sends(found: dict[str, Any]) -> None:
+    del found["items"][5]["request"]
+
+
 def _strike_nothing(found: dict[str, Any]) -> None:
     found["struck"] = {"late_record": 1}
 
@@ -308,6 +352,11 @@ def _free_nothing(found: dict[str, Any]) -> None:
         (_reject_a_card, {"no_card_number_in_the_clear"}),
         (_forget_a_field, {"items_are_complete"}),
         (_keep_the_lease, {"items_are_complete"}),
+        (_park_an_innocent, {"nothing_left_open", "outcomes_are_the_right_ones"}),
+        (_cancel_it, {"outcomes_are_the_right_ones"}),
+        (_dead_letter_a_follower, {"nobody_is_dead_lettered_untried", "outcomes_are_the_right_ones"}),
+        (_charge_the_follower_first, {"groups_keep_their_order"}),
+        (_forget_what_a_retry_sends, {"items_are_complete"}),
         (_strike_nothing, {"planned_faults_struck"}),
         (_free_nothing, {"planned_faults_struck"}),
     ],
