@@ -17,7 +17,7 @@ from handler.adapters.queues import SqsRejectedQueue, SqsSourceQueue
 from handler.adapters.secrets import read_pepper, read_text
 from handler.adapters.system import AnyLogger, LoggingNotifier, RandomIds, RecordedApprovals, SystemClock
 from handler.adapters.table.transaction_log import DynamoDbTransactionLog
-from handler.domain.errors import ConfigurationError, TransactionLogUnavailableError
+from handler.domain.errors import ConfigurationError, TableRefusedError, TransactionLogUnavailableError
 from handler.domain.ports import (
     ApprovalStarter,
     Ids,
@@ -98,7 +98,7 @@ def compose_ports(
         source_queue = SqsSourceQueue(sqs, settings.payment_queue_url)
     log = make_log(dynamodb, settings.table_name)
     if session is not None:
-        _warm_up(log, logger)
+        _warm_up(log, logger, settings.table_name)
     ports = Ports(
         log=log,
         gateway=_gateway(settings, session),
@@ -175,9 +175,16 @@ def _gateway(settings: Settings, session: Any) -> PaymentGateway:
     )
 
 
-def _warm_up(log: TransactionLog, logger: AnyLogger) -> None:
-    """One harmless read: the first request over TLS costs over ten times the next one, and init is not throttled."""
+def _warm_up(log: TransactionLog, logger: AnyLogger, table_name: str) -> None:
+    """One harmless read: the first request over TLS costs over ten times the next one, and init is not throttled.
+
+    Raises ConfigurationError for a table of another key, which would refuse every payment.
+    """
     try:
         log.get("init")
     except TransactionLogUnavailableError as error:
         logger.warning("the table did not answer in init: %s", error)
+    except TableRefusedError as error:
+        raise ConfigurationError(
+            "DYNAMODB_TABLE", table_name, f"a table with the key transaction_id ({error})"
+        ) from error

@@ -29,7 +29,10 @@ METRICS: Final = {
         MetricUnit.Count,
         "Messages that ended: completed, declined, waiting for a person, duplicates, conflicts.",
     ),
-    "FailedPayments": (MetricUnit.Count, "Messages returned to the queue, and those that were rejected or parked."),
+    "FailedPayments": (
+        MetricUnit.Count,
+        "Messages returned to the queue, and those that were rejected, parked or set aside.",
+    ),
     "Conflicts": (
         MetricUnit.Count,
         "Of the processed ones, those whose payment_id is taken by other content: kept beside it, and not charged.",
@@ -95,7 +98,7 @@ class QueueFunction:
         # Of two records with one id, both come back: the one that was settled is then a duplicate.
         failed_ids = {messages[place].message_id: None for place in returned}
         self._delay(failed_ids, messages)
-        rejected = sum(outcome in ("rejected", "unusable", "parked") for outcome in outcomes)
+        rejected = sum(outcome in ("rejected", "unusable", "parked", "set_aside") for outcome in outcomes)
         processed, failed = len(outcomes) - rejected, len(returned) + rejected
         conflicts = outcomes.count("conflict")
         duration_ms = round((time.perf_counter() - started) * 1000, 2)

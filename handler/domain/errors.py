@@ -59,6 +59,17 @@ class TransactionLogUnavailableError(RetryableError):
     reason_code = "transaction_log_unavailable"
 
 
+class TableRefusedError(RetryableError):
+    """The table refuses a read or write for good, as it does an item that is too large; again it would be the same."""
+
+    reason_code = "table_refused"
+    is_own_failure = True
+
+    def __init__(self, transaction_id: str, message: str) -> None:
+        super().__init__(message)
+        self.transaction_id = transaction_id
+
+
 class RejectedQueueUnavailableError(RetryableError):
     """The rejected queue did not take the masked copy."""
 
@@ -69,6 +80,12 @@ class ApprovalStartError(RetryableError):
     """The approval workflow could not be started."""
 
     reason_code = "approval_start_failed"
+
+
+class ApprovalStartRefusedError(ApprovalStartError):
+    """Starting the approval workflow is refused in a way that a message's next deliveries would not change."""
+
+    reason_code = "approval_start_refused"
 
 
 class ApprovalWakeError(RetryableError):

@@ -11,10 +11,17 @@ from typing import Literal
 
 from handler.domain.charge import charge
 from handler.domain.claim import Claim, Standing, Work, claim
-from handler.domain.errors import DamagedItemError, RetryableError, TriesUsedUpError
-from handler.domain.item import new_item
+from handler.domain.errors import (
+    ApprovalStartRefusedError,
+    DamagedItemError,
+    RetryableError,
+    ScoringError,
+    TableRefusedError,
+    TriesUsedUpError,
+)
+from handler.domain.item import Item, new_item
 from handler.domain.park import park_or_release
-from handler.domain.payment import Fault, Message, Payment
+from handler.domain.payment import Fault, Message, Payment, transaction_id
 from handler.domain.ports import Notifier, Ports
 from handler.domain.reading import Reading, examine_in_time
 from handler.domain.record import record
@@ -22,7 +29,7 @@ from handler.domain.rules import Rules
 from handler.domain.score import score
 from handler.domain.states import Status
 
-Outcome = Status | Literal["duplicate", "conflict", "in_workflow", "unusable"]
+Outcome = Status | Literal["duplicate", "conflict", "in_workflow", "unusable", "set_aside"]
 
 
 def read(messages: Sequence[Message], rules: Rules, ports: Ports, remaining_ms: Callable[[], int]) -> list[Reading]:
@@ -41,6 +48,11 @@ def read(messages: Sequence[Message], rules: Rules, ports: Ports, remaining_ms: 
 def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:
     """Bring one message to a settled state. Returning acknowledges it; a RetryableError asks for redelivery."""
     validation = reading.validation
+    if isinstance(reading.assessment, ScoringError) and reading.message.receives >= rules.parking.after_tries:
+        # Without a score there is no state to claim it in: what counted its tries is the queue.
+        name = transaction_id(validation.payment_id)
+        ports.notifier.alarm(reading.assessment.reason_code, name, str(reading.assessment))
+        return _set_aside(reading, reading.assessment, rules, ports, work)
     if isinstance(reading.assessment, RetryableError):
         raise reading.assessment
     if not validation.payment_id:
@@ -65,11 +77,15 @@ def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:
         lease_until_ms=rules.times.lease_until_ms(now_ms, work.remaining_ms()),
         environment=rules.environment,
     )
+    try:
+        with alarmed(ports.notifier):
+            claimed = claim(item, reading.in_version, rules.times, ports, work)
+    except (DamagedItemError, TableRefusedError) as error:
+        return _set_aside(reading, error, rules, ports, work)
     with alarmed(ports.notifier):
-        claimed = claim(item, reading.in_version, rules.times, ports, work)
         if isinstance(claimed, Standing):
             if claimed.outcome == "pending_approval" and not claimed.item.execution_arn:
-                ports.approvals.start(claimed.item, claimed.item.request)
+                _start_approval(claimed.item, ports)
             return claimed.outcome
         payment = reading.in_version(claimed.canonical_version).claimed
         if payment is None:
@@ -78,12 +94,27 @@ def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:
         return pay(claimed, payment, rules, ports, work)
 
 
+def _set_aside(reading: Reading, error: RetryableError, rules: Rules, ports: Ports, work: Work) -> Literal["set_aside"]:
+    """Keep a message that no delivery can bring on as a masked copy, for a person, so that its group goes on."""
+    work.require_time(rules.times)
+    ports.rejected.send(reading.message, reading.masked_body, error.reason_code)
+    return "set_aside"
+
+
+def _start_approval(item: Item, ports: Ports) -> None:
+    """Where only people can make it start, they are told; reconcile starts it once it can be."""
+    try:
+        ports.approvals.start(item, item.request)
+    except ApprovalStartRefusedError as error:
+        ports.notifier.alarm(error.reason_code, item.transaction_id, str(error))
+
+
 @contextmanager
 def alarmed(notifier: Notifier) -> Iterator[None]:
-    """Tell people of an item that nothing can be decided from; the error goes on."""
+    """Tell people of what nothing can be decided from or written to; the error goes on."""
     try:
         yield
-    except DamagedItemError as error:
+    except (DamagedItemError, TableRefusedError) as error:
         notifier.alarm(error.reason_code, error.transaction_id, str(error))
         raise
 

@@ -112,7 +112,10 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     "item_unknown": ReasonCode("Newer code wrote the payment's item; this code does not judge it.", "redeliver"),
     # It comes again, and its cause is the payment.
     "reading_too_slow": ReasonCode("The message took more time to be read than any message may.", "count"),
-    "scoring_failed": ReasonCode("The payment could not be scored for fraud.", "count"),
+    "scoring_failed": ReasonCode("The payment could not be scored for fraud.", "count", is_alarm=True),
+    "table_refused": ReasonCode(
+        "The table refuses to hold the payment, as it does what is too large.", "count", is_alarm=True
+    ),
     "gateway_refused": ReasonCode("The gateway refuses the payment as it is, and nothing took effect.", "count"),
     "gateway_answer_invalid": ReasonCode("The gateway's answer cannot be read or contradicts the payment.", "count"),
     "tries_used_up": ReasonCode("Its workers were killed or could not write, as often as it may be tried.", "count"),
@@ -157,6 +160,11 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     "refused": ReasonCode("The payment cannot be decided on as it stands.", "refuse", status=409),
     # People are told, and the payment goes on.
     "notice_failed": ReasonCode("People could not be notified.", "tell", is_alarm=True),
+    "approval_start_refused": ReasonCode(
+        "The approval workflow is not there, or may not be started: the payment waits until reconcile can start it.",
+        "tell",
+        is_alarm=True,
+    ),
     "callback_result_unreadable": ReasonCode(
         "A callback brought no decision that can be read; the approvers are asked again.", "tell", is_alarm=True
     ),

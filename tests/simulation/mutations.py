@@ -285,15 +285,13 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "the approval is started before it is recorded": (
         Edit(
             _PROCESS,
-            "    with alarmed(ports.notifier):\n        claimed = claim(",
+            "    try:\n        with alarmed(ports.notifier):\n            claimed = claim(",
             '    if item.status == "pending_approval":\n'
             "        ports.approvals.start(item, item.request)\n"
-            "    with alarmed(ports.notifier):\n        claimed = claim(",
+            "    try:\n        with alarmed(ports.notifier):\n            claimed = claim(",
         ),
     ),
-    "the approval is never started": (
-        Edit(_PROCESS, "ports.approvals.start(claimed.item, claimed.item.request)", "pass"),
-    ),
+    "the approval is never started": (Edit(_PROCESS, "_start_approval(claimed.item, ports)", "pass"),),
     "a redelivery does not start the approval": (
         Edit(
             _PROCESS,
@@ -321,7 +319,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         Edit(_PROCESS, "if claimed.tries > rules.parking.after_tries:", "if False:"),
     ),
     "a parked message counts as processed": (
-        Edit(_FUNCTION, '("rejected", "unusable", "parked") for', '("rejected", "unusable") for'),
+        Edit(_FUNCTION, '"unusable", "parked", "set_aside") for', '"unusable", "set_aside") for'),
     ),
     "a retry goes on with the tries from before": (
         Edit(_CLAIM, "tries=1 if is_retry else stored.tries + 1", "tries=stored.tries + 1"),
@@ -420,15 +418,15 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "a refusal is taken for success": (
         Edit(
             "handler.adapters.table.transaction_log",
-            "            return from_stored(from_attributes(image))\n        raise TransactionLog",
-            "            return None\n        raise TransactionLog",
+            "            return from_stored(from_attributes(image))\n        raise _failure",
+            "            return None\n        raise _failure",
         ),
     ),
     "an unanswered write is taken for success": (
         Edit(
             "handler.adapters.table.transaction_log",
             "    except BotoCoreError as error:\n"
-            '        raise TransactionLogUnavailableError(f"{write.name} {transaction_id}: {error}") from error\n'
+            "        raise _failure(write.name, transaction_id, error) from error\n"
             "    return None",
             "    except BotoCoreError as error:\n        return None\n    return None",
         ),

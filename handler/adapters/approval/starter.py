@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handler.domain.errors import ApprovalStartError
+from handler.domain.errors import ApprovalStartError, ApprovalStartRefusedError
 from handler.domain.item import Item
+
+# Lambda's API, Invoke, "Errors": what only people can change, in the function or in who may call it.
+_REFUSED: Final = frozenset({"AccessDeniedException", "InvalidParameterValueException", "ResourceNotFoundException"})
 
 
 class LambdaApprovalStarter:
@@ -33,6 +36,7 @@ class LambdaApprovalStarter:
             started = error.response["Error"]["Code"] == "DurableExecutionAlreadyStartedException"
             if started and hashlib.sha256(request.encode()).hexdigest() == item.request_hash:
                 return
-            raise ApprovalStartError(f"{name}: {error}") from error
+            is_refused = error.response["Error"]["Code"] in _REFUSED
+            raise (ApprovalStartRefusedError if is_refused else ApprovalStartError)(f"{name}: {error}") from error
         except BotoCoreError as error:
             raise ApprovalStartError(f"{name}: {error}") from error

@@ -29,7 +29,7 @@ from handler.adapters.table.writes import (
     TAKE_OVER_STUCK,
     Write,
 )
-from handler.domain.errors import TransactionLogUnavailableError
+from handler.domain.errors import RetryableError, TableRefusedError, TransactionLogUnavailableError
 from handler.domain.item import GatewayResponse, Item, from_stored, timestamp, to_stored
 from handler.domain.payment import GatewayResult
 from handler.domain.states import OPEN_SHARDS, Status, open_shard
@@ -68,7 +68,7 @@ class DynamoDbTransactionLog:
                 TableName=self._table_name, Key={"transaction_id": {"S": transaction_id}}, ConsistentRead=True
             )
         except (ClientError, BotoCoreError) as error:
-            raise TransactionLogUnavailableError(f"get {transaction_id}: {error}") from error
+            raise _failure("get", transaction_id, error) from error
         return from_stored(from_attributes(answer["Item"])) if "Item" in answer else None
 
     def put_new(self, item: Item) -> Item | None:
@@ -232,9 +232,9 @@ def decided(write: Write, transaction_id: str, send: Callable[[], object]) -> It
         image = error.response.get("Item")
         if error.response["Error"]["Code"] == "ConditionalCheckFailedException" and image:
             return from_stored(from_attributes(image))
-        raise TransactionLogUnavailableError(f"{write.name} {transaction_id}: {error}") from error
+        raise _failure(write.name, transaction_id, error) from error
     except BotoCoreError as error:
-        raise TransactionLogUnavailableError(f"{write.name} {transaction_id}: {error}") from error
+        raise _failure(write.name, transaction_id, error) from error
     return None
 
 
@@ -242,3 +242,10 @@ def stored_response(gateway: GatewayResult) -> dict[str, str]:
     """What an item keeps of the gateway's answer: the published three, empty or not, and what else it said."""
     response = dict(zip(GatewayResponse._fields, (gateway.state, *gateway[3:]), strict=True))
     return {name: value for name, value in response.items() if value or name in _PUBLISHED}
+
+
+def _failure(call: str, transaction_id: str, error: ClientError | BotoCoreError) -> RetryableError:
+    """What is wrong with the request stays wrong; all else may be different the next time."""
+    if isinstance(error, ClientError) and error.response["Error"]["Code"] == "ValidationException":
+        return TableRefusedError(transaction_id, f"{call} {transaction_id}: {error}")
+    return TransactionLogUnavailableError(f"{call} {transaction_id}: {error}")

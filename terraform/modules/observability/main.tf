@@ -25,7 +25,7 @@ locals {
       statistic   = "Maximum", threshold = 0, periods = 1
     }
     rejected-messages = {
-      description = "A sender put a message on the queue that has no usable payment id; its masked copy says why (reason_code)."
+      description = "A message could not be recorded: it has no usable payment id, or its item is damaged or was refused; its masked copy says why (reason_code)."
       namespace   = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimensions = { QueueName = var.queue_names.rejected }
       statistic   = "Maximum", threshold = 0, periods = 1
     }

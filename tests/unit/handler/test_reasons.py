@@ -158,7 +158,7 @@ def test_only_the_payments_own_failures_count():
     own = {code for code, reason in CATALOGUE.items() if reason.is_own_failure}
     assert own == {
         *("scoring_failed", "gateway_refused", "gateway_answer_invalid"),
-        *("item_changed", "item_damaged", "reading_too_slow", "tries_used_up"),
+        *("item_changed", "item_damaged", "reading_too_slow", "table_refused", "tries_used_up"),
     }
     for name, error in inspect.getmembers(errors, inspect.isclass):
         if issubclass(error, errors.RetryableError) and error is not errors.RetryableError:
@@ -181,7 +181,8 @@ def test_every_alarm_says_so_in_the_catalogue():
         for code in codes(node.args[0])
     }
     # These are handed on from an error.
-    handed_on = {errors.DamagedItemError.reason_code, errors.NoticeError.reason_code}
+    kinds = (errors.ApprovalStartRefusedError, errors.NoticeError, errors.ScoringError, errors.TableRefusedError)
+    handed_on = {error.reason_code for error in (errors.DamagedItemError, *kinds)}
     assert raised | handed_on == {code for code, reason in CATALOGUE.items() if reason.is_alarm}
 
 
