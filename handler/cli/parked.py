@@ -1,4 +1,4 @@
-"""`payments parked list | show | retry | cancel`: payments that kept failing and were set aside.
+"""`payments parked list | show | retry | cancel`: payments that kept failing and were taken out of the way.
 
 Who retried or cancelled is the caller's AWS identity, never an argument.
 """
@@ -31,7 +31,7 @@ _DONE: Final = {"sent": "was sent to its group again", "restarted": "was given t
 
 def add_topic(topics: Any) -> argparse.ArgumentParser:
     """The topic's parser, its commands among it; each takes Decisions and its options and returns the exit code."""
-    topic: argparse.ArgumentParser = topics.add_parser("parked", help="payments that kept failing and were set aside")
+    topic: argparse.ArgumentParser = topics.add_parser("parked", help="payments that kept failing")
     commands = topic.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list", help="all that are parked, group by group in their order")
     listing.add_argument("--json", action="store_true", help="one JSON document a line, with the masked request")

@@ -16,7 +16,7 @@ BODY_BYTES_MAX: Final = 32_768
 
 
 class Parking(NamedTuple):
-    """When a payment that keeps failing is set aside: after so many tries of its own, or so long after the first."""
+    """When a payment that keeps failing is parked: after so many tries of its own, or so long after the first."""
 
     after_tries: int = 5
     after_seconds: float = 6 * 60 * 60

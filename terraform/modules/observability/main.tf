@@ -65,7 +65,7 @@ locals {
       statistic   = "Maximum", threshold = 0, periods = 1
     }
     parked-payments = {
-      description = "Payments kept failing and were set aside: `payments parked list` shows them with their reasons, to be retried or cancelled."
+      description = "Payments kept failing and were parked: `payments parked list` shows them with their reasons, to be retried or cancelled."
       namespace   = local.namespace, metric = "ParkedPayments", dimensions = { environment = var.environment }
       statistic   = "Maximum", threshold = 0, periods = 1
     }

@@ -1,4 +1,4 @@
-"""A payment that keeps failing is set aside: its group goes on, and nothing but an operator moves it.
+"""A payment that keeps failing is parked: its group goes on, and nothing but an operator moves it.
 
 Invariants: only what the payment itself causes counts against it; a permission to retry holds for once.
 """

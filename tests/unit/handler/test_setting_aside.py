@@ -80,10 +80,11 @@ def test_what_the_table_refuses_for_good_is_kept_masked_told_of_and_acknowledged
 
 
 def test_what_the_table_may_take_the_next_time_comes_again():
-    world = World(dynamodb=RefusingDynamoDb(code="ProvisionedThroughputExceededException"))
+    table = RefusingDynamoDb(code="ProvisionedThroughputExceededException")
+    world = World(dynamodb=table)
     assert send(world) == "returned"
     assert (copies(world), codes(world)) == ([], [])
-    world.dynamodb.code = ""
+    table.code = ""
     assert send(world) == "completed"
 
 
