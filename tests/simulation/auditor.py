@@ -477,7 +477,8 @@ class Auditor:
         if message is None or item["status"] not in _OPEN:
             return
         for earlier in self.messages.values():
-            # What ended as a duplicate of a rejected message, or as a conflict with it, has ended, whatever corrects that.
+            # What ended as a duplicate of a rejected message, or as a conflict with it, has ended, whatever corrects
+            # that.
             if earlier.message_id in self._acknowledged and f"txn-{earlier.sent.payment_id}" in self._followed:
                 continue
             if (
