@@ -88,7 +88,8 @@ class ParkingRules:
         elif intent == "release" and not invocation.charges:
             # Reconcile says again what it read; a release that came between that and its take-over is not seen either.
             unseen = self._begun.get((key, after["attempt"] - 1))
-            self._tries[key] = after["tries"] if after["tries"] == unseen else self._tries.get(key, 0)
+            if unseen == after["tries"]:
+                self._tries[key] = after["tries"]
         elif intent == "release":
             own = self._failure.get((invocation.name, key)) == "own"
             if not invocation.arn:
