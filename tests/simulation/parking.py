@@ -87,7 +87,7 @@ class ParkingRules:
             self._tries[key], self._since[key] = int(invocation.charges), write.clock_ms
         elif intent == "release" and not invocation.charges:
             # Reconcile says again what it read; a release that came between that and its take-over is not seen either.
-            unseen = self._begun.get((key, after["attempt"] - 1))
+            unseen = self._begun.get((key, after["attempt"] - 1), -1)
             if unseen == after["tries"]:
                 self._tries[key] = after["tries"]
         elif intent == "release":
