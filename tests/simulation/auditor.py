@@ -150,7 +150,7 @@ class Auditor:
         """
         owner = request["Item"]["owner"] if "Item" in request else request["ExpressionAttributeValues"].get(":owner")
         if invocation.intent in _TAKING and (image is None or image.get("owner") == owner):
-            self._held.add((invocation.name, key))
+            self._held.add((owner["S"], key))
 
     def wrote(
         self, invocation: Invocation, write: SentWrite, before: dict[str, Any] | None, after: dict[str, Any]
@@ -613,7 +613,7 @@ class Auditor:
         """An invocation that ran to its end gives up what it knows to hold, or has at least tried to."""
         for key, item in self.table.items().items():
             owner = item.get("owner", "")
-            known = (invocation.name, key) in self._held and (invocation.name, key) not in self._released
+            known = (owner, key) in self._held and (invocation.name, key) not in self._released
             if known and owner.startswith(f"{invocation.name}:") and item["status"] == "processing":
                 self.fail("who ends lets go", f"{invocation.name} ended and still holds {key}")
 

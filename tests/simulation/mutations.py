@@ -27,7 +27,7 @@ from tests.simulation.simulation import STEPS_MAX, run
 SEEDS_MAX = 600
 
 # Races that few seeds meet: those that do are played first.
-_RARE_SEEDS = (258, 189, 74, 591, 814, 830, 862, 1260, 8230, 732, 840, 1549, 2761, 74941)
+_RARE_SEEDS = (258, 857, 189, 74, 591, 814, 830, 862, 1260, 8230, 732, 840, 1549, 2761, 74941)
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,10 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     Drop("take over parked", "attempt = :seen"): (Drop("take over parked", "status = :parked"),),
     # The domain compared the hashes, and an item's hash never changes.
     Drop("take over parked", "request_hash = :request_hash"): (_CONFLICT_IGNORED,),
+    # Whoever adopts between reconcile's reading and its write comes ten minutes late: reconcile waited for it.
+    Drop("restart approval", "(attribute_not_exists(execution_arn) OR execution_arn = :closed)"): (
+        Edit(_RECONCILE, "        if item.updated_at >= overdue:", "        if False:"),
+    ),
     # An attempt has one owner, and who takes a payment over writes that it is no longer parked.
     Drop("record parked", "owner = :owner"): (
         Drop("record parked", "attempt = :attempt"),
