@@ -150,7 +150,8 @@ class Auditor:
         """
         owner = request["Item"]["owner"] if "Item" in request else request["ExpressionAttributeValues"].get(":owner")
         if invocation.intent in _TAKING and (image is None or image.get("owner") == owner):
-            self._held.add((owner["S"], key))
+            # A workflow owns by another name, and lets go in its own way.
+            self._held.add((owner["S"] if owner else "", key))
 
     def wrote(
         self, invocation: Invocation, write: SentWrite, before: dict[str, Any] | None, after: dict[str, Any]
