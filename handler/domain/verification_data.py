@@ -52,7 +52,9 @@ _ADDRESS_FIELDS: Final = frozenset(
         "street city state zip postalcode postcode country district address addressline1 line1 town locality region"
     )
 )
-_PIN_WORDS: Final = frozenset(_WORD.findall("pin pins atm card cc debit credit bank code number no num value data the"))
+_PIN_WORDS: Final = frozenset(
+    _WORD.findall("pin pins mpin upi atm card cc debit credit bank code number no num value data the")
+)
 # Of a longer name its end says what it is.
 _NAME_MAX: Final = 64
 
@@ -76,14 +78,15 @@ def _patterns() -> tuple[re.Pattern[str], ...]:
         map(
             re.compile,
             (
-                rf"[a-z]*cvv[a-z]*[0-9]?|[a-z]?cvc[0-9]?{suffix}|cardcvc[0-9]?{suffix}",
-                rf"(?:card|cc)?(?:csc|cvn|cvd|cve|cvx|cvp|cav2)[0-9]?{suffix}",
-                "securitycode|cardsecurity|cardverification|verification(?:code|value|number|data)|"
+                rf"[a-z]*cvv[a-z]*[0-9]?|[a-z]?cvc[0-9]?{suffix}|card(?:cvc|ccv)[0-9]?{suffix}|ccv[0-9]?{suffix}",
+                rf"(?:card|cc)?(?:(?:csc|cvn|cvd|cve|cvx|cvp|cav2)[0-9]?|cv2){suffix}",
+                "securitycode|cardsec(?:urity|code)|cardverification|verification(?:code|value|number|data)|"
+                "cardvalidation|validation(?:code|value)|^security(?:number|num|no|value|digits)$|"
                 "^(?:cc|credit|debit|payment)?cardcode(?:value|number)?$|"
                 "cardidentification(?:code|number)|signaturepanelcode",
                 "pinblock|encryptedpin|pindata",
                 "mag(?:netic)?(?:stripe|strip)|swipedata|(?:full)?track[123]?(?:equivalent)?data|fulltrack|"
-                "track[123]?equivalent",
+                "track[123]?equivalent|(?:emv|icc|chip)data",
             ),
         )
     )
@@ -105,7 +108,7 @@ def _kind(name: str) -> Kind:
         return "stripe"
     if "cid" in words or joined == "cardcid":
         return "card id"
-    if "pin" in words or joined in ("pincode", "cardpin", "pinnumber"):
+    if {"pin", "mpin"} & set(words) or joined in ("pincode", "cardpin", "pinnumber"):
         return "pin" if set(words) <= {*_PIN_WORDS, "pincode", "cardpin", "pinnumber"} else "some pin"
     return "track" if re.fullmatch("(?:full)?tracks?[123]?", joined) else ""
 
@@ -182,7 +185,10 @@ VALUE_KEYS: Final[Collection[str]] = frozenset(("value", "val", "content", "text
 
 # ---- free text --------------------------------------------------------------------------------------------------
 
-_HINT: Final = re.compile(r"(?i)cv[cdnv]|cav2|csc|code|verif|pin|cid|\*[0-9]{0,4}[=^D]|[\uff21-\uff5a]")
+_HINT: Final = re.compile(
+    r"(?i)cv[cdnv2]|ccv|c\.v|cav2|csc|code|security|validation|verif|pin|cid|\*[0-9]{0,4}[=^D]|"
+    rf"\*[ ./_-]?[{_DIGIT}]{{4}}|[\uff21-\uff5a]"
+)
 
 
 def without_verification_data(text: str) -> str:
@@ -192,9 +198,9 @@ def without_verification_data(text: str) -> str:
     """
     if len(text) < 6 or not _HINT.search(text):
         return text
-    named, before, pin, card_id, track, is_about_cards = _text_patterns()
+    *always, card_id, is_about_cards = _text_patterns()
     folded = text.translate(_FULL_WIDTH)
-    spans = [found.span("value") for pattern in (named, before, pin, track) for found in pattern.finditer(folded)]
+    spans = [found.span("value") for pattern in always for found in pattern.finditer(folded)]
     if is_about_cards.search(folded):
         spans += [found.span("value") for found in card_id.finditer(folded)]
     return _starred(text, spans)
@@ -222,23 +228,34 @@ def _digit() -> re.Pattern[str]:
 @cache
 def _text_patterns() -> tuple[re.Pattern[str], ...]:
     d = f"[{_DIGIT}]"
-    between = r"[\s\u00a0\u2000-\u200b\u202f\u3000\"'\\:=#>()\[\]/,;\u2013\u2014_-]|%[23][0-9A-Fa-f]"
-    words = r"(?:code|number|num|no|nr|value|data|digits|is|was|are)"
+    between = (
+        r"[\s\u00a0\u2000-\u200b\u202f\u3000\"'\\:=#>()\[\]/,;|~!?\u060c\u2013\u2014\u2026\u2192_-]|%[23][0-9A-Fa-f]"
+    )
+    words = r"(?:code|number|num|no|nr|value|data|digits|is|was|are|of|for|on|the|my|this|card)"
     names = (
-        r"(?:c?cvv|[id]?cvc|cvn|cvd)2?|cav2|(?:card[\s_-]?)?security[\s_-]?(?:code|number|value)|"
+        r"(?:c?cvv|[id]?cvc|ccv|cvn|cvd)2?|cav2|cv2|c\.v\.[vc]|card[\s_-]?validation[\s_-]?(?:code|value)|"
+        r"sec\.?[\s_-]?code|(?:card[\s_-]?)?security[\s_-]?(?:code|number|value)|"
         r"(?:card[\s_-]?)?verification[\s_-]?(?:code|number|value|data)|card[\s_-]?verification|card[\s_-]code"
     )
-    gap = rf"(?:(?:{between}){{0,6}}\.?{words}\b){{0,2}}\.?(?:{between}){{0,6}}"
+    gap = rf"(?:(?:{between}){{0,6}}\.?{words}\b){{0,5}}\.?(?:{between}){{0,6}}"
     code = f"{d}(?: ?{d}){{2,3}}"
+    sign = r"[\s,;|/:.-]{1,3}"
+    # What masking leaves of a card number, up to what is behind it.
+    card = rf"\*[ ./_-]?{d}{{4}}{sign}(?:(?:exp(?:iry|ires|iration)?|valid|thru|date){sign}){{0,3}}"
+    expiry = rf"(?:0{d}|1[0-2])[\s/.|-]{{0,2}}(?:20)?[2-4]{d}"
     texts = (
         rf"(?<![A-Za-z])(?:{names}){gap}(?P<value>{code})(?!{d})",
         # What is behind the name counts, if there is a code, and else what is before it.
-        rf"(?<![0-9*.,/-])(?P<value>{code})[\s(\[\"']{{1,3}}(?:cvv|cvc)2?(?![A-Za-z])(?!{gap}[*{_DIGIT}]{{3}})",
+        rf"(?<![0-9*.,/-])(?P<value>{code})[\s(\[\"']{{1,3}}(?:(?:is|was)\s(?:the|my)\s)?(?:cvv|cvc|ccv)2?(?![A-Za-z])"
+        rf"(?!{gap}[*{_DIGIT}]{{3}})",
         # Six digits are a postal code more often than a PIN.
         rf"(?<![A-Za-z])pin(?:[\s_-]?(?:code|number|no|block))?\.?(?:(?:{between}|\s+is\s){{1,4}})"
         rf"(?P<value>{d}{{4,5}}|{d}{{7,12}})(?!{d})",
-        rf"(?<![A-Za-z])(?:cid|csc){gap}(?P<value>{code})(?!{d})",
         r"\*{6}[*0-9]{0,13}(?:[=D]|\^[^^\n]{2,26}\^)(?P<value>[0-9][0-9*]{5,80})",
+        # A card, its expiry and a code: nothing else is written so, but for groups of a longer number.
+        rf"{card}{expiry}{sign}(?:code{sign})?(?P<value>{d}{{3,4}})(?![\s-]?{d})",
+        rf"{card}(?!20{d}{{2}}{sign})(?P<value>{d}{{3,4}}){sign}{expiry}(?!{d})",
+        rf"(?<![A-Za-z])(?:cid|csc){gap}(?P<value>{code})(?!{d})",
         r"\bcard\b|\bamex\b|american express|\*{6}|\bexp\b",
     )
     return tuple(re.compile(text, re.ASCII | re.IGNORECASE) for text in texts)
