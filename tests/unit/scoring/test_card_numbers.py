@@ -151,6 +151,14 @@ def test_one_to_four_separators_join_groups(engine: Engine, separator: str) -> N
     assert engine.find_card_numbers([(separator * 5).join(["4111", "1111", "1111", "1111"])]) == [[]]
 
 
+@pytest.mark.parametrize(
+    "joint", ["|", " | ", "~", "\uff5c", "\u301c", "\u0387", "\u2024", "\u3002", "\uff61"], ids=ascii
+)
+def test_signs_that_stand_between_groups_in_other_scripts_and_in_tables_join_them(engine: Engine, joint: str) -> None:
+    text = joint.join(["4111", "1111", "1111", "1111"])
+    assert masked(engine, text) == hidden_but_four(text)
+
+
 @pytest.mark.parametrize("joint", [" - ", ": ", ", ", ". ", "..", ";", "()", "a"])
 def test_nothing_else_joins_groups_but_separators_in_a_row(engine: Engine, joint: str) -> None:
     text = joint.join(["4111", "1111", "1111", "1111"])
