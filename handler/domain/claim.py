@@ -92,9 +92,8 @@ def claim(item: Item, in_version: InVersion, times: Times, ports: Ports, work: W
         return _own(item)
     for _ in range(_DECISIONS_MAX):
         asked = in_version(stored.canonical_version)
-        wider = asked.beyond_limits
-        is_wider = wider is not None and stored.request_hash == wider.request_hash
-        request_hash = stored.request_hash if is_wider else asked.request_hash
+        same = as_held(stored, asked)
+        request_hash = asked.request_hash if same is None else stored.request_hash
         decision = decide(
             stored,
             owner=work.owner,
@@ -106,7 +105,7 @@ def claim(item: Item, in_version: InVersion, times: Times, ports: Ports, work: W
             now_ms=ports.clock.now_ms(),
         )
         if decision == "conflict":
-            canonical = wider.canonical if wider is not None and is_wider else asked.canonical
+            canonical = asked.canonical if same is None else same.canonical
             return _conflict(conflict_of(item, request_hash, stored.canonical_version, canonical), ports.log)
         if decision == "mine":
             return _own(stored)
@@ -180,6 +179,19 @@ def decide(
     if stored.request_hash != request_hash or is_other:
         return "final" if is_superseded and not is_valid else "conflict"
     return _as_it_stands(stored, now_ms)
+
+
+def as_held(stored: Item, asked: Validation) -> Payment | None:
+    """The payment that a message asks for, under the item's hash, if it is the item's; else None.
+
+    It may be beyond the limits of today. What a retry of version 1 sends is told by its text: the item's hash may be
+    over card data that only newer rules mask, and that text is kept nowhere.
+    """
+    payment = asked.claimed
+    if payment is None or payment.request_hash == stored.request_hash:
+        return payment
+    is_retry = stored.canonical_version == FIRST_VERSION and stored.park_no and stored.request == payment.canonical
+    return payment._replace(request_hash=stored.request_hash) if is_retry else None
 
 
 def _as_it_stands(stored: Item, now_ms: int) -> Decision:

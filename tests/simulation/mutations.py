@@ -265,7 +265,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         Edit("handler.domain.validate", "elif minor > amount_max:", "elif minor > 1_000_000:"),
     ),
     "narrower limits make a claimed payment other content": (
-        Edit(_CLAIM, "is_wider = wider is not None and stored.request_hash == wider.request_hash", "is_wider = False"),
+        Edit(_CLAIM, "asked.request_hash if same is None else stored.request_hash", "asked.request_hash"),
     ),
     "time is not watched": (Edit(_CLAIM, "if self.remaining_ms() < times.least_remaining_ms:", "if False:"),),
     "a conflict is taken for a duplicate": (_CONFLICT_IGNORED,),
@@ -474,7 +474,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         Edit(_STEPS, "validation = reading.in_version(stored.canonical_version)", "validation = reading.validation"),
     ),
     "an approved payment is not read again before its charge": (
-        Edit(_STEPS, "payment = in_version(item.canonical_version).claimed or payment", "pass"),
+        Edit(_STEPS, "payment = as_held(item, asked) or payment", "pass"),
     ),
     "stored text is read as version 1": (
         Edit("handler.domain.validate", "int(version))\n    if result", "1)\n    if result"),

@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 from handler.domain.approval.decision import DECISIONS, stored_item
 from handler.domain.approval.ports import ApprovalLog, ApprovalNotices
-from handler.domain.claim import Claim, InVersion, Standing, Work, claim, held
+from handler.domain.claim import Claim, InVersion, Standing, Work, as_held, claim, held
 from handler.domain.errors import ApprovalRefusedError, ItemChangedError, NoticeError, ScoringError
 from handler.domain.item import Item, approval_name, new_item
 from handler.domain.money import as_text
@@ -82,9 +82,11 @@ def read_request(text: str, execution: Execution, rules: ApprovalRules, ports: P
     if stored is None or stored.faults:
         return reading
     validation = reading.in_version(stored.canonical_version)
-    wider = validation.beyond_limits
-    if wider is not None and stored.request_hash == wider.request_hash:
-        validation = validation._replace(request_hash=wider.request_hash, payment=wider, faults=(), beyond_limits=None)
+    held_as = as_held(stored, validation)
+    if held_as is not None:
+        validation = validation._replace(
+            request_hash=held_as.request_hash, payment=held_as, faults=(), beyond_limits=None
+        )
     return reading._replace(validation=validation)
 
 
@@ -193,7 +195,8 @@ def charge_approved(
     """
     item = stored_item(payment.transaction_id, ports.log)
     # A message may have claimed it in another version than this execution began with.
-    payment = in_version(item.canonical_version).claimed or payment
+    asked = in_version(item.canonical_version)
+    payment = as_held(item, asked) or payment
     if item.status == "pending_approval":
         refused = ports.log.begin_approved_charge(
             payment.transaction_id,

@@ -6,12 +6,13 @@ from itertools import count
 import pytest
 
 from handler.domain.approval.steps import read_request
-from handler.domain.errors import GatewayUnavailableError
+from handler.domain.canonical import text_hash
+from handler.domain.errors import GatewayAnswerError, GatewayUnavailableError
 from handler.domain.item import new_item
 from handler.domain.mask_1 import mask_1
 from handler.domain.parse import parse
 from handler.domain.process import settle
-from handler.domain.rules import Rules
+from handler.domain.rules import Parking, Rules
 from handler.domain.validate import Limits, validate
 from handler.domain.versions import read_in_version
 from scoring import _pure
@@ -155,6 +156,46 @@ def test_a_payment_that_is_written_in_version_2_meets_a_failing_gateway_and_is_c
         send(world, text)
     assert send(world, text) == "completed"
     assert (world.item()["canonical_version"], world.item()["attempt"]) == (2, 2)
+
+
+@pytest.mark.parametrize("name", ["verification data in a text", "a track"])
+def test_a_parked_payment_that_older_code_claimed_is_retried_with_its_masked_request(name):
+    """Its hash is over what version 1 left in the clear, which no retry may send."""
+    world = World(gateway=ScriptedGateway(prepare=[GatewayAnswerError("500")] * 9), rules=Rules(parking=Parking(2)))
+    text = READ_ANEW[name]
+    claim_as_0_1_1(world, text)
+    world.change(first_tried_at=world.clock.ms)
+    assert send(world, text) == "parked"
+    item = world.stored()
+    assert text_hash(item.request) != item.request_hash
+    assert send(world, item.request, "m-2") == "duplicate"
+    world.change(retry_no=1, retried_by="alice")
+    with pytest.raises(GatewayAnswerError):
+        send(world, item.request, "m-3")
+    world.gateway.scripts.clear()
+    assert send(world, item.request, "m-3") == "completed"
+    assert (len(world.dynamodb.items), list(world.gateway.captures.values())) == (1, [2599])
+    assert (send(world, text), send(world, body(amount=26), "m-4")) == ("duplicate", "conflict")
+
+
+def test_a_parked_workflows_payment_that_older_code_claimed_is_charged_by_its_next_execution():
+    world = ApprovalWorld()
+    text = body(amount=9999.99, description="cvv: 9876")
+    claim_as_0_1_1(world, text, "pending_approval")
+    world.gateway.scripts["prepare"] = [GatewayAnswerError("500")] * 99
+    request = world.item()["request"]
+    with running(world.workflow) as runner:
+        arn = runner.start(request)
+        callback_id = runner.callback(arn)
+        until(lambda: world.notices.asked)
+        world.decide("approve")
+        runner.engine.send_callback_success(callback_id, b"{}")
+        assert status(runner.result(arn)) == "parked"
+    masked = world.item()["request"]
+    assert "9876" not in masked
+    reading = read_request(masked, EXECUTION, world.approval_rules, world.ports)
+    assert reading.validation.request_hash == world.item()["request_hash"]
+    assert reading.validation.payment is not None
 
 
 @pytest.mark.parametrize("direct", [False, True])
