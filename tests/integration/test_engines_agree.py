@@ -10,7 +10,7 @@ from handler.queue_function import create
 from scoring.kernel import describe, load_engine
 
 # What may differ between two runs of one engine, too: times, ids of the environment, and the engine's own name.
-OF_THE_RUN = {"created_at", "updated_at", "processed_at", "lease_until", "owner", "engine"}
+OF_THE_RUN = {"created_at", "updated_at", "processed_at", "first_tried_at", "lease_until", "owner", "engine"}
 OF_THE_GATEWAY = {"timestamp", "authorization_code"}
 DESCRIPTIONS = [
     "",

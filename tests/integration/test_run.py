@@ -18,7 +18,7 @@ from rich.console import Console
 
 from local import run, stream
 from local.audit import CHECKS
-from local.faults import GATEWAY_FAULTS, TABLE_FAULTS
+from local.faults import GATEWAY_FAULTS, POISON, TABLE_FAULTS
 from local.installation import BUILD
 from local.process_group import processes_in_group
 from local.report import Result
@@ -73,7 +73,7 @@ def test_a_run_with_every_fault_passes_its_audit_and_leaves_no_process(every_fau
     found = json.loads(every_fault.figures.read_text())
     assert list(found) == FIGURES.split()
     assert set(found["latency_ms"]) == {"p50", "p95"}
-    assert set(found["final"]) == {"completed", "declined", "expired", "rejected"}
+    assert set(found["final"]) == {"completed", "declined", "expired", "parked", "rejected"}
     # 40 payments, four duplicates (two of them dropped by the queue), two conflicts, a correction.
     assert (found["sent"], found["duplicates"], found["conflicts"], found["dead_lettered"]) == (47, 4, 2, 0)
     assert found["charges"] == found["final"]["completed"]
@@ -144,7 +144,7 @@ OF_ONE_RUN = frozenset(
     {
         "created_at", "updated_at", "processed_at", "message_id", "message_group_id", "sequence_number", "owner",
         "attempt", "gateway_ref", "gateway_response", "execution_arn", "callback_id", "approval_expires_at",
-        "decided_at", "tries", "first_tried_at",
+        "decided_at", "tries", "first_tried_at", "parked_at",
     }
 )  # fmt: skip
 
@@ -163,8 +163,8 @@ def test_both_engines_leave_the_same_items_but_for_times_and_ids(
     every_fault: Ran, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCORING_ENGINE", "pure")
-    # The other run's faults may show in the items no more than its engine: all but a decline, which is an outcome.
-    arguments = [*STREAM, "--faults", "charge.decline", "--package", package]
+    # The other run's faults may show in the items no more than its engine: all but those that end a payment.
+    arguments = [*STREAM, "--faults", f"{POISON},charge.decline", "--package", package]
     pure, compiled = run.run(run._options(arguments), Console(quiet=True)), every_fault.result
     assert not any(pure.problems.values()), pure.problems
     assert (compiled.figures["engine"], pure.figures["engine"]) == ("compiled", "pure")
@@ -177,4 +177,4 @@ def test_both_engines_leave_the_same_items_but_for_times_and_ids(
 def test_an_unknown_fault_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run.main(["--faults", "meteor"])
-    assert "meteor: not one of prepare.error_503" in capsys.readouterr().err
+    assert "meteor: not one of prepare.not_json" in capsys.readouterr().err
