@@ -42,7 +42,8 @@ _SPECIAL = re.compile(
     r"(?:f0%[9ab]|f[1-3]%[89ab]|f4%8)[0-9a-f]%[89ab])[0-9a-f])%[89ab][0-9a-f])))|"
     r"(?P<beyond>[^\x00-\x7f])"
 )
-_CHAIN = re.compile(rf"[0-9]++(?:(?:[\t-\r +\-/\\_|~]{{1,{JOINT_MAX}}}+|[.,])[0-9]++)*+")
+# Digits and separators share no character, so that it never goes back far. Possessive, Python 3.11.2 lost chains.
+_CHAIN = re.compile(rf"[0-9]+(?:(?:[\t-\r +\-/\\_|~]{{1,{JOINT_MAX}}}|[.,])[0-9]+)*")
 _JOINING = re.compile(r"[\t-\r +\-/\\_|~.,]")
 _GROUP = re.compile("[0-9]+")
 _WORD = re.compile("[A-Za-z]+")
