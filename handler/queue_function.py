@@ -12,6 +12,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from handler.batch import messages_of, settle_in_order, told_apart
 from handler.composition import Services, compose
+from handler.domain.breaker import Breaker
 from handler.domain.claim import Work
 from handler.domain.errors import PaymentError
 from handler.domain.payment import Message
@@ -81,6 +82,7 @@ class QueueFunction:
         self._metrics = metrics
         self._timeout_seconds = timeout_seconds
         self._cold_start = cold_start
+        self._breaker = Breaker()
 
     def __call__(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Process `event["Records"]`; returns the published response with `batchItemFailures` beside it.
@@ -129,11 +131,12 @@ class QueueFunction:
         readings = read(messages, services.rules, services.ports, remaining_ms)
         request_id = getattr(context, "aws_request_id", None) or services.ids.new_id()
         outcomes: list[str] = []
+        self._breaker.begin_batch()
 
         def settle_one(place: int) -> None:
             """Process one payment. Returning acknowledges the message; raising asks for redelivery."""
             owner = f"{request_id}:{messages[place].message_id}"
-            outcomes.append(self._settle(readings[place], Work(owner, remaining_ms)))
+            outcomes.append(self._settle(readings[place], Work(owner, remaining_ms, breaker=self._breaker)))
 
         return outcomes, settle_in_order(messages, settle_one)
 
@@ -146,6 +149,7 @@ class QueueFunction:
             "correlation_id": reading.validation.payment_id,
         }
         try:
+            self._breaker.require()
             outcome = settle(reading, services.rules, services.ports, work)
         except PaymentError as error:
             self._logger.warning(
@@ -162,13 +166,18 @@ class QueueFunction:
         return outcome
 
     def _delay(self, failed_ids: Collection[str], messages: list[Message]) -> None:
-        """A group's returned messages wait together, for as long as its first one has failed often."""
+        """A group's returned messages wait together, for as long as its first one has failed often.
+
+        While the breaker is open, as long as any message waits.
+        """
+        times = self._services.rules.times
         groups: dict[str, list[Message]] = {}
         for message in messages:
             if message.message_id in failed_ids:
                 groups.setdefault(message.group, []).append(message)
         for returned in groups.values():
-            self._services.source_queue.delay(returned, self._services.rules.times.retry_delay(returned[0].receives))
+            seconds = times.longest_delay if self._breaker.is_open else times.retry_delay(returned[0].receives)
+            self._services.source_queue.delay(returned, seconds)
 
     def _remaining_ms(self, context: Any) -> Callable[[], int]:
         remaining: Callable[[], int] | None = getattr(context, "get_remaining_time_in_millis", None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
+from handler.domain.breaker import Breaker
 from handler.domain.errors import AlreadyInProgressError, DamagedItemError, NotEnoughTimeError, OwnershipLostError
 from handler.domain.item import FIRST_VERSION, Item, conflict_of, correction_of
 from handler.domain.payment import Payment
@@ -43,11 +44,13 @@ class Work(NamedTuple):
     """Who works on a payment: `owner` is `<request id>:<message id>` or an execution's ARN.
 
     Without `takes_over` a payment that a message brought is left to its message, even where its lease is over.
+    `breaker` is that of the queue function's environment; others have none.
     """
 
     owner: str
     remaining_ms: Callable[[], int]
     takes_over: bool = True
+    breaker: Breaker | None = None
 
     def require_time(self, times: Times) -> None:
         """Raise NotEnoughTimeError where less than a gateway call and its record is left."""

@@ -166,6 +166,16 @@ class GatewayUnavailableError(RetryableError):
     reason_code = "gateway_unavailable"
 
 
+class GatewayNotReachedError(GatewayUnavailableError):
+    """No connection was had: that is so for every payment."""
+
+
+class GatewayFailedError(GatewayUnavailableError):
+    """A whole 5xx, and surely nothing took effect; the payment is to blame where the gateway answers others."""
+
+    reason_code = "gateway_failed"
+
+
 class GatewayBusyError(GatewayUnavailableError):
     """The gateway takes no more requests, or has another one under way for the same payment; nothing took effect."""
 
@@ -197,6 +207,18 @@ class UnknownOutcomeError(RetryableError):
     """The call may or may not have taken effect: ask for the status by reference, never repeat it blindly."""
 
     reason_code = "outcome_unknown"
+
+
+class ChargeFailedError(UnknownOutcomeError):
+    """A whole 5xx to a call that may have taken effect; whom to blame is as with GatewayFailedError."""
+
+    reason_code = "gateway_failed"
+
+
+class BreakerOpenError(RetryableError):
+    """The gateway fails for everybody, and another message asks it; this one is returned unclaimed."""
+
+    reason_code = "breaker_open"
 
 
 class GatewayAnswerError(RetryableError):

@@ -12,16 +12,21 @@ from handler.domain.ports import Ports
 from handler.domain.rules import Parking
 
 
-def park_or_release(claim: Claim, payment: Payment, error: RetryableError, parking: Parking, ports: Ports) -> bool:
-    """Whether the payment is parked now. Otherwise its lease is ended, and the message has to come again."""
-    if _is_time(claim, error, parking, ports.clock.now_ms()):
+def park_or_release(
+    claim: Claim, payment: Payment, error: RetryableError, parking: Parking, ports: Ports, *, is_own: bool
+) -> bool:
+    """Whether the payment is parked now. Otherwise its lease is ended, and the message has to come again.
+
+    `is_own`: the cause of the error is the payment.
+    """
+    if _is_time(claim, error, is_own, parking, ports.clock.now_ms()):
         try:
             if _park(claim, payment, error.reason_code, ports):
                 return True
         except RetryableError:
             # It comes again with all its tries used, and is parked then.
             pass
-    release(claim if error.is_own_failure else claim._replace(tries=claim.tries - 1), ports)
+    release(claim if is_own else claim._replace(tries=claim.tries - 1), ports)
     return False
 
 
@@ -39,11 +44,11 @@ def release(claim: Claim, ports: Ports) -> None:
         return
 
 
-def _is_time(claim: Claim, error: RetryableError, parking: Parking, now_ms: int) -> bool:
+def _is_time(claim: Claim, error: RetryableError, is_own: bool, parking: Parking, now_ms: int) -> bool:
     if isinstance(error, NotEnoughTimeError | OwnershipLostError):
         # It was not tried to the end, or is another worker's to judge.
         return False
-    is_spent = error.is_own_failure and claim.tries >= parking.after_tries
+    is_spent = is_own and claim.tries >= parking.after_tries
     return is_spent or now_ms - claim.tried_since >= round(1000 * parking.after_seconds)
 
 

@@ -121,13 +121,22 @@ def alarmed(notifier: Notifier) -> Iterator[None]:
 
 def pay(claimed: Claim, payment: Payment, rules: Rules, ports: Ports, work: Work) -> Status:
     """Charge and record a claimed payment; after a retryable error it is parked or its lease is released."""
+    breaker = work.breaker
     try:
         if claimed.tries > rules.parking.after_tries:
             raise TriesUsedUpError(f"{claimed.transaction_id} had {claimed.tries - 1} tries, and no reason is left")
         gateway_ref, result = charge(claimed, payment, rules, ports, work)
+        if breaker is not None:
+            breaker.answered()
         return record(claimed, gateway_ref, result, ports)
     except RetryableError as error:
-        if park_or_release(claimed, payment, error, rules.parking, ports):
+        name = claimed.transaction_id
+        if breaker is not None and breaker.failed(name, error):
+            ports.notifier.alarm("breaker_open", name, f"the breaker opens, the gateway fails for everybody: {error}")
+        is_own = error.is_own_failure or (breaker is not None and breaker.blames(name, error))
+        if park_or_release(claimed, payment, error, rules.parking, ports, is_own=is_own):
+            if breaker is not None:
+                breaker.forget(name)
             return "parked"
         raise
 

@@ -105,6 +105,16 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
         "Your retry is allowed, but its message could not be sent. Run it again.", "redeliver", status=503
     ),
     "gateway_unavailable": ReasonCode("The gateway was not reached or refused, and nothing took effect.", "redeliver"),
+    # The queue function counts it while its breaker is closed (handler/domain/breaker.py).
+    "gateway_failed": ReasonCode(
+        "The gateway answered with an error of its own (5xx); it counts where others are answered meanwhile.",
+        "redeliver",
+    ),
+    "breaker_open": ReasonCode(
+        "The gateway fails for everybody: messages go back untried, and one at a time asks it.",
+        "redeliver",
+        is_alarm=True,
+    ),
     "gateway_busy": ReasonCode("The gateway takes no more requests now, or works on the payment already.", "redeliver"),
     "gateway_key_refused": ReasonCode("The gateway does not know our key; no payment can be made.", "redeliver"),
     # It may be the gateway's fault alone: after no answer the next delivery asks what became of the charge.

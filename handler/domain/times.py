@@ -36,6 +36,11 @@ class Times(NamedTuple):
         doubled = self.retry_delay_seconds * float(1 << min(max(receives, 1) - 1, 20))
         return max(1, round(min(doubled, self.visibility_timeout_seconds)))
 
+    @property
+    def longest_delay(self) -> int:
+        """Whole seconds that a returned message waits at most."""
+        return max(1, round(self.visibility_timeout_seconds))
+
     def check(self) -> tuple[tuple[str, ...], str] | None:
         """The names of the times that do not fit together, and what must hold, as a sentence; None where all fit."""
         for name, seconds in zip(self._fields, self, strict=True):

@@ -134,6 +134,8 @@ class Auditor:
         """A write leaves its sender: would its condition refuse every item that the protocol's refuses?"""
         if intent == "release":
             self._released.add((invocation.name, request["Key"]["transaction_id"]["S"]))
+        if intent == "record":
+            self.parking.breaker.answered(invocation)
         if intent == "park":
             self.parking.sent(invocation, request["Key"]["transaction_id"]["S"])
         if self._counterfactual and intent not in self._weighed:
@@ -533,8 +535,8 @@ class Auditor:
         if item is None or item["amount_minor"] != intent.amount_minor:
             self.fail("every cent", f"{intent.gateway_ref} captured {intent.amount_minor}, recorded is {item}")
 
-    def gateway_failed(self, invocation: Invocation, payment_id: str, failure: str) -> None:
-        self.parking.gateway_failed(invocation, f"txn-{payment_id}", failure)
+    def gateway_failed(self, invocation: Invocation, payment_id: str, call: str, failure: str) -> None:
+        self.parking.gateway_failed(invocation, f"txn-{payment_id}", call, failure)
 
     # ---- messages ----
     def is_claimed_content(self, sent: Sent, payment_id: str) -> bool:
@@ -649,7 +651,7 @@ class Auditor:
                 "counts agree",
                 f"{body['failed']} failed, {len(failed)} returned, {parked} parked, at most {len(unfit)} rejected",
             )
-        self._delayed([message for message in batch if message.message_id in failed], receives)
+        self._delayed(invocation, [message for message in batch if message.message_id in failed], receives)
         self.world.tell(f"response: {len(batch) - len(failed)} of {len(batch)} acknowledged")
         return [message for message in batch if message.message_id not in failed]
 
@@ -657,14 +659,18 @@ class Auditor:
         key = f"txn-{sent.payment_id}"
         return sent.is_unusable or key in self._followed or self._first.get(key, {}).get("status") == "rejected"
 
-    def _delayed(self, returned: list[Message], receives: dict[str, int]) -> None:
-        """All returned messages of a group wait for as long as its first one has failed often."""
+    def _delayed(self, invocation: Invocation, returned: list[Message], receives: dict[str, int]) -> None:
+        """All returned messages of a group wait for as long as its first one has failed often, or a breaker is open."""
+        breaker = self.parking.breaker
         first: dict[str, Message] = {}
         for message in returned:
             head = first.setdefault(message.sent.group, message)
-            wanted = min(5 * 2 ** (receives[head.message_id] - 1), 180)
-            if self.queue.delays.get(f"{message.message_id}/{receives[message.message_id]}") != wanted:
-                self.fail("returned messages wait", f"{message.name} was not hidden for {wanted} s")
+            usual = min(5 * 2 ** (receives[head.message_id] - 1), 180)
+            wanted = {180} if breaker.must_be_open(invocation) else {usual}
+            if breaker.may_be_open(invocation):
+                wanted.add(180)
+            if self.queue.delays.get(f"{message.message_id}/{receives[message.message_id]}") not in wanted:
+                self.fail("returned messages wait", f"{message.name} was not hidden for one of {wanted} s")
 
     def _unsettled(self, message: Message) -> str:
         """Why a message is not settled, "" where it is."""

@@ -10,7 +10,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from handler.domain.errors import GatewayAnswerError, GatewayUnavailableError, UnknownOutcomeError
+from handler.domain.errors import (
+    ChargeFailedError,
+    GatewayAnswerError,
+    GatewayFailedError,
+    GatewayNotReachedError,
+    GatewayUnavailableError,
+    UnknownOutcomeError,
+)
 from handler.domain.payment import GatewayResult, Payment
 from tests.simulation.world import HOUR, MINUTE, Environment, Invocation, NoAnswerError, Pending, RefusedError, World
 
@@ -29,8 +36,9 @@ class Observer(Protocol):
 
     def captured(self, intent: Intent) -> None: ...
 
-    def gateway_failed(self, invocation: Invocation, payment_id: str, failure: str) -> None:
-        """How a call ended: `own` where its answer is wrong, `shared` where none came, "" where it is an answer."""
+    def gateway_failed(self, invocation: Invocation, payment_id: str, call: str, failure: str) -> None:
+        """How a call ended: `own` where its answer is wrong, `unreached` without a connection, `failed` where it is a
+        whole 5xx, `shared` where none came or it says nothing, "" where it is an answer."""
 
 
 @dataclass(eq=False)
@@ -64,8 +72,9 @@ class Gateway:
         self._keys: dict[str, StoredAnswer] = {}
         self._prepared: dict[str, tuple[int, str]] = {}
         self._poisoned: dict[str, str] = {}
-        # When it is reached again; until then every call fails at once.
+        # When it is reached again; until then every call fails at once, without a connection or with a 503.
         self.out_until = 0
+        self.out_with_503 = False
         # Payments that it cannot answer for, by id: in which calls.
         self.mended_at = world.pick("gateway/mended", (5 * MINUTE, 40 * MINUTE, 1000 * HOUR))
 
@@ -159,7 +168,7 @@ class Gateway:
 def _answer(outcome: GatewayResult | str | None) -> GatewayResult:
     if isinstance(outcome, GatewayResult):
         return outcome
-    raise UnknownOutcomeError("500")
+    raise ChargeFailedError("500")
 
 
 class GatewayClient:
@@ -216,25 +225,32 @@ class GatewayClient:
         try:
             answer = self._answer(call, what, payment_id, effect, unanswered)
         except GatewayAnswerError:
-            gateway.observer.gateway_failed(invocation, payment_id, "own")
+            gateway.observer.gateway_failed(invocation, payment_id, call, "own")
+            raise
+        except (GatewayFailedError, ChargeFailedError):
+            gateway.observer.gateway_failed(invocation, payment_id, call, "failed")
+            raise
+        except GatewayNotReachedError:
+            gateway.observer.gateway_failed(invocation, payment_id, call, "unreached")
             raise
         except (GatewayUnavailableError, UnknownOutcomeError):
-            gateway.observer.gateway_failed(invocation, payment_id, "shared")
+            gateway.observer.gateway_failed(invocation, payment_id, call, "shared")
             raise
-        gateway.observer.gateway_failed(invocation, payment_id, "")
+        gateway.observer.gateway_failed(invocation, payment_id, call, "")
         return answer
 
     def _answer(
         self, call: str, what: str, payment_id: str, effect: Callable[[], Any], unanswered: type[Exception]
     ) -> Any:
         invocation, gateway = self._environment.invocation, self._gateway
+        failed = ChargeFailedError if unanswered is UnknownOutcomeError else GatewayFailedError
         if gateway.world.now < gateway.out_until:
             invocation.sleep(20)
-            raise GatewayUnavailableError("not reached")
+            raise failed("503") if gateway.out_with_503 else GatewayNotReachedError("not reached")
         try:
             answer = invocation.request(call, what, effect, deadline=_DEADLINE_MS, latency=(5, 60))
         except RefusedError:
-            raise GatewayUnavailableError("503 before anything was done") from None
+            raise failed("503 before anything was done") from None
         except NoAnswerError:
             raise unanswered("no answer within 5 s") from None
         if gateway.answers_wrongly(call, payment_id):

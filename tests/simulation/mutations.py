@@ -83,6 +83,7 @@ _SCORE = "handler.domain.score"
 _RECORD = "handler.domain.record"
 _RECONCILE = "handler.domain.reconcile"
 _PARK = "handler.domain.park"
+_BREAKER = "handler.domain.breaker"
 _PARKED = "handler.domain.parked"
 _FUNCTION = "handler.queue_function"
 _BATCH = "handler.batch"
@@ -92,7 +93,7 @@ _LEASE_IGNORED = Edit(_CLAIM, "if (stored.lease_until or 0) > now_ms:", "if Fals
 
 _OBEYS = 'if item.decision == "approve":'
 _CONFLICT_IGNORED = Edit(_CLAIM, "if stored.request_hash != request_hash or is_other:", "if False:")
-_RELEASES = "release(claim if error.is_own_failure else claim._replace(tries=claim.tries - 1), ports)"
+_RELEASES = "release(claim if is_own else claim._replace(tries=claim.tries - 1), ports)"
 _STUCK = "max(item.lease_until or 0, item.updated_at) >= stale"
 _LAST_WRITE_IGNORED = Edit(_RECONCILE, _STUCK, "(item.lease_until or 0) >= stale")
 
@@ -256,8 +257,8 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "what wider limits had claimed counts as failed": (
         Edit(
             _FUNCTION,
-            "outcomes.append(self._settle(readings[place], Work(owner, remaining_ms)))",
-            "outcomes.append(self._settle(readings[place], Work(owner, remaining_ms)))\n"
+            "outcomes.append(self._settle(readings[place], Work(owner, remaining_ms, breaker=self._breaker)))",
+            "outcomes.append(self._settle(readings[place], Work(owner, remaining_ms, breaker=self._breaker)))\n"
             '            outcomes[-1] = "rejected" if readings[place].validation.faults else outcomes[-1]',
         ),
     ),
@@ -313,12 +314,22 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "a failed payment is not released": (Edit(_PARK, _RELEASES, "pass"),),
     "what keeps failing is never parked": (Edit(_PARK, "    if _is_time(claim,", "    if False and _is_time(claim,"),),
     "a payment is parked at once": (Edit(_PARK, "claim.tries >= parking.after_tries", "True"),),
-    "what everybody suffers from parks a payment": (
-        Edit(_PARK, "is_spent = error.is_own_failure and ", "is_spent = "),
-    ),
+    "what everybody suffers from parks a payment": (Edit(_PARK, "is_spent = is_own and ", "is_spent = "),),
     "no payment is too old": (Edit(_PARK, "    return is_spent or now_ms", "    return is_spent or False and now_ms"),),
     "what everybody suffers from counts": (Edit(_PARK, _RELEASES, "release(claim, ports)"),),
     "no failure counts": (Edit(_PARK, _RELEASES, "release(claim._replace(tries=claim.tries - 1), ports)"),),
+    "the breaker never opens": (Edit(_BREAKER, "self.is_open = was_open or is_everybody", "self.is_open = False"),),
+    "the breaker never closes": (
+        Edit(
+            _BREAKER,
+            "        self.is_open = False\n        self._answers += 1\n",
+            "        self._answers += 1\n",
+        ),
+    ),
+    "an open breaker lets every message ask": (Edit(_BREAKER, "if self.is_open and self._has_asked:", "if False:"),),
+    "a 5xx to everybody is a payment's own failure": (
+        Edit(_BREAKER, "return self._answers > answers_before and not self.is_open", "return True"),
+    ),
     "a payment whose workers are killed is tried for ever": (
         Edit(_PROCESS, "if claimed.tries > rules.parking.after_tries:", "if False:"),
     ),

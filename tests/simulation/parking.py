@@ -9,11 +9,14 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+from tests.simulation.breaker import BreakerRules
 from tests.simulation.table import SentWrite
 from tests.simulation.traffic import Sent
 from tests.simulation.world import Invocation, World
 
 _LEAST_REMAINING_MS = 10_000
+# How a try ended whose cause is the payment; and a 5xx of which only the code knows whether its breaker was open.
+_OWN, _EITHER = ("own", "failed own"), "failed either"
 _CLAIMS = ("put_new", "claim_corrected")
 
 
@@ -34,15 +37,17 @@ class ParkingRules:
         # (invocation, transaction id): the tries, as they were when its park was first sent.
         self._sent: dict[tuple[str, str], int] = {}
         self._parked_by: set[str] = set()
+        self.breaker = BreakerRules(fail)
 
     def sent(self, invocation: Invocation, key: str) -> None:
         self._sent.setdefault((invocation.name, key), self._tries.get(key, 0) + bool(invocation.arn))
 
-    def gateway_failed(self, invocation: Invocation, key: str, failure: str) -> None:
-        self._failure[invocation.name, key] = failure
+    def gateway_failed(self, invocation: Invocation, key: str, call: str, failure: str) -> None:
+        self._failure[invocation.name, key] = self.breaker.call_ended(invocation, key, call, failure)
 
     def called(self, invocation: Invocation, key: str) -> None:
         """A worker asks the gateway about a payment: it has a try left."""
+        self.breaker.asks(invocation, key)
         tries = self._tries.get(key, 0) + bool(invocation.arn)
         if invocation.charges and tries > self.world.profile.park_after_tries and key not in self._blurred:
             self.fail("no try beyond the last", f"{invocation.name} tries {key} for the {tries}th time")
@@ -91,11 +96,13 @@ class ParkingRules:
             if unseen == after["tries"]:
                 self._tries[key] = after["tries"]
         elif intent == "release":
-            own = self._failure.get((invocation.name, key)) == "own"
+            failure = self._failure.get((invocation.name, key))
+            own = failure in _OWN
             if not invocation.arn:
                 # Counted when it was taken over; a release that is repeated says the same again.
                 begun = self._begun[key, after["attempt"]]
                 counts = own or begun > self.world.profile.park_after_tries
+                counts = counts or (failure == _EITHER and after["tries"] == begun)
                 self._tries[key] = begun - int(not counts)
             elif self._is_repeated(invocation, write, key):
                 # Several tries of an execution are one attempt: a late release may take a later one's count back.
@@ -119,7 +126,7 @@ class ParkingRules:
         """Tries with the one under way; whether the payment caused its failure; whether its time is over."""
         key = before["transaction_id"]
         since = self._since.get(key) or before.get("decided_at") or before["created_at"]
-        own = self._failure.get((invocation.name, key)) == "own"
+        own = self._failure.get((invocation.name, key)) in _OWN
         is_old = write.clock_ms - since >= 1000 * self.world.profile.park_after_seconds
         return self._tries.get(key, 0) + bool(invocation.arn), own, is_old
 
@@ -139,10 +146,11 @@ class ParkingRules:
         _, own, is_old = self._judged(invocation, write, before)
         # A park that arrives late may come behind the release that counted this try.
         tries = self._sent[invocation.name, key]
-        if not (is_old or tries > limit or (own and tries >= limit)):
+        failure = self._failure.get((invocation.name, key))
+        if not (is_old or tries > limit or ((own or failure == _EITHER) and tries >= limit)):
             self.fail("parked for its own failures", f"{key} was parked after {tries} tries")
         reason = after.get("parked_reason")
-        if own != (reason == "gateway_answer_invalid") or (reason == "tries_used_up") != (tries > limit):
+        if (failure == "own") != (reason == "gateway_answer_invalid") or (reason == "tries_used_up") != (tries > limit):
             self.fail("parked for its reason", f"{key} was parked for {reason}, {tries} tries")
         request_hash = hashlib.sha256(after.get("request", "").encode()).hexdigest()
         wanted = ("parked", before.get("park_no", 0) + 1, write.clock_ms, before["request_hash"])
@@ -150,6 +158,7 @@ class ParkingRules:
         if found != wanted or "lease_until" in after:
             self.fail("parked is complete", f"{key}: {after}")
         self._parked_by.add(after["owner"])
+        self.breaker.parked(invocation, key)
         self.parked(key)
 
     def _of_parked(self, write: SentWrite, before: dict[str, Any], after: dict[str, Any]) -> None:

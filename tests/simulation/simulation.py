@@ -110,14 +110,14 @@ class Approvals:
 
 
 class Notifier:
-    """Of the alarms only two have a cause here: the gateway never contradicts itself."""
+    """Of the alarms only three have a cause here: the gateway never contradicts itself."""
 
     def __init__(self, auditor: Auditor) -> None:
         self._auditor = auditor
 
     def alarm(self, reason_code: str, transaction_id: str, detail: str) -> None:
         self._auditor.texts.append(detail)
-        if reason_code not in ("notice_failed", "callback_result_unreadable"):
+        if reason_code not in ("notice_failed", "callback_result_unreadable", "breaker_open"):
             self._auditor.fail("no alarm", f"{reason_code} {transaction_id}: {detail}")
 
 
@@ -271,7 +271,9 @@ class Simulation:
             begin = int(world.draw("acts/outage at") * MINUTE)
             self.gateway.out_until = begin + (1 if fault == "an hour" else 9) * HOUR
             faulty_until = max(faulty_until, self.gateway.out_until + 10 * MINUTE)
-            world.tell(f"gateway: cannot be reached for {fault}")
+            self.gateway.out_with_503 = world.draw("acts/outage with 503") < 0.5
+            how = "answers 503" if self.gateway.out_with_503 else "cannot be reached"
+            world.tell(f"gateway: {how} for {fault}")
         world.run(faulty_until)
         if world.draw("acts/next day") < 0.25 and not world.violations:
             # Idempotency keys are forgotten by now, and faults go on.
@@ -421,6 +423,7 @@ class Simulation:
             self._current.add(environment)
             function = self._function(environment)
         invocation = Invocation(world, f"i{self._invoked}", environment.release, environment.skew, _FUNCTION_TIMEOUT_MS)
+        invocation.place = environment.name
         environment.invocation = invocation
         where = f"{environment.name} ({environment.release.name})"
         world.tell(f"{invocation.name} in {where}: {', '.join(message.name for message in batch)}")

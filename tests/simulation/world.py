@@ -198,6 +198,8 @@ class Invocation:
     charges: bool = True
     # Of the workflow's execution that this invocation runs; it owns what it claims by this name.
     arn: str = ""
+    # The environment of the queue function that it runs in, "" for everything else.
+    place: str = ""
     started: int = 0
     over: bool = False
     intent: str = ""

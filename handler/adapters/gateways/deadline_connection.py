@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from handler.domain.errors import ConfigurationError, GatewayAnswerError, GatewayUnavailableError, UnknownOutcomeError
+from handler.domain.errors import ConfigurationError, GatewayAnswerError, GatewayNotReachedError, UnknownOutcomeError
 
 # An answer is a few kilobytes; more is not from a gateway.
 _ANSWER_BYTES_MAX: Final = 65_536
@@ -56,7 +56,7 @@ class DeadlineConnection:
     ) -> Answer:
         """One request and its answer, by `deadline` (of time.monotonic) or within this connection's own.
 
-        Raises GatewayUnavailableError where no connection was had, UnknownOutcomeError where the answer did not come,
+        Raises GatewayNotReachedError where no connection was had, UnknownOutcomeError where the answer did not come,
         GatewayAnswerError where it is not a whole JSON object.
         """
         connection = self.connected(deadline or time.monotonic() + self.deadline_seconds)
@@ -92,7 +92,7 @@ class DeadlineConnection:
         try:
             self._socket = _DeadlineSocket(self._open(deadline), deadline)
         except OSError as error:
-            raise GatewayUnavailableError(
+            raise GatewayNotReachedError(
                 f"the gateway at {self._host}:{self._port} was not reached: {error}"
             ) from error
         self._connection = http.client.HTTPConnection(self._host, self._port)

@@ -10,7 +10,14 @@ import re
 from typing import Any, Final, Literal
 
 from handler.adapters.gateways.deadline_connection import DeadlineConnection
-from handler.domain.errors import GatewayAnswerError, GatewayUnavailableError, UnknownOutcomeError
+from handler.domain.errors import (
+    ChargeFailedError,
+    GatewayAnswerError,
+    GatewayFailedError,
+    GatewayKeyRefusedError,
+    GatewayUnavailableError,
+    UnknownOutcomeError,
+)
 from handler.domain.payment import GatewayResult, Payment, RefundResult
 
 _REF: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -44,9 +51,7 @@ class HttpPaymentGateway:
         except UnknownOutcomeError as error:
             raise GatewayUnavailableError(f"nothing was charged: {error}") from error
         if status_code != 200:
-            raise GatewayUnavailableError(
-                f"the gateway refused to prepare the payment: {_refusal(status_code, answer)}"
-            )
+            raise _refused(status_code)(f"the gateway refused to prepare the payment: {_refusal(status_code, answer)}")
         gateway_ref = answer.get("id")
         if not isinstance(gateway_ref, str) or not _REF.fullmatch(gateway_ref):
             raise GatewayAnswerError("the gateway's answer names no payment intent")
@@ -72,7 +77,9 @@ class HttpPaymentGateway:
             return _result(error.get("payment_intent"), gateway_ref)
         # 400 unexpected state: this intent was settled by an earlier request, whose outcome `status` knows.
         settled = isinstance(error, dict) and error.get("code") == "payment_intent_unexpected_state"
-        if settled or status_code == 409 or status_code >= 500:
+        if status_code >= 500:
+            raise ChargeFailedError(f"the charge of {gateway_ref} is open: {_refusal(status_code, answer)}")
+        if settled or status_code == 409:
             raise UnknownOutcomeError(f"the charge of {gateway_ref} is open: {_refusal(status_code, answer)}")
         raise GatewayUnavailableError(f"the gateway refused to charge {gateway_ref}: {_refusal(status_code, answer)}")
 
@@ -83,7 +90,7 @@ class HttpPaymentGateway:
         except UnknownOutcomeError as error:
             raise GatewayUnavailableError(f"the status of {gateway_ref} could not be read: {error}") from error
         if status_code != 200:
-            raise GatewayUnavailableError(
+            raise _refused(status_code)(
                 f"the status of {gateway_ref} could not be read: {_refusal(status_code, answer)}"
             )
         return _result(answer, gateway_ref)
@@ -97,14 +104,16 @@ class HttpPaymentGateway:
         if isinstance(error, dict) and error.get("code") == "payment_intent_unexpected_state":
             return _result(error.get("payment_intent"), gateway_ref)
         if status_code >= 500:
-            raise UnknownOutcomeError(f"the cancel of {gateway_ref} is open: {_refusal(status_code, answer)}")
+            raise ChargeFailedError(f"the cancel of {gateway_ref} is open: {_refusal(status_code, answer)}")
         raise GatewayUnavailableError(f"the gateway did not cancel {gateway_ref}: {_refusal(status_code, answer)}")
 
     def refund(self, gateway_ref: str, amount_minor: int, currency: str, refund_id: str, key: str) -> RefundResult:
         """Give back an amount in minor units. Raises as `charge` does."""
         body = {"payment_intent": gateway_ref, "amount": amount_minor, "metadata": {"refund_id": refund_id}}
         status_code, answer = self._call("POST", "/v1/refunds", f"{key}:refund", body)
-        if status_code >= 500 or status_code == 409:
+        if status_code >= 500:
+            raise ChargeFailedError(f"the refund of {gateway_ref} is open: {_refusal(status_code, answer)}")
+        if status_code == 409:
             raise UnknownOutcomeError(f"the refund of {gateway_ref} is open: {_refusal(status_code, answer)}")
         if status_code != 200:
             raise GatewayUnavailableError(f"the gateway did not refund {gateway_ref}: {_refusal(status_code, answer)}")
@@ -118,7 +127,7 @@ class HttpPaymentGateway:
         self.connection.close()
 
     def _call(self, method: str, path: str, key: str | None, body: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
-        """Status and document of one call. Raises as DeadlineConnection.call does."""
+        """Status and document of one call. Raises GatewayKeyRefusedError, and as DeadlineConnection.call does."""
         headers = {"Accept": "application/json"}
         if key is not None:
             headers["Idempotency-Key"] = key
@@ -127,6 +136,8 @@ class HttpPaymentGateway:
             headers["Content-Type"] = "application/json"
             payload = json.dumps(body).encode()
         answer = self.connection.call(method, path, headers, payload)
+        if answer.status_code in (401, 403):
+            raise GatewayKeyRefusedError(f"the gateway refused the key: {_refusal(*answer[:2])}")
         return answer.status_code, answer.document
 
 
@@ -146,6 +157,11 @@ def _result(intent: object, gateway_ref: str) -> GatewayResult:
         timestamp=str(intent.get("timestamp") or ""),
         decline_code=str(intent.get("decline_code") or ""),
     )
+
+
+def _refused(status_code: int) -> type[GatewayUnavailableError]:
+    """The error of a call that surely took no effect."""
+    return GatewayFailedError if status_code >= 500 else GatewayUnavailableError
 
 
 def _refusal(status_code: int, answer: dict[str, Any]) -> str:

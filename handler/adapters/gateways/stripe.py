@@ -15,9 +15,11 @@ from urllib.parse import urlencode
 from handler.adapters.gateways.deadline_connection import Answer, DeadlineConnection
 from handler.adapters.gateways.stripe_amounts import from_stripe, to_stripe
 from handler.domain.errors import (
+    ChargeFailedError,
     ConfigurationError,
     GatewayAnswerError,
     GatewayBusyError,
+    GatewayFailedError,
     GatewayKeyRefusedError,
     GatewayRefusedError,
     GatewayUnavailableError,
@@ -124,7 +126,8 @@ class StripeGateway:
                     code,
                     is_final=param.partition("[")[0] in _OF_THE_PAYMENT,
                 )
-            raise GatewayUnavailableError(f"Stripe did not prepare the payment: {_said(answer)}")
+            failure = GatewayFailedError if answer.status_code >= 500 else GatewayUnavailableError
+            raise failure(f"Stripe did not prepare the payment: {_said(answer)}")
         gateway_ref = answer.document.get("id")
         if not isinstance(gateway_ref, str) or not _INTENT.fullmatch(gateway_ref):
             raise GatewayAnswerError(f"Stripe's answer names no payment intent ({_request_id(answer)})")
@@ -152,7 +155,9 @@ class StripeGateway:
             return self._result(error["payment_intent"], gateway_ref, answer)
         if error.get("code") == "payment_intent_unexpected_state" or error.get("type") == "idempotency_error":
             raise UnknownOutcomeError(f"{gateway_ref} was settled by an earlier request, or is not: {_said(answer)}")
-        if answer.status_code in (402, 409) or answer.status_code >= 500:
+        if answer.status_code >= 500:
+            raise ChargeFailedError(f"the charge of {gateway_ref} is open: {_said(answer)}")
+        if answer.status_code in (402, 409):
             raise UnknownOutcomeError(f"the charge of {gateway_ref} is open: {_said(answer)}")
         raise _refused(gateway_ref, answer)
 
@@ -179,7 +184,9 @@ class StripeGateway:
             return self._result(answer.document, gateway_ref, answer)
         if error.get("code") == "payment_intent_unexpected_state" and isinstance(error.get("payment_intent"), dict):
             return self._result(error["payment_intent"], gateway_ref, answer)
-        if answer.status_code >= 500 or error.get("type") == "idempotency_error":
+        if answer.status_code >= 500:
+            raise ChargeFailedError(f"the cancel of {gateway_ref} is open: {_said(answer)}")
+        if error.get("type") == "idempotency_error":
             raise UnknownOutcomeError(f"the cancel of {gateway_ref} is open: {_said(answer)}")
         raise _refused(gateway_ref, answer)
 
@@ -196,7 +203,9 @@ class StripeGateway:
             ("metadata[environment]", self._environment),
         ]
         answer = self._call("POST", "/v1/refunds", fields, f"{key}:refund")
-        if answer.status_code in (402, 409) or answer.status_code >= 500:
+        if answer.status_code >= 500:
+            raise ChargeFailedError(f"the refund {refund_id} of {gateway_ref} is open: {_said(answer)}")
+        if answer.status_code in (402, 409):
             raise UnknownOutcomeError(f"the refund {refund_id} of {gateway_ref} is open: {_said(answer)}")
         if answer.status_code != 200:
             raise _refused(gateway_ref, answer)
@@ -319,6 +328,8 @@ def _refused(gateway_ref: str, answer: Answer) -> GatewayUnavailableError | Gate
         return GatewayAnswerError(f"Stripe does not know {gateway_ref}; is the key of its account? {_said(answer)}")
     if answer.status_code == 400:
         return GatewayRefusedError(f"Stripe refused {gateway_ref}: {_said(answer)}", _word(error.get("code")))
+    if answer.status_code >= 500:
+        return GatewayFailedError(f"Stripe failed about {gateway_ref}: {_said(answer)}")
     return GatewayUnavailableError(f"Stripe did nothing about {gateway_ref}: {_said(answer)}")
 
 
