@@ -21,6 +21,8 @@ from handler.domain.errors import (
 # In a row: tries that no connection was had for or whose key was refused; payments that the gateway failed for.
 UNREACHED_MAX: Final = 5
 FAILING_PAYMENTS_MAX: Final = 2
+# Payments whose last 5xx is remembered: an environment lives for hours, and many of them end in another one.
+_REMEMBERED_MAX: Final = 1000
 
 
 class Breaker:
@@ -73,7 +75,11 @@ class Breaker:
         if not isinstance(error, GatewayFailedError | ChargeFailedError):
             return False
         answers_before = self._answers_before.get(transaction_id, self._answers)
+        # The oldest is forgotten first: put behind the others anew at each 5xx.
+        self._answers_before.pop(transaction_id, None)
         self._answers_before[transaction_id] = self._answers
+        if len(self._answers_before) > _REMEMBERED_MAX:
+            del self._answers_before[next(iter(self._answers_before))]
         return self._answers > answers_before and not self.is_open
 
     def forget(self, transaction_id: str) -> None:

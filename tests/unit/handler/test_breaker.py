@@ -85,6 +85,15 @@ def test_a_5xx_is_the_payments_own_where_others_were_answered_since_its_last_one
     assert not breaker.blames("p", error("500"))
 
 
+def test_a_thousand_failing_payments_are_remembered_and_the_oldest_is_forgotten_first():
+    breaker = Breaker()
+    for number in (*range(1000), 0, 1000):
+        breaker.blames(f"p{number}", GatewayFailedError("500"))
+    breaker.answered()
+    assert breaker.blames("p0", GatewayFailedError("500"))
+    assert not breaker.blames("p1", GatewayFailedError("500"))
+
+
 def test_a_5xx_is_nobodys_own_while_it_is_open():
     breaker = Breaker()
     breaker.blames("p", GatewayFailedError("500"))
@@ -121,6 +130,22 @@ def test_what_is_parked_leaves_the_row():
     breaker.failed("p", GatewayFailedError("500"))
     breaker.forget("p")
     assert not breaker.failed("q", GatewayFailedError("500"))
+
+
+def test_an_answer_between_two_5xx_keeps_it_closed():
+    breaker = Breaker()
+    breaker.failed("p", GatewayFailedError("500"))
+    breaker.answered()
+    assert not breaker.failed("q", GatewayFailedError("500"))
+
+
+def test_only_an_answer_closes_it():
+    breaker = Breaker()
+    for name in ("p", "q"):
+        breaker.failed(name, GatewayFailedError("500"))
+    breaker.forget("p")
+    breaker.failed("r", UnknownOutcomeError("no answer"))
+    assert breaker.is_open
 
 
 def test_one_message_of_a_batch_asks_while_it_is_open():
