@@ -122,6 +122,8 @@ class Auditor:
         self._conflicts: dict[str, set[tuple[int, str]]] = {}
         # By transaction id: message id ("" of an execution), version and content of each message that was followed.
         self._followed: dict[str, list[tuple[str, int, str]]] = {}
+        # Corrected by a write that arrived after older code had kept its message as a conflict: no message is left.
+        self._messageless: set[str] = set()
         self._charged: set[str] = set()
         self._asked: set[tuple[str, str]] = set()
         self.parking = ParkingRules(world, self.fail)
@@ -267,6 +269,8 @@ class Auditor:
             self.fail("a correction is other content", f"{key} was corrected to what was rejected: {sent.name}")
         # Started, if it was, for something else.
         self._taken_up.discard(key)
+        if sent and message_id in self._acknowledged and self._in_conflict(sent):
+            self._messageless.add(key)
 
     def _is_followed(self, key: str, sent: Sent, message_id: str = "") -> bool:
         """Whether a message, or another one with its content, was rejected and followed."""
@@ -681,13 +685,15 @@ class Auditor:
         item = self.table.item(key)
         if item is None:
             return "no item"
-        if any(message.message_id == each for each, *_ in self._followed.get(key, ())):
+        # A duplicate of what was rejected: what followed has a message of its own.
+        is_another = item.get("message_id") != message.message_id and self._is_followed(key, sent)
+        if is_another or any(message.message_id == each for each, *_ in self._followed.get(key, ())):
             return ""
         content = sent.read(self._version[key]).content
         if self._content[key] != content:
             return "" if self._in_conflict(sent) or self._is_followed(key, sent) else "no conflict item"
         # Parked since, it goes on with an operator's retry, for which this message need not come again.
-        is_set_aside = item.get("park_no", 0) > sent.retry
+        is_set_aside = item.get("park_no", 0) > sent.retry or (key in self._messageless and self._in_conflict(sent))
         if item["status"] == "processing" and "approval_name" not in item and not is_set_aside:
             return f"{key} is processing"
         if item["status"] == "parked" and not is_set_aside:
@@ -771,7 +777,7 @@ class Auditor:
         owed = item["amount_minor"] if item["status"] == "completed" else 0
         if captured != owed:
             self.fail("every cent", f"{key} is {item['status']} over {owed}, captured is {captured}")
-        if item["status"] in _OPEN:
+        if item["status"] in _OPEN and key not in self._messageless:
             self.fail("every open record is settled", f"{key} is still {item['status']}")
         if "generation" in item:
             settled = {"approve": ("completed", "declined", "cancelled"), "reject": ("rejected",)}

@@ -31,6 +31,10 @@ class ParkingRules:
         self._begun: dict[tuple[str, int], int] = {}
         self._applied: dict[int, SentWrite] = {}
         self._blurred: set[str] = set()
+        # By transaction id, the most tries that any write of it said.
+        self._most: dict[str, int] = {}
+        # (invocation, transaction id): the tries with the one that it has begun, whoever else took over since.
+        self._own_tries: dict[tuple[str, str], int] = {}
         self._since: dict[str, int] = {}
         # (invocation, transaction id): how its last call of the gateway ended, since it has the payment.
         self._failure: dict[tuple[str, str], str] = {}
@@ -48,7 +52,7 @@ class ParkingRules:
     def called(self, invocation: Invocation, key: str) -> None:
         """A worker asks the gateway about a payment: it has a try left."""
         self.breaker.asks(invocation, key)
-        tries = self._tries.get(key, 0) + bool(invocation.arn)
+        tries = self._own_tries.get((invocation.name, key), self._tries.get(key, 0) + bool(invocation.arn))
         if invocation.charges and tries > self.world.profile.park_after_tries and key not in self._blurred:
             self.fail("no try beyond the last", f"{invocation.name} tries {key} for the {tries}th time")
 
@@ -106,14 +110,18 @@ class ParkingRules:
                 self._tries[key] = begun - int(not counts)
             elif self._is_repeated(invocation, write, key):
                 # Several tries of an execution are one attempt: a late release may take a later one's count back.
-                self._tries[key] = min(after["tries"], self._tries.get(key, 0) + 1)
+                self._tries[key] = min(after["tries"], self._most.get(key, 0) + 1)
             else:
-                self._tries[key] = self._tries.get(key, 0) + int(own)
+                tries = self._tries.get(key, 0)
+                self._tries[key] = tries + int(own or tries >= self.world.profile.park_after_tries)
         tries = self._tries.get(key, 0)
         if after.get("tries", 0) != tries:
             self.fail("tries are the payment's own", f"{key} has {after.get('tries')} after {intent}, {tries} count")
+        self._most[key] = max(tries, self._most.get(key, 0))
         if intent in (*_CLAIMS, "take_over", "take_over_stuck", "take_over_parked"):
             self._begun[key, after["attempt"]] = tries
+            if not invocation.arn:
+                self._own_tries[invocation.name, key] = tries
 
     def _is_repeated(self, invocation: Invocation, write: SentWrite, key: str) -> bool:
         """Whether this release, or one before it, came twice or after its sender: what was read in between is old."""

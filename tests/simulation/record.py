@@ -92,6 +92,7 @@ def play_long(first: int, payments_wanted: int, jobs: int, path: Path) -> dict[s
                 faults, steps = faults + played.faults, steps + played.steps
                 if played.rule:
                     failing.append({"seed": played.seed, "rule": played.rule})
+                    print(f"seed {played.seed} fails: `{played.rule}`", flush=True)
                 if payments >= payments_wanted:
                     break
             kept |= {"seeds": seeds, "payments": payments, "faults": faults, "steps": steps, "failing": failing}

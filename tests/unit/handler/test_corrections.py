@@ -94,6 +94,18 @@ def test_the_item_becomes_the_corrections_and_keeps_whom_it_followed():
     ]
 
 
+def test_a_corrections_tries_are_timed_from_its_own_claim(monkeypatch):
+    world = World()
+    send(world, FAULTY)
+    ticks = count(world.clock.ms, 1000)
+    monkeypatch.setattr(world.clock, "now_ms", lambda: next(ticks))
+    world.gateway.scripts["prepare"] = [GatewayUnavailableError("down")]
+    with pytest.raises(GatewayUnavailableError):
+        send(world, body(), "m-2")
+    item = world.item()
+    assert item["first_tried_at"] == item["created_at"]
+
+
 @pytest.mark.parametrize(
     ("amount", "end"), [(9999.99, "pending_approval"), (5000.00, "declined")], ids=["a person", "a rule"]
 )
