@@ -278,8 +278,8 @@ def correction_of(item: Item, rejected: Item, now_ms: int) -> Item:
     return item._replace(
         created_at=now_ms,
         updated_at=now_ms,
-        first_tried_at=now_ms if item.first_tried_at else None,
         processed_at=timestamp(now_ms) if item.processed_at else "",
+        first_tried_at=now_ms if item.first_tried_at else None,
         attempt=rejected.attempt + 1,
         superseded=(*rejected.superseded, followed),
     )
