@@ -38,7 +38,10 @@ METRICS: Final = {
         MetricUnit.Count,
         "Of the processed ones, those whose payment_id is taken by other content: kept beside it, and not charged.",
     ),
-    "ColdStart": (MetricUnit.Count, "1 where it waited for init, else 0; under provisioned concurrency always 0."),
+    "ColdStart": (
+        MetricUnit.Count,
+        "1 where it waited for init, else 0; always 0 under provisioned concurrency and on managed instances.",
+    ),
     "Duration": (MetricUnit.Milliseconds, "What the handler itself took."),
     "LambdaErrors": (MetricUnit.Count, "1 where the handler failed, so that its whole batch comes back, else 0."),
 }
@@ -64,14 +67,14 @@ def create(environment: Mapping[str, str]) -> QueueFunction:
     logger.info("ready", extra={**ready, "in_memory": settings.in_memory})
     times = settings.rules.times
     return QueueFunction(
-        services, logger, metrics, times.function_timeout_seconds, cold_start=not settings.provisioned_concurrency
+        services, logger, metrics, times.function_timeout_seconds, cold_start=not settings.init_ran_ahead
     )
 
 
 class QueueFunction:
     """The handler that Lambda calls. An instance serves one execution environment, one batch at a time.
 
-    `cold_start` says whether the first batch waits for init; under provisioned concurrency none does.
+    `cold_start` says whether the first batch waits for init; none does where init ran ahead of it.
     """
 
     def __init__(

@@ -360,6 +360,9 @@ DEFINED_ELSEWHERE: Final[Mapping[str, str]] = {
     "REQUESTS_CA_BUNDLE": "the SDK's; with it, AWS's own certificates are not meant",
 }
 _ELSEWHERE: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+# Lambda's initialization types under which no invocation waits for init. A managed instance does not scale when one
+# arrives ("Scaling Lambda Managed Instances").
+_AHEAD: Final = ("provisioned-concurrency", "lambda-managed-instances")
 # Any of these says that there is something outside to talk to. Asking the SDK instead would wait for an instance role.
 _OUTSIDE: Final = (
     "AWS_LAMBDA_FUNCTION_NAME",
@@ -402,7 +405,7 @@ class Settings(NamedTuple):
     # `ENVIRONMENT` is set, and not `dev` by default.
     environment_named: bool
     # Init ran ahead of any payment. A restored snapshot counts as a cold start, as Powertools counts it.
-    provisioned_concurrency: bool
+    init_ran_ahead: bool
     # No endpoint, no credentials, not in Lambda: everything stays inside the process.
     in_memory: bool
 
@@ -452,7 +455,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         aws_endpoints=not any(environment.get(variable) for variable in _ELSEWHERE),
         in_lambda=bool(environment.get("AWS_LAMBDA_FUNCTION_NAME")),
         environment_named=bool(environment.get("ENVIRONMENT")),
-        provisioned_concurrency=environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency",
+        init_ran_ahead=environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") in _AHEAD,
         in_memory=not any(environment.get(variable) for variable in _OUTSIDE),
     )
 

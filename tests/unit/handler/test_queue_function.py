@@ -68,7 +68,13 @@ def test_the_response_is_the_published_one_with_batch_item_failures_beside_it(fu
 
 @pytest.mark.parametrize(
     ("initialization_type", "cold"),
-    [("on-demand", True), ("snap-start", True), ("", True), ("provisioned-concurrency", False)],
+    [
+        ("on-demand", True),
+        ("snap-start", True),
+        ("", True),
+        ("provisioned-concurrency", False),
+        ("lambda-managed-instances", False),
+    ],
 )
 def test_a_cold_start_is_one_that_a_payment_waited_for(capsys, initialization_type, cold):
     function = create({"AWS_LAMBDA_INITIALIZATION_TYPE": initialization_type, "SCORING_ENGINE": "pure"})

@@ -10,14 +10,17 @@ from handler.domain.canonical import text_hash
 from handler.domain.errors import GatewayAnswerError, GatewayUnavailableError
 from handler.domain.item import new_item
 from handler.domain.mask_1 import mask_1
+from handler.domain.parked import retry
 from handler.domain.parse import parse
 from handler.domain.process import settle
 from handler.domain.rules import Parking, Rules
+from handler.domain.times import Times
 from handler.domain.validate import Limits, validate
 from handler.domain.versions import read_in_version
 from scoring import _pure
 from tests.golden.generate_canonical import MESSAGES, VECTORS
 from tests.support.approvals import EXECUTION, ApprovalWorld, running, status, until
+from tests.support.parking import Queue, decisions
 from tests.support.payments import ADDRESS, CARD, ScriptedGateway, World, body, message, reading, work
 
 ID = "2511278003938206"
@@ -195,7 +198,13 @@ def test_a_parked_workflows_payment_that_older_code_claimed_is_charged_by_its_ne
     assert "9876" not in masked
     reading = read_request(masked, EXECUTION, world.approval_rules, world.ports)
     assert reading.validation.request_hash == world.item()["request_hash"]
-    assert reading.validation.payment is not None
+    world.gateway.scripts.clear()
+    retry(world.stored(), "alice", Queue(), decisions(world), times=Times(), work=work("operator:1"))
+    ((_, request),) = world.approvals.started
+    with running(world.workflow) as runner:
+        assert status(runner.run(request)) == "completed"
+    assert list(world.gateway.captures.values()) == [999_999]
+    assert "9876" not in str(world.item())
 
 
 @pytest.mark.parametrize("direct", [False, True])
