@@ -118,7 +118,9 @@ $(TOOLS)/.installed: build/tools.lock | $(VENV)/.installed
 
 BUILDER ?= auto
 WHEELS := dist/.wheels
-$(WHEELS): build/wheel.py build/packager/elf.py setup.py pyproject.toml scoring/_compiled.pyx $(wildcard scoring/c/*.c scoring/c/*.h) $(TOOLS)/.installed
+# With folders, so that a removed file counts as a change, too. It costs a list of names in every call of make.
+WHEEL_SOURCES := $(shell find LICENSE README.md handler scoring -name __pycache__ -prune -o ! -name '*.so' ! -name '_compiled.c' -print)
+$(WHEELS): build/wheel.py build/packager/elf.py setup.py pyproject.toml $(WHEEL_SOURCES) $(TOOLS)/.installed
 	rm -f dist/*.whl dist/*.tar.gz
 	$(TOOLS)/bin/python build/wheel.py --builder $(BUILDER)
 	@touch $@

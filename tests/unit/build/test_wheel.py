@@ -124,3 +124,19 @@ def test_the_container_way_asks_for_the_same_target_as_zig() -> None:
         # manylinux2014 is glibc 2.17, the version in zig's target.
         assert settings[f"manylinux-{architecture}-image"] == "manylinux2014"
     assert settings["environment"]["SOURCE_DATE_EPOCH"] == wheel.SOURCE_DATE_EPOCH
+
+
+def test_make_builds_the_wheels_anew_after_a_change_of_whatever_is_in_them() -> None:
+    made = subprocess.run(
+        ["make", "--print-data-base", "--question", "dist/.wheels"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (rule,) = (line for line in made.stdout.splitlines() if line.startswith("dist/.wheels: "))
+    listed = subprocess.run(["git", "ls-files", *wheel.SOURCES], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(listed.stdout.split()) <= set(rule.split())
+    # A file that was removed is noticed by its folder.
+    assert {"handler/domain", "scoring"} <= set(rule.split())
+    assert not any("__pycache__" in name for name in rule.split())
