@@ -1,0 +1,22 @@
+"""`python -m benchmarks`: one benchmark by its name, and what to do where it cannot run."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from benchmarks import __main__ as command
+
+
+@pytest.mark.parametrize("name", list(command.NEEDS))
+def test_a_benchmark_without_its_peers_says_what_to_install_before_it_measures(monkeypatch, capsys, name):
+    (missing, *_) = command.NEEDS[name]
+    monkeypatch.setattr(command, "find_spec", lambda module: None if module == missing else object())
+    monkeypatch.setattr(command, "import_module", lambda module: pytest.fail("it was begun"))
+    monkeypatch.setattr(sys, "argv", ["benchmarks", name, "--quick"])
+    assert command.main() == 2
+    said = capsys.readouterr().err
+    assert missing in said
+    assert "pip install --editable '.[benchmark]'" in said
+    assert "Traceback" not in said
