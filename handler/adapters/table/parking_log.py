@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.adapters.table.parking_writes import ALLOW_RETRY, CANCEL_PARKED, RECORD_PARKED
-from handler.adapters.table.transaction_log import stored_response
+from handler.adapters.table.transaction_log import outcome_values
 from handler.domain.item import Item, timestamp
 from handler.domain.payment import GatewayResult
 
@@ -19,15 +19,7 @@ class DynamoDbParkingLog(DynamoDbApprovalLog):
     def record_parked(
         self, transaction_id: str, *, owner: str, attempt: int, status: str, gateway: GatewayResult, now: int
     ) -> Item | None:
-        values = {
-            ":owner": owner,
-            ":attempt": attempt,
-            ":status": status,
-            ":gateway_response": stored_response(gateway),
-            ":processed_at": timestamp(now),
-            ":now": now,
-        }
-        return self.update(RECORD_PARKED, transaction_id, values)
+        return self.update(RECORD_PARKED, transaction_id, outcome_values(owner, attempt, status, gateway, now))
 
     def cancel_parked(self, transaction_id: str, *, cancelled_by: str, cancel_reason: str, now: int) -> Item | None:
         values = {

@@ -131,15 +131,7 @@ class DynamoDbTransactionLog:
     def record(
         self, transaction_id: str, *, owner: str, attempt: int, status: str, gateway: GatewayResult, now: int
     ) -> Item | None:
-        values = {
-            ":owner": owner,
-            ":attempt": attempt,
-            ":status": status,
-            ":gateway_response": stored_response(gateway),
-            ":processed_at": timestamp(now),
-            ":now": now,
-        }
-        return self.update(RECORD, transaction_id, values)
+        return self.update(RECORD, transaction_id, outcome_values(owner, attempt, status, gateway, now))
 
     def release(self, transaction_id: str, *, owner: str, attempt: int, tries: int, now: int) -> Item | None:
         values = {":owner": owner, ":attempt": attempt, ":tries": tries, ":now": now}
@@ -238,7 +230,19 @@ def decided(write: Write, transaction_id: str, send: Callable[[], object]) -> It
     return None
 
 
-def stored_response(gateway: GatewayResult) -> dict[str, str]:
+def outcome_values(owner: str, attempt: int, status: str, gateway: GatewayResult, now: int) -> dict[str, Any]:
+    """The values of a write that records an outcome, by their names in it."""
+    return {
+        ":owner": owner,
+        ":attempt": attempt,
+        ":status": status,
+        ":gateway_response": _stored_response(gateway),
+        ":processed_at": timestamp(now),
+        ":now": now,
+    }
+
+
+def _stored_response(gateway: GatewayResult) -> dict[str, str]:
     """What an item keeps of the gateway's answer: the published three, empty or not, and what else it said."""
     response = dict(zip(GatewayResponse._fields, (gateway.state, *gateway[3:]), strict=True))
     return {name: value for name, value in response.items() if value or name in _PUBLISHED}
