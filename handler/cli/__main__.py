@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.approval_composition import caller_identity, compose_decisions
 from handler.cli import conflicts, parked
-from handler.cli.items import find_item, open_items
+from handler.cli.items import find_item, name, open_items
 from handler.cli.output import age, as_json, table
 from handler.domain.approval.decision import (
     COMMENT_LENGTH_MAX,
@@ -61,11 +61,11 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--json", action="store_true", help="one JSON document a line")
     listing.set_defaults(run=_list)
     show = commands.add_parser("show", help="one payment with its score and reasons")
-    show.add_argument("payment", help="payment id or transaction id")
+    show.add_argument("payment", type=name, help="payment id or transaction id")
     show.set_defaults(run=_show)
     for decision in ("approve", "reject"):
         command = commands.add_parser(decision, help=f"{decision} one payment")
-        command.add_argument("payment", help="payment id or transaction id")
+        command.add_argument("payment", type=name, help="payment id or transaction id")
         command.add_argument("--reason", required=True, help=f"why, at most {COMMENT_LENGTH_MAX} characters; is kept")
         command.set_defaults(run=_decide)
     reconcile = commands.add_parser("reconcile", help="expire or restart what its workflow left behind")
@@ -90,14 +90,16 @@ def _variables(options: argparse.Namespace, environment: Mapping[str, str]) -> d
 
 
 def _list(decisions: Decisions, options: argparse.Namespace) -> int:
-    items = open_approvals([*open_items(decisions.log, "pending_approval")])
+    found, code = open_items(decisions.log, "pending_approval")
+    items = open_approvals(found)
     if options.json:
         for item in items:
             print(as_json(item))
-        return 0
+        return code
     if not items:
-        print("No payment waits for a decision.")
-        return 0
+        if not code:
+            print("No payment waits for a decision.")
+        return code
     now_ms = decisions.clock.now_ms()
     rows = [("TRANSACTION", "AMOUNT", "CUSTOMER", "SCORE", "AGE", "TIME LEFT", "ASKED BECAUSE")]
     rows += [
@@ -113,7 +115,7 @@ def _list(decisions: Decisions, options: argparse.Namespace) -> int:
         for item in items
     ]
     print(*table(rows), sep="\n")
-    return 0
+    return code
 
 
 def _show(decisions: Decisions, options: argparse.Namespace) -> int:
@@ -138,8 +140,8 @@ def _show(decisions: Decisions, options: argparse.Namespace) -> int:
         }
     if item.reason_code:
         lines["ended because"] = f"{sentence(item.reason_code)} ({item.reason_code})"
-    for name, value in lines.items():
-        print(f"{name:<14}{value}")
+    for label, value in lines.items():
+        print(f"{label:<14}{value}")
     for reason in item.risk_reasons:
         print(f"{'risk':<14}{100 * reason.parts / RISK_SCALE:5.1f} %  {reason.reason} (rule {reason.rule_id})")
     return 0
@@ -156,17 +158,16 @@ def _decide(decisions: Decisions, options: argparse.Namespace) -> int:
 
 def _reconcile(decisions: Decisions, _: argparse.Namespace) -> int:
     """0 where every pending payment was looked at."""
-    failed = False
-    for item in open_approvals([*open_items(decisions.log, "pending_approval")]):
-        name = item.transaction_id
+    items, code = open_items(decisions.log, "pending_approval")
+    for item in open_approvals(items):
         try:
             found = reconcile_pending(item, decisions)
         except PaymentError as error:
-            failed = True
-            print(f"payments: {name}: {error}", file=sys.stderr)
+            code = 1
+            print(f"payments: {item.transaction_id}: {error}", file=sys.stderr)
             continue
-        print(f"{name} {found}")
-    return int(failed)
+        print(f"{item.transaction_id} {found}")
+    return code
 
 
 if __name__ == "__main__":

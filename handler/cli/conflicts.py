@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from handler.cli.items import open_items
+from handler.cli.items import name, open_items
 from handler.cli.output import age, as_json, table
 from handler.domain.approval.ports import Decisions
 from handler.domain.errors import ApprovalRefusedError
@@ -30,39 +30,44 @@ def add_topic(topics: Any) -> argparse.ArgumentParser:
     listing.add_argument("--json", action="store_true", help="one JSON document a line, with the masked request")
     listing.set_defaults(run=_list)
     show = commands.add_parser("show", help="the conflicts of one payment, beside the payment")
-    show.add_argument("payment", help="payment id, or the transaction id of a payment or of a conflict")
+    show.add_argument("payment", type=name, help="payment id, or the transaction id of a payment or of a conflict")
     show.set_defaults(run=_show)
     return topic
 
 
 def _list(decisions: Decisions, options: argparse.Namespace) -> int:
-    items = sorted(open_items(decisions.log, CONFLICT), key=lambda item: -item.created_at)
+    found, code = open_items(decisions.log, CONFLICT)
+    items = sorted(found, key=lambda item: -item.created_at)
     if options.json:
         for item in items:
             print(as_json(item))
-        return 0
+        return code
     if not items:
-        print("No conflict is kept.")
-        return 0
+        if not code:
+            print("No conflict is kept.")
+        return code
     now_ms = decisions.clock.now_ms()
     rows = [("PAYMENT", "AMOUNT", "ORDER", "AGE", "CONFLICT")]
     rows += [
         (item.payment_id, _amount(item), item.order_id or "-", age(item, now_ms), item.transaction_id) for item in items
     ]
     print(*table(rows), sep="\n")
-    return 0
+    return code
 
 
 def _show(decisions: Decisions, options: argparse.Namespace) -> int:
-    """0 where there is a conflict; each is shown with what stands in its way."""
-    name = options.payment
-    if f"#{CONFLICT}#" in name:
-        found = [item for item in [decisions.log.get(name)] if item is not None]
+    """0 where there is a conflict and all could be read; each is shown with what stands in its way."""
+    payment, code = options.payment, 0
+    if f"#{CONFLICT}#" in payment:
+        found = [item for item in [decisions.log.get(payment)] if item is not None]
     else:
-        names = {transaction_id(name), name}
-        found = [item for item in open_items(decisions.log, CONFLICT) if transaction_id(item.payment_id) in names]
+        names = {transaction_id(payment), payment}
+        items, code = open_items(decisions.log, CONFLICT)
+        found = [item for item in items if transaction_id(item.payment_id) in names]
     if not found:
-        raise ApprovalRefusedError("unknown", f"no conflict with {name} is kept: `payments conflicts list` shows all")
+        raise ApprovalRefusedError(
+            "unknown", f"no conflict with {payment} is kept: `payments conflicts list` shows all"
+        )
     for payment_id in sorted({item.payment_id for item in found}):
         standing = decisions.log.get(transaction_id(payment_id))
         if standing is not None:
@@ -70,7 +75,7 @@ def _show(decisions: Decisions, options: argparse.Namespace) -> int:
         for item in sorted(found, key=lambda item: item.created_at):
             if item.payment_id == payment_id:
                 print("", *_lines(CONFLICT, item), sep="\n")
-    return 0
+    return code
 
 
 def _lines(kind: str, item: Item) -> Iterator[str]:
@@ -86,9 +91,9 @@ def _lines(kind: str, item: Item) -> Iterator[str]:
         "faults": "; ".join(f"{fault.field or 'body'}: {sentence(fault.reason_code)}" for fault in item.faults),
         "request": item.request if item.status == CONFLICT else "",
     }
-    for name, value in values.items():
+    for label, value in values.items():
         if value:
-            yield f"{name:<14}{value}"
+            yield f"{label:<14}{value}"
 
 
 def _amount(item: Item) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from handler.approval_composition import caller_identity, compose_retries
-from handler.cli.items import find_item, open_items
+from handler.cli.items import find_item, name, open_items
 from handler.cli.output import as_json, table
 from handler.domain.approval.decision import COMMENT_LENGTH_MAX
 from handler.domain.approval.ports import Decisions
@@ -37,29 +37,33 @@ def add_topic(topics: Any) -> argparse.ArgumentParser:
     listing.add_argument("--json", action="store_true", help="one JSON document a line, with the masked request")
     listing.set_defaults(run=_list)
     show = commands.add_parser("show", help="one payment, why it was parked, and who retried it")
-    show.add_argument("payment", help="payment id or transaction id")
+    show.add_argument("payment", type=name, help="payment id or transaction id")
     show.set_defaults(run=_show)
     again = commands.add_parser("retry", help="let one payment, or all of one reason, be charged again")
     which = again.add_mutually_exclusive_group(required=True)
-    which.add_argument("payment", nargs="?", help="payment id or transaction id")
-    which.add_argument("--reason", metavar="CODE", help="all that were parked for this reason, each group in its order")
+    which.add_argument("payment", type=name, nargs="?", help="payment id or transaction id")
+    which.add_argument(
+        "--reason", type=name, metavar="CODE", help="all that were parked for this reason, each group in its order"
+    )
     again.set_defaults(run=_retry)
     end = commands.add_parser("cancel", help="give one payment up that the gateway never knew")
-    end.add_argument("payment", help="payment id or transaction id")
+    end.add_argument("payment", type=name, help="payment id or transaction id")
     end.add_argument("--reason", required=True, help=f"why, at most {COMMENT_LENGTH_MAX} characters; is kept")
     end.set_defaults(run=_cancel)
     return topic
 
 
 def _list(decisions: Decisions, options: argparse.Namespace) -> int:
-    items = in_order(open_items(decisions.log, "parked"))
+    found, code = open_items(decisions.log, "parked")
+    items = in_order(found)
     if options.json:
         for item in items:
             print(as_json(item))
-        return 0
+        return code
     if not items:
-        print("No payment is parked.")
-        return 0
+        if not code:
+            print("No payment is parked.")
+        return code
     rows = [("TRANSACTION", "AMOUNT", "GROUP", "PARKED", "RETRIED BY", "AT THE GATEWAY", "REASON")]
     rows += [
         (
@@ -74,7 +78,7 @@ def _list(decisions: Decisions, options: argparse.Namespace) -> int:
         for item in items
     ]
     print(*table(rows), sep="\n")
-    return 0
+    return code
 
 
 def _show(decisions: Decisions, options: argparse.Namespace) -> int:
@@ -97,20 +101,24 @@ def _show(decisions: Decisions, options: argparse.Namespace) -> int:
         }
     if item.cancelled_by:
         lines["cancelled by"] = f"{item.cancelled_by}: {item.cancel_reason}"
-    for name, value in lines.items():
-        print(f"{name:<16}{value}")
+    for label, value in lines.items():
+        print(f"{label:<16}{value}")
     return 0
 
 
 def _retry(decisions: Decisions, options: argparse.Namespace) -> int:
-    """0 where each was retried; one that was not holds back the later ones of its group, and no other."""
+    """0 where each was retried; one that was not holds back the later ones of its group, and no other.
+
+    One that cannot be read holds nobody back: neither can its group be.
+    """
     queue, times = compose_retries(options.variables)
     who = caller_identity()
     if options.payment:
         _retry_one(find_item(decisions.log, options.payment, _LISTING), who, queue, times, decisions)
         return 0
-    items = in_order(open_items(decisions.log, "parked"), options.reason)
-    if not items:
+    found, code = open_items(decisions.log, "parked")
+    items = in_order(found, options.reason)
+    if not items and not code:
         print(f"No payment is parked for {options.reason}.")
     held: set[str] = set()
     for item in items:
@@ -125,7 +133,7 @@ def _retry(decisions: Decisions, options: argparse.Namespace) -> int:
         except PaymentError as error:
             held.add(group)
             print(f"payments: {item.transaction_id}: {error}", file=sys.stderr)
-    return int(bool(held))
+    return int(bool(held)) or code
 
 
 def _retry_one(item: Item, who: str, queue: RetryQueue, times: Times, decisions: Decisions) -> None:

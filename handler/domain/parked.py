@@ -31,7 +31,13 @@ def retry_id(item: Item) -> str:
 def in_order(items: Iterable[Item], reason_code: str = "") -> list[Item]:
     """The parked ones (parked for that reason), group by group in the order of their sequence numbers."""
     parked = [item for item in items if item.status == "parked" and reason_code in ("", item.parked_reason)]
-    return sorted(parked, key=lambda item: (item.message_group_id, int(item.sequence_number or 0), item.created_at))
+    return sorted(parked, key=lambda item: (item.message_group_id, _sequence(item.sequence_number), item.created_at))
+
+
+def _sequence(number: str) -> tuple[int, str]:
+    """Sorts as the number; a hand-made event brings any text, or so many digits that they are no int."""
+    digits = number.lstrip("0")
+    return len(digits), digits
 
 
 def retry(

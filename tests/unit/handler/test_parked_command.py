@@ -152,6 +152,43 @@ def test_a_refused_command_says_why_and_changes_nothing(command, arguments, said
     assert world.item() == before
 
 
+@pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("retry", "--reason", "gateway_answer_invalid")])
+def test_a_parked_item_that_cannot_be_read_is_told_of_and_ends_the_command_with_1(command, arguments):
+    world = parked()
+    park_another(world, "pay-2", "2")
+    world.change(request=None)
+    code, output, errors = command(world, *arguments)
+    assert code == 1
+    assert "txn-pay-2" in output
+    assert errors == f"payments: {KEY} (parked) lacks request\n"
+    world.change("txn-pay-2", request=None)
+    code, output, _ = command(world, *arguments)
+    assert (code, output) == (1, "")
+
+
+@pytest.mark.parametrize("sequence", ["not a number", "\u00b2"])
+def test_a_sequence_number_that_a_hand_made_event_brought_hides_no_payment(command, sequence):
+    world = parked()
+    world.change(sequence_number=sequence)
+    park_another(world, "pay-2", "2")
+    code, output, _ = command(world, "list")
+    assert code == 0
+    assert {line.split()[0] for line in output.splitlines()[1:]} == {KEY, "txn-pay-2"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [("retry", ""), ("retry", "--reason", ""), ("show", ""), ("cancel", "", "--reason", "x")]
+)
+def test_an_empty_name_is_wrong_usage_and_never_means_all(command, capsys, arguments):
+    """As a shell's variable is that was not set."""
+    world, queue = parked(), Queue()
+    with pytest.raises(SystemExit) as ended:
+        command(world, *arguments, queue=queue)
+    assert ended.value.code == 2
+    assert "must not be empty" in capsys.readouterr().err
+    assert (queue.sent, world.item()["status"]) == ([], "parked")
+
+
 @pytest.mark.parametrize("arguments", [("retry",), ("retry", KEY, "--reason", "tries_used_up"), ("cancel", KEY)])
 def test_a_retry_names_one_payment_or_one_reason_and_a_cancel_says_why(arguments):
     with pytest.raises(SystemExit):
