@@ -15,7 +15,9 @@ from handler.domain.errors import (
     GatewayKeyRefusedError,
     GatewayNotReachedError,
     GatewayRefusedError,
+    GatewayUnavailableError,
     RetryableError,
+    UnknownOutcomeError,
 )
 
 # In a row: tries that no connection was had for or whose key was refused; payments that the gateway failed for.
@@ -57,7 +59,8 @@ class Breaker:
         if isinstance(error, GatewayAnswerError | GatewayRefusedError):
             self.answered()
             return False
-        self._has_asked = True
+        if isinstance(error, GatewayUnavailableError | UnknownOutcomeError):
+            self._has_asked = True
         if isinstance(error, GatewayNotReachedError | GatewayKeyRefusedError):
             self._unreached += 1
         elif isinstance(error, GatewayFailedError | ChargeFailedError):

@@ -203,3 +203,66 @@ def test_a_charge_that_ends_in_5xx_each_time_is_the_payments_own(function, world
     for number in range(6):
         function(payments(1, 100 + number), invocation(number))
     assert world.item("txn-p1")["status"] == "parked"
+
+
+def opened_by_an_outage(function, world) -> None:
+    """Five payments whose groups come again are claimed, and the environment's breaker is open."""
+    world.gateway.scripts["prepare"] = [GatewayNotReachedError("down")] * UNREACHED_MAX
+    function(payments(*range(90, 90 + UNREACHED_MAX)), invocation(0))
+    assert [alarm[0] for alarm in world.notifier.alarms] == ["breaker_open"]
+
+
+def test_what_never_asks_the_gateway_leaves_the_asking_to_the_next_message(function, world):
+    function(payments(1), invocation(1))
+    opened_by_an_outage(function, world)
+    world.gateway.scripts["prepare"] = [GatewayNotReachedError("down")]
+    asked = len(world.gateway.calls)
+    records = [
+        record(body(payment_id="p1"), "m-1b", "g-1"),
+        record(body(payment_id="p1", amount=26), "m-2", "g-2"),
+        record("no payment", "m-3", "g-3"),
+        record(body(payment_id="p4", amount=-1), "m-4", "g-4"),
+        record(body(payment_id="p5", amount=9999.99), "m-5", "g-5"),
+        record(body(payment_id="p6"), "m-6", "g-6"),
+        record(body(payment_id="p7"), "m-7", "g-7"),
+    ]
+    response = function(batch(*records), invocation(2))
+    assert [each["itemIdentifier"] for each in response["batchItemFailures"]] == ["m-6", "m-7"]
+    assert len(world.gateway.calls) == asked + 1
+    assert "txn-p7" not in world.dynamodb.items
+
+
+def test_what_fails_before_it_has_asked_leaves_the_asking_to_the_next_message(function, world):
+    opened_by_an_outage(function, world)
+    world.change("txn-p90", tries=5)
+    response = function(payments(90, 1), invocation(1))
+    assert (world.item("txn-p90")["status"], world.item("txn-p90")["parked_reason"]) == ("parked", "tries_used_up")
+    assert (response["batchItemFailures"], world.item("txn-p1")["status"]) == ([], "completed")
+
+
+def test_while_it_is_open_no_group_is_overtaken(function, world):
+    opened_by_an_outage(function, world)
+    world.gateway.scripts["prepare"] = [GatewayNotReachedError("down")]
+    records = [record(body(payment_id=f"p{n}"), f"m-{n}", "g-1") for n in range(3)]
+    response = function(batch(*records), invocation(1))
+    assert [each["itemIdentifier"] for each in response["batchItemFailures"]] == ["m-0", "m-1", "m-2"]
+    assert {"txn-p1", "txn-p2"}.isdisjoint(world.dynamodb.items)
+    function(batch(*records), invocation(2))
+    assert list(world.gateway.captures.values()) == [2599] * 3
+
+
+def test_each_opening_has_an_alarm_of_its_own(function, world):
+    opened_by_an_outage(function, world)
+    function(payments(1), invocation(1))
+    world.gateway.scripts["prepare"] = [GatewayNotReachedError("down")] * (UNREACHED_MAX + 3)
+    function(payments(*range(10, 10 + UNREACHED_MAX)), invocation(2))
+    for number in range(3):
+        function(payments(10), invocation(3 + number))
+    assert [alarm[0] for alarm in world.notifier.alarms] == ["breaker_open"] * 2
+
+
+def test_where_only_risky_payments_come_they_wait_for_a_person_although_it_is_open(function, world):
+    opened_by_an_outage(function, world)
+    risky = [record(body(payment_id=f"p{n}", amount=9999.99), f"m-{n}", f"g-{n}") for n in range(4)]
+    assert function(batch(*risky), invocation(1))["batchItemFailures"] == []
+    assert {world.item(f"txn-p{n}")["status"] for n in range(4)} == {"pending_approval"}
