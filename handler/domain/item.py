@@ -340,7 +340,7 @@ def from_stored(stored: Mapping[str, Any]) -> Item:
     name = str(stored.get("transaction_id", ""))
     values = {name: stored[name] for name in Item._fields if name in stored}
     status = values.get("status")
-    if isinstance(status, str) and status not in REQUIRED:
+    if isinstance(status, str) and status and status not in REQUIRED:
         raise UnknownItemError(f"{name} is {status!r}, a state that this code does not know")
     wrong = [attribute for attribute, value in values.items() if not _is_typed(attribute, value)]
     if wrong:
@@ -354,6 +354,9 @@ def from_stored(stored: Mapping[str, Any]) -> Item:
 
 
 def _is_typed(name: str, value: Any) -> bool:
+    if name == "canonical_version":
+        # A version that is not known is newer code's; there is none before the first.
+        return isinstance(value, int) and not isinstance(value, bool) and FIRST_VERSION <= value < _NUMBER_END
     if name in _NUMBERS:
         # As times they are shown to people, and the calendar ends with the year 9999.
         return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _NUMBER_END

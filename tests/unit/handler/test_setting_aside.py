@@ -5,6 +5,7 @@ Invariants: nothing is acknowledged before its copy is written; what may be diff
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from handler import composition
 from handler.adapters.approval.starter import LambdaApprovalStarter
-from handler.adapters.memory_queues import MemoryRejectedQueue
+from handler.adapters.memory_queues import MemoryRejectedQueue, MemorySourceQueue
 from handler.adapters.table.memory import MemoryDynamoDb
 from handler.adapters.table.transaction_log import DynamoDbTransactionLog
 from handler.domain.errors import (
@@ -25,7 +26,8 @@ from handler.domain.errors import (
 from handler.domain.item import Item, from_stored
 from handler.domain.payment import Message
 from tests.support.parking import failing, send
-from tests.support.payments import CARD, KEY, AmountScoring, ListApprovals, World, body, message, whole_item
+from tests.support.payments import CARD, KEY, AmountScoring, ListApprovals, World, body, message, record, whole_item
+from tests.support.queue_function import Context, batch, create_function
 
 
 def refusal(code: str) -> ClientError:
@@ -170,3 +172,43 @@ def test_a_table_of_another_key_is_refused_in_init_before_any_payment_is_set_asi
 
     with pytest.raises(ConfigurationError, match="DYNAMODB_TABLE is 'mine'"):
         composition._warm_up(DynamoDbTransactionLog(OtherKey(), "mine"), None, "mine")  # type: ignore[arg-type]
+
+
+def test_a_batch_goes_on_behind_what_is_set_aside_of_every_kind_and_nothing_is_lost(capsys):
+    """In one group, through the queue function: refused by the table, in the way of a damaged item, not scored."""
+
+    class Failing(AmountScoring):
+        def score_batch(self, payments: Any) -> Any:
+            if any(payment.payment_id == "p-unscored" for payment in payments):
+                raise ScoringError("bad luck")
+            return super().score_batch(payments)
+
+    world, logged = World(dynamodb=RefusingDynamoDb(part="txn-p-refused"), scoring=Failing()), io.StringIO()
+    send(world, message(body(payment_id="p-damaged", description=f"card {CARD}"), "m-0"))
+    world.change("txn-p-damaged", amount_minor=None)
+    held = world.item("txn-p-damaged")
+    function = create_function(world, MemorySourceQueue(), logged, world.rules)
+    names = ("p-refused", "p-damaged", "p-unscored", "p-next")
+    records = [
+        record(body(payment_id=name, description=f"card {CARD}, cvv 987"), f"m-{name}", receives=5) for name in names
+    ]
+    response = function(batch(*records), Context())
+    assert (response["batchItemFailures"], response["body"]["processed"], response["body"]["failed"]) == ([], 1, 3)
+    expected = ["table_refused", "item_damaged", "scoring_failed"]
+    assert copies(world) == [(f"m-{name}", code) for name, code in zip(names, expected, strict=False)]
+    assert [alarm[:2] for alarm in world.notifier.alarms] == [
+        (code, f"txn-{name}") for name, code in zip(names, expected, strict=False)
+    ]
+    assert (world.item("txn-p-damaged"), world.item("txn-p-next")["status"]) == (held, "completed")
+    everything = f"{world.rejected.messages} {world.dynamodb.items} {world.notifier.alarms} {logged.getvalue()}"
+    assert (CARD in everything, "987" in everything) == (False, False)
+
+
+@pytest.mark.parametrize("damage", [{"status": ""}, {"canonical_version": 0}, {"canonical_version": -1}])
+def test_what_no_code_ever_wrote_is_damage_and_not_newer_codes(damage):
+    """It would come again for as long as messages are kept."""
+    world = failing("prepare")
+    send(world)
+    world.change(**damage)
+    assert send(world, owner="r-2:m-1") == "set_aside"
+    assert codes(world) == ["item_damaged"]
