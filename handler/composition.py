@@ -168,7 +168,6 @@ def _gateway(settings: Settings, session: Any) -> PaymentGateway:
             currencies=(limits.currency, *limits.others),
             canonical_version=settings.rules.canonical_version,
             environment=settings.rules.environment,
-            environment_named=settings.environment_named,
             in_lambda=settings.in_lambda,
             in_memory=settings.in_memory,
         )

@@ -386,7 +386,7 @@ class Settings(NamedTuple):
     stress_operations: int
     payment_queue_url: str
     rejected_queue_url: str
-    # "": http where there is a URL; without one the simulated gateway, in memory or in environment `dev` alone.
+    # "": the simulated one, in memory or in environment `dev`, and never in Lambda.
     gateway: str
     gateway_url: str
     gateway_mode: str
@@ -402,8 +402,6 @@ class Settings(NamedTuple):
     # AWS's own endpoints are meant, whose certificates all come from Amazon's few roots.
     aws_endpoints: bool
     in_lambda: bool
-    # `ENVIRONMENT` is set, and not `dev` by default.
-    environment_named: bool
     # Init ran ahead of any payment. A restored snapshot counts as a cold start, as Powertools counts it.
     init_ran_ahead: bool
     # No endpoint, no credentials, not in Lambda: everything stays inside the process.
@@ -454,7 +452,6 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         fingerprint_pepper_secret_arn=read.text("FINGERPRINT_PEPPER_SECRET_ARN"),
         aws_endpoints=not any(environment.get(variable) for variable in _ELSEWHERE),
         in_lambda=bool(environment.get("AWS_LAMBDA_FUNCTION_NAME")),
-        environment_named=bool(environment.get("ENVIRONMENT")),
         init_ran_ahead=environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") in _AHEAD,
         in_memory=not any(environment.get(variable) for variable in _OUTSIDE),
     )

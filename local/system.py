@@ -82,7 +82,7 @@ class LocalSystem:
         self._concurrency = concurrency
         self.times = times or Times()
         self._variables = {
-            **({"GATEWAY_URL": gateway_url} if gateway_url else {"GATEWAY": "simulated"}),
+            **({"GATEWAY": "http", "GATEWAY_URL": gateway_url} if gateway_url else {"GATEWAY": "simulated"}),
             **(variables or {}),
         }
         self._endpoints = endpoints or {}

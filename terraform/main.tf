@@ -11,9 +11,6 @@ locals {
   package_directory = coalesce(var.package_directory, "${path.module}/../dist")
   package_engine    = var.scoring_engine == "pure" ? "pure" : "compiled"
 
-  # Reserved concurrency and the mapping both cap the function; the lower one is reached first.
-  concurrency_limit = min([for limit in [var.reserved_concurrency, var.maximum_concurrency, var.account_concurrency_limit] : limit if limit != null]...)
-
   secret_arns = compact([var.fingerprint_pepper_secret_arn, var.gateway_secret_arn])
 
   approval_function_arn = var.approval_workflow == null ? var.approval_function_arn : module.approval_workflow[0].alias_arn
@@ -22,7 +19,7 @@ locals {
   live_variables = merge(local.handler_variables, {
     DYNAMODB_TABLE                = module.transaction_table.table_name
     REJECTED_QUEUE_URL            = module.queue.rejected_queue_url
-    GATEWAY                       = var.gateway == null ? "" : var.gateway
+    GATEWAY                       = coalesce(var.gateway, "simulated")
     GATEWAY_URL                   = var.gateway_url
     GATEWAY_MODE                  = var.gateway_mode
     GATEWAY_SECRET_ARN            = var.gateway_secret_arn
@@ -125,6 +122,7 @@ module "payment_function" {
   table_kms_key_arn       = var.table_kms_key_arn
   secret_arns             = local.secret_arns
   approval_function_arn   = local.approval_function_arn
+  vpc                     = var.vpc
 
   environment_variables = merge(local.live_variables, {
     PAYMENT_QUEUE_URL     = module.queue.payment_queue_url
@@ -224,6 +222,7 @@ module "approval_workflow" {
   rejected_queue_arn         = module.queue.rejected_queue_arn
   raw_messages_key_arn       = module.queue.raw_messages_key_arn
   secret_arns                = local.secret_arns
+  vpc                        = var.vpc
   deletion_protection        = local.deletion_protection
   alarm_topic_arn            = module.observability.alarm_topic_arn
   log_retention_days         = var.log_retention_days

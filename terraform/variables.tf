@@ -522,7 +522,7 @@ variable "approval_function_arn" {
 }
 
 variable "gateway" {
-  description = "Payment gateway: stripe, http, the one at gateway_url, or simulated, which approves everything inside the function and moves no money; null: http with a gateway_url, else simulated in environment dev alone."
+  description = "Payment gateway: stripe, http, the one at gateway_url, or simulated, which approves everything inside the function and moves no money; null: simulated, in environment dev alone."
   type        = string
   default     = null
 
@@ -537,8 +537,8 @@ variable "gateway" {
   }
 
   validation {
-    condition     = var.gateway != "simulated" || var.gateway_url == ""
-    error_message = "gateway is simulated and gateway_url is set: leave one of them out."
+    condition     = var.gateway_url == "" || contains(["http", "stripe"], coalesce(var.gateway, "simulated"))
+    error_message = "gateway_url is set: say whose it is, gateway = \"http\" or \"stripe\", or leave it out."
   }
 
   # Payments would be recorded as completed while no money moves.
@@ -548,8 +548,8 @@ variable "gateway" {
   }
 
   validation {
-    condition     = var.gateway != null || var.gateway_url != "" || var.environment == "dev"
-    error_message = "gateway_url, or gateway = simulated, must be given outside environment dev: the simulated gateway approves everything and moves no money."
+    condition     = var.gateway != null || var.environment == "dev"
+    error_message = "gateway must be given outside environment dev: stripe, http, or simulated, which approves everything and moves no money."
   }
 
   validation {
@@ -593,6 +593,49 @@ variable "gateway_url" {
   validation {
     condition     = var.gateway_url == "" || can(regex("^(https://[A-Za-z0-9_-]{1,63}(\\.[A-Za-z0-9_-]{1,63})*|http://(127\\.0\\.0\\.1|localhost|\\[::1\\]))(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?/?$", var.gateway_url))
     error_message = "gateway_url must be https://host or https://host:port, without path or user information (http on the loopback alone), or empty."
+  }
+}
+
+locals {
+  # Reserved concurrency and the mapping both cap the function; the lower one is reached first.
+  concurrency_limit = min([for limit in [var.reserved_concurrency, var.maximum_concurrency, var.account_concurrency_limit] : limit if limit != null]...)
+
+  # Stripe's ("Rate limits", 2026-11); null: another gateway's.
+  published_calls_per_second = var.gateway != "stripe" ? null : var.gateway_mode == "live" ? 100 : 25
+}
+
+variable "gateway_calls_per_second" {
+  description = "Calls a second that the gateway takes from this environment (1 or more); null: with stripe its published 100 in mode live and 25 in mode test, else not looked at. A plan whose concurrent batches would ask more often is refused, at one call in 0.3 s each."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.gateway_calls_per_second == null || try(var.gateway_calls_per_second >= 1 && floor(var.gateway_calls_per_second) == var.gateway_calls_per_second, false)
+    error_message = "gateway_calls_per_second must be a whole number from 1, or null."
+  }
+
+  # What is refused with 429 goes back to the queue and counts against nobody, but waits there.
+  validation {
+    condition     = try(local.concurrency_limit <= 0.3 * coalesce(var.gateway_calls_per_second, local.published_calls_per_second), true)
+    error_message = "gateway_calls_per_second: ${local.concurrency_limit} batches at once would ask the gateway more often. Set maximum_concurrency to at most 0.3 times its calls a second (2 at least), or raise gateway_calls_per_second if the gateway grants more."
+  }
+}
+
+variable "vpc" {
+  description = "Subnets and security groups of the functions that talk to the gateway (queue function, workflow, reconcile), where it must see a fixed address; null: Lambda's own network. The subnets need a route to the gateway (a NAT gateway) and to AWS's services (the same, or VPC endpoints)."
+  type = object({
+    subnet_ids         = set(string)
+    security_group_ids = set(string)
+  })
+  default = null
+
+  validation {
+    condition = var.vpc == null ? true : (
+      length(var.vpc.subnet_ids) > 0 && length(var.vpc.security_group_ids) > 0
+      && alltrue([for id in var.vpc.subnet_ids : can(regex("^subnet-[0-9a-f]{8,17}$", id))])
+      && alltrue([for id in var.vpc.security_group_ids : can(regex("^sg-[0-9a-f]{8,17}$", id))])
+    )
+    error_message = "vpc must have at least one of subnet_ids (subnet-...) and of security_group_ids (sg-...), or be null."
   }
 }
 

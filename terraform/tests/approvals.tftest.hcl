@@ -51,6 +51,7 @@ run "outside_dev_without_approvers" {
   variables {
     environment              = "staging"
     workspace_is_environment = false
+    gateway                  = "http"
     gateway_url              = "https://gateway.example.com"
     approval_workflow        = {}
   }
@@ -84,6 +85,7 @@ run "the_stack" {
     rejected_queue_arn         = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
     raw_messages_key_arn       = "arn:aws:kms:eu-central-1:123456789012:key/1"
     secret_arns                = []
+    vpc                        = null
     alarm_topic_arn            = "arn:aws:sns:eu-central-1:123456789012:alarms"
     log_retention_days         = 30
     tags                       = {}
@@ -92,6 +94,10 @@ run "the_stack" {
   assert {
     condition     = jsondecode(aws_cloudformation_stack.workflow.template_body).Resources.Function.Properties.DurableConfig.ExecutionTimeout == 90000
     error_message = "An execution must outlive the longest wait."
+  }
+  assert {
+    condition     = !can(jsondecode(aws_cloudformation_stack.workflow.template_body).Resources.Function.Properties.VpcConfig)
+    error_message = "Without vpc the workflow must be in no network of ours."
   }
   assert {
     condition     = alltrue([for name, one in jsondecode(aws_cloudformation_stack.workflow.template_body).Resources : one.DeletionPolicy == "RetainExceptOnCreate" && one.UpdateReplacePolicy == "Retain" if one.Type == "AWS::Lambda::Version"])
@@ -170,11 +176,22 @@ run "a_time_out_longer_than_reconciles_own" {
     rejected_queue_arn         = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
     raw_messages_key_arn       = "arn:aws:kms:eu-central-1:123456789012:key/1"
     secret_arns                = []
+    vpc                        = { subnet_ids = ["subnet-0123456789abcdef0"], security_group_ids = ["sg-01234567"] }
     alarm_topic_arn            = "arn:aws:sns:eu-central-1:123456789012:alarms"
     log_retention_days         = 30
     tags                       = {}
   }
 
+  assert {
+    condition = alltrue([
+      aws_lambda_function.reconcile.vpc_config[0].subnet_ids == toset(["subnet-0123456789abcdef0"]),
+      jsondecode(aws_cloudformation_stack.workflow.template_body).Resources.Function.Properties.VpcConfig == { SubnetIds = ["subnet-0123456789abcdef0"], SecurityGroupIds = ["sg-01234567"] },
+      length(aws_lambda_function.page.vpc_config) == 0,
+      contains(flatten(local.permissions.workflow[*].actions), "ec2:CreateNetworkInterface"),
+      contains(flatten(local.permissions.reconcile[*].actions), "ec2:CreateNetworkInterface"),
+    ])
+    error_message = "What talks to the gateway must be in the subnets that are given, and be allowed to; the page need not."
+  }
   assert {
     condition     = aws_lambda_function.reconcile.timeout == 900
     error_message = "Reconcile must have the time that one payment needs, whatever the gateway's deadline."

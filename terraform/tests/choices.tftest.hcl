@@ -56,7 +56,10 @@ run "every_choice_of_the_root" {
     id_shapes                     = "INV#{13},###-#{7}-#{7},*{20-32}"
     approval_function_arn         = "arn:aws:lambda:eu-central-1:123456789012:function:payment-processor-production:live"
     fingerprint_pepper_secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:pepper"
+    gateway                       = "http"
     gateway_url                   = "https://gateway.example.com"
+    gateway_calls_per_second      = 2000
+    vpc                           = { subnet_ids = ["subnet-0123456789abcdef0"], security_group_ids = ["sg-01234567"] }
     benchmark_memory_sizes        = [128, 512]
     alarm_emails                  = ["payments@example.com"]
     logs_insights_queries         = true
@@ -69,6 +72,10 @@ run "every_choice_of_the_root" {
   assert {
     condition     = output.benchmark_function_names["pure-128"] == "cloudcafe-payment-processor-production-bench-pure-128"
     error_message = "A benchmark function's name must carry environment, engine and memory size."
+  }
+  assert {
+    condition     = local.live_variables.GATEWAY == "http"
+    error_message = "The function must get the gateway that was named."
   }
   assert {
     condition     = local.handler_variables.OTHER_CURRENCIES == "EUR:9000.00:27/25,JPY:1500000:1/150:75000"
@@ -214,6 +221,7 @@ run "function_with_provisioned_concurrency_and_canary" {
     table_arn               = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
     table_kms_key_arn       = null
     secret_arns             = []
+    vpc                     = { subnet_ids = ["subnet-0123456789abcdef0"], security_group_ids = ["sg-01234567"] }
     approval_function_arn   = null
     tags                    = {}
   }
@@ -241,6 +249,14 @@ run "function_with_provisioned_concurrency_and_canary" {
   assert {
     condition     = aws_lambda_function.this.reserved_concurrent_executions == 200 && aws_lambda_function.this.tracing_config[0].mode == "Active" && aws_lambda_function.this.logging_config[0].log_format == "JSON"
     error_message = "Reservation, tracing and JSON logs must be as asked for."
+  }
+  assert {
+    condition     = aws_lambda_function.this.vpc_config[0].subnet_ids == toset(["subnet-0123456789abcdef0"]) && aws_lambda_function.this.vpc_config[0].security_group_ids == toset(["sg-01234567"])
+    error_message = "The function must be in the subnets that are given."
+  }
+  assert {
+    condition     = anytrue([for statement in data.aws_iam_policy_document.this.statement : contains(statement.actions, "ec2:CreateNetworkInterface")])
+    error_message = "A function in subnets must be allowed to join them."
   }
   assert {
     condition     = aws_lambda_function_event_invoke_config.live.destination_config[0].on_failure[0].destination == "arn:aws:sqs:eu-central-1:123456789012:failed-starts"
@@ -281,6 +297,7 @@ run "canary_of_the_version_that_is_live" {
     table_arn               = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
     table_kms_key_arn       = null
     secret_arns             = []
+    vpc                     = null
     approval_function_arn   = null
     tags                    = {}
   }
@@ -320,6 +337,7 @@ run "held_version_that_does_not_read_what_is_written" {
     table_arn               = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
     table_kms_key_arn       = null
     secret_arns             = []
+    vpc                     = null
     approval_function_arn   = null
     tags                    = {}
   }
@@ -363,6 +381,7 @@ run "held_version_that_does_not_say_what_it_reads" {
     table_arn               = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
     table_kms_key_arn       = null
     secret_arns             = []
+    vpc                     = null
     approval_function_arn   = null
     tags                    = {}
   }

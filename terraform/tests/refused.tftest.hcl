@@ -275,6 +275,14 @@ run "http_gateway_without_a_url" {
   expect_failures = [var.gateway]
 }
 
+run "a_url_of_no_gateway" {
+  command = plan
+  variables {
+    gateway_url = "https://gateway.example.com"
+  }
+  expect_failures = [var.gateway]
+}
+
 run "simulated_gateway_with_a_url" {
   command = plan
   variables {
@@ -289,6 +297,7 @@ run "broken_rules_6" {
   variables {
     environment               = "staging"
     workspace_is_environment  = false
+    gateway                   = "http"
     gateway_url               = "https://gateway.example.com"
     message_retention_seconds = 1209601
   }
@@ -443,4 +452,40 @@ run "a_mode_and_a_secret_that_are_none" {
     gateway_secret_arn = "sk_test_12345678"
   }
   expect_failures = [var.gateway_mode, var.gateway_secret_arn]
+}
+
+run "half_a_call_a_second" {
+  command = plan
+  variables {
+    gateway_calls_per_second = 0.5
+  }
+  expect_failures = [var.gateway_calls_per_second]
+}
+
+run "more_calls_than_the_gateway_takes" {
+  command = plan
+  variables {
+    gateway                   = "stripe"
+    gateway_mode              = "test"
+    gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
+    canonical_version_written = 2
+    maximum_concurrency       = 8
+  }
+  expect_failures = [var.gateway_calls_per_second]
+}
+
+run "a_network_without_subnets" {
+  command = plan
+  variables {
+    vpc = { subnet_ids = [], security_group_ids = ["sg-01234567"] }
+  }
+  expect_failures = [var.vpc]
+}
+
+run "a_network_of_other_names" {
+  command = plan
+  variables {
+    vpc = { subnet_ids = ["net-1"], security_group_ids = ["sg-01234567"] }
+  }
+  expect_failures = [var.vpc]
 }

@@ -26,15 +26,13 @@ class Deployment(NamedTuple):
     currencies: Sequence[str]
     canonical_version: int
     environment: str
-    # `ENVIRONMENT` is set, and not `dev` by default.
-    environment_named: bool
     in_lambda: bool
     in_memory: bool
 
 
 def choose(deployment: Deployment) -> PaymentGateway:
     """The gateway of a deployment. Raises ConfigurationError where it names none and must, or names a wrong one."""
-    name = deployment.name or ("http" if deployment.url else "simulated")
+    name = deployment.name or "simulated"
     if name == "simulated":
         _may_be_simulated(deployment)
     return GATEWAYS[name](deployment)
@@ -47,10 +45,10 @@ def _may_be_simulated(deployment: Deployment) -> None:
         raise ConfigurationError(
             "GATEWAY", deployment.name or None, f"{_REAL}, with its settings, in environment {environment}"
         )
-    # A function that lost its variables must not count as `dev`.
-    is_dev = environment == "dev" and (deployment.environment_named or not deployment.in_lambda)
-    if not (deployment.name or is_dev or deployment.in_memory):
-        where = f"in {environment}" if deployment.environment_named else "as ENVIRONMENT is not set"
+    # A function that lost its variables must not fall into it.
+    falls_into_it = deployment.in_lambda or not (environment == "dev" or deployment.in_memory)
+    if falls_into_it and not deployment.name:
+        where = "in Lambda" if deployment.in_lambda else f"in environment {environment}"
         raise ConfigurationError(
             "GATEWAY", None, f"{_REAL}, with its settings, or simulated, which approves everything, {where}"
         )
@@ -58,7 +56,7 @@ def _may_be_simulated(deployment: Deployment) -> None:
 
 def _simulated(deployment: Deployment) -> PaymentGateway:
     if deployment.url:
-        raise ConfigurationError("GATEWAY", deployment.name, f"{_REAL}, as GATEWAY_URL is set")
+        raise ConfigurationError("GATEWAY", deployment.name or None, f"{_REAL}, as GATEWAY_URL is set")
     from handler.adapters.gateways.simulated import SimulatedGateway
 
     return SimulatedGateway()

@@ -19,6 +19,7 @@ module "payments" {
 
   environment              = "staging"
   workspace_is_environment = false
+  gateway                  = "http"
   gateway_url              = "https://gateway.example.com"
   memory_size              = 1024
   approval_workflow        = { approvers = ["payments-on-call@example.com"] }

@@ -19,8 +19,11 @@ locals {
   read_secrets      = length(var.secret_arns) == 0 ? [] : [{ actions = ["secretsmanager:GetSecretValue"], resources = var.secret_arns }]
   use_table_key     = var.table_kms_key_arn == null ? [] : [{ actions = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"], resources = [var.table_kms_key_arn] }]
 
+  # As AWSLambdaVPCAccessExecutionRole has them.
+  join_network = var.vpc == null ? [] : [{ actions = ["ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"], resources = ["*"] }]
+
   permissions = {
-    workflow = concat(local.read_secrets, local.use_table_key, [
+    workflow = concat(local.read_secrets, local.use_table_key, local.join_network, [
       local.keep_transactions,
       { actions = ["lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState"], resources = local.executions },
       { actions = ["sqs:SendMessage"], resources = [var.rejected_queue_arn] },
@@ -33,7 +36,7 @@ locals {
       { actions = ["kms:VerifyMac"], resources = [aws_kms_key.links.arn] },
       { actions = ["lambda:SendDurableExecutionCallbackSuccess"], resources = local.executions },
     ])
-    reconcile = concat(local.read_secrets, local.use_table_key, [
+    reconcile = concat(local.read_secrets, local.use_table_key, local.join_network, [
       local.decide,
       { actions = ["dynamodb:Query"], resources = ["${var.table_arn}/index/open-shard-index"] },
       { actions = ["lambda:GetDurableExecution", "lambda:SendDurableExecutionCallbackSuccess"], resources = local.executions },
@@ -61,6 +64,8 @@ resource "aws_iam_role_policy" "this" {
 }
 
 data "aws_iam_policy_document" "this" {
+  #checkov:skip=CKV_AWS_111:Lambda's network interfaces take no resource other than "*" ("Actions, resources, and condition keys for Amazon EC2")
+  #checkov:skip=CKV_AWS_356:as above
   for_each = local.permissions
 
   statement {

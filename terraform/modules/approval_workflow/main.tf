@@ -38,7 +38,7 @@ locals {
     FRAUD_SERVICE_FAILURE_RATE = tostring(var.fraud_service_failure_rate)
   })
 
-  function = {
+  function = merge(local.network, {
     FunctionName  = local.name
     Description   = "Asks a person about a risky payment and charges what is approved."
     Role          = aws_iam_role.this["workflow"].arn
@@ -51,7 +51,8 @@ locals {
     LoggingConfig = { LogGroup = aws_cloudwatch_log_group.this["workflow"].name, LogFormat = "JSON" }
     DurableConfig = { ExecutionTimeout = local.execution_timeout_seconds, RetentionPeriodInDays = var.retention_days }
     Code          = { S3Bucket = var.code_bucket, S3Key = aws_s3_object.package.key }
-  }
+  })
+  network = { for name, value in { VpcConfig = var.vpc } : name => { SubnetIds = sort(value.subnet_ids), SecurityGroupIds = sort(value.security_group_ids) } if value != null }
 
   # A version is published only under a new logical id: one for each code and configuration.
   version_id = "Version${substr(sha256(jsonencode([var.package.source_code_hash, local.function])), 0, 16)}"
@@ -142,7 +143,7 @@ resource "aws_lambda_function" "reconcile" {
   #checkov:skip=CKV_AWS_50:a scheduled run; traces would show what the log shows
   #checkov:skip=CKV_AWS_115:one run in ten minutes
   #checkov:skip=CKV_AWS_116:the next run does what this one did not
-  #checkov:skip=CKV_AWS_117:talks to AWS APIs and the gateway only
+  #checkov:skip=CKV_AWS_117:a choice (vpc): talks to AWS APIs and the gateway only
   #checkov:skip=CKV_AWS_173:no secret is in the environment
   #checkov:skip=CKV_AWS_272:the package's SHA-256 is checked against its manifest before every plan
   function_name    = "${local.name}-reconcile"
@@ -159,6 +160,13 @@ resource "aws_lambda_function" "reconcile" {
 
   environment {
     variables = local.reconcile_variables
+  }
+  dynamic "vpc_config" {
+    for_each = var.vpc == null ? [] : [var.vpc]
+    content {
+      subnet_ids         = vpc_config.value.subnet_ids
+      security_group_ids = vpc_config.value.security_group_ids
+    }
   }
   logging_config {
     log_group  = aws_cloudwatch_log_group.this["reconcile"].name

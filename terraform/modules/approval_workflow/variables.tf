@@ -97,6 +97,14 @@ variable "log_retention_days" {
   type        = number
 }
 
+variable "vpc" {
+  description = "Subnets and security groups of workflow and reconcile, which talk to the gateway; null: Lambda's own network."
+  type = object({
+    subnet_ids         = set(string)
+    security_group_ids = set(string)
+  })
+}
+
 variable "tags" {
   description = "Tags of every resource."
   type        = map(string)

@@ -25,7 +25,7 @@ resource "aws_iam_role_policy" "this" {
 }
 
 data "aws_iam_policy_document" "this" {
-  #checkov:skip=CKV_AWS_111:X-Ray takes no resource other than "*" ("Actions, resources, and condition keys for AWS X-Ray")
+  #checkov:skip=CKV_AWS_111:X-Ray and Lambda's network interfaces take no resource other than "*" ("Actions, resources, and condition keys")
   #checkov:skip=CKV_AWS_356:as above
 
   statement {
@@ -81,6 +81,16 @@ data "aws_iam_policy_document" "this" {
     content {
       sid       = "StartApprovals"
       actions   = ["lambda:InvokeFunction"]
+      resources = [statement.value]
+    }
+  }
+
+  # As AWSLambdaVPCAccessExecutionRole has them.
+  dynamic "statement" {
+    for_each = var.vpc == null ? [] : ["*"]
+    content {
+      sid       = "JoinTheNetwork"
+      actions   = ["ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"]
       resources = [statement.value]
     }
   }

@@ -17,7 +17,7 @@ resource "aws_lambda_function" "this" {
   #checkov:skip=CKV_AWS_50:tracing is a switch (tracing); PassThrough still joins a caller's trace
   #checkov:skip=CKV_AWS_115:reserved concurrency is a choice (reserved_concurrency); the mapping's maximum_concurrency limits queue traffic
   #checkov:skip=CKV_AWS_116:asynchronous failures go to the failed-starts queue by the alias's on-failure destination
-  #checkov:skip=CKV_AWS_117:talks to AWS APIs and a public gateway only; a VPC would add a NAT gateway and its cost
+  #checkov:skip=CKV_AWS_117:a choice (vpc): it talks to AWS APIs and a public gateway only, and a VPC adds a NAT gateway and its cost
   #checkov:skip=CKV_AWS_173:no secret is in the environment; the pepper stays in Secrets Manager
   #checkov:skip=CKV_AWS_272:the package's SHA-256 is checked against its manifest before every plan
 
@@ -48,6 +48,14 @@ resource "aws_lambda_function" "this" {
 
   tracing_config {
     mode = var.tracing ? "Active" : "PassThrough"
+  }
+
+  dynamic "vpc_config" {
+    for_each = var.vpc == null ? [] : [var.vpc]
+    content {
+      subnet_ids         = vpc_config.value.subnet_ids
+      security_group_ids = vpc_config.value.security_group_ids
+    }
   }
 
   dynamic "snap_start" {

@@ -122,6 +122,14 @@ variable "approval_function_arn" {
   type        = string
 }
 
+variable "vpc" {
+  description = "Subnets and security groups of the function; null: Lambda's own network."
+  type = object({
+    subnet_ids         = set(string)
+    security_group_ids = set(string)
+  })
+}
+
 variable "tags" {
   description = "Tags of every resource of the module."
   type        = map(string)

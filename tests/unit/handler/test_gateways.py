@@ -46,7 +46,7 @@ from handler.settings import read_settings
 settings = read_settings({{"GATEWAY": {name!r}, **{VARIABLES[name]!r}}})
 choose(Deployment(
     settings.gateway, settings.gateway_url, 5.0, settings.gateway_mode, lambda: {KEY!r}, ("USD",),
-    settings.rules.canonical_version, "dev", True, True, False,
+    settings.rules.canonical_version, "dev", True, False,
 ))
 print(*(module for module in sys.modules if module.startswith("handler.adapters.gateways.")))
 """

@@ -204,6 +204,7 @@ OUTSIDE = {
 
 IN_LAMBDA = {**OUTSIDE, "AWS_LAMBDA_FUNCTION_NAME": "cloudcafe-payment-processor-dev"}
 DEV_IN_LAMBDA = {**IN_LAMBDA, "ENVIRONMENT": "dev"}
+SIMULATED_IN_LAMBDA = {**DEV_IN_LAMBDA, "GATEWAY": "simulated"}
 
 
 def gateway_of(**variables: str) -> PaymentGateway:
@@ -218,10 +219,9 @@ def gateway_of(**variables: str) -> PaymentGateway:
         ({"ENVIRONMENT": "stage"}, SimulatedGateway),
         ({**OUTSIDE}, SimulatedGateway),
         ({**OUTSIDE, "GATEWAY": "simulated"}, SimulatedGateway),
-        (DEV_IN_LAMBDA, SimulatedGateway),
+        (SIMULATED_IN_LAMBDA, SimulatedGateway),
         ({**IN_LAMBDA, "GATEWAY": "simulated"}, SimulatedGateway),
         ({**OUTSIDE, "ENVIRONMENT": "live", "GATEWAY": "simulated"}, SimulatedGateway),
-        ({"ENVIRONMENT": "prod", "GATEWAY_URL": URL}, HttpPaymentGateway),
         ({"ENVIRONMENT": "prod", "GATEWAY_URL": URL, "GATEWAY": "http"}, HttpPaymentGateway),
     ],
 )
@@ -235,10 +235,10 @@ def test_no_environment_but_dev_runs_on_the_simulated_gateway_unnamed(environmen
         gateway_of(**OUTSIDE, ENVIRONMENT=environment)
 
 
-@pytest.mark.parametrize("unsaid", [{}, {"ENVIRONMENT": ""}])
-def test_in_lambda_an_environment_that_nobody_named_is_not_dev(unsaid):
-    with pytest.raises(ConfigurationError, match=r"^GATEWAY is not set.* as ENVIRONMENT is not set$"):
-        gateway_of(**IN_LAMBDA, **unsaid)
+@pytest.mark.parametrize("given", [IN_LAMBDA, DEV_IN_LAMBDA, {**DEV_IN_LAMBDA, "GATEWAY": ""}])
+def test_in_lambda_no_gateway_is_fallen_into(given):
+    with pytest.raises(ConfigurationError, match=r"^GATEWAY is not set; allowed: http \| stripe, .* in Lambda$"):
+        gateway_of(**given)
 
 
 @pytest.mark.parametrize("environment", ["prod", "production"])
@@ -255,6 +255,10 @@ def test_a_gateway_and_a_url_that_contradict_each_other_fail_init():
         gateway_of(GATEWAY="simulated", GATEWAY_URL=URL)
     with pytest.raises(ConfigurationError, match=r"^GATEWAY_URL is not set"):
         gateway_of(GATEWAY="http")
+    with pytest.raises(
+        ConfigurationError, match=r"^GATEWAY is not set; allowed: http \| stripe, as GATEWAY_URL is set"
+    ):
+        gateway_of(GATEWAY_URL=URL)
 
 
 WORKFLOW = "payment-processor-dev:live"
@@ -263,8 +267,8 @@ WORKFLOW = "payment-processor-dev:live"
 @pytest.mark.parametrize(
     ("variables", "asks"),
     [
-        (DEV_IN_LAMBDA, False),
-        ({**DEV_IN_LAMBDA, "APPROVAL_FUNCTION_ARN": WORKFLOW}, True),
+        (SIMULATED_IN_LAMBDA, False),
+        ({**SIMULATED_IN_LAMBDA, "APPROVAL_FUNCTION_ARN": WORKFLOW}, True),
         ({**OUTSIDE}, True),
         ({}, True),
     ],
@@ -275,15 +279,15 @@ def test_only_a_function_in_lambda_without_a_workflow_declines_what_needs_a_pers
 
 
 def test_a_function_in_lambda_without_a_workflow_says_so_at_init(caplog):
-    create({**DEV_IN_LAMBDA, "SCORING_ENGINE": "pure"})
+    create({**SIMULATED_IN_LAMBDA, "SCORING_ENGINE": "pure"})
     assert "approval_unavailable" in caplog.text
     caplog.clear()
-    create({**DEV_IN_LAMBDA, "APPROVAL_FUNCTION_ARN": WORKFLOW, "SCORING_ENGINE": "pure"})
+    create({**SIMULATED_IN_LAMBDA, "APPROVAL_FUNCTION_ARN": WORKFLOW, "SCORING_ENGINE": "pure"})
     assert "approval_unavailable" not in caplog.text
 
 
 def test_the_workflow_itself_always_has_somebody_to_ask():
-    rules, _ = compose_workflow({**DEV_IN_LAMBDA, "AWS_REGION": "us-east-1"})
+    rules, _ = compose_workflow({**SIMULATED_IN_LAMBDA, "AWS_REGION": "us-east-1"})
     assert rules.payments.routing.asks
 
 
