@@ -105,14 +105,17 @@ class DeadlineConnection:
         for place, (family, kind, protocol, _, address) in enumerate(found):
             opened = socket.socket(family, kind, protocol)
             try:
-                # A share of what is left, so that an address that is silent leaves time for the next one.
-                opened.settimeout(_left(deadline) / (len(found) - place))
+                # A share of what is left, so that an address that is silent leaves time for the next one, be it before
+                # it is connected or in the middle of TLS.
+                share = _left(deadline) / (len(found) - place)
+                its_deadline = time.monotonic() + share
+                opened.settimeout(share)
                 opened.connect(address)
                 opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if self._tls is None:
                     return opened
                 opened = self._tls.wrap_socket(opened, server_hostname=self._host, do_handshake_on_connect=False)
-                opened.settimeout(_left(deadline))
+                opened.settimeout(_left(its_deadline))
                 opened.do_handshake()
                 return opened
             except OSError as error:
