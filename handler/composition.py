@@ -164,6 +164,7 @@ def _gateway(settings: Settings, session: Any) -> PaymentGateway:
             url=settings.gateway_url,
             deadline_seconds=settings.rules.times.gateway_deadline_seconds,
             mode=settings.gateway_mode,
+            secret_arn=arn,
             read_secret=(lambda: read_text(aws_client(session, "secretsmanager", settings), arn)) if arn else None,
             currencies=(limits.currency, *limits.others),
             canonical_version=settings.rules.canonical_version,

@@ -558,6 +558,11 @@ variable "gateway" {
   }
 
   validation {
+    condition     = var.gateway == "stripe" || (var.gateway_mode == "" && var.gateway_secret_arn == "")
+    error_message = "gateway_mode or gateway_secret_arn is set, but this gateway has no modes and no key: set gateway = \"stripe\", or leave them out."
+  }
+
+  validation {
     condition     = var.gateway != "stripe" || var.canonical_version_written >= 2
     error_message = "gateway is stripe: canonical_version_written must be 2 or more, as version 1 knows no payment_token."
   }

@@ -451,7 +451,24 @@ run "a_mode_and_a_secret_that_are_none" {
     gateway_mode       = "sandbox"
     gateway_secret_arn = "sk_test_12345678"
   }
-  expect_failures = [var.gateway_mode, var.gateway_secret_arn]
+  expect_failures = [var.gateway, var.gateway_mode, var.gateway_secret_arn]
+}
+
+run "a_key_of_a_gateway_without_one" {
+  command = plan
+  variables {
+    gateway            = "simulated"
+    gateway_secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:gateway"
+  }
+  expect_failures = [var.gateway]
+}
+
+run "a_mode_of_a_gateway_without_one" {
+  command = plan
+  variables {
+    gateway_mode = "test"
+  }
+  expect_failures = [var.gateway]
 }
 
 run "half_a_call_a_second" {

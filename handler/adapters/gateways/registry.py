@@ -20,6 +20,7 @@ class Deployment(NamedTuple):
     url: str
     deadline_seconds: float
     mode: str
+    secret_arn: str
     # The secret with the gateway's key, read anew at each call; None where none is named.
     read_secret: Callable[[], str] | None
     # Those that payments are taken in, the deployment's own first.
@@ -35,6 +36,12 @@ def choose(deployment: Deployment) -> PaymentGateway:
     name = deployment.name or "simulated"
     if name == "simulated":
         _may_be_simulated(deployment)
+    if name not in HAVE_KEYS:
+        # Whoever gives these means a gateway that checks them: one without would charge by no key and in any mode.
+        for variable, value in (("GATEWAY_MODE", deployment.mode), ("GATEWAY_SECRET_ARN", deployment.secret_arn)):
+            if value:
+                allowed = f"no value, as GATEWAY is {name}, which has no key and no modes, or GATEWAY={HAVE_KEYS[0]}"
+                raise ConfigurationError(variable, value, allowed)
     return GATEWAYS[name](deployment)
 
 
@@ -100,6 +107,8 @@ GATEWAYS: Final[Mapping[str, Callable[[Deployment], PaymentGateway]]] = {
     "http": _http,
     "stripe": _stripe,
 }
+# Those that have a key, and with it a mode.
+HAVE_KEYS: Final = ("stripe",)
 # Those that charge an instrument which the message must name.
 CHARGES_INSTRUMENTS: Final = ("stripe",)
 _REAL: Final = " | ".join(name for name in GATEWAYS if name != "simulated")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from handler.adapters.gateways.registry import GATEWAYS
+from handler.adapters.gateways.registry import GATEWAYS, HAVE_KEYS
 from handler.adapters.gateways.stripe import StripeGateway
 from handler.composition import _gateway
 from handler.domain.errors import ConfigurationError
@@ -45,7 +45,8 @@ from handler.adapters.gateways.registry import Deployment, choose
 from handler.settings import read_settings
 settings = read_settings({{"GATEWAY": {name!r}, **{VARIABLES[name]!r}}})
 choose(Deployment(
-    settings.gateway, settings.gateway_url, 5.0, settings.gateway_mode, lambda: {KEY!r}, ("USD",),
+    settings.gateway, settings.gateway_url, 5.0, settings.gateway_mode, settings.gateway_secret_arn,
+    lambda: {KEY!r}, ("USD",),
     settings.rules.canonical_version, "dev", True, False,
 ))
 print(*(module for module in sys.modules if module.startswith("handler.adapters.gateways.")))
@@ -85,6 +86,14 @@ def test_what_stripe_lacks_fails_init_by_name(monkeypatch, variables, said):
         compose_stripe(monkeypatch, **variables)
     assert str(caught.value).startswith(said)
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sorted(set(GATEWAYS) - set(HAVE_KEYS)))
+@pytest.mark.parametrize("variable", ["GATEWAY_MODE", "GATEWAY_SECRET_ARN"])
+def test_a_key_and_a_mode_that_a_gateway_does_not_have_fail_init_by_name(name, variable):
+    given = {**OUTSIDE, "GATEWAY": name, **VARIABLES[name], variable: VARIABLES["stripe"][variable]}
+    with pytest.raises(ConfigurationError, match=rf"^{variable} is '.+'; allowed: no value, as GATEWAY is {name}, "):
+        _gateway(read_settings(given), object())
 
 
 def test_in_memory_no_secret_can_be_read():
@@ -131,3 +140,11 @@ def test_terraform_takes_the_same_gateways_at_plan():
     named = re.search(r"contains\(\[([^\]]*)\], var\.gateway\)", block.group(1))
     assert named
     assert re.findall(r'"(\w+)"', named.group(1)) == list(GATEWAYS)
+
+
+def test_terraform_takes_keys_and_modes_of_the_same_gateways_at_plan():
+    text = (ROOT / "terraform" / "variables.tf").read_text()
+    taking = re.findall(
+        r'= var\.gateway == "(\w+)" \|\| \(var\.gateway_mode == "" && var\.gateway_secret_arn == ""\)', text
+    )
+    assert taking == list(HAVE_KEYS)
