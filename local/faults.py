@@ -56,6 +56,8 @@ GATEWAY_RATES = {
     "charge.decline": 0.05,
     "status.error_503": 0.02,
 }
+# Stripe's of a sandbox ("Rate limits"), which four environments on this machine reach.
+CALLS_PER_SECOND = 25
 THROTTLE_RATE = 0.02
 TABLE_FAULTS = ("throttled_claim", "throttled_record", "killed_before_record", "late_record")
 

@@ -24,6 +24,7 @@ from local.approvals.workflow import Approvals
 from local.audit import audit
 from local.evidence import Delivery, cloudwatch_logs, collect
 from local.faults import (
+    CALLS_PER_SECOND,
     GATEWAY_FAULTS,
     GATEWAY_RATES,
     POISON,
@@ -134,6 +135,7 @@ def run(options: argparse.Namespace, console: Console) -> Result:
                 planned={fault: payment_id for fault, payment_id in planned.items() if fault in GATEWAY_FAULTS},
                 # Three deadlines: the effect comes when nobody waits for it any more.
                 delay_seconds=3 * TIMES.gateway_deadline_seconds,
+                calls_per_second=CALLS_PER_SECOND,
             )
         )
         variables = {"SCORING_ENGINE": os.environ["SCORING_ENGINE"]} if "SCORING_ENGINE" in os.environ else {}

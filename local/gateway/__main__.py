@@ -4,6 +4,7 @@ One rule: what was captured, and what was answered under a key, is on disk befor
 so that the file alone tells the truth whoever dies.
 
     python -m local.gateway --database FILE [--port 0] [--seed 1] [--rate charge.timeout_after=0.02 ...]
+        [--calls-per-second 25]
 
 It prints one line, `{"url": ...}`, when it is ready. Requests, captures and refunds share one sequence of numbers.
 Faults come by rate, drawn from seed, payment id and the number of the call, so that no interleaving changes what
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="0 to 65535, 0: any free one")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=_rate, action="append", default=[], metavar="CALL.FAULT=PROBABILITY")
+    parser.add_argument("--calls-per-second", type=int, help="further calls are answered 429; without it, none is")
     parser.add_argument("--key-lifetime-seconds", type=float, default=86_400.0)
     parser.add_argument("--search-lag-seconds", type=float, default=2.0)
     parser.add_argument("--delay-seconds", type=float, default=1.0, help="length of a delay that comes by rate")
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             search_lag_seconds=options.search_lag_seconds,
             delay_seconds=options.delay_seconds,
         )
-        server = GatewayServer(gateway, options.port)
+        server = GatewayServer(gateway, options.port, options.calls_per_second)
     except (ValueError, OverflowError, OSError, sqlite3.Error) as failure:
         print(f"the gateway cannot start on port {options.port} with {options.database}: {failure}", file=sys.stderr)
         return 2

@@ -11,6 +11,7 @@ import socket
 import struct
 from urllib.parse import parse_qs, urlsplit
 
+from local.gateway.call_rate import CallRate
 from local.gateway.messages import Answer, RefusedError, error, read_object
 from local.gateway.payments import Gateway
 from local.loopback import LoopbackHandler, LoopbackServer
@@ -22,11 +23,12 @@ _CALLS = {"confirm": "charge", "cancel": "cancel"}
 
 
 class GatewayServer(LoopbackServer):
-    """The gateway over HTTP."""
+    """The gateway over HTTP; it takes `calls_per_second`, None: any number."""
 
-    def __init__(self, gateway: Gateway, port: int = 0) -> None:
+    def __init__(self, gateway: Gateway, port: int = 0, calls_per_second: int | None = None) -> None:
         super().__init__(_Handler, port)
         self.gateway = gateway
+        self.call_rate = CallRate(calls_per_second)
 
 
 class _Handler(LoopbackHandler):
@@ -75,6 +77,8 @@ class _Handler(LoopbackHandler):
 
     def _serve(self, call: str, *, ref: str = "", payment_id: str = "") -> None:
         gateway, body = self.server.gateway, self.body()
+        if not self.server.call_rate.takes():
+            return self._send(Answer(429, error("rate_limit", "too many calls a second")))
         # Only Stripe's dialect has keys.
         scheme, _, api_key = self.headers.get("Authorization", "").partition(" ")
         account = gateway.api_keys.get(api_key, "") if scheme == "Bearer" else ""

@@ -15,6 +15,7 @@ from handler.adapters.queues import SqsRetryQueue
 from handler.domain.errors import (
     ApprovalRefusedError,
     GatewayAnswerError,
+    GatewayBusyError,
     GatewayUnavailableError,
     NotEnoughTimeError,
     ParkedRefusedError,
@@ -52,7 +53,7 @@ def test_a_payment_is_parked_after_five_failures_of_its_own():
     assert item["open_shard"].startswith("parked#")
 
 
-@pytest.mark.parametrize("make", [GatewayUnavailableError, UnknownOutcomeError])
+@pytest.mark.parametrize("make", [GatewayUnavailableError, GatewayBusyError, UnknownOutcomeError])
 def test_what_everybody_suffers_from_counts_against_nobody(make):
     world = failing("prepare", make)
     assert {send(world, owner=f"r-{number}:m-1") for number in range(40)} == {"returned"}
