@@ -59,11 +59,14 @@ def create(environment: Mapping[str, str]) -> QueueFunction:
         time.sleep(settings.stress_delay_seconds)
         engine.cold_start_work(settings.stress_operations)
     if settings.in_memory:
-        print("no endpoint and no credentials: table, queues and gateway are in memory", file=sys.stderr)
+        print("no endpoint and no credentials: table and queues are in memory", file=sys.stderr)
     if not services.rules.routing.asks:
         logger.warning("APPROVAL_FUNCTION_ARN is not set: what needs a person is declined, approval_unavailable")
-    gateway = settings.gateway_url or "simulated"
-    ready = {"scoring": describe(), "gateway": gateway, "stress_mode": settings.stress_mode}
+    gateway = settings.gateway or ("http" if settings.gateway_url else "simulated")
+    if gateway == "simulated":
+        logger.warning("the gateway is simulated: it approves every payment, and no money moves")
+    ready = {"scoring": describe(), "gateway": gateway, "gateway_url": settings.gateway_url}
+    ready |= {"gateway_mode": settings.gateway_mode, "stress_mode": settings.stress_mode}
     logger.info("ready", extra={**ready, "in_memory": settings.in_memory})
     times = settings.rules.times
     return QueueFunction(

@@ -229,6 +229,7 @@ def _introduce(
         f"at most {options.concurrency} execution environments; everything is kept in {shown(directory)}",
         highlight=False,
     )
+    console.print("The gateway is simulated: no money moves.", highlight=False)
     times = TIMES.variables()
     console.print(
         f"The protocol's times are divided by {SCALE} and keep their proportions: function time-out "

@@ -56,6 +56,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 def _introduce(system: LocalSystem, approvals: Approvals) -> None:
     names = system.names
     print(f"# {names.function}:live is up behind {names.queue}; logs are in {system.log_directory}")
+    print("# The gateway is simulated: it approves every payment, and no money moves.")
     print("# In another terminal:")
     print(f"export AWS_ENDPOINT_URL={system.endpoint_url}")
     print(f"export AWS_ENDPOINT_URL_LAMBDA={approvals.endpoint_url}")

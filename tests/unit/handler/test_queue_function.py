@@ -261,6 +261,19 @@ def test_a_gateway_and_a_url_that_contradict_each_other_fail_init():
         gateway_of(GATEWAY_URL=URL)
 
 
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [({}, "simulated"), ({"GATEWAY": "http", "GATEWAY_URL": URL}, "http")],
+)
+def test_init_says_which_gateway_it_has_and_that_the_simulated_one_moves_no_money(caplog, given, name):
+    create({"SCORING_ENGINE": "pure", **given})
+    [ready] = [line for line in caplog.records if line.getMessage() == "ready"]
+    assert (ready.gateway, ready.gateway_url) == (name, given.get("GATEWAY_URL", ""))
+    told = "the gateway is simulated: it approves every payment, and no money moves"
+    warned = [line.levelname for line in caplog.records if line.getMessage() == told]
+    assert warned == ["WARNING"] * (name == "simulated")
+
+
 WORKFLOW = "payment-processor-dev:live"
 
 
