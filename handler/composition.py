@@ -171,6 +171,7 @@ def _gateway(settings: Settings, session: Any) -> PaymentGateway:
             environment=settings.rules.environment,
             in_lambda=settings.in_lambda,
             in_memory=settings.in_memory,
+            off_session=settings.gateway_off_session,
         )
     )
 

@@ -223,6 +223,13 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Whether the gateway's key and all its answers are of its test mode or of real money.",
     ),
     Setting(
+        "GATEWAY_OFF_SESSION",
+        _one_of("true", "false"),
+        "true",
+        _PAYING,
+        "Whether the card networks are told that the customer is not there, of a payment without `off_session`.",
+    ),
+    Setting(
         "GATEWAY_SECRET_ARN",
         _SECRET,
         "",
@@ -390,6 +397,7 @@ class Settings(NamedTuple):
     gateway: str
     gateway_url: str
     gateway_mode: str
+    gateway_off_session: bool
     gateway_secret_arn: str
     approval_function_arn: str
     # By currency: how many of the reference currency one of it is, as numerator and denominator.
@@ -442,6 +450,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         gateway=read.text("GATEWAY"),
         gateway_url=read.text("GATEWAY_URL"),
         gateway_mode=read.text("GATEWAY_MODE"),
+        gateway_off_session=read.text("GATEWAY_OFF_SESSION") == "true",
         gateway_secret_arn=read.text("GATEWAY_SECRET_ARN"),
         approval_function_arn=read.text("APPROVAL_FUNCTION_ARN"),
         rates={code: _fraction(rate) for code, rate in rates.items()},

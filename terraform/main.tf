@@ -22,6 +22,7 @@ locals {
     GATEWAY                       = coalesce(var.gateway, "simulated")
     GATEWAY_URL                   = var.gateway_url
     GATEWAY_MODE                  = var.gateway_mode
+    GATEWAY_OFF_SESSION           = tostring(var.gateway_off_session)
     GATEWAY_SECRET_ARN            = var.gateway_secret_arn
     SCORING_ENGINE                = var.scoring_engine
     FINGERPRINT_PEPPER_SECRET_ARN = var.fingerprint_pepper_secret_arn == null ? "" : var.fingerprint_pepper_secret_arn

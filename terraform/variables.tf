@@ -579,6 +579,12 @@ variable "gateway_mode" {
   }
 }
 
+variable "gateway_off_session" {
+  description = "Whether the card networks are told that the customer is not there, of a payment that does not say it itself in off_session (true or false)."
+  type        = bool
+  default     = true
+}
+
 variable "gateway_secret_arn" {
   description = "Secrets Manager secret with the gateway's key, set by a person, under the account's aws/secretsmanager key; empty: a gateway without a key. It is read in init, and anew when the gateway refuses it."
   type        = string

@@ -33,11 +33,13 @@ _NUMBER: Final = r"[0-9]{1,24}(?:\.[0-9]{1,24})?(?:[eE][+-]?[0-9]{1,2})?"
 class Version(NamedTuple):
     """What a version fixes beyond the text's form: its fields, and which spellings are one payment.
 
-    `spelled` gives a masked document in the version's own spelling. `tells_faults`: the reasons against an invalid
-    message are part of its text, so that it becomes other content with every rule that changes.
+    `flags` are fields that are true or false. `spelled` gives a masked document in the version's own spelling.
+    `tells_faults`: the reasons against an invalid message are part of its text, so that it becomes other content with
+    every rule that changes.
     """
 
     optional_texts: Mapping[str, int]
+    flags: Sequence[str]
     spelled: Callable[[dict[str, Document]], dict[str, Document]]
     tells_faults: bool
 
@@ -57,7 +59,15 @@ def canonical_text(
     and that one are the same payment. `amount_minor` is 0 where it is not valid.
     """
     rules = version_rules(version)
-    names = {"payment_id", "amount", "currency", "billing_address", *REQUIRED_TEXTS, *rules.optional_texts}
+    names = {
+        "payment_id",
+        "amount",
+        "currency",
+        "billing_address",
+        *REQUIRED_TEXTS,
+        *rules.optional_texts,
+        *rules.flags,
+    }
     known = {name: _tagged(value) for name, value in document.items() if name in names and value is not None}
     if isinstance(document.get("billing_address"), dict):
         known["billing_address"] = {
@@ -146,6 +156,6 @@ def _plain(amount: Decimal) -> str:
 
 
 VERSIONS: Final[Mapping[int, Version]] = {
-    1: Version(_OPTIONAL_TEXTS_1, _as_sent, tells_faults=True),
-    2: Version(_OPTIONAL_TEXTS_2, _unified, tells_faults=False),
+    1: Version(_OPTIONAL_TEXTS_1, (), _as_sent, tells_faults=True),
+    2: Version(_OPTIONAL_TEXTS_2, ("off_session",), _unified, tells_faults=False),
 }

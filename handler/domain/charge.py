@@ -36,12 +36,12 @@ def charge(claim: Claim, payment: Payment, rules: Rules, ports: Ports, work: Wor
             return gateway_ref, settled(result, payment.amount_minor, payment.currency)
     try:
         work.require_time(times)
-        result = gateway.charge(gateway_ref, key)
+        result = gateway.charge(gateway_ref, key, payment.off_session)
     except UnknownOutcomeError:
         result = _ask(gateway_ref, gateway, times, work)
         if result.state == "prepared":
             work.require_time(times)
-            result = gateway.charge(gateway_ref, key)
+            result = gateway.charge(gateway_ref, key, payment.off_session)
     return gateway_ref, settled(result, payment.amount_minor, payment.currency)
 
 

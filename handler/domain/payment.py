@@ -56,6 +56,8 @@ class Payment(NamedTuple):
     # The instrument, as the gateway names it: neither is a card number.
     payment_token: str = ""
     gateway_customer_id: str = ""
+    # Whether the card networks are told that the customer is not there; None: as the deployment says.
+    off_session: bool | None = None
     version: int = 1
     request_hash: str = ""
     canonical: str = ""

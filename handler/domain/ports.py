@@ -99,8 +99,11 @@ class PaymentGateway(Protocol):
     def prepare(self, payment: Payment, key: str) -> str:
         """Announce a payment, moving no money; the same key gives the same reference."""
 
-    def charge(self, gateway_ref: str, key: str) -> GatewayResult:
-        """Move the money of a prepared reference, once for a key."""
+    def charge(self, gateway_ref: str, key: str, off_session: bool | None = None) -> GatewayResult:
+        """Move the money of a prepared reference, once for a key.
+
+        `off_session`: the card networks are told that the customer is not there; None: as the deployment says.
+        """
 
     def status(self, gateway_ref: str) -> GatewayResult:
         """What became of a reference, by id and strongly consistent."""

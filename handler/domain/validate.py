@@ -83,6 +83,7 @@ def validate(
     payment_id = _payment_id(document, faults)
     texts = {name: _text(document, name, length, faults, required=True) for name, length in REQUIRED_TEXTS.items()}
     texts |= {name: _text(document, name, length, faults) for name, length in rules.optional_texts.items()}
+    off_session = _flag(document, "off_session", faults) if "off_session" in rules.flags else None
     if texts["payment_method"] and not _PAYMENT_METHOD.fullmatch(texts["payment_method"]):
         faults.append(Fault("payment_method", "malformed"))
     if limits.needs_token:
@@ -116,6 +117,7 @@ def validate(
         version=version,
         request_hash=request_hash,
         canonical=canonical,
+        off_session=off_session,
         **texts,
     )
     return Validation(payment_id, request_hash, payment, (), version=version, canonical=canonical)
@@ -185,6 +187,14 @@ def _text(
     else:
         return value
     return ""
+
+
+def _flag(document: dict[str, Document], name: str, faults: list[Fault]) -> bool | None:
+    value = document.get(name)
+    if value is None or isinstance(value, bool):
+        return value
+    faults.append(Fault(name, "wrong_type"))
+    return None
 
 
 def _amount(document: dict[str, Document], currency: str, amount_max: int, faults: list[Fault]) -> int:

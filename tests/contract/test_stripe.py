@@ -179,6 +179,17 @@ def test_a_confirm_never_carries_an_instrument(world: World) -> None:
     assert "payment_method" not in dict(world.sent[-1][3])
 
 
+@pytest.mark.parametrize("default", [True, False])
+@pytest.mark.parametrize("own", [None, True, False])
+def test_the_card_networks_are_told_what_the_payment_says_or_else_the_deployment(
+    world: World, default: bool, own: bool | None
+) -> None:
+    gateway = world.adapter(off_session=default)
+    gateway.charge(gateway.prepare(PAYMENT, KEY), KEY, own)
+    told = default if own is None else own
+    assert dict(world.sent[-1][3])["off_session"] == ("true" if told else "false")
+
+
 # ---- what comes back ----------------------------------------------------------------------------------------------
 
 

@@ -61,7 +61,8 @@ BUGS = {
             (
                 "handler/domain/charge.py",
                 "    except UnknownOutcomeError:\n        result = _ask(gateway_ref, gateway, times, work)\n",
-                "    except UnknownOutcomeError:\n        result = gateway.charge(gateway_ref, key)\n",
+                "    except UnknownOutcomeError:\n"
+                "        result = gateway.charge(gateway_ref, key, payment.off_session)\n",
             ),
         ),
         faults="charge.timeout_after",

@@ -186,7 +186,7 @@ class GatewayClient:
             "prepare", what, what, lambda: self._gateway.prepare(payment, key), GatewayUnavailableError
         )
 
-    def charge(self, gateway_ref: str, key: str) -> GatewayResult:
+    def charge(self, gateway_ref: str, key: str, off_session: bool | None = None) -> GatewayResult:
         self._gateway.observer.gateway_call(self._environment.invocation, "charge", gateway_ref, key)
         return self._call(  # type: ignore[no-any-return]
             "charge",

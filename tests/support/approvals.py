@@ -95,7 +95,7 @@ class CountingGateway(ScriptedGateway):
         super().__init__(**scripts)
         self.references: set[str] = set()
 
-    def charge(self, gateway_ref: str, key: str) -> GatewayResult:
+    def charge(self, gateway_ref: str, key: str, off_session: bool | None = None) -> GatewayResult:
         self.references.add(gateway_ref)
         return super().charge(gateway_ref, key)
 

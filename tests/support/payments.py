@@ -168,8 +168,8 @@ class ScriptedGateway(SimulatedGateway):
         self._play("prepare")
         return super().prepare(payment, key)
 
-    def charge(self, gateway_ref: str, key: str) -> GatewayResult:
-        return self._play("charge") or super().charge(gateway_ref, key)
+    def charge(self, gateway_ref: str, key: str, off_session: bool | None = None) -> GatewayResult:
+        return self._play("charge") or super().charge(gateway_ref, key, off_session)
 
     def status(self, gateway_ref: str) -> GatewayResult:
         return self._play("status") or super().status(gateway_ref)

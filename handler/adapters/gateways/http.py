@@ -63,7 +63,7 @@ class HttpPaymentGateway:
             )
         return gateway_ref
 
-    def charge(self, gateway_ref: str, key: str) -> GatewayResult:
+    def charge(self, gateway_ref: str, key: str, off_session: bool | None = None) -> GatewayResult:
         """Confirm a payment intent.
 
         Raises GatewayUnavailableError where the gateway was not reached or refused the request, UnknownOutcomeError

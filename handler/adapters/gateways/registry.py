@@ -29,6 +29,8 @@ class Deployment(NamedTuple):
     environment: str
     in_lambda: bool
     in_memory: bool
+    # What the card networks are told of payments that do not say it themselves.
+    off_session: bool = True
 
 
 def choose(deployment: Deployment) -> PaymentGateway:
@@ -99,6 +101,7 @@ def _stripe(deployment: Deployment) -> PaymentGateway:
         environment=deployment.environment,
         url=deployment.url or URL,
         deadline_seconds=deployment.deadline_seconds,
+        off_session=deployment.off_session,
     )
 
 

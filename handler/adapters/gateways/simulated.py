@@ -24,7 +24,7 @@ class SimulatedGateway:
         digest = hashlib.sha256(key.encode()).hexdigest()[:32]
         return f"sim_{payment.amount_minor}_{payment.currency}_{digest}"
 
-    def charge(self, gateway_ref: str, key: str) -> GatewayResult:
+    def charge(self, gateway_ref: str, key: str, off_session: bool | None = None) -> GatewayResult:
         amount_minor, currency = _read(gateway_ref)
         if gateway_ref in self._cancelled:
             raise UnknownOutcomeError(f"{gateway_ref} is cancelled and cannot be charged")

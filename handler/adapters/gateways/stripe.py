@@ -67,8 +67,8 @@ class StripeGateway:
 
     read_key: Stripe's secret or restricted key, read at once and again when Stripe refuses it, as it may have been
     changed. mode: the one that the key and every answer must have. environment: the deployment's name, which every
-    intent carries. off_session: what the card networks are told, that the customer is not there. Raises
-    ConfigurationError for a key that is none or of another mode.
+    intent carries. off_session: whether the card networks are told that the customer is not there, of a payment that
+    does not say it itself. Raises ConfigurationError for a key that is none or of another mode.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class StripeGateway:
         self._read_key = read_key
         self._mode = mode
         self._environment = environment
-        self._off_session = "true" if off_session else "false"
+        self._off_session = off_session
         self._key = checked_key(read_key(), mode)
 
     def prepare(self, payment: Payment, key: str) -> str:
@@ -140,13 +140,15 @@ class StripeGateway:
             )
         return gateway_ref
 
-    def charge(self, gateway_ref: str, key: str) -> GatewayResult:
+    def charge(self, gateway_ref: str, key: str, off_session: bool | None = None) -> GatewayResult:
         """Confirm a payment intent, never with an instrument: a late confirm could charge it after a decline.
 
         Raises UnknownOutcomeError where it may have charged (no answer, 5xx, 409, settled by an earlier request), else
         the errors of a call that took no effect, and GatewayAnswerError.
         """
-        fields = [("error_on_requires_action", "true"), ("off_session", self._off_session), _EXPANDED]
+        is_off_session = self._off_session if off_session is None else off_session
+        said = "true" if is_off_session else "false"
+        fields = [("error_on_requires_action", "true"), ("off_session", said), _EXPANDED]
         answer = self._call("POST", f"/v1/payment_intents/{gateway_ref}/confirm", fields, f"{key}:confirm")
         error = _error(answer)
         if answer.status_code == 200:

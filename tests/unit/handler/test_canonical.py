@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from handler.domain.canonical import VERSIONS, text_hash
 from handler.domain.errors import UnknownItemError
 from handler.domain.parse import parse
-from handler.domain.payment import Payment
+from handler.domain.payment import Fault, Payment
 from handler.domain.validate import Limits, Validation, from_canonical, validate
 from tests.golden.generate_canonical import MESSAGES, VECTORS, rows
 from tests.support.payments import body
@@ -68,6 +68,15 @@ def test_version_2_covers_the_instrument_and_version_1_takes_it_as_absent():
     assert payment(MESSAGES["token"], 2).request_hash != payment(MESSAGES["another token"], 2).request_hash
     assert payment(MESSAGES["token"], 1) == payment(MESSAGES["plain"], 1)
     assert payment(MESSAGES["token"], 1).payment_token == ""
+
+
+def test_version_2_covers_what_the_card_networks_are_told_and_version_1_takes_it_as_absent():
+    asked = [payment(MESSAGES[name], 2) for name in ("token", "customer is there", "customer is not there")]
+    assert [each.off_session for each in asked] == [None, False, True]
+    assert len({each.request_hash for each in asked}) == 3
+    assert check(MESSAGES["off_session is a text"], 2).faults == (Fault("off_session", "wrong_type"),)
+    assert payment(MESSAGES["off_session is a text"], 1) == payment(MESSAGES["plain"], 1)
+    assert payment(MESSAGES["customer is there"], 1).off_session is None
 
 
 def test_an_invalid_message_of_version_2_is_what_was_sent_whatever_is_against_it():

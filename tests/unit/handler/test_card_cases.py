@@ -36,7 +36,7 @@ class SeeingGateway(ScriptedGateway):
         self.seen.append((payment, key))
         return super().prepare(payment, key)
 
-    def charge(self, gateway_ref, key):
+    def charge(self, gateway_ref, key, off_session=None):
         self.seen.append((gateway_ref, key))
         return super().charge(gateway_ref, key)
 

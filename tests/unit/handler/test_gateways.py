@@ -70,6 +70,13 @@ def test_stripe_is_made_from_its_secret_and_its_mode(monkeypatch):
     assert type(compose_stripe(monkeypatch, "rk_live_12345678", GATEWAY_MODE="live")) is StripeGateway
 
 
+@pytest.mark.parametrize(("variables", "told"), [({}, True), ({"GATEWAY_OFF_SESSION": "false"}, False)])
+def test_stripe_is_told_what_the_deployment_says_of_its_customers(monkeypatch, variables, told):
+    gateway = compose_stripe(monkeypatch, **variables)
+    assert isinstance(gateway, StripeGateway)
+    assert gateway._off_session is told
+
+
 @pytest.mark.parametrize(
     ("variables", "said"),
     [

@@ -394,7 +394,7 @@ def test_a_worker_that_lost_the_payment_may_not_record_and_does_not_release_it()
     world = World()
 
     class Slow(ScriptedGateway):
-        def charge(self, gateway_ref: str, key: str) -> GatewayResult:
+        def charge(self, gateway_ref: str, key: str, off_session: bool | None = None) -> GatewayResult:
             world.change(owner="req-2:m-1", attempt=2)
             return super().charge(gateway_ref, key)
 
@@ -409,7 +409,7 @@ def late(world: World, status: str, **attributes: Any) -> str:
     """Charge, while another worker records `status` for the same payment."""
 
     class Slow(ScriptedGateway):
-        def charge(self, gateway_ref: str, key: str) -> GatewayResult:
+        def charge(self, gateway_ref: str, key: str, off_session: bool | None = None) -> GatewayResult:
             world.change(**whole_item(world.item(), status=status, owner="req-2:m-1", attempt=2, **attributes))
             return super().charge(gateway_ref, key)
 
@@ -551,3 +551,16 @@ def test_an_execution_whose_input_was_rejected_does_not_correct_itself_under_oth
 def test_a_message_that_is_no_payment_is_known_by_its_content_where_one_was_rejected(stored, is_superseded, decision):
     item = Item("txn-1", "1", "processing", "other", "h", 1, 1, 1, message_id="m-0")._replace(**stored)
     assert decide(item, is_valid=False, is_payment=False, is_superseded=is_superseded, **ASKED) == decision
+
+
+def test_a_charge_and_its_repetition_tell_the_card_networks_what_the_payment_says():
+    told: list[bool | None] = []
+
+    class Telling(ScriptedGateway):
+        def charge(self, gateway_ref: str, key: str, off_session: bool | None = None) -> GatewayResult:
+            told.append(off_session)
+            return super().charge(gateway_ref, key, off_session)
+
+    world = World(rules=Rules(canonical_version=2), gateway=Telling(charge=[UnknownOutcomeError("no answer"), None]))
+    assert send(world, message(body(off_session=False))) == "completed"
+    assert told == [False, False]
