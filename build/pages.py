@@ -16,7 +16,7 @@ from handler import queue_function, reconcile_function
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
 from handler.adapters.table.parking_writes import PARKING_WRITES
 from handler.adapters.table.writes import CLAIM, CLAIM_CORRECTED, WRITES
-from handler.domain.item import REQUIRED, REQUIRED_BESIDE, Item
+from handler.domain.item import REQUIRED, REQUIRED_BESIDE, REQUIRED_BESIDE_OPEN, Item
 from handler.domain.reasons import CATALOGUE, Answer
 from handler.settings import DEFINED_ELSEWHERE, SETTINGS
 
@@ -264,6 +264,7 @@ def _required(name: str) -> str:
     if len(states) == len(REQUIRED):
         return "always"
     beside = [f"beside `{other}`" for other, names in REQUIRED_BESIDE.items() if name in names]
+    beside += [f"beside `{other}` while open" for other, names in REQUIRED_BESIDE_OPEN.items() if name in names]
     without = [state for state in REQUIRED if state not in states]
     if len(without) < len(states):
         return ", ".join([f"always but {' and '.join(f'`{state}`' for state in without)}", *beside])

@@ -20,7 +20,7 @@ from local.traffic import CHARGED
 
 FINAL = frozenset({"completed", "declined", "rejected", "expired", "cancelled"})
 # What an operator needs to judge a parked payment, and to retry it.
-PARKED_FIELDS = frozenset({"request", "park_no", "parked_reason", "parked_at", "open_shard"})
+PARKED_FIELDS = frozenset({"request", "park_no", "parked_reason", "parked_at", "open_shard", "retry_hash"})
 # The published item's fields, which every charged payment has.
 PUBLISHED_FIELDS = frozenset(
     {
@@ -289,7 +289,7 @@ def items_are_complete(evidence: Evidence) -> Iterable[str]:
             missing = sorted(PARKED_FIELDS - item.keys())
         if missing:
             yield f"{item['transaction_id']} lacks {', '.join(missing)}"
-        stale = sorted({"open_shard", "lease_until"} & item.keys()) if item["status"] in FINAL else []
+        stale = sorted({"open_shard", "lease_until", "request"} & item.keys()) if item["status"] in FINAL else []
         if stale:
             yield f"{item['transaction_id']} is {item['status']} and still has {', '.join(stale)}"
 

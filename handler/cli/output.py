@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from handler.domain.canonical import without_instrument
 from handler.domain.item import Item, to_stored
 
 
@@ -19,8 +20,9 @@ def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def as_json(item: Item) -> str:
-    """The stored item as one line of JSON."""
-    return json.dumps(to_stored(item), default=_plain, sort_keys=True)
+    """The stored item as one line of JSON, without its instrument."""
+    shown = item._replace(request=without_instrument(item.request))
+    return json.dumps(to_stored(shown), default=_plain, sort_keys=True)
 
 
 def age(item: Item, now_ms: int) -> str:

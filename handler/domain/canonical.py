@@ -24,6 +24,10 @@ _OPTIONAL_TEXTS_1: Final = {"customer_name": 128, "customer_email": 254, "descri
 _OPTIONAL_TEXTS_2: Final = {**_OPTIONAL_TEXTS_1, "payment_token": 255, "gateway_customer_id": 255}
 ADDRESS_TEXTS: Final = {"street": 256, "city": 128, "state": 64, "zip": 16}
 
+# What is charged, which nobody who charges nothing may see.
+INSTRUMENT: Final = ("payment_token", "gateway_customer_id")
+_INSTRUMENT_KEY: Final = rf'[{{,]"(?:{"|".join(INSTRUMENT)})":'
+
 # Texts: only what version 2 needs is compiled, where it is read.
 _CURRENCY: Final = r"[A-Za-z]{3}"
 # Bounded before any conversion: int(Decimal("1e3000000")) runs for minutes.
@@ -92,6 +96,20 @@ def canonical_text(
 def text_hash(canonical: str) -> str:
     """SHA-256 of a canonical text, 64 hex digits."""
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def without_instrument(text: str) -> str:
+    """A canonical or masked text, JSON without spaces, with stars for the instrument, whatever type it has."""
+    if not any(name in text for name in INSTRUMENT):
+        return text
+    shown, at = [], 0
+    # Inside of a string every quotation mark has a backslash in front.
+    for key in re.finditer(_INSTRUMENT_KEY, text):
+        if key.start() < at:
+            continue
+        shown.append(text[at : key.end()])
+        at = json.JSONDecoder().raw_decode(text, key.end())[1]
+    return '"***"'.join([*shown, text[at:]])
 
 
 def version_rules(version: int) -> Version:

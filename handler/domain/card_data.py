@@ -13,6 +13,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Final, NamedTuple
 
+from handler.domain.canonical import INSTRUMENT, without_instrument
 from handler.domain.parse import Document, NumberText
 from handler.domain.payment import Fault
 from handler.domain.ports import FindCardNumbers
@@ -38,6 +39,9 @@ _ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 _EXPONENT_NUMBER: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?[eE][+-]?0*[0-9]{1,2}")
 _SHAPE_PART: Final = re.compile(r"([#@*])(?:\{([0-9]{1,2})(?:-([0-9]{1,2}))?\})?|(,)|([A-Za-z0-9_.:/ -])")
 _SHAPE_CLASSES: Final = {"#": "[0-9]", "@": "[A-Za-z]", "*": "[0-9A-Za-z]"}
+
+# As far as a token has no delimiters in it, which no gateway's has.
+_INSTRUMENT_PAIR: Final = rf"((?:{'|'.join(INSTRUMENT)})[\\'\"]*\s*[:=]\s*[\\'\"]*)[^\s\\'\",;&}}\]]+"
 
 
 class Masked(NamedTuple):
@@ -109,15 +113,19 @@ def mask_texts(texts: Sequence[str], find_card_numbers: FindCardNumbers) -> list
 def mask_unreadable(body: str, find_card_numbers: FindCardNumbers) -> str:
     """Mask a body that is no document: escapes are decoded first, as they could hide digits from the scan.
 
-    Such a body has no fields, so whatever follows the name of verification data goes up to the next delimiter.
+    Such a body has no fields, so whatever follows the name of verification data, or of an instrument, goes up to the
+    next delimiter.
     """
     text = without_verification_pairs(_ESCAPED.sub(_decode_printable, body))
+    text = re.sub(_INSTRUMENT_PAIR, r"\1***", text)
     return mask_texts([text], find_card_numbers)[0]
 
 
 def masked_body(document: Document) -> str:
-    """The text of a masked document for the rejected queue; ASCII only, so that lone surrogates survive."""
-    return json.dumps(document, ensure_ascii=True, separators=(",", ":"))
+    """The text of a masked document for the rejected queue, without its instrument; ASCII only, so that lone surrogates
+    survive.
+    """
+    return without_instrument(json.dumps(document, ensure_ascii=True, separators=(",", ":")))
 
 
 def mask_group(group: str, find_card_numbers: FindCardNumbers, id_shapes: str = "") -> tuple[str, tuple[Fault, ...]]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 from handler.domain.breaker import Breaker
+from handler.domain.canonical import text_hash
 from handler.domain.errors import AlreadyInProgressError, DamagedItemError, NotEnoughTimeError, OwnershipLostError
 from handler.domain.item import FIRST_VERSION, Item, conflict_of, correction_of
 from handler.domain.payment import Payment
@@ -193,7 +194,7 @@ def as_held(stored: Item, asked: Validation) -> Payment | None:
     payment = asked.claimed
     if payment is None or payment.request_hash == stored.request_hash:
         return payment
-    is_retry = stored.canonical_version == FIRST_VERSION and stored.park_no and stored.request == payment.canonical
+    is_retry = stored.canonical_version == FIRST_VERSION and stored.retry_hash == text_hash(payment.canonical)
     return payment._replace(request_hash=stored.request_hash) if is_retry else None
 
 

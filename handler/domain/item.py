@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple
 
+from handler.domain.canonical import without_instrument
 from handler.domain.errors import DamagedItemError, UnknownItemError
 from handler.domain.money import to_major
 from handler.domain.payment import Assessment, Fault, Message, Payment, Reason, Stated, transaction_id
-from handler.domain.states import CONFLICT, FINAL, Status, open_shard
+from handler.domain.states import CONFLICT, FINAL, OPEN, Status, open_shard
 
 # Items of 0.1, which stored no version.
 FIRST_VERSION: Final = 1
@@ -115,6 +116,8 @@ class Item(NamedTuple):
     """The reason code of its last failure when it was parked last (docs/reason-codes.md)."""
     parked_at: int | None = None
     """When it was parked last."""
+    retry_hash: str = ""
+    """SHA-256 of `request` when it was parked last: what a retry of it sends."""
     retry_no: int = 0
     """The `park_no` for which a retry was allowed last."""
     retried_by: str = ""
@@ -128,8 +131,8 @@ class Item(NamedTuple):
     gateway_response: GatewayResponse | None = None
     """What the gateway said at the end."""
     request: str = ""
-    """The canonical text, for the execution that will charge it, or the retry of a parked payment; of a conflict, for
-    the person who looks at it."""
+    """The canonical text, for the execution that will charge it, or the retry of a parked payment, until it is final;
+    of a conflict, without its instrument, for the person who looks at it."""
     generation: int = 0
     """Which execution in turn has it, from 1."""
     approval_name: str = ""
@@ -178,13 +181,14 @@ REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 # What must be there as well wherever an attribute is, whatever the state.
 REQUIRED_BESIDE: Final[Mapping[str, tuple[str, ...]]] = {
-    "generation": ("request",),
     "decision": ("decided_by", "decided_at", "comment"),
     "callback_id": ("approval_expires_at", "approval_reasons"),
     "risk": ("fraud_score",),
-    "park_no": ("request",),
+    "park_no": ("retry_hash",),
     "retry_no": ("park_no", "retried_by"),
 }
+# The same where the payment is open; one that ended has no request any more.
+REQUIRED_BESIDE_OPEN: Final[Mapping[str, tuple[str, ...]]] = {"generation": ("request",), "park_no": ("request",)}
 
 _NUMBERS: Final = (
     *("created_at", "updated_at", "canonical_version", "attempt", "amount_minor", "risk", "fraud_score"),
@@ -310,7 +314,7 @@ def conflict_of(item: Item, request_hash: str, canonical_version: int, request: 
         reason_code="exists_with_different_content",
         faults=item.faults,
         open_shard=open_shard("conflict", request_hash),
-        request=request if len(request) <= _CONFLICT_REQUEST_MAX else "",
+        request=without_instrument(request) if len(request) <= _CONFLICT_REQUEST_MAX else "",
     )
 
 
@@ -346,7 +350,8 @@ def from_stored(stored: Mapping[str, Any]) -> Item:
     if wrong:
         raise DamagedItemError(name, f"{name} ({status}) has {', '.join(sorted(wrong))} of another type than it must")
     missing = {each for each in REQUIRED[status] if each not in values} if status else {"status"}
-    missing |= {beside for each in REQUIRED_BESIDE if each in values for beside in REQUIRED_BESIDE[each]} - set(values)
+    for required in (REQUIRED_BESIDE, REQUIRED_BESIDE_OPEN) if status in OPEN else (REQUIRED_BESIDE,):
+        missing |= {beside for each in required if each in values for beside in required[each]} - set(values)
     if missing:
         raise DamagedItemError(name, f"{name} ({status}) lacks {', '.join(sorted(missing))}")
     values.setdefault("canonical_version", FIRST_VERSION)

@@ -212,6 +212,8 @@ class Auditor:
             self.fail("final items are dated", f"{key} is {status} without processed_at")
         if status in _FINAL and ("open_shard" in item or "lease_until" in item):
             self.fail("final items are closed", f"{key} is {status} and still has a lease or an index entry")
+        if status in _FINAL and "request" in item:
+            self.fail("final items name no instrument", f"{key} is {status} and still has its request")
         if status not in ("rejected", "conflict") and "faults" in item:
             self.fail("only the rejected is at fault", f"{key} is {status} and has faults")
         if status in _OPEN and not str(item.get("open_shard", "")).startswith(f"{status}#"):
@@ -225,6 +227,8 @@ class Auditor:
         if changed:
             self.fail("content stands", f"{intent} changed {', '.join(changed)} of {key}")
         moved = [name for name in _FIXED_ONCE if name in before and before[name] != after.get(name)]
+        if after["status"] in _FINAL and "request" not in after:
+            moved = [name for name in moved if name != "request"]
         if moved:
             self.fail("the first one stands", f"{intent} changed {', '.join(moved)} of {key}")
         step = after["attempt"] - before["attempt"]

@@ -163,7 +163,7 @@ class ParkingRules:
         request_hash = hashlib.sha256(after.get("request", "").encode()).hexdigest()
         wanted = ("parked", before.get("park_no", 0) + 1, write.clock_ms, before["request_hash"])
         found = (after["status"], after.get("park_no"), after.get("parked_at"), request_hash)
-        if found != wanted or "lease_until" in after:
+        if found != wanted or "lease_until" in after or after.get("retry_hash") != request_hash:
             self.fail("parked is complete", f"{key}: {after}")
         self._parked_by.add(after["owner"])
         self.breaker.parked(invocation, key)

@@ -14,13 +14,14 @@ from handler.adapters.table.memory import MemoryDynamoDb
 from handler.adapters.table.parking_log import DynamoDbParkingLog
 from handler.domain.approval.ports import Decisions
 from handler.domain.claim import Work
-from handler.domain.item import REQUIRED, REQUIRED_BESIDE, Item, from_stored
+from handler.domain.item import REQUIRED, REQUIRED_BESIDE, REQUIRED_BESIDE_OPEN, Item, from_stored
 from handler.domain.payment import Assessment, GatewayResult, Message, Payment, Reason
 from handler.domain.ports import Ports
 from handler.domain.process import read, settle
 from handler.domain.reading import Reading
 from handler.domain.reconcile import Finding, settle_stuck
 from handler.domain.rules import Rules
+from handler.domain.states import OPEN
 from scoring import _pure
 
 # The test number of a real issuer range, as payment companies publish it.
@@ -95,6 +96,7 @@ _ANYTHING: dict[str, Any] = {
     "reason_code": "malformed",
     "fraud_score": 0,
     "park_no": 1,
+    "retry_hash": "0" * 64,
     "parked_reason": "gateway_answer_invalid",
     "parked_at": 1,
     "retried_by": "alice",
@@ -110,6 +112,8 @@ def whole_item(given: Mapping[str, Any], /, **more: Any) -> dict[str, Any]:
     names = [*REQUIRED[status], *attributes]
     for name in names:
         names += REQUIRED_BESIDE.get(name, ())
+        if status in OPEN:
+            names += REQUIRED_BESIDE_OPEN.get(name, ())
     item = {name: _ANYTHING[name] for name in names if name != "open_shard" and name not in attributes}
     if "open_shard" in REQUIRED[status]:
         item["open_shard"] = f"{status}#0"

@@ -65,7 +65,7 @@ EXPIRE = Write(
         "attribute_not_exists(#decision)",
     ),
     set=("#status = :expired", "#processed_at = :processed_at", "#updated_at = :now"),
-    remove=("#open_shard",),
+    remove=("#open_shard", "#request"),
 )
 REJECT = Write(
     "reject approval",
@@ -80,7 +80,7 @@ REJECT = Write(
         "#processed_at = :processed_at",
         "#updated_at = :now",
     ),
-    remove=("#open_shard",),
+    remove=("#open_shard", "#request"),
 )
 BEGIN_CHARGE = Write(
     "begin approved charge",
@@ -109,7 +109,7 @@ EXPIRE_OVERDUE = Write(
         "attribute_not_exists(#decision)",
     ),
     set=("#status = :expired", "#processed_at = :processed_at", "#updated_at = :now"),
-    remove=("#open_shard",),
+    remove=("#open_shard", "#request"),
 )
 RESTART = Write(
     "restart approval",

@@ -28,7 +28,7 @@ RECORD_PARKED = Write(
         "#processed_at = :processed_at",
         "#updated_at = :now",
     ),
-    remove=("#open_shard",),
+    remove=("#open_shard", "#request"),
 )
 CANCEL_PARKED = Write(
     "cancel parked",
@@ -46,7 +46,7 @@ CANCEL_PARKED = Write(
         "#processed_at = :processed_at",
         "#updated_at = :now",
     ),
-    remove=("#open_shard",),
+    remove=("#open_shard", "#request"),
 )
 
 PARKING_WRITES = (ALLOW_RETRY, RECORD_PARKED, CANCEL_PARKED)

@@ -29,6 +29,7 @@ from handler.adapters.table.writes import (
     TAKE_OVER_STUCK,
     Write,
 )
+from handler.domain.canonical import text_hash
 from handler.domain.errors import RetryableError, TableRefusedError, TransactionLogUnavailableError
 from handler.domain.item import GatewayResponse, Item, from_stored, timestamp, to_stored
 from handler.domain.payment import GatewayResult
@@ -155,6 +156,7 @@ class DynamoDbTransactionLog:
             ":park_no": park_no,
             ":parked_reason": reason_code,
             ":request": request,
+            ":retry_hash": text_hash(request),
             ":open_shard": open_shard("parked", request_hash),
             ":now": now,
         }

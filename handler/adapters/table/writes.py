@@ -90,7 +90,8 @@ RECORD = Write(
         "#processed_at = :processed_at",
         "#updated_at = :now",
     ),
-    remove=("#lease_until", "#open_shard"),
+    # Nothing charges it any more, so nothing needs its instrument.
+    remove=("#lease_until", "#open_shard", "#request"),
 )
 RELEASE = Write(
     "release",
@@ -114,6 +115,8 @@ PARK = Write(
         "#parked_at = :now",
         # What a retry sends.
         "#request = :request",
+        # By which a retry is known once `request` is gone.
+        "#retry_hash = :retry_hash",
         "#open_shard = :open_shard",
         "#updated_at = :now",
     ),

@@ -12,6 +12,7 @@ from handler.domain.errors import DamagedItemError, UnknownItemError
 from handler.domain.item import (
     REQUIRED,
     REQUIRED_BESIDE,
+    REQUIRED_BESIDE_OPEN,
     GatewayResponse,
     Item,
     approval_name,
@@ -28,8 +29,12 @@ ROOT = Path(handler.__path__[0])
 
 def test_every_state_says_what_it_requires():
     assert set(REQUIRED) == OPEN | FINAL | {CONFLICT}
-    named = {name for names in [*REQUIRED.values(), *REQUIRED_BESIDE.values()] for name in names}
-    assert named | set(REQUIRED_BESIDE) <= set(Item._fields)
+    named = {
+        name
+        for names in [*REQUIRED.values(), *REQUIRED_BESIDE.values(), *REQUIRED_BESIDE_OPEN.values()]
+        for name in names
+    }
+    assert named | set(REQUIRED_BESIDE) | set(REQUIRED_BESIDE_OPEN) <= set(Item._fields)
 
 
 @pytest.mark.parametrize("status", REQUIRED)
@@ -51,7 +56,13 @@ def test_an_item_that_lacks_what_its_state_requires_is_damaged_and_says_so(statu
 
 
 @pytest.mark.parametrize(
-    ("name", "beside"), [(name, each) for name in REQUIRED_BESIDE for each in REQUIRED_BESIDE[name]]
+    ("name", "beside"),
+    [
+        (name, each)
+        for beside in (REQUIRED_BESIDE, REQUIRED_BESIDE_OPEN)
+        for name, required in beside.items()
+        for each in required
+    ],
 )
 def test_what_an_attribute_needs_beside_it_is_required_with_it(name, beside):
     stored = whole_item({name: {"decision": "approve", "callback_id": "c"}.get(name, 1)})
@@ -59,6 +70,13 @@ def test_what_an_attribute_needs_beside_it_is_required_with_it(name, beside):
     del stored[beside]
     with pytest.raises(DamagedItemError, match=f"lacks {beside}"):
         from_stored(stored)
+
+
+@pytest.mark.parametrize("name", REQUIRED_BESIDE_OPEN)
+def test_a_payment_that_ended_needs_no_request(name):
+    stored = whole_item({name: 1}, status="completed")
+    assert "request" not in stored
+    assert from_stored(stored).request == ""
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_a_record_is_fenced_by_status_owner_and_attempt(client, stubber):
             "Key": {"transaction_id": {"S": "txn-1"}},
             "ConditionExpression": "#status = :processing AND #owner = :owner AND #attempt = :attempt",
             "UpdateExpression": "SET #status = :status, #gateway_response = :gateway_response, "
-            "#processed_at = :processed_at, #updated_at = :now REMOVE #lease_until, #open_shard",
+            "#processed_at = :processed_at, #updated_at = :now REMOVE #lease_until, #open_shard, #request",
             "ExpressionAttributeNames": ANY,
             "ExpressionAttributeValues": {
                 ":processing": {"S": "processing"},

@@ -38,6 +38,7 @@ def evidence() -> dict[str, Any]:
     charged = [_item(0, 1000, "completed"), _item(1, 2590, "declined")]
     behind = _item(18, 800, "declined") | {"message_group_id": "h"}
     head = _item(17, 700, "parked") | {"message_group_id": "h", "request": "{}", "open_shard": "parked#1"}
+    head |= {"retry_hash": hashlib.sha256(b"{}").hexdigest()}
     head |= {"park_no": Decimal(1), "parked_reason": "gateway_answer_invalid", "parked_at": Decimal(200)}
     del head["gateway_ref"], head["gateway_response"], head["processed_at"]
     pending = _item(2, 90_000, "expired")
@@ -277,14 +278,18 @@ def _keep_the_lease(found: dict[str, Any]) -> None:
     found["items"][0]["lease_until"] = Decimal(5)
 
 
+def _keep_the_instrument(found: dict[str, Any]) -> None:
+    found["items"][0]["request"] = "{}"
+
+
 def _park_an_innocent(found: dict[str, Any]) -> None:
-    found["items"][6] |= {name: found["items"][5][name] for name in ("request", "open_shard", "park_no")}
+    found["items"][6] |= {name: found["items"][5][name] for name in ("request", "retry_hash", "open_shard", "park_no")}
     found["items"][6] |= {"status": "parked", "parked_reason": "tries_used_up", "parked_at": Decimal(300)}
 
 
 def _cancel_it(found: dict[str, Any]) -> None:
     found["items"][5]["status"] = "cancelled"
-    del found["items"][5]["open_shard"]
+    del found["items"][5]["open_shard"], found["items"][5]["request"]
 
 
 def _dead_letter_a_follower(found: dict[str, Any]) -> None:
@@ -352,6 +357,7 @@ def _free_nothing(found: dict[str, Any]) -> None:
         (_reject_a_card, {"no_card_number_in_the_clear"}),
         (_forget_a_field, {"items_are_complete"}),
         (_keep_the_lease, {"items_are_complete"}),
+        (_keep_the_instrument, {"items_are_complete"}),
         (_park_an_innocent, {"nothing_left_open", "outcomes_are_the_right_ones"}),
         (_cancel_it, {"outcomes_are_the_right_ones"}),
         (_dead_letter_a_follower, {"nobody_is_dead_lettered_untried", "outcomes_are_the_right_ones"}),
