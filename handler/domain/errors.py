@@ -188,6 +188,12 @@ class GatewayKeyRefusedError(GatewayUnavailableError):
     reason_code = "gateway_key_refused"
 
 
+class GatewayReferenceUnknownError(GatewayUnavailableError):
+    """The gateway does not know a stored reference: as with a key of another account, which is so for every payment."""
+
+    reason_code = "gateway_reference_unknown"
+
+
 class GatewayRefusedError(GatewayUnavailableError):
     """The gateway refuses this payment; nothing took effect. `code` is the gateway's own, "" where it has none.
 

@@ -14,6 +14,8 @@ from handler.domain.claim import Claim, Standing, Work, claim
 from handler.domain.errors import (
     ApprovalStartRefusedError,
     DamagedItemError,
+    GatewayKeyRefusedError,
+    GatewayReferenceUnknownError,
     RetryableError,
     ScoringError,
     TableRefusedError,
@@ -119,6 +121,12 @@ def alarmed(notifier: Notifier) -> Iterator[None]:
         raise
 
 
+def alarm_of_gateway(error: RetryableError, transaction_id: str, notifier: Notifier) -> None:
+    """Tell people where the gateway takes no call of ours, or another account's: only they can mend that."""
+    if isinstance(error, GatewayKeyRefusedError | GatewayReferenceUnknownError):
+        notifier.alarm(error.reason_code, transaction_id, str(error))
+
+
 def pay(claimed: Claim, payment: Payment, rules: Rules, ports: Ports, work: Work) -> Status:
     """Charge and record a claimed payment; after a retryable error it is parked or its lease is released."""
     breaker = work.breaker
@@ -131,6 +139,7 @@ def pay(claimed: Claim, payment: Payment, rules: Rules, ports: Ports, work: Work
         return record(claimed, gateway_ref, result, ports)
     except RetryableError as error:
         name = claimed.transaction_id
+        alarm_of_gateway(error, name, ports.notifier)
         if breaker is not None and breaker.failed(name, error):
             ports.notifier.alarm("breaker_open", name, f"the breaker opens, the gateway fails for everybody: {error}")
         is_own = error.is_own_failure or (breaker is not None and breaker.blames(name, error))

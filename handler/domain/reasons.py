@@ -116,7 +116,14 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
         is_alarm=True,
     ),
     "gateway_busy": ReasonCode("The gateway takes no more requests now, or works on the payment already.", "redeliver"),
-    "gateway_key_refused": ReasonCode("The gateway does not know our key; no payment can be made.", "redeliver"),
+    "gateway_key_refused": ReasonCode(
+        "The gateway does not know our key; no payment can be made.", "redeliver", is_alarm=True
+    ),
+    "gateway_reference_unknown": ReasonCode(
+        "The gateway does not know the payment's reference: the key may be another account's. The payment stays open.",
+        "redeliver",
+        is_alarm=True,
+    ),
     # It may be the gateway's fault alone: after no answer the next delivery asks what became of the charge.
     "outcome_unknown": ReasonCode("The gateway has not said yet what became of the charge.", "redeliver"),
     "item_unknown": ReasonCode("Newer code wrote the payment's item; this code does not judge it.", "redeliver"),

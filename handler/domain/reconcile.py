@@ -16,7 +16,7 @@ from handler.domain.errors import OwnershipLostError, RetryableError
 from handler.domain.item import Item, approval_name
 from handler.domain.park import release
 from handler.domain.ports import Ports
-from handler.domain.process import alarmed
+from handler.domain.process import alarm_of_gateway, alarmed
 from handler.domain.record import record
 from handler.domain.rules import Rules
 from handler.domain.states import Status
@@ -98,6 +98,7 @@ def _settle(claim: Claim, item: Item, ports: Ports, decisions: Decisions) -> Fin
             return Finding(claim.transaction_id, "restarted", claim.gateway_ref)
         finding = Finding(claim.transaction_id, "not_charged", claim.gateway_ref)
     except RetryableError as error:
+        alarm_of_gateway(error, claim.transaction_id, ports.notifier)
         finding = Finding(claim.transaction_id, "unsettled", error.reason_code)
     release(claim, ports)
     return finding
@@ -117,6 +118,7 @@ def settle_parked(rules: Rules, ports: Ports, decisions: Decisions, work: Work) 
                 if item is not None and item.status == "parked":
                     yield Finding(transaction_id, _ask_parked(item, ports, decisions), item.parked_reason)
         except RetryableError as error:
+            alarm_of_gateway(error, transaction_id, ports.notifier)
             yield Finding(transaction_id, "unsettled", error.reason_code)
 
 

@@ -28,6 +28,7 @@ from handler.domain.errors import (
     ConfigurationError,
     GatewayAnswerError,
     GatewayKeyRefusedError,
+    GatewayReferenceUnknownError,
     GatewayRefusedError,
     UnknownOutcomeError,
 )
@@ -271,7 +272,7 @@ def test_an_intent_of_another_environment_is_not_believed(world: World) -> None:
 def test_a_reference_of_another_account_stays_open(world: World, call: str) -> None:
     ref = world.adapter().prepare(PAYMENT, KEY)
     other = world.adapter(OTHER_ACCOUNT)
-    with pytest.raises(GatewayAnswerError, match="is the key of its account"):
+    with pytest.raises(GatewayReferenceUnknownError, match="is the key of its account"):
         other.status(ref) if call == "status" else getattr(other, call)(ref, KEY)
 
 

@@ -5,9 +5,11 @@ The rule it keeps: a gateway is imported once it is chosen, so that no cold star
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from handler.adapters.system import AnyLogger
 from handler.domain.errors import ConfigurationError
 from handler.domain.ports import PaymentGateway
 from handler.domain.rules import PRODUCTION
@@ -31,6 +33,8 @@ class Deployment(NamedTuple):
     in_memory: bool
     # What the card networks are told of payments that do not say it themselves.
     off_session: bool = True
+    # Takes a line for each call that the gateway answered.
+    logger: AnyLogger = logging.getLogger(__name__)
 
 
 def choose(deployment: Deployment) -> PaymentGateway:
@@ -102,6 +106,7 @@ def _stripe(deployment: Deployment) -> PaymentGateway:
         url=deployment.url or URL,
         deadline_seconds=deployment.deadline_seconds,
         off_session=deployment.off_session,
+        logger=deployment.logger,
     )
 
 

@@ -6,6 +6,7 @@ own SDK is the judge of this file in the tests; to import it would cost a cold s
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from urllib.parse import urlencode
 
 from handler.adapters.gateways.deadline_connection import Answer, DeadlineConnection
 from handler.adapters.gateways.stripe_amounts import from_stripe, to_stripe
+from handler.adapters.system import AnyLogger
 from handler.domain.errors import (
     ChargeFailedError,
     ConfigurationError,
@@ -21,12 +23,15 @@ from handler.domain.errors import (
     GatewayBusyError,
     GatewayFailedError,
     GatewayKeyRefusedError,
+    GatewayReferenceUnknownError,
     GatewayRefusedError,
     GatewayUnavailableError,
     UnknownOutcomeError,
 )
 from handler.domain.item import timestamp
 from handler.domain.payment import GatewayResult, Payment, RefundResult
+
+_LOG = logging.getLogger(__name__)
 
 URL: Final = "https://api.stripe.com"
 # Answers keep the shape of this version whatever the account's default is; 402, cancel and refunds were read in it.
@@ -68,7 +73,8 @@ class StripeGateway:
     read_key: Stripe's secret or restricted key, read at once and again when Stripe refuses it, as it may have been
     changed. mode: the one that the key and every answer must have. environment: the deployment's name, which every
     intent carries. off_session: whether the card networks are told that the customer is not there, of a payment that
-    does not say it itself. Raises ConfigurationError for a key that is none or of another mode.
+    does not say it itself. logger: one line a call that was answered, with Stripe's own name of it, which its support
+    asks for. Raises ConfigurationError for a key that is none or of another mode.
     """
 
     def __init__(
@@ -80,8 +86,10 @@ class StripeGateway:
         url: str = URL,
         deadline_seconds: float = 5.0,
         off_session: bool = True,
+        logger: AnyLogger = _LOG,
     ) -> None:
         self.connection = DeadlineConnection(url, deadline_seconds)
+        self._logger = logger
         self._read_key = read_key
         self._mode = mode
         self._environment = environment
@@ -249,7 +257,12 @@ class StripeGateway:
         if fields is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
             payload = urlencode(fields).encode()
-        return self.connection.call(method, path, headers, payload, deadline)
+        answer = self.connection.call(method, path, headers, payload, deadline)
+        said = {"gateway_call": f"{method} {path.partition('?')[0]}", "gateway_answer": _said(answer)}
+        names = {"gateway_ref": _word(answer.document.get("id")), "idempotency_key": key or ""}
+        named = {name: value for name, value in names.items() if value}
+        self._logger.info("gateway answered", extra={**said, **named, "gateway_request_id": _request_id(answer)})
+        return answer
 
     def _has_new_key(self) -> bool:
         refused = self._key
@@ -321,13 +334,15 @@ def _amount(document: dict[str, Any], answer: Answer) -> tuple[int, str]:
     return from_stripe(amount, currency.upper()), currency.upper()
 
 
-def _refused(gateway_ref: str, answer: Answer) -> GatewayUnavailableError | GatewayAnswerError:
+def _refused(gateway_ref: str, answer: Answer) -> GatewayUnavailableError:
     """The error of a call that took no effect, of which none is final once there is a reference."""
     error = _error(answer)
     if answer.status_code == 409 or error.get("code") == "lock_timeout":
         return GatewayBusyError(f"Stripe works on {gateway_ref} already: {_said(answer)}")
     if answer.status_code == 404:
-        return GatewayAnswerError(f"Stripe does not know {gateway_ref}; is the key of its account? {_said(answer)}")
+        return GatewayReferenceUnknownError(
+            f"Stripe does not know {gateway_ref}; is the key of its account? {_said(answer)}"
+        )
     if answer.status_code == 400:
         return GatewayRefusedError(f"Stripe refused {gateway_ref}: {_said(answer)}", _word(error.get("code")))
     if answer.status_code >= 500:

@@ -70,7 +70,7 @@ locals {
       statistic   = "Maximum", threshold = 0, periods = 1
     }
     payment-alarms = {
-      description = "A function saw what must never be, for example two different outcomes of one charge, or could not reach the approvers or, for several payments in a row, the gateway. Search the logs of the payment function, the approval workflow and reconcile for \"alarm\": the line says what to look at."
+      description = "A function saw what must never be, for example two different outcomes of one charge, or could not reach the approvers or, for several payments in a row, the gateway, or the gateway refuses the key or does not know a payment that it prepared. Search the logs of the payment function, the approval workflow and reconcile for \"alarm\": the line says what to look at."
       namespace   = local.namespace, metric = local.alarm_lines_metric, dimensions = {}
       statistic   = "Sum", threshold = 0, periods = 1
     }

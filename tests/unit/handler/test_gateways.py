@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 import sys
@@ -34,6 +35,7 @@ VARIABLES: dict[str, dict[str, str]] = {
 }
 OUTSIDE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "REJECTED_QUEUE_URL": "http://127.0.0.1:1/000000000000/rejected"}
 KEY = "sk_test_12345678"
+LOG = logging.getLogger(__name__)
 
 
 @pytest.mark.parametrize("name", GATEWAYS)
@@ -62,7 +64,7 @@ def compose_stripe(monkeypatch, key: str = KEY, **variables: str) -> PaymentGate
     monkeypatch.setattr("handler.composition.aws_client", lambda *given: None)
     monkeypatch.setattr("handler.composition.read_text", lambda client, arn: key)
     given = {**OUTSIDE, "GATEWAY": "stripe", **VARIABLES["stripe"], **variables}
-    return _gateway(read_settings(given), object())
+    return _gateway(read_settings(given), object(), LOG)
 
 
 def test_stripe_is_made_from_its_secret_and_its_mode(monkeypatch):
@@ -75,6 +77,7 @@ def test_stripe_is_told_what_the_deployment_says_of_its_customers(monkeypatch, v
     gateway = compose_stripe(monkeypatch, **variables)
     assert isinstance(gateway, StripeGateway)
     assert gateway._off_session is told
+    assert gateway._logger is LOG
 
 
 @pytest.mark.parametrize(
@@ -105,7 +108,7 @@ def test_a_key_and_a_mode_that_a_gateway_does_not_have_fail_init_by_name(name, v
 
 def test_in_memory_no_secret_can_be_read():
     with pytest.raises(ConfigurationError, match=r"GATEWAY_SECRET_ARN is 'arn:.+'; allowed: nothing in memory"):
-        _gateway(read_settings({"GATEWAY": "stripe", **VARIABLES["stripe"]}), None)
+        _gateway(read_settings({"GATEWAY": "stripe", **VARIABLES["stripe"]}), None, LOG)
 
 
 @pytest.mark.parametrize(

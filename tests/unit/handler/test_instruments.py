@@ -28,7 +28,7 @@ from handler.domain.reconcile import reconcile_pending, settle_parked
 from handler.domain.rules import Parking, Rules
 from handler.domain.times import Times
 from tests.support import parking
-from tests.support.approvals import DAY_MS, EXECUTION, SCORED_70, ApprovalWorld, taken_up
+from tests.support.approvals import DAY_MS, EXECUTION, SCORED_70, ApprovalWorld, running, status, taken_up, until
 from tests.support.payments import CARD, KEY, ScriptedGateway, World, body, message, record, work
 from tests.support.queue_function import Context, batch, create_function
 
@@ -268,3 +268,17 @@ def test_only_the_instruments_values_are_hidden_whatever_they_are():
         assert found == {**other, "payment_token": "***", "gateway_customer_id": "***", "z": 1}
         assert hidden(nested=[{"payment_token": value}]) == {"nested": [{"payment_token": "***"}]}
     assert hidden(**other) == other
+
+
+def test_a_whole_execution_logs_no_instrument_and_leaves_none(caplog, capfd):
+    caplog.set_level("INFO")
+    world = ApprovalWorld(rules=RULES)
+    with running(world.workflow) as runner:
+        arn = runner.start(body(amount=9999.99, **SENT))
+        callback_id = runner.callback(arn)
+        until(lambda: world.notices.asked)
+        world.decide("approve")
+        runner.engine.send_callback_success(callback_id, b"{}")
+        result = runner.result(arn)
+    assert status(result) == "completed"
+    assert SECRET not in everything(world) + caplog.text + "".join(capfd.readouterr()) + result.result

@@ -16,6 +16,7 @@ from handler.domain.errors import (
     ApprovalRefusedError,
     GatewayAnswerError,
     GatewayBusyError,
+    GatewayReferenceUnknownError,
     GatewayUnavailableError,
     NotEnoughTimeError,
     ParkedRefusedError,
@@ -237,6 +238,16 @@ def test_reconcile_asks_about_a_parked_payment_and_takes_nothing_over(state, fou
     findings = list(settle_parked(Rules(), world.ports, decisions(world), work("r:1")))
     assert findings == [Finding(KEY, found, "gateway_answer_invalid")]
     assert (world.item()["status"], world.item()["attempt"]) == (found, attempt)
+
+
+def test_reconcile_tells_people_of_a_parked_reference_that_the_gateway_does_not_know():
+    world = parked("charge")
+    world.notifier.alarms.clear()
+    world.gateway.scripts["status"] = [GatewayReferenceUnknownError("HTTP 404")]
+    findings = list(settle_parked(Rules(), world.ports, decisions(world), work("r:1")))
+    assert findings == [Finding(KEY, "unsettled", "gateway_reference_unknown")]
+    assert world.notifier.alarms == [("gateway_reference_unknown", KEY, "HTTP 404")]
+    assert world.item()["status"] == "parked"
 
 
 def test_reconcile_does_not_record_what_a_retry_took_over_meanwhile():

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
-from handler.domain.errors import ApprovalStartError, GatewayUnavailableError
+from handler.domain.errors import (
+    ApprovalStartError,
+    GatewayKeyRefusedError,
+    GatewayReferenceUnknownError,
+    GatewayUnavailableError,
+)
 from handler.domain.payment import GatewayResult
 from handler.domain.reconcile import STUCK_AFTER_MS, Finding
 from tests.support.payments import KEY, FixedClock, ScriptedGateway, World, message, reconcile, send
@@ -89,6 +94,16 @@ def test_what_cannot_be_settled_is_released_and_reported(world, answer, reason_c
     later(world)
     assert reconcile(world) == [Finding(KEY, "unsettled", reason_code)]
     assert (world.item()["status"], world.item()["lease_until"]) == ("processing", 0)
+
+
+@pytest.mark.parametrize("error", [GatewayKeyRefusedError("HTTP 401"), GatewayReferenceUnknownError("HTTP 404")])
+def test_people_are_told_where_the_gateway_takes_no_call_or_another_accounts(world, error):
+    world.gateway.scripts["status"] = [error]
+    stuck(world)
+    later(world)
+    assert reconcile(world) == [Finding(KEY, "unsettled", error.reason_code)]
+    assert world.notifier.alarms == [(error.reason_code, KEY, str(error))]
+    assert world.item()["status"] == "processing"
 
 
 def test_a_workflows_payment_is_left_alone_while_its_execution_runs(world):
