@@ -16,7 +16,7 @@ from handler.domain.rules import Rules
 from tests.support.approvals import RISKY, ApprovalWorld, running, status, until
 from tests.support.payments import CARD, KEY, AmountScoring, ScriptedGateway, World, body, message, reconcile, work
 
-TOKEN = {"payment_token": "pm_1"}
+TOKEN = {"payment_token": "pm_1", "off_session": False}
 
 
 _DELIVERIES = count()
@@ -56,12 +56,16 @@ def test_what_is_charged_is_what_the_items_hash_covers():
             paid.append((payment.version, payment.payment_token))
             return super().prepare(payment, key)
 
-    for before, after, token in ((1, 2, ""), (2, 1, "pm_1")):
+        def charge(self, gateway_ref, key, off_session=None):
+            paid.append(off_session)
+            return super().charge(gateway_ref, key, off_session)
+
+    for before, after, token, off_session in ((1, 2, "", None), (2, 1, "pm_1", False)):
         world = World(gateway=Watching(prepare=[GatewayUnavailableError("down")]))
         with pytest.raises(GatewayUnavailableError):
             send(world, before)
         assert send(world, after) == "completed"
-        assert paid == [(before, token)] * 2
+        assert paid == [(before, token), (before, token), off_session]
         paid.clear()
 
 
