@@ -62,7 +62,7 @@ def create(environment: Mapping[str, str]) -> QueueFunction:
         print("no endpoint and no credentials: table and queues are in memory", file=sys.stderr)
     if not services.rules.routing.asks:
         logger.warning("APPROVAL_FUNCTION_ARN is not set: what needs a person is declined, approval_unavailable")
-    gateway = settings.gateway or ("http" if settings.gateway_url else "simulated")
+    gateway = settings.gateway or "simulated"
     if gateway == "simulated":
         logger.warning("the gateway is simulated: it approves every payment, and no money moves")
     ready = {"scoring": describe(), "gateway": gateway, "gateway_url": settings.gateway_url}
