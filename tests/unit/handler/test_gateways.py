@@ -103,7 +103,7 @@ def test_what_stripe_lacks_fails_init_by_name(monkeypatch, variables, said):
 def test_a_key_and_a_mode_that_a_gateway_does_not_have_fail_init_by_name(name, variable):
     given = {**OUTSIDE, "GATEWAY": name, **VARIABLES[name], variable: VARIABLES["stripe"][variable]}
     with pytest.raises(ConfigurationError, match=rf"^{variable} is '.+'; allowed: no value, as GATEWAY is {name}, "):
-        _gateway(read_settings(given), object())
+        _gateway(read_settings(given), object(), LOG)
 
 
 def test_in_memory_no_secret_can_be_read():
