@@ -1,21 +1,36 @@
 """From a claim to what the gateway says: a reference is stored before money moves, and an unknown outcome is looked up.
 
-Protocol, queue function, steps 5 and 6: never a second reference once one is stored, never a repeat in the dark.
+Protocol, queue function, steps 5 and 6: never a second reference once one is stored, never a repeat in the dark, and
+never another key while the one before may still do something.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Literal
+
 from handler.domain.claim import Claim, Work
-from handler.domain.errors import GatewayAnswerError, OwnershipLostError, UnknownOutcomeError
+from handler.domain.errors import (
+    GatewayAnswerError,
+    GatewayRefusedError,
+    GatewayUnavailableError,
+    OwnershipLostError,
+    RetryableError,
+    UnknownOutcomeError,
+)
+from handler.domain.item import Item
 from handler.domain.payment import GatewayResult, Payment
 from handler.domain.ports import PaymentGateway, Ports
 from handler.domain.rules import Rules
 from handler.domain.times import Times
 
 
-def idempotency_key(environment: str, payment_id: str) -> str:
-    """One key a payment and environment, whoever works on it and however often."""
-    return f"{environment}:{payment_id}"
+def idempotency_key(environment: str, payment_id: str, claim: Claim, call: Literal["prepare", "confirm"]) -> str:
+    """The key of a call, the same whoever works on the payment and however often, until it is known to be spent.
+
+    The hash in it is the item's, so that other content under the same id cannot spend it.
+    """
+    return f"{environment}:{payment_id}:{claim.request_hash[:16]}:{call}:{claim.gateway_try}"
 
 
 def charge(claim: Claim, payment: Payment, rules: Rules, ports: Ports, work: Work) -> tuple[str, GatewayResult]:
@@ -24,25 +39,56 @@ def charge(claim: Claim, payment: Payment, rules: Rules, ports: Ports, work: Wor
     Raises UnknownOutcomeError where the gateway is still at work or cannot be asked, GatewayAnswerError where its
     answer is not about this payment, and the retryable errors of gateway and log.
     """
-    gateway, times = ports.gateway, rules.times
-    key = idempotency_key(rules.environment, payment.payment_id)
+    environment, gateway, times = rules.environment, ports.gateway, rules.times
     gateway_ref, is_new = claim.gateway_ref, False
     if not gateway_ref:
         work.require_time(times)
-        gateway_ref, is_new = _store(gateway.prepare(payment, key), claim, ports)
+        gateway_ref, is_new = _store(_prepare(claim, payment, environment, ports), claim, ports)
     if not is_new:
         result = _ask(gateway_ref, gateway, times, work)
         if result.state != "prepared":
             return gateway_ref, settled(result, payment.amount_minor, payment.currency)
     try:
         work.require_time(times)
+        key = idempotency_key(environment, payment.payment_id, claim, "confirm")
         result = gateway.charge(gateway_ref, key, payment.off_session)
-    except UnknownOutcomeError:
+    except (UnknownOutcomeError, GatewayRefusedError) as error:
         result = _ask(gateway_ref, gateway, times, work)
         if result.state == "prepared":
+            if error.spends_key:
+                claim = _next_key(claim, ports)
             work.require_time(times)
+            key = idempotency_key(environment, payment.payment_id, claim, "confirm")
             result = gateway.charge(gateway_ref, key, payment.off_session)
     return gateway_ref, settled(result, payment.amount_minor, payment.currency)
+
+
+def _prepare(claim: Claim, payment: Payment, environment: str, ports: Ports) -> str:
+    try:
+        return ports.gateway.prepare(payment, idempotency_key(environment, payment.payment_id, claim, "prepare"))
+    except GatewayUnavailableError as error:
+        if error.spends_key and not (isinstance(error, GatewayRefusedError) and error.is_final):
+            # Where this fails, the next delivery meets the same answer and gives the key up then.
+            with suppress(RetryableError):
+                _next_key(claim, ports)
+        raise
+
+
+def _next_key(claim: Claim, ports: Ports) -> Claim:
+    """Give up a key that is spent; the claim as it goes on. Raises OwnershipLostError and the log's errors."""
+    following = claim._replace(gateway_try=claim.gateway_try + 1)
+    stored = ports.log.next_key(
+        claim.transaction_id,
+        owner=claim.owner,
+        attempt=claim.attempt,
+        gateway_try_seen=claim.gateway_try,
+        now=ports.clock.now_ms(),
+    )
+    if stored is None:
+        return following
+    # By this very write, whose answer was lost, or by a worker before us after we had read the item.
+    _require_mine(stored, claim)
+    return claim._replace(gateway_try=stored.gateway_try)
 
 
 def _ask(gateway_ref: str, gateway: PaymentGateway, times: Times, work: Work) -> GatewayResult:
@@ -64,10 +110,14 @@ def _store(gateway_ref: str, claim: Claim, ports: Ports) -> tuple[str, bool]:
     )
     if stored is None:
         return gateway_ref, True
-    still_mine = (stored.status, stored.owner, stored.attempt) == ("processing", claim.owner, claim.attempt)
-    if still_mine and stored.gateway_ref:
-        return stored.gateway_ref, False
-    raise OwnershipLostError(f"{claim.transaction_id} belongs to {stored.owner}, attempt {stored.attempt}")
+    _require_mine(stored, claim)
+    return stored.gateway_ref, False
+
+
+def _require_mine(stored: Item, claim: Claim) -> None:
+    """Raise OwnershipLostError where the item that stood in a write's way is no longer the claim's."""
+    if (stored.status, stored.owner, stored.attempt) != ("processing", claim.owner, claim.attempt):
+        raise OwnershipLostError(f"{claim.transaction_id} belongs to {stored.owner}, attempt {stored.attempt}")
 
 
 def settled(result: GatewayResult, amount_minor: int, currency: str) -> GatewayResult:

@@ -63,7 +63,8 @@ class Claim(NamedTuple):
     """The right to charge one payment; `attempt` is the fencing number, `gateway_ref` empty until one is stored.
 
     `canonical_version` is the item's: what is charged is what the message says in it. `tries` counts this one, the
-    first of them began at `tried_since` (ms), and `park_no` is how often it was parked.
+    first of them began at `tried_since` (ms), and `park_no` is how often it was parked. `request_hash`, the item's, and
+    `gateway_try` are what its keys at the gateway are made from.
     """
 
     transaction_id: str
@@ -74,6 +75,8 @@ class Claim(NamedTuple):
     tries: int = 0
     tried_since: int = 0
     park_no: int = 0
+    request_hash: str = ""
+    gateway_try: int = 0
 
 
 class Standing(NamedTuple):
@@ -255,6 +258,8 @@ def held(item: Item, owner: str, attempt: int) -> Claim:
         item.tries,
         item.tried_since,
         item.park_no,
+        item.request_hash,
+        item.gateway_try,
     )
 
 

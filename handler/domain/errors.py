@@ -16,9 +16,11 @@ class RetryableError(PaymentError):
     """The message goes back to its queue and comes again.
 
     `is_own_failure` as the catalogue has it: the cause is the payment, and the failure counts towards its parking.
+    `spends_key`: the gateway gave a whole answer that settles nothing, and would give it again under the call's key.
     """
 
     is_own_failure = False
+    spends_key = False
 
 
 class NotEnoughTimeError(RetryableError):
@@ -171,9 +173,16 @@ class GatewayNotReachedError(GatewayUnavailableError):
 
 
 class GatewayFailedError(GatewayUnavailableError):
-    """A whole 5xx, and surely nothing took effect; the payment is to blame where the gateway answers others."""
+    """A whole 5xx, and surely nothing took effect; the payment is to blame where the gateway answers others.
+
+    `spends_key` is false where something in front of the gateway answered in its place.
+    """
 
     reason_code = "gateway_failed"
+
+    def __init__(self, message: str, *, spends_key: bool = True) -> None:
+        super().__init__(message)
+        self.spends_key = spends_key
 
 
 class GatewayBusyError(GatewayUnavailableError):
@@ -202,6 +211,7 @@ class GatewayRefusedError(GatewayUnavailableError):
 
     reason_code = "gateway_refused"
     is_own_failure = True
+    spends_key = True
 
     def __init__(self, message: str, code: str = "", *, is_final: bool = False) -> None:
         super().__init__(message)
@@ -215,10 +225,20 @@ class UnknownOutcomeError(RetryableError):
     reason_code = "outcome_unknown"
 
 
+class KeySpentError(UnknownOutcomeError):
+    """A whole refusal of a call that may have taken effect before: its key was used, or the reference is settled."""
+
+    spends_key = True
+
+
 class ChargeFailedError(UnknownOutcomeError):
-    """A whole 5xx to a call that may have taken effect; whom to blame is as with GatewayFailedError."""
+    """A whole 5xx to a call that may have taken effect; all else is as with GatewayFailedError."""
 
     reason_code = "gateway_failed"
+
+    def __init__(self, message: str, *, spends_key: bool = True) -> None:
+        super().__init__(message)
+        self.spends_key = spends_key
 
 
 class BreakerOpenError(RetryableError):

@@ -128,6 +128,8 @@ class Item(NamedTuple):
     """That person's reason, masked."""
     gateway_ref: str = ""
     """The gateway's reference, stored before money moves and never replaced."""
+    gateway_try: int = 0
+    """How many of its keys at the gateway are spent (docs/protocol.md, "Keys")."""
     gateway_response: GatewayResponse | None = None
     """What the gateway said at the end."""
     request: str = ""
@@ -192,7 +194,7 @@ REQUIRED_BESIDE_OPEN: Final[Mapping[str, tuple[str, ...]]] = {"generation": ("re
 
 _NUMBERS: Final = (
     *("created_at", "updated_at", "canonical_version", "attempt", "amount_minor", "risk", "fraud_score"),
-    *("lease_until", "tries", "first_tried_at", "park_no", "parked_at", "retry_no"),
+    *("lease_until", "tries", "first_tried_at", "park_no", "parked_at", "retry_no", "gateway_try"),
     *("generation", "approval_expires_at", "decided_at"),
 )
 # Far above any valid payment's text, and far below DynamoDB's 400 KB an item; what is longer is no payment.

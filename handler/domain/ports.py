@@ -62,9 +62,16 @@ class TransactionLog(Protocol):
         self, transaction_id: str, *, owner: str, attempt: int, gateway_ref: str, now: int
     ) -> Item | None: ...
 
+    def next_key(
+        self, transaction_id: str, *, owner: str, attempt: int, gateway_try_seen: int, now: int
+    ) -> Item | None: ...
+
     def record(
         self, transaction_id: str, *, owner: str, attempt: int, status: str, gateway: GatewayResult, now: int
     ) -> Item | None: ...
+
+    def refuse(self, transaction_id: str, *, owner: str, attempt: int, code: str, now: int) -> Item | None:
+        """`code` is the gateway's own, "" where it has none."""
 
     def release(self, transaction_id: str, *, owner: str, attempt: int, tries: int, now: int) -> Item | None: ...
 
@@ -93,7 +100,8 @@ class PaymentGateway(Protocol):
     """The port to the money.
 
     Raises GatewayUnavailableError (surely no effect), UnknownOutcomeError (perhaps an effect) and
-    GatewayAnswerError (an answer that cannot be believed). No call repeats itself.
+    GatewayAnswerError (an answer that cannot be believed). No call repeats itself. A key is sent as it is given, and an
+    error says by `spends_key` whether the gateway would give it again under that key.
     """
 
     def prepare(self, payment: Payment, key: str) -> str:

@@ -16,6 +16,7 @@ from handler.domain.errors import (
     DamagedItemError,
     GatewayKeyRefusedError,
     GatewayReferenceUnknownError,
+    GatewayRefusedError,
     RetryableError,
     ScoringError,
     TableRefusedError,
@@ -26,7 +27,7 @@ from handler.domain.park import park_or_release
 from handler.domain.payment import Fault, Message, Payment, transaction_id
 from handler.domain.ports import Notifier, Ports
 from handler.domain.reading import Reading, examine_in_time
-from handler.domain.record import record
+from handler.domain.record import record, refuse
 from handler.domain.rules import Rules
 from handler.domain.score import score
 from handler.domain.states import Status
@@ -133,7 +134,14 @@ def pay(claimed: Claim, payment: Payment, rules: Rules, ports: Ports, work: Work
     try:
         if claimed.tries > rules.parking.after_tries:
             raise TriesUsedUpError(f"{claimed.transaction_id} had {claimed.tries - 1} tries, and no reason is left")
-        gateway_ref, result = charge(claimed, payment, rules, ports, work)
+        try:
+            gateway_ref, result = charge(claimed, payment, rules, ports, work)
+        except GatewayRefusedError as error:
+            if not error.is_final:
+                raise
+            if breaker is not None:
+                breaker.answered()
+            return refuse(claimed, error, ports)
         if breaker is not None:
             breaker.answered()
         return record(claimed, gateway_ref, result, ports)

@@ -133,7 +133,10 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     "table_refused": ReasonCode(
         "The table refuses to hold the payment, as it does what is too large.", "count", is_alarm=True
     ),
-    "gateway_refused": ReasonCode("The gateway refuses the payment as it is, and nothing took effect.", "count"),
+    # An item's reason where the gateway said so for good: then it is declined.
+    "gateway_refused": ReasonCode(
+        "The gateway refuses the payment as it is, and nothing took effect; for good, where it is declined.", "count"
+    ),
     "gateway_answer_invalid": ReasonCode("The gateway's answer cannot be read or contradicts the payment.", "count"),
     "tries_used_up": ReasonCode("Its workers were killed or could not write, as often as it may be tried.", "count"),
     "item_changed": ReasonCode("The item is not what its workflow left there; nothing is charged.", "count"),

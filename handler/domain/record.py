@@ -1,12 +1,12 @@
 """From an outcome to a final item: the first recorded outcome stands, and who lost the payment may not write it.
 
-Protocol, queue function, step 7.
+Protocol, queue function, steps 5 and 7.
 """
 
 from __future__ import annotations
 
 from handler.domain.claim import Claim
-from handler.domain.errors import OwnershipLostError
+from handler.domain.errors import GatewayRefusedError, OwnershipLostError
 from handler.domain.payment import GatewayResult
 from handler.domain.ports import Ports
 from handler.domain.states import Status
@@ -39,3 +39,20 @@ def record(claim: Claim, gateway_ref: str, result: GatewayResult, ports: Ports) 
             f"recorded {final_status} for {stored.gateway_ref}, gateway says {status} for {gateway_ref}",
         )
     return final_status
+
+
+def refuse(claim: Claim, error: GatewayRefusedError, ports: Ports) -> Status:
+    """End a payment that its gateway refused for good before there was a reference; return the state that stands.
+
+    Raises the error itself where a reference is stored after all, and as `record` does.
+    """
+    stored = ports.log.refuse(
+        claim.transaction_id, owner=claim.owner, attempt=claim.attempt, code=error.code, now=ports.clock.now_ms()
+    )
+    if stored is None:
+        return "declined"
+    if stored.final_status is not None:
+        return stored.final_status
+    if (stored.owner, stored.attempt) == (claim.owner, claim.attempt):
+        raise error
+    raise OwnershipLostError(f"{claim.transaction_id} belongs to {stored.owner}, attempt {stored.attempt}")

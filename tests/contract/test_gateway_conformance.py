@@ -3,6 +3,7 @@
 - A reference announces a payment and moves nothing; one key, one reference; one reference, at most one capture.
 - A charge that may have taken effect is an unknown outcome, and `status` by reference settles it.
 - A refusal before any effect is "unavailable"; an answer that is not whole and about this payment is never a result.
+- A whole failure spends its key and says so; after any other failure the same key may go again.
 - A cancelled reference captures nothing, and neither does a confirm that arrives after any end.
 - No call is repeated behind the caller's back.
 """
@@ -24,6 +25,8 @@ from handler.adapters.gateways.http import HttpPaymentGateway
 from handler.adapters.gateways.registry import GATEWAYS
 from handler.adapters.gateways.simulated import SimulatedGateway
 from handler.adapters.gateways.stripe import StripeGateway
+from handler.adapters.table.expressions import to_attributes
+from handler.domain.claim import held
 from handler.domain.errors import (
     ConfigurationError,
     GatewayAnswerError,
@@ -32,8 +35,10 @@ from handler.domain.errors import (
     UnknownOutcomeError,
 )
 from handler.domain.payment import GatewayResult, Payment
+from handler.domain.process import pay
 from local.gateway.payments import Gateway
 from local.gateway.server import GatewayServer
+from tests.support import payments
 
 PAYMENT = Payment(
     payment_id="pay-1",
@@ -44,7 +49,7 @@ PAYMENT = Payment(
     payment_method="credit_card",
     payment_token="pm_card_visa",
 )
-KEY = "dev:pay-1"
+PREPARE, KEY = "dev:pay-1:0123456789abcdef:prepare:0", "dev:pay-1:0123456789abcdef:confirm:0"
 Adapter = HttpPaymentGateway | StripeGateway
 # The adapters over HTTP by their names in the handler's registry: each takes the simulator's URL and a deadline.
 ADAPTERS: dict[str, Callable[[str, float], Adapter]] = {
@@ -129,7 +134,7 @@ def test_every_gateway_of_the_registry_is_held_to_the_port() -> None:
 
 def test_a_payment_is_prepared_charged_and_read(world: World) -> None:
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     assert gateway.status(ref).state == "prepared"
     assert world.captures() == []
     charged = gateway.charge(ref, KEY)
@@ -142,8 +147,8 @@ def test_a_payment_is_prepared_charged_and_read(world: World) -> None:
 
 def test_the_same_key_gives_the_same_reference_and_one_capture(world: World) -> None:
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT, KEY)
-    assert gateway.prepare(PAYMENT, KEY) == ref
+    ref = gateway.prepare(PAYMENT, PREPARE)
+    assert gateway.prepare(PAYMENT, PREPARE) == ref
     assert same(gateway.charge(ref, KEY)) == same(gateway.charge(ref, KEY))
     assert len(world.captures()) == 1
 
@@ -151,7 +156,7 @@ def test_the_same_key_gives_the_same_reference_and_one_capture(world: World) -> 
 def test_a_declined_charge_is_a_result_and_stays_declined(world: World) -> None:
     gateway = world.adapter()
     world.fault("charge", "decline")
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     declined = gateway.charge(ref, KEY)
     assert declined[:4] == ("declined", 2599, "USD", "")
     assert declined.decline_code == "insufficient_funds"
@@ -164,7 +169,7 @@ def test_a_declined_charge_is_a_result_and_stays_declined(world: World) -> None:
 def test_a_charge_that_took_effect_unseen_is_unknown_and_status_finds_it(world: World, fault: str) -> None:
     gateway = world.adapter()
     world.fault("charge", fault)
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     with pytest.raises(UnknownOutcomeError), world.struck(gateway, fault):
         gateway.charge(ref, KEY)
     until(world.captures)
@@ -176,7 +181,7 @@ def test_a_charge_that_took_effect_unseen_is_unknown_and_status_finds_it(world: 
 def test_a_charge_that_took_no_effect_unseen_is_unknown_and_may_be_charged_again(world: World, fault: str) -> None:
     gateway = world.adapter()
     world.fault("charge", fault)
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     with pytest.raises(UnknownOutcomeError), world.struck(gateway, fault):
         gateway.charge(ref, KEY)
     assert gateway.status(ref).state == "prepared"
@@ -184,10 +189,89 @@ def test_a_charge_that_took_no_effect_unseen_is_unknown_and_may_be_charged_again
     assert len(world.captures()) == 1
 
 
+@pytest.mark.parametrize("call", ["prepare", "charge"])
+@pytest.mark.parametrize("fault", ["error_500_before", "error_500_after"])
+def test_a_stored_failure_does_not_kill_a_payment(world: World, call: str, fault: str) -> None:
+    """Through the protocol, delivery after delivery, on the very day."""
+    gateway = world.adapter()
+    world.fault(call, fault)
+    handler = payments.World(gateway=gateway)  # type: ignore[arg-type]
+    stored = {"transaction_id": "txn-pay-1", "payment_id": "pay-1", "first_tried_at": handler.clock.ms}
+    handler.dynamodb.items["txn-pay-1"] = to_attributes(payments.whole_item(stored))
+    ended = ""
+    while not ended:
+        item = handler.stored("txn-pay-1")
+        with suppress(RetryableError):
+            ended = pay(held(item, item.owner, item.attempt), PAYMENT, handler.rules, handler.ports, payments.work())
+    assert ended == "completed"
+    assert world.captures() == [("pay-1", 2599, "usd")]
+    assert world.calls().count("prepare") == (2 if call == "prepare" else 1)
+    keys = [row["idempotency_key"] for row in world.gateway.log()["requests"] if row["call"] == call]
+    again = call == "prepare" or fault == "error_500_before"
+    assert keys == [f"dev:pay-1:{'0' * 16}:{'confirm' if call == 'charge' else call}:{n}" for n in range(1 + again)]
+
+
+@pytest.mark.parametrize("call", ["prepare", "charge"])
+@pytest.mark.parametrize(
+    ("fault", "spends_key"),
+    [
+        *(("error_500_before", True), ("error_500_after", True), ("error_503", True), ("error_502_after", True)),
+        *(("error_429", False), ("timeout_after", False), ("reset_before", False)),
+    ],
+)
+def test_a_failure_says_whether_its_key_is_spent(world: World, call: str, fault: str, spends_key: bool) -> None:
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT, "dev:earlier")
+    world.fault(call, fault)
+    with pytest.raises((GatewayUnavailableError, UnknownOutcomeError)) as caught, world.struck(gateway, fault):
+        gateway.prepare(PAYMENT, PREPARE) if call == "prepare" else gateway.charge(ref, KEY)
+    assert caught.value.spends_key == spends_key
+
+
+def test_a_key_that_was_used_with_another_body_or_before_a_settled_reference_is_spent(world: World) -> None:
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT, PREPARE)
+    with pytest.raises(GatewayUnavailableError, match="400 idempotency_error") as other_body:
+        gateway.prepare(PAYMENT._replace(amount_minor=9999), PREPARE)
+    with pytest.raises(UnknownOutcomeError, match="400 idempotency_error") as other_call:
+        gateway.charge(ref, PREPARE)
+    gateway.charge(ref, KEY)
+    with pytest.raises(UnknownOutcomeError, match="payment_intent_unexpected_state") as settled:
+        gateway.charge(ref, "dev:pay-1:1")
+    assert [caught.value.spends_key for caught in (other_body, other_call, settled)] == [True] * 3
+
+
+def test_a_charge_in_flight_does_not_spend_its_key(world: World) -> None:
+    gateway, other = world.adapter(), world.adapter()
+    world.fault("charge", "delay", seconds=LONG)
+    ref = gateway.prepare(PAYMENT, PREPARE)
+    with pytest.raises(UnknownOutcomeError) as unanswered, world.struck(gateway, "delay"):
+        gateway.charge(ref, KEY)
+    until(lambda: gateway.status(ref).state == "in_progress")
+    with pytest.raises(UnknownOutcomeError, match="409") as same_key:
+        other.charge(ref, KEY)
+    with pytest.raises(UnknownOutcomeError, match="409") as other_key:
+        other.charge(ref, "dev:pay-1:1")
+    assert [caught.value.spends_key for caught in (unanswered, same_key, other_key)] == [False] * 3
+    world.gateway.release()
+
+
+def test_a_late_charge_under_a_key_that_was_given_up_captures_nothing(world: World) -> None:
+    gateway = world.adapter()
+    world.fault("charge", "error_500_before")
+    ref = gateway.prepare(PAYMENT, PREPARE)
+    with pytest.raises(UnknownOutcomeError):
+        gateway.charge(ref, KEY)
+    assert gateway.charge(ref, "dev:pay-1:1").state == "approved"
+    with pytest.raises(UnknownOutcomeError, match="500"):
+        gateway.charge(ref, KEY)
+    assert len(world.captures()) == 1
+
+
 def test_a_stored_500_is_replayed_until_its_key_expires_and_then_the_reference_is_charged_once(world: World) -> None:
     gateway = world.adapter()
     world.fault("charge", "error_500_before")
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     for _ in range(2):
         with pytest.raises(UnknownOutcomeError):
             gateway.charge(ref, KEY)
@@ -199,7 +283,7 @@ def test_a_stored_500_is_replayed_until_its_key_expires_and_then_the_reference_i
 
 def test_a_reference_charged_before_its_key_expired_is_not_charged_again(world: World) -> None:
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     gateway.charge(ref, KEY)
     world.now_ms += 86_400_000
     with pytest.raises(UnknownOutcomeError, match="payment_intent_unexpected_state"):
@@ -211,7 +295,7 @@ def test_a_reference_charged_before_its_key_expired_is_not_charged_again(world: 
 def test_a_charge_in_flight_is_in_progress_for_everybody_else(world: World) -> None:
     gateway = world.adapter()
     world.fault("charge", "delay", seconds=LONG)
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     with pytest.raises(UnknownOutcomeError, match="no answer"), world.struck(gateway, "delay"):
         gateway.charge(ref, KEY)
     until(lambda: gateway.status(ref).state == "in_progress")
@@ -230,7 +314,7 @@ def test_a_failed_prepare_moved_no_money_and_is_unavailable(world: World, fault:
     gateway.prepare(PAYMENT, "dev:earlier")
     world.fault("prepare", fault)
     with pytest.raises(GatewayUnavailableError), world.struck(gateway, fault):
-        gateway.prepare(PAYMENT, KEY)
+        gateway.prepare(PAYMENT, PREPARE)
     assert world.captures() == []
 
 
@@ -238,7 +322,7 @@ def test_a_failed_prepare_moved_no_money_and_is_unavailable(world: World, fault:
 def test_a_failed_status_is_unavailable(world: World, fault: str) -> None:
     gateway = world.adapter()
     world.fault("status", fault)
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     with pytest.raises(GatewayUnavailableError), world.struck(gateway, fault):
         gateway.status(ref)
 
@@ -247,10 +331,10 @@ def test_a_failed_status_is_unavailable(world: World, fault: str) -> None:
 @pytest.mark.parametrize("call", ["prepare", "charge", "status"])
 def test_an_answer_that_is_not_whole_json_is_no_result(world: World, call: str, fault: str) -> None:
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     world.fault(call, fault)
     ask = {
-        "prepare": lambda: gateway.prepare(PAYMENT, KEY),
+        "prepare": lambda: gateway.prepare(PAYMENT, PREPARE),
         "charge": lambda: gateway.charge(ref, KEY),
         "status": lambda: gateway.status(ref),
     }
@@ -266,8 +350,8 @@ def test_an_answer_over_another_amount_or_currency_shows_it(world: World, fault:
     gateway = world.adapter()
     world.fault("prepare", fault)
     with pytest.raises(GatewayAnswerError, match=f"{shown[0]} {shown[1]}"):
-        gateway.prepare(PAYMENT, KEY)
-    ref = gateway.prepare(PAYMENT, KEY)
+        gateway.prepare(PAYMENT, PREPARE)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     world.fault("charge", fault)
     charged = gateway.charge(ref, KEY)
     # The domain compares a result with its payment, so the adapter must hand on what it was told.
@@ -276,15 +360,15 @@ def test_an_answer_over_another_amount_or_currency_shows_it(world: World, fault:
 
 def test_other_content_under_the_same_key_is_refused(world: World) -> None:
     gateway = world.adapter()
-    gateway.prepare(PAYMENT, KEY)
+    gateway.prepare(PAYMENT, PREPARE)
     with pytest.raises(GatewayUnavailableError, match="400 idempotency_error"):
-        gateway.prepare(PAYMENT._replace(amount_minor=9999), KEY)
+        gateway.prepare(PAYMENT._replace(amount_minor=9999), PREPARE)
 
 
 @pytest.mark.parametrize("call", ["prepare", "charge", "status", "cancel"])
 def test_a_gateway_that_takes_no_more_requests_is_unavailable_and_did_nothing(world: World, call: str) -> None:
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     world.fault(call, "error_429")
     calls: dict[str, Callable[[], object]] = {
         "prepare": lambda: gateway.prepare(PAYMENT, "dev:pay-2"),
@@ -301,7 +385,7 @@ def test_a_gateway_that_takes_no_more_requests_is_unavailable_and_did_nothing(wo
 @pytest.mark.parametrize("call", ["charge", "status"])
 def test_a_state_that_nobody_knows_is_never_guessed(world: World, call: str) -> None:
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     world.fault(call, "unknown_state")
     with pytest.raises(GatewayAnswerError):
         gateway.charge(ref, KEY) if call == "charge" else gateway.status(ref)
@@ -310,7 +394,7 @@ def test_a_state_that_nobody_knows_is_never_guessed(world: World, call: str) -> 
 def test_a_customer_who_had_to_be_asked_is_a_decline_that_says_so(world: World) -> None:
     gateway = world.adapter()
     world.fault("charge", "authentication_required")
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     declined = gateway.charge(ref, KEY)
     assert (declined.state, declined.decline_code) == ("declined", "authentication_required")
     assert world.captures() == []
@@ -319,7 +403,7 @@ def test_a_customer_who_had_to_be_asked_is_a_decline_that_says_so(world: World) 
 def test_a_charge_that_takes_days_is_in_progress_until_it_is_approved(world: World) -> None:
     gateway = world.adapter()
     world.fault("charge", "pending")
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     assert gateway.charge(ref, KEY).state == "in_progress"
     assert gateway.status(ref).state == "in_progress"
     assert world.captures() == []
@@ -333,14 +417,14 @@ def test_a_stored_500_of_a_prepare_is_replayed_and_another_key_prepares(world: W
     world.fault("prepare", "error_500_before")
     for _ in range(2):
         with pytest.raises(GatewayUnavailableError, match="500"):
-            gateway.prepare(PAYMENT, KEY)
+            gateway.prepare(PAYMENT, PREPARE)
     assert gateway.prepare(PAYMENT, "dev:pay-1:1")
 
 
 @pytest.mark.parametrize("end", ["approved", "declined", "cancelled"])
 def test_a_confirm_that_arrives_after_the_end_captures_nothing(world: World, end: str) -> None:
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     if end == "cancelled":
         assert gateway.cancel(ref, KEY).state == end
     else:
@@ -356,7 +440,7 @@ def test_a_confirm_that_arrives_after_the_end_captures_nothing(world: World, end
 
 def test_a_cancelled_reference_stays_cancelled_however_often_it_is_cancelled(world: World) -> None:
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     cancelled = gateway.cancel(ref, KEY)
     assert cancelled[:3] == ("cancelled", 2599, "USD")
     assert same(gateway.cancel(ref, KEY)) == same(cancelled)
@@ -368,7 +452,7 @@ def test_a_cancelled_reference_stays_cancelled_however_often_it_is_cancelled(wor
 def test_a_declined_reference_can_be_cancelled(world: World) -> None:
     gateway = world.adapter()
     world.fault("charge", "decline")
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     gateway.charge(ref, KEY)
     assert gateway.cancel(ref, KEY).state == "cancelled"
 
@@ -378,7 +462,7 @@ def test_what_can_no_longer_be_cancelled_says_what_stands(world: World, fault: s
     gateway = world.adapter()
     if fault:
         world.fault("charge", fault)
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     gateway.charge(ref, KEY)
     assert gateway.cancel(ref, KEY).state == state
     assert gateway.status(ref).state == state
@@ -386,7 +470,7 @@ def test_what_can_no_longer_be_cancelled_says_what_stands(world: World, fault: s
 
 def test_a_cancel_during_a_charge_is_refused_and_the_charge_stands(world: World) -> None:
     charging, cancelling = world.adapter(), world.adapter()
-    ref = charging.prepare(PAYMENT, KEY)
+    ref = charging.prepare(PAYMENT, PREPARE)
     world.fault("charge", "delay", seconds=LONG)
     charge = threading.Thread(target=lambda: charging.charge(ref, KEY))
     charge.start()
@@ -402,7 +486,7 @@ def test_a_cancel_during_a_charge_is_refused_and_the_charge_stands(world: World)
 @pytest.mark.parametrize("fault", ["timeout_after", "reset_after", "error_500_after", "error_502_after"])
 def test_a_cancel_that_took_effect_unseen_is_unknown_and_status_finds_it(world: World, fault: str) -> None:
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     world.fault("cancel", fault)
     with pytest.raises(UnknownOutcomeError), world.struck(gateway, fault):
         gateway.cancel(ref, KEY)
@@ -411,7 +495,7 @@ def test_a_cancel_that_took_effect_unseen_is_unknown_and_status_finds_it(world: 
 
 def test_a_refund_under_one_key_is_one_refund_and_no_more_comes_back_than_was_captured(world: World) -> None:
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     with pytest.raises(RetryableError):
         gateway.refund(ref, 1, "USD", "ref-0", "dev:ref-0")
     gateway.charge(ref, KEY)
@@ -426,7 +510,7 @@ def test_a_refund_under_one_key_is_one_refund_and_no_more_comes_back_than_was_ca
 @pytest.mark.parametrize("fault", ["timeout_after", "reset_after", "error_502_after"])
 def test_a_refund_that_took_effect_unseen_is_unknown_and_its_key_gives_it_again(world: World, fault: str) -> None:
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     gateway.charge(ref, KEY)
     world.fault("refund", fault)
     with pytest.raises(UnknownOutcomeError), world.struck(gateway, fault):
@@ -438,7 +522,7 @@ def test_a_refund_that_took_effect_unseen_is_unknown_and_its_key_gives_it_again(
 
 def test_no_call_is_repeated(world: World) -> None:
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     # The one without an answer while the connection stands; the two last end it.
     for fault in ("error_503", "timeout_before", "reset_before", "truncated"):
         world.fault("charge", fault)
@@ -455,7 +539,7 @@ def test_calls_of_one_adapter_share_a_connection_until_the_gateway_ends_it(world
         process_request(request, address),
     )[1]
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     gateway.status(ref)
     gateway.status(ref)
     assert len(accepted) == 1
@@ -469,7 +553,7 @@ def test_a_gateway_that_is_not_there_is_unavailable_for_every_call() -> None:
         unused.bind(("127.0.0.1", 0))
         gateway = HttpPaymentGateway(f"http://127.0.0.1:{unused.getsockname()[1]}")
         for call in (
-            lambda: gateway.prepare(PAYMENT, KEY),
+            lambda: gateway.prepare(PAYMENT, PREPARE),
             lambda: gateway.charge("pi_0", KEY),
             lambda: gateway.status("pi_0"),
         ):
@@ -491,13 +575,13 @@ def test_an_address_that_is_silent_leaves_time_for_the_next_one(world: World, mo
             socket, "getaddrinfo", lambda *given, **named: real(*silent.getsockname(), **named) + real(*given, **named)
         )
         gateway.connection.deadline_seconds = 4.0
-        assert gateway.prepare(PAYMENT, KEY)
+        assert gateway.prepare(PAYMENT, PREPARE)
 
 
 def test_the_gateway_inside_the_process_keeps_the_same_port() -> None:
     gateway = SimulatedGateway()
-    ref = gateway.prepare(PAYMENT, KEY)
-    assert gateway.prepare(PAYMENT, KEY) == ref
+    ref = gateway.prepare(PAYMENT, PREPARE)
+    assert gateway.prepare(PAYMENT, PREPARE) == ref
     assert gateway.status(ref).state == "prepared"
     charged = gateway.charge(ref, KEY)
     assert (charged.state, charged.amount_minor, charged.currency) == ("approved", 2599, "USD")

@@ -38,7 +38,7 @@ from local.gateway.payments import Gateway
 from local.gateway.server import GatewayServer
 
 PAYMENT = Payment("pay-1", "ord-1", "cust-1", 2599, "USD", "credit_card", payment_token="pm_card_visa")
-KEY = "dev:pay-1"
+PREPARE, KEY = "dev:pay-1:0123456789abcdef:prepare:0", "dev:pay-1:0123456789abcdef:confirm:0"
 API_KEY, OTHER_ACCOUNT, LIVE_KEY = "sk_test_simulator", "rk_test_somebody_else", "sk_live_simulator"
 
 
@@ -97,7 +97,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 def test_every_request_is_spelled_as_stripe_documents_it(world: World) -> None:
     gateway = world.adapter()
     full = PAYMENT._replace(description="two shoes & a hat", gateway_customer_id="cus_1")
-    ref = gateway.prepare(full, KEY)
+    ref = gateway.prepare(full, PREPARE)
     gateway.charge(ref, KEY)
     gateway.status(ref)
     gateway.cancel(ref, KEY)
@@ -142,12 +142,12 @@ def test_every_request_is_spelled_as_stripe_documents_it(world: World) -> None:
         assert headers["Stripe-Version"] == VERSION
         assert ("Idempotency-Key" in headers) == (method == "POST")
     keys = [headers.get("Idempotency-Key") for _, _, headers, _ in world.sent]
-    assert keys == [f"{KEY}:prepare", f"{KEY}:confirm", None, f"{KEY}:cancel", "dev:ref-1:refund"]
+    assert keys == [PREPARE, KEY, None, f"{KEY}:cancel", "dev:ref-1:refund"]
 
 
 def test_every_parameter_is_one_of_the_sdks_typed_ones(world: World) -> None:
     gateway = world.adapter(off_session=False)
-    ref = gateway.prepare(PAYMENT._replace(description="x", gateway_customer_id="cus_1"), KEY)
+    ref = gateway.prepare(PAYMENT._replace(description="x", gateway_customer_id="cus_1"), PREPARE)
     gateway.charge(ref, KEY)
     gateway.cancel(ref, KEY)
     gateway.refund(ref, 100, "USD", "ref-1", "dev:ref-1")
@@ -176,7 +176,7 @@ def test_the_version_that_is_asked_for_is_one_that_the_sdk_knows() -> None:
 
 def test_a_confirm_never_carries_an_instrument(world: World) -> None:
     gateway = world.adapter()
-    gateway.charge(gateway.prepare(PAYMENT, KEY), KEY)
+    gateway.charge(gateway.prepare(PAYMENT, PREPARE), KEY)
     assert "payment_method" not in dict(world.sent[-1][3])
 
 
@@ -197,7 +197,7 @@ def test_the_card_networks_are_told_what_the_payment_says_or_else_the_deployment
 @pytest.mark.parametrize(("token", "said"), [(token, said) for token, said in TOKENS.items() if said[1]])
 def test_a_decline_keeps_the_gateways_code_and_decline_code(world: World, token: str, said: tuple[str, str]) -> None:
     gateway = world.adapter()
-    declined = gateway.charge(gateway.prepare(PAYMENT._replace(payment_token=token), KEY), KEY)
+    declined = gateway.charge(gateway.prepare(PAYMENT._replace(payment_token=token), PREPARE), KEY)
     assert (declined.state, declined.code, declined.decline_code) == ("declined", *said)
     assert declined.request_id.startswith("req_")
     assert world.gateway.log()["captures"] == []
@@ -205,7 +205,7 @@ def test_a_decline_keeps_the_gateways_code_and_decline_code(world: World, token:
 
 def test_a_bank_debit_is_in_progress_for_days(world: World) -> None:
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT._replace(payment_token="pm_usBankAccount"), KEY)
+    ref = gateway.prepare(PAYMENT._replace(payment_token="pm_usBankAccount"), PREPARE)
     assert gateway.charge(ref, KEY).state == "in_progress"
 
 
@@ -216,7 +216,7 @@ def test_an_amount_goes_out_and_comes_back_in_stripes_units(
     world: World, currency: str, amount_minor: int, amount: int
 ) -> None:
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT._replace(amount_minor=amount_minor, currency=currency), KEY)
+    ref = gateway.prepare(PAYMENT._replace(amount_minor=amount_minor, currency=currency), PREPARE)
     charged = gateway.charge(ref, KEY)
     assert (charged.state, charged.amount_minor, charged.currency) == ("approved", amount_minor, currency)
     assert [row["amount"] for row in world.gateway.log()["captures"]] == [amount]
@@ -224,7 +224,7 @@ def test_an_amount_goes_out_and_comes_back_in_stripes_units(
 
 def test_an_amount_that_cannot_be_said_is_refused_before_any_call(world: World) -> None:
     with pytest.raises(GatewayRefusedError):
-        world.adapter().prepare(PAYMENT._replace(amount_minor=1505, currency="KWD"), KEY)
+        world.adapter().prepare(PAYMENT._replace(amount_minor=1505, currency="KWD"), PREPARE)
     assert world.sent == []
 
 
@@ -232,7 +232,7 @@ def test_a_token_that_stripe_does_not_know_is_a_final_refusal_of_the_payment(wor
     with pytest.raises(
         GatewayRefusedError, match="404 invalid_request_error resource_missing payment_method"
     ) as caught:
-        world.adapter().prepare(PAYMENT._replace(payment_token="pm_unknown"), KEY)
+        world.adapter().prepare(PAYMENT._replace(payment_token="pm_unknown"), PREPARE)
     assert (caught.value.code, caught.value.is_final) == ("resource_missing", True)
 
 
@@ -247,7 +247,7 @@ def test_a_refusal_that_is_not_about_the_payment_is_not_final(world: World) -> N
 
     gateway.connection.call = with_an_unknown_parameter  # type: ignore[method-assign]
     with pytest.raises(GatewayRefusedError, match="parameter_unknown confirmation") as caught:
-        gateway.prepare(PAYMENT, KEY)
+        gateway.prepare(PAYMENT, PREPARE)
     assert not caught.value.is_final
 
 
@@ -255,7 +255,7 @@ def test_an_intent_that_succeeded_over_less_than_its_amount_is_not_believed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     shown = world.gateway._object
     monkeypatch.setattr(world.gateway, "_object", lambda ref: {**shown(ref), "amount_received": 1})
     with pytest.raises(GatewayAnswerError, match="another amount than its own"):
@@ -263,14 +263,14 @@ def test_an_intent_that_succeeded_over_less_than_its_amount_is_not_believed(
 
 
 def test_an_intent_of_another_environment_is_not_believed(world: World) -> None:
-    ref = world.adapter().prepare(PAYMENT, KEY)
+    ref = world.adapter().prepare(PAYMENT, PREPARE)
     with pytest.raises(GatewayAnswerError, match="not of environment stage"):
         world.adapter(environment="stage").status(ref)
 
 
 @pytest.mark.parametrize("call", ["charge", "status", "cancel"])
 def test_a_reference_of_another_account_stays_open(world: World, call: str) -> None:
-    ref = world.adapter().prepare(PAYMENT, KEY)
+    ref = world.adapter().prepare(PAYMENT, PREPARE)
     other = world.adapter(OTHER_ACCOUNT)
     with pytest.raises(GatewayReferenceUnknownError, match="is the key of its account"):
         other.status(ref) if call == "status" else getattr(other, call)(ref, KEY)
@@ -279,17 +279,17 @@ def test_a_reference_of_another_account_stays_open(world: World, call: str) -> N
 def test_an_answer_of_the_other_mode_is_not_believed(world: World) -> None:
     world.gateway.api_keys[API_KEY] = "live"
     with pytest.raises(GatewayAnswerError, match="not of mode test"):
-        world.adapter().prepare(PAYMENT, KEY)
+        world.adapter().prepare(PAYMENT, PREPARE)
 
 
 def test_in_mode_live_the_key_and_every_answer_are_live(world: World) -> None:
     gateway = world.adapter(LIVE_KEY, mode="live")
-    assert gateway.charge(gateway.prepare(PAYMENT, KEY), KEY).state == "approved"
+    assert gateway.charge(gateway.prepare(PAYMENT, PREPARE), KEY).state == "approved"
 
 
 def test_a_customers_action_is_a_state_of_its_own(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     shown = world.gateway._object
     monkeypatch.setattr(world.gateway, "_object", lambda ref: {**shown(ref), "status": "requires_action"})
     assert gateway.status(ref).state == "requires_action"
@@ -297,14 +297,14 @@ def test_a_customers_action_is_a_state_of_its_own(world: World, monkeypatch: pyt
 
 def test_a_payment_without_an_instrument_is_refused_before_any_call(world: World) -> None:
     with pytest.raises(GatewayRefusedError, match="no instrument") as caught:
-        world.adapter().prepare(PAYMENT._replace(payment_token=""), KEY)
+        world.adapter().prepare(PAYMENT._replace(payment_token=""), PREPARE)
     assert caught.value.is_final
     assert world.sent == []
 
 
 def test_an_intent_without_an_instrument_was_not_declined(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     shown = world.gateway._object
     monkeypatch.setattr(world.gateway, "_object", lambda ref: {**shown(ref), "status": "requires_payment_method"})
     with pytest.raises(GatewayAnswerError, match="unknown state requires_payment_method"):
@@ -315,7 +315,7 @@ def test_no_error_repeats_what_was_sent(world: World) -> None:
     gateway = world.adapter()
     secret = PAYMENT._replace(payment_token="pm_swordfish", description="swordfish")
     with pytest.raises(GatewayRefusedError) as caught:
-        gateway.prepare(secret, KEY)
+        gateway.prepare(secret, PREPARE)
     assert "swordfish" not in str(caught.value)
     assert API_KEY not in str(caught.value)
     assert "req_" in str(caught.value)
@@ -333,7 +333,7 @@ def test_a_secret_that_is_no_key_of_the_mode_fails_init_and_is_not_shown(world: 
 
 def test_a_key_that_was_changed_is_read_again_and_the_call_goes_on(world: World) -> None:
     gateway = world.adapter(API_KEY, "sk_test_the_next_one")
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     world.gateway.api_keys = {"sk_test_the_next_one": "test"}
     assert gateway.charge(ref, KEY).state == "approved"
     assert len(world.gateway.log()["captures"]) == 1
@@ -342,7 +342,7 @@ def test_a_key_that_was_changed_is_read_again_and_the_call_goes_on(world: World)
 
 def test_a_key_that_is_refused_and_was_not_changed_is_asked_with_once(world: World) -> None:
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     world.gateway.api_keys = {OTHER_ACCOUNT: "test"}
     sent = len(world.sent)
     with pytest.raises(GatewayKeyRefusedError, match="401"):
@@ -352,7 +352,7 @@ def test_a_key_that_is_refused_and_was_not_changed_is_asked_with_once(world: Wor
 
 def test_a_key_that_was_changed_to_no_key_is_refused_as_one(world: World) -> None:
     gateway = world.adapter(API_KEY, "swordfish")
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     world.gateway.api_keys = {OTHER_ACCOUNT: "test"}
     with pytest.raises(GatewayKeyRefusedError, match="no other") as caught:
         gateway.charge(ref, KEY)
@@ -429,7 +429,7 @@ def test_the_sdk_reads_the_simulators_refusals_as_stripes(world: World) -> None:
 
 def test_the_adapter_and_the_sdk_see_one_intent(world: World) -> None:
     gateway = world.adapter()
-    ref = gateway.prepare(PAYMENT, KEY)
+    ref = gateway.prepare(PAYMENT, PREPARE)
     assert world.sdk.v1.payment_intents.confirm(ref).status == "succeeded"
     with pytest.raises(UnknownOutcomeError, match="payment_intent_unexpected_state"):
         gateway.charge(ref, KEY)
@@ -441,7 +441,7 @@ def test_the_adapter_and_the_sdk_see_one_intent(world: World) -> None:
 
 def test_two_adapters_that_confirm_at_once_capture_once(world: World) -> None:
     one, two = world.adapter(), world.adapter()
-    ref = one.prepare(PAYMENT, KEY)
+    ref = one.prepare(PAYMENT, PREPARE)
 
     def confirm(gateway: StripeGateway, key: str) -> None:
         try:

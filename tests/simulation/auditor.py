@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.clauses import accepted_without
-from tests.simulation.gateway import Gateway, Intent
+from tests.simulation.gateway import REFUSAL_CODE, Gateway, Intent
+from tests.simulation.keys import KeyRules
 from tests.simulation.parking import ParkingRules
 from tests.simulation.queue import FifoQueue, Message
 from tests.simulation.table import SentWrite, Table
@@ -63,6 +64,8 @@ WRITE_OF = {
     "claim_corrected": "claim corrected",
     "take_over": "take over",
     "store_gateway_ref": "store gateway reference",
+    "next_key": "next key",
+    "refuse": "refuse",
     "record": "record",
     "release": "release",
     "take_over_stuck": "take over stuck",
@@ -127,6 +130,7 @@ class Auditor:
         self._charged: set[str] = set()
         self._asked: set[tuple[str, str]] = set()
         self.parking = ParkingRules(world, self.fail)
+        self.keys = KeyRules(self.fail)
 
     def fail(self, rule: str, what: str) -> None:
         self.world.violation(rule, what)
@@ -136,8 +140,11 @@ class Auditor:
         """A write leaves its sender: would its condition refuse every item that the protocol's refuses?"""
         if intent == "release":
             self._released.add((invocation.name, request["Key"]["transaction_id"]["S"]))
-        if intent == "record":
+        if intent in ("record", "refuse"):
             self.parking.breaker.answered(invocation)
+        if intent == "refuse":
+            self.parking.refuses(invocation, request["Key"]["transaction_id"]["S"])
+        self.keys.write_sent(invocation, intent, request)
         if intent == "park":
             self.parking.sent(invocation, request["Key"]["transaction_id"]["S"])
         if self._counterfactual and intent not in self._weighed:
@@ -173,9 +180,12 @@ class Auditor:
         elif before is not None:
             self._kept(invocation, intent, before, after)
         self.parking.wrote(invocation, write, before, after)
+        self.keys.wrote(invocation, intent, before, after)
         self._leased(invocation, write, before, after)
         self._complete(after)
-        if status in ("completed", "declined") and was in ("processing", "parked"):
+        if intent == "refuse":
+            self._refused(after)
+        elif status in ("completed", "declined") and was in ("processing", "parked"):
             self._outcome_is_the_gateways(after)
         # Reconcile and people, whom no time-out ends, judge no message and ask for no version.
         if before is not None and invocation.lasts is not None and intent != "restart_charge":
@@ -392,6 +402,14 @@ class Auditor:
         if recorded != state:
             self.fail("the gateway's outcome", f"{item['transaction_id']} records {recorded}, the gateway says {state}")
 
+    def _refused(self, item: dict[str, Any]) -> None:
+        key, response = item["transaction_id"], item.get("gateway_response", {})
+        if self.gateway.refuses(item["payment_id"]) != "final" or "gateway_ref" in item:
+            self.fail("the gateway's outcome", f"{key} is refused, the gateway did not say so: {item}")
+        told = (item["status"], item.get("reason_code"), response.get("status"), response.get("code"))
+        if told != ("declined", "gateway_refused", "declined", REFUSAL_CODE):
+            self.fail("refused is complete", f"{key}: {item}")
+
     def _message(self, item: dict[str, Any]) -> Message | None:
         message_id = item.get("message_id", "")
         return self.messages.get(message_id) or self.redriven.get(message_id)
@@ -513,6 +531,10 @@ class Auditor:
             self.fail("time for an answer", f"{invocation.name} began {call} with {invocation.remaining_ms()} ms left")
         if gateway_ref:
             self.parking.called(invocation, f"txn-{self.gateway.intents[gateway_ref].payment_id}")
+        if call in ("prepare", "charge"):
+            named = key.split(":")[1] if ":" in key else ""
+            payment_id = self.gateway.intents[gateway_ref].payment_id if gateway_ref else named
+            self.keys.called(invocation, call, payment_id, key, self.table.item(f"txn-{payment_id}") or {})
         if call != "charge":
             return
         intent = self.gateway.intents[gateway_ref]
@@ -521,8 +543,6 @@ class Auditor:
             self.fail("reconcile never charges", f"{invocation.name} charged {gateway_ref}")
         if item.get("gateway_ref") != gateway_ref:
             self.fail("stored before charged", f"{gateway_ref} was charged, {item.get('gateway_ref')} is stored")
-        if key != f"{ENVIRONMENT}:{intent.payment_id}":
-            self.fail("one key a payment", f"{gateway_ref} was charged under the key {key!r}")
         if self.world.profile.clocks_agree and not invocation.owns(item.get("owner", "")):
             self.fail("only the holder charges", f"{invocation.name} charged {gateway_ref}, held by {item['owner']}")
         if gateway_ref in self._charged and (invocation.name, gateway_ref) not in self._asked:
@@ -534,6 +554,7 @@ class Auditor:
         self.world.tell(f"{invocation.name} is told that {gateway_ref} is {state}")
         if state == "prepared":
             self._asked.add((invocation.name, gateway_ref))
+            self.keys.is_prepared(invocation, f"txn-{self.gateway.intents[gateway_ref].payment_id}")
 
     def captured(self, intent: Intent) -> None:
         others = [other for other in self.gateway.intents.values() if other.payment_id == intent.payment_id]
@@ -542,6 +563,9 @@ class Auditor:
         item = self.table.item(f"txn-{intent.payment_id}")
         if item is None or item["amount_minor"] != intent.amount_minor:
             self.fail("every cent", f"{intent.gateway_ref} captured {intent.amount_minor}, recorded is {item}")
+
+    def key_failed(self, invocation: Invocation, payment_id: str, key: str, how: str) -> None:
+        self.keys.failed(invocation, f"txn-{payment_id}", key, how)
 
     def gateway_failed(self, invocation: Invocation, payment_id: str, call: str, failure: str) -> None:
         self.parking.gateway_failed(invocation, f"txn-{payment_id}", call, failure)

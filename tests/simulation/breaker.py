@@ -58,7 +58,7 @@ class BreakerRules:
             return "failed shared" if failure == "failed" else "shared" if failure == "unreached" else failure
         # After a charge more may be asked, and the try may end in another way.
         is_sure = call != "charge"
-        if failure == "own":
+        if failure in ("own", "refused"):
             self.answered(invocation)
         elif failure in ("unreached", "failed"):
             self._may[place].add(key, failure)

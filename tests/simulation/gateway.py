@@ -1,12 +1,13 @@
-"""The payment gateway: intents, idempotency keys kept for 24 hours, requests in flight, stored failures.
+"""The payment gateway: intents, idempotency keys kept for 24 hours, requests in flight, stored failures, refusals.
 
-Modelled after Stripe's PaymentIntents: a confirmed intent is captured once; a declined one may be confirmed again
-under a new key, and then may well be approved, which is why the key and the status before each repeat matter.
+Modelled after Stripe's PaymentIntents: the first whole answer of a key is given again, failures too, and a key that was
+used for another request is refused; an intent is confirmed once, and no confirm captures anything after its end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,13 +16,17 @@ from handler.domain.errors import (
     GatewayAnswerError,
     GatewayFailedError,
     GatewayNotReachedError,
+    GatewayRefusedError,
     GatewayUnavailableError,
+    KeySpentError,
+    RetryableError,
     UnknownOutcomeError,
 )
 from handler.domain.payment import GatewayResult, Payment
 from tests.simulation.world import HOUR, MINUTE, Environment, Invocation, NoAnswerError, Pending, RefusedError, World
 
 KEY_KEPT_MS = 24 * HOUR
+REFUSAL_CODE = "resource_missing"
 _DEADLINE_MS = 5_000
 
 
@@ -37,8 +42,13 @@ class Observer(Protocol):
     def captured(self, intent: Intent) -> None: ...
 
     def gateway_failed(self, invocation: Invocation, payment_id: str, call: str, failure: str) -> None:
-        """How a call ended: `own` where its answer is wrong, `unreached` without a connection, `failed` where it is a
-        whole 5xx, `shared` where none came or it says nothing, "" where it is an answer."""
+        """How a call ended: `own` where its answer is wrong, `refused` where it is a 400, `unreached` without a
+        connection, `failed` where it is a whole 5xx, `shared` where none came or it says nothing, "" where it is an
+        answer."""
+
+    def key_failed(self, invocation: Invocation, payment_id: str, key: str, how: str) -> None:
+        """A call with a key failed: `spent` where the answer was whole, `final` where it never will be another one, ""
+        where none came or it says nothing."""
 
 
 @dataclass(eq=False)
@@ -61,6 +71,8 @@ class StoredAnswer:
     """What an idempotency key is answered with: None while its first request is at work."""
 
     at: int
+    # What was asked for under it.
+    request: object
     outcome: GatewayResult | str | None = None
 
 
@@ -70,7 +82,6 @@ class Gateway:
         self.observer = observer
         self.intents: dict[str, Intent] = {}
         self._keys: dict[str, StoredAnswer] = {}
-        self._prepared: dict[str, tuple[int, str]] = {}
         self._poisoned: dict[str, str] = {}
         # When it is reached again; until then every call fails at once, without a connection or with a 503.
         self.out_until = 0
@@ -95,31 +106,67 @@ class Gateway:
                 self.world.tell(f"gateway: {self._poisoned[payment_id]} of {payment_id} will be answered wrongly")
         return call in self._poisoned[payment_id].split(" and ")
 
+    def refuses(self, payment_id: str) -> str:
+        """Whether it refuses to prepare a payment: `final` where it always will, `now` until it is mended."""
+        drawn = self.world.draw(f"refuses/{payment_id}") / (self.world.profile.refuses or 1e-9)
+        if drawn < 0.6:
+            return "final"
+        return "now" if drawn < 1 and self.world.faults_on and self.world.now < self.mended_at else ""
+
+    def _kept(self, key: str) -> StoredAnswer | None:
+        stored = self._keys.get(key) if key else None
+        return stored if stored is not None and self.world.now - stored.at < KEY_KEPT_MS else None
+
+    def _keep(self, key: str, request: object) -> StoredAnswer:
+        stored = StoredAnswer(self.world.now, request)
+        if key:
+            self._keys[key] = stored
+        return stored
+
     def prepare(self, payment: Payment, key: str) -> str:
-        kept = self._prepared.get(key)
-        if key and kept is not None and self.world.now - kept[0] < KEY_KEPT_MS:
-            if self.intents[kept[1]].amount_minor != payment.amount_minor:
-                raise GatewayAnswerError("the key was used with other parameters")
-            return kept[1]
+        request = ("prepare", payment.payment_id, payment.amount_minor, payment.currency, payment.description)
+        stored = self._kept(key)
+        if stored is None:
+            stored = self._keep(key, request)
+            stored.outcome = self._prepared(payment)
+        elif stored.request != request:
+            raise GatewayRefusedError("idempotency_error: the key was used with other parameters")
+        if stored.outcome == "500":
+            raise GatewayFailedError("500")
+        if stored.outcome in ("final", "now"):
+            raise GatewayRefusedError("400", REFUSAL_CODE, is_final=stored.outcome == "final")
+        return str(stored.outcome)
+
+    def _prepared(self, payment: Payment) -> str:
+        """The reference, or why there is none."""
+        world, name = self.world, payment.payment_id
+        refusal = self.refuses(name)
+        if refusal:
+            world.tell(f"gateway: {name} is refused ({refusal})")
+            return refusal
+        fault = world.fault(f"prepare {name}", [("500", world.profile.stored_500)])
+        if fault:
+            world.tell(f"gateway: the prepare of {name} is answered by a stored 500")
+        if fault and world.draw_next(f"prepare {name}/500") < 0.5:
+            return fault
         gateway_ref = f"pi_{len(self.intents) + 1}"
-        self.intents[gateway_ref] = Intent(gateway_ref, payment.payment_id, payment.amount_minor, payment.currency)
-        self._prepared[key] = (self.world.now, gateway_ref)
-        self.world.tell(f"gateway: {gateway_ref} prepared for {payment.payment_id} over {payment.amount_minor}")
-        return gateway_ref
+        self.intents[gateway_ref] = Intent(gateway_ref, name, payment.amount_minor, payment.currency)
+        world.tell(f"gateway: {gateway_ref} prepared for {name} over {payment.amount_minor}")
+        return fault or gateway_ref
 
     def confirm(self, gateway_ref: str, key: str) -> Any:
         """The answer now, or `Pending`."""
         world, intent = self.world, self.intents[gateway_ref]
-        stored = self._keys.get(key) if key else None
-        if stored is not None and world.now - stored.at < KEY_KEPT_MS:
-            if stored.outcome is None:
-                raise UnknownOutcomeError("409: a request with this key is in progress")
+        stored = self._kept(key)
+        if stored is not None:
+            return _again(stored, gateway_ref)
+        if intent.state == "in_progress":
+            raise UnknownOutcomeError("409 lock_timeout: a request with another key is in progress")
+        stored = self._keep(key, gateway_ref)
+        if intent.state != "prepared":
+            world.tell(f"gateway: {gateway_ref} is {intent.state}, and a late confirm captures nothing")
+            stored.outcome = "400"
             return _answer(stored.outcome)
-        if intent.state in ("in_progress", "approved", "cancelled"):
-            raise UnknownOutcomeError(f"payment_intent_unexpected_state: {intent.state}")
-        stored = StoredAnswer(world.now)
-        if key:
-            self._keys[key] = stored
         intent.state = "in_progress"
         intent.confirms += 1
         name = f"confirm/{intent.payment_id}/{intent.confirms}"
@@ -154,6 +201,20 @@ class Gateway:
         # One millisecond after `settle`, which is an event of its own.
         return Pending(world.now + takes + 1, result)
 
+    def is_left_behind(self, gateway_ref: str, confirm: Callable[[], Any]) -> bool:
+        """Whether a confirm is answered with a 503 while it is still on its way, and arrives up to a minute later."""
+        world, name = self.world, f"left behind/{gateway_ref}"
+        if not world.fault(name, [("late", world.profile.stored_500 / 2)]):
+            return False
+        world.tell(f"gateway: a confirm of {gateway_ref} is answered by a 503 and goes on")
+
+        def arrive() -> None:
+            with suppress(UnknownOutcomeError):
+                confirm()
+
+        world.at(world.now + world.between(name, 100, 60_000), arrive)
+        return True
+
     def status(self, gateway_ref: str) -> GatewayResult:
         return self.intents[gateway_ref].result()
 
@@ -165,9 +226,19 @@ class Gateway:
         return intent.result()
 
 
+def _again(stored: StoredAnswer, gateway_ref: str) -> GatewayResult:
+    if stored.request != gateway_ref:
+        raise KeySpentError("idempotency_error: the key was used with other parameters")
+    if stored.outcome is None:
+        raise UnknownOutcomeError("409: a request with this key is in progress")
+    return _answer(stored.outcome)
+
+
 def _answer(outcome: GatewayResult | str | None) -> GatewayResult:
     if isinstance(outcome, GatewayResult):
         return outcome
+    if outcome == "400":
+        raise KeySpentError("payment_intent_unexpected_state")
     raise ChargeFailedError("500")
 
 
@@ -179,22 +250,41 @@ class GatewayClient:
         self._environment = environment
 
     def prepare(self, payment: Payment, key: str) -> str:
-        self._gateway.observer.gateway_call(self._environment.invocation, "prepare", "", key)
-        self._gateway.observer.prepare_called(self._environment.invocation, payment)
         what = payment.payment_id
-        return self._call(  # type: ignore[no-any-return]
-            "prepare", what, what, lambda: self._gateway.prepare(payment, key), GatewayUnavailableError
-        )
+        key = self._environment.release.key(key)
+        self._gateway.observer.prepare_called(self._environment.invocation, payment)
+        self._gateway.observer.gateway_call(self._environment.invocation, "prepare", "", key)
+        with self._told(what, key):
+            return self._call(  # type: ignore[no-any-return]
+                "prepare", what, what, lambda: self._gateway.prepare(payment, key), GatewayUnavailableError
+            )
+
+    @contextmanager
+    def _told(self, payment_id: str, key: str) -> Iterator[None]:
+        """Tell the auditor how a call with a key fails, by what the protocol says of the answer."""
+        environment = self._environment
+        try:
+            yield
+        except RetryableError as error:
+            if isinstance(error, GatewayRefusedError) and not environment.release.gives_keys_up:
+                error.is_final = False
+            is_final = isinstance(error, GatewayRefusedError) and error.is_final
+            is_whole = isinstance(error, GatewayFailedError | ChargeFailedError | GatewayRefusedError | KeySpentError)
+            how = "final" if is_final else "spent" if is_whole else ""
+            self._gateway.observer.key_failed(environment.invocation, payment_id, key, how)
+            raise
 
     def charge(self, gateway_ref: str, key: str, off_session: bool | None = None) -> GatewayResult:
+        key, payment_id = self._environment.release.key(key), self._gateway.intents[gateway_ref].payment_id
         self._gateway.observer.gateway_call(self._environment.invocation, "charge", gateway_ref, key)
-        return self._call(  # type: ignore[no-any-return]
-            "charge",
-            gateway_ref,
-            self._gateway.intents[gateway_ref].payment_id,
-            lambda: self._gateway.confirm(gateway_ref, key),
-            UnknownOutcomeError,
-        )
+        with self._told(payment_id, key):
+            return self._call(  # type: ignore[no-any-return]
+                "charge",
+                gateway_ref,
+                payment_id,
+                lambda: self._gateway.confirm(gateway_ref, key),
+                UnknownOutcomeError,
+            )
 
     def status(self, gateway_ref: str) -> GatewayResult:
         self._gateway.observer.gateway_call(self._environment.invocation, "status", gateway_ref, "")
@@ -227,6 +317,9 @@ class GatewayClient:
         except GatewayAnswerError:
             gateway.observer.gateway_failed(invocation, payment_id, call, "own")
             raise
+        except GatewayRefusedError:
+            gateway.observer.gateway_failed(invocation, payment_id, call, "refused")
+            raise
         except (GatewayFailedError, ChargeFailedError):
             gateway.observer.gateway_failed(invocation, payment_id, call, "failed")
             raise
@@ -247,6 +340,9 @@ class GatewayClient:
         if gateway.world.now < gateway.out_until:
             invocation.sleep(20)
             raise failed("503") if gateway.out_with_503 else GatewayNotReachedError("not reached")
+        if call == "charge" and gateway.is_left_behind(what, effect):
+            invocation.sleep(20)
+            raise failed("503, and the request goes on")
         try:
             answer = invocation.request(call, what, effect, deadline=_DEADLINE_MS, latency=(5, 60))
         except RefusedError:

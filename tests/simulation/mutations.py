@@ -136,10 +136,21 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     # An attempt has one owner, and no owner takes a payment over twice.
     Drop("store gateway reference", "owner = :owner"): (Drop("store gateway reference", "attempt = :attempt"),),
     Drop("store gateway reference", "attempt = :attempt"): (Drop("store gateway reference", "owner = :owner"),),
-    # Within a day the gateway prepares a payment once, whoever asks.
-    Drop("store gateway reference", "attribute_not_exists(gateway_ref)"): (
-        Edit(_CHARGE, "gateway.prepare(payment, key)", 'gateway.prepare(payment, "")'),
+    # Within a day the gateway prepares a payment once under a key, whoever asks, and a key that gave a reference is not
+    # given up before it is stored.
+    Drop("store gateway reference", "attribute_not_exists(gateway_ref)"): (),
+    # A claim gives a key up, or refuses, once.
+    Drop("next key", "status = :processing"): (
+        Drop("next key", "owner = :owner"),
+        Drop("next key", "attempt = :attempt"),
     ),
+    Drop("next key", "owner = :owner"): (Drop("next key", "attempt = :attempt"),),
+    Drop("next key", "attempt = :attempt"): (Drop("next key", "owner = :owner"),),
+    Drop("refuse", "status = :processing"): (Drop("refuse", "owner = :owner"), Drop("refuse", "attempt = :attempt")),
+    Drop("refuse", "owner = :owner"): (Drop("refuse", "attempt = :attempt"),),
+    Drop("refuse", "attempt = :attempt"): (Drop("refuse", "owner = :owner"),),
+    # What the gateway refuses for good it never prepared; a real one may change its mind in between.
+    Drop("refuse", "attribute_not_exists(gateway_ref)"): (),
     # A claim records once.
     Drop("record", "status = :processing"): (Drop("record", "owner = :owner"), Drop("record", "attempt = :attempt")),
     Drop("record", "owner = :owner"): (Drop("record", "attempt = :attempt"),),
@@ -231,8 +242,8 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
             _CHARGE,
             "        result = _ask(gateway_ref, gateway, times, work)\n"
             '        if result.state == "prepared":\n'
-            "            work",
-            "        if True:\n            work",
+            "            if error",
+            "        if True:\n            if error",
         ),
     ),
     "no status before the charge of a stored reference": (Edit(_CHARGE, "    if not is_new:\n", "    if False:\n"),),
@@ -242,9 +253,57 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "a charge in progress is repeated": (
         Edit(_CHARGE, '        if result.state != "prepared":', '        if result.state in ("approved", "declined"):'),
     ),
-    "the key is not passed": (Edit(_CHARGE, 'return f"{environment}:{payment_id}"', 'return ""'),),
+    "the key is not passed": (Edit(_CHARGE, 'return f"{environment}:{payment_id}', 'return f"" and f"{payment_id}'),),
+    "the key is another one for each worker": (Edit(_CHARGE, "{claim.gateway_try}", "{claim.attempt}"),),
+    "the key is not of the payment's content": (Edit(_CHARGE, "{claim.request_hash[:16]}", "{'0' * 16}"),),
+    "a spent key of a charge is not given up": (
+        Edit(
+            _CHARGE,
+            "            if error.spends_key:\n                claim",
+            "            if False:\n                claim",
+        ),
+    ),
+    "a spent key of a prepare is not given up": (
+        Edit(_CHARGE, "        if error.spends_key and not", "        if False and not"),
+    ),
+    "a key is given up after no answer": (
+        Edit(
+            _CHARGE,
+            "            if error.spends_key:\n                claim",
+            "            if True:\n                claim",
+        ),
+    ),
+    "a key of a prepare is given up after no answer": (
+        Edit(_CHARGE, "        if error.spends_key and not", "        if not"),
+    ),
+    "a key is given up before it is asked what became of the charge": (
+        Edit(
+            _CHARGE,
+            "as error:\n        result = _ask(",
+            "as error:\n        claim = _next_key(claim, ports) if error.spends_key else claim\n        result = _ask(",
+        ),
+        Edit(
+            _CHARGE,
+            "            if error.spends_key:\n                claim",
+            "            if False:\n                claim",
+        ),
+    ),
+    "the next key is used before it is written": (
+        Edit(_CHARGE, "claim = _next_key(claim, ports)", "claim = claim._replace(gateway_try=claim.gateway_try + 1)"),
+    ),
+    "the keys that were given up are forgotten": (Edit(_CLAIM, "        item.gateway_try,\n", "        0,\n"),),
+    "what the gateway refuses for good comes again": (
+        Edit(_PROCESS, "            if not error.is_final:\n", "            if True:\n"),
+    ),
+    "whatever the gateway refuses is declined": (
+        Edit(_PROCESS, "            if not error.is_final:\n", "            if False:\n"),
+    ),
     "the reference is not stored": (
-        Edit(_CHARGE, "_store(gateway.prepare(payment, key), claim, ports)", "gateway.prepare(payment, key), True"),
+        Edit(
+            _CHARGE,
+            "_store(_prepare(claim, payment, environment, ports), claim, ports)",
+            "_prepare(claim, payment, environment, ports), True",
+        ),
     ),
     "a workflow takes over what a message brought": (Edit(_CLAIM, " or not work.takes_over", ""),),
     "a payment that no message brought cannot be claimed": (

@@ -16,8 +16,9 @@ from tests.simulation.world import Invocation, World
 
 _LEAST_REMAINING_MS = 10_000
 # How a try ended whose cause is the payment; and a 5xx of which only the code knows whether its breaker was open.
-_OWN, _EITHER = ("own", "failed own"), "failed either"
+_OWN, _EITHER = ("own", "refused", "failed own"), "failed either"
 _CLAIMS = ("put_new", "claim_corrected")
+_REASONS = ("gateway_answer_invalid", "gateway_refused")
 
 
 class ParkingRules:
@@ -42,6 +43,10 @@ class ParkingRules:
         self._sent: dict[tuple[str, str], int] = {}
         self._parked_by: set[str] = set()
         self.breaker = BreakerRules(fail)
+
+    def refuses(self, invocation: Invocation, key: str) -> None:
+        """A payment is about to end: where the table does not take that, it is not the payment that failed."""
+        self._failure[invocation.name, key] = "shared"
 
     def sent(self, invocation: Invocation, key: str) -> None:
         self._sent.setdefault((invocation.name, key), self._tries.get(key, 0) + bool(invocation.arn))
@@ -158,7 +163,9 @@ class ParkingRules:
         if not (is_old or tries > limit or ((own or failure == _EITHER) and tries >= limit)):
             self.fail("parked for its own failures", f"{key} was parked after {tries} tries")
         reason = after.get("parked_reason")
-        if (failure == "own") != (reason == "gateway_answer_invalid") or (reason == "tries_used_up") != (tries > limit):
+        told = {"gateway_answer_invalid": "own", "gateway_refused": "refused"}.get(str(reason), failure)
+        is_told = failure == told and (failure in ("own", "refused")) == (reason in _REASONS)
+        if not is_told or (reason == "tries_used_up") != (tries > limit):
             self.fail("parked for its reason", f"{key} was parked for {reason}, {tries} tries")
         request_hash = hashlib.sha256(after.get("request", "").encode()).hexdigest()
         wanted = ("parked", before.get("park_no", 0) + 1, write.clock_ms, before["request_hash"])

@@ -33,6 +33,8 @@ class Profile:
     max_receives: int
     # How many payments the gateway cannot answer for as it should, until it is mended.
     poison: float
+    # How many payments the gateway refuses to prepare, more than half of them for good.
+    refuses: float
     # The gateway cannot be reached for a while.
     outage: float
     park_after_tries: int
@@ -76,6 +78,7 @@ def drawn(world: World) -> Profile:
         blocks_group_in_flight=world.pick("profile/blocks", (True, False)),
         max_receives=world.pick("profile/receives", (3, 6, 1000)),
         poison=world.pick("profile/poison", (0.0, 0.0, 0.0, 0.1, 0.4)),
+        refuses=world.pick("profile/refuses", (0.0, 0.0, 0.0, 0.1, 0.3)),
         outage=world.pick("profile/outage", (0.0, 0.0, 0.0, 0.0, 1.0)),
         park_after_tries=world.pick("profile/park after tries", (5, 5, 2)),
         park_after_seconds=world.pick("profile/park after", (6 * 3600, 6 * 3600, 600)),

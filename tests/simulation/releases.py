@@ -19,6 +19,7 @@ class Release(NamedTuple):
     """`stores_version`: whether its items say their version; those of the first release, without versions, do not.
 
     `corrects`: whether it knows *claim corrected* and `superseded`, or keeps every corrected message as a conflict.
+    `gives_keys_up`: whether it knows *next key* and *refuse*, or has one key a payment for good, as the first release.
     """
 
     name: str
@@ -26,9 +27,17 @@ class Release(NamedTuple):
     writes: int
     stores_version: bool = True
     corrects: bool = True
+    gives_keys_up: bool = True
+
+    def key(self, key: str) -> str:
+        """The key that its code sends in a call where the newest sends `key`."""
+        if self.gives_keys_up or key.count(":") != 4:
+            return key
+        environment, payment_id, _, call, _ = key.split(":")
+        return f"{environment}:{payment_id}" + (":prepare" if call == "prepare" else "")
 
 
-A = Release("A", (1,), 1, stores_version=False, corrects=False)
+A = Release("A", (1,), 1, stores_version=False, corrects=False, gives_keys_up=False)
 B = Release("B", (1, 2), 1)
 C = Release("C", (1, 2), 2)
 

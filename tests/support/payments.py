@@ -167,12 +167,15 @@ class ScriptedGateway(SimulatedGateway):
         super().__init__()
         self.scripts = scripts
         self.calls: list[str] = []
+        self.keys: list[str] = []
 
     def prepare(self, payment: Payment, key: str) -> str:
+        self.keys.append(key)
         self._play("prepare")
         return super().prepare(payment, key)
 
     def charge(self, gateway_ref: str, key: str, off_session: bool | None = None) -> GatewayResult:
+        self.keys.append(key)
         return self._play("charge") or super().charge(gateway_ref, key, off_session)
 
     def status(self, gateway_ref: str) -> GatewayResult:

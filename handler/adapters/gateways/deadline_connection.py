@@ -130,6 +130,15 @@ class DeadlineConnection:
         self._connection = self._socket = None
 
 
+def spends_key(answer: Answer) -> bool:
+    """Whether a failure is the gateway's own whole answer to a call's key, which it would give again under that key.
+
+    A page without an error of the gateway's comes from what stands in front of it, behind which the call may still run.
+    """
+    is_whole = answer.status_code == 400 or (answer.status_code >= 500 and "error" in answer.document)
+    return is_whole or answer.headers.get("Idempotent-Replayed") == "true"
+
+
 def _address(url: str) -> tuple[str, str, int] | None:
     """Scheme, host and port of a URL that has nothing else, or None."""
     try:

@@ -15,7 +15,9 @@ from handler.domain.errors import (
     GatewayAnswerError,
     GatewayFailedError,
     GatewayKeyRefusedError,
+    GatewayRefusedError,
     GatewayUnavailableError,
+    KeySpentError,
     UnknownOutcomeError,
 )
 from handler.domain.payment import GatewayResult, Payment, RefundResult
@@ -47,11 +49,11 @@ class HttpPaymentGateway:
             "metadata": {"payment_id": payment.payment_id},
         }
         try:
-            status_code, answer = self._call("POST", "/v1/payment_intents", f"{key}:prepare", body)
+            status_code, answer = self._call("POST", "/v1/payment_intents", key, body)
         except UnknownOutcomeError as error:
             raise GatewayUnavailableError(f"nothing was charged: {error}") from error
         if status_code != 200:
-            raise _refused(status_code)(f"the gateway refused to prepare the payment: {_refusal(status_code, answer)}")
+            raise _refused("the gateway refused to prepare the payment", status_code, answer)
         gateway_ref = answer.get("id")
         if not isinstance(gateway_ref, str) or not _REF.fullmatch(gateway_ref):
             raise GatewayAnswerError("the gateway's answer names no payment intent")
@@ -75,13 +77,15 @@ class HttpPaymentGateway:
         error = answer.get("error")
         if status_code == 402 and isinstance(error, dict):
             return _result(error.get("payment_intent"), gateway_ref)
-        # 400 unexpected state: this intent was settled by an earlier request, whose outcome `status` knows.
-        settled = isinstance(error, dict) and error.get("code") == "payment_intent_unexpected_state"
+        open_ = f"the charge of {gateway_ref} is open: {_refusal(status_code, answer)}"
         if status_code >= 500:
-            raise ChargeFailedError(f"the charge of {gateway_ref} is open: {_refusal(status_code, answer)}")
-        if settled or status_code == 409:
-            raise UnknownOutcomeError(f"the charge of {gateway_ref} is open: {_refusal(status_code, answer)}")
-        raise GatewayUnavailableError(f"the gateway refused to charge {gateway_ref}: {_refusal(status_code, answer)}")
+            raise ChargeFailedError(open_, spends_key="error" in answer)
+        if status_code == 409:
+            raise UnknownOutcomeError(open_)
+        # An earlier request settled this intent, or used the key: `status` knows what became of it.
+        if isinstance(error, dict) and error.get("code") in ("payment_intent_unexpected_state", "idempotency_error"):
+            raise KeySpentError(open_)
+        raise _refused(f"the gateway refused to charge {gateway_ref}", status_code, answer)
 
     def status(self, gateway_ref: str) -> GatewayResult:
         """Read a payment intent by id. Raises GatewayUnavailableError, GatewayAnswerError."""
@@ -90,9 +94,7 @@ class HttpPaymentGateway:
         except UnknownOutcomeError as error:
             raise GatewayUnavailableError(f"the status of {gateway_ref} could not be read: {error}") from error
         if status_code != 200:
-            raise _refused(status_code)(
-                f"the status of {gateway_ref} could not be read: {_refusal(status_code, answer)}"
-            )
+            raise _refused(f"the status of {gateway_ref} could not be read", status_code, answer)
         return _result(answer, gateway_ref)
 
     def cancel(self, gateway_ref: str, key: str) -> GatewayResult:
@@ -159,9 +161,12 @@ def _result(intent: object, gateway_ref: str) -> GatewayResult:
     )
 
 
-def _refused(status_code: int) -> type[GatewayUnavailableError]:
+def _refused(what: str, status_code: int, answer: dict[str, Any]) -> GatewayUnavailableError:
     """The error of a call that surely took no effect."""
-    return GatewayFailedError if status_code >= 500 else GatewayUnavailableError
+    said = f"{what}: {_refusal(status_code, answer)}"
+    if status_code >= 500:
+        return GatewayFailedError(said, spends_key="error" in answer)
+    return GatewayRefusedError(said) if status_code == 400 else GatewayUnavailableError(said)
 
 
 def _refusal(status_code: int, answer: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
-from handler.adapters.gateways.deadline_connection import Answer, DeadlineConnection
+from handler.adapters.gateways.deadline_connection import Answer, DeadlineConnection, spends_key
 from handler.adapters.gateways.stripe_amounts import from_stripe, to_stripe
 from handler.adapters.system import AnyLogger
 from handler.domain.errors import (
@@ -26,6 +26,7 @@ from handler.domain.errors import (
     GatewayReferenceUnknownError,
     GatewayRefusedError,
     GatewayUnavailableError,
+    KeySpentError,
     UnknownOutcomeError,
 )
 from handler.domain.item import timestamp
@@ -121,21 +122,26 @@ class StripeGateway:
             ("capture_method", "automatic"),
         ]
         try:
-            answer = self._call("POST", "/v1/payment_intents", fields, f"{key}:prepare")
+            answer = self._call("POST", "/v1/payment_intents", fields, key)
         except UnknownOutcomeError as error:
             raise GatewayUnavailableError(f"nothing was charged: {error}") from error
         if answer.status_code != 200:
             refusal = _error(answer)
             code, param = _word(refusal.get("code")), _word(refusal.get("param"))
-            is_request = answer.status_code == 400 or (answer.status_code == 404 and code == "resource_missing")
-            if is_request and refusal.get("type") == "invalid_request_error":
+            if answer.status_code >= 500:
+                raise GatewayFailedError(
+                    f"Stripe did not prepare the payment: {_said(answer)}", spends_key=spends_key(answer)
+                )
+            is_request = refusal.get("type") == "invalid_request_error" and (
+                answer.status_code == 400 or (answer.status_code == 404 and code == "resource_missing")
+            )
+            if is_request or spends_key(answer):
                 raise GatewayRefusedError(
                     f"Stripe refused to prepare the payment: {_said(answer)}",
                     code,
-                    is_final=param.partition("[")[0] in _OF_THE_PAYMENT,
+                    is_final=is_request and param.partition("[")[0] in _OF_THE_PAYMENT,
                 )
-            failure = GatewayFailedError if answer.status_code >= 500 else GatewayUnavailableError
-            raise failure(f"Stripe did not prepare the payment: {_said(answer)}")
+            raise GatewayUnavailableError(f"Stripe did not prepare the payment: {_said(answer)}")
         gateway_ref = answer.document.get("id")
         if not isinstance(gateway_ref, str) or not _INTENT.fullmatch(gateway_ref):
             raise GatewayAnswerError(f"Stripe's answer names no payment intent ({_request_id(answer)})")
@@ -151,22 +157,29 @@ class StripeGateway:
     def charge(self, gateway_ref: str, key: str, off_session: bool | None = None) -> GatewayResult:
         """Confirm a payment intent, never with an instrument: a late confirm could charge it after a decline.
 
-        Raises UnknownOutcomeError where it may have charged (no answer, 5xx, 409, settled by an earlier request), else
-        the errors of a call that took no effect, and GatewayAnswerError.
+        Raises UnknownOutcomeError where it may have charged (no answer, 5xx, 409, settled by an earlier request, a
+        failure of before under the same key), else the errors of a call that took no effect, and GatewayAnswerError.
         """
         is_off_session = self._off_session if off_session is None else off_session
         said = "true" if is_off_session else "false"
         fields = [("error_on_requires_action", "true"), ("off_session", said), _EXPANDED]
-        answer = self._call("POST", f"/v1/payment_intents/{gateway_ref}/confirm", fields, f"{key}:confirm")
+        answer = self._call("POST", f"/v1/payment_intents/{gateway_ref}/confirm", fields, key)
         error = _error(answer)
         if answer.status_code == 200:
             return self._result(answer.document, gateway_ref, answer)
         if answer.status_code == 402 and isinstance(error.get("payment_intent"), dict):
             return self._result(error["payment_intent"], gateway_ref, answer)
-        if error.get("code") == "payment_intent_unexpected_state" or error.get("type") == "idempotency_error":
-            raise UnknownOutcomeError(f"{gateway_ref} was settled by an earlier request, or is not: {_said(answer)}")
         if answer.status_code >= 500:
-            raise ChargeFailedError(f"the charge of {gateway_ref} is open: {_said(answer)}")
+            raise ChargeFailedError(
+                f"the charge of {gateway_ref} is open: {_said(answer)}", spends_key=spends_key(answer)
+            )
+        is_of_before = (
+            error.get("code") == "payment_intent_unexpected_state"
+            or error.get("type") == "idempotency_error"
+            or answer.status_code != 400
+        )
+        if spends_key(answer) and is_of_before:
+            raise KeySpentError(f"{gateway_ref} was settled by an earlier request, or is not: {_said(answer)}")
         if answer.status_code in (402, 409):
             raise UnknownOutcomeError(f"the charge of {gateway_ref} is open: {_said(answer)}")
         raise _refused(gateway_ref, answer)

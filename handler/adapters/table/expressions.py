@@ -16,6 +16,8 @@ _CONSTANTS: Mapping[str, Any] = {
     ":pending": "pending_approval",
     ":parked": "parked",
     ":cancelled": "cancelled",
+    ":declined": "declined",
+    ":gateway_refused": "gateway_refused",
     ":expired": "expired",
     ":rejected": "rejected",
     ":approval_rejected": "approval_rejected",

@@ -20,8 +20,10 @@ from handler.adapters.table.expressions import (
 from handler.adapters.table.writes import (
     CLAIM,
     CLAIM_CORRECTED,
+    NEXT_KEY,
     PARK,
     RECORD,
+    REFUSE,
     RELEASE,
     STORE_GATEWAY_REF,
     TAKE_OVER,
@@ -128,6 +130,22 @@ class DynamoDbTransactionLog:
     ) -> Item | None:
         values = {":owner": owner, ":attempt": attempt, ":gateway_ref": gateway_ref, ":now": now}
         return self.update(STORE_GATEWAY_REF, transaction_id, values)
+
+    def next_key(
+        self, transaction_id: str, *, owner: str, attempt: int, gateway_try_seen: int, now: int
+    ) -> Item | None:
+        values = {
+            ":owner": owner,
+            ":attempt": attempt,
+            ":seen": gateway_try_seen,
+            ":next": gateway_try_seen + 1,
+            ":now": now,
+        }
+        return self.update(NEXT_KEY, transaction_id, values)
+
+    def refuse(self, transaction_id: str, *, owner: str, attempt: int, code: str, now: int) -> Item | None:
+        refused = GatewayResult("declined", 0, "", code=code)
+        return self.update(REFUSE, transaction_id, outcome_values(owner, attempt, "declined", refused, now))
 
     def record(
         self, transaction_id: str, *, owner: str, attempt: int, status: str, gateway: GatewayResult, now: int

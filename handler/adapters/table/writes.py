@@ -75,6 +75,35 @@ STORE_GATEWAY_REF = Write(
     ),
     set=("#gateway_ref = :gateway_ref", "#updated_at = :now"),
 )
+NEXT_KEY = Write(
+    "next key",
+    condition=(
+        "#status = :processing",
+        "#owner = :owner",
+        "#attempt = :attempt",
+        # The key that was spent is the one that stands; 0 is never stored.
+        "(attribute_not_exists(#gateway_try) OR #gateway_try = :seen)",
+    ),
+    set=("#gateway_try = :next", "#updated_at = :now"),
+)
+REFUSE = Write(
+    "refuse",
+    condition=(
+        "#status = :processing",
+        "#owner = :owner",
+        "#attempt = :attempt",
+        # A reference that is stored may have been charged.
+        "attribute_not_exists(#gateway_ref)",
+    ),
+    set=(
+        "#status = :declined",
+        "#reason_code = :gateway_refused",
+        "#gateway_response = :gateway_response",
+        "#processed_at = :processed_at",
+        "#updated_at = :now",
+    ),
+    remove=("#lease_until", "#open_shard", "#request"),
+)
 RECORD = Write(
     "record",
     condition=(
@@ -161,6 +190,8 @@ WRITES = (
     CLAIM_CORRECTED,
     TAKE_OVER,
     STORE_GATEWAY_REF,
+    NEXT_KEY,
+    REFUSE,
     RECORD,
     RELEASE,
     PARK,

@@ -177,6 +177,8 @@ def test_a_parked_payment_that_older_code_claimed_is_retried_with_its_masked_req
         send(world, item.request, "m-3")
     world.gateway.scripts.clear()
     assert send(world, item.request, "m-3") == "completed"
+    # Its keys are of the item's hash as well, so that no other content could have spent them.
+    assert {key.split(":")[2] for key in world.gateway.keys} == {item.request_hash[:16]}
     assert (len(world.dynamodb.items), list(world.gateway.captures.values())) == (1, [2599])
     assert "request" not in world.item()
     assert [send(world, sent, "m-4") for sent in (text, item.request, body(amount=26))] == [

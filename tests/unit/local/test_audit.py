@@ -105,6 +105,7 @@ def _item(number: int, minor: int, status: str) -> dict[str, Any]:
     return {
         "transaction_id": f"txn-pay-{number}",
         "payment_id": f"pay-{number}",
+        "request_hash": "0" * 64,
         "order_id": "o",
         "customer_id": "c",
         "amount": Decimal(minor) / 100,
@@ -126,7 +127,8 @@ def _item(number: int, minor: int, status: str) -> dict[str, Any]:
 
 
 def _request(seq: int, call: str, number: int, status_code: int | None = 200) -> dict[str, Any]:
-    key = {"prepare": f"dev:pay-{number}:prepare", "charge": f"dev:pay-{number}"}.get(call)
+    name = {"prepare": "prepare", "charge": "confirm"}.get(call)
+    key = f"dev:pay-{number}:{'0' * 16}:{name}:0" if name else None
     return {
         "seq": seq,
         "call": call,
@@ -141,6 +143,15 @@ def _request(seq: int, call: str, number: int, status_code: int | None = 200) ->
 
 def test_a_clean_run_passes_every_check() -> None:
     assert audit(Evidence(**evidence())) == {check.__name__: [] for check in CHECKS}
+
+
+def test_a_spent_key_is_given_up_and_may_leave_a_reference_that_is_never_charged() -> None:
+    found = evidence()
+    found["items"][0]["gateway_try"] = Decimal(1)
+    found["intents"].append({**found["intents"][0], "ref": "pi_9", "status": "requires_confirmation"})
+    again = _request(1, "prepare", 0) | {"idempotency_key": f"dev:pay-0:{'0' * 16}:prepare:1"}
+    found["requests"].insert(1, again)
+    assert audit(Evidence(**found)) == {check.__name__: [] for check in CHECKS}
 
 
 def test_what_a_correction_followed_was_rejected_and_its_repetition_a_duplicate() -> None:
@@ -228,6 +239,18 @@ def _accept_late(found: dict[str, Any]) -> None:
 
 def _prepare_twice(found: dict[str, Any]) -> None:
     found["intents"].append({**found["intents"][0], "ref": "pi_9", "status": "requires_confirmation"})
+
+
+def _charge_both_references(found: dict[str, Any]) -> None:
+    found["requests"][3] |= {"ref": "pi_9"}
+
+
+def _charge_under_a_key_that_was_never_written(found: dict[str, Any]) -> None:
+    found["requests"][5]["idempotency_key"] = f"dev:pay-1:{'0' * 16}:confirm:1"
+
+
+def _charge_under_the_key_of_other_content(found: dict[str, Any]) -> None:
+    found["requests"][5]["idempotency_key"] = f"dev:pay-1:{'1' * 16}:confirm:0"
 
 
 def _charge_without_key(found: dict[str, Any]) -> None:
@@ -345,6 +368,9 @@ def _free_nothing(found: dict[str, Any]) -> None:
         (_record_another_code, {"first_outcome_stands"}),
         (_accept_late, {"late_writes_are_refused"}),
         (_prepare_twice, {"one_key_and_one_reference_a_payment"}),
+        (_charge_both_references, {"one_key_and_one_reference_a_payment"}),
+        (_charge_under_a_key_that_was_never_written, {"one_key_and_one_reference_a_payment"}),
+        (_charge_under_the_key_of_other_content, {"one_key_and_one_reference_a_payment"}),
         (_charge_without_key, {"one_key_and_one_reference_a_payment"}),
         (_charge_a_key_twice, {"one_key_and_one_reference_a_payment"}),
         (_use_a_key_for_other_content, {"one_key_and_one_reference_a_payment"}),
