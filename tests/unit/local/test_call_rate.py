@@ -49,14 +49,14 @@ def test_a_call_above_the_limit_is_refused_begins_nothing_and_blames_no_payment(
             else StripeGateway(lambda: key, mode="test", environment="dev", url=server.url)
         )
         with closing(adapter):
-            ref = adapter.prepare(payment, "key")
-            for call in (lambda: adapter.charge(ref, "key"), lambda: adapter.prepare(payment, "next")):
+            ref = adapter.prepare(payment, "key:prepare")
+            for call in (lambda: adapter.charge(ref, "key:confirm"), lambda: adapter.prepare(payment, "next:prepare")):
                 with pytest.raises(GatewayUnavailableError, match="429") as caught:
                     call()
                 assert not caught.value.is_own_failure
                 assert not CATALOGUE[caught.value.reason_code].is_own_failure
             server.call_rate = CallRate()
-            assert adapter.charge(ref, "key").state == "approved"
+            assert adapter.charge(ref, "key:confirm").state == "approved"
         server.stop()
         log = simulator.log()
         assert [call["call"] for call in log["requests"]] == ["prepare", "charge"]
