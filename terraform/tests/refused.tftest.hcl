@@ -451,7 +451,7 @@ run "a_mode_and_a_secret_that_are_none" {
     gateway_mode       = "sandbox"
     gateway_secret_arn = "sk_test_12345678"
   }
-  expect_failures = [var.gateway, var.gateway_mode, var.gateway_secret_arn]
+  expect_failures = [var.gateway_mode, var.gateway_secret_arn]
 }
 
 run "a_key_of_a_gateway_without_one" {

@@ -52,6 +52,7 @@ class Loopback:
             "package_directory": str(self.package_directory),
             "architecture": ARCHITECTURE,
             "runtime": RUNTIME,
+            "gateway": "http",
             "gateway_url": self.gateway_url,
             "benchmark_memory_sizes": "[128]",
             "approval_workflow": json.dumps({"approvers": [APPROVER]}),

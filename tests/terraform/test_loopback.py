@@ -34,6 +34,7 @@ from tests.terraform.loopback import APPROVER, RUNTIME, Loopback, unzipped
 
 PROD = {
     "environment": "prod",
+    "gateway": "http",
     "gateway_url": "https://gateway.example.com",
     "benchmark_memory_sizes": "[]",
 }

@@ -27,6 +27,7 @@ module "payments" {
 
   environment = terraform.workspace
   # Outside environment dev the gateway must be named, and somebody must be asked about risky payments.
+  gateway           = terraform.workspace == "dev" ? "simulated" : "http"
   gateway_url       = terraform.workspace == "dev" ? "" : "https://gateway.example.com"
   approval_workflow = { approvers = ["payments-on-call@example.com"] }
 }

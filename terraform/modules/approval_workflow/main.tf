@@ -172,6 +172,9 @@ resource "aws_lambda_function" "reconcile" {
     log_group  = aws_cloudwatch_log_group.this["reconcile"].name
     log_format = "JSON"
   }
+
+  # Lambda refuses to put a function into a VPC whose role may not make network interfaces yet.
+  depends_on = [aws_iam_role_policy.this]
 }
 
 resource "aws_scheduler_schedule" "reconcile" {
