@@ -58,8 +58,9 @@ class Target:
         if found is None or found["environment"] in PRODUCTION:
             raise RefusedError(f"{name} is no benchmark function of a non-production environment")
         self.variables: dict[str, str] = configuration.get("Environment", {}).get("Variables", {})
-        if self.variables.get("GATEWAY_URL"):
-            raise RefusedError(f"{name} has a gateway: payments would be real. Unset its GATEWAY_URL")
+        # Not every real gateway needs a URL.
+        if self.variables.get("GATEWAY") != "simulated" or self.variables.get("GATEWAY_URL"):
+            raise RefusedError(f"{name} may charge real payments: set its GATEWAY to simulated, without GATEWAY_URL")
         if self.variables.get("ENVIRONMENT") in PRODUCTION:
             raise RefusedError(f"{name} says that its environment is {self.variables['ENVIRONMENT']}")
         self._client = client

@@ -43,7 +43,7 @@ def system() -> Iterator[LocalSystem]:
                     "ENVIRONMENT": "dev",
                     "DYNAMODB_TABLE": system.names.table,
                     "REJECTED_QUEUE_URL": system.resources.rejected_queue_url,
-                    "GATEWAY_URL": "",
+                    "GATEWAY": "simulated",
                 }
             },
         )

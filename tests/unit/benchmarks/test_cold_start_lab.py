@@ -422,7 +422,7 @@ def configuration(**changes: Any) -> dict[str, Any]:
         "FunctionName": "cloudcafe-payment-processor-dev-bench-compiled-128",
         "MemorySize": 128,
         "Architectures": ["arm64"],
-        "Environment": {"Variables": {"ENVIRONMENT": "dev", "GATEWAY_URL": ""}},
+        "Environment": {"Variables": {"ENVIRONMENT": "dev", "GATEWAY": "simulated", "GATEWAY_URL": ""}},
         **changes,
     }
 
@@ -433,7 +433,9 @@ def configuration(**changes: Any) -> dict[str, Any]:
         {"FunctionName": "cloudcafe-payment-processor-dev"},
         {"FunctionName": "cloudcafe-payment-processor-prod-bench-compiled-128"},
         {"Environment": {"Variables": {"GATEWAY_URL": "https://user:swordfish@gateway.example"}}},
-        {"Environment": {"Variables": {"ENVIRONMENT": "prod"}}},
+        {"Environment": {"Variables": {"ENVIRONMENT": "dev", "GATEWAY": "stripe"}}},
+        {"Environment": {"Variables": {"ENVIRONMENT": "dev"}}},
+        {"Environment": {"Variables": {"ENVIRONMENT": "prod", "GATEWAY": "simulated"}}},
     ],
 )
 def test_a_target_that_is_no_benchmark_function_is_refused(changes):
