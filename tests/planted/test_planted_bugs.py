@@ -60,8 +60,9 @@ BUGS = {
         edits=(
             (
                 "handler/domain/charge.py",
-                "    except UnknownOutcomeError:\n        result = _ask(gateway_ref, gateway, times, work)\n",
-                "    except UnknownOutcomeError:\n"
+                "(UnknownOutcomeError, GatewayRefusedError) as error:\n"
+                "        result = _ask(gateway_ref, gateway, times, work)\n",
+                "(UnknownOutcomeError, GatewayRefusedError) as error:\n"
                 "        result = gateway.charge(gateway_ref, key, payment.off_session)\n",
             ),
         ),

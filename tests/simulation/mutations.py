@@ -27,7 +27,7 @@ from tests.simulation.simulation import STEPS_MAX, run
 SEEDS_MAX = 600
 
 # Races that few seeds meet: those that do are played first.
-_RARE_SEEDS = (258, 857, 189, 74, 591, 814, 830, 862, 1260, 8230, 732, 840, 1549, 2761, 74941)
+_RARE_SEEDS = (258, 857, 189, 74, 591, 814, 830, 862, 1260, 8230, 732, 840, 1549, 2761, 74941, 127, 488)
 
 
 @dataclass(frozen=True)
@@ -139,16 +139,18 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     # Within a day the gateway prepares a payment once under a key, whoever asks, and a key that gave a reference is not
     # given up before it is stored.
     Drop("store gateway reference", "attribute_not_exists(gateway_ref)"): (),
-    # A claim gives a key up, or refuses, once.
+    # A claim gives a key up once in most histories.
     Drop("next key", "status = :processing"): (
         Drop("next key", "owner = :owner"),
         Drop("next key", "attempt = :attempt"),
     ),
     Drop("next key", "owner = :owner"): (Drop("next key", "attempt = :attempt"),),
     Drop("next key", "attempt = :attempt"): (Drop("next key", "owner = :owner"),),
-    Drop("refuse", "status = :processing"): (Drop("refuse", "owner = :owner"), Drop("refuse", "attempt = :attempt")),
-    Drop("refuse", "owner = :owner"): (Drop("refuse", "attempt = :attempt"),),
-    Drop("refuse", "attempt = :attempt"): (Drop("refuse", "owner = :owner"),),
+    # A claim refuses once, and whoever takes the payment over is refused alike: a late refusal would have to arrive
+    # while another worker has it, or after that one's own. No seed that CI plays is known to meet it.
+    Drop("refuse", "status = :processing"): (),
+    Drop("refuse", "owner = :owner"): (),
+    Drop("refuse", "attempt = :attempt"): (),
     # What the gateway refuses for good it never prepared; a real one may change its mind in between.
     Drop("refuse", "attribute_not_exists(gateway_ref)"): (),
     # A claim records once.
