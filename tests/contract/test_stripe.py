@@ -186,7 +186,7 @@ def test_the_card_networks_are_told_what_the_payment_says_or_else_the_deployment
     world: World, default: bool, own: bool | None
 ) -> None:
     gateway = world.adapter(off_session=default)
-    gateway.charge(gateway.prepare(PAYMENT, KEY), KEY, own)
+    gateway.charge(gateway.prepare(PAYMENT, PREPARE), KEY, own)
     told = default if own is None else own
     assert dict(world.sent[-1][3])["off_session"] == ("true" if told else "false")
 
