@@ -1,7 +1,9 @@
 """Amounts as Stripe counts them, both ways, exactly: what cannot be said in its units is refused and never rounded.
 
-Source: docs.stripe.com/currencies ("Presentment currencies", "Zero-decimal currencies", "Three-decimal currencies",
-"Special cases"), as of November 2026. Elsewhere Stripe's smallest unit is ISO 4217's minor unit.
+Source: docs.stripe.com/currencies ("Supported presentment currencies", "Zero-decimal currencies", "Special cases"), by
+a copy of 2023 and a list that others took from it in April 2026. Elsewhere Stripe's smallest unit is ISO 4217's minor
+unit. Left out is what the page has and ISO 4217 no longer: ANG (now XCG), BGN, STD. An account's country may have
+fewer: the five of three decimals stand in the list of the United Arab Emirates, and not in Poland's.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ _UNITS: Final = {
     "ISK": (100, 1),  # none by ISO; Stripe still wants two, which are 00
     "UGX": (100, 1),
 }
-# Three digits, of which Stripe's partners take no last one but 0.
+# Three digits, of which Stripe's partners take no last one but 0 ("Three-decimal currencies", in 2023).
 _TENS: Final = frozenset(("BHD", "JOD", "KWD", "OMR", "TND"))
 
 
