@@ -144,7 +144,7 @@ OF_ONE_RUN = frozenset(
     {
         "created_at", "updated_at", "processed_at", "message_id", "message_group_id", "sequence_number", "owner",
         "attempt", "gateway_ref", "gateway_response", "execution_arn", "callback_id", "approval_expires_at",
-        "decided_at", "tries", "first_tried_at", "parked_at",
+        "decided_at", "tries", "first_tried_at", "parked_at", "gateway_try",
     }
 )  # fmt: skip
 

@@ -54,7 +54,7 @@ BUGS = {
         edits=(("handler/adapters/gateways/http.py", '/confirm", key, {})', '/confirm", None, {})'),),
         faults="off",
         check="one_key_and_one_reference_a_payment",
-        evidence=r"charge of pay-1-\d+ \(sequence \d+\) came with key None, right is dev:pay-1-\d+",
+        evidence=r"charge of pay-1-\d+ \(sequence \d+\) came with key None, which is not its own",
     ),
     "no_status_after_an_unknown_outcome": Bug(
         edits=(
