@@ -116,8 +116,11 @@ class PaymentGateway(Protocol):
     def status(self, gateway_ref: str) -> GatewayResult:
         """What became of a reference, by id and strongly consistent."""
 
-    def cancel(self, gateway_ref: str, key: str) -> GatewayResult:
-        """End a reference, and say what stands: `cancelled`, or what came before and cannot be cancelled any more."""
+    def cancel(self, gateway_ref: str) -> GatewayResult:
+        """End a reference, and say what stands: `cancelled`, or what came before and cannot be cancelled any more.
+
+        Under no key: a repeat is answered by the reference's state, and a stored failure would be replayed for a day.
+        """
 
 
 class RefundGateway(Protocol):

@@ -374,7 +374,7 @@ def test_a_gateway_that_takes_no_more_requests_is_unavailable_and_did_nothing(wo
         "prepare": lambda: gateway.prepare(PAYMENT, "dev:pay-2"),
         "charge": lambda: gateway.charge(ref, KEY),
         "status": lambda: gateway.status(ref),
-        "cancel": lambda: gateway.cancel(ref, KEY),
+        "cancel": lambda: gateway.cancel(ref),
     }
     with pytest.raises(GatewayUnavailableError, match="429"):
         calls[call]()
@@ -426,7 +426,7 @@ def test_a_confirm_that_arrives_after_the_end_captures_nothing(world: World, end
     gateway = world.adapter()
     ref = gateway.prepare(PAYMENT, PREPARE)
     if end == "cancelled":
-        assert gateway.cancel(ref, KEY).state == end
+        assert gateway.cancel(ref).state == end
     else:
         world.fault("charge", "decline" if end == "declined" else "error_500_after")
         with suppress(UnknownOutcomeError):
@@ -441,10 +441,9 @@ def test_a_confirm_that_arrives_after_the_end_captures_nothing(world: World, end
 def test_a_cancelled_reference_stays_cancelled_however_often_it_is_cancelled(world: World) -> None:
     gateway = world.adapter()
     ref = gateway.prepare(PAYMENT, PREPARE)
-    cancelled = gateway.cancel(ref, KEY)
+    cancelled = gateway.cancel(ref)
     assert cancelled[:3] == ("cancelled", 2599, "USD")
-    assert same(gateway.cancel(ref, KEY)) == same(cancelled)
-    assert gateway.cancel(ref, "dev:pay-1:1").state == "cancelled"
+    assert same(gateway.cancel(ref)) == same(cancelled)
     assert gateway.status(ref).state == "cancelled"
     assert world.captures() == []
 
@@ -454,7 +453,7 @@ def test_a_declined_reference_can_be_cancelled(world: World) -> None:
     world.fault("charge", "decline")
     ref = gateway.prepare(PAYMENT, PREPARE)
     gateway.charge(ref, KEY)
-    assert gateway.cancel(ref, KEY).state == "cancelled"
+    assert gateway.cancel(ref).state == "cancelled"
 
 
 @pytest.mark.parametrize(("fault", "state"), [("", "approved"), ("pending", "in_progress")])
@@ -464,7 +463,7 @@ def test_what_can_no_longer_be_cancelled_says_what_stands(world: World, fault: s
         world.fault("charge", fault)
     ref = gateway.prepare(PAYMENT, PREPARE)
     gateway.charge(ref, KEY)
-    assert gateway.cancel(ref, KEY).state == state
+    assert gateway.cancel(ref).state == state
     assert gateway.status(ref).state == state
 
 
@@ -476,10 +475,10 @@ def test_a_cancel_during_a_charge_is_refused_and_the_charge_stands(world: World)
     charge.start()
     until(lambda: cancelling.status(ref).state == "in_progress")
     with pytest.raises(GatewayUnavailableError, match="lock_timeout"):
-        cancelling.cancel(ref, KEY)
+        cancelling.cancel(ref)
     world.gateway.release()
     charge.join()
-    assert cancelling.cancel(ref, KEY).state == "approved"
+    assert cancelling.cancel(ref).state == "approved"
     assert len(world.captures()) == 1
 
 
@@ -489,8 +488,18 @@ def test_a_cancel_that_took_effect_unseen_is_unknown_and_status_finds_it(world: 
     ref = gateway.prepare(PAYMENT, PREPARE)
     world.fault("cancel", fault)
     with pytest.raises(UnknownOutcomeError), world.struck(gateway, fault):
-        gateway.cancel(ref, KEY)
+        gateway.cancel(ref)
     until(lambda: gateway.status(ref).state == "cancelled")
+
+
+def test_a_cancel_that_failed_is_repeated_and_no_stored_failure_holds_it(world: World) -> None:
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT, PREPARE)
+    world.fault("cancel", "error_500_before")
+    with pytest.raises(RetryableError, match="500"):
+        gateway.cancel(ref)
+    assert gateway.status(ref).state == "prepared"
+    assert gateway.cancel(ref).state == "cancelled"
 
 
 def test_a_refund_under_one_key_is_one_refund_and_no_more_comes_back_than_was_captured(world: World) -> None:

@@ -298,8 +298,8 @@ class GatewayClient:
         self._gateway.observer.status_answered(self._environment.invocation, gateway_ref, result.state)
         return result
 
-    def cancel(self, gateway_ref: str, key: str) -> GatewayResult:
-        self._gateway.observer.gateway_call(self._environment.invocation, "cancel", gateway_ref, key)
+    def cancel(self, gateway_ref: str) -> GatewayResult:
+        self._gateway.observer.gateway_call(self._environment.invocation, "cancel", gateway_ref, "")
         return self._call(  # type: ignore[no-any-return]
             "cancel",
             gateway_ref,

@@ -97,9 +97,9 @@ class HttpPaymentGateway:
             raise _refused(f"the status of {gateway_ref} could not be read", status_code, answer)
         return _result(answer, gateway_ref)
 
-    def cancel(self, gateway_ref: str, key: str) -> GatewayResult:
+    def cancel(self, gateway_ref: str) -> GatewayResult:
         """End a payment intent, and say what stands. Raises as `charge` does."""
-        status_code, answer = self._call("POST", f"/v1/payment_intents/{gateway_ref}/cancel", f"{key}:cancel", {})
+        status_code, answer = self._call("POST", f"/v1/payment_intents/{gateway_ref}/cancel", None, {})
         if status_code == 200:
             return _result(answer, gateway_ref)
         error = answer.get("error")

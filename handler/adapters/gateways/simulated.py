@@ -37,7 +37,7 @@ class SimulatedGateway:
         amount_minor, currency = _read(gateway_ref)
         return GatewayResult("cancelled" if gateway_ref in self._cancelled else "prepared", amount_minor, currency)
 
-    def cancel(self, gateway_ref: str, key: str) -> GatewayResult:
+    def cancel(self, gateway_ref: str) -> GatewayResult:
         """Of what this process captured it says `approved`; another process does not know."""
         amount_minor, currency = _read(gateway_ref)
         if gateway_ref in self.captures:
