@@ -154,7 +154,7 @@ def first_outcome_stands(evidence: Evidence) -> Iterable[str]:
         if intent is None:
             yield f"{item['transaction_id']} names {item['gateway_ref']}, which the gateway does not know"
             continue
-        right = {"succeeded": "completed", "declined": "declined"}.get(intent["status"])
+        right = {"succeeded": "completed", "canceled": "declined"}.get(intent["status"])
         code = item.get("gateway_response", {}).get("authorization_code")
         if item["status"] != right or (right == "completed" and code != intent["authorization_code"]):
             yield (

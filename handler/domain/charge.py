@@ -34,7 +34,7 @@ def idempotency_key(environment: str, payment_id: str, claim: Claim, call: Liter
 
 
 def charge(claim: Claim, payment: Payment, rules: Rules, ports: Ports, work: Work) -> tuple[str, GatewayResult]:
-    """Return the payment's reference and its outcome: `approved`, `declined` or `cancelled`.
+    """Return the payment's reference and what the gateway says of it, as `settled` does: `end` makes an outcome of it.
 
     Raises UnknownOutcomeError where the gateway is still at work or cannot be asked, GatewayAnswerError where its
     answer is not about this payment, and the retryable errors of gateway and log.
@@ -121,8 +121,11 @@ def _require_mine(stored: Item, claim: Claim) -> None:
 
 
 def settled(result: GatewayResult, amount_minor: int, currency: str) -> GatewayResult:
-    """The result if it is final and about this amount (minor units); raises as `charge` does."""
-    if result.state not in ("approved", "declined", "cancelled"):
+    """The result if it is about this amount (minor units) and final, or final once it is cancelled (`end`).
+
+    Raises as `charge` does.
+    """
+    if result.state not in ("approved", "declined", "cancelled", "requires_action"):
         raise UnknownOutcomeError(f"the gateway reports {result.state}")
     if (result.amount_minor, result.currency) != (amount_minor, currency):
         raise GatewayAnswerError(

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Literal
 
 from handler.domain.charge import charge
 from handler.domain.claim import Claim, Standing, Work, claim
+from handler.domain.ending import end
 from handler.domain.errors import (
     ApprovalStartRefusedError,
     DamagedItemError,
@@ -142,6 +144,7 @@ def pay(claimed: Claim, payment: Payment, rules: Rules, ports: Ports, work: Work
             if breaker is not None:
                 breaker.answered()
             return refuse(claimed, error, ports)
+        result = end(gateway_ref, result, ports.gateway, partial(work.require_time, rules.times))
         if breaker is not None:
             breaker.answered()
         return record(claimed, gateway_ref, result, ports)

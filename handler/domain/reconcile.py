@@ -5,13 +5,15 @@ Protocol, reconcile. The rule it keeps: whatever an index or an execution says, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 from handler.domain.approval.ports import Decisions
 from handler.domain.charge import settled
 from handler.domain.claim import Claim, Work, held
+from handler.domain.ending import end
 from handler.domain.errors import OwnershipLostError, RetryableError
 from handler.domain.item import Item, approval_name
 from handler.domain.park import release
@@ -56,7 +58,7 @@ def settle_stuck(rules: Rules, ports: Ports, decisions: Decisions, work: Work) -
             yield Finding(transaction_id, "unsettled", error.reason_code)
             continue
         if taken is not None:
-            yield _settle(*taken, ports, decisions)
+            yield _settle(*taken, ports, decisions, partial(work.require_time, rules.times))
 
 
 def _take_over(transaction_id: str, times: Times, decisions: Decisions, work: Work) -> tuple[Claim, Item] | None:
@@ -84,12 +86,13 @@ def _take_over(transaction_id: str, times: Times, decisions: Decisions, work: Wo
     return None
 
 
-def _settle(claim: Claim, item: Item, ports: Ports, decisions: Decisions) -> Finding:
+def _settle(claim: Claim, item: Item, ports: Ports, decisions: Decisions, require_time: Callable[[], None]) -> Finding:
     try:
         if claim.gateway_ref:
             result = ports.gateway.status(claim.gateway_ref)
             if result.state != "prepared":
                 outcome = settled(result, item.amount_minor, item.currency)
+                outcome = end(claim.gateway_ref, outcome, ports.gateway, require_time)
                 status = record(claim, claim.gateway_ref, outcome, ports)
                 return Finding(claim.transaction_id, status)
         if item.generation:
@@ -116,25 +119,27 @@ def settle_parked(rules: Rules, ports: Ports, decisions: Decisions, work: Work) 
             with alarmed(ports.notifier):
                 item = decisions.log.get(transaction_id)
                 if item is not None and item.status == "parked":
-                    yield Finding(transaction_id, _ask_parked(item, ports, decisions), item.parked_reason)
+                    status = _ask_parked(item, ports, decisions, partial(work.require_time, rules.times))
+                    yield Finding(transaction_id, status, item.parked_reason)
         except RetryableError as error:
             alarm_of_gateway(error, transaction_id, ports.notifier)
             yield Finding(transaction_id, "unsettled", error.reason_code)
 
 
-def _ask_parked(item: Item, ports: Ports, decisions: Decisions) -> Status:
+def _ask_parked(item: Item, ports: Ports, decisions: Decisions, require_time: Callable[[], None]) -> Status:
     if not item.gateway_ref:
         return "parked"
     result = ports.gateway.status(item.gateway_ref)
-    if result.state not in ("approved", "declined"):
+    if result.state in ("prepared", "in_progress"):
         return "parked"
+    result = end(item.gateway_ref, settled(result, item.amount_minor, item.currency), ports.gateway, require_time)
     status: Status = "completed" if result.state == "approved" else "declined"
     refused = decisions.log.record_parked(
         item.transaction_id,
         owner=item.owner,
         attempt=item.attempt,
         status=status,
-        gateway=settled(result, item.amount_minor, item.currency),
+        gateway=result,
         now=decisions.clock.now_ms(),
     )
     return status if refused is None else refused.final_status or "parked"

@@ -256,7 +256,7 @@ class Gateway:
                 return unexpected
             answer = self._injected_500(request, "error_500_before")
             if answer is None:
-                self._settle(request.ref, "canceled", None)
+                self._settle(request.ref, "canceled", self._intent(request.ref)["decline_code"])
                 answer = self._injected_500(request, "error_500_after") or Answer(200, self._object(request.ref))
             self._keys.store(request, answer)
             return answer

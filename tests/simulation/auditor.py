@@ -394,12 +394,13 @@ class Auditor:
     def _outcome_is_the_gateways(self, item: dict[str, Any]) -> None:
         intent = self.gateway.intents.get(item.get("gateway_ref", ""))
         state = intent.state if intent else "unknown"
-        if state != {"completed": "approved"}.get(item["status"], item["status"]):
+        # Of what is declined nothing may be captured any more, whoever has a confirm under way.
+        if state != ("approved" if item["status"] == "completed" else "cancelled"):
             self.fail(
                 "the gateway's outcome", f"{item['transaction_id']} is {item['status']}, the gateway says {state}"
             )
         recorded = item.get("gateway_response", {}).get("status")
-        if recorded != state:
+        if recorded not in (state, "approved" if item["status"] == "completed" else "declined"):
             self.fail("the gateway's outcome", f"{item['transaction_id']} records {recorded}, the gateway says {state}")
 
     def _refused(self, item: dict[str, Any]) -> None:
@@ -535,6 +536,8 @@ class Auditor:
             named = key.split(":")[1] if ":" in key else ""
             payment_id = self.gateway.intents[gateway_ref].payment_id if gateway_ref else named
             self.keys.called(invocation, call, payment_id, key, self.table.item(f"txn-{payment_id}") or {})
+        if call == "cancel" and invocation.name[:2] != "op" and self.gateway.intents[gateway_ref].state == "prepared":
+            self.fail("only what ended is cancelled", f"{invocation.name} cancelled {gateway_ref}, which was prepared")
         if call != "charge":
             return
         intent = self.gateway.intents[gateway_ref]
@@ -563,6 +566,8 @@ class Auditor:
         item = self.table.item(f"txn-{intent.payment_id}")
         if item is None or item["amount_minor"] != intent.amount_minor:
             self.fail("every cent", f"{intent.gateway_ref} captured {intent.amount_minor}, recorded is {item}")
+        elif item["status"] in _FINAL:
+            self.fail("what ended captures nothing", f"{intent.gateway_ref} is captured, the item is {item['status']}")
 
     def key_failed(self, invocation: Invocation, payment_id: str, key: str, how: str) -> None:
         self.keys.failed(invocation, f"txn-{payment_id}", key, how)
@@ -757,7 +762,7 @@ class Auditor:
         for key, item in self.table.items().items():
             intent = self.gateway.intents.get(item.get("gateway_ref", ""))
             runs = "execution_arn" in item and not self.engine.is_closed(item["execution_arn"])
-            known = intent is not None and intent.state in ("approved", "declined")
+            known = intent is not None and intent.state not in ("prepared", "in_progress")
             if item["status"] in ("processing", "parked") and known and not runs:
                 self.fail("reconcile settles", f"{key} is {item['status']}, the gateway knows its outcome")
 

@@ -1,7 +1,8 @@
 """The payment gateway: intents, idempotency keys kept for 24 hours, requests in flight, stored failures, refusals.
 
 Modelled after Stripe's PaymentIntents: the first whole answer of a key is given again, failures too, and a key that was
-used for another request is refused; an intent is confirmed once, and no confirm captures anything after its end.
+used for another request is refused. A declined intent, or one that waits for its customer, may be confirmed again and
+captured then, as not every gateway refuses that: hence the cancel before a decline is recorded.
 """
 
 from __future__ import annotations
@@ -23,7 +24,17 @@ from handler.domain.errors import (
     UnknownOutcomeError,
 )
 from handler.domain.payment import GatewayResult, Payment
-from tests.simulation.world import HOUR, MINUTE, Environment, Invocation, NoAnswerError, Pending, RefusedError, World
+from tests.simulation.world import (
+    HOUR,
+    MINUTE,
+    SECOND,
+    Environment,
+    Invocation,
+    NoAnswerError,
+    Pending,
+    RefusedError,
+    World,
+)
 
 KEY_KEPT_MS = 24 * HOUR
 REFUSAL_CODE = "resource_missing"
@@ -83,6 +94,8 @@ class Gateway:
         self.intents: dict[str, Intent] = {}
         self._keys: dict[str, StoredAnswer] = {}
         self._poisoned: dict[str, str] = {}
+        # A gateway that forgets at once leaves a late confirm to the intent's state alone.
+        self._key_kept_ms = world.pick("gateway/key kept", (KEY_KEPT_MS, KEY_KEPT_MS, 20 * SECOND))
         # When it is reached again; until then every call fails at once, without a connection or with a 503.
         self.out_until = 0
         self.out_with_503 = False
@@ -115,7 +128,7 @@ class Gateway:
 
     def _kept(self, key: str) -> StoredAnswer | None:
         stored = self._keys.get(key) if key else None
-        return stored if stored is not None and self.world.now - stored.at < KEY_KEPT_MS else None
+        return stored if stored is not None and self.world.now - stored.at < self._key_kept_ms else None
 
     def _keep(self, key: str, request: object) -> StoredAnswer:
         stored = StoredAnswer(self.world.now, request)
@@ -152,6 +165,9 @@ class Gateway:
         gateway_ref = f"pi_{len(self.intents) + 1}"
         self.intents[gateway_ref] = Intent(gateway_ref, name, payment.amount_minor, payment.currency)
         world.tell(f"gateway: {gateway_ref} prepared for {name} over {payment.amount_minor}")
+        if world.fault(f"dashboard/{gateway_ref}", [("cancelled", world.profile.dashboard)]):
+            seconds = world.between(f"dashboard/{gateway_ref}", 1, 900)
+            world.at(world.now + seconds * SECOND, lambda: self.cancel(gateway_ref))
         return fault or gateway_ref
 
     def confirm(self, gateway_ref: str, key: str) -> Any:
@@ -163,16 +179,15 @@ class Gateway:
         if intent.state == "in_progress":
             raise UnknownOutcomeError("409 lock_timeout: a request with another key is in progress")
         stored = self._keep(key, gateway_ref)
-        if intent.state != "prepared":
+        if intent.state not in ("prepared", "declined", "requires_action"):
             world.tell(f"gateway: {gateway_ref} is {intent.state}, and a late confirm captures nothing")
             stored.outcome = "400"
             return _answer(stored.outcome)
-        intent.state = "in_progress"
+        before, intent.state = intent.state, "in_progress"
         intent.confirms += 1
         name = f"confirm/{intent.payment_id}/{intent.confirms}"
         fault = world.fault(name, [("slow", world.profile.slow), ("500", world.profile.stored_500)])
         takes = world.between(name, 5_000, 60_000) if fault == "slow" else world.between(name, 20, 300)
-        declined = world.draw(f"{name}/declined") < world.profile.declines
         without_effect = fault == "500" and world.draw(f"{name}/500") < 0.5
         if fault:
             how = "takes long" if fault == "slow" else "will be answered by a stored 500"
@@ -180,12 +195,9 @@ class Gateway:
 
         def settle() -> None:
             if without_effect:
-                intent.state = "prepared"
-            elif declined:
-                intent.state = "declined"
+                intent.state = before
             else:
-                intent.state = "approved"
-                intent.captures += 1
+                self._end(intent, name)
             world.tell(f"gateway: {gateway_ref} of {intent.payment_id} is {intent.state}")
             stored.outcome = "500" if fault == "500" else intent.result()
             if intent.state == "approved":
@@ -215,12 +227,33 @@ class Gateway:
         world.at(world.now + world.between(name, 100, 60_000), arrive)
         return True
 
+    def _end(self, intent: Intent, name: str) -> None:
+        """What a confirm comes to."""
+        world = self.world
+        if world.draw(f"{name}/declined") < world.profile.declines:
+            intent.state = "declined"
+        elif world.draw(f"{name}/asks") < world.profile.asks_customer:
+            intent.state = "requires_action"
+            if world.draw(f"{name}/acts") < 0.6:
+                world.at(world.now + world.between(f"{name}/acts", 10, 60_000), lambda: self._acts(intent))
+        else:
+            intent.state = "approved"
+            intent.captures += 1
+
+    def _acts(self, intent: Intent) -> None:
+        """The customer does what was asked for, if that is still possible."""
+        if intent.state == "requires_action":
+            intent.state = "approved"
+            intent.captures += 1
+            self.world.tell(f"gateway: the customer of {intent.gateway_ref} acted, it is approved")
+            self.observer.captured(intent)
+
     def status(self, gateway_ref: str) -> GatewayResult:
         return self.intents[gateway_ref].result()
 
     def cancel(self, gateway_ref: str) -> GatewayResult:
         intent = self.intents[gateway_ref]
-        if intent.state in ("prepared", "declined"):
+        if intent.state in ("prepared", "declined", "requires_action"):
             intent.state = "cancelled"
             self.world.tell(f"gateway: {gateway_ref} of {intent.payment_id} is cancelled")
         return intent.result()

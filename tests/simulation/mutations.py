@@ -78,6 +78,7 @@ def mutations() -> list[Mutation]:
 _STEPS = "handler.domain.approval.steps"
 _CHARGE = "handler.domain.charge"
 _CLAIM = "handler.domain.claim"
+_ENDING = "handler.domain.ending"
 _PROCESS = "handler.domain.process"
 _SCORE = "handler.domain.score"
 _RECORD = "handler.domain.record"
@@ -445,6 +446,20 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     ),
     "every payment is charged without a person": (
         Edit(_PROCESS, "else rules.routing.route(validation.payment, reading.assessment)", 'else "processing"'),
+    ),
+    "a decline is recorded before it is cancelled, and a late confirm captures": (
+        Edit(_ENDING, '    if result.state in ("approved", "cancelled"):', '    if result.state != "requires_action":'),
+    ),
+    "what waits for its customer is recorded before it is cancelled": (
+        Edit(
+            _ENDING,
+            '    if result.state in ("approved", "cancelled"):\n        return result\n',
+            '    if result.state != "declined":\n        is_open = result.state == "requires_action"\n'
+            '        return result._replace(state="declined") if is_open else result\n',
+        ),
+    ),
+    "what succeeded before its cancel is recorded as declined": (
+        Edit(_ENDING, '    if stands.state == "cancelled":', '    if stands.state in ("cancelled", "approved"):'),
     ),
     "a decline is recorded as completed": (
         Edit(

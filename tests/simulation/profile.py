@@ -29,6 +29,10 @@ class Profile:
     workflow: bool
     skew_ms: int
     declines: float
+    # The customer must do something before the gateway captures anything.
+    asks_customer: float
+    # Somebody cancels an intent at the gateway.
+    dashboard: float
     blocks_group_in_flight: bool
     max_receives: int
     # How many payments the gateway cannot answer for as it should, until it is mended.
@@ -75,6 +79,8 @@ def drawn(world: World) -> Profile:
         workflow=workflow,
         skew_ms=world.pick("profile/skew", (0, 0, 0, 900, 20_000, 1_200_000)),
         declines=world.pick("profile/declines", (0.0, 0.1, 0.4)),
+        asks_customer=world.pick("profile/asks customer", (0.0, 0.0, 0.1, 0.4)),
+        dashboard=world.pick("profile/dashboard", (0.0, 0.0, 0.0, 0.1, 0.3)),
         blocks_group_in_flight=world.pick("profile/blocks", (True, False)),
         max_receives=world.pick("profile/receives", (3, 6, 1000)),
         poison=world.pick("profile/poison", (0.0, 0.0, 0.0, 0.1, 0.4)),

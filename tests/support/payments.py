@@ -181,6 +181,9 @@ class ScriptedGateway(SimulatedGateway):
     def status(self, gateway_ref: str) -> GatewayResult:
         return self._play("status") or super().status(gateway_ref)
 
+    def cancel(self, gateway_ref: str) -> GatewayResult:
+        return self._play("cancel") or super().cancel(gateway_ref)
+
     def _play(self, call: str) -> GatewayResult | None:
         self.calls.append(call)
         script = self.scripts.get(call) or [None]

@@ -84,12 +84,12 @@ def evidence() -> dict[str, Any]:
         ],
         "intents": [
             {"ref": "pi_0", "payment_id": "pay-0", "status": "succeeded", "authorization_code": "A0", "settled_seq": 5},
-            {"ref": "pi_1", "payment_id": "pay-1", "status": "declined", "authorization_code": None, "settled_seq": 8},
-            {"ref": "pi_3", "payment_id": "pay-3", "status": "declined", "authorization_code": None, "settled_seq": 12},
+            {"ref": "pi_1", "payment_id": "pay-1", "status": "canceled", "authorization_code": None, "settled_seq": 8},
+            {"ref": "pi_3", "payment_id": "pay-3", "status": "canceled", "authorization_code": None, "settled_seq": 12},
             {
                 "ref": "pi_18",
                 "payment_id": "pay-18",
-                "status": "declined",
+                "status": "canceled",
                 "authorization_code": None,
                 "settled_seq": 17,
             },
