@@ -18,11 +18,12 @@ from handler.adapters.queues import SqsRetryQueue
 from handler.adapters.system import SystemClock
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.adapters.table.parking_log import DynamoDbParkingLog
-from handler.composition import approval_starter, aws_client, compose_ports
+from handler.composition import approval_starter, aws_client, compose_ports, payment_gateway
 from handler.domain.approval.ports import ApprovalNotices, Decisions, Signer
 from handler.domain.approval.steps import ApprovalPorts, ApprovalRules
 from handler.domain.errors import ConfigurationError
 from handler.domain.parked import RetryQueue
+from handler.domain.ports import PaymentGateway
 from handler.domain.times import Times
 from handler.settings import Settings, read_approval_settings, read_settings
 from scoring.kernel import load_engine
@@ -76,6 +77,11 @@ def compose_retries(environment: Mapping[str, str]) -> tuple[RetryQueue, Times]:
     name = f"cloudcafe-payment-processing-{settings.rules.environment}.fifo"
     queue_url = settings.payment_queue_url or sqs.get_queue_url(QueueName=name)["QueueUrl"]
     return SqsRetryQueue(lambda: sqs, queue_url), settings.rules.times
+
+
+def compose_gateway(environment: Mapping[str, str]) -> PaymentGateway:
+    """The gateway that the settings name, with its key, as the functions have it. Raises ConfigurationError."""
+    return payment_gateway(read_settings(environment), get_session(), logging.getLogger("handler.cli"))
 
 
 def caller_identity() -> str:

@@ -101,7 +101,7 @@ def compose_ports(
         _warm_up(log, logger, settings.table_name)
     ports = Ports(
         log=log,
-        gateway=_gateway(settings, session, logger),
+        gateway=payment_gateway(settings, session, logger),
         scoring=TableFraudScoring(
             engine,
             table,
@@ -154,7 +154,7 @@ def aws_client(session: Any, service: str, settings: Settings) -> Any:
     return session.create_client(service, region_name=settings.region, verify=verify, config=Config(**_CLIENT_CONFIG))
 
 
-def _gateway(settings: Settings, session: Any, logger: AnyLogger) -> PaymentGateway:
+def payment_gateway(settings: Settings, session: Any, logger: AnyLogger) -> PaymentGateway:
     limits, arn = settings.rules.limits, settings.gateway_secret_arn
     if session is None and arn:
         raise ConfigurationError("GATEWAY_SECRET_ARN", arn, "nothing in memory")

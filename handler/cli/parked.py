@@ -10,13 +10,13 @@ import sys
 from typing import Any, Final
 from uuid import uuid4
 
-from handler.approval_composition import caller_identity, compose_retries
+from handler.approval_composition import caller_identity, compose_gateway, compose_retries
 from handler.cli.items import find_item, name, open_items
 from handler.cli.output import as_json, table
 from handler.domain.approval.decision import COMMENT_LENGTH_MAX
 from handler.domain.approval.ports import Decisions
 from handler.domain.claim import Work
-from handler.domain.errors import PaymentError
+from handler.domain.errors import PaymentError, RetryableError
 from handler.domain.item import Item, timestamp
 from handler.domain.money import as_text
 from handler.domain.parked import RetryQueue, cancel, in_order, retry
@@ -46,7 +46,7 @@ def add_topic(topics: Any) -> argparse.ArgumentParser:
         "--reason", type=name, metavar="CODE", help="all that were parked for this reason, each group in its order"
     )
     again.set_defaults(run=_retry)
-    end = commands.add_parser("cancel", help="give one payment up that the gateway never knew")
+    end = commands.add_parser("cancel", help="give one payment up, at the gateway first where that knows it")
     end.add_argument("payment", type=name, help="payment id or transaction id")
     end.add_argument("--reason", required=True, help=f"why, at most {COMMENT_LENGTH_MAX} characters; is kept")
     end.set_defaults(run=_cancel)
@@ -145,7 +145,18 @@ def _retry_one(item: Item, who: str, queue: RetryQueue, times: Times, decisions:
 def _cancel(decisions: Decisions, options: argparse.Namespace) -> int:
     item = find_item(decisions.log, options.payment, _LISTING)
     who = caller_identity()
-    cancel(item, who, options.reason, decisions)
+    try:
+        done = cancel(item, who, options.reason, decisions, lambda: compose_gateway(options.variables))
+    except RetryableError as error:
+        print(
+            f"payments: {item.transaction_id} is still parked, as the gateway did not confirm that nothing can be "
+            f"captured of it any more: {error}. Run this again; reconcile, too, records what becomes of it.",
+            file=sys.stderr,
+        )
+        return 1
+    if done == "completed":
+        print(f"{item.transaction_id} is completed: the gateway had charged it before it could be cancelled")
+        return 0
     print(f"{item.transaction_id} cancelled by {who}")
     return 0
 

@@ -1,19 +1,21 @@
 """What operators do with parked payments: retry one, or give one up.
 
-Protocol, parking. The rule it keeps: the permission to retry is written before anything is sent, and running it again
-is always safe.
+Protocol, parking. The rule it keeps: the permission to retry is written before anything is sent, nothing ends as
+cancelled that the gateway could still charge, and running either again is always safe.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal, Protocol
 
 from handler.domain.approval.decision import kept_comment
 from handler.domain.approval.ports import Decisions
+from handler.domain.charge import settled
 from handler.domain.claim import Work, held
-from handler.domain.errors import ParkedRefusedError
+from handler.domain.errors import ParkedRefusedError, UnknownOutcomeError
 from handler.domain.item import Item
+from handler.domain.ports import PaymentGateway
 from handler.domain.reconcile import restart_charge
 from handler.domain.times import Times
 
@@ -77,23 +79,65 @@ def retry(
     return "restarted"
 
 
-def cancel(item: Item, cancelled_by: str, reason: str, decisions: Decisions) -> None:
-    """Give a parked payment up that the gateway never knew (*cancel parked*); `reason` is kept, masked.
+def cancel(
+    item: Item, cancelled_by: str, reason: str, decisions: Decisions, gateway: Callable[[], PaymentGateway]
+) -> Literal["cancelled", "completed"]:
+    """Give a parked payment up; `reason` is kept, masked. `completed` where the gateway had charged it already.
 
-    Raises ParkedRefusedError, ApprovalRefusedError for a reason that cannot be kept, and the log's retryable error.
+    What the gateway never knew ends by one write (*cancel parked*). A reference is cancelled at the gateway first, the
+    only time that `gateway` is called, and the payment ends as that answers (*record cancelled*, *record parked*).
+
+    Raises ParkedRefusedError, ApprovalRefusedError for a reason that cannot be kept, and the retryable errors of
+    gateway and log, after which it is still parked; running it again is always safe.
     """
     kept = kept_comment(reason, decisions.find_card_numbers)
     _require_parked(item)
-    refused = decisions.log.cancel_parked(
-        item.transaction_id, cancelled_by=cancelled_by, cancel_reason=kept, now=decisions.clock.now_ms()
-    )
-    if refused is None or (refused.status, refused.cancelled_by) == ("cancelled", cancelled_by):
-        return
-    _require_parked(refused)
+    if not item.gateway_ref:
+        refused = decisions.log.cancel_parked(
+            item.transaction_id, cancelled_by=cancelled_by, cancel_reason=kept, now=decisions.clock.now_ms()
+        )
+        if refused is None or (refused.status, refused.cancelled_by) == ("cancelled", cancelled_by):
+            return "cancelled"
+        _require_parked(refused)
+        # It was retried since it was read, got a reference, and was parked again.
+        item = refused
+    return _cancel_known(item, cancelled_by, kept, decisions, gateway())
+
+
+def _cancel_known(
+    item: Item, cancelled_by: str, kept: str, decisions: Decisions, gateway: PaymentGateway
+) -> Literal["cancelled", "completed"]:
+    stands = settled(gateway.cancel(item.gateway_ref), item.amount_minor, item.currency)
+    log, now = decisions.log, decisions.clock.now_ms()
+    if stands.state == "approved":
+        refused = log.record_parked(
+            item.transaction_id,
+            owner=item.owner,
+            attempt=item.attempt,
+            status="completed",
+            gateway=stands,
+            now=now,
+        )
+        if refused is None or refused.status == "completed":
+            return "completed"
+    elif stands.state == "cancelled":
+        refused = log.record_cancelled(
+            item.transaction_id,
+            gateway_ref=item.gateway_ref,
+            cancelled_by=cancelled_by,
+            cancel_reason=kept,
+            gateway=stands,
+            now=now,
+        )
+        if refused is None or (refused.status, refused.cancelled_by) == ("cancelled", cancelled_by):
+            return "cancelled"
+    else:
+        raise UnknownOutcomeError(f"{item.gateway_ref} is {stands.state} and could not be cancelled")
+    # Who retried it, or reconcile, finds the same at the gateway and records it.
     raise ParkedRefusedError(
-        "known_to_gateway",
-        f"{item.transaction_id} has the reference {refused.gateway_ref}, which the gateway may have charged or may yet "
-        "charge: it cannot be cancelled here. Retry it, or let reconcile record what becomes of it.",
+        "not_parked",
+        f"{item.transaction_id} is {refused.status} by now; at the gateway it is {stands.state}, and whoever has it "
+        "records that.",
     )
 
 

@@ -86,7 +86,7 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     # A valid payment that ends without a charge, or beside the payment.
     "declined_by_rule": ReasonCode("A fraud rule or blocklist declines the payment.", "record"),
     "approval_unavailable": ReasonCode("The payment needs a person, and nobody can be asked here.", "record"),
-    "cancelled": ReasonCode("An operator gave the parked payment up; it was not charged.", "record"),
+    "cancelled": ReasonCode("An operator gave the parked payment up; nothing can be captured of it.", "record"),
     "approval_rejected": ReasonCode("A person rejected the payment.", "record"),
     "exists_with_different_content": ReasonCode("The payment_id is taken by a payment with other content.", "record"),
     # It comes again, and says nothing about the payment.
@@ -174,9 +174,6 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     "not_parked": ReasonCode("The payment is not parked.", "refuse", status=409),
     "parked_again": ReasonCode("The payment was retried and parked again since it was shown.", "refuse", status=409),
     "execution_open": ReasonCode("The payment's execution is about to end; try again.", "refuse", status=409),
-    "known_to_gateway": ReasonCode(
-        "The gateway knows the payment and may charge it: it cannot be cancelled here.", "refuse", status=409
-    ),
     "refused": ReasonCode("The payment cannot be decided on as it stands.", "refuse", status=409),
     # People are told, and the payment goes on.
     "notice_failed": ReasonCode("People could not be notified.", "tell", is_alarm=True),

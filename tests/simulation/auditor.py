@@ -74,6 +74,7 @@ WRITE_OF = {
     "allow_retry": "allow retry",
     "record_parked": "record parked",
     "cancel_parked": "cancel parked",
+    "record_cancelled": "record cancelled",
     "adopt_approval": "adopt approval",
     "ask_approval": "ask for approval",
     "decide_approval": "decide approval",
@@ -185,7 +186,7 @@ class Auditor:
         self._complete(after)
         if intent == "refuse":
             self._refused(after)
-        elif status in ("completed", "declined") and was in ("processing", "parked"):
+        elif (status in ("completed", "declined") and was in ("processing", "parked")) or intent == "record_cancelled":
             self._outcome_is_the_gateways(after)
         # Reconcile and people, whom no time-out ends, judge no message and ask for no version.
         if before is not None and invocation.lasts is not None and intent != "restart_charge":

@@ -183,6 +183,8 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     Drop("restart approval", "(attribute_not_exists(execution_arn) OR execution_arn = :closed)"): (
         Edit(_RECONCILE, "        if item.updated_at >= overdue:", "        if False:"),
     ),
+    # A reference is never replaced.
+    Drop("record cancelled", "gateway_ref = :gateway_ref"): (),
     # An attempt has one owner, and who takes a payment over writes that it is no longer parked.
     Drop("record parked", "owner = :owner"): (
         Drop("record parked", "attempt = :attempt"),
@@ -460,6 +462,21 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     ),
     "what succeeded before its cancel is recorded as declined": (
         Edit(_ENDING, '    if stands.state == "cancelled":', '    if stands.state in ("cancelled", "approved"):'),
+    ),
+    "a parked payment is given up without the gateway": (
+        Edit(
+            _PARKED,
+            "gateway.cancel(item.gateway_ref)",
+            'gateway.status(item.gateway_ref)._replace(state="cancelled")',
+        ),
+    ),
+    "what was charged before its cancel is given up": (
+        Edit(_PARKED, '    if stands.state == "approved":', "    if False:"),
+        Edit(_PARKED, '    elif stands.state == "cancelled":', "    elif True:"),
+    ),
+    "what waits at the gateway is given up": (
+        Edit(_PARKED, '    elif stands.state == "cancelled":', "    elif True:"),
+        Edit(_CHARGE, '"cancelled", "requires_action")', '"cancelled", "requires_action", "in_progress")'),
     ),
     "a decline is recorded as completed": (
         Edit(

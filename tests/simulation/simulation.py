@@ -338,7 +338,7 @@ class Simulation:
         when = world.now + int(world.draw_next(name) * world.pick(f"{name}/within", (1, 30, 600, 3_600)) * SECOND)
         acts = [] if kind < 0.2 else ["retry"] if kind < 0.45 else ["cancel"] if kind < 0.55 else ["retry all"]
         if kind >= 0.65:
-            acts = ["retry", "cancel"] if kind < 0.8 else ["retry", "retry"]
+            acts = ["retry", "cancel"] if kind < 0.8 else ["cancel", "cancel"] if kind < 0.85 else ["retry", "retry"]
         if kind >= 0.9:
             acts = ["retry", "reconcile", "reconcile"]
         for act in acts:
@@ -363,12 +363,12 @@ class Simulation:
                 keys = [key] if key else log.open_transaction_ids("parked")
                 for item in in_order(filter(None, map(log.get, keys)), reason_code=""):
                     if act == "cancel":
-                        cancel(item, invocation.name, "given up", decisions)
-                        world.tell(f"{invocation.name} is told that {item.transaction_id} is cancelled")
+                        found = cancel(item, invocation.name, "given up", decisions, lambda: ports.gateway)
+                        world.tell(f"{invocation.name} is told that {item.transaction_id} is {found}")
                     else:
                         work = Work(f"{invocation.name}:{item.transaction_id}", invocation.remaining_ms)
-                        found = retry(item, invocation.name, queue, decisions, times=RULES.times, work=work)
-                        world.tell(f"{invocation.name} is told that {item.transaction_id} is {found}")
+                        done = retry(item, invocation.name, queue, decisions, times=RULES.times, work=work)
+                        world.tell(f"{invocation.name} is told that {item.transaction_id} is {done}")
             except ApprovalRefusedError as error:
                 world.tell(f"{invocation.name} is refused: {error.reason_code}")
             except RetryableError as error:

@@ -98,7 +98,7 @@ def test_the_seeds_meet_every_kind_of_fault() -> None:
         "take_over_parked",
         "record_parked",
         "is cancelled",
-        "is refused: known_to_gateway",
+        "record_cancelled",
         "was sent before",
         "is restarted",
         "the largest amount is lowered",

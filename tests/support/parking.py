@@ -10,6 +10,7 @@ from handler.domain.approval.ports import Decisions
 from handler.domain.errors import GatewayAnswerError, RetryableError
 from handler.domain.item import Item
 from handler.domain.payment import Message
+from handler.domain.ports import PaymentGateway
 from handler.domain.process import settle
 from tests.support.payments import ScriptedGateway, World, message, reading, work
 
@@ -64,3 +65,7 @@ def parked(call: str = "prepare") -> World:
     assert [send(world, owner=f"r-{number}:m-1") for number in range(5)] == ["returned"] * 4 + ["parked"]
     world.gateway.scripts.clear()
     return world
+
+
+def unasked() -> PaymentGateway:
+    raise AssertionError("the gateway is not needed")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
-from handler.adapters.table.parking_writes import ALLOW_RETRY, CANCEL_PARKED, RECORD_PARKED
-from handler.adapters.table.transaction_log import outcome_values
+from handler.adapters.table.parking_writes import ALLOW_RETRY, CANCEL_PARKED, RECORD_CANCELLED, RECORD_PARKED
+from handler.adapters.table.transaction_log import outcome_values, stored_response
 from handler.domain.item import Item, timestamp
 from handler.domain.payment import GatewayResult
 
@@ -29,3 +29,23 @@ class DynamoDbParkingLog(DynamoDbApprovalLog):
             ":now": now,
         }
         return self.update(CANCEL_PARKED, transaction_id, values)
+
+    def record_cancelled(
+        self,
+        transaction_id: str,
+        *,
+        gateway_ref: str,
+        cancelled_by: str,
+        cancel_reason: str,
+        gateway: GatewayResult,
+        now: int,
+    ) -> Item | None:
+        values = {
+            ":gateway_ref": gateway_ref,
+            ":gateway_response": stored_response(gateway),
+            ":cancelled_by": cancelled_by,
+            ":cancel_reason": cancel_reason,
+            ":processed_at": timestamp(now),
+            ":now": now,
+        }
+        return self.update(RECORD_CANCELLED, transaction_id, values)

@@ -48,5 +48,24 @@ CANCEL_PARKED = Write(
     ),
     remove=("#open_shard", "#request"),
 )
+RECORD_CANCELLED = Write(
+    "record cancelled",
+    condition=(
+        # Nobody works on it; who retried it finds at the gateway that it ended.
+        "#status = :parked",
+        # It is what the gateway cancelled.
+        "#gateway_ref = :gateway_ref",
+    ),
+    set=(
+        "#status = :cancelled",
+        "#reason_code = :cancelled",
+        "#gateway_response = :gateway_response",
+        "#cancelled_by = :cancelled_by",
+        "#cancel_reason = :cancel_reason",
+        "#processed_at = :processed_at",
+        "#updated_at = :now",
+    ),
+    remove=("#open_shard", "#request"),
+)
 
-PARKING_WRITES = (ALLOW_RETRY, RECORD_PARKED, CANCEL_PARKED)
+PARKING_WRITES = (ALLOW_RETRY, RECORD_PARKED, CANCEL_PARKED, RECORD_CANCELLED)

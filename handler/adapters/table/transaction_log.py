@@ -256,13 +256,13 @@ def outcome_values(owner: str, attempt: int, status: str, gateway: GatewayResult
         ":owner": owner,
         ":attempt": attempt,
         ":status": status,
-        ":gateway_response": _stored_response(gateway),
+        ":gateway_response": stored_response(gateway),
         ":processed_at": timestamp(now),
         ":now": now,
     }
 
 
-def _stored_response(gateway: GatewayResult) -> dict[str, str]:
+def stored_response(gateway: GatewayResult) -> dict[str, str]:
     """What an item keeps of the gateway's answer: the published three, empty or not, and what else it said."""
     response = dict(zip(GatewayResponse._fields, (gateway.state, *gateway[3:]), strict=True))
     return {name: value for name, value in response.items() if value or name in _PUBLISHED}

@@ -76,6 +76,18 @@ class ParkingLog(ApprovalLog, Protocol):
 
     def cancel_parked(self, transaction_id: str, *, cancelled_by: str, cancel_reason: str, now: int) -> Item | None: ...
 
+    def record_cancelled(
+        self,
+        transaction_id: str,
+        *,
+        gateway_ref: str,
+        cancelled_by: str,
+        cancel_reason: str,
+        gateway: GatewayResult,
+        now: int,
+    ) -> Item | None:
+        """`gateway` is what the gateway answered to the cancel of `gateway_ref`."""
+
 
 class ApprovalCallbacks(Protocol):
     def wake(self, callback_id: str, decision: str) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from handler.domain.claim import Work
-from handler.domain.errors import GatewayAnswerError, NotEnoughTimeError, UnknownOutcomeError
+from handler.domain.errors import GatewayAnswerError, NotEnoughTimeError, ParkedRefusedError, UnknownOutcomeError
+from handler.domain.item import Item
+from handler.domain.parked import cancel
 from handler.domain.payment import GatewayResult
 from handler.domain.process import settle
 from handler.domain.reconcile import settle_parked, settle_stuck
 from tests.support.parking import decisions, parked, send
-from tests.support.payments import ScriptedGateway, World, message, reading, work
+from tests.support.payments import CARD, ScriptedGateway, World, message, reading, work
 
 MINUTES = 60_000
 DECLINED = GatewayResult("declined", 2599, "USD", code="card_declined", decline_code="lost_card", request_id="req_1")
@@ -102,3 +104,71 @@ def test_a_decline_that_has_no_time_left_for_its_cancel_stays_open():
         settle(reading(world, message()), world.rules, world.ports, late)
     assert world.gateway.calls == ["prepare", "charge"]
     assert world.item()["status"] == "processing"
+
+
+# ---- an operator's cancel of a parked payment that the gateway knows ----
+
+
+def given_up(world: World, item: Item | None = None) -> str:
+    return cancel(item or world.stored(), "alice", f"sent twice, {CARD}", decisions(world), lambda: world.gateway)
+
+
+def test_a_payment_is_given_up_once_the_gateway_cancelled_it_and_a_late_charge_captures_nothing():
+    world = parked("charge")
+    assert given_up(world) == "cancelled"
+    item = world.item()
+    assert [item[name] for name in ("status", "reason_code", "cancelled_by")] == ["cancelled", "cancelled", "alice"]
+    assert (item["gateway_response"]["status"], CARD in item["cancel_reason"]) == ("cancelled", False)
+    assert "open_shard" not in item
+    with pytest.raises(UnknownOutcomeError, match="cancelled"):
+        world.gateway.charge(item["gateway_ref"], "late")
+    with pytest.raises(ParkedRefusedError, match="is cancelled and not parked"):
+        given_up(world)
+
+
+def test_what_was_charged_before_its_cancel_is_completed():
+    world = parked("charge")
+    world.gateway.scripts["cancel"] = [APPROVED]
+    assert given_up(world) == "completed"
+    assert world.item()["gateway_response"]["authorization_code"] == "AUTH1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (UnknownOutcomeError("no answer"), UnknownOutcomeError),
+        (DECLINED, UnknownOutcomeError),
+        (DECLINED._replace(state="in_progress"), UnknownOutcomeError),
+        (APPROVED._replace(amount_minor=2600), GatewayAnswerError),
+        (GatewayResult("cancelled", 2600, "USD"), GatewayAnswerError),
+    ],
+)
+def test_what_the_gateway_did_not_confirm_stays_parked(answer, error):
+    world = parked("charge")
+    before = world.item()
+    world.gateway.scripts["cancel"] = [answer]
+    with pytest.raises(error):
+        given_up(world)
+    assert world.item() == before
+
+
+def test_a_cancel_that_was_interrupted_is_run_again():
+    world = parked("charge")
+    world.gateway.cancel(world.item()["gateway_ref"])
+    assert given_up(world) == "cancelled"
+
+
+def test_a_payment_that_was_retried_before_its_cancel_is_ended_by_its_worker():
+    world = parked("charge")
+    seen = world.stored()
+    world.change(status="processing", lease_until=0, tries=0)
+    with pytest.raises(ParkedRefusedError, match="is processing by now; at the gateway it is cancelled"):
+        given_up(world, seen)
+    assert send(world, owner="r-9:m-1") == "declined"
+    assert world.item()["gateway_response"]["status"] == "cancelled"
+
+
+def test_what_got_its_reference_after_it_was_read_is_cancelled_at_the_gateway_too():
+    world = parked("charge")
+    assert given_up(world, world.stored()._replace(gateway_ref="")) == "cancelled"
+    assert world.gateway.calls[-1] == "cancel"

@@ -34,7 +34,7 @@ class KeyedGateway(ScriptedGateway):
 
     def _play(self, call: str) -> GatewayResult | None:
         key = self.keys[-1]
-        if call != "status" and key in self._stored:
+        if call not in ("status", "cancel") and key in self._stored:
             self.calls.append(call)
             raise self._stored[key]
         try:

@@ -12,7 +12,7 @@ import pytest
 
 from handler.adapters.gateways.registry import GATEWAYS, HAVE_KEYS
 from handler.adapters.gateways.stripe import StripeGateway
-from handler.composition import _gateway
+from handler.composition import payment_gateway
 from handler.domain.errors import ConfigurationError
 from handler.domain.parse import parse
 from handler.domain.payment import Fault
@@ -64,7 +64,7 @@ def compose_stripe(monkeypatch, key: str = KEY, **variables: str) -> PaymentGate
     monkeypatch.setattr("handler.composition.aws_client", lambda *given: None)
     monkeypatch.setattr("handler.composition.read_text", lambda client, arn: key)
     given = {**OUTSIDE, "GATEWAY": "stripe", **VARIABLES["stripe"], **variables}
-    return _gateway(read_settings(given), object(), LOG)
+    return payment_gateway(read_settings(given), object(), LOG)
 
 
 def test_stripe_is_made_from_its_secret_and_its_mode(monkeypatch):
@@ -103,12 +103,12 @@ def test_what_stripe_lacks_fails_init_by_name(monkeypatch, variables, said):
 def test_a_key_and_a_mode_that_a_gateway_does_not_have_fail_init_by_name(name, variable):
     given = {**OUTSIDE, "GATEWAY": name, **VARIABLES[name], variable: VARIABLES["stripe"][variable]}
     with pytest.raises(ConfigurationError, match=rf"^{variable} is '.+'; allowed: no value, as GATEWAY is {name}, "):
-        _gateway(read_settings(given), object(), LOG)
+        payment_gateway(read_settings(given), object(), LOG)
 
 
 def test_in_memory_no_secret_can_be_read():
     with pytest.raises(ConfigurationError, match=r"GATEWAY_SECRET_ARN is 'arn:.+'; allowed: nothing in memory"):
-        _gateway(read_settings({"GATEWAY": "stripe", **VARIABLES["stripe"]}), None, LOG)
+        payment_gateway(read_settings({"GATEWAY": "stripe", **VARIABLES["stripe"]}), None, LOG)
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def retried() -> World:
 
 def given_up() -> World:
     world = parked()
-    cancel(world.stored(), "alice", "sent twice", parking.decisions(world))
+    cancel(world.stored(), "alice", "sent twice", parking.decisions(world), parking.unasked)
     assert world.stored().status == "cancelled"
     return world
 

@@ -11,8 +11,9 @@ from handler import approval_composition as composition
 from handler.adapters.table.parking_log import DynamoDbParkingLog
 from handler.cli import __main__ as cli
 from handler.cli import parked as topic
-from handler.domain.errors import GatewayAnswerError, RetryNotSentError
+from handler.domain.errors import GatewayAnswerError, RetryNotSentError, UnknownOutcomeError
 from handler.domain.item import Item
+from handler.domain.payment import GatewayResult
 from handler.domain.reasons import sentence
 from handler.domain.times import Times
 from tests.support.parking import Queue, decisions, parked, send
@@ -28,6 +29,7 @@ def command(monkeypatch, capsys):
     def run(world: World, *arguments: str, queue: object = None) -> tuple[int, str, str]:
         monkeypatch.setattr(cli, "compose_decisions", lambda environment: decisions(world))
         monkeypatch.setattr(topic, "compose_retries", lambda environment: (queue or Queue(), Times()))
+        monkeypatch.setattr(topic, "compose_gateway", lambda environment: world.gateway)
         monkeypatch.setattr(topic, "caller_identity", lambda: ALICE)
         monkeypatch.setattr(
             DynamoDbParkingLog,
@@ -82,6 +84,25 @@ def test_show_tells_why_a_payment_was_parked_and_how_it_was_given_up(command):
     output = command(world, "show", KEY)[1]
     assert f"cancelled by    {ALICE}: sent twice\n" in output
     assert "status          cancelled\n" in output
+
+
+def test_a_payment_that_the_gateway_knows_is_given_up_once_it_is_cancelled_there(command):
+    world = parked("charge")
+    world.gateway.scripts["cancel"] = [UnknownOutcomeError("no answer")]
+    code, _, errors = command(world, "cancel", KEY, "--reason", "sent twice")
+    assert (code, world.item()["status"]) == (1, "parked")
+    assert "is still parked, as the gateway did not confirm" in errors
+    assert "no answer. Run this again" in errors
+    assert command(world, "cancel", KEY, "--reason", "sent twice")[:2] == (0, f"{KEY} cancelled by {ALICE}\n")
+    assert world.item()["status"] == "cancelled"
+
+
+def test_a_payment_that_was_charged_before_its_cancel_is_told_to_be_completed(command):
+    world = parked("charge")
+    world.gateway.scripts["cancel"] = [GatewayResult("approved", 2599, "USD", "AUTH1")]
+    code, output, _ = command(world, "cancel", KEY, "--reason", "sent twice")
+    assert (code, output) == (0, f"{KEY} is completed: the gateway had charged it before it could be cancelled\n")
+    assert world.item()["status"] == "completed"
 
 
 def test_a_retry_is_recorded_under_the_callers_aws_identity_and_sent_once(command):
@@ -140,7 +161,6 @@ def test_what_was_not_retried_holds_back_the_later_ones_of_its_group_and_no_othe
     [
         (("retry", "nobody"), "there is no payment txn-nobody in this table: `payments parked list` shows"),
         (("cancel", KEY, "--reason", " "), "needs a reason"),
-        (("cancel", KEY, "--reason", "sent twice"), "has the reference"),
     ],
 )
 def test_a_refused_command_says_why_and_changes_nothing(command, arguments, said):

@@ -31,7 +31,7 @@ from handler.domain.process import settle
 from handler.domain.reconcile import Finding, settle_parked
 from handler.domain.rules import Parking, Rules
 from handler.domain.times import Times
-from tests.support.parking import Queue, decisions, failing, parked, send
+from tests.support.parking import Queue, decisions, failing, parked, send, unasked
 from tests.support.payments import CARD, KEY, ScriptedGateway, World, body, message, reading, whole_item, work
 
 HOUR_MS = 3_600_000
@@ -171,21 +171,12 @@ def test_parked_payments_are_retried_group_by_group_in_order():
 
 def test_a_payment_that_the_gateway_never_knew_is_cancelled_with_a_masked_reason():
     world = parked()
-    cancel(world.stored(), "alice", f"sent twice, {CARD}", decisions(world))
+    assert cancel(world.stored(), "alice", f"sent twice, {CARD}", decisions(world), unasked) == "cancelled"
     item = world.item()
     assert (item["status"], item["reason_code"], item["cancelled_by"]) == ("cancelled", "cancelled", "alice")
     assert CARD not in item["cancel_reason"]
     assert "open_shard" not in item
     assert send(world, message(message_id="m-2"), owner="r-8:m-2") == "duplicate"
-
-
-def test_a_payment_that_the_gateway_knows_is_not_cancelled_here():
-    world = parked("charge")
-    before = world.item()
-    with pytest.raises(ParkedRefusedError, match="has the reference") as refused:
-        cancel(world.stored(), "alice", "sent twice", decisions(world))
-    assert refused.value.reason_code == "known_to_gateway"
-    assert world.item() == before
 
 
 def test_what_is_not_parked_is_neither_retried_nor_cancelled():
@@ -194,16 +185,16 @@ def test_what_is_not_parked_is_neither_retried_nor_cancelled():
     with pytest.raises(ParkedRefusedError, match="is completed and not parked"):
         retried(world, queue)
     with pytest.raises(ParkedRefusedError, match="is completed and not parked"):
-        cancel(world.stored(), "alice", "why", decisions(world))
+        cancel(world.stored(), "alice", "why", decisions(world), unasked)
     with pytest.raises(ApprovalRefusedError):
-        cancel(parked().stored(), "alice", " ", decisions(world))
+        cancel(parked().stored(), "alice", " ", decisions(world), unasked)
 
 
 def test_a_cancel_and_a_retry_at_once_leave_one_of_them():
     world, queue = parked(), Queue()
     seen = world.stored()
     retried(world, queue)
-    cancel(seen, "bob", "sent twice", decisions(world))
+    cancel(seen, "bob", "sent twice", decisions(world), unasked)
     assert send(world, Message("m-9", queue.sent[0][0], "group-1"), owner="r-9:m-9") == "duplicate"
     assert world.gateway.captures == {}
 
