@@ -34,6 +34,9 @@ _PAYMENT_KEY = re.compile(r"txn-([A-Za-z0-9_-]{1,48})(#.*)?")
 POISON, POISON_TRIES = "prepare.not_json", 5
 GATEWAY_FAULTS = (
     POISON,
+    # Stored under their key and replayed for a day, as a gateway does: the payment goes on under its next key.
+    "prepare.error_500_before",
+    "charge.error_500_before",
     "prepare.error_503",
     "charge.error_503",
     "charge.timeout_before",

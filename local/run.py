@@ -139,7 +139,7 @@ def run(options: argparse.Namespace, console: Console) -> Result:
             )
         )
         variables = {"SCORING_ENGINE": os.environ["SCORING_ENGINE"]} if "SCORING_ENGINE" in os.environ else {}
-        approvals = Approvals(timeout_seconds=APPROVAL_SECONDS, approvers=(APPROVER,), gateway_url=gateway_url)
+        approvals = Approvals(timeout_seconds=APPROVAL_SECONDS, approvers=(APPROVER,))
         system = stack.enter_context(
             LocalSystem(
                 package=options.package,

@@ -23,6 +23,7 @@ from local.embedded_metrics import MetricForwarder
 from local.environment_pool import EnvironmentPool, PublishedFunction
 from local.event_source_mapping import Batch, EventSourceMapping
 from local.execution_environment import INIT_SECONDS_MAX, ExecutionEnvironment, Outcome
+from local.gateway.payments import API_KEY
 from local.installation import BUILD, ROOT, InstallationError, environment
 from local.ministack import CREDENTIALS, REGION, Ministack, ServicesError
 from local.process_group import ProcessGroup
@@ -32,14 +33,14 @@ from local.worker_logs import WorkerLogs
 
 PROVISIONS = ("local", "terraform")
 RUNS_KEPT = 20
-_SERVICES = ("sqs", "dynamodb", "lambda", "iam", "cloudwatch", "logs", "sns", "sts")
+_SERVICES = ("sqs", "dynamodb", "lambda", "iam", "cloudwatch", "logs", "secretsmanager", "sns", "sts")
 
 
 class LocalSystem:
     """Start everything, be it, end everything: a context manager.
 
     Attributes for its users: `clients` (boto3 clients by service name), `resources` (queue URLs, names),
-    `endpoint_url`, `directory` and `log_directory`, `processes` (start helpers there: they end with the system),
+    `endpoint_url`, `gateway_variables`, `directory` and `log_directory`, `processes` (start helpers there: they end with the system),
     `batches` and `outcomes` (what our mapping has done so far), `terraform` (what made the resources, else None).
     """
 
@@ -67,7 +68,8 @@ class LocalSystem:
         """Nothing starts before `__enter__`.
 
         `package` is an unpacked deployment package for this host, built from this checkout when None; `times` the
-        protocol's times; `variables` are added to the function's; `endpoints` (AWS_ENDPOINT_URL_<SERVICE>) are no
+        protocol's times; `gateway_url` is the gateway simulator's, which is met as Stripe is, and without one the
+        functions approve everything by themselves; `variables` are added to the function's; `endpoints` (AWS_ENDPOINT_URL_<SERVICE>) are no
         settings of the function, but what this machine has elsewhere than at `endpoint_url`; `mapping` is `local`
         (ours), `ministack` (its own mapping and worker) or `none`; `provision` says who makes the resources, `local`
         (`local/resources.py`) or `terraform`; `python` is the interpreter of the execution environments, or
@@ -81,10 +83,8 @@ class LocalSystem:
         self._package = package
         self._concurrency = concurrency
         self.times = times or Times()
-        self._variables = {
-            **({"GATEWAY": "http", "GATEWAY_URL": gateway_url} if gateway_url else {"GATEWAY": "simulated"}),
-            **(variables or {}),
-        }
+        self._gateway_url = gateway_url
+        self._variables = variables or {}
         self._endpoints = endpoints or {}
         self.names = Names(environment)
         self._handler = handler
@@ -135,6 +135,8 @@ class LocalSystem:
         self.services.watch(self._died)
         self.endpoint_url = self.services.url
         self.clients = {name: client(name, self.endpoint_url) for name in _SERVICES}
+        self.gateway_variables = self._gateway()
+        self._variables = self.gateway_variables | self._variables
         self.resources = self._make_resources(package, runtime_python.resolve().name)
         self._metrics = MetricForwarder(client("cloudwatch", self.endpoint_url), self.note)
         self._ends.callback(self._metrics.stop)
@@ -171,6 +173,22 @@ class LocalSystem:
                 FunctionResponseTypes=["ReportBatchItemFailures"],
             )
 
+    def _gateway(self) -> dict[str, str]:
+        """The settings of every function that talks to the gateway, whose key is a secret of the services."""
+        if not self._gateway_url:
+            return {"GATEWAY": "simulated"}
+        secret = self.clients["secretsmanager"].create_secret(
+            Name=f"cloudcafe-payment-gateway-{self.names.environment}", SecretString=API_KEY
+        )
+        return {
+            "GATEWAY": "stripe",
+            "GATEWAY_MODE": "test",
+            "GATEWAY_SECRET_ARN": secret["ARN"],
+            "GATEWAY_URL": self._gateway_url,
+            # Version 1 knows no payment_token.
+            "CANONICAL_VERSION_WRITTEN": "2",
+        }
+
     def _make_resources(self, package: Path, runtime: str) -> Resources:
         if self._provision == "local":
             return create(
@@ -192,6 +210,7 @@ class LocalSystem:
             runtime=runtime,
             memory_size=self._memory_size,
             variables=self._variables,
+            concurrency=self._concurrency,
             # Of its mapping and ours only one may take messages.
             polled=self._mapping_kind == "ministack",
         )

@@ -164,12 +164,14 @@ def apply(
     runtime: str,
     memory_size: int,
     variables: dict[str, str],
+    concurrency: int,
     polled: bool,
 ) -> Resources:
     """`terraform apply` of one environment; the counterpart of `local.resources.create`.
 
     `package` is an unpacked deployment package; `variables` are settings of the function, each the root's variable of
-    that name in small letters; `polled` whether the services' own mapping takes messages. Raises TerraformError.
+    that name in small letters; `concurrency` how many batches run at once; `polled` whether the services' own mapping
+    takes messages. Raises TerraformError.
     """
     archive = terraform.folder.parent / "dist" / "payment-processor.zip"
     sha256 = write_package(archive, package, architecture=ARCHITECTURE, runtime=runtime)
@@ -185,6 +187,8 @@ def apply(
         "safety_margin_seconds": times.safety_margin_seconds,
         "retry_delay_seconds": times.retry_delay_seconds,
         "park_after_seconds": times.park_after_seconds,
+        # The root has 100, which could ask a gateway more often than it takes in test mode; its least is 2.
+        "maximum_concurrency": max(2, concurrency),
         "event_source_enabled": polled,
         "scoring_engine": "auto",
         **{name.lower(): value for name, value in variables.items()},

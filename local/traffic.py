@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 # Shares of the payments asked for; what they leave is ordinary. Duplicates, conflicts and corrections come on top.
-_SHARES = {"risky": 0.08, "invalid": 0.08, "unusable": 0.03, "malformed": 0.04, "card_number": 0.06}
+_SHARES = {"declined_card": 0.04, "risky": 0.08, "invalid": 0.08, "unusable": 0.03, "malformed": 0.04, "card_number": 0.06}
 _DUPLICATES, _CONFLICTS, _CORRECTIONS = 0.10, 0.04, 0.02
 # Above this amount (protocol.md, "Risk, exactly") a person is asked; ordinary payments stay well below.
 _ASKS_A_PERSON_FROM_MINOR = 66_667
@@ -29,6 +29,9 @@ _CITIES = (
     ("Austin", "TX", "78704"),
     ("Chicago", "IL", "60614"),
 )
+# Instruments of the gateway's test mode (Stripe's "Test cards"): what is charged with them, and what never is.
+_CARDS = ("pm_card_visa", "pm_card_mastercard", "pm_card_amex")
+_DECLINED_CARDS = ("pm_card_visa_chargeDeclined", "pm_card_visa_chargeDeclinedInsufficientFunds")
 _ORDERS = ("flat white, two croissants", "bag of house beans", "espresso machine descaler", "catering for twelve")
 
 
@@ -56,6 +59,7 @@ class Message:
 
 
 CHARGED = frozenset({"completed", "declined"})
+DECLINED = frozenset({"declined"})
 PARKED = frozenset({"parked"})
 EXPIRED = frozenset({"expired"})
 REJECTED = frozenset({"rejected"})
@@ -155,6 +159,7 @@ def _document(choose: random.Random, payment_id: str, amount_minor: int) -> dict
         "description": choose.choice(_ORDERS),
         "amount": amount_minor / 100,
         "payment_method": choose.choice(("credit_card", "debit_card")),
+        "payment_token": choose.choice(_CARDS),
         "billing_address": {
             "street": f"{choose.randrange(1, 999)} {choose.choice(_STREETS)}",
             "city": city,
@@ -173,6 +178,13 @@ def _ordinary(choose: random.Random, payment_id: str, number: int) -> Message:
     amount_minor = _ordinary_amount(choose)
     body = json.dumps(_document(choose, payment_id, amount_minor))
     return Message(number, "ordinary", payment_id, "", body, CHARGED, amount_minor)
+
+
+def _declined_card(choose: random.Random, payment_id: str, number: int) -> Message:
+    """A good payment with a card that its issuer refuses."""
+    amount_minor = _ordinary_amount(choose)
+    document = _document(choose, payment_id, amount_minor) | {"payment_token": choose.choice(_DECLINED_CARDS)}
+    return Message(number, "declined_card", payment_id, "", json.dumps(document), DECLINED, amount_minor)
 
 
 def _risky(choose: random.Random, payment_id: str, number: int) -> Message:
@@ -256,6 +268,7 @@ def _card_number(choose: random.Random, payment_id: str, number: int) -> Message
 
 _MAKERS = {
     "ordinary": _ordinary,
+    "declined_card": _declined_card,
     "risky": _risky,
     "invalid": _invalid,
     "unusable": _unusable,

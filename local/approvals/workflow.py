@@ -47,7 +47,6 @@ class Approvals:
         environment_name: str = "dev",
         timeout_seconds: float = 86_400,
         approvers: tuple[str, ...] = ("alice", "bob"),
-        gateway_url: str = "",
         page_port: int = 0,
         variables: dict[str, str] | None = None,
         package: Path | None = None,
@@ -60,7 +59,6 @@ class Approvals:
         self.function = f"payment-processor-{environment_name}"
         self.timeout_seconds = timeout_seconds
         self.approvers = approvers
-        self._gateway_url = gateway_url
         self._extra = variables or {}
         self._package = package
         self._api = LambdaApi(self.function)
@@ -98,8 +96,7 @@ class Approvals:
         self._workflow = {
             **deciding,
             **system.times.variables(),
-            "GATEWAY": "http" if self._gateway_url else "simulated",
-            "GATEWAY_URL": self._gateway_url,
+            **system.gateway_variables,
             "APPROVAL_TIMEOUT_SECONDS": f"{self.timeout_seconds:g}",
             "APPROVAL_TOPIC_ARN": self._mail.topic_arn,
             "APPROVAL_PAGE_URL": self.page_url,

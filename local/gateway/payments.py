@@ -20,6 +20,10 @@ from local.gateway.idempotency_keys import Keys
 from local.gateway.messages import Answer, RefusedError, Request, error, read_object
 
 
+# Of Stripe's dialect, where nobody says another one.
+API_KEY = "sk_test_simulator"
+
+
 class Gateway:
     """Payments, keys, log and faults in one sqlite file; every public method is safe to call from any thread.
 
@@ -39,7 +43,7 @@ class Gateway:
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         api_keys: Mapping[str, str] | None = None,
     ) -> None:
-        self.api_keys = dict(api_keys or {"sk_test_simulator": "test"})
+        self.api_keys = dict(api_keys or {API_KEY: "test"})
         self._seed = seed
         self._plan = FaultPlan(seed, rates or {})
         self._search_lag_ms = round(1000 * search_lag_seconds)

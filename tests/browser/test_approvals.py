@@ -109,7 +109,7 @@ class Site:
 
 @contextlib.contextmanager
 def site(timeout_seconds: float = 86_400, gateway_url: str = "") -> Iterator[Site]:
-    approvals = Approvals(timeout_seconds=timeout_seconds, gateway_url=gateway_url)
+    approvals = Approvals(timeout_seconds=timeout_seconds)
     with (
         LocalSystem(variables=approvals.variables, endpoints=approvals.endpoints, gateway_url=gateway_url) as system,
         approvals.running(system),

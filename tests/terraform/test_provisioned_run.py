@@ -73,7 +73,7 @@ def test_what_the_root_refuses_is_said_with_its_own_words(monkeypatch: pytest.Mo
 
     def made(times: Times, **variables: str) -> None:
         package = tmp_path / "package"
-        apply(root, Names(), times, package, runtime="python3.13", memory_size=512, variables=variables, polled=False)
+        apply(root, Names(), times, package, runtime="python3.13", memory_size=512, variables=variables, concurrency=4, polled=False)
 
     with pytest.raises(TerraformError) as caught:
         made(Times(visibility_timeout_seconds=60))
