@@ -18,6 +18,8 @@ from boto3.dynamodb.types import TypeDeserializer
 from local.faults import LateWrite
 from local.traffic import Message
 
+# Calls that the gateway answered 429, beside its faults.
+ABOVE_THE_LIMIT = "calls_above_the_limit"
 QUEUE_COUNTS = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
@@ -157,7 +159,7 @@ def collect(
         logs=logs,
         late_writes=list(late_writes),
         planned=planned,
-        struck={**Counter(f"{row['call']}.{row['fault']}" for row in rows["requests"] if row["fault"]), **struck},
+        struck=_struck(rows) | dict(struck),
     )
 
 
@@ -213,10 +215,17 @@ def _drain(sqs: Any, queue_url: str) -> list[dict[str, Any]]:
             sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
 
 
+def _struck(rows: Mapping[str, list[dict[str, Any]]]) -> dict[str, int]:
+    """Faults at the gateway, and how often each happened."""
+    found = dict(Counter(f"{row['call']}.{row['fault']}" for row in rows["requests"] if row["fault"]))
+    above = len(rows[ABOVE_THE_LIMIT])
+    return found | ({ABOVE_THE_LIMIT: above} if above else {})
+
+
 def _gateway_rows(database: Path) -> dict[str, list[dict[str, Any]]]:
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as file:
         file.row_factory = sqlite3.Row
         return {
             name: [dict(row) for row in file.execute(f"SELECT * FROM {name} ORDER BY rowid")]
-            for name in ("requests", "captures", "intents")
+            for name in ("requests", "captures", "intents", ABOVE_THE_LIMIT)
         }

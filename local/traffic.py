@@ -81,8 +81,9 @@ def make(payments: int, groups: int, seed: int) -> list[Message]:
     kinds += ["ordinary"] * (payments - len(kinds))
     choose.shuffle(kinds)
     placed: list[tuple[float, Message]] = []
-    # In turn, so that a short stream has each of them too.
-    decisions = itertools.cycle(_DECISIONS)
+    # The first third is left to expire, so that a run does not end with that wait behind all other waits.
+    unanswered = kinds.count("risky") // len(_DECISIONS)
+    decisions = itertools.chain([""] * unanswered, itertools.cycle(("approve", "reject")))
     for number, kind in enumerate(kinds):
         payment_id = f"pay-{seed}-{number:05d}"
         message = _MAKERS[kind](choose, payment_id, number)

@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS refunds (
     seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, refund_ref TEXT NOT NULL, ref TEXT NOT NULL,
     amount INTEGER NOT NULL, currency TEXT NOT NULL, document TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS calls_above_the_limit (at_ms INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS ordered_faults (
     id INTEGER PRIMARY KEY, payment_id TEXT NOT NULL, call TEXT NOT NULL, fault TEXT NOT NULL,
     seconds REAL NOT NULL, times_left INTEGER NOT NULL

@@ -91,6 +91,12 @@ class Gateway:
             fingerprint = hashlib.sha256(f"{target}\n{digest}".encode()).hexdigest()
             return Request(seq, call, payment_id, ref, key, fingerprint, document or {}, fault, dialect, account)
 
+    def above_the_limit(self) -> Answer:
+        """The answer to a call too many, of which nothing is read; it is counted in the file."""
+        with self._db.transaction():
+            self._db.execute("INSERT INTO calls_above_the_limit (at_ms) VALUES (?)", (self._clock(),))
+        return Answer(429, error("rate_limit", "too many calls a second"))
+
     def answered(self, request: Request, answer: Answer) -> None:
         """Log that an answer with this status is about to be sent."""
         with self._db.transaction():

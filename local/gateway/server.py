@@ -78,7 +78,7 @@ class _Handler(LoopbackHandler):
     def _serve(self, call: str, *, ref: str = "", payment_id: str = "") -> None:
         gateway, body = self.server.gateway, self.body()
         if not self.server.call_rate.takes():
-            return self._send(Answer(429, error("rate_limit", "too many calls a second")))
+            return self._send(gateway.above_the_limit())
         # Only Stripe's dialect has keys.
         scheme, _, api_key = self.headers.get("Authorization", "").partition(" ")
         account = gateway.api_keys.get(api_key, "") if scheme == "Bearer" else ""

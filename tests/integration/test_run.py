@@ -25,7 +25,7 @@ from local.report import Result
 from local.system import LocalSystem, host_package
 from tests.support.processes import descendants, wait_for
 
-STREAM = ("--payments", "40", "--groups", "6", "--seed", "7")
+STREAM = ("--payments", "44", "--groups", "6", "--seed", "7")
 FIGURES = (
     "sent final rejected_queue dead_lettered duplicates conflicts charges cold_starts latency_ms payments_per_second"
     " audit engine"
@@ -74,10 +74,10 @@ def test_a_run_with_every_fault_passes_its_audit_and_leaves_no_process(every_fau
     assert list(found) == FIGURES.split()
     assert set(found["latency_ms"]) == {"p50", "p95"}
     assert set(found["final"]) == {"completed", "declined", "expired", "parked", "rejected"}
-    # 40 payments, four duplicates (two of them dropped by the queue), two conflicts, a correction.
-    assert (found["sent"], found["duplicates"], found["conflicts"], found["dead_lettered"]) == (47, 4, 2, 0)
+    # 44 payments, four duplicates (two of them dropped by the queue), two conflicts, a correction.
+    assert (found["sent"], found["duplicates"], found["conflicts"], found["dead_lettered"]) == (51, 4, 2, 0)
     assert found["charges"] == found["final"]["completed"]
-    assert sum(found["final"].values()) + found["rejected_queue"] == 40
+    assert sum(found["final"].values()) + found["rejected_queue"] == 44
     assert found["audit"] == dict.fromkeys(
         [*(check.__name__ for check in CHECKS), "the_system_itself_had_no_errors"], True
     )

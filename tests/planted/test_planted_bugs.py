@@ -51,10 +51,23 @@ BUGS = {
         evidence=r"txn-pay-1-\d+ stays processing: .*; delivered in batch [\d, ]+, finally acknowledged",
     ),
     "charge_without_key": Bug(
-        edits=(("handler/adapters/gateways/http.py", '/confirm", key, {})', '/confirm", None, {})'),),
+        edits=(("handler/adapters/gateways/stripe.py", '/confirm", fields, key)', '/confirm", fields, None)'),),
         faults="off",
         check="one_key_and_one_reference_a_payment",
         evidence=r"charge of pay-1-\d+ \(sequence \d+\) came with key None, which is not its own",
+    ),
+    "spent_key_is_kept": Bug(
+        edits=(
+            (
+                "handler/domain/charge.py",
+                "    following = claim._replace(gateway_try=claim.gateway_try + 1)\n",
+                "    return claim\n    following = claim._replace(gateway_try=claim.gateway_try + 1)\n",
+            ),
+        ),
+        faults="prepare.error_500_before,charge.error_500_before",
+        # Parked after its tries, or still open where the breaker counts none, as hardly anybody else is answered.
+        check="nothing_left_open",
+        evidence=r"txn-pay-1-\d+ stays (processing|parked): ",
     ),
     "no_status_after_an_unknown_outcome": Bug(
         edits=(

@@ -58,5 +58,6 @@ def test_a_call_above_the_limit_is_refused_begins_nothing_and_blames_no_payment(
             server.call_rate = CallRate()
             assert adapter.charge(ref, "key:confirm").state == "approved"
         server.stop()
+        assert simulator._db.execute("SELECT count(*) FROM calls_above_the_limit").fetchone()[0] == 2
         log = simulator.log()
         assert [call["call"] for call in log["requests"]] == ["prepare", "charge"]

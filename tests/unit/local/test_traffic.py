@@ -8,7 +8,8 @@ from collections import Counter
 import pytest
 
 from local.faults import GATEWAY_FAULTS, TABLE_FAULTS, plan
-from local.traffic import make
+from local.gateway.dialects import APPROVED, TOKENS
+from local.traffic import DECLINED, make
 
 
 def test_the_same_seed_gives_the_same_stream_and_another_seed_another() -> None:
@@ -21,7 +22,7 @@ def test_a_stream_holds_every_kind_and_repeats_only_what_went_before(seed: int) 
     messages = make(200, 20, seed)
     kinds = Counter(message.kind for message in messages)
     assert set(kinds) == {
-        *("ordinary", "risky", "invalid", "unusable", "malformed", "card_number"),
+        *("ordinary", "declined_card", "risky", "invalid", "unusable", "malformed", "card_number"),
         *("duplicate", "duplicate_dropped", "conflict", "corrected"),
     }
     assert sum(message.original is None for message in messages) == 200
@@ -63,6 +64,17 @@ def test_amounts_are_spread_as_in_a_shop_and_stay_below_what_asks_a_person() -> 
     assert 99 <= amounts[0] < 500
     assert 2000 < amounts[len(amounts) // 2] < 4500
     assert 20_000 < amounts[-1] < 50_000
+
+
+def test_every_good_message_names_an_instrument_of_the_gateways_test_mode_and_ends_as_that_says() -> None:
+    kinds = {}
+    for message in make(200, 20, 1):
+        if message.kind in ("ordinary", "declined_card", "risky", "card_number", "corrected"):
+            outcome = TOKENS[json.loads(message.body)["payment_token"]]
+            kinds.setdefault(message.kind, set()).add(outcome)
+            assert (message.ends == DECLINED) == (outcome != APPROVED)
+    assert kinds.pop("declined_card") == {("card_declined", "generic_decline"), ("card_declined", "insufficient_funds")}
+    assert set().union(*kinds.values()) == {APPROVED}
 
 
 def test_faults_are_planned_for_one_unrepeated_ordinary_payment_each() -> None:
