@@ -40,8 +40,9 @@ class LocalSystem:
     """Start everything, be it, end everything: a context manager.
 
     Attributes for its users: `clients` (boto3 clients by service name), `resources` (queue URLs, names),
-    `endpoint_url`, `gateway_variables`, `directory` and `log_directory`, `processes` (start helpers there: they end with the system),
-    `batches` and `outcomes` (what our mapping has done so far), `terraform` (what made the resources, else None).
+    `endpoint_url`, `gateway_variables`, `directory` and `log_directory`, `processes` (start helpers there: they end
+    with the system), `batches` and `outcomes` (what our mapping has done so far), `terraform` (what made the resources,
+    else None).
     """
 
     def __init__(
@@ -69,12 +70,12 @@ class LocalSystem:
 
         `package` is an unpacked deployment package for this host, built from this checkout when None; `times` the
         protocol's times; `gateway_url` is the gateway simulator's, which is met as Stripe is, and without one the
-        functions approve everything by themselves; `variables` are added to the function's; `endpoints` (AWS_ENDPOINT_URL_<SERVICE>) are no
-        settings of the function, but what this machine has elsewhere than at `endpoint_url`; `mapping` is `local`
-        (ours), `ministack` (its own mapping and worker) or `none`; `provision` says who makes the resources, `local`
-        (`local/resources.py`) or `terraform`; `python` is the interpreter of the execution environments, or
-        `runtime_python` one that can import awslambdaric by itself; `port` 0 takes a free one; `directory` is a new
-        folder in `.build/local` when None.
+        functions approve everything by themselves; `variables` are added to the function's; `endpoints`
+        (AWS_ENDPOINT_URL_<SERVICE>) are no settings of the function, but what this machine has elsewhere than at
+        `endpoint_url`; `mapping` is `local` (ours), `ministack` (its own mapping and worker) or `none`; `provision`
+        says who makes the resources, `local` (`local/resources.py`) or `terraform`; `python` is the interpreter of the
+        execution environments, or `runtime_python` one that can import awslambdaric by itself; `port` 0 takes a free
+        one; `directory` is a new folder in `.build/local` when None.
         """
         if mapping not in ("local", "ministack", "none"):
             raise ValueError(f"mapping {mapping!r} is not one of local, ministack, none")

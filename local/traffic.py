@@ -15,7 +15,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 # Shares of the payments asked for; what they leave is ordinary. Duplicates, conflicts and corrections come on top.
-_SHARES = {"declined_card": 0.04, "risky": 0.08, "invalid": 0.08, "unusable": 0.03, "malformed": 0.04, "card_number": 0.06}
+_SHARES = {
+    "declined_card": 0.04,
+    "risky": 0.08,
+    "invalid": 0.08,
+    "unusable": 0.03,
+    "malformed": 0.04,
+    "card_number": 0.06,
+}
 _DUPLICATES, _CONFLICTS, _CORRECTIONS = 0.10, 0.04, 0.02
 # Above this amount (protocol.md, "Risk, exactly") a person is asked; ordinary payments stay well below.
 _ASKS_A_PERSON_FROM_MINOR = 66_667

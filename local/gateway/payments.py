@@ -19,7 +19,6 @@ from local.gateway.fault_plan import CALLS, FAULTS, Fault, FaultPlan
 from local.gateway.idempotency_keys import Keys
 from local.gateway.messages import Answer, RefusedError, Request, error, read_object
 
-
 # Of Stripe's dialect, where nobody says another one.
 API_KEY = "sk_test_simulator"
 

@@ -72,8 +72,17 @@ def test_what_the_root_refuses_is_said_with_its_own_words(monkeypatch: pytest.Mo
         (root.folder / name).unlink()
 
     def made(times: Times, **variables: str) -> None:
-        package = tmp_path / "package"
-        apply(root, Names(), times, package, runtime="python3.13", memory_size=512, variables=variables, concurrency=4, polled=False)
+        apply(
+            root,
+            Names(),
+            times,
+            tmp_path / "package",
+            runtime="python3.13",
+            memory_size=512,
+            variables=variables,
+            concurrency=4,
+            polled=False,
+        )
 
     with pytest.raises(TerraformError) as caught:
         made(Times(visibility_timeout_seconds=60))

@@ -67,7 +67,7 @@ def test_amounts_are_spread_as_in_a_shop_and_stay_below_what_asks_a_person() -> 
 
 
 def test_every_good_message_names_an_instrument_of_the_gateways_test_mode_and_ends_as_that_says() -> None:
-    kinds = {}
+    kinds: dict[str, set[tuple[str, str]]] = {}
     for message in make(200, 20, 1):
         if message.kind in ("ordinary", "declined_card", "risky", "card_number", "corrected"):
             outcome = TOKENS[json.loads(message.body)["payment_token"]]
