@@ -53,6 +53,7 @@ class Site:
                 "customer_id": "cust-1",
                 "amount": 0,
                 "payment_method": "credit_card",
+                "payment_token": "pm_card_visa",
                 "billing_address": ADDRESS,
             }
         ).replace('"amount": 0', f'"amount": {amount}')
@@ -365,7 +366,10 @@ def test_new_code_while_an_approval_waits_leaves_its_execution_on_the_old_versio
         new = client.invoke(
             FunctionName=f"{here.approvals.function}:live",
             InvocationType="Event",
-            Payload=(ROOT / "events" / "low_risk.json").read_bytes(),
+            # The published message, with the instrument that a gateway which charges one needs.
+            Payload=json.dumps(
+                {**json.loads((ROOT / "events" / "low_risk.json").read_bytes()), "payment_token": "pm_card_visa"}
+            ),
         )
         assert new["ExecutedVersion"] == "2"
         low_risk = {"transaction_id": "txn-pay-low-001", "status": "completed", "edition": "second"}
