@@ -174,7 +174,11 @@ def apply(
     takes messages. Raises TerraformError.
     """
     archive = terraform.folder.parent / "dist" / "payment-processor.zip"
-    sha256 = write_package(archive, package, architecture=ARCHITECTURE, runtime=runtime)
+    # The package is of this checkout, which reads every version that it can write.
+    versions = list(range(1, int(variables.get("CANONICAL_VERSION_WRITTEN", "1")) + 1))
+    sha256 = write_package(
+        archive, package, architecture=ARCHITECTURE, runtime=runtime, canonical_versions_read=versions
+    )
     values = {
         "environment": names.environment,
         "architecture": ARCHITECTURE,
@@ -210,10 +214,10 @@ def apply(
     return Resources(names, **{name: made[name] for name in urls}, code_sha256=sha256)
 
 
-def write_package(archive: Path, package: Path, **facts: str) -> str:
+def write_package(archive: Path, package: Path, **facts: object) -> str:
     """Write an unpacked package as the ZIP `archive` with a manifest beside it, as `make package` does.
 
-    `facts` are the manifest's architecture, runtime and engine; what is left out is not checked. Returns the ZIP's
+    `facts` are others of the manifest, such as its architecture; what is left out is not checked. Returns the ZIP's
     SHA-256 in base64, as Lambda tells it.
     """
     archive.parent.mkdir(exist_ok=True)
