@@ -1,9 +1,8 @@
 """Amounts as Stripe counts them, both ways, exactly: what cannot be said in its units is refused and never rounded.
 
-Source: docs.stripe.com/currencies ("Supported presentment currencies", "Zero-decimal currencies", "Special cases"), by
-a copy of 2023 and a list that others took from it in April 2026. Elsewhere Stripe's smallest unit is ISO 4217's minor
-unit. Left out is what the page has and ISO 4217 no longer: ANG (now XCG), BGN, STD. An account's country may have
-fewer: the five of three decimals stand in the list of the United Arab Emirates, and not in Poland's.
+Source: docs.stripe.com/currencies ("Supported presentment currencies", "Zero-decimal currencies", "Three-decimal
+currencies", "Special cases"), by three copies of it, the last of 2026-09-20. Elsewhere Stripe's smallest unit is ISO
+4217's minor unit.
 """
 
 from __future__ import annotations
@@ -12,6 +11,9 @@ from typing import Final
 
 from handler.domain.errors import GatewayAnswerError, GatewayRefusedError
 
+# Without ANG, BGN and STD, which earlier copies list and ISO 4217 has no more. The last copy lacks ALL, SOS and TOP, which
+# the others have; those of three digits are listed to accounts of some countries alone. Whatever an account does not
+# take, Stripe itself refuses before any charge.
 _LISTED: Final = (
     "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BWP BYN BZD CAD CDF CHF CLP CNY "
     "COP CRC CVE CZK DJF DKK DOP DZD EGP ETB EUR FJD FKP GBP GEL GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR "
