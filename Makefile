@@ -261,6 +261,10 @@ benchmark-screening: setup $(VENV)/.benchmark  ## screening against its peers (O
 benchmark-compare: setup $(VENV)/.benchmark  ## two records: A=before.json B=after.json OPTIONS="--fail-above 10%"
 	$(PY) -m benchmarks compare $(A) $(B) $(OPTIONS)
 
+.PHONY: benchmark-gateways
+benchmark-gateways: setup  ## init and first payment with Stripe beside the simulated gateway (OPTIONS=--quick)
+	$(PY) -m benchmarks gateways $(OPTIONS)
+
 .PHONY: benchmark-aws
 benchmark-aws: setup  ## the same columns from benchmark functions on AWS (OPTIONS="--environment dev --limit-usd 1")
 	$(PY) -m benchmarks aws $(OPTIONS)

@@ -14,6 +14,7 @@ BENCHMARKS = {
     "card-ids": "benchmarks.card_ids",
     "card-numbers": "benchmarks.card_numbers.comparison",
     "packaging": "benchmarks.packaging",
+    "gateways": "benchmarks.coldstart.gateways",
     "compare": "benchmarks.coldstart.compare",
     "aws": "benchmarks.coldstart.aws",
     "profile-init": "benchmarks.coldstart.profile_init",

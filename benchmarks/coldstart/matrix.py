@@ -39,6 +39,8 @@ _SECONDS = {
     "thin": 0.5,
     "no_read": 0.6,
     "no_read_all_roots": 0.6,
+    "key_late": 0.6,
+    "roots_late": 0.6,
 }
 STRESS_SECONDS = {"compiled": 4.5, "pure": 10.5}
 

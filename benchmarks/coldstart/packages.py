@@ -15,7 +15,18 @@ from typing import Literal
 
 from local.installation import BUILD, ROOT, InstallationError
 
-Package = Literal["packaged", "pip", "naive", "naive_no_pyc", "no_read", "no_read_all_roots", "thin", "empty"]
+Package = Literal[
+    "packaged",
+    "pip",
+    "naive",
+    "naive_no_pyc",
+    "no_read",
+    "no_read_all_roots",
+    "key_late",
+    "roots_late",
+    "thin",
+    "empty",
+]
 EngineName = Literal["compiled", "pure"]
 
 FOLDER = BUILD / "coldstart"
@@ -46,6 +57,49 @@ handler.composition._warm_up = lambda *_: None
 
 from handler import lambda_handler  # noqa: E402, F401
 '''
+# The shipped function, which makes ready for its gateway when it first asks it something.
+_LATE = {
+    "key_late": '''"""The same function, which reads its gateway's key with the first charge."""
+
+from handler.adapters.gateways import stripe
+
+_made, _asked = stripe.StripeGateway.__init__, stripe.StripeGateway._ask
+
+
+def _make(self, read_key, **settings):
+    _made(self, lambda: "sk_test_not_read_yet", **settings)
+    self._read_key, self._key = read_key, ""
+
+
+def _ask(self, *call):
+    if not self._key:
+        self._key = stripe.checked_key(self._read_key(), self._mode)
+    return _asked(self, *call)
+
+
+stripe.StripeGateway.__init__, stripe.StripeGateway._ask = _make, _ask
+
+from handler import lambda_handler  # noqa: E402, F401
+''',
+    "roots_late": '''"""The same function, which loads the roots that it trusts with the first charge."""
+
+import ssl
+from types import SimpleNamespace
+
+from handler.adapters.gateways import deadline_connection
+
+
+class _Late:
+    def wrap_socket(self, *arguments, **options):
+        self.wrap_socket = ssl.create_default_context().wrap_socket
+        return self.wrap_socket(*arguments, **options)
+
+
+deadline_connection.ssl = SimpleNamespace(create_default_context=_Late)
+
+from handler import lambda_handler  # noqa: E402, F401
+''',
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +119,7 @@ def build(package: Package, engine: EngineName, python: str) -> Built:
         (folder / "empty.py").write_text(_EMPTY)
         _compile(folder, python)
         return Built(folder, "empty.lambda_handler")
-    if package in ("packaged", "thin", "no_read", "no_read_all_roots"):
+    if package in ("packaged", "thin", "no_read", "no_read_all_roots", "key_late", "roots_late"):
         _run([python, str(ROOT / "build" / "package.py"), "host", "--engine", engine, "--out", str(folder)])
         if package.startswith("no_read"):
             if package == "no_read_all_roots":
@@ -73,6 +127,9 @@ def build(package: Package, engine: EngineName, python: str) -> Built:
                 folder.with_name(folder.name + ".stamp").unlink()
             (folder / "no_read.py").write_text(_NO_READ)
             return Built(folder, "no_read.lambda_handler")
+        if package in _LATE:
+            (folder / f"{package}.py").write_text(_LATE[package])
+            return Built(folder, f"{package}.lambda_handler")
         if package == "thin":
             return Built(_thin(folder, python), "handler.lambda_handler")
         return Built(folder, "handler.lambda_handler")

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import botocore
 import trustme
 
 from benchmarks.coldstart.packages import FOLDER, Built
@@ -60,6 +61,7 @@ class Cell:
     kernel: str = ""
     memory_size: int | None = None
     repeated: bool = False
+    gateway: str = "simulated"
 
 
 @dataclass
@@ -117,6 +119,9 @@ class Lab:
             blob.write_to_path(folder / "certificate.pem", append=number > 0)
         self._authority = authority.cert_pem.bytes()
         (folder / "ca.pem").write_bytes(self._authority)
+        # Amazon Linux has one file of some 140 roots, which whoever trusts the system reads whole; so has the SDK.
+        every_root = Path(botocore.__file__).with_name("cacert.pem").read_bytes()
+        (folder / "system.pem").write_bytes(every_root + self._authority)
         self._table = self._processes.start(
             [
                 sys.executable,
@@ -124,12 +129,14 @@ class Lab:
                 "benchmarks.coldstart.table",
                 str(folder / "certificate.pem"),
                 str(folder / "key.pem"),
+                str(folder / "gateway.sqlite"),
             ],
             cwd=ROOT,
             stdout=subprocess.PIPE,
         )
         assert self._table.stdout is not None
-        self.endpoint = f"https://127.0.0.1:{int(self._table.stdout.readline())}"
+        port, gateway_port = map(int, self._table.stdout.readline().split())
+        self.endpoint, self._gateway = f"https://127.0.0.1:{port}", f"https://127.0.0.1:{gateway_port}"
         self._tls = ssl.create_default_context(cafile=folder / "ca.pem")
         return self
 
@@ -235,7 +242,7 @@ class Lab:
     ) -> None:
         for number in range(1 + warm):
             before = usage(api.pid)
-            invocation, payment_ids, messages = self._invocation()
+            invocation, payment_ids, messages = self._invocation(sample.cell)
             api.submit(invocation)
             answer = answers.get(timeout=_PATIENCE_SECONDS)
             duration_ms = (answer.usage.at_ns - before.at_ns) / 1e6
@@ -268,7 +275,7 @@ class Lab:
             if status not in SETTLED:
                 raise LabError(f"payment {payment_id} is stored as {status}")
 
-    def _invocation(self) -> tuple[Invocation, set[str], int]:
+    def _invocation(self, cell: Cell) -> tuple[Invocation, set[str], int]:
         """The next event of the mix under fresh payment ids; with those ids and its number of messages."""
         [event] = self._draw.choices([event for event, _ in self._events], [weight for _, weight in self._events])
         suffix = uuid.uuid4().hex[:12]
@@ -278,6 +285,8 @@ class Lab:
             # The same id twice in an event stays one payment.
             document["payment_id"] = f"{document['payment_id'][:30]}-{suffix}"
             payment_ids.add(document["payment_id"])
+            if cell.gateway == "stripe":
+                document["payment_token"] = "pm_card_visa"
             records.append(
                 {
                     "messageId": str(uuid.uuid4()),
@@ -313,10 +322,18 @@ class Lab:
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_CA_BUNDLE": str(self._folder / "trusted.pem"),
             "REJECTED_QUEUE_URL": f"{self.endpoint}/000000000000/rejected.fifo",
-            "GATEWAY": "simulated",
+            "GATEWAY": cell.gateway,
             "STRESS_MODE": cell.stress_mode,
             "SCORING_ENGINE": cell.engine,
         }
+        if cell.gateway == "stripe":
+            variables |= {
+                "GATEWAY_MODE": "test",
+                "GATEWAY_URL": self._gateway,
+                "GATEWAY_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:lab",
+                "CANONICAL_VERSION_WRITTEN": "2",
+                "SSL_CERT_FILE": str(self._folder / "system.pem"),
+            }
         if cell.kernel:
             variables["SCORING_KERNEL"] = cell.kernel
         return variables

@@ -11,9 +11,9 @@ from typing import Final
 
 from handler.domain.errors import GatewayAnswerError, GatewayRefusedError
 
-# Without ANG, BGN and STD, which earlier copies list and ISO 4217 has no more. The last copy lacks ALL, SOS and TOP, which
-# the others have; those of three digits are listed to accounts of some countries alone. Whatever an account does not
-# take, Stripe itself refuses before any charge.
+# Without ANG, BGN and STD, which earlier copies list and ISO 4217 has no more. The last copy lacks ALL, SOS and TOP,
+# which the others have; those of three digits are listed to accounts of some countries alone. Whatever an account does
+# not take, Stripe itself refuses before any charge.
 _LISTED: Final = (
     "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BWP BYN BZD CAD CDF CHF CLP CNY "
     "COP CRC CVE CZK DJF DKK DOP DZD EGP ETB EUR FJD FKP GBP GEL GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR "

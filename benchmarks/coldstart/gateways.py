@@ -1,0 +1,154 @@
+"""`python -m benchmarks gateways`: what Stripe adds to a cold start, with its key read in init or with a charge.
+
+The rule: all that is compared is interleaved in one run, and beside it stands the same variant under another name,
+whose interval is the noise. The gateway, its key and the table answer on 127.0.0.1 over TLS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.coldstart import matrix
+from benchmarks.coldstart.packages import FOLDER
+from benchmarks.coldstart.quota import CpuQuota, QuotaUnavailableError
+from benchmarks.coldstart.sampling import Cell, Lab, LabError, Sample
+from benchmarks.measure import Bar, Ratio, new_record, paired_ratio, write_record
+from local.installation import InstallationError
+from scoring._compiled import kernels_present
+
+SIMULATED, AGAIN = "simulated", "simulated again (A/A)"
+IN_INIT, LATE = "stripe, key read in init", "stripe, key read with the first charge"
+ROOTS_LATE = "stripe, key read in init, roots loaded with the first charge"
+MEMORY_SIZE = 128
+# What the gateway may add to init.
+LIMIT = 1.05
+_FIGURES = ("init_cpu_ms", "init_ms", "first_invocation_ms", "first_invocation_cpu_ms")
+
+
+@dataclass(frozen=True)
+class GatewayPlan(matrix.Plan):
+    """Each variant's init, and its first invocation at the smallest memory size."""
+
+    def cells(self) -> list[tuple[Cell, int]]:
+        kernel = self.headline_kernel
+        cells = [
+            Cell(SIMULATED, "compiled", "packaged", kernel=kernel),
+            Cell(AGAIN, "compiled", "packaged", kernel=kernel),
+            Cell(IN_INIT, "compiled", "packaged", kernel=kernel, gateway="stripe"),
+            Cell(LATE, "compiled", "key_late", kernel=kernel, gateway="stripe"),
+            Cell(ROOTS_LATE, "compiled", "roots_late", kernel=kernel, gateway="stripe"),
+        ]
+        invoked = [(replace(cell, memory_size=MEMORY_SIZE), self.invocations) for cell in cells]
+        return [(cell, self.init) for cell in cells] + invoked
+
+
+def ratios(samples: Sequence[Sample], figure: str, memory_size: int | None) -> dict[str, Ratio]:
+    """A figure of each variant against that of the simulated gateway in the same round."""
+    rounds: dict[str, dict[int, float]] = {}
+    for sample in samples:
+        value = getattr(sample, figure)
+        if not sample.error and sample.cell.memory_size == memory_size and value is not None:
+            rounds.setdefault(sample.cell.variant, {})[sample.round] = value
+    base = rounds.pop(SIMULATED, {})
+    found = {}
+    for variant, values in rounds.items():
+        both = sorted(values.keys() & base.keys())
+        if both:
+            found[variant] = paired_ratio([values[one] for one in both], [base[one] for one in both])
+    return found
+
+
+def bars_of(samples: Sequence[Sample]) -> list[Bar]:
+    """Init CPU time of each way against the simulated gateway's; without samples, missed."""
+    found = ratios(samples, "init_cpu_ms", None)
+    return [
+        Bar(name, found[variant].median if variant in found else math.inf, LIMIT)
+        for name, variant in (
+            ("init_a_a_to_simulated", AGAIN),
+            ("init_stripe_key_in_init_to_simulated", IN_INIT),
+            ("init_stripe_key_with_first_charge_to_simulated", LATE),
+            ("init_stripe_roots_with_first_charge_to_simulated", ROOTS_LATE),
+        )
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it. 1 where a bar is missed or a sample failed its verification, 2 where nothing could be measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few samples")
+    parser.add_argument("--python", default=sys.executable, help="interpreter of the version to measure")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(arguments)
+    plan = GatewayPlan(kernels=tuple(kernels_present()), memory_sizes=(MEMORY_SIZE,), invocations=21)
+    if options.quick:
+        plan = replace(plan, init=5, invocations=2)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    journal = FOLDER / "journal-gateways.jsonl"
+    journal.unlink(missing_ok=True)
+    try:
+        samples, quota = _measure(plan, options.python, options.seed, journal)
+    except (LabError, InstallationError) as error:
+        print(f"nothing was measured: {error}", file=sys.stderr)
+        return 2
+    bars = bars_of(samples)
+    rows = [row for size in (None, MEMORY_SIZE) for row in _rows(samples, size)]
+    path = new_record("gateways.json")
+    write_record(
+        path,
+        {
+            "method": "Fresh processes, interleaved and shuffled in every round, on one pinned processor; init at full "
+            f"speed, invocations at {MEMORY_SIZE} MB by {quota}; every payment verified in the table.",
+            "seed": options.seed,
+            "quota": quota,
+            "rows": rows,
+            "bars": [{**bar.as_document(), "row": str(bar)} for bar in bars],
+            "samples": [sample.as_document() for sample in samples],
+        },
+    )
+    for row in rows:
+        print(*(f"{name} {value}" for name, value in row.items()), sep=", ")
+    for bar in bars:
+        print(bar)
+    failed = [sample for sample in samples if sample.error]
+    for sample in failed:
+        print(f"error {sample.cell.variant}: {sample.error}", file=sys.stderr)
+    print(f"record: {path}")
+    return int(bool(failed) or not all(bar.ok for bar in bars))
+
+
+def _measure(plan: GatewayPlan, python: str, seed: int, journal: Path) -> tuple[list[Sample], str]:
+    with contextlib.ExitStack() as stack:
+        quota: CpuQuota | None = None
+        try:
+            quota = stack.enter_context(CpuQuota())
+        except QuotaUnavailableError as error:
+            print(error, file=sys.stderr)
+        lab = stack.enter_context(Lab(python, quota, seed=seed))
+        samples = matrix.run(plan, lab, python, seed=seed, journal=journal, progress=lambda *_: None)
+        return samples, quota.kind if quota is not None else "no quota (CPU time alone counts)"
+
+
+def _rows(samples: Sequence[Sample], memory_size: int | None) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for variant in (SIMULATED, AGAIN, IN_INIT, LATE, ROOTS_LATE):
+        wanted = (variant, memory_size, "")
+        mine = [one for one in samples if (one.cell.variant, one.cell.memory_size, one.error) == wanted]
+        row: dict[str, object] = {"variant": variant, "memory_size": memory_size, "samples": len(mine)}
+        for figure in _FIGURES if memory_size else _FIGURES[:2]:
+            values = [value for one in mine if (value := getattr(one, figure)) is not None]
+            row[figure] = round(statistics.median(values), 1) if values else None
+            if ratio := ratios(samples, figure, memory_size).get(variant):
+                row[f"{figure}_ratio"] = [round(ratio.median, 3), round(ratio.low, 3), round(ratio.high, 3)]
+        rows.append(row)
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())
