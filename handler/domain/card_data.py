@@ -40,8 +40,15 @@ _EXPONENT_NUMBER: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?[eE][+-]?0*[0-9]{1,2
 _SHAPE_PART: Final = re.compile(r"([#@*])(?:\{([0-9]{1,2})(?:-([0-9]{1,2}))?\})?|(,)|([A-Za-z0-9_.:/ -])")
 _SHAPE_CLASSES: Final = {"#": "[0-9]", "@": "[A-Za-z]", "*": "[0-9A-Za-z]"}
 
-# As far as a token has no delimiters in it, which no gateway's has.
-_INSTRUMENT_PAIR: Final = rf"((?:{'|'.join(INSTRUMENT)})[\\'\"]*\s*[:=]\s*[\\'\"]*)[^\s\\'\",;&}}\]]+"
+# The name in any of its usual spellings, what may stand between it and its value, and the value to its next delimiter.
+# No two parts begin alike and the name's rest is bounded: a body made to be slow costs no more than its length.
+_INSTRUMENT_NAMES: Final = "|".join(name.replace("_", "[_-]?") for name in INSTRUMENT)
+_INSTRUMENT_PAIR: Final = (
+    rf"(?i)((?:{_INSTRUMENT_NAMES})\w{{0,32}}(?:\\[nrt]|%[0-9a-f]{{2}}|\W)+(?:[ub](?=['\"]))?['\"]?)"
+    r"\w[^\s\\'\",;&}\]<>%]*"
+)
+# What a gateway itself makes, under whatever name.
+_INSTRUMENT_SHAPE: Final = r"\b(pm|card|src|tok|ctoken|cus)_[A-Za-z0-9]{14,}"
 
 
 class Masked(NamedTuple):
@@ -114,10 +121,10 @@ def mask_unreadable(body: str, find_card_numbers: FindCardNumbers) -> str:
     """Mask a body that is no document: escapes are decoded first, as they could hide digits from the scan.
 
     Such a body has no fields, so whatever follows the name of verification data, or of an instrument, goes up to the
-    next delimiter.
+    next delimiter, and so does whatever looks like an instrument.
     """
     text = without_verification_pairs(_ESCAPED.sub(_decode_printable, body))
-    text = re.sub(_INSTRUMENT_PAIR, r"\1***", text)
+    text = re.sub(_INSTRUMENT_SHAPE, r"\1_***", re.sub(_INSTRUMENT_PAIR, r"\1***", text))
     return mask_texts([text], find_card_numbers)[0]
 
 

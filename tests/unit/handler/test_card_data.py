@@ -115,6 +115,34 @@ def test_an_unreadable_body_loses_its_verification_data(text):
     assert "987" not in mask_unreadable(text, _pure.find_card_numbers)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"payment_token": ["pm_swordfish"]',
+        "<payment_token>pm_swordfish</payment_token>",
+        '{"paymentToken": "pm_swordfish"',
+        '{"GATEWAY-CUSTOMER-ID": "cus_swordfish"',
+        '{"payment_token_id": "pm_swordfish"',
+        "payment_token => pm_swordfish",
+        "payment_token pm_swordfish",
+        "payment_token%22%3A%22pm_swordfish%22",
+        '{\\"payment_token\\"\\n:\\r\\n\\t\\"pm_swordfish\\"',
+        "payment_token\x00:\x00pm_swordfish",
+        "{'payment_token': u'pm_swordfish'",
+        'name="payment_token"\r\n\r\npm_swordfish\r\n',
+        '{"payment_token": {"id": "pm_1SwordfishSwordfish"}, ',
+        '{"instrument": "card_1SwordfishSwordfish", "payer": "cus_SwordfishSwordfish", ',
+    ],
+)
+def test_an_unreadable_body_loses_its_instrument_however_it_is_spelled(text):
+    assert "swordfish" not in mask_unreadable(text, _pure.find_card_numbers).lower()
+
+
+def test_an_instruments_name_without_a_value_costs_no_more_than_its_length():
+    text = "payment_token" * 10_000 + "-\\\\n%2" * 20_000
+    assert "payment_token" in mask_unreadable(text, lambda texts: [[] for _ in texts])
+
+
 def test_control_characters_and_surrogates_of_an_unreadable_body_stay_escaped():
     text = '{"a": "\\u0000\\ud800\\u0041"'
     assert mask_unreadable(text, _pure.find_card_numbers) == '{"a": "\\u0000\\ud800A"'
