@@ -23,7 +23,7 @@ _ANSWER_BYTES_MAX: Final = 65_536
 
 
 class Answer(NamedTuple):
-    """A whole answer: its HTTP status, its JSON object (empty for a 5xx that has none), its headers."""
+    """A whole answer: its HTTP status, its JSON object (empty for an error that has none), its headers."""
 
     status_code: int
     document: dict[str, Any]
@@ -57,7 +57,7 @@ class DeadlineConnection:
         """One request and its answer, by `deadline` (of time.monotonic) or within this connection's own.
 
         Raises GatewayNotReachedError where no connection was had, UnknownOutcomeError where the answer did not come,
-        GatewayAnswerError where it is not a whole JSON object.
+        GatewayAnswerError where it is neither an error nor a whole JSON object.
         """
         connection = self.connected(deadline or time.monotonic() + self.deadline_seconds)
         try:
@@ -79,7 +79,7 @@ class DeadlineConnection:
             return Answer(response.status, _document(response, data), response.headers)
         except GatewayAnswerError:
             # Whatever stands between us and the gateway writes its own pages for these; the status says enough.
-            if response.status >= 500:
+            if response.status >= 400:
                 return Answer(response.status, {}, response.headers)
             raise
 
@@ -130,12 +130,17 @@ class DeadlineConnection:
         self._connection = self._socket = None
 
 
+def is_own(answer: Answer) -> bool:
+    """Whether an error is the gateway's: a page without an error object comes from what stands in front of it."""
+    return isinstance(answer.document.get("error"), dict)
+
+
 def spends_key(answer: Answer) -> bool:
     """Whether a failure is the gateway's own whole answer to a call's key, which it would give again under that key.
 
-    A page without an error of the gateway's comes from what stands in front of it, behind which the call may still run.
+    Behind what stands in front of it the call may still run.
     """
-    is_whole = answer.status_code == 400 or (answer.status_code >= 500 and "error" in answer.document)
+    is_whole = is_own(answer) and (answer.status_code == 400 or answer.status_code >= 500)
     return is_whole or answer.headers.get("Idempotent-Replayed") == "true"
 
 

@@ -79,7 +79,7 @@ class HttpPaymentGateway:
             return _result(error.get("payment_intent"), gateway_ref)
         open_ = f"the charge of {gateway_ref} is open: {_refusal(status_code, answer)}"
         if status_code >= 500:
-            raise ChargeFailedError(open_, spends_key="error" in answer)
+            raise ChargeFailedError(open_, spends_key=isinstance(answer.get("error"), dict))
         if status_code == 409:
             raise UnknownOutcomeError(open_)
         # An earlier request settled this intent, or used the key: `status` knows what became of it.
@@ -165,8 +165,10 @@ def _refused(what: str, status_code: int, answer: dict[str, Any]) -> GatewayUnav
     """The error of a call that surely took no effect."""
     said = f"{what}: {_refusal(status_code, answer)}"
     if status_code >= 500:
-        return GatewayFailedError(said, spends_key="error" in answer)
-    return GatewayRefusedError(said) if status_code == 400 else GatewayUnavailableError(said)
+        return GatewayFailedError(said, spends_key=isinstance(answer.get("error"), dict))
+    # A page without an error object is not the gateway's.
+    is_refused = status_code == 400 and isinstance(answer.get("error"), dict)
+    return GatewayRefusedError(said) if is_refused else GatewayUnavailableError(said)
 
 
 def _refusal(status_code: int, answer: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
-from handler.adapters.gateways.deadline_connection import Answer, DeadlineConnection, spends_key
+from handler.adapters.gateways.deadline_connection import Answer, DeadlineConnection, is_own, spends_key
 from handler.adapters.gateways.stripe_amounts import from_stripe, to_stripe
 from handler.adapters.system import AnyLogger
 from handler.domain.errors import (
@@ -349,6 +349,8 @@ def _amount(document: dict[str, Any], answer: Answer) -> tuple[int, str]:
 def _refused(gateway_ref: str, answer: Answer) -> GatewayUnavailableError:
     """The error of a call that took no effect, of which none is final once there is a reference."""
     error = _error(answer)
+    if answer.status_code < 500 and not is_own(answer):
+        return GatewayUnavailableError(f"what stands in front of Stripe answered about {gateway_ref}: {_said(answer)}")
     if answer.status_code == 409 or error.get("code") == "lock_timeout":
         return GatewayBusyError(f"Stripe works on {gateway_ref} already: {_said(answer)}")
     if answer.status_code == 404:
@@ -358,7 +360,7 @@ def _refused(gateway_ref: str, answer: Answer) -> GatewayUnavailableError:
     if answer.status_code == 400:
         return GatewayRefusedError(f"Stripe refused {gateway_ref}: {_said(answer)}", _word(error.get("code")))
     if answer.status_code >= 500:
-        return GatewayFailedError(f"Stripe failed about {gateway_ref}: {_said(answer)}")
+        return GatewayFailedError(f"Stripe failed about {gateway_ref}: {_said(answer)}", spends_key=spends_key(answer))
     return GatewayUnavailableError(f"Stripe did nothing about {gateway_ref}: {_said(answer)}")
 
 

@@ -1,13 +1,94 @@
-"""The connection to a gateway whose host has several addresses, of which one is silent."""
+"""The connection to a gateway: its host's addresses, and what stands between it and us."""
 
 from __future__ import annotations
 
 import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from handler.adapters.gateways.deadline_connection import DeadlineConnection
-from handler.domain.errors import GatewayNotReachedError
+from handler.adapters.gateways.http import HttpPaymentGateway
+from handler.adapters.gateways.stripe import StripeGateway
+from handler.domain.errors import (
+    GatewayBusyError,
+    GatewayKeyRefusedError,
+    GatewayNotReachedError,
+    GatewayUnavailableError,
+    RetryableError,
+    UnknownOutcomeError,
+)
+from handler.domain.payment import Payment
+
+PAYMENT = Payment("pay-1", "ord-1", "cust-1", 2599, "USD", "credit_card", payment_token="pm_card_visa")
+
+
+@contextmanager
+def answering(status_code: int, page: bytes) -> Iterator[str]:
+    """The URL of a server that answers everything with one page."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            self.send_response(status_code)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing on the test's output."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def failed(url: str, call: str, *, is_stripe: bool) -> RetryableError:
+    gateway: StripeGateway | HttpPaymentGateway = (
+        StripeGateway(lambda: "sk_test_simulator", mode="test", environment="dev", url=url, deadline_seconds=60)
+        if is_stripe
+        else HttpPaymentGateway(url, 60)
+    )
+    calls: dict[str, Callable[[], object]] = {
+        "prepare": lambda: gateway.prepare(PAYMENT, "key"),
+        "charge": lambda: gateway.charge("pi_1", "key"),
+        "status": lambda: gateway.status("pi_1"),
+    }
+    with closing(gateway), pytest.raises(RetryableError) as caught:
+        calls[call]()
+    return caught.value
+
+
+@pytest.mark.parametrize("is_stripe", [True, False])
+@pytest.mark.parametrize("page", [b"<html>", b'{"message": "Forbidden"}'])
+@pytest.mark.parametrize("call", ["prepare", "charge", "status"])
+@pytest.mark.parametrize("status_code", [400, 401, 403, 404, 407, 413, 429, 502])
+def test_an_error_page_of_what_stands_in_front_is_no_failure_of_the_payment_and_spends_no_key(
+    status_code, call, page, is_stripe
+):
+    with answering(status_code, page) as url:
+        error = failed(url, call, is_stripe=is_stripe)
+    assert isinstance(error, GatewayUnavailableError | UnknownOutcomeError)
+    assert not error.is_own_failure
+    assert not error.spends_key
+    if status_code in (401, 403):
+        assert type(error) is GatewayKeyRefusedError
+    if status_code == 429 and is_stripe:
+        assert type(error) is GatewayBusyError
+    if status_code == 404:
+        # People are told of a reference that the gateway itself does not know.
+        assert type(error) is GatewayUnavailableError
 
 
 def test_an_address_that_is_silent_in_tls_leaves_time_for_the_next_one(monkeypatch):
