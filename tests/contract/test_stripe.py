@@ -324,6 +324,13 @@ def test_no_error_repeats_what_was_sent(world: World) -> None:
 # ---- keys ---------------------------------------------------------------------------------------------------------
 
 
+def test_a_secret_that_is_not_the_bare_key_is_told_what_it_must_be(world: World) -> None:
+    # As the console makes it, and as a file ends.
+    for secret in (f'{{"key":"{API_KEY}"}}', f"{API_KEY}\n"):
+        with pytest.raises(ConfigurationError, match=r"as the secret's whole text, no JSON and no line end$"):
+            world.adapter(secret)
+
+
 @pytest.mark.parametrize("key", ["", "swordfish", "pk_test_12345678", "sk_test_1234567\n", "sk_test_1", LIVE_KEY])
 def test_a_secret_that_is_no_key_of_the_mode_fails_init_and_is_not_shown(world: World, key: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^GATEWAY_SECRET_ARN is 'a secret that is") as caught:

@@ -214,7 +214,7 @@ def _document(response: http.client.HTTPResponse, data: bytes) -> dict[str, Any]
         raise GatewayAnswerError(f"the gateway's answer is truncated: {len(data)} of {length} bytes")
     try:
         document = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GatewayAnswerError(f"the gateway's answer (HTTP {response.status}) is not JSON") from error
     if not isinstance(document, dict):
         raise GatewayAnswerError(f"the gateway's answer (HTTP {response.status}) is not a JSON object")

@@ -320,9 +320,8 @@ def checked_key(key: str, mode: Mode) -> str:
     match = re.fullmatch(_KEY, key)
     if match is None or match[1] != mode:
         found = "is no key of Stripe" if match is None else f"is of mode {match[1]}"
-        raise ConfigurationError(
-            "GATEWAY_SECRET_ARN", f"a secret that {found}", f"a key sk_{mode}_... or rk_{mode}_..."
-        )
+        allowed = f"a key sk_{mode}_... or rk_{mode}_... as the secret's whole text, no JSON and no line end"
+        raise ConfigurationError("GATEWAY_SECRET_ARN", f"a secret that {found}", allowed)
     return key
 
 

@@ -14,6 +14,7 @@ from handler.adapters.gateways.deadline_connection import DeadlineConnection
 from handler.adapters.gateways.http import HttpPaymentGateway
 from handler.adapters.gateways.stripe import StripeGateway
 from handler.domain.errors import (
+    GatewayAnswerError,
     GatewayBusyError,
     GatewayKeyRefusedError,
     GatewayNotReachedError,
@@ -107,3 +108,8 @@ def test_an_address_that_is_silent_in_tls_leaves_time_for_the_next_one(monkeypat
             asked, _ = listening.accept()
             with asked:
                 assert asked.recv(1) == b"\x16"
+
+
+def test_an_answer_that_is_nested_too_deeply_to_be_read_is_an_invalid_one():
+    with answering(200, b"[" * 60_000) as url:
+        assert type(failed(url, "status", is_stripe=True)) is GatewayAnswerError
