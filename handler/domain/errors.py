@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 class PaymentError(Exception):
     """Base of all errors of a payment; `reason_code` is stable and may be stored, logged and alarmed on.
@@ -257,13 +259,18 @@ class GatewayAnswerError(RetryableError):
 class ConfigurationError(Exception):
     """A setting is missing or wrong: names the variable, its value and what is allowed.
 
-    Of a URL's user information, which may be a password, nothing is shown.
+    Nothing is shown of a URL's user information, which may be a password, of a secret where its ARN belongs, and of what
+    looks like a gateway's key anywhere.
     """
 
     def __init__(self, variable: str, value: str | None, allowed: str) -> None:
         if value is not None and variable.endswith("_URL") and "@" in value:
             # What is refused need not be a URL: all before the last @ may belong to a password.
             value = f"***@{value.rpartition('@')[2]}"
+        if value is not None and variable.endswith("_SECRET_ARN") and not value.startswith(("arn:", "a secret that ")):
+            value = "***"
+        if value is not None:
+            value = re.sub(r"(sk|rk)_(test|live)_\w+", r"\1_\2_***", value)
         shown = "is not set" if value is None else f"is {value!r}"
         super().__init__(f"{variable} {shown}; allowed: {allowed}")
         self.variable = variable

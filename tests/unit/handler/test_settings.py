@@ -354,3 +354,24 @@ def test_an_environments_name_is_bounded_by_the_longest_name_that_it_is_in():
 def test_every_kernel_can_be_named_in_the_setting_and_in_terraform(name):
     assert ROWS["SCORING_KERNEL"].kind.takes(name)
     assert re.fullmatch(pattern("scoring_kernel"), name)
+
+
+@pytest.mark.parametrize(
+    ("variable", "secret"),
+    [
+        ("GATEWAY_SECRET_ARN", "sk_test_swordfish"),
+        ("FINGERPRINT_PEPPER_SECRET_ARN", "swordfish"),
+        ("GATEWAY", "rk_live_swordfish"),
+        ("GATEWAY_MODE", "sk_live_swordfish"),
+        ("GATEWAY_URL", "https://sk_live_swordfish"),
+    ],
+)
+def test_a_secret_that_was_put_where_none_belongs_is_not_shown(variable, secret):
+    with pytest.raises(ConfigurationError, match=f"^{variable} is ") as caught:
+        raise ConfigurationError(variable, secret, "another value")
+    assert "swordfish" not in str(caught.value)
+
+
+def test_a_secrets_name_is_shown():
+    arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
+    assert arn in str(ConfigurationError("GATEWAY_SECRET_ARN", arn, "a secret that the function may read"))
