@@ -259,8 +259,8 @@ class GatewayAnswerError(RetryableError):
 class ConfigurationError(Exception):
     """A setting is missing or wrong: names the variable, its value and what is allowed.
 
-    Nothing is shown of a URL's user information, which may be a password, of a secret where its ARN belongs, and of what
-    looks like a gateway's key anywhere.
+    Nothing is shown of a URL's user information, which may be a password, of a secret where its ARN belongs, and of
+    what looks like a gateway's key anywhere.
     """
 
     def __init__(self, variable: str, value: str | None, allowed: str) -> None:
