@@ -628,7 +628,7 @@ variable "gateway_calls_per_second" {
   # What is refused with 429 goes back to the queue and counts against nobody, but waits there.
   validation {
     condition     = try(local.concurrency_limit <= 0.3 * coalesce(var.gateway_calls_per_second, local.published_calls_per_second), true)
-    error_message = "gateway_calls_per_second: ${local.concurrency_limit} batches at once would ask the gateway more often. Set maximum_concurrency to at most 0.3 times its calls a second (2 at least), or raise gateway_calls_per_second if the gateway grants more."
+    error_message = "gateway_calls_per_second: ${local.concurrency_limit} batches at once would ask the gateway more often. Set maximum_concurrency to at most ${floor(0.3 * try(coalesce(var.gateway_calls_per_second, local.published_calls_per_second), 0))}, 0.3 times its calls a second (AWS takes 2 or more), or raise gateway_calls_per_second if the gateway grants more."
   }
 }
 

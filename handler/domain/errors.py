@@ -267,7 +267,8 @@ class ConfigurationError(Exception):
         if value is not None and variable.endswith("_URL") and "@" in value:
             # What is refused need not be a URL: all before the last @ may belong to a password.
             value = f"***@{value.rpartition('@')[2]}"
-        if value is not None and variable.endswith("_SECRET_ARN") and not value.startswith(("arn:", "a secret that ")):
+        names_secret = value is None or value.startswith(("arn:", "a secret that "))
+        if variable.endswith("_SECRET_ARN") and not names_secret:
             value = "***"
         if value is not None:
             value = re.sub(r"(sk|rk)_(test|live)_\w+", r"\1_\2_***", value)
