@@ -553,12 +553,12 @@ variable "gateway" {
   }
 
   validation {
-    condition     = var.gateway != "stripe" || (var.gateway_mode != "" && var.gateway_secret_arn != "")
+    condition     = !contains(["stripe"], coalesce(var.gateway, "simulated")) || (var.gateway_mode != "" && var.gateway_secret_arn != "")
     error_message = "gateway is stripe: give its gateway_mode and gateway_secret_arn."
   }
 
   validation {
-    condition     = var.gateway == "stripe" || (var.gateway_mode == "" && var.gateway_secret_arn == "")
+    condition     = contains(["stripe"], coalesce(var.gateway, "simulated")) || (var.gateway_mode == "" && var.gateway_secret_arn == "")
     error_message = "gateway_mode or gateway_secret_arn is set, but this gateway has no modes and no key: set gateway = \"stripe\", or leave them out."
   }
 
