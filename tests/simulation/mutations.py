@@ -143,6 +143,10 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     # Within a day the gateway prepares a payment once under a key, whoever asks, and a key that gave a reference is not
     # given up before it is stored.
     Drop("store gateway reference", "attribute_not_exists(gateway_ref)"): (),
+    # The domain looked at the reference: before the write the payment would have to be retried, prepared, parked again.
+    Drop("cancel parked", "attribute_not_exists(gateway_ref)"): (
+        Edit(_PARKED, "    if not item.gateway_ref:\n        refused", "    if True:\n        refused"),
+    ),
     # A claim gives a key up once in most histories.
     Drop("next key", "status = :processing"): (
         Drop("next key", "owner = :owner"),
