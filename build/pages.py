@@ -174,7 +174,7 @@ def metrics_page() -> str:
     alarms = read_alarms()
     queue, reconcile = queue_function, reconcile_function
     published: list[tuple[str, str, tuple[str, ...], str, str]] = [
-        (name, str(unit.value), queue.DIMENSIONS, "payment function, each invocation", meaning)
+        (name, unit, queue.DIMENSIONS, "payment function, each invocation", meaning)
         for name, (unit, meaning) in queue.METRICS.items()
     ]
     for name, meaning in reconcile.METRICS.items():

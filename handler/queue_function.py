@@ -5,10 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final
-
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from typing import TYPE_CHECKING, Any, Final
 
 from handler.batch import messages_of, settle_in_order, told_apart
 from handler.composition import Services, compose
@@ -19,40 +16,45 @@ from handler.domain.payment import Message
 from handler.domain.process import read, settle
 from handler.domain.reading import Reading
 from handler.settings import read_settings
+from handler.support import load_support
 from scoring.kernel import describe, load_engine
+
+if TYPE_CHECKING:
+    from handler.adapters.system import AnyLogger
+    from handler.support import Metrics
 
 _SERVICE = "payment-processor"
 NAMESPACE: Final = "CloudCafe/Lambda"
 DIMENSIONS: Final = ("environment", "service")
-# The unit of each metric, and what it says of one invocation. docs/metrics.md is made from it.
+# CloudWatch's unit of each metric, and what it says of one invocation. docs/metrics.md is made from it.
 METRICS: Final = {
     "ProcessedPayments": (
-        MetricUnit.Count,
+        "Count",
         "Messages that ended: completed, declined, waiting for a person, duplicates, conflicts.",
     ),
     "FailedPayments": (
-        MetricUnit.Count,
+        "Count",
         "Messages returned to the queue, and those that were rejected, parked or set aside.",
     ),
     "Conflicts": (
-        MetricUnit.Count,
+        "Count",
         "Of the processed ones, those whose payment_id is taken by other content: kept beside it, and not charged.",
     ),
     "ColdStart": (
-        MetricUnit.Count,
+        "Count",
         "1 where it waited for init, else 0; always 0 under provisioned concurrency and on managed instances.",
     ),
-    "Duration": (MetricUnit.Milliseconds, "What the handler itself took."),
-    "LambdaErrors": (MetricUnit.Count, "1 where the handler failed, so that its whole batch comes back, else 0."),
+    "Duration": ("Milliseconds", "What the handler itself took."),
+    "LambdaErrors": ("Count", "1 where the handler failed, so that its whole batch comes back, else 0."),
 }
 
 
 def create(environment: Mapping[str, str]) -> QueueFunction:
     """Init: settings, adapters, stress. Raises ConfigurationError naming a wrong variable, so that init fails."""
     settings = read_settings(environment)
-    logger = Logger(service=_SERVICE)
-    metrics = Metrics(namespace=NAMESPACE, service=_SERVICE)
-    metrics.set_default_dimensions(environment=settings.rules.environment)
+    support = load_support(settings.support)
+    logger = support.create_logger(_SERVICE)
+    metrics = support.create_metrics(NAMESPACE, _SERVICE, settings.rules.environment)
     engine = load_engine(settings.scoring_engine, settings.scoring_kernel)
     services = compose(settings, engine, logger)
     if settings.stress_mode == "cold_start":
@@ -66,7 +68,7 @@ def create(environment: Mapping[str, str]) -> QueueFunction:
     if gateway == "simulated":
         logger.warning("the gateway is simulated: it approves every payment, and no money moves")
     ready = {"scoring": describe(), "gateway": gateway, "gateway_url": settings.gateway_url}
-    ready |= {"gateway_mode": settings.gateway_mode, "stress_mode": settings.stress_mode}
+    ready |= {"gateway_mode": settings.gateway_mode, "stress_mode": settings.stress_mode, "support": settings.support}
     logger.info("ready", extra={**ready, "in_memory": settings.in_memory})
     times = settings.rules.times
     return QueueFunction(
@@ -81,7 +83,13 @@ class QueueFunction:
     """
 
     def __init__(
-        self, services: Services, logger: Logger, metrics: Metrics, timeout_seconds: float, *, cold_start: bool = True
+        self,
+        services: Services,
+        logger: AnyLogger,
+        metrics: Metrics,
+        timeout_seconds: float,
+        *,
+        cold_start: bool = True,
     ) -> None:
         self._services = services
         self._logger = logger
@@ -195,4 +203,4 @@ class QueueFunction:
     def _publish(self, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             self._metrics.add_metric(name, METRICS[name][0], value)
-        self._metrics.flush_metrics(raise_on_empty_metrics=False)
+        self._metrics.flush_metrics()

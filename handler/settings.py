@@ -276,6 +276,13 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         ("queue function", "workflow", "reconcile", "command line"),
         "One hashing kernel for every number of messages; `auto` takes the fastest for each number.",
     ),
+    Setting(
+        "SUPPORT",
+        _one_of("lean", "standard"),
+        "standard",
+        ("queue function",),
+        "What it writes its log and metric lines with: Powertools (`standard`), or our own code (`lean`).",
+    ),
     Setting("RULE_TABLE_PATH", Kind("a path"), "", _PAYING, "A compiled rule table in place of the built-in one."),
     Setting("FRAUD_ITERATIONS", _whole(0, 10**7), "10000", _PAYING, "Rounds of SHA-256 of a fingerprint."),
     Setting(
@@ -361,10 +368,14 @@ DEFINED_ELSEWHERE: Final[Mapping[str, str]] = {
     "AWS_ENDPOINT_URL_DYNAMODB": "the SDK's; with it, something outside is meant, and not AWS's own endpoints",
     "AWS_LAMBDA_FUNCTION_NAME": "Lambda's; with it, the function runs in Lambda",
     "AWS_LAMBDA_INITIALIZATION_TYPE": "Lambda's; whether init ran ahead of any payment, or for a snapshot",
+    "AWS_LAMBDA_LOG_LEVEL": "Lambda's; the lowest level of log lines, before Powertools' own",
     "AWS_PROFILE": "the SDK's; with it, something outside is meant, and not memory",
     "AWS_WEB_IDENTITY_TOKEN_FILE": "the SDK's; with it, something outside is meant, and not memory",
+    "LOG_LEVEL": "Powertools'; the lowest level of log lines where `POWERTOOLS_LOG_LEVEL` is not set",
+    "POWERTOOLS_LOGGER_SAMPLE_RATE": "Powertools'; the share of execution environments that log from DEBUG on",
     "POWERTOOLS_LOG_LEVEL": "Powertools'; the lowest level of log lines",
     "REQUESTS_CA_BUNDLE": "the SDK's; with it, AWS's own certificates are not meant",
+    "_X_AMZN_TRACE_ID": "Lambda's; the trace that an invocation belongs to, for its log lines",
 }
 _ELSEWHERE: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 # Lambda's initialization types under which no invocation waits for init. A managed instance does not scale when one
@@ -405,6 +416,7 @@ class Settings(NamedTuple):
     fraud_iterations: int
     scoring_engine: str
     scoring_kernel: str
+    support: str
     rule_table_path: str
     fingerprint_pepper_secret_arn: str
     # AWS's own endpoints are meant, whose certificates all come from Amazon's few roots.
@@ -457,6 +469,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         fraud_iterations=read.number("FRAUD_ITERATIONS"),
         scoring_engine=read.text("SCORING_ENGINE"),
         scoring_kernel=read.text("SCORING_KERNEL"),
+        support=read.text("SUPPORT"),
         rule_table_path=read.text("RULE_TABLE_PATH"),
         fingerprint_pepper_secret_arn=read.text("FINGERPRINT_PEPPER_SECRET_ARN"),
         aws_endpoints=not any(environment.get(variable) for variable in _ELSEWHERE),

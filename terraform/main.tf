@@ -127,6 +127,7 @@ module "payment_function" {
 
   environment_variables = merge(local.live_variables, {
     PAYMENT_QUEUE_URL     = module.queue.payment_queue_url
+    SUPPORT               = var.support
     APPROVAL_FUNCTION_ARN = local.approval_function_arn == null ? "" : local.approval_function_arn
   })
 

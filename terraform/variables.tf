@@ -734,6 +734,17 @@ variable "scoring_kernel" {
   }
 }
 
+variable "support" {
+  description = "What the queue function writes its log and metric lines with: standard (Powertools), or lean, our own code."
+  type        = string
+  default     = "standard"
+
+  validation {
+    condition     = contains(["lean", "standard"], var.support)
+    error_message = "support must be lean or standard."
+  }
+}
+
 variable "rule_table_path" {
   description = "Compiled rule table inside the package; empty: the built-in rules."
   type        = string

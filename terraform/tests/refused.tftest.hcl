@@ -40,6 +40,7 @@ run "broken_rules_1" {
     park_after_tries              = 1.5
     park_after_seconds            = 0
     scoring_engine                = "fast"
+    support                       = "heavy"
     rule_table_path               = "rules/names.rules"
     fraud_iterations              = -1
     fingerprint_pepper_secret_arn = "pepper"
@@ -80,6 +81,7 @@ run "broken_rules_1" {
     var.park_after_tries,
     var.park_after_seconds,
     var.scoring_engine,
+    var.support,
     var.rule_table_path,
     var.fraud_iterations,
     var.fingerprint_pepper_secret_arn,

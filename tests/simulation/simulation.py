@@ -206,7 +206,7 @@ class Simulation:
             SqsSourceQueue(lambda: sqs, "payments"),
             RandomIds(),
         )
-        return QueueFunction(services, _LOGGER, Metrics(), _FUNCTION_TIMEOUT_MS / 1000)  # type: ignore[arg-type]
+        return QueueFunction(services, _LOGGER, Metrics(), _FUNCTION_TIMEOUT_MS / 1000)
 
     def _rules(self, release: Release) -> Rules:
         """What an environment that starts now is deployed with."""
