@@ -68,15 +68,14 @@ def compose_ports(
     """
     table = _rule_table(settings, engine)
     session = None if settings.in_memory else get_session()
+    secrets = _secrets(session, settings)
     pepper, pepper_version = b"", ""
     if settings.fingerprint_pepper_secret_arn:
         if session is None:
             raise ConfigurationError(
                 "FINGERPRINT_PEPPER_SECRET_ARN", settings.fingerprint_pepper_secret_arn, "no value in memory"
             )
-        pepper, pepper_version = read_pepper(
-            aws_client(session, "secretsmanager", settings), settings.fingerprint_pepper_secret_arn
-        )
+        pepper, pepper_version = read_pepper(secrets(), settings.fingerprint_pepper_secret_arn)
     if session is None:
         # Imported only where nothing is outside, which is never so in Lambda.
         from handler.adapters.memory_queues import MemoryRejectedQueue, MemorySourceQueue
@@ -101,7 +100,7 @@ def compose_ports(
         _warm_up(log, logger, settings.table_name)
     ports = Ports(
         log=log,
-        gateway=payment_gateway(settings, session, logger),
+        gateway=payment_gateway(settings, session, logger, secrets),
         scoring=TableFraudScoring(
             engine,
             table,
@@ -154,7 +153,16 @@ def aws_client(session: Any, service: str, settings: Settings) -> Any:
     return session.create_client(service, region_name=settings.region, verify=verify, config=Config(**_CLIENT_CONFIG))
 
 
-def payment_gateway(settings: Settings, session: Any, logger: AnyLogger) -> PaymentGateway:
+def _secrets(session: Any, settings: Settings) -> Callable[[], Any]:
+    """The one client of Secrets Manager, made where a secret is read: the next one comes over the same connection."""
+    return cache(lambda: aws_client(session, "secretsmanager", settings))
+
+
+def payment_gateway(
+    settings: Settings, session: Any, logger: AnyLogger, secrets: Callable[[], Any] | None = None
+) -> PaymentGateway:
+    """The gateway that is chosen. `secrets` makes the client that its key is read with; None: one of its own."""
+    client = secrets or _secrets(session, settings)
     limits, arn = settings.rules.limits, settings.gateway_secret_arn
     if session is None and arn:
         raise ConfigurationError("GATEWAY_SECRET_ARN", arn, "nothing in memory")
@@ -165,7 +173,7 @@ def payment_gateway(settings: Settings, session: Any, logger: AnyLogger) -> Paym
             deadline_seconds=settings.rules.times.gateway_deadline_seconds,
             mode=settings.gateway_mode,
             secret_arn=arn,
-            read_secret=(lambda: read_text(aws_client(session, "secretsmanager", settings), arn)) if arn else None,
+            read_secret=(lambda: read_text(client(), arn)) if arn else None,
             currencies=(limits.currency, *limits.others),
             canonical_version=settings.rules.canonical_version,
             environment=settings.rules.environment,

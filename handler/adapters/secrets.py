@@ -1,4 +1,9 @@
-"""Secrets that a person set: the optional pepper of the fingerprint, and the payment gateway's key."""
+"""Secrets that a person set: the optional pepper of the fingerprint, and the payment gateway's key.
+
+Each is read by itself, over one connection. BatchGetSecretValue would save a round trip where there are both, but it
+takes no resource in a policy ("Actions, resources, and condition keys for AWS Secrets Manager"), so a function that may
+read two secrets would be allowed an action on `*`.
+"""
 
 from __future__ import annotations
 
