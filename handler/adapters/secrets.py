@@ -7,6 +7,8 @@ read two secrets would be allowed an action on `*`.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -36,3 +38,18 @@ def read_text(client: Any, secret_arn: str) -> str:
         raise ConfigurationError(
             "GATEWAY_SECRET_ARN", secret_arn, f"a secret that the function may read ({error})"
         ) from error
+
+
+def read_by(deadline: float, read: Callable[[], str]) -> str:
+    """What `read` gives by `deadline` (of time.monotonic). Raises TimeoutError, and what `read` raises.
+
+    In a thread: botocore's time-outs are of one connect and one read, and with its retries they add up to more.
+    """
+    # Of no use to an environment whose key is never refused.
+    from concurrent.futures import ThreadPoolExecutor
+
+    executor = ThreadPoolExecutor(1)
+    reading = executor.submit(read)
+    # A read that is given up ends by itself.
+    executor.shutdown(wait=False)
+    return reading.result(max(0.0, deadline - time.monotonic()))

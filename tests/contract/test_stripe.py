@@ -366,6 +366,25 @@ def test_a_key_that_was_changed_to_no_key_is_refused_as_one(world: World) -> Non
     assert "swordfish" not in str(caught.value)
 
 
+def test_a_key_that_is_not_read_again_by_the_calls_deadline_stays_refused(world: World) -> None:
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT, PREPARE)
+    world.gateway.api_keys = {"sk_test_the_next_one": "test"}
+    may_go_on = threading.Event()
+
+    def read_slowly() -> str:
+        may_go_on.wait(30)
+        return "sk_test_the_next_one"
+
+    gateway._read_key = read_slowly
+    gateway.connection.deadline_seconds = 0.3
+    with pytest.raises(GatewayKeyRefusedError, match="the secret was not read in time"):
+        gateway.charge(ref, KEY)
+    may_go_on.set()
+    gateway.connection.deadline_seconds = 30.0
+    assert gateway.charge(ref, KEY).state == "approved"
+
+
 # ---- Stripe's own SDK on the simulator ----------------------------------------------------------------------------
 
 

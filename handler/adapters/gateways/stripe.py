@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 from handler.adapters.gateways.deadline_connection import Answer, DeadlineConnection, is_own, spends_key
 from handler.adapters.gateways.stripe_amounts import from_stripe, to_stripe
+from handler.adapters.secrets import read_by
 from handler.adapters.system import AnyLogger
 from handler.domain.errors import (
     ChargeFailedError,
@@ -252,7 +253,7 @@ class StripeGateway:
         """
         deadline = time.monotonic() + self.connection.deadline_seconds
         answer = self._ask(method, path, fields, key, deadline)
-        if answer.status_code in (401, 403) and self._has_new_key():
+        if answer.status_code in (401, 403) and self._has_new_key(deadline):
             # A key that is refused has done nothing, so this repeats nothing.
             answer = self._ask(method, path, fields, key, deadline)
         if answer.status_code in (401, 403):
@@ -276,10 +277,12 @@ class StripeGateway:
         self._logger.info("gateway answered", extra={**said, **named, "gateway_request_id": _request_id(answer)})
         return answer
 
-    def _has_new_key(self) -> bool:
+    def _has_new_key(self, deadline: float) -> bool:
         refused = self._key
         try:
-            self._key = checked_key(self._read_key(), self._mode)
+            self._key = checked_key(read_by(deadline, self._read_key), self._mode)
+        except TimeoutError as error:
+            raise GatewayKeyRefusedError("Stripe refused the key, and the secret was not read in time") from error
         except ConfigurationError as error:
             raise GatewayKeyRefusedError(f"Stripe refused the key, and the secret has no other: {error}") from error
         return self._key != refused

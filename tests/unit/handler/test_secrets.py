@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
+
+import pytest
 
 from handler import composition
 from handler.adapters.gateways.stripe import StripeGateway
+from handler.adapters.secrets import read_by
 from handler.adapters.table.memory import MemoryDynamoDb
+from handler.domain.errors import ConfigurationError
 from handler.settings import read_settings
 from scoring.kernel import load_engine
 
@@ -47,3 +52,11 @@ def test_pepper_and_key_and_a_key_that_is_read_again_come_through_one_client(mon
     assert isinstance(gateway, StripeGateway)
     assert gateway._read_key() == "sk_test_12345678"
     assert [one.read for one in made] == [["pepper", "key", "key"]]
+
+
+def test_what_fails_while_a_secret_is_read_is_told_to_whoever_waits_for_it():
+    def refuse() -> str:
+        raise ConfigurationError("GATEWAY_SECRET_ARN", None, "a secret")
+
+    with pytest.raises(ConfigurationError, match="GATEWAY_SECRET_ARN"):
+        read_by(time.monotonic() + 30, refuse)
