@@ -180,6 +180,7 @@ def payment_gateway(
             in_lambda=settings.in_lambda,
             in_memory=settings.in_memory,
             off_session=settings.gateway_off_session,
+            ca_file=settings.gateway_ca_file,
             logger=logger,
         )
     )

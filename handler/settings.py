@@ -216,6 +216,13 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "The payment gateway's address; that of `stripe` is known.",
     ),
     Setting(
+        "GATEWAY_CA_FILE",
+        Kind("the path of a PEM file"),
+        "",
+        _PAYING,
+        "The roots that the gateway's host is trusted by; without it Stripe's list for its host, else the system's.",
+    ),
+    Setting(
         "GATEWAY_MODE",
         _one_of("test", "live"),
         "",
@@ -407,6 +414,7 @@ class Settings(NamedTuple):
     # "": the simulated one, in memory or in environment `dev`, and never in Lambda.
     gateway: str
     gateway_url: str
+    gateway_ca_file: str
     gateway_mode: str
     gateway_off_session: bool
     gateway_secret_arn: str
@@ -461,6 +469,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         rejected_queue_url=read.text("REJECTED_QUEUE_URL"),
         gateway=read.text("GATEWAY"),
         gateway_url=read.text("GATEWAY_URL"),
+        gateway_ca_file=read.text("GATEWAY_CA_FILE"),
         gateway_mode=read.text("GATEWAY_MODE"),
         gateway_off_session=read.text("GATEWAY_OFF_SESSION") == "true",
         gateway_secret_arn=read.text("GATEWAY_SECRET_ARN"),

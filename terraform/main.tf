@@ -21,6 +21,7 @@ locals {
     REJECTED_QUEUE_URL            = module.queue.rejected_queue_url
     GATEWAY                       = coalesce(var.gateway, "simulated")
     GATEWAY_URL                   = var.gateway_url
+    GATEWAY_CA_FILE               = var.gateway_ca_file
     GATEWAY_MODE                  = var.gateway_mode
     GATEWAY_OFF_SESSION           = tostring(var.gateway_off_session)
     GATEWAY_SECRET_ARN            = var.gateway_secret_arn

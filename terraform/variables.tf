@@ -607,6 +607,22 @@ variable "gateway_url" {
   }
 }
 
+variable "gateway_ca_file" {
+  description = "PEM file, in the package or of the runtime, with the roots that the gateway's host is trusted by; empty: Stripe's own list for its own host, else all of the system's."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.gateway_ca_file == "" || can(regex("^[A-Za-z0-9/_.+-]{1,256}\\.(pem|crt)$", var.gateway_ca_file))
+    error_message = "gateway_ca_file must name a .pem or .crt file inside the package or by an absolute path, or be empty."
+  }
+
+  validation {
+    condition     = var.gateway_ca_file == "" || (coalesce(var.gateway, "simulated") != "simulated" && !startswith(var.gateway_url, "http:"))
+    error_message = "gateway_ca_file is set, but no gateway is spoken to over TLS: set gateway, with an https gateway_url, or leave it out."
+  }
+}
+
 locals {
   # Reserved concurrency and the mapping both cap the function; the lower one is reached first.
   concurrency_limit = min([for limit in [var.reserved_concurrency, var.maximum_concurrency, var.account_concurrency_limit] : limit if limit != null]...)

@@ -12,12 +12,12 @@ from scoring.table import RuleTableError, open_table
 
 
 def our_files(function: Function) -> Files:
-    """Our Python files and the rule table, by their path in the package."""
+    """Our Python files, the roots of gateways and the rule table, by their path in the package."""
     files = {}
     for top in ("handler", "scoring"):
-        for path in sorted((ROOT / top).rglob("*.py")):
+        for path in sorted((ROOT / top).rglob("*")):
             name = path.relative_to(ROOT).as_posix()
-            if not name.startswith(function.excluded):
+            if name.endswith((".py", "_roots.pem")) and not name.startswith(function.excluded):
                 files[name] = path.read_bytes()
     files["scoring/rules.table"] = verified_rule_table()
     return files

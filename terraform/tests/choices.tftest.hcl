@@ -399,13 +399,14 @@ run "benchmark_functions" {
     architecture          = "arm64"
     runtime               = "python3.13"
     timeout_seconds       = 30
-    environment_variables = { ENVIRONMENT = "live", GATEWAY = "http", GATEWAY_URL = "https://gateway.example.com" }
+    environment_variables = { ENVIRONMENT = "live", GATEWAY = "http", GATEWAY_URL = "https://gateway.example.com", GATEWAY_CA_FILE = "/opt/roots.pem" }
     tags                  = {}
   }
 
   assert {
     condition = alltrue([for function in aws_lambda_function.this :
-    function.environment[0].variables.GATEWAY == "simulated" && function.environment[0].variables.GATEWAY_URL == ""])
+      function.environment[0].variables.GATEWAY == "simulated" && function.environment[0].variables.GATEWAY_URL == ""
+    && function.environment[0].variables.GATEWAY_CA_FILE == ""])
     error_message = "A benchmark function must have the simulated gateway, whatever the payment function has."
   }
 }

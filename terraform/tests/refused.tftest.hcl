@@ -285,6 +285,24 @@ run "a_url_of_no_gateway" {
   expect_failures = [var.gateway]
 }
 
+run "roots_of_no_gateway" {
+  command = plan
+  variables {
+    gateway_ca_file = "/opt/roots.pem"
+  }
+  expect_failures = [var.gateway_ca_file]
+}
+
+run "roots_that_are_no_file" {
+  command = plan
+  variables {
+    gateway         = "http"
+    gateway_url     = "https://gateway.example.com"
+    gateway_ca_file = "/etc/pki/tls/certs"
+  }
+  expect_failures = [var.gateway_ca_file]
+}
+
 run "simulated_gateway_with_a_url" {
   command = plan
   variables {

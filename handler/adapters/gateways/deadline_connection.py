@@ -34,10 +34,11 @@ class DeadlineConnection:
     """One connection that is kept alive between calls; for one thread.
 
     url: `http[s]://host[:port]`. deadline_seconds: total of one call, over connecting, sending and reading (name
-    resolution alone has no deadline of its own in Python). Raises ConfigurationError for another URL.
+    resolution alone has no deadline of its own in Python). ca_file: a PEM file of the roots that an https host is
+    trusted by; empty: all of the system's. Raises ConfigurationError for another URL or file.
     """
 
-    def __init__(self, url: str, deadline_seconds: float = 5.0) -> None:
+    def __init__(self, url: str, deadline_seconds: float = 5.0, ca_file: str = "") -> None:
         scheme, host, port = _address(url) or ("", "", 0)
         # Outside of any handler: what `urlsplit` raises may hold a password, and a traceback would print it.
         if not host:
@@ -46,7 +47,9 @@ class DeadlineConnection:
             )
         self._host = host
         self._port = port
-        self._tls = ssl.create_default_context() if scheme == "https" else None
+        if ca_file and scheme != "https":
+            raise ConfigurationError("GATEWAY_CA_FILE", ca_file, "no value, as GATEWAY_URL is without TLS")
+        self._tls = _trusting(ca_file) if scheme == "https" else None
         self.deadline_seconds = deadline_seconds
         self._connection: http.client.HTTPConnection | None = None
         self._socket: _DeadlineSocket | None = None
@@ -155,6 +158,20 @@ def _address(url: str) -> tuple[str, str, int] | None:
     if beside or parts.scheme not in ("http", "https") or not parts.hostname:
         return None
     return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)
+
+
+def _trusting(ca_file: str) -> ssl.SSLContext:
+    """A context that trusts a file's roots, or the system's."""
+    try:
+        # The system's 126 roots take 14 to 16 CPU ms, Stripe's twelve 1.4. A directory of hashed ones, which are read
+        # when they are needed, takes 0.1, but there is none to count on in Lambda.
+        context = ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:
+        raise ConfigurationError("GATEWAY_CA_FILE", ca_file or None, f"a PEM file with roots ({error})") from error
+    # OpenSSL takes a file of revocations alone.
+    if ca_file and not context.cert_store_stats()["x509"]:
+        raise ConfigurationError("GATEWAY_CA_FILE", ca_file, "a PEM file with roots (it has no certificate)")
+    return context
 
 
 class _DeadlineSocket:

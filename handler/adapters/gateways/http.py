@@ -33,10 +33,10 @@ _STATES: Final[dict[str, Literal["prepared", "in_progress", "approved", "decline
 
 
 class HttpPaymentGateway:
-    """PaymentGateway over one connection; for one thread. `url` and deadline are those of DeadlineConnection."""
+    """PaymentGateway over one connection; for one thread. Its parameters are those of DeadlineConnection."""
 
-    def __init__(self, url: str, deadline_seconds: float = 5.0) -> None:
-        self.connection = DeadlineConnection(url, deadline_seconds)
+    def __init__(self, url: str, deadline_seconds: float = 5.0, ca_file: str = "") -> None:
+        self.connection = DeadlineConnection(url, deadline_seconds, ca_file)
 
     def prepare(self, payment: Payment, key: str) -> str:
         """Create an unconfirmed payment intent; no money moves, so no failure here leaves a doubt about any.

@@ -33,6 +33,8 @@ class Deployment(NamedTuple):
     in_memory: bool
     # What the card networks are told of payments that do not say it themselves.
     off_session: bool = True
+    # The roots that its host is trusted by, where the deployment has its own.
+    ca_file: str = ""
     # Takes a line for each call that the gateway answered.
     logger: AnyLogger = logging.getLogger(__name__)
 
@@ -70,6 +72,8 @@ def _may_be_simulated(deployment: Deployment) -> None:
 def _simulated(deployment: Deployment) -> PaymentGateway:
     if deployment.url:
         raise ConfigurationError("GATEWAY", deployment.name or None, f"{_REAL}, as GATEWAY_URL is set")
+    if deployment.ca_file:
+        raise ConfigurationError("GATEWAY_CA_FILE", deployment.ca_file, "no value, as GATEWAY is simulated")
     from handler.adapters.gateways.simulated import SimulatedGateway
 
     return SimulatedGateway()
@@ -78,11 +82,11 @@ def _simulated(deployment: Deployment) -> PaymentGateway:
 def _http(deployment: Deployment) -> PaymentGateway:
     from handler.adapters.gateways.http import HttpPaymentGateway
 
-    return HttpPaymentGateway(deployment.url, deployment.deadline_seconds)
+    return HttpPaymentGateway(deployment.url, deployment.deadline_seconds, deployment.ca_file)
 
 
 def _stripe(deployment: Deployment) -> PaymentGateway:
-    from handler.adapters.gateways.stripe import URL, StripeGateway
+    from handler.adapters.gateways.stripe import ROOTS, URL, StripeGateway
     from handler.adapters.gateways.stripe_amounts import CURRENCIES
 
     for place, currency in enumerate(deployment.currencies):
@@ -105,6 +109,8 @@ def _stripe(deployment: Deployment) -> PaymentGateway:
         environment=deployment.environment,
         url=deployment.url or URL,
         deadline_seconds=deployment.deadline_seconds,
+        # A stand-in's host is signed by anybody.
+        ca_file=deployment.ca_file or ("" if deployment.url else str(ROOTS)),
         off_session=deployment.off_session,
         logger=deployment.logger,
     )

@@ -10,6 +10,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
@@ -36,6 +37,8 @@ from handler.domain.payment import GatewayResult, Payment, RefundResult
 _LOG = logging.getLogger(__name__)
 
 URL: Final = "https://api.stripe.com"
+# All that Stripe's hosts may be signed by, from its own SDK as it is ("TLS certificates"): a test compares them.
+ROOTS: Final = Path(__file__).with_name("stripe_roots.pem")
 # Answers keep the shape of this version whatever the account's default is; 402, cancel and refunds were read in it.
 VERSION: Final = "2026-10-28.endive"
 
@@ -87,10 +90,11 @@ class StripeGateway:
         environment: str,
         url: str = URL,
         deadline_seconds: float = 5.0,
+        ca_file: str = "",
         off_session: bool = True,
         logger: AnyLogger = _LOG,
     ) -> None:
-        self.connection = DeadlineConnection(url, deadline_seconds)
+        self.connection = DeadlineConnection(url, deadline_seconds, ca_file)
         self._logger = logger
         self._read_key = read_key
         self._mode = mode

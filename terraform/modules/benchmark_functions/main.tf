@@ -64,6 +64,7 @@ resource "aws_lambda_function" "this" {
       SCORING_ENGINE     = each.value.engine
       GATEWAY            = "simulated"
       GATEWAY_URL        = ""
+      GATEWAY_CA_FILE    = ""
       GATEWAY_SECRET_ARN = ""
     })
   }

@@ -63,7 +63,7 @@ def taken_from_clients(source: str) -> set[str]:
 def test_operations_listed_are_the_operations_called(function: Any) -> None:
     calls, services = set(), set()
     for name, source in packager.ours.our_files(function).items():
-        if name.startswith("handler/"):
+        if name.startswith("handler/") and name.endswith(".py"):
             calls |= taken_from_clients(source.decode())
             for node in ast.walk(ast.parse(source)):
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "aws_client":
@@ -165,6 +165,11 @@ def test_code_of_dependencies_is_as_their_wheels_have_it(files: dict[str, bytes]
                     shipped.add(name)
     ours = {name for name in files if name.startswith(("handler/", "scoring/"))}
     assert {name for name in files if name.endswith(".py")} - ours == shipped
+
+
+def test_a_gateways_roots_are_beside_its_adapter(files: dict[str, bytes]) -> None:
+    name = "handler/adapters/gateways/stripe_roots.pem"
+    assert files[name] == (ROOT / name).read_bytes()
 
 
 def test_every_licence_travels_along(files: dict[str, bytes]) -> None:

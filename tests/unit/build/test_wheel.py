@@ -50,7 +50,7 @@ def test_what_was_built_before_is_no_source(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.rglob("*") if path.name.endswith(wheel.NOT_SOURCES)]
 
 
-def test_wheel_and_sdist_say_that_the_packages_are_typed(tmp_path: Path) -> None:
+def test_wheel_and_sdist_have_their_data_and_say_that_the_packages_are_typed(tmp_path: Path) -> None:
     wheel.stage_sources(tmp_path)
     # What a wheel is zipped from, without the extension.
     commands = ["build_py", "--build-lib=modules", "sdist", "--formats=gztar", "--dist-dir=sdist"]
@@ -60,9 +60,10 @@ def test_wheel_and_sdist_say_that_the_packages_are_typed(tmp_path: Path) -> None
     (sdist,) = (tmp_path / "sdist").iterdir()
     with tarfile.open(sdist) as archive:
         packed = {name.partition("/")[2] for name in archive.getnames()}
-    for marker in ("handler/py.typed", "scoring/py.typed"):
-        assert (tmp_path / "modules" / marker).exists(), marker
-        assert marker in packed
+    roots = "handler/adapters/gateways/stripe_roots.pem"
+    for name in ("handler/py.typed", "scoring/py.typed", "scoring/rules.table", roots):
+        assert (tmp_path / "modules" / name).exists(), name
+        assert name in packed
 
 
 def test_a_missing_source_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
