@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import subprocess
@@ -132,6 +133,27 @@ def test_a_message_must_name_an_instrument_that_stripe_can_charge(token, custome
     assert validate(parse(text), limits, 2).faults == ((fault,) if fault else ())
     if fault is None or fault.reason_code != "control_character":
         assert validate(parse(text), Limits(), 2).faults == ()
+
+
+def samples() -> list[str]:
+    """The messages of `events/` and of the command lines that Terraform puts out."""
+    found = []
+    for path in sorted((ROOT / "events").glob("*.json")):
+        event = json.loads(path.read_text())
+        found += [each["body"] for each in event["Records"]] if "Records" in event else [json.dumps(event)]
+    told = (ROOT / "terraform" / "outputs.tf").read_text().replace('\\"', '"')
+    # What the shell puts in: a number, and a whole amount.
+    told = told.replace("$((RANDOM % 100 + 10))", "10").replace("$i", "1")
+    return found + re.findall(r"--message-body ['\"](\{.*?\})['\"]", told)
+
+
+def test_every_sample_names_an_instrument_that_stripe_can_charge():
+    limits = read_settings({"GATEWAY": "stripe", **VARIABLES["stripe"]}).rules.limits
+    assert len(samples()) == 8
+    for text in samples():
+        payment = validate(parse(text), limits, 2).payment
+        assert payment is not None, text
+        assert payment.payment_token == "pm_card_visa"
 
 
 @pytest.mark.parametrize("version", [1, 2])
