@@ -1,4 +1,4 @@
-"""One connection to a payment gateway: a request and its whole answer within one deadline, and never a second try.
+"""Connections to a payment gateway: a request and its whole answer within one deadline, and never a second try.
 
 What comes back is whole or an error that says whether the request can have taken effect.
 """
@@ -31,7 +31,7 @@ class Answer(NamedTuple):
 
 
 class DeadlineConnection:
-    """One connection that is kept alive between calls; for one thread.
+    """As many connections as calls are under way at a time, each kept alive for the next call; for any threads.
 
     url: `http[s]://host[:port]`. deadline_seconds: total of one call, over connecting, sending and reading (name
     resolution alone has no deadline of its own in Python). ca_file: a PEM file of the roots that an https host is
@@ -51,8 +51,9 @@ class DeadlineConnection:
             raise ConfigurationError("GATEWAY_CA_FILE", ca_file, "no value, as GATEWAY_URL is without TLS")
         self._tls = _trusting(ca_file) if scheme == "https" else None
         self.deadline_seconds = deadline_seconds
-        self._connection: http.client.HTTPConnection | None = None
-        self._socket: _DeadlineSocket | None = None
+        # Those that no call has; the one that was used last goes first, and the others may end. Both ends of a list
+        # are safe between threads.
+        self._idle: list[_Kept] = []
 
     def call(
         self, method: str, path: str, headers: Mapping[str, str], payload: bytes | None, deadline: float | None = None
@@ -62,22 +63,25 @@ class DeadlineConnection:
         Raises GatewayNotReachedError where no connection was had, UnknownOutcomeError where the answer did not come,
         GatewayAnswerError where it is neither an error nor a whole JSON object.
         """
-        connection = self.connected(deadline or time.monotonic() + self.deadline_seconds)
+        kept = self._borrowed(deadline or time.monotonic() + self.deadline_seconds)
+        connection = kept.connection
         try:
             connection.request(method, path, payload, dict(headers))
             response = connection.getresponse()
             data = response.read(_ANSWER_BYTES_MAX + 1)
         except TimeoutError as error:
-            self.close()
+            kept.socket.end()
             raise UnknownOutcomeError(f"no answer to {method} within {self.deadline_seconds:g} s") from error
         except OSError as error:
-            self.close()
+            kept.socket.end()
             raise UnknownOutcomeError(f"connection lost during {method}: {error}") from error
         except http.client.HTTPException as error:
-            self.close()
+            kept.socket.end()
             raise GatewayAnswerError(f"the gateway's answer to {method} is not HTTP: {type(error).__name__}") from error
         if response.will_close or not response.isclosed():
-            self.close()
+            kept.socket.end()
+        else:
+            self._idle.append(kept)
         try:
             return Answer(response.status, _document(response, data), response.headers)
         except GatewayAnswerError:
@@ -86,21 +90,31 @@ class DeadlineConnection:
                 return Answer(response.status, {}, response.headers)
             raise
 
-    def connected(self, deadline: float) -> http.client.HTTPConnection:
-        """The kept connection, or a new one where there is none or the gateway has ended it."""
-        if self._connection is not None and self._socket is not None and self._socket.is_idle():
-            self._socket.deadline = deadline
-            return self._connection
-        self.close()
+    def connect(self) -> None:
+        """Have a connection ready for the next call. Raises GatewayNotReachedError."""
+        self._idle.append(self._borrowed(time.monotonic() + self.deadline_seconds))
+
+    def _borrowed(self, deadline: float) -> _Kept:
+        """A kept connection that no other call has, or a new one where the gateway has ended them all."""
+        while self._idle:
+            try:
+                kept = self._idle.pop()
+            except IndexError:
+                # Another thread took the last one.
+                break
+            if kept.socket.is_idle():
+                kept.socket.deadline = deadline
+                return kept
+            kept.socket.end()
         try:
-            self._socket = _DeadlineSocket(self._open(deadline), deadline)
+            opened = _DeadlineSocket(self._open(deadline), deadline)
         except OSError as error:
             raise GatewayNotReachedError(
                 f"the gateway at {self._host}:{self._port} was not reached: {error}"
             ) from error
-        self._connection = http.client.HTTPConnection(self._host, self._port)
-        self._connection.sock = self._socket
-        return self._connection
+        connection = http.client.HTTPConnection(self._host, self._port)
+        connection.sock = opened
+        return _Kept(connection, opened)
 
     def _open(self, deadline: float) -> socket.socket:
         failure: OSError = TimeoutError("the deadline passed")
@@ -127,10 +141,9 @@ class DeadlineConnection:
         raise failure
 
     def close(self) -> None:
-        """End the kept connection; the next call opens a new one."""
-        if self._socket is not None:
-            self._socket.end()
-        self._connection = self._socket = None
+        """End the connections that no call has; the next call opens a new one."""
+        while self._idle:
+            self._idle.pop().socket.end()
 
 
 def is_own(answer: Answer) -> bool:
@@ -202,6 +215,11 @@ class _DeadlineSocket:
 
     def end(self) -> None:
         self._connected.close()
+
+
+class _Kept(NamedTuple):
+    connection: http.client.HTTPConnection
+    socket: _DeadlineSocket
 
 
 class _Reader(io.RawIOBase):

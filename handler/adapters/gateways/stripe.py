@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
@@ -73,7 +74,7 @@ _EXPANDED: Final = ("expand[0]", "latest_charge")
 
 
 class StripeGateway:
-    """PaymentGateway and RefundGateway over one connection; for one thread.
+    """PaymentGateway and RefundGateway over kept connections; for any threads.
 
     read_key: Stripe's secret or restricted key, read at once and again when Stripe refuses it, as it may have been
     changed. mode: the one that the key and every answer must have. environment: the deployment's name, which every
@@ -101,6 +102,7 @@ class StripeGateway:
         self._environment = environment
         self._off_session = off_session
         self._key = checked_key(read_key(), mode)
+        self._key_lock = Lock()
 
     def prepare(self, payment: Payment, key: str) -> str:
         """Create an unconfirmed payment intent; no money moves, so no failure here leaves a doubt about any.
@@ -256,18 +258,22 @@ class StripeGateway:
         Raises GatewayKeyRefusedError, GatewayBusyError for 429, and as DeadlineConnection.call does.
         """
         deadline = time.monotonic() + self.connection.deadline_seconds
-        answer = self._ask(method, path, fields, key, deadline)
-        if answer.status_code in (401, 403) and self._has_new_key(deadline):
+        answer, asked_with = self._ask(method, path, fields, key, deadline)
+        if answer.status_code in (401, 403) and self._has_another_key(asked_with, deadline):
             # A key that is refused has done nothing, so this repeats nothing.
-            answer = self._ask(method, path, fields, key, deadline)
+            answer, _ = self._ask(method, path, fields, key, deadline)
         if answer.status_code in (401, 403):
             raise GatewayKeyRefusedError(f"Stripe refused the key: {_said(answer)}")
         if answer.status_code == 429 and _error(answer).get("code") != "lock_timeout":
             raise GatewayBusyError(f"Stripe takes no more requests: {_said(answer)}")
         return answer
 
-    def _ask(self, method: str, path: str, fields: Fields | None, key: str | None, deadline: float) -> Answer:
-        headers = {"Authorization": f"Bearer {self._key}", "Stripe-Version": VERSION, "Accept": "application/json"}
+    def _ask(
+        self, method: str, path: str, fields: Fields | None, key: str | None, deadline: float
+    ) -> tuple[Answer, str]:
+        """The answer, and Stripe's key that it was asked with."""
+        secret = self._key
+        headers = {"Authorization": f"Bearer {secret}", "Stripe-Version": VERSION, "Accept": "application/json"}
         if key is not None:
             headers["Idempotency-Key"] = key
         payload = None
@@ -279,17 +285,23 @@ class StripeGateway:
         names = {"gateway_ref": _word(answer.document.get("id")), "idempotency_key": key or ""}
         named = {name: value for name, value in names.items() if value}
         self._logger.info("gateway answered", extra={**said, **named, "gateway_request_id": _request_id(answer)})
-        return answer
+        return answer, secret
 
-    def _has_new_key(self, deadline: float) -> bool:
-        refused = self._key
-        try:
-            self._key = checked_key(read_by(deadline, self._read_key), self._mode)
-        except TimeoutError as error:
-            raise GatewayKeyRefusedError("Stripe refused the key, and the secret was not read in time") from error
-        except ConfigurationError as error:
-            raise GatewayKeyRefusedError(f"Stripe refused the key, and the secret has no other: {error}") from error
-        return self._key != refused
+    def _has_another_key(self, refused: str, deadline: float) -> bool:
+        # One thread reads the secret; those that were refused with it find what it read.
+        with self._key_lock:
+            if self._key == refused:
+                try:
+                    self._key = checked_key(read_by(deadline, self._read_key), self._mode)
+                except TimeoutError as error:
+                    raise GatewayKeyRefusedError(
+                        "Stripe refused the key, and the secret was not read in time"
+                    ) from error
+                except ConfigurationError as error:
+                    raise GatewayKeyRefusedError(
+                        f"Stripe refused the key, and the secret has no other: {error}"
+                    ) from error
+            return self._key != refused
 
     def _result(self, intent: object, gateway_ref: str, answer: Answer) -> GatewayResult:
         """A payment intent as a result; raises GatewayAnswerError unless it is complete, ours, and `gateway_ref`."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import closing, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 import pytest
 
@@ -113,3 +113,83 @@ def test_an_address_that_is_silent_in_tls_leaves_time_for_the_next_one(monkeypat
 def test_an_answer_that_is_nested_too_deeply_to_be_read_is_an_invalid_one():
     with answering(200, b"[" * 60_000) as url:
         assert type(failed(url, "status", is_stripe=True)) is GatewayAnswerError
+
+
+class Together:
+    """A gateway that answers its first calls once so many are under way, each on a connection of its own."""
+
+    def __init__(self, calls: int, refused_key: str = "another") -> None:
+        self.connections: set[object] = set()
+        self.keys: list[str] = []
+        under_way = threading.Barrier(calls, timeout=60)
+        left = list(range(calls))
+        seen = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                seen.connections.add(self.client_address)
+                key = (self.headers["Authorization"] or "").removeprefix("Bearer ")
+                seen.keys.append(key)
+                with suppress(IndexError):
+                    left.pop()
+                    under_way.wait()
+                page = b'{"error": {}}' if key == refused_key else b"{}"
+                self.send_response(401 if key == refused_key else 200)
+                self.send_header("Content-Length", str(len(page)))
+                self.end_headers()
+                self.wfile.write(page)
+
+            def log_message(self, *_: object) -> None:
+                """Nothing on the test's output."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def at_once(count: int, call: Callable[[], object]) -> None:
+    threads = [threading.Thread(target=call) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_calls_at_once_have_a_connection_each_and_those_that_follow_take_them_again():
+    with closing(Together(10)) as gateway, closing(DeadlineConnection(gateway.url, 60)) as connection:
+        at_once(10, lambda: connection.call("GET", "/", {}, None))
+        assert len(gateway.connections) == 10
+        for _ in range(20):
+            assert connection.call("GET", "/", {}, None).status_code == 200
+        assert len(gateway.connections) == 10
+        connection.close()
+        connection.call("GET", "/", {}, None)
+        assert len(gateway.connections) == 11
+
+
+def test_of_calls_that_are_refused_with_one_key_at_once_one_reads_the_secret_and_all_take_its_new_one():
+    secrets = ["sk_test_old_secret", "sk_test_new_secret"]
+    read: list[str] = []
+
+    def read_key() -> str:
+        read.append(secrets[min(len(read), 1)])
+        return read[-1]
+
+    with closing(Together(5, "sk_test_old_secret")) as server:
+        gateway = StripeGateway(read_key, mode="test", environment="dev", url=server.url, deadline_seconds=60)
+
+        def ask() -> None:
+            with suppress(GatewayAnswerError):
+                gateway.status("pi_1")
+
+        with closing(gateway):
+            at_once(5, ask)
+    assert sorted(server.keys) == ["sk_test_new_secret"] * 5 + ["sk_test_old_secret"] * 5
+    assert read == secrets
