@@ -397,7 +397,7 @@ def _word(value: object) -> str:
 
 
 def _request_id(answer: Answer) -> str:
-    return _word(answer.headers.get("Request-Id"))
+    return _word(answer.headers.get("request-id"))
 
 
 def _said(answer: Answer) -> str:
