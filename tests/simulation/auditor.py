@@ -124,6 +124,8 @@ class Auditor:
         self._first: dict[str, dict[str, Any]] = {}
         # By payment id: version and content of each conflict that is kept.
         self._conflicts: dict[str, set[tuple[int, str]]] = {}
+        # Messages that are kept as conflicts; their batch may still be under way.
+        self._kept_as_conflicts: set[str] = set()
         # By transaction id: message id ("" of an execution), version and content of each message that was followed.
         self._followed: dict[str, list[tuple[str, int, str]]] = {}
         # Corrected by a write that arrived after older code had kept its message as a conflict: no message is left.
@@ -462,6 +464,7 @@ class Auditor:
         first, version = self._first[key], item.get("canonical_version", 1)
         reading = sent.read(version)
         self._conflicts.setdefault(sent.payment_id, set()).add((version, reading.content))
+        self._kept_as_conflicts.add(item.get("message_id", ""))
         self._knows(invocation, key, "conflict")
         if not invocation.release.corrects and (key in self._followed or first["status"] == "rejected"):
             # Old code keeps every corrected message so, also where newer code has claimed it in the meantime.
@@ -510,7 +513,8 @@ class Auditor:
         for earlier in self.messages.values():
             # What ended as a duplicate of a rejected message, or as a conflict with it, has ended, whatever corrects
             # that.
-            if earlier.message_id in self._acknowledged and f"txn-{earlier.sent.payment_id}" in self._followed:
+            has_ended = earlier.message_id in self._acknowledged or earlier.message_id in self._kept_as_conflicts
+            if has_ended and f"txn-{earlier.sent.payment_id}" in self._followed:
                 continue
             if (
                 earlier.sent.group == message.sent.group
