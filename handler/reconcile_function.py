@@ -30,7 +30,7 @@ PARKED: Final = "ParkedPayments"
 # What each metric says of one run. docs/metrics.md is made from it.
 METRICS: Final = {
     OLD: "Payments that stay open although their lease, or the time to decide, is long over.",
-    PARKED: "Payments that are parked and wait for an operator.",
+    PARKED: "Payments that are parked and wait for an operator; what takes its method's days counts after three weeks.",
 }
 
 
@@ -71,7 +71,7 @@ class ReconcileFunction:
         for finding in settle_parked(self._rules, self._ports, self._decisions, work):
             if finding.outcome in FINAL:
                 _LOG.warning("%s %s", finding.transaction_id, finding.outcome)
-            parked += finding.outcome not in FINAL
+            parked += finding.outcome not in FINAL and not finding.takes_days
         return parked
 
     def _pending(self, remaining_ms: Callable[[], int]) -> int:

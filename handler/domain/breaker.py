@@ -10,6 +10,7 @@ from typing import Final
 from handler.domain.errors import (
     BreakerOpenError,
     ChargeFailedError,
+    ChargeInProgressError,
     GatewayAnswerError,
     GatewayFailedError,
     GatewayKeyRefusedError,
@@ -56,7 +57,7 @@ class Breaker:
 
     def failed(self, transaction_id: str, error: RetryableError) -> bool:
         """Take in how a try ended; whether that opens it. What says nothing of the gateway changes nothing."""
-        if isinstance(error, GatewayAnswerError | GatewayRefusedError):
+        if isinstance(error, GatewayAnswerError | GatewayRefusedError | ChargeInProgressError):
             self.answered()
             return False
         if isinstance(error, GatewayUnavailableError | UnknownOutcomeError):

@@ -11,6 +11,7 @@ from typing import Literal
 
 from handler.domain.claim import Claim, Work
 from handler.domain.errors import (
+    ChargeInProgressError,
     GatewayAnswerError,
     GatewayRefusedError,
     GatewayUnavailableError,
@@ -36,31 +37,39 @@ def idempotency_key(environment: str, payment_id: str, claim: Claim, call: Liter
 def charge(claim: Claim, payment: Payment, rules: Rules, ports: Ports, work: Work) -> tuple[str, GatewayResult]:
     """Return the payment's reference and what the gateway says of it, as `settled` does: `end` makes an outcome of it.
 
-    Raises UnknownOutcomeError where the gateway is still at work or cannot be asked, GatewayAnswerError where its
-    answer is not about this payment, and the retryable errors of gateway and log.
+    Raises ChargeInProgressError where the gateway is still at work, UnknownOutcomeError where it cannot be asked,
+    GatewayAnswerError where its answer is not about this payment, and the retryable errors of gateway and log.
     """
-    environment, gateway, times = rules.environment, ports.gateway, rules.times
+    gateway, times = ports.gateway, rules.times
     gateway_ref, is_new = claim.gateway_ref, False
     if not gateway_ref:
         work.require_time(times)
-        gateway_ref, is_new = _store(_prepare(claim, payment, environment, ports), claim, ports)
+        gateway_ref, is_new = _store(_prepare(claim, payment, rules.environment, ports), claim, ports)
     if not is_new:
         result = _ask(gateway_ref, gateway, times, work)
         if result.state != "prepared":
             return gateway_ref, settled(result, payment.amount_minor, payment.currency)
     try:
-        work.require_time(times)
-        key = idempotency_key(environment, payment.payment_id, claim, "confirm")
-        result = gateway.charge(gateway_ref, key, payment.off_session)
+        result = _confirm(gateway_ref, claim, payment, rules, ports, work=work)
     except (UnknownOutcomeError, GatewayRefusedError) as error:
         result = _ask(gateway_ref, gateway, times, work)
         if result.state == "prepared":
             if error.spends_key:
                 claim = _next_key(claim, ports)
-            work.require_time(times)
-            key = idempotency_key(environment, payment.payment_id, claim, "confirm")
-            result = gateway.charge(gateway_ref, key, payment.off_session)
+            result = _confirm(gateway_ref, claim, payment, rules, ports, work=work)
     return gateway_ref, settled(result, payment.amount_minor, payment.currency)
+
+
+def _confirm(
+    gateway_ref: str, claim: Claim, payment: Payment, rules: Rules, ports: Ports, *, work: Work
+) -> GatewayResult:
+    work.require_time(rules.times)
+    key = idempotency_key(rules.environment, payment.payment_id, claim, "confirm")
+    result = ports.gateway.charge(gateway_ref, key, payment.off_session)
+    if result.state == "in_progress":
+        _require_ours(result, payment.amount_minor, payment.currency)
+        raise ChargeInProgressError(f"the charge of {gateway_ref} takes its method's days", takes_days=True)
+    return result
 
 
 def _prepare(claim: Claim, payment: Payment, environment: str, ports: Ports) -> str:
@@ -125,11 +134,17 @@ def settled(result: GatewayResult, amount_minor: int, currency: str) -> GatewayR
 
     Raises as `charge` does.
     """
+    _require_ours(result, amount_minor, currency)
+    if result.state == "in_progress":
+        raise ChargeInProgressError("the gateway is at work on the charge")
     if result.state not in ("approved", "declined", "cancelled", "requires_action"):
         raise UnknownOutcomeError(f"the gateway reports {result.state}")
+    return result
+
+
+def _require_ours(result: GatewayResult, amount_minor: int, currency: str) -> None:
     if (result.amount_minor, result.currency) != (amount_minor, currency):
         raise GatewayAnswerError(
             f"the gateway answered for {result.amount_minor} {result.currency}, "
             f"the payment is {amount_minor} {currency}"
         )
-    return result

@@ -19,8 +19,8 @@ def end(
 ) -> GatewayResult:
     """What may be recorded of a reference of which the gateway said `result`: `approved`, `declined` or `cancelled`.
 
-    Raises UnknownOutcomeError where it can neither be cancelled nor has succeeded; the errors of `cancel`; and what
-    `require_time` raises, which is asked before that call.
+    Raises UnknownOutcomeError or ChargeInProgressError where it can neither be cancelled nor has succeeded; the errors
+    of `cancel`; and what `require_time` raises, which is asked before that call.
     """
     if result.state in ("approved", "cancelled"):
         return result

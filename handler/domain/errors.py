@@ -243,6 +243,20 @@ class ChargeFailedError(UnknownOutcomeError):
         self.spends_key = spends_key
 
 
+class ChargeInProgressError(RetryableError):
+    """The gateway is at work on the charge.
+
+    `takes_days`: it answered the charge itself so, as for a bank debit. Where it was asked, a call may still be under
+    way, and ends within seconds.
+    """
+
+    reason_code = "charge_in_progress"
+
+    def __init__(self, message: str, *, takes_days: bool = False) -> None:
+        super().__init__(message)
+        self.takes_days = takes_days
+
+
 class BreakerOpenError(RetryableError):
     """The gateway fails for everybody, and another message asks it; this one is returned unclaimed."""
 

@@ -5,11 +5,16 @@ Protocol, queue function, step 9, and parking. The rule it keeps: only what the 
 
 from __future__ import annotations
 
+from typing import Final
+
 from handler.domain.claim import Claim
-from handler.domain.errors import NotEnoughTimeError, OwnershipLostError, RetryableError
+from handler.domain.errors import ChargeInProgressError, NotEnoughTimeError, OwnershipLostError, RetryableError
 from handler.domain.payment import Payment
 from handler.domain.ports import Ports
 from handler.domain.rules import Parking
+
+# From a payment's first try on: what is in progress at its gateway is no call that is still under way then.
+CALLS_ENDED_AFTER_MS: Final = 15 * 60 * 1000
 
 
 def park_or_release(
@@ -48,8 +53,12 @@ def _is_time(claim: Claim, error: RetryableError, is_own: bool, parking: Parking
     if isinstance(error, NotEnoughTimeError | OwnershipLostError):
         # It was not tried to the end, or is another worker's to judge.
         return False
+    tried_for_ms = now_ms - claim.tried_since
+    if isinstance(error, ChargeInProgressError) and (error.takes_days or tried_for_ms >= CALLS_ENDED_AFTER_MS):
+        # No delivery would bring it on, and its group need not wait for days.
+        return True
     is_spent = is_own and claim.tries >= parking.after_tries
-    return is_spent or now_ms - claim.tried_since >= round(1000 * parking.after_seconds)
+    return is_spent or tried_for_ms >= round(1000 * parking.after_seconds)
 
 
 def _park(claim: Claim, payment: Payment, reason_code: str, ports: Ports) -> bool:

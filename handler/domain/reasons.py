@@ -126,6 +126,11 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     ),
     # It may be the gateway's fault alone: after no answer the next delivery asks what became of the charge.
     "outcome_unknown": ReasonCode("The gateway has not said yet what became of the charge.", "redeliver"),
+    # A parked payment's reason where the method takes days: then nothing is to be done but to wait.
+    "charge_in_progress": ReasonCode(
+        "The gateway is at work on the charge, for days where it is a bank debit: reconcile records how it ends.",
+        "redeliver",
+    ),
     "item_unknown": ReasonCode("Newer code wrote the payment's item; this code does not judge it.", "redeliver"),
     # It comes again, and its cause is the payment.
     "reading_too_slow": ReasonCode("The message took more time to be read than any message may.", "count"),

@@ -6,7 +6,7 @@ Protocol, reconcile. The rule it keeps: whatever an index or an execution says, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Literal
 
@@ -14,7 +14,7 @@ from handler.domain.approval.ports import Decisions
 from handler.domain.charge import settled
 from handler.domain.claim import Claim, Work, held
 from handler.domain.ending import end
-from handler.domain.errors import OwnershipLostError, RetryableError
+from handler.domain.errors import ChargeInProgressError, OwnershipLostError, RetryableError
 from handler.domain.item import Item, approval_name
 from handler.domain.park import release
 from handler.domain.ports import Ports
@@ -26,6 +26,8 @@ from handler.domain.times import Times
 
 # Far beyond any lease, so that a worker with a wrong clock or a slow answer is not disturbed.
 STUCK_AFTER_MS: Final = 15 * 60 * 1000
+# Stripe hears of a SEPA debit within 14 business days, of others sooner ("SEPA Direct Debit payments"): three weeks.
+CHARGE_TAKES_MAX_MS: Final = 21 * 24 * 60 * 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,15 @@ class Finding:
 
     `not_charged`: its message must come again, from the queue or redriven from the dead-letter queue, as only a
     message charges. `restarted`: it was a workflow's, and a new execution has it. `parked`: it waits for an operator,
-    for the reason in `detail`. `unsettled`: the reason code in `detail` says why; the next run tries again.
+    for the reason in `detail`. `in_progress`: it is parked, and the gateway is at work on its charge. `unsettled`: the
+    reason code in `detail` says why; the next run tries again.
+    `takes_days`: its charge is within the days that its method usually takes, so that nobody need look.
     """
 
     transaction_id: str
-    outcome: Status | Literal["not_charged", "restarted", "unsettled"]
+    outcome: Status | Literal["not_charged", "restarted", "in_progress", "unsettled"]
     detail: str = ""
+    takes_days: bool = False
 
 
 def settle_stuck(rules: Rules, ports: Ports, decisions: Decisions, work: Work) -> Iterator[Finding]:
@@ -108,30 +113,45 @@ def _settle(claim: Claim, item: Item, ports: Ports, decisions: Decisions, requir
 
 
 def settle_parked(rules: Rules, ports: Ports, decisions: Decisions, work: Work) -> Iterator[Finding]:
-    """Ask about every parked payment and record what the gateway says; one finding each, `parked` where it stays so.
+    """Ask about every parked payment and record what the gateway says; one finding each.
 
     Nothing is taken over: who retries it meanwhile is not disturbed. Ends early and raises as `settle_stuck`.
     """
     for transaction_id in decisions.log.open_transaction_ids("parked"):
         if work.remaining_ms() < rules.times.least_remaining_ms:
             return
+        item = None
         try:
             with alarmed(ports.notifier):
                 item = decisions.log.get(transaction_id)
-                if item is not None and item.status == "parked":
-                    status = _ask_parked(item, ports, decisions, partial(work.require_time, rules.times))
-                    yield Finding(transaction_id, status, item.parked_reason)
+                if item is None or item.status != "parked":
+                    continue
+                status = _ask_parked(item, ports, decisions, partial(work.require_time, rules.times))
+            finding = Finding(transaction_id, status, item.parked_reason)
         except RetryableError as error:
             alarm_of_gateway(error, transaction_id, ports.notifier)
-            yield Finding(transaction_id, "unsettled", error.reason_code)
+            finding = Finding(transaction_id, "unsettled", error.reason_code)
+        yield replace(finding, takes_days=_takes_days(item, finding, decisions.clock.now_ms()))
 
 
-def _ask_parked(item: Item, ports: Ports, decisions: Decisions, require_time: Callable[[], None]) -> Status:
+def _takes_days(item: Item | None, finding: Finding, now_ms: int) -> bool:
+    """Whether a parked payment's charge is under way and not late, by what its gateway said: now, or when it parked."""
+    if item is None or now_ms - (item.parked_at or 0) >= CHARGE_TAKES_MAX_MS:
+        return False
+    was_at_work = item.parked_reason == ChargeInProgressError.reason_code
+    return finding.outcome == "in_progress" or (finding.outcome == "unsettled" and was_at_work)
+
+
+def _ask_parked(
+    item: Item, ports: Ports, decisions: Decisions, require_time: Callable[[], None]
+) -> Status | Literal["in_progress"]:
     if not item.gateway_ref:
         return "parked"
     result = ports.gateway.status(item.gateway_ref)
-    if result.state in ("prepared", "in_progress"):
+    if result.state == "prepared":
         return "parked"
+    if result.state == "in_progress":
+        return "in_progress"
     result = end(item.gateway_ref, settled(result, item.amount_minor, item.currency), ports.gateway, require_time)
     status: Status = "completed" if result.state == "approved" else "declined"
     refused = decisions.log.record_parked(

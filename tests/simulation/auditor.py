@@ -762,13 +762,14 @@ class Auditor:
         return next((each for each in reversed(self.world.invocations) if each.name == name), None)
 
     # ---- the end ----
-    def after_reconcile(self) -> None:
-        """Faults have stopped, reconcile has run, nothing was redriven: what the gateway knows is recorded."""
+    def after_reconcile(self, began: int) -> None:
+        """Faults have stopped, and nothing was redriven: what the gateway knew as reconcile began is recorded."""
         for key, item in self.table.items().items():
             intent = self.gateway.intents.get(item.get("gateway_ref", ""))
             runs = "execution_arn" in item and not self.engine.is_closed(item["execution_arn"])
             known = intent is not None and intent.state not in ("prepared", "in_progress")
-            if item["status"] in ("processing", "parked") and known and not runs:
+            is_new = intent is not None and intent.ended_at > began
+            if item["status"] in ("processing", "parked") and known and not runs and not is_new:
                 self.fail("reconcile settles", f"{key} is {item['status']}, the gateway knows its outcome")
 
     def nothing_open(self) -> bool:

@@ -58,7 +58,7 @@ class BreakerRules:
             return "failed shared" if failure == "failed" else "shared" if failure == "unreached" else failure
         # After a charge more may be asked, and the try may end in another way.
         is_sure = call != "charge"
-        if failure in ("own", "refused"):
+        if failure in ("own", "refused", "takes days", "at work"):
             self.answered(invocation)
         elif failure in ("unreached", "failed"):
             self._may[place].add(key, failure)

@@ -7,20 +7,16 @@ captured then, as not every gateway refuses that: hence the cancel before a decl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from handler.domain.errors import (
     ChargeFailedError,
-    GatewayAnswerError,
     GatewayFailedError,
-    GatewayNotReachedError,
     GatewayRefusedError,
-    GatewayUnavailableError,
     KeySpentError,
-    RetryableError,
     UnknownOutcomeError,
 )
 from handler.domain.payment import GatewayResult, Payment
@@ -28,17 +24,13 @@ from tests.simulation.world import (
     HOUR,
     MINUTE,
     SECOND,
-    Environment,
     Invocation,
-    NoAnswerError,
     Pending,
-    RefusedError,
     World,
 )
 
 KEY_KEPT_MS = 24 * HOUR
 REFUSAL_CODE = "resource_missing"
-_DEADLINE_MS = 5_000
 
 
 class Observer(Protocol):
@@ -54,8 +46,8 @@ class Observer(Protocol):
 
     def gateway_failed(self, invocation: Invocation, payment_id: str, call: str, failure: str) -> None:
         """How a call ended: `own` where its answer is wrong, `refused` where it is a 400, `unreached` without a
-        connection, `failed` where it is a whole 5xx, `shared` where none came or it says nothing, "" where it is an
-        answer."""
+        connection, `failed` where it is a whole 5xx, `shared` where none came or it says nothing, `takes days` where
+        the charge is answered as in progress, `at work` where another call is, "" where it is any other answer."""
 
     def key_failed(self, invocation: Invocation, payment_id: str, key: str, how: str) -> None:
         """A call with a key failed: `spent` where the answer was whole, `final` where it never will be another one, ""
@@ -71,6 +63,10 @@ class Intent:
     state: str = "prepared"
     captures: int = 0
     confirms: int = 0
+    # In progress, and no call is under way any more.
+    takes_days: bool = False
+    # When that was over; 0 where it never was so.
+    ended_at: int = 0
 
     def result(self) -> GatewayResult:
         code = "AUTH123ABC" if self.state == "approved" else ""
@@ -176,7 +172,7 @@ class Gateway:
         stored = self._kept(key)
         if stored is not None:
             return _again(stored, gateway_ref)
-        if intent.state == "in_progress":
+        if intent.state == "in_progress" and not intent.takes_days:
             raise UnknownOutcomeError("409 lock_timeout: a request with another key is in progress")
         stored = self._keep(key, gateway_ref)
         if intent.state not in ("prepared", "declined", "requires_action"):
@@ -187,6 +183,7 @@ class Gateway:
         intent.confirms += 1
         name = f"confirm/{intent.payment_id}/{intent.confirms}"
         fault = world.fault(name, [("slow", world.profile.slow), ("500", world.profile.stored_500)])
+        takes_days = world.fault(f"days/{name}", [("days", world.profile.takes_days)])
         takes = world.between(name, 5_000, 60_000) if fault == "slow" else world.between(name, 20, 300)
         without_effect = fault == "500" and world.draw(f"{name}/500") < 0.5
         if fault:
@@ -196,6 +193,8 @@ class Gateway:
         def settle() -> None:
             if without_effect:
                 intent.state = before
+            elif takes_days:
+                self._takes_days(intent, name)
             else:
                 self._end(intent, name)
             world.tell(f"gateway: {gateway_ref} of {intent.payment_id} is {intent.state}")
@@ -226,6 +225,22 @@ class Gateway:
 
         world.at(world.now + world.between(name, 100, 60_000), arrive)
         return True
+
+    def _takes_days(self, intent: Intent, name: str) -> None:
+        """It stays in progress for minutes or for 40 hours: less than the calm at the end of a run."""
+        world = self.world
+        intent.takes_days = True
+        minutes = world.between(f"days/{name}", 1, world.pick(f"days/{name}/most", (10, 40 * 60)))
+        world.tell(f"gateway: the method of {intent.gateway_ref} takes {minutes} minutes")
+
+        def end() -> None:
+            intent.takes_days, intent.ended_at = False, world.now
+            self._end(intent, name)
+            world.tell(f"gateway: {intent.gateway_ref} of {intent.payment_id} is {intent.state} at last")
+            if intent.state == "approved":
+                self.observer.captured(intent)
+
+        world.at(world.now + minutes * MINUTE, end)
 
     def _end(self, intent: Intent, name: str) -> None:
         """What a confirm comes to."""
@@ -273,115 +288,3 @@ def _answer(outcome: GatewayResult | str | None) -> GatewayResult:
     if outcome == "400":
         raise KeySpentError("payment_intent_unexpected_state")
     raise ChargeFailedError("500")
-
-
-class GatewayClient:
-    """The `PaymentGateway` port of one environment."""
-
-    def __init__(self, gateway: Gateway, environment: Environment) -> None:
-        self._gateway = gateway
-        self._environment = environment
-
-    def prepare(self, payment: Payment, key: str) -> str:
-        what = payment.payment_id
-        key = self._environment.release.key(key)
-        self._gateway.observer.prepare_called(self._environment.invocation, payment)
-        self._gateway.observer.gateway_call(self._environment.invocation, "prepare", "", key)
-        with self._told(what, key):
-            return self._call(  # type: ignore[no-any-return]
-                "prepare", what, what, lambda: self._gateway.prepare(payment, key), GatewayUnavailableError
-            )
-
-    @contextmanager
-    def _told(self, payment_id: str, key: str) -> Iterator[None]:
-        """Tell the auditor how a call with a key fails, by what the protocol says of the answer."""
-        environment = self._environment
-        try:
-            yield
-        except RetryableError as error:
-            if isinstance(error, GatewayRefusedError) and not environment.release.gives_keys_up:
-                error.is_final = False
-            is_final = isinstance(error, GatewayRefusedError) and error.is_final
-            is_whole = isinstance(error, GatewayFailedError | ChargeFailedError | GatewayRefusedError | KeySpentError)
-            how = "final" if is_final else "spent" if is_whole else ""
-            self._gateway.observer.key_failed(environment.invocation, payment_id, key, how)
-            raise
-
-    def charge(self, gateway_ref: str, key: str, off_session: bool | None = None) -> GatewayResult:
-        key, payment_id = self._environment.release.key(key), self._gateway.intents[gateway_ref].payment_id
-        self._gateway.observer.gateway_call(self._environment.invocation, "charge", gateway_ref, key)
-        with self._told(payment_id, key):
-            return self._call(  # type: ignore[no-any-return]
-                "charge",
-                gateway_ref,
-                payment_id,
-                lambda: self._gateway.confirm(gateway_ref, key),
-                UnknownOutcomeError,
-            )
-
-    def status(self, gateway_ref: str) -> GatewayResult:
-        self._gateway.observer.gateway_call(self._environment.invocation, "status", gateway_ref, "")
-        result: GatewayResult = self._call(
-            "status",
-            gateway_ref,
-            self._gateway.intents[gateway_ref].payment_id,
-            lambda: self._gateway.status(gateway_ref),
-            GatewayUnavailableError,
-        )
-        self._gateway.observer.status_answered(self._environment.invocation, gateway_ref, result.state)
-        return result
-
-    def cancel(self, gateway_ref: str) -> GatewayResult:
-        self._gateway.observer.gateway_call(self._environment.invocation, "cancel", gateway_ref, "")
-        return self._call(  # type: ignore[no-any-return]
-            "cancel",
-            gateway_ref,
-            self._gateway.intents[gateway_ref].payment_id,
-            lambda: self._gateway.cancel(gateway_ref),
-            UnknownOutcomeError,
-        )
-
-    def _call(
-        self, call: str, what: str, payment_id: str, effect: Callable[[], Any], unanswered: type[Exception]
-    ) -> Any:
-        invocation, gateway = self._environment.invocation, self._gateway
-        try:
-            answer = self._answer(call, what, payment_id, effect, unanswered)
-        except GatewayAnswerError:
-            gateway.observer.gateway_failed(invocation, payment_id, call, "own")
-            raise
-        except GatewayRefusedError:
-            gateway.observer.gateway_failed(invocation, payment_id, call, "refused")
-            raise
-        except (GatewayFailedError, ChargeFailedError):
-            gateway.observer.gateway_failed(invocation, payment_id, call, "failed")
-            raise
-        except GatewayNotReachedError:
-            gateway.observer.gateway_failed(invocation, payment_id, call, "unreached")
-            raise
-        except (GatewayUnavailableError, UnknownOutcomeError):
-            gateway.observer.gateway_failed(invocation, payment_id, call, "shared")
-            raise
-        gateway.observer.gateway_failed(invocation, payment_id, call, "")
-        return answer
-
-    def _answer(
-        self, call: str, what: str, payment_id: str, effect: Callable[[], Any], unanswered: type[Exception]
-    ) -> Any:
-        invocation, gateway = self._environment.invocation, self._gateway
-        failed = ChargeFailedError if unanswered is UnknownOutcomeError else GatewayFailedError
-        if gateway.world.now < gateway.out_until:
-            invocation.sleep(20)
-            raise failed("503") if gateway.out_with_503 else GatewayNotReachedError("not reached")
-        if call == "charge" and gateway.is_left_behind(what, effect):
-            invocation.sleep(20)
-            raise failed("503, and the request goes on")
-        try:
-            answer = invocation.request(call, what, effect, deadline=_DEADLINE_MS, latency=(5, 60))
-        except RefusedError:
-            raise failed("503 before anything was done") from None
-        except NoAnswerError:
-            raise unanswered("no answer within 5 s") from None
-        if gateway.answers_wrongly(call, payment_id):
-            raise GatewayAnswerError("not JSON")
-        return answer

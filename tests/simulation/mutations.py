@@ -385,6 +385,30 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "a failed payment is not released": (Edit(_PARK, _RELEASES, "pass"),),
     "what keeps failing is never parked": (Edit(_PARK, "    if _is_time(claim,", "    if False and _is_time(claim,"),),
     "a payment is parked at once": (Edit(_PARK, "claim.tries >= parking.after_tries", "True"),),
+    "what takes its method's days comes again": (Edit(_PARK, "error.takes_days or tried_for", "tried_for"),),
+    "what may still be a call under way is parked at once": (
+        Edit(_PARK, "(error.takes_days or tried_for_ms >= CALLS_ENDED_AFTER_MS)", "True"),
+    ),
+    "what takes its method's days holds its group up where its own answer was lost": (
+        Edit(_PARK, "(error.takes_days or tried_for_ms >= CALLS_ENDED_AFTER_MS)", "error.takes_days"),
+    ),
+    "what takes its method's days is recorded as declined": (
+        Edit(_CHARGE, '    if result.state == "in_progress":\n        _require', "    if False:\n        _require"),
+        Edit(_CHARGE, '    if result.state == "in_progress":\n        raise', "    if False:\n        raise"),
+        Edit(_CHARGE, '"cancelled", "requires_action")', '"cancelled", "requires_action", "in_progress")'),
+        Edit(
+            _ENDING,
+            '    if result.state in ("approved", "cancelled"):',
+            '    if result.state in ("approved", "cancelled", "in_progress"):',
+        ),
+    ),
+    "a charge in progress says nothing of the gateway": (
+        Edit(
+            _BREAKER,
+            "GatewayAnswerError | GatewayRefusedError | ChargeInProgressError)",
+            "GatewayAnswerError | GatewayRefusedError)",
+        ),
+    ),
     "what everybody suffers from parks a payment": (Edit(_PARK, "is_spent = is_own and ", "is_spent = "),),
     "no payment is too old": (Edit(_PARK, "    return is_spent or now_ms", "    return is_spent or False and now_ms"),),
     "what everybody suffers from counts": (Edit(_PARK, _RELEASES, "release(claim, ports)"),),
@@ -483,6 +507,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     ),
     "what waits at the gateway is given up": (
         Edit(_PARKED, '    elif stands.state == "cancelled":', "    elif True:"),
+        Edit(_CHARGE, '    if result.state == "in_progress":\n        raise', "    if False:\n        raise"),
         Edit(_CHARGE, '"cancelled", "requires_action")', '"cancelled", "requires_action", "in_progress")'),
     ),
     "a decline is recorded as completed": (

@@ -12,13 +12,19 @@ from typing import Any
 from tests.simulation.breaker import BreakerRules
 from tests.simulation.table import SentWrite
 from tests.simulation.traffic import Sent
-from tests.simulation.world import Invocation, World
+from tests.simulation.world import MINUTE, Invocation, World
 
 _LEAST_REMAINING_MS = 10_000
 # How a try ended whose cause is the payment; and a 5xx of which only the code knows whether its breaker was open.
 _OWN, _EITHER = ("own", "refused", "failed own"), "failed either"
 _CLAIMS = ("put_new", "claim_corrected")
-_REASONS = ("gateway_answer_invalid", "gateway_refused")
+_IN_PROGRESS = ("takes days", "at work")
+# The reasons that say how the last call ended.
+_REASONS = {
+    "gateway_answer_invalid": ("own",),
+    "gateway_refused": ("refused",),
+    "charge_in_progress": _IN_PROGRESS,
+}
 
 
 class ParkingRules:
@@ -138,10 +144,14 @@ class ParkingRules:
     def _judged(self, invocation: Invocation, write: SentWrite, before: dict[str, Any]) -> tuple[int, bool, bool]:
         """Tries with the one under way; whether the payment caused its failure; whether its time is over."""
         key = before["transaction_id"]
-        since = self._since.get(key) or before.get("decided_at") or before["created_at"]
         own = self._failure.get((invocation.name, key)) in _OWN
-        is_old = write.clock_ms - since >= 1000 * self.world.profile.park_after_seconds
+        is_old = self._tried_for(write, before) >= 1000 * self.world.profile.park_after_seconds
         return self._tries.get(key, 0) + bool(invocation.arn), own, is_old
+
+    def _tried_for(self, write: SentWrite, before: dict[str, Any]) -> int:
+        """Milliseconds since its first try, by the clock of who writes."""
+        since = self._since.get(before["transaction_id"]) or before.get("decided_at") or before["created_at"]
+        return int(write.clock_ms - since)
 
     def _must_be_parked(self, invocation: Invocation, write: SentWrite, before: dict[str, Any]) -> None:
         """Who lets go of a payment that failed too often, or for too long, has tried to park it."""
@@ -151,10 +161,15 @@ class ParkingRules:
             return
         tries, own, is_old = self._judged(invocation, write, before)
         is_old = is_old and invocation.remaining_ms() >= _LEAST_REMAINING_MS
+        is_days = self._takes_days(failure, write, before)
         # An execution may not have seen the count of a release that arrived late.
         is_spent = own and tries >= self.world.profile.park_after_tries and key not in self._blurred
-        if is_old or is_spent:
+        if is_old or is_spent or is_days:
             self.fail("what keeps failing is parked", f"{key} was released after {tries} tries, too old: {is_old}")
+
+    def _takes_days(self, failure: str | None, write: SentWrite, before: dict[str, Any]) -> bool:
+        """Whether no delivery would bring its charge on: it was answered so, or is at work for longer than any call."""
+        return failure == "takes days" or (failure == "at work" and self._tried_for(write, before) >= 15 * MINUTE)
 
     def _park(self, invocation: Invocation, write: SentWrite, before: dict[str, Any], after: dict[str, Any]) -> None:
         key, limit = after["transaction_id"], self.world.profile.park_after_tries
@@ -162,11 +177,12 @@ class ParkingRules:
         # A park that arrives late may come behind the release that counted this try.
         tries = self._sent[invocation.name, key]
         failure = self._failure.get((invocation.name, key))
-        if not (is_old or tries > limit or ((own or failure == _EITHER) and tries >= limit)):
+        is_days = self._takes_days(failure, write, before)
+        if not (is_old or is_days or tries > limit or ((own or failure == _EITHER) and tries >= limit)):
             self.fail("parked for its own failures", f"{key} was parked after {tries} tries")
         reason = after.get("parked_reason")
-        told = {"gateway_answer_invalid": "own", "gateway_refused": "refused"}.get(str(reason), failure)
-        is_told = failure == told and (failure in ("own", "refused")) == (reason in _REASONS)
+        told = _REASONS.get(str(reason), (failure,))
+        is_told = failure in told and any(failure in each for each in _REASONS.values()) == (reason in _REASONS)
         if not is_told or (reason == "tries_used_up") != (tries > limit):
             self.fail("parked for its reason", f"{key} was parked for {reason}, {tries} tries")
         request_hash = hashlib.sha256(after.get("request", "").encode()).hexdigest()

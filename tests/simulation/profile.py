@@ -39,6 +39,8 @@ class Profile:
     poison: float
     # How many payments the gateway refuses to prepare, more than half of them for good.
     refuses: float
+    # The method takes days: the charge is answered as in progress, and ends much later.
+    takes_days: float
     # The gateway cannot be reached for a while.
     outage: float
     park_after_tries: int
@@ -85,6 +87,7 @@ def drawn(world: World) -> Profile:
         max_receives=world.pick("profile/receives", (3, 6, 1000)),
         poison=world.pick("profile/poison", (0.0, 0.0, 0.0, 0.1, 0.4)),
         refuses=world.pick("profile/refuses", (0.0, 0.0, 0.0, 0.1, 0.3)),
+        takes_days=world.pick("profile/takes days", (0.0, 0.0, 0.0, 0.1, 0.4)),
         outage=world.pick("profile/outage", (0.0, 0.0, 0.0, 0.0, 1.0)),
         park_after_tries=world.pick("profile/park after tries", (5, 5, 2)),
         park_after_seconds=world.pick("profile/park after", (6 * 3600, 6 * 3600, 600)),

@@ -30,7 +30,8 @@ from handler.queue_function import QueueFunction
 from scoring.kernel import load_engine
 from scoring.table import open_table
 from tests.simulation.auditor import ENVIRONMENT, NEWER_RULE, Auditor
-from tests.simulation.gateway import Gateway, GatewayClient
+from tests.simulation.gateway import Gateway
+from tests.simulation.gateway_client import GatewayClient
 from tests.simulation.queue import BATCH_MAX, FifoQueue, Message, QueueClient
 from tests.simulation.releases import Alias, Deployment, Release
 from tests.simulation.table import ObservedLog, Table, TableClient
@@ -300,11 +301,12 @@ class Simulation:
         for wait in (1 * HOUR, 5 * HOUR, 26 * HOUR, 26 * HOUR):
             world.run(world.now + 6 * HOUR, self._at_rest)
             world.run(world.now + wait)
+            began = world.now
             self._reconcile()
             world.run(world.now + 10 * MINUTE)
             if world.violations:
                 return
-            self.auditor.after_reconcile()
+            self.auditor.after_reconcile(began)
             if not self.queue.dead and not self.queue.messages() and self.auditor.nothing_open():
                 return
             self._redrive()
@@ -373,7 +375,9 @@ class Simulation:
                 world.tell(f"{invocation.name} is refused: {error.reason_code}")
             except RetryableError as error:
                 world.tell(f"{invocation.name} has no answer ({error.reason_code})")
-                if world.draw_next(f"again/{act}") < 0.5 or not world.faults_on:
+                # Who is told that the gateway is at work has nothing to run again.
+                is_told = error.reason_code == "charge_in_progress"
+                if not is_told and (world.draw_next(f"again/{act}") < 0.5 or not world.faults_on):
                     world.at(world.now + 5 * SECOND, lambda: self._operate(act, key))
 
         world.start(invocation, body, lambda _: None)

@@ -93,6 +93,8 @@ def test_the_seeds_meet_every_kind_of_fault() -> None:
         "gateway: cannot be reached",
         "gateway: answers 503",
         "will be answered wrongly",
+        "the method of pi_",
+        " at last",
         ": parked, attempt",
         "allow_retry",
         "take_over_parked",

@@ -14,6 +14,7 @@ from handler.domain.breaker import FAILING_PAYMENTS_MAX, UNREACHED_MAX, Breaker
 from handler.domain.errors import (
     BreakerOpenError,
     ChargeFailedError,
+    ChargeInProgressError,
     GatewayAnswerError,
     GatewayBusyError,
     GatewayFailedError,
@@ -103,7 +104,9 @@ def test_a_5xx_is_nobodys_own_while_it_is_open():
     assert not breaker.blames("p", GatewayFailedError("500"))
 
 
-@pytest.mark.parametrize("error", [GatewayAnswerError("not JSON"), GatewayRefusedError("400"), None])
+@pytest.mark.parametrize(
+    "error", [GatewayAnswerError("not JSON"), GatewayRefusedError("400"), ChargeInProgressError("processing"), None]
+)
 def test_an_answer_of_any_useful_kind_ends_the_row_and_closes_it(error):
     breaker = opened()
     if error is None:

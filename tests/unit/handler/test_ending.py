@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from handler.domain.claim import Work
-from handler.domain.errors import GatewayAnswerError, NotEnoughTimeError, ParkedRefusedError, UnknownOutcomeError
+from handler.domain.errors import (
+    ChargeInProgressError,
+    GatewayAnswerError,
+    NotEnoughTimeError,
+    ParkedRefusedError,
+    UnknownOutcomeError,
+)
 from handler.domain.item import Item
 from handler.domain.parked import cancel
 from handler.domain.payment import GatewayResult
@@ -138,7 +144,7 @@ def test_what_was_charged_before_its_cancel_is_completed():
     [
         (UnknownOutcomeError("no answer"), UnknownOutcomeError),
         (DECLINED, UnknownOutcomeError),
-        (DECLINED._replace(state="in_progress"), UnknownOutcomeError),
+        (DECLINED._replace(state="in_progress"), ChargeInProgressError),
         (APPROVED._replace(amount_minor=2600), GatewayAnswerError),
         (GatewayResult("cancelled", 2600, "USD"), GatewayAnswerError),
     ],

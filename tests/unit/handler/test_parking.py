@@ -25,16 +25,22 @@ from handler.domain.errors import (
     UnknownOutcomeError,
 )
 from handler.domain.item import Item, from_stored
+from handler.domain.park import CALLS_ENDED_AFTER_MS
 from handler.domain.parked import cancel, in_order, retry
 from handler.domain.payment import GatewayResult, Message
 from handler.domain.process import settle
-from handler.domain.reconcile import Finding, settle_parked
+from handler.domain.reconcile import CHARGE_TAKES_MAX_MS, Finding, settle_parked
 from handler.domain.rules import Parking, Rules
 from handler.domain.times import Times
 from tests.support.parking import Queue, decisions, failing, parked, send, unasked
 from tests.support.payments import CARD, KEY, ScriptedGateway, World, body, message, reading, whole_item, work
 
 HOUR_MS = 3_600_000
+AT_WORK = GatewayResult("in_progress", 2599, "USD")
+
+
+def asked(world: World) -> list[Finding]:
+    return list(settle_parked(world.rules, world.ports, decisions(world), work("reconcile-1:r")))
 
 
 class Killed(Exception):
@@ -68,6 +74,62 @@ def test_what_fails_for_six_hours_is_parked_whatever_the_cause():
     assert send(world, owner="req-2:m-1") == "returned"
     assert send(world, owner="req-3:m-1") == "parked"
     assert world.item()["parked_reason"] == "gateway_unavailable"
+
+
+def test_a_charge_that_takes_its_methods_days_is_parked_at_once_and_nothing_is_counted():
+    world = World(gateway=ScriptedGateway(charge=[AT_WORK]))
+    assert send(world) == "parked"
+    assert (world.item()["parked_reason"], world.gateway.calls) == ("charge_in_progress", ["prepare", "charge"])
+    assert send(world, owner="req-2:m-1") == "duplicate"
+
+
+def test_a_charge_in_progress_over_another_amount_is_not_believed():
+    world = World(gateway=ScriptedGateway(charge=[AT_WORK._replace(amount_minor=2600)]))
+    assert send(world) == "returned"
+    assert world.item()["status"] == "processing"
+
+
+def test_what_is_asked_and_in_progress_comes_again_until_no_call_can_be_under_way():
+    world = World(gateway=ScriptedGateway(charge=[UnknownOutcomeError("no answer")], status=[AT_WORK] * 9))
+    assert send(world) == "returned"
+    world.clock.ms += CALLS_ENDED_AFTER_MS - 2000
+    assert (send(world, owner="req-2:m-1"), world.item()["tries"]) == ("returned", 0)
+    assert send(world, owner="req-3:m-1") == "parked"
+    assert (world.item()["parked_reason"], world.gateway.calls.count("charge")) == ("charge_in_progress", 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "waits_in_time"),
+    [
+        (AT_WORK, True),
+        (GatewayUnavailableError("no connection"), True),
+        # It was given back uncharged, which no gateway is known to do.
+        (AT_WORK._replace(state="prepared"), False),
+    ],
+)
+def test_what_takes_its_methods_days_waits_for_nobody_for_three_weeks(said, waits_in_time):
+    world = World(gateway=ScriptedGateway(charge=[AT_WORK], status=[said, said]))
+    send(world)
+    world.clock.ms += CHARGE_TAKES_MAX_MS - 1
+    assert [found.takes_days for found in asked(world)] == [waits_in_time]
+    world.clock.ms += 1
+    assert [found.takes_days for found in asked(world)] == [False]
+    assert world.item()["status"] == "parked"
+
+
+def test_what_was_parked_for_another_reason_waits_for_somebody_unless_it_is_at_work():
+    world = parked("charge")
+    world.gateway.scripts["status"] = [AT_WORK, GatewayUnavailableError("no connection")]
+    assert [(found.outcome, found.takes_days) for found in asked(world)] == [("in_progress", True)]
+    assert [(found.outcome, found.takes_days) for found in asked(world)] == [("unsettled", False)]
+
+
+@pytest.mark.parametrize(("state", "becomes"), [("approved", "completed"), ("declined", "declined")])
+def test_reconcile_records_what_a_charge_of_days_becomes(state, becomes):
+    world = World(gateway=ScriptedGateway(charge=[AT_WORK], status=[AT_WORK._replace(state=state)]))
+    send(world)
+    assert [found.outcome for found in asked(world)] == [becomes]
+    assert world.item()["status"] == becomes
 
 
 def test_a_worker_without_time_parks_nobody_however_old_the_payment():

@@ -14,6 +14,7 @@ import pytest
 from handler.domain.claim import decide
 from handler.domain.errors import (
     AlreadyInProgressError,
+    ChargeInProgressError,
     GatewayAnswerError,
     GatewayUnavailableError,
     NotEnoughTimeError,
@@ -344,7 +345,7 @@ def test_an_unknown_outcome_that_did_not_take_effect_is_charged_again_under_the_
 def test_a_charge_in_progress_makes_the_message_come_again_with_its_lease_released():
     in_progress = GatewayResult("in_progress", 2599, "USD")
     world = World(gateway=ScriptedGateway(charge=[UnknownOutcomeError("x")], status=[in_progress]))
-    with pytest.raises(UnknownOutcomeError):
+    with pytest.raises(ChargeInProgressError):
         send(world)
     assert world.item()["status"] == "processing"
     assert world.item()["lease_until"] == 0

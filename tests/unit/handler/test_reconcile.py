@@ -84,7 +84,7 @@ def test_a_payment_without_a_reference_is_reported_without_asking_the_gateway(wo
     ("answer", "reason_code"),
     [
         (GatewayUnavailableError("down"), "gateway_unavailable"),
-        (GatewayResult("in_progress", 2599, "USD"), "outcome_unknown"),
+        (GatewayResult("in_progress", 2599, "USD"), "charge_in_progress"),
         (GatewayResult("approved", 2598, "USD"), "gateway_answer_invalid"),
     ],
 )

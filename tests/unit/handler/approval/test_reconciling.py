@@ -12,8 +12,9 @@ from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.domain.approval.steps import Checks, Execution, Next, begin, in_execution, resolve
 from handler.domain.claim import InVersion
 from handler.domain.errors import GatewayUnavailableError
+from handler.domain.payment import GatewayResult
 from handler.domain.process import read, settle
-from handler.domain.reconcile import OVERDUE_MS
+from handler.domain.reconcile import CHARGE_TAKES_MAX_MS, OVERDUE_MS
 from handler.domain.validate import from_canonical
 from handler.reconcile_function import ReconcileFunction
 from tests.support.approvals import (
@@ -181,6 +182,18 @@ def test_reconcile_on_schedule_expires_and_counts_what_it_cannot_settle(monkeypa
     last = json.loads(output.getvalue().splitlines()[-1])
     assert (last["OldOpenPayments"], last["environment"]) == (1, "dev")
     assert last["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["environment"]]
+
+
+def test_a_parked_payment_is_counted_unless_its_charge_takes_its_methods_days(monkeypatch):
+    at_work = GatewayResult("in_progress", 2599, "USD")
+    world = ApprovalWorld()
+    open_ids(world, monkeypatch)
+    world.gateway.scripts |= {"charge": [at_work], "status": [at_work, at_work]}
+    assert settle(read([message()], world.rules, world.ports, lambda: 30_000)[0], world.rules, world.ports, work())
+    function = ReconcileFunction(world.rules, world.ports, decisions(world), io.StringIO())
+    assert function({}, Context()) == {"old_open_payments": 0, "parked_payments": 0}
+    world.clock.ms += CHARGE_TAKES_MAX_MS
+    assert function({}, Context()) == {"old_open_payments": 0, "parked_payments": 1}
 
 
 def test_a_payment_that_is_restarted_again_and_again_is_counted(monkeypatch):
