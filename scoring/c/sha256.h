@@ -48,8 +48,8 @@ struct sha256_kernel {
 };
 
 sha256_compress_function sha256_portable_compress, sha256_shani_compress, sha256_armv8_compress;
-sha256_chain_function sha256_portable_chain_1, sha256_shani_chain_1, sha256_shani_chain_2, sha256_avx512_chain_16,
-    sha256_armv8_chain_1, sha256_armv8_chain_2;
+sha256_chain_function sha256_portable_chain_1, sha256_shani_chain_1, sha256_shani_chain_2, sha256_shani_chain_4,
+    sha256_avx512_chain_16, sha256_armv8_chain_1, sha256_armv8_chain_2;
 
 /* Kernels that this processor can run, widest first; the last is always portable. */
 size_t sha256_kernels(const struct sha256_kernel **kernels);
