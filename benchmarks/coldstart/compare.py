@@ -1,6 +1,7 @@
 """Two records of the lab side by side: what changed, by how much, and whether that is more than noise.
 
-The rule: a difference inside the noise of the two records' own A/A rows is printed as no difference.
+The rule: a process is one sample, whatever was measured in it; all verdicts of a comparison together are wrong once in
+twenty times; and a difference that what cannot have changed, the empty handler, shows too is no difference.
 """
 
 from __future__ import annotations
@@ -11,23 +12,48 @@ import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.measure import Ratio, unpaired_ratio
 
 _FIGURES = ("init_cpu_ms", "first_invocation_ms", "warm_ms")
+# One handler under two names.
+_EMPTY = ("empty", "empty again (A/A)")
+_WRONG_ONCE_IN = 20
 
 
-def differences(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str, Ratio, bool]]:
-    """(row, figure, ratio after/before, beyond noise) of every row and figure that both records sampled."""
-    noise = max(_noise(before), _noise(after))
-    found = []
+class Difference(NamedTuple):
+    """A figure of a row in two records: after/before, None where the samples are too few to tell; `beyond` noise."""
+
+    row: str
+    figure: str
+    samples: tuple[int, int]
+    ratio: Ratio | None
+    beyond: bool
+
+    @property
+    def verdict(self) -> str:
+        if self.ratio is None:
+            return "too few samples to tell"
+        if not self.beyond:
+            return "no difference"
+        return "worse" if self.ratio.median > 1 else "better"
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[Difference]:
+    """Every row and figure that both records sampled."""
     one, other = _figures(before), _figures(after)
-    for key in one.keys() & other.keys():
-        ratio = unpaired_ratio(other[key], one[key])
-        beyond = (ratio.low > 1 + noise) or (ratio.high < 1 - noise)
-        found.append((*key, ratio, beyond))
-    return sorted(found, key=lambda entry: (entry[0], entry[1]))
+    both = sorted(one.keys() & other.keys())
+    noise = _noise(one, other)
+    # A verdict may be wrong on either side of its interval, and there is one for each of them.
+    level = 1 - 1 / (_WRONG_ONCE_IN * max(1, len(both)))
+    found = []
+    for row, figure in both:
+        values, base = other[row, figure], one[row, figure]
+        ratio = unpaired_ratio(values, base, level)
+        beyond = ratio is not None and (ratio.low > 1 + noise or ratio.high < 1 / (1 + noise))
+        found.append(Difference(row, figure, (len(base), len(values)), ratio, beyond))
+    return found
 
 
 def _figures(record: dict[str, Any]) -> dict[tuple[str, str], list[float]]:
@@ -40,21 +66,20 @@ def _figures(record: dict[str, Any]) -> dict[tuple[str, str], list[float]]:
         name = f"{cell['variant']}{'' if cell['stress_mode'] == 'none' else ' stress'}{size}"
         for figure in _FIGURES:
             value = sample[figure]
-            values = value if isinstance(value, list) else [value]
+            # The warm invocations of a process share whatever befell it.
+            one = statistics.median(value) if value and isinstance(value, list) else value
             # Invocations outside a quota are no figure of any memory size.
-            if figure == "init_cpu_ms" or cell["memory_size"]:
-                found.setdefault((name, figure), []).extend(one for one in values if one)
-    return {key: values for key, values in found.items() if values}
+            if one and (figure == "init_cpu_ms" or cell["memory_size"]):
+                found.setdefault((name, figure), []).append(one)
+    return found
 
 
-def _noise(record: dict[str, Any]) -> float:
-    """How far the medians of two equal variants lie apart, relative."""
-    cells: dict[str, list[float]] = {"empty": [], "empty again (A/A)": []}
-    for sample in record["samples"]:
-        if sample["cell"]["variant"] in cells and not sample["error"]:
-            cells[sample["cell"]["variant"]].append(sample["init_cpu_ms"])
-    one, other = cells.values()
-    return abs(statistics.median(one) / statistics.median(other) - 1) if one and other else 0.0
+def _noise(*records: dict[tuple[str, str], list[float]]) -> float:
+    """How far the empty handler may lie from itself, within a record and between them, relative."""
+    pairs = [[record.get((name, "init_cpu_ms"), []) for name in _EMPTY] for record in records]
+    pairs.append([one + other for one, other in pairs])
+    ratios = [unpaired_ratio(one, other) for one, other in pairs]
+    return max((max(ratio.high, 1 / ratio.low) - 1 for ratio in ratios if ratio is not None), default=0.0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,11 +100,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"other processors: {before['machine']['processor']} and {after['machine']['processor']}", file=sys.stderr
         )
     failed = False
-    for row, figure, ratio, beyond in found:
-        worse = options.fail_above is not None and beyond and ratio.median > 1 + options.fail_above
+    for one in found:
+        by = one.ratio.median - 1 if one.ratio is not None and one.verdict == "worse" else 0.0
+        worse = options.fail_above is not None and by > options.fail_above
         failed = failed or worse
-        verdict = ("worse" if ratio.median > 1 else "better") if beyond else "no difference"
-        print(f"{row:44} {figure:20} {ratio!s:24} {verdict}{' FAILED' if worse else ''}")
+        samples = f"{one.samples[0]}/{one.samples[1]}"
+        ratio = "" if one.ratio is None else str(one.ratio)
+        print(f"{one.row:44} {one.figure:20} {samples:>7} {ratio:24} {one.verdict}{' FAILED' if worse else ''}")
     return int(failed)
 
 

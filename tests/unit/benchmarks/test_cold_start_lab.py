@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from benchmarks.coldstart import aws, compare, gateways, lambda_report, matrix, recommend
+from benchmarks.coldstart import aws, gateways, lambda_report, matrix, recommend
 from benchmarks.coldstart.command import bars_of, main
 from benchmarks.coldstart.packages import Package
 from benchmarks.coldstart.prices import billed, costs, read_prices
@@ -239,29 +239,6 @@ def test_choices_weigh_cold_and_warm_and_refuse_what_was_not_measured():
         recommend.choices(rows, PRICES, engine="compiled", cold_share=2)
     with pytest.raises(ValueError, match="no row"):
         recommend.choices([], PRICES, engine="compiled", cold_share=0)
-
-
-def record(scale: float, seed: int = 1) -> dict[str, Any]:
-    samples = [one.as_document() for one in run_of(PLAN, scale, seed)]
-    return {"samples": samples, "machine": {"processor": "made up"}}
-
-
-def test_records_that_differ_by_noise_alone_do_not_differ(tmp_path, capsys):
-    paths = [tmp_path / "a.json", tmp_path / "b.json"]
-    for path, scale in zip(paths, (1.0, 1.3), strict=True):
-        path.write_text(json.dumps(record(scale)))
-    # One distribution, other samples: a handful of rows may look different by chance, not more.
-    found = [compare.differences(record(1.0, seed), record(1.0, seed + 50)) for seed in range(1, 6)]
-    flags = [beyond for run in found for *_, beyond in run]
-    assert sum(flags) <= len(flags) / 10
-    fewer = record(1.0, 9)
-    fewer["samples"] = [one for one in fewer["samples"] if one["round"] < 11]
-    assert all(0.97 < ratio.median < 1.03 for *_, ratio, _ in compare.differences(record(1.0), fewer))
-    assert compare.main([str(paths[0]), str(paths[0]), "--fail-above", "10%"]) == 0
-    assert compare.main([str(paths[0]), str(paths[1]), "--fail-above", "10%"]) == 1
-    assert compare.main([str(paths[1]), str(paths[0]), "--fail-above", "10%"]) == 0
-    assert compare.main([str(paths[0]), str(tmp_path / "none.json")]) == 2
-    assert "FAILED" in capsys.readouterr().out
 
 
 def test_a_quota_writes_cgroup_v2_under_a_delegated_controller(tmp_path):
