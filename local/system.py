@@ -208,6 +208,7 @@ class LocalSystem:
             self.names,
             self.times,
             package,
+            self.workflow_package(),
             runtime=runtime,
             memory_size=self._memory_size,
             variables=self._variables,
@@ -215,6 +216,11 @@ class LocalSystem:
             # Of its mapping and ours only one may take messages.
             polled=self._mapping_kind == "ministack",
         )
+
+    def workflow_package(self) -> Path:
+        """The workflow's unpacked package, built from this checkout once. Raises InstallationError."""
+        folder = self.directory / "workflow"
+        return folder if folder.exists() else host_package(folder, function="workflow")
 
     def start_mapping(self) -> None:
         """Start our event source mapping (with `mapping="none"`, once everything is sent)."""

@@ -160,6 +160,7 @@ def apply(
     names: Names,
     times: Times,
     package: Path,
+    workflow: Path,
     *,
     runtime: str,
     memory_size: int,
@@ -169,21 +170,23 @@ def apply(
 ) -> Resources:
     """`terraform apply` of one environment; the counterpart of `local.resources.create`.
 
-    `package` is an unpacked deployment package; `variables` are settings of the function, each the root's variable of
-    that name in small letters; `concurrency` how many batches run at once; `polled` whether the services' own mapping
-    takes messages. Raises TerraformError.
+    `package` and `workflow` are unpacked deployment packages; `variables` are settings of the function, each the root's
+    variable of that name in small letters; `concurrency` how many batches run at once; `polled` whether the services'
+    own mapping takes messages. Raises TerraformError.
     """
-    archive = terraform.folder.parent / "dist" / "payment-processor.zip"
-    # The package is of this checkout, which reads every version that it can write.
+    dist = terraform.folder.parent / "dist"
+    # The packages are of this checkout, which reads every version that it can write.
     versions = list(range(1, int(variables.get("CANONICAL_VERSION_WRITTEN", "1")) + 1))
-    sha256 = write_package(
-        archive, package, architecture=ARCHITECTURE, runtime=runtime, canonical_versions_read=versions
-    )
+    facts = {"architecture": ARCHITECTURE, "runtime": runtime, "canonical_versions_read": versions}
+    sha256 = write_package(dist / f"payment-processor-{ARCHITECTURE}-compiled.zip", package, **facts)
+    write_package(dist / f"payment-workflow-{ARCHITECTURE}-compiled.zip", workflow, **facts)
+    # Every environment has the workflow under this very name.
+    own = {name: value for name, value in variables.items() if name != "APPROVAL_FUNCTION_ARN"}
     values = {
         "environment": names.environment,
         "architecture": ARCHITECTURE,
         "runtime": runtime,
-        "package_path": str(archive),
+        "package_directory": str(dist),
         "memory_size": memory_size,
         "timeout_seconds": times.function_timeout_seconds,
         "visibility_timeout_seconds": times.visibility_timeout_seconds,
@@ -195,7 +198,7 @@ def apply(
         "maximum_concurrency": max(2, concurrency),
         "event_source_enabled": polled,
         "scoring_engine": "auto",
-        **{name.lower(): value for name, value in variables.items()},
+        **{name.lower(): value for name, value in own.items()},
     }
     # Terraform takes one that is not declared for a slip, and goes on.
     declared = re.findall(r'^variable "(\w+)"', (terraform.folder / "variables.tf").read_text(), re.MULTILINE)

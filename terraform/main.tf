@@ -13,7 +13,13 @@ locals {
 
   secret_arns = compact([var.fingerprint_pepper_secret_arn, var.gateway_secret_arn])
 
-  approval_function_arn = var.approval_workflow == null ? var.approval_function_arn : module.approval_workflow[0].alias_arn
+  # Without it the function declines a payment that a person must decide on. The workflow itself is always there, so that
+  # those that wait already are decided, charged or expired however this is set.
+  approval_function_arn = var.approvals ? module.approval_workflow.alias_arn : null
+
+  # Lambda runs durable functions from this one on. The ZIP may be packaged for another, as the queue function may run on
+  # it: then the workflow, its page and reconcile do without bytecode, and their init takes longer.
+  workflow_runtime = "python3.13"
 
   # Of the functions that handle real payments.
   live_variables = merge(local.handler_variables, {
@@ -167,7 +173,7 @@ module "observability" {
   environment               = var.environment
   function_name             = module.payment_function.function_name
   log_group_name            = module.payment_function.log_group_name
-  workflow_log_group_names  = merge({}, module.approval_workflow[*].log_group_names...)
+  workflow_log_group_names  = module.approval_workflow.log_group_names
   benchmark_log_group_names = flatten(module.benchmark_functions[*].log_group_names)
   queue_names = {
     payment       = module.queue.payment_queue_name
@@ -178,7 +184,7 @@ module "observability" {
   table_name            = module.transaction_table.table_name
   duration_alarm_ms     = 1000 * (var.timeout_seconds - var.gateway_deadline_seconds - var.safety_margin_seconds)
   concurrency_limit     = local.concurrency_limit
-  emails                = var.alarm_emails
+  endpoints             = merge({ for address in var.alarm_emails : address => "email" }, var.alarm_endpoints)
   logs_insights_queries = var.logs_insights_queries
   tags                  = local.tags
 }
@@ -194,7 +200,6 @@ module "code_bucket" {
 
 module "workflow_package" {
   source = "./modules/deployment_package"
-  count  = var.approval_workflow == null ? 0 : 1
 
   path         = "${local.package_directory}/payment-workflow-${var.architecture}-${local.package_engine}.zip"
   architecture = var.architecture
@@ -206,17 +211,16 @@ module "workflow_package" {
 
 module "approval_workflow" {
   source = "./modules/approval_workflow"
-  count  = var.approval_workflow == null ? 0 : 1
 
   environment                = var.environment
-  package                    = module.workflow_package[0]
+  package                    = module.workflow_package
   code_bucket                = module.code_bucket.bucket_name
   architecture               = var.architecture
-  runtime                    = var.runtime
+  runtime                    = local.workflow_runtime
   memory_size                = var.memory_size
   timeout_seconds            = var.timeout_seconds
   environment_variables      = local.live_variables
-  approvers                  = var.approval_workflow.approvers
+  approvers                  = { for one in var.approval_workflow.approvers : one => lookup(var.approval_workflow.endpoints, one, { protocol = "email", endpoint = one }) }
   approval_timeout_seconds   = var.approval_workflow.timeout_seconds
   retention_days             = var.approval_workflow.retention_days
   fraud_service_failure_rate = var.approval_workflow.fraud_service_failure_rate
@@ -230,6 +234,11 @@ module "approval_workflow" {
   alarm_topic_arn            = module.observability.alarm_topic_arn
   log_retention_days         = var.log_retention_days
   tags                       = local.tags
+}
+
+moved {
+  from = module.approval_workflow[0]
+  to   = module.approval_workflow
 }
 
 # An empty table that is destroyed before anything else, as it depends on every module with resources, and whose deletion

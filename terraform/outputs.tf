@@ -121,16 +121,16 @@ output "commands" {
 }
 
 output "approval_alias_arn" {
-  description = "Alias live of the approval workflow; null without one."
-  value       = one(module.approval_workflow[*].alias_arn)
+  description = "Alias live of the approval workflow."
+  value       = module.approval_workflow.alias_arn
 }
 
 output "approval_live_version" {
   description = "Version behind that alias; executions that wait stay on theirs."
-  value       = one(module.approval_workflow[*].live_version)
+  value       = module.approval_workflow.live_version
 }
 
 output "approval_page_url" {
-  description = "Address of the approval page; null without a workflow."
-  value       = one(module.approval_workflow[*].page_url)
+  description = "Address of the approval page."
+  value       = module.approval_workflow.page_url
 }

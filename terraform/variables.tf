@@ -467,57 +467,52 @@ variable "approval_amount_minor" {
   }
 }
 
+variable "approvals" {
+  description = "Whether a person is asked about risky payments. If not, they are declined at once (approval_unavailable); those that wait already are still decided, by the workflow, which is always there."
+  type        = bool
+  default     = true
+
+  validation {
+    condition     = var.approvals || !contains(["prod", "production"], var.environment)
+    error_message = "approvals must be true in environments prod and production: without it every risky payment is declined, as nobody is asked."
+  }
+}
+
 variable "approval_workflow" {
-  description = "Deploys the approval workflow: its approvers' e-mail addresses, how long they may take (1 to 86400 s), how long closed executions are kept (1 to 90 days), the share of fraud checks that fail on purpose (0 to 1); null, in dev or beside approval_function_arn: none."
+  description = "The approval workflow: its approvers' e-mail addresses (empty: the command line decides), by address another endpoint that takes an approver's links (a protocol of SNS and its endpoint), how long they may take (1 to 86400 s), how long closed executions are kept (1 to 90 days), the share of fraud checks that fail on purpose (0 to 1)."
   type = object({
     approvers                  = optional(set(string), [])
+    endpoints                  = optional(map(object({ protocol = string, endpoint = string })), {})
     timeout_seconds            = optional(number, 86400)
     retention_days             = optional(number, 14)
     fraud_service_failure_rate = optional(number, 0)
   })
-  default = null
+  default  = {}
+  nullable = false
 
   validation {
-    condition     = var.approval_workflow == null || try(var.approval_workflow.timeout_seconds >= 1 && var.approval_workflow.timeout_seconds <= 86400 && floor(var.approval_workflow.timeout_seconds) == var.approval_workflow.timeout_seconds, false)
+    condition     = var.approval_workflow.timeout_seconds >= 1 && var.approval_workflow.timeout_seconds <= 86400 && floor(var.approval_workflow.timeout_seconds) == var.approval_workflow.timeout_seconds
     error_message = "approval_workflow.timeout_seconds must be a whole number from 1 to 86400."
   }
   validation {
-    condition     = var.approval_workflow == null || try(var.approval_workflow.retention_days >= 1 && var.approval_workflow.retention_days <= 90 && floor(var.approval_workflow.retention_days) == var.approval_workflow.retention_days, false)
+    condition     = var.approval_workflow.retention_days >= 1 && var.approval_workflow.retention_days <= 90 && floor(var.approval_workflow.retention_days) == var.approval_workflow.retention_days
     error_message = "approval_workflow.retention_days must be a whole number from 1 to 90."
   }
   validation {
-    condition     = var.approval_workflow == null || can(regex("^(0(\\.[0-9]{1,6})?|1(\\.0{1,6})?)$", tostring(var.approval_workflow.fraud_service_failure_rate)))
+    condition     = can(regex("^(0(\\.[0-9]{1,6})?|1(\\.0{1,6})?)$", tostring(var.approval_workflow.fraud_service_failure_rate)))
     error_message = "approval_workflow.fraud_service_failure_rate must be a share from 0 to 1 with at most six digits after the point."
   }
   validation {
-    condition     = var.approval_workflow == null || try(alltrue([for one in var.approval_workflow.approvers : can(regex("^[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$", one)) && length(one) <= 64]), false)
+    condition     = alltrue([for one in var.approval_workflow.approvers : can(regex("^[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$", one)) && length(one) <= 64])
     error_message = "approval_workflow.approvers must be e-mail addresses of at most 64 characters."
   }
-  # Lambda runs durable functions from this runtime on.
   validation {
-    condition     = var.approval_workflow == null || var.runtime == "python3.13"
-    error_message = "approval_workflow needs runtime python3.13."
+    condition     = alltrue([for one, at in var.approval_workflow.endpoints : contains(var.approval_workflow.approvers, one) && contains(["https", "sms", "sqs", "lambda", "email-json"], at.protocol) && length(at.endpoint) > 0])
+    error_message = "approval_workflow.endpoints must be by an approver's address, each with protocol https, sms, sqs, lambda or email-json, and its endpoint."
   }
   validation {
-    condition     = var.approval_workflow == null || var.approval_function_arn == null
-    error_message = "approval_workflow deploys a workflow of its own: leave approval_function_arn out, or approval_workflow."
-  }
-  # The function would decline every risky payment, as nobody can be asked.
-  validation {
-    condition     = var.environment == "dev" || var.approval_workflow != null || var.approval_function_arn != null
-    error_message = "approval_workflow must be set outside dev, as without a workflow every risky payment is declined: set approval_workflow = { approvers = [\"you@example.com\"] }, with runtime python3.13, or approval_function_arn to the alias of a workflow that is there already."
-  }
-}
-
-variable "approval_function_arn" {
-  description = "Alias of an approval workflow that pending payments start; null: that of approval_workflow."
-  type        = string
-  default     = null
-
-  # Without alias or version the start of a durable execution is refused by Lambda.
-  validation {
-    condition     = var.approval_function_arn == null || can(regex("^arn:[a-z-]+:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]+:[A-Za-z0-9_-]+$", var.approval_function_arn))
-    error_message = "approval_function_arn must be the ARN of a function's alias or version, ending in :live for example."
+    condition     = length(var.approval_workflow.approvers) > 0 || !contains(["prod", "production"], var.environment)
+    error_message = "approval_workflow.approvers must name somebody in environments prod and production: nobody else is told that a risky payment waits, and each would expire after its day. Set approval_workflow = { approvers = [\"you@example.com\"] }."
   }
 }
 
@@ -872,6 +867,22 @@ variable "alarm_emails" {
   validation {
     condition     = alltrue([for address in var.alarm_emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", address))])
     error_message = "alarm_emails must be e-mail addresses."
+  }
+
+  validation {
+    condition     = length(var.alarm_emails) + length(var.alarm_endpoints) > 0 || !contains(["prod", "production"], var.environment)
+    error_message = "alarm_emails or alarm_endpoints must name somebody in environments prod and production: alarms would be sent to nobody. Set alarm_emails = [\"you@example.com\"]."
+  }
+}
+
+variable "alarm_endpoints" {
+  description = "Other endpoints that get alarms: a protocol of SNS (https, sms, sqs, lambda, email-json) by endpoint, such as { \"https://events.example.com/alarms\" = \"https\" }."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for endpoint, protocol in var.alarm_endpoints : contains(["https", "sms", "sqs", "lambda", "email-json"], protocol) && (protocol == "https" ? startswith(endpoint, "https://") : length(endpoint) > 0)])
+    error_message = "alarm_endpoints must have protocol https, sms, sqs, lambda or email-json by endpoint, and https:// in front of one of https."
   }
 }
 

@@ -19,7 +19,7 @@ from local.execution_environment import ExecutionEnvironment, FunctionVersion
 from local.installation import environment
 from local.ministack import ACCOUNT, CREDENTIALS, REGION
 from local.resources import ALIAS
-from local.system import LocalSystem, client, host_package
+from local.system import LocalSystem, client
 
 # A person waits for the page, and an approved charge for the workflow: on a busy machine neither gets along with a
 # run's scaled time-out, which only the queue function's messages need to come back soon.
@@ -86,7 +86,7 @@ class Approvals:
         key.touch(mode=0o600)
         key.write_bytes(secrets.token_bytes(32))
         self._mail = Mail(system.clients["sns"], system.clients["sqs"], system.names.environment, self.page_url)
-        package = self._package or host_package(system.directory / "workflow", function="workflow")
+        package = self._package or system.workflow_package()
         deciding = {
             "DYNAMODB_TABLE": system.names.table,
             "ENVIRONMENT": system.names.environment,

@@ -4,6 +4,4 @@ gateway                = "simulated"
 benchmark_memory_sizes = [128, 256, 512, 1024, 1769, 3008]
 benchmark_engines      = ["compiled", "pure"]
 event_source_enabled   = false
-# Asked for outside dev; here it waits for nothing.
-approval_workflow  = {}
-log_retention_days = 14
+log_retention_days     = 14

@@ -2,28 +2,31 @@
 
 mock_provider "aws" {
   source = "./tests/mocks"
-
-  mock_resource "aws_cloudformation_stack" {
-    defaults = {
-      outputs = { LiveVersion = "3" }
-    }
-  }
-  mock_resource "aws_apigatewayv2_api" {
-    defaults = {
-      api_endpoint  = "https://abc.execute-api.eu-central-1.amazonaws.com"
-      execution_arn = "arn:aws:execute-api:eu-central-1:123456789012:abc"
-    }
-  }
 }
 
 variables {
   package_directory = "tests/packages"
 }
 
-run "without_one_in_dev_nothing_of_it_exists" {
+run "with_defaults" {
   assert {
-    condition     = output.approval_alias_arn == null && output.approval_page_url == null
-    error_message = "The workflow must be made on request only."
+    condition     = local.approval_function_arn == output.approval_alias_arn
+    error_message = "A plan that says nothing must make a system that asks somebody."
+  }
+}
+
+run "without_approvals" {
+  variables {
+    approvals = false
+  }
+
+  assert {
+    condition     = local.approval_function_arn == null
+    error_message = "The function must decline risky payments where approvals are off."
+  }
+  assert {
+    condition     = output.approval_live_version == "3"
+    error_message = "What waits already must still be decided: the workflow must stay."
   }
 }
 
@@ -53,11 +56,10 @@ run "outside_dev_without_approvers" {
     workspace_is_environment = false
     gateway                  = "http"
     gateway_url              = "https://gateway.example.com"
-    approval_workflow        = {}
   }
 
   assert {
-    condition     = length(module.approval_workflow) == 1
+    condition     = local.approval_function_arn == output.approval_alias_arn
     error_message = "A workflow without approvers must do: payments wait for the command line, and expire in time."
   }
 }
@@ -67,15 +69,18 @@ run "the_stack" {
     source = "./modules/approval_workflow"
   }
   variables {
-    environment                = "dev"
-    package                    = { path = "tests/packages/payment-workflow-arm64-compiled.zip", source_code_hash = "hash" }
-    code_bucket                = "code"
-    architecture               = "arm64"
-    runtime                    = "python3.13"
-    memory_size                = 512
-    timeout_seconds            = 30
-    environment_variables      = { ENVIRONMENT = "dev" }
-    approvers                  = ["alice@example.com"]
+    environment           = "dev"
+    package               = { path = "tests/packages/payment-workflow-arm64-compiled.zip", source_code_hash = "hash" }
+    code_bucket           = "code"
+    architecture          = "arm64"
+    runtime               = "python3.13"
+    memory_size           = 512
+    timeout_seconds       = 30
+    environment_variables = { ENVIRONMENT = "dev" }
+    approvers = {
+      "alice@example.com" = { protocol = "email", endpoint = "alice@example.com" }
+      "bob@example.com"   = { protocol = "https", endpoint = "https://pager.example.com/bob" }
+    }
     approval_timeout_seconds   = 86400
     retention_days             = 14
     fraud_service_failure_rate = 0
@@ -104,8 +109,8 @@ run "the_stack" {
     error_message = "Versions that executions wait on must stay."
   }
   assert {
-    condition     = jsondecode(aws_cloudformation_stack.workflow.template_body).Resources.Function.DeletionPolicy == "Retain"
-    error_message = "Lambda deletes a function with all its versions: under deletion protection it must stay."
+    condition     = jsondecode(aws_cloudformation_stack.workflow.template_body).Resources.Function.DeletionPolicy == "RetainExceptOnCreate"
+    error_message = "Lambda deletes a function with all its versions: under deletion protection it must stay, but after a first creation that failed."
   }
   assert {
     condition     = aws_apigatewayv2_stage.page.default_route_settings[0].throttling_rate_limit == 10
@@ -116,8 +121,11 @@ run "the_stack" {
     error_message = "A link's query must not be logged."
   }
   assert {
-    condition     = jsondecode(aws_sns_topic_subscription.approver["alice@example.com"].filter_policy) == { approver = ["alice@example.com"] }
-    error_message = "An approver must get no link but their own."
+    condition = { for one, subscription in aws_sns_topic_subscription.approver : one => [subscription.protocol, subscription.endpoint, jsondecode(subscription.filter_policy).approver] } == {
+      "alice@example.com" = ["email", "alice@example.com", ["alice@example.com"]]
+      "bob@example.com"   = ["https", "https://pager.example.com/bob", ["bob@example.com"]]
+    }
+    error_message = "An approver must get no link but their own, where they take it."
   }
   assert {
     condition = alltrue([for action in ["lambda:GetDurableExecution", "lambda:SendDurableExecutionCallbackSuccess"] :
@@ -166,7 +174,7 @@ run "a_time_out_longer_than_reconciles_own" {
     memory_size                = 512
     timeout_seconds            = 900
     environment_variables      = {}
-    approvers                  = []
+    approvers                  = {}
     approval_timeout_seconds   = 86400
     retention_days             = 14
     fraud_service_failure_rate = 0

@@ -54,14 +54,15 @@ run "every_choice_of_the_root" {
     }
     canonical_version_written     = 2
     id_shapes                     = "INV#{13},###-#{7}-#{7},*{20-32}"
-    approval_function_arn         = "arn:aws:lambda:eu-central-1:123456789012:function:payment-processor-production:live"
     fingerprint_pepper_secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:pepper"
     gateway                       = "http"
     gateway_url                   = "https://gateway.example.com"
     gateway_calls_per_second      = 2000
     vpc                           = { subnet_ids = ["subnet-0123456789abcdef0"], security_group_ids = ["sg-01234567"] }
     benchmark_memory_sizes        = [128, 512]
+    approval_workflow             = { approvers = ["alice@example.com"] }
     alarm_emails                  = ["payments@example.com"]
+    alarm_endpoints               = { "https://events.example.com/alarms" = "https" }
     logs_insights_queries         = true
   }
 
@@ -425,7 +426,7 @@ run "observability" {
     table_name                = "cloudcafe-payment-transactions-dev"
     duration_alarm_ms         = 20000
     concurrency_limit         = 100
-    emails                    = ["payments@example.com"]
+    endpoints                 = { "payments@example.com" = "email", "https://events.example.com/alarms" = "https" }
     logs_insights_queries     = true
     tags                      = {}
   }
@@ -468,7 +469,7 @@ run "observability" {
     error_message = "The dashboard must show what the stress scenario does, and what waits for somebody."
   }
   assert {
-    condition     = length(aws_cloudwatch_query_definition.this) == 4 && length(aws_sns_topic_subscription.email) == 1
+    condition     = length(aws_cloudwatch_query_definition.this) == 4 && [for each in aws_sns_topic_subscription.this : each.protocol] == ["https", "email"]
     error_message = "Saved queries and subscriptions must be made."
   }
 }

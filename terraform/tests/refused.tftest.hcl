@@ -35,7 +35,6 @@ run "broken_rules_1" {
     body_bytes_max                = 1023
     canonical_version_written     = 0
     id_shapes                     = "INV#{13},#{16-13}"
-    approval_function_arn         = "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev"
     retry_delay_seconds           = 0
     park_after_tries              = 1.5
     park_after_seconds            = 0
@@ -76,7 +75,6 @@ run "broken_rules_1" {
     var.body_bytes_max,
     var.canonical_version_written,
     var.id_shapes,
-    var.approval_function_arn,
     var.retry_delay_seconds,
     var.park_after_tries,
     var.park_after_seconds,
@@ -170,11 +168,14 @@ run "broken_rules_4" {
     maximum_concurrency        = 101
     reserved_concurrency       = 100
     visibility_timeout_seconds = 43201
+    approvals                  = false
   }
   expect_failures = [
     var.payment_currency,
     var.gateway,
+    var.approvals,
     var.approval_workflow,
+    var.alarm_emails,
     var.snap_start,
     var.maximum_concurrency,
     var.visibility_timeout_seconds,
@@ -207,7 +208,6 @@ run "empty_texts" {
   variables {
     package_path                  = ""
     table_kms_key_arn             = ""
-    approval_function_arn         = ""
     gateway                       = ""
     fingerprint_pepper_secret_arn = ""
     package_directory             = ""
@@ -215,7 +215,6 @@ run "empty_texts" {
   expect_failures = [
     var.package_path,
     var.table_kms_key_arn,
-    var.approval_function_arn,
     var.gateway,
     var.fingerprint_pepper_secret_arn,
     var.package_directory,
@@ -264,7 +263,6 @@ run "gateway_that_is_not_named" {
   variables {
     environment              = "prod-eu"
     workspace_is_environment = false
-    approval_workflow        = {}
   }
   expect_failures = [var.gateway]
 }
@@ -320,10 +318,13 @@ run "broken_rules_6" {
     gateway                   = "http"
     gateway_url               = "https://gateway.example.com"
     message_retention_seconds = 1209601
+    approval_workflow         = { approvers = ["me@example.com"], endpoints = { "you@example.com" = { protocol = "https", endpoint = "https://example.com" } } }
+    alarm_endpoints           = { "http://events.example.com" = "https" }
   }
   expect_failures = [
     var.message_retention_seconds,
     var.approval_workflow,
+    var.alarm_endpoints,
   ]
 }
 
@@ -448,7 +449,6 @@ run "broken_rules_7" {
     message_retention_seconds = 179999
     package_path              = "tests/packages/python3.11.zip"
     runtime                   = "python3.11"
-    approval_function_arn     = "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev:live"
     approval_workflow         = { approvers = ["me"], timeout_seconds = 90000, retention_days = 0, fraud_service_failure_rate = 2 }
   }
   expect_failures = [

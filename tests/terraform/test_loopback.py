@@ -37,6 +37,7 @@ PROD = {
     "gateway": "http",
     "gateway_url": "https://gateway.example.com",
     "benchmark_memory_sizes": "[]",
+    "alarm_emails": json.dumps([APPROVER]),
 }
 FUNCTION = "cloudcafe-payment-processor-dev"
 WORKFLOW = "payment-processor-dev"
@@ -135,6 +136,14 @@ def test_every_alarm_reaches_the_topic(applied: Loopback) -> None:
 
 def test_a_second_plan_changes_nothing(applied: Loopback) -> None:
     assert changes(plan(applied.terraform, *applied.variables())) == {}
+
+
+def test_turning_approvals_off_touches_nothing_that_decides_what_waits_already(applied: Loopback) -> None:
+    assert changes(plan(applied.terraform, *applied.variables(approvals="false"))).keys() == {
+        "module.payment_function.aws_lambda_function.this",
+        "module.payment_function.aws_lambda_alias.live",
+        "module.payment_function.aws_iam_role_policy.this",
+    }
 
 
 def test_every_policy_names_its_actions(applied: Loopback, bar: Callable[[str, str, str, bool], None]) -> None:
@@ -422,10 +431,10 @@ def test_new_code_and_another_memory_size_are_new_versions_and_live_moves_to_the
     assert planned(printed) == {
         "module.payment_function.aws_lambda_function.this": "update",
         "module.payment_function.aws_lambda_alias.live": "update",
-        "module.approval_workflow[0].aws_s3_object.package": "replace",
-        "module.approval_workflow[0].aws_cloudformation_stack.workflow": "update",
-        "module.approval_workflow[0].aws_lambda_function.page": "update",
-        "module.approval_workflow[0].aws_lambda_function.reconcile": "update",
+        "module.approval_workflow.aws_s3_object.package": "replace",
+        "module.approval_workflow.aws_cloudformation_stack.workflow": "update",
+        "module.approval_workflow.aws_lambda_function.page": "update",
+        "module.approval_workflow.aws_lambda_function.reconcile": "update",
     }
     outputs = applied.terraform.outputs()
     assert (outputs["live_version"], outputs["approval_live_version"]) == ("2", "2")

@@ -77,6 +77,7 @@ def test_what_the_root_refuses_is_said_with_its_own_words(monkeypatch: pytest.Mo
             Names(),
             times,
             tmp_path / "package",
+            tmp_path / "package",
             runtime="python3.13",
             memory_size=512,
             variables=variables,

@@ -26,7 +26,7 @@ module "payments" {
   source = "../.."
 
   environment = terraform.workspace
-  # Outside environment dev the gateway must be named, and somebody must be asked about risky payments.
+  # Outside environment dev the gateway must be named; prod asks for people, too.
   gateway           = terraform.workspace == "dev" ? "simulated" : "http"
   gateway_url       = terraform.workspace == "dev" ? "" : "https://gateway.example.com"
   approval_workflow = { approvers = ["payments-on-call@example.com"] }

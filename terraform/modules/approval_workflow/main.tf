@@ -34,7 +34,7 @@ locals {
     APPROVAL_TIMEOUT_SECONDS   = format("%d", var.approval_timeout_seconds)
     APPROVAL_TOPIC_ARN         = aws_sns_topic.approvals.arn
     APPROVAL_PAGE_URL          = "${aws_apigatewayv2_api.page.api_endpoint}/approvals"
-    APPROVERS                  = join(",", sort(var.approvers))
+    APPROVERS                  = join(",", keys(var.approvers))
     FRAUD_SERVICE_FAILURE_RATE = tostring(var.fraud_service_failure_rate)
   })
 
@@ -78,10 +78,11 @@ resource "aws_cloudformation_stack" "workflow" {
 
   template_body = jsonencode({
     Resources = {
-      # Without its function no version is left, and Lambda deletes a function with all of them.
+      # Without its function no version is left, and Lambda deletes a function with all of them. One that a failed first
+      # apply has made goes again: under its name the next try could make none.
       Function = {
         Type           = "AWS::Lambda::Function"
-        DeletionPolicy = var.deletion_protection ? "Retain" : "Delete"
+        DeletionPolicy = var.deletion_protection ? "RetainExceptOnCreate" : "Delete"
         Properties     = local.function
       }
       # Executions that wait are pinned to their version, which a new one leaves alone. One that a failed update has made
@@ -224,9 +225,9 @@ resource "aws_sns_topic_subscription" "approver" {
   for_each = var.approvers
 
   topic_arn     = aws_sns_topic.approvals.arn
-  protocol      = "email"
-  endpoint      = each.value
-  filter_policy = jsonencode({ approver = [each.value] })
+  protocol      = each.value.protocol
+  endpoint      = each.value.endpoint
+  filter_policy = jsonencode({ approver = [each.key] })
 }
 
 # ---- the page's address -------------------------------------------------------------------------------------------

@@ -42,8 +42,8 @@ variable "environment_variables" {
 }
 
 variable "approvers" {
-  description = "E-mail addresses of the people who decide; each gets a link of their own."
-  type        = set(string)
+  description = "The people who decide, by their e-mail addresses: the protocol of SNS and the endpoint that take the links of each."
+  type        = map(object({ protocol = string, endpoint = string }))
 }
 
 variable "approval_timeout_seconds" {

@@ -105,12 +105,17 @@ resource "aws_sns_topic_policy" "alarms" {
   policy = data.aws_iam_policy_document.alarms.json
 }
 
-resource "aws_sns_topic_subscription" "email" {
-  for_each = var.emails
+resource "aws_sns_topic_subscription" "this" {
+  for_each = var.endpoints
 
   topic_arn = aws_sns_topic.alarms.arn
-  protocol  = "email"
-  endpoint  = each.value
+  protocol  = each.value
+  endpoint  = each.key
+}
+
+moved {
+  from = aws_sns_topic_subscription.email
+  to   = aws_sns_topic_subscription.this
 }
 
 # Every function reports what must never be as a log line with the field `alarm`; one metric counts them all.

@@ -48,9 +48,9 @@ variable "concurrency_limit" {
   type        = number
 }
 
-variable "emails" {
-  description = "Addresses that get alarms; each confirms once."
-  type        = set(string)
+variable "endpoints" {
+  description = "Who gets alarms: a protocol of SNS by endpoint."
+  type        = map(string)
 }
 
 variable "logs_insights_queries" {

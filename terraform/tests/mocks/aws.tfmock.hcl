@@ -79,3 +79,16 @@ mock_data "aws_lambda_function" {
     description = "Validates, scores, charges and records payments of one FIFO queue. Reads canonical text 1, 2."
   }
 }
+
+mock_resource "aws_cloudformation_stack" {
+  defaults = {
+    outputs = { LiveVersion = "3" }
+  }
+}
+
+mock_resource "aws_apigatewayv2_api" {
+  defaults = {
+    api_endpoint  = "https://abc.execute-api.eu-central-1.amazonaws.com"
+    execution_arn = "arn:aws:execute-api:eu-central-1:123456789012:abc"
+  }
+}
