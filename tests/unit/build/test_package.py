@@ -193,7 +193,8 @@ def test_the_processor_has_what_its_choices_import_and_of_approvals_the_starter_
     program = """
 import json, sys
 from handler.queue_function import create
-create({})
+create({"SUPPORT": "lean"})
+create({"SUPPORT": "standard"})
 create({
     "DYNAMODB_TABLE": "transactions", "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
     "REJECTED_QUEUE_URL": "http://127.0.0.1:9/000000000000/q",
