@@ -10,7 +10,7 @@ import base64
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 from handler import lazy_entry
@@ -21,6 +21,9 @@ from handler.domain.approval.token import Invitation, callback_digest, read_toke
 from handler.domain.errors import ApprovalRefusedError, ApprovalWakeError, RetryableError
 from handler.domain.item import Item
 from handler.domain.reasons import CATALOGUE
+
+if TYPE_CHECKING:
+    from handler.adapters.approval.support import Handler
 
 _LOG = logging.getLogger(__name__)
 
@@ -129,10 +132,12 @@ def _response(status_code: int, page: str) -> dict[str, Any]:
     return {"statusCode": status_code, "headers": dict(HEADERS), "body": page}
 
 
-def _create(environment: Mapping[str, str]) -> ApprovalPage:
+def _create(environment: Mapping[str, str]) -> Handler:
+    from handler.adapters.approval.support import observe
     from handler.approval_composition import compose_decisions, compose_signer
 
-    return ApprovalPage(compose_decisions(environment), compose_signer(environment))
+    observed = observe("payment-approval-page", environment)
+    return observed(ApprovalPage(compose_decisions(environment), compose_signer(environment)))
 
 
 __getattr__ = lazy_entry(globals(), _create)

@@ -5,11 +5,9 @@ The rule it keeps: it never charges; and what it cannot settle it counts, for th
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final
 
 from handler import lazy_entry
 from handler.domain.approval.ports import Decisions
@@ -21,12 +19,18 @@ from handler.domain.reconcile import reconcile_pending, settle_parked, settle_st
 from handler.domain.rules import Rules
 from handler.domain.states import FINAL
 
+if TYPE_CHECKING:
+    from handler.adapters.approval.support import Handler
+    from handler.support import Metrics
+
 _LOG = logging.getLogger(__name__)
 
 NAMESPACE: Final = "CloudCafe/Lambda"
 DIMENSIONS: Final = ("environment",)
 OLD: Final = "OldOpenPayments"
 PARKED: Final = "ParkedPayments"
+# CloudWatch's word for none.
+_UNIT: Final = "None"
 # What each metric says of one run. docs/metrics.md is made from it.
 METRICS: Final = {
     OLD: "Payments that stay open although their lease, or the time to decide, is long over.",
@@ -37,11 +41,11 @@ METRICS: Final = {
 class ReconcileFunction:
     """One run a call; the answer and the metrics are how many payments stay open although they should not."""
 
-    def __init__(self, rules: Rules, ports: Ports, decisions: Decisions, output: TextIO = sys.stdout) -> None:
+    def __init__(self, rules: Rules, ports: Ports, decisions: Decisions, metrics: Metrics) -> None:
         self._rules = rules
         self._ports = ports
         self._decisions = decisions
-        self._output = output
+        self._metrics = metrics
 
     def __call__(self, _event: Any, context: Any) -> dict[str, int]:
         """Raises TransactionLogUnavailableError where the open payments cannot be listed."""
@@ -49,14 +53,9 @@ class ReconcileFunction:
         # A gateway that hangs takes all the time that there is, and approvals need none of it: they come first.
         old = self._pending(work.remaining_ms) + self._stuck(work)
         parked = self._parked(work)
-        metrics = {"Namespace": NAMESPACE, "Dimensions": [DIMENSIONS], "Metrics": [{"Name": name} for name in METRICS]}
-        document = {
-            "_aws": {"Timestamp": self._ports.clock.now_ms(), "CloudWatchMetrics": [metrics]},
-            "environment": self._rules.environment,
-            OLD: old,
-            PARKED: parked,
-        }
-        print(json.dumps(document), file=self._output, flush=True)
+        for name, value in ((OLD, old), (PARKED, parked)):
+            self._metrics.add_metric(name, _UNIT, value)
+        self._metrics.flush_metrics()
         return {"old_open_payments": old, "parked_payments": parked}
 
     def _stuck(self, work: Work) -> int:
@@ -96,11 +95,14 @@ class ReconcileFunction:
         return old
 
 
-def _create(environment: Mapping[str, str]) -> ReconcileFunction:
+def _create(environment: Mapping[str, str]) -> Handler:
+    from handler.adapters.approval.support import create_metrics, observe
     from handler.approval_composition import compose_decisions, compose_workflow
 
+    observed = observe("payment-reconcile", environment)
     rules, ports = compose_workflow(environment)
-    return ReconcileFunction(rules.payments, ports.payments, compose_decisions(environment))
+    metrics = create_metrics(NAMESPACE, rules.payments.environment)
+    return observed(ReconcileFunction(rules.payments, ports.payments, compose_decisions(environment), metrics))
 
 
 __getattr__ = lazy_entry(globals(), _create)

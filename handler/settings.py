@@ -381,6 +381,7 @@ DEFINED_ELSEWHERE: Final[Mapping[str, str]] = {
     "LOG_LEVEL": "Powertools'; the lowest level of log lines where `POWERTOOLS_LOG_LEVEL` is not set",
     "POWERTOOLS_LOGGER_SAMPLE_RATE": "Powertools'; the share of execution environments that log from DEBUG on",
     "POWERTOOLS_LOG_LEVEL": "Powertools'; the lowest level of log lines",
+    "POWERTOOLS_TRACE_DISABLED": "Powertools'; `false` traces workflow, page and reconcile, else nothing is",
     "REQUESTS_CA_BUNDLE": "the SDK's; with it, AWS's own certificates are not meant",
     "_X_AMZN_TRACE_ID": "Lambda's; the trace that an invocation belongs to, for its log lines",
 }

@@ -55,6 +55,8 @@ from handler.domain.validate import from_canonical
 if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.types import LambdaContext
 
+    from handler.adapters.approval.support import Handler
+
 VALIDATE: Final = "validate"
 CHECKS: Final = "checks"
 FRAUD_CHECK: Final = "fraud-check"
@@ -70,8 +72,6 @@ STEPS: Final = (VALIDATE, CHECKS, FRAUD_CHECK, CUSTOMER_VERIFICATION, BEGIN, APP
 FRAUD_CHECK_ATTEMPTS: Final = 3
 # 2 s doubling up to 300 s: about 40 minutes, less than the hour that an execution has left after the longest wait.
 _STEP_ATTEMPTS: Final = 15
-
-Handler = Callable[[Any, Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,9 +257,11 @@ def _numbered(name: str, rounds: int) -> str:
 
 
 def _create(environment: Mapping[str, str]) -> Handler:
+    from handler.adapters.approval.support import observe
     from handler.approval_composition import compose_workflow
 
-    return Workflow(*compose_workflow(environment)).durable()
+    observed = observe("payment-approval", environment)
+    return observed(Workflow(*compose_workflow(environment)).durable())
 
 
 __getattr__ = lazy_entry(globals(), _create)

@@ -65,6 +65,7 @@ _APPROVALS = (
     "handler/adapters/approval/notices.py",
     "handler/adapters/approval/page.py",
     "handler/adapters/approval/signing.py",
+    "handler/adapters/approval/support.py",
     "handler/adapters/table/approval_log.py",
     "handler/adapters/table/approval_writes.py",
     "handler/adapters/table/parking_log.py",

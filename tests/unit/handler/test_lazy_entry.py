@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import logging
 import os
 
 import pytest
@@ -48,6 +49,17 @@ def test_an_entry_whose_init_failed_is_tried_again_and_the_collector_is_on(modul
     assert entry("lambda_handler") == "made"
 
 
+@pytest.fixture
+def own_logger():
+    # An entry gives it a handler of its own, past which no test would read lines any more.
+    logger = logging.getLogger("handler")
+    handlers, propagate, level = logger.handlers, logger.propagate, logger.level
+    yield
+    logger.handlers, logger.propagate = handlers, propagate
+    logger.setLevel(level)
+
+
+@pytest.mark.usefixtures("own_logger")
 @pytest.mark.parametrize("name", ["handler", "handler.workflow", "handler.reconcile_function", "handler.approval_page"])
 def test_every_entry_module_reads_its_settings_at_first_use_and_has_no_other_attribute(name, monkeypatch):
     entry = importlib.import_module(name)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import replace
 
 import pytest
 
+from handler.adapters.approval.support import create_metrics
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.domain.approval.steps import Checks, Execution, Next, begin, in_execution, resolve
 from handler.domain.claim import InVersion
@@ -16,7 +16,7 @@ from handler.domain.payment import GatewayResult
 from handler.domain.process import read, settle
 from handler.domain.reconcile import CHARGE_TAKES_MAX_MS, OVERDUE_MS
 from handler.domain.validate import from_canonical
-from handler.reconcile_function import ReconcileFunction
+from handler.reconcile_function import NAMESPACE, ReconcileFunction
 from tests.support.approvals import (
     ARN,
     CALLBACK,
@@ -157,11 +157,10 @@ def open_ids(world: ApprovalWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_reconcile_on_schedule_expires_and_counts_what_it_cannot_settle(monkeypatch):
+def test_reconcile_on_schedule_expires_and_counts_what_it_cannot_settle(monkeypatch, capsys):
     world = pending()
     open_ids(world, monkeypatch)
-    output = io.StringIO()
-    function = ReconcileFunction(world.rules, world.ports, decisions(world), output)
+    function = ReconcileFunction(world.rules, world.ports, decisions(world), create_metrics(NAMESPACE, "dev"))
     assert function({}, Context()) == {"old_open_payments": 0, "parked_payments": 0}
     world.clock.ms += DAY_MS + OVERDUE_MS + 1
     assert function({}, Context()) == {"old_open_payments": 0, "parked_payments": 0}
@@ -176,11 +175,11 @@ def test_reconcile_on_schedule_expires_and_counts_what_it_cannot_settle(monkeypa
         settle(reading, stuck.rules, stuck.ports, work())
     stuck.clock.ms += 60 * 60 * 1000
     stuck.change(lease_until=1)
-    function = ReconcileFunction(stuck.rules, stuck.ports, decisions(stuck), output)
+    function = ReconcileFunction(stuck.rules, stuck.ports, decisions(stuck), create_metrics(NAMESPACE, "dev"))
     assert function({}, Context()) == {"old_open_payments": 1, "parked_payments": 0}
     assert stuck.gateway.captures == {}
-    last = json.loads(output.getvalue().splitlines()[-1])
-    assert (last["OldOpenPayments"], last["environment"]) == (1, "dev")
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (last["OldOpenPayments"], last["environment"]) == ([1.0], "dev")
     assert last["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["environment"]]
 
 
@@ -202,7 +201,7 @@ def test_a_payment_that_is_restarted_again_and_again_is_counted(monkeypatch):
     closed = decisions(world)
     engine = ListExecutions(closed=True)
     function = ReconcileFunction(
-        world.rules, world.ports, replace(closed, starter=engine, executions=engine), io.StringIO()
+        world.rules, world.ports, replace(closed, starter=engine, executions=engine), create_metrics(NAMESPACE, "dev")
     )
     assert function({}, Context()) == {"old_open_payments": 0, "parked_payments": 0}
     world.change(execution_arn=ARN.replace("-1/", "-2/"))
