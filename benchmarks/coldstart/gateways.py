@@ -25,7 +25,8 @@ from scoring._compiled import kernels_present
 
 SIMULATED, AGAIN = "simulated", "simulated again (A/A)"
 IN_INIT, LATE = "stripe, key read in init", "stripe, key read with the first charge"
-ROOTS_LATE = "stripe, key read in init, roots loaded with the first charge"
+ALL_ROOTS = "stripe, key read in init, all of the system's roots"
+PEPPER, BESIDE_PEPPER = "simulated, with a pepper", "stripe, with a pepper, key read in init"
 MEMORY_SIZE = 128
 # What the gateway may add to init.
 LIMIT = 1.05
@@ -43,23 +44,25 @@ class GatewayPlan(matrix.Plan):
             Cell(AGAIN, "compiled", "packaged", kernel=kernel),
             Cell(IN_INIT, "compiled", "packaged", kernel=kernel, gateway="stripe"),
             Cell(LATE, "compiled", "key_late", kernel=kernel, gateway="stripe"),
-            Cell(ROOTS_LATE, "compiled", "roots_late", kernel=kernel, gateway="stripe"),
+            Cell(ALL_ROOTS, "compiled", "all_roots", kernel=kernel, gateway="stripe"),
+            Cell(PEPPER, "compiled", "pepper", kernel=kernel),
+            Cell(BESIDE_PEPPER, "compiled", "pepper", kernel=kernel, gateway="stripe"),
         ]
         invoked = [(replace(cell, memory_size=MEMORY_SIZE), self.invocations) for cell in cells]
         return [(cell, self.init) for cell in cells] + invoked
 
 
 def ratios(samples: Sequence[Sample], figure: str, memory_size: int | None) -> dict[str, Ratio]:
-    """A figure of each variant against that of the simulated gateway in the same round."""
+    """A figure of each variant against the simulated gateway's in the same round, with a pepper where it has one."""
     rounds: dict[str, dict[int, float]] = {}
     for sample in samples:
         value = getattr(sample, figure)
         if not sample.error and sample.cell.memory_size == memory_size and value is not None:
             rounds.setdefault(sample.cell.variant, {})[sample.round] = value
-    base = rounds.pop(SIMULATED, {})
     found = {}
     for variant, values in rounds.items():
-        both = sorted(values.keys() & base.keys())
+        base = rounds.get(PEPPER if variant == BESIDE_PEPPER else SIMULATED, {})
+        both = sorted(values.keys() & base.keys()) if variant != SIMULATED else []
         if both:
             found[variant] = paired_ratio([values[one] for one in both], [base[one] for one in both])
     return found
@@ -74,9 +77,29 @@ def bars_of(samples: Sequence[Sample]) -> list[Bar]:
             ("init_a_a_to_simulated", AGAIN),
             ("init_stripe_key_in_init_to_simulated", IN_INIT),
             ("init_stripe_key_with_first_charge_to_simulated", LATE),
-            ("init_stripe_roots_with_first_charge_to_simulated", ROOTS_LATE),
+            ("init_stripe_all_roots_to_simulated", ALL_ROOTS),
+            ("init_stripe_with_pepper_to_simulated_with_pepper", BESIDE_PEPPER),
         )
     ]
+
+
+def rows_of(samples: Sequence[Sample], memory_size: int | None) -> list[dict[str, object]]:
+    """What is kept of the samples: medians in ms, the first and the last decile, and ratios with their interval."""
+    rows: list[dict[str, object]] = []
+    for variant in (SIMULATED, AGAIN, IN_INIT, LATE, ALL_ROOTS, PEPPER, BESIDE_PEPPER):
+        wanted = (variant, memory_size, "")
+        mine = [one for one in samples if (one.cell.variant, one.cell.memory_size, one.error) == wanted]
+        row: dict[str, object] = {"variant": variant, "memory_size": memory_size, "samples": len(mine)}
+        for figure in _FIGURES if memory_size else _FIGURES[:2]:
+            values = [value for one in mine if (value := getattr(one, figure)) is not None]
+            row[figure] = round(statistics.median(values), 1) if values else None
+            if len(values) > 1:
+                deciles = statistics.quantiles(values, n=10, method="inclusive")
+                row[f"{figure}_deciles"] = [round(deciles[0], 1), round(deciles[-1], 1)]
+            if ratio := ratios(samples, figure, memory_size).get(variant):
+                row[f"{figure}_ratio"] = [round(ratio.median, 3), round(ratio.low, 3), round(ratio.high, 3)]
+        rows.append(row)
+    return rows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"nothing was measured: {error}", file=sys.stderr)
         return 2
     bars = bars_of(samples)
-    rows = [row for size in (None, MEMORY_SIZE) for row in _rows(samples, size)]
+    rows = [row for size in (None, MEMORY_SIZE) for row in rows_of(samples, size)]
     path = new_record("gateways.json")
     write_record(
         path,
@@ -109,7 +132,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "quota": quota,
             "rows": rows,
             "bars": [{**bar.as_document(), "row": str(bar)} for bar in bars],
-            "samples": [sample.as_document() for sample in samples],
         },
     )
     for row in rows:
@@ -133,21 +155,6 @@ def _measure(plan: GatewayPlan, python: str, seed: int, journal: Path) -> tuple[
         lab = stack.enter_context(Lab(python, quota, seed=seed))
         samples = matrix.run(plan, lab, python, seed=seed, journal=journal, progress=lambda *_: None)
         return samples, quota.kind if quota is not None else "no quota (CPU time alone counts)"
-
-
-def _rows(samples: Sequence[Sample], memory_size: int | None) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
-    for variant in (SIMULATED, AGAIN, IN_INIT, LATE, ROOTS_LATE):
-        wanted = (variant, memory_size, "")
-        mine = [one for one in samples if (one.cell.variant, one.cell.memory_size, one.error) == wanted]
-        row: dict[str, object] = {"variant": variant, "memory_size": memory_size, "samples": len(mine)}
-        for figure in _FIGURES if memory_size else _FIGURES[:2]:
-            values = [value for one in mine if (value := getattr(one, figure)) is not None]
-            row[figure] = round(statistics.median(values), 1) if values else None
-            if ratio := ratios(samples, figure, memory_size).get(variant):
-                row[f"{figure}_ratio"] = [round(ratio.median, 3), round(ratio.low, 3), round(ratio.high, 3)]
-        rows.append(row)
-    return rows
 
 
 if __name__ == "__main__":

@@ -40,7 +40,8 @@ _SECONDS = {
     "no_read": 0.6,
     "no_read_all_roots": 0.6,
     "key_late": 0.6,
-    "roots_late": 0.6,
+    "all_roots": 0.6,
+    "pepper": 0.6,
 }
 STRESS_SECONDS = {"compiled": 4.5, "pure": 10.5}
 

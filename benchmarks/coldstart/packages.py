@@ -23,7 +23,8 @@ Package = Literal[
     "no_read",
     "no_read_all_roots",
     "key_late",
-    "roots_late",
+    "all_roots",
+    "pepper",
     "thin",
     "empty",
 ]
@@ -57,8 +58,8 @@ handler.composition._warm_up = lambda *_: None
 
 from handler import lambda_handler  # noqa: E402, F401
 '''
-# The shipped function, which makes ready for its gateway when it first asks it something.
-_LATE = {
+# The shipped function with other ways to be ready for its gateway.
+_READY = {
     "key_late": '''"""The same function, which reads its gateway's key with the first charge."""
 
 from handler.adapters.gateways import stripe
@@ -81,21 +82,19 @@ stripe.StripeGateway.__init__, stripe.StripeGateway._ask = _make, _ask
 
 from handler import lambda_handler  # noqa: E402, F401
 ''',
-    "roots_late": '''"""The same function, which loads the roots that it trusts with the first charge."""
+    "all_roots": '''"""The same function, which trusts its gateway by all of the system's roots."""
 
-import ssl
-from types import SimpleNamespace
+import os
 
-from handler.adapters.gateways import deadline_connection
+del os.environ["GATEWAY_CA_FILE"]
 
+from handler import lambda_handler  # noqa: E402, F401
+''',
+    "pepper": '''"""The same function with another secret to read, the pepper of fingerprints."""
 
-class _Late:
-    def wrap_socket(self, *arguments, **options):
-        self.wrap_socket = ssl.create_default_context().wrap_socket
-        return self.wrap_socket(*arguments, **options)
+import os
 
-
-deadline_connection.ssl = SimpleNamespace(create_default_context=_Late)
+os.environ["FINGERPRINT_PEPPER_SECRET_ARN"] = "arn:aws:secretsmanager:us-east-1:000000000000:secret:pepper"
 
 from handler import lambda_handler  # noqa: E402, F401
 ''',
@@ -119,7 +118,7 @@ def build(package: Package, engine: EngineName, python: str) -> Built:
         (folder / "empty.py").write_text(_EMPTY)
         _compile(folder, python)
         return Built(folder, "empty.lambda_handler")
-    if package in ("packaged", "thin", "no_read", "no_read_all_roots", "key_late", "roots_late"):
+    if package in ("packaged", "thin", "no_read", "no_read_all_roots", *_READY):
         _run([python, str(ROOT / "build" / "package.py"), "host", "--engine", engine, "--out", str(folder)])
         if package.startswith("no_read"):
             if package == "no_read_all_roots":
@@ -127,8 +126,8 @@ def build(package: Package, engine: EngineName, python: str) -> Built:
                 folder.with_name(folder.name + ".stamp").unlink()
             (folder / "no_read.py").write_text(_NO_READ)
             return Built(folder, "no_read.lambda_handler")
-        if package in _LATE:
-            (folder / f"{package}.py").write_text(_LATE[package])
+        if package in _READY:
+            (folder / f"{package}.py").write_text(_READY[package])
             return Built(folder, f"{package}.lambda_handler")
         if package == "thin":
             return Built(_thin(folder, python), "handler.lambda_handler")

@@ -28,6 +28,7 @@ import trustme
 
 from benchmarks.coldstart.packages import FOLDER, Built
 from benchmarks.coldstart.quota import CpuQuota
+from handler.adapters.gateways.stripe import ROOTS
 from local.installation import ROOT, environment
 from local.process_group import ProcessGroup
 from local.runtime_api import Answer, Invocation, RuntimeApi, Usage, usage
@@ -119,6 +120,7 @@ class Lab:
             blob.write_to_path(folder / "certificate.pem", append=number > 0)
         self._authority = authority.cert_pem.bytes()
         (folder / "ca.pem").write_bytes(self._authority)
+        (folder / "gateway.pem").write_bytes(ROOTS.read_bytes() + self._authority)
         # Amazon Linux has one file of some 140 roots, which whoever trusts the system reads whole; so has the SDK.
         every_root = Path(botocore.__file__).with_name("cacert.pem").read_bytes()
         (folder / "system.pem").write_bytes(every_root + self._authority)
@@ -332,6 +334,8 @@ class Lab:
                 "GATEWAY_URL": self._gateway,
                 "GATEWAY_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:lab",
                 "CANONICAL_VERSION_WRITTEN": "2",
+                # Stripe's own roots, and the test authority beside them.
+                "GATEWAY_CA_FILE": str(self._folder / "gateway.pem"),
                 "SSL_CERT_FILE": str(self._folder / "system.pem"),
             }
         if cell.kernel:
