@@ -385,6 +385,30 @@ def test_a_key_that_is_not_read_again_by_the_calls_deadline_stays_refused(world:
     assert gateway.charge(ref, KEY).state == "approved"
 
 
+def test_who_waits_for_a_key_that_another_call_reads_waits_no_longer_than_its_own_deadline(world: World) -> None:
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT, PREPARE)
+    world.gateway.api_keys = {"sk_test_the_next_one": "test"}
+    reads, may_go_on = threading.Event(), threading.Event()
+
+    def read_slowly() -> str:
+        reads.set()
+        may_go_on.wait(30)
+        return "sk_test_the_next_one"
+
+    gateway._read_key = read_slowly
+    patient = threading.Thread(target=gateway.status, args=(ref,))
+    patient.start()
+    assert reads.wait(30)
+    gateway.connection.deadline_seconds = 0.3
+    with pytest.raises(GatewayKeyRefusedError, match="the secret was not read in time"):
+        gateway.charge(ref, KEY)
+    may_go_on.set()
+    patient.join()
+    gateway.connection.deadline_seconds = 30.0
+    assert gateway.charge(ref, KEY).state == "approved"
+
+
 # ---- Stripe's own SDK on the simulator ----------------------------------------------------------------------------
 
 

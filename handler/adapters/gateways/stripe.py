@@ -288,20 +288,19 @@ class StripeGateway:
         return answer, secret
 
     def _has_another_key(self, refused: str, deadline: float) -> bool:
-        # One thread reads the secret; those that were refused with it find what it read.
+        try:
+            return read_by(deadline, lambda: self._another_key(refused)) != refused
+        except TimeoutError as error:
+            raise GatewayKeyRefusedError("Stripe refused the key, and the secret was not read in time") from error
+        except ConfigurationError as error:
+            raise GatewayKeyRefusedError(f"Stripe refused the key, and the secret has no other: {error}") from error
+
+    def _another_key(self, refused: str) -> str:
+        # One call reads the secret; what it reads is for all that were refused, and if it is late for the next ones.
         with self._key_lock:
             if self._key == refused:
-                try:
-                    self._key = checked_key(read_by(deadline, self._read_key), self._mode)
-                except TimeoutError as error:
-                    raise GatewayKeyRefusedError(
-                        "Stripe refused the key, and the secret was not read in time"
-                    ) from error
-                except ConfigurationError as error:
-                    raise GatewayKeyRefusedError(
-                        f"Stripe refused the key, and the secret has no other: {error}"
-                    ) from error
-            return self._key != refused
+                self._key = checked_key(self._read_key(), self._mode)
+            return self._key
 
     def _result(self, intent: object, gateway_ref: str, answer: Answer) -> GatewayResult:
         """A payment intent as a result; raises GatewayAnswerError unless it is complete, ours, and `gateway_ref`."""
