@@ -334,7 +334,6 @@ class Lab:
                 "GATEWAY_URL": self._gateway,
                 "GATEWAY_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:lab",
                 "CANONICAL_VERSION_WRITTEN": "2",
-                # Stripe's own roots, and the test authority beside them.
                 "GATEWAY_CA_FILE": str(self._folder / "gateway.pem"),
                 "SSL_CERT_FILE": str(self._folder / "system.pem"),
             }
