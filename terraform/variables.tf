@@ -517,23 +517,18 @@ variable "approval_workflow" {
 }
 
 variable "gateway" {
-  description = "Payment gateway: stripe, http, the one at gateway_url, or simulated, which approves everything inside the function and moves no money; null: simulated, in environment dev alone."
+  description = "Payment gateway: stripe, or simulated, which approves everything inside the function and moves no money; null: simulated, in environment dev alone."
   type        = string
   default     = null
 
   validation {
-    condition     = var.gateway == null || try(contains(["simulated", "http", "stripe"], var.gateway), false)
-    error_message = "gateway must be simulated, http, stripe or null."
+    condition     = var.gateway == null || try(contains(["simulated", "stripe"], var.gateway), false)
+    error_message = "gateway must be simulated, stripe or null."
   }
 
   validation {
-    condition     = var.gateway != "http" || var.gateway_url != ""
-    error_message = "gateway is http: give its gateway_url."
-  }
-
-  validation {
-    condition     = var.gateway_url == "" || contains(["http", "stripe"], coalesce(var.gateway, "simulated"))
-    error_message = "gateway_url is set: say whose it is, gateway = \"http\" or \"stripe\", or leave it out."
+    condition     = var.gateway_url == "" || coalesce(var.gateway, "simulated") != "simulated"
+    error_message = "gateway_url is set: say whose it is, gateway = \"stripe\", or leave it out."
   }
 
   # Payments would be recorded as completed while no money moves.
@@ -544,7 +539,7 @@ variable "gateway" {
 
   validation {
     condition     = var.gateway != null || var.environment == "dev"
-    error_message = "gateway must be given outside environment dev: stripe, http, or simulated, which approves everything and moves no money."
+    error_message = "gateway must be given outside environment dev: stripe, or simulated, which approves everything and moves no money."
   }
 
   validation {
@@ -592,7 +587,7 @@ variable "gateway_secret_arn" {
 }
 
 variable "gateway_url" {
-  description = "Base URL of the payment gateway, https://host or https://host:port; empty: see gateway."
+  description = "Base URL of the payment gateway, https://host or https://host:port, such as a stand-in of stripe; empty: the gateway's own."
   type        = string
   default     = ""
 

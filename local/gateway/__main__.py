@@ -1,4 +1,4 @@
-"""The payment gateway simulator: prepare, charge, status, cancel and refund, in its own JSON and in Stripe's dialect.
+"""The payment gateway simulator: prepare, charge, status, cancel and refund, in Stripe's dialect.
 
 One rule: what was captured, and what was answered under a key, is on disk before the first byte of the answer leaves,
 so that the file alone tells the truth whoever dies.
@@ -9,7 +9,7 @@ so that the file alone tells the truth whoever dies.
 It prints one line, `{"url": ...}`, when it is ready. Requests, captures and refunds share one sequence of numbers.
 Faults come by rate, drawn from seed, payment id and the number of the call, so that no interleaving changes what
 finally becomes of a payment; or on demand: POST /_faults {payment_id, call, fault, times, seconds}. GET /_log shows
-what happened. A request with `Authorization: Bearer sk_test_simulator` is in Stripe's dialect.
+what happened. Its API key is `sk_test_simulator`.
 """
 
 from __future__ import annotations

@@ -33,9 +33,8 @@ class Request:
     fingerprint: str
     body: dict[str, Any]
     fault: Fault | None
-    dialect: str = "json"
-    # Whose key the request came with; only Stripe's dialect has keys.
-    account: str = ""
+    # Whose API key the request came with.
+    account: str
 
 
 # Of a card that was refused.

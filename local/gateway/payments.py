@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from local.gateway import dialects
+from local.gateway import stripe_dialect
 from local.gateway.database import Database
 from local.gateway.fault_plan import CALLS, FAULTS, Fault, FaultPlan
 from local.gateway.idempotency_keys import Keys
-from local.gateway.messages import Answer, RefusedError, Request, error, read_object
+from local.gateway.messages import Answer, RefusedError, Request, error
 
-# Of Stripe's dialect, where nobody says another one.
+# The one that it takes where nobody says others.
 API_KEY = "sk_test_simulator"
 
 
@@ -27,7 +27,7 @@ class Gateway:
     """Payments, keys, log and faults in one sqlite file; every public method is safe to call from any thread.
 
     clock: milliseconds since the epoch; it decides the expiry of keys and the lag of the search, so tests own both.
-    api_keys: the keys of Stripe's dialect and the account of each; an account that begins with "live" has no test mode.
+    api_keys: the keys that it takes and the account of each; an account that begins with "live" has no test mode.
     """
 
     def __init__(
@@ -65,18 +65,17 @@ class Gateway:
         key: str | None,
         target: str,
         body: bytes,
-        dialect: str = "json",
-        account: str = "",
+        account: str,
     ) -> Request:
-        """Log a request and draw its fault. Raises RefusedError for a body that its dialect cannot read."""
-        document = dialects.read_form(body) if dialect == "stripe" else read_object(body)
+        """Log a request and draw its fault. Raises RefusedError for a body that cannot be read."""
+        document = stripe_dialect.read_form(body)
         with self._db.transaction():
-            if call == "refund" and document:
+            if call == "refund":
                 ref = str(document.get("payment_intent", ""))
             if ref and not payment_id:
                 row = self._intent(ref)
                 payment_id = row["payment_id"] if row else ""
-            if call == "prepare" and isinstance(document, dict):
+            if call == "prepare":
                 metadata = document.get("metadata")
                 payment_id = str(metadata.get("payment_id", "")) if isinstance(metadata, dict) else ""
             fault = self._next_fault(payment_id, call)
@@ -88,7 +87,7 @@ class Gateway:
                 (seq, self._clock(), call, payment_id, ref, key, digest, fault.kind if fault else None),
             )
             fingerprint = hashlib.sha256(f"{target}\n{digest}".encode()).hexdigest()
-            return Request(seq, call, payment_id, ref, key, fingerprint, document or {}, fault, dialect, account)
+            return Request(seq, call, payment_id, ref, key, fingerprint, document, fault, account)
 
     def above_the_limit(self) -> Answer:
         """The answer to a call too many, of which nothing is read; it is counted in the file."""
@@ -114,7 +113,7 @@ class Gateway:
             if request.call == "status":
                 return Answer(200, self._object(request.ref))
             if request.call == "search":
-                return self._search(request.payment_id)
+                return self._search(request)
             carry_out = {
                 "prepare": self._prepare,
                 "charge": self._charge,
@@ -141,7 +140,7 @@ class Gateway:
         with self._db.transaction():
             self._db.execute(
                 "INSERT INTO ordered_faults (payment_id, call, fault, seconds, times_left) VALUES (?, ?, ?, ?, ?)",
-                (str(order["payment_id"]), call, fault, seconds, min(times, dialects.INTEGER_MAX)),
+                (str(order["payment_id"]), call, fault, seconds, min(times, stripe_dialect.INTEGER_MAX)),
             )
 
     def release(self) -> None:
@@ -163,10 +162,7 @@ class Gateway:
         with self._db.transaction():
             if (stored := self._keys.replay(request)) is not None:
                 return stored
-            if request.dialect == "stripe":
-                prepared = dialects.prepared_stripe(request.body, request.account)
-            else:
-                prepared = dialects.prepared_json(request.body)
+            prepared = stripe_dialect.prepared(request.body, request.account)
             if not request.payment_id:
                 raise RefusedError(400, "parameter_missing", "metadata.payment_id is missing")
             answer = self._injected_500(request, "error_500_before")
@@ -177,8 +173,7 @@ class Gateway:
                     " VALUES (?, ?, ?, ?, 'requires_confirmation', ?)",
                     (ref, request.payment_id, prepared.amount, prepared.currency, self._clock()),
                 )
-                if prepared.details:
-                    self._keep_details(ref, prepared.details)
+                self._keep_details(ref, prepared.details)
                 self._db.execute("UPDATE requests SET ref = ? WHERE seq = ?", (ref, request.seq))
                 answer = self._injected_500(request, "error_500_after") or Answer(200, self._object(ref))
             self._keys.store(request, answer)
@@ -188,8 +183,7 @@ class Gateway:
         with self._db.transaction():
             if (stored := self._keys.replay(request)) is not None:
                 return stored
-            if request.dialect == "stripe":
-                dialects.check_parameters("charge", request.body)
+            stripe_dialect.check_parameters("charge", request.body)
             unexpected = self._unexpected_state(request, ("requires_confirmation",))
             if unexpected is not None:
                 return unexpected
@@ -224,8 +218,8 @@ class Gateway:
         if fault == "authentication_required":
             return "authentication_required", "authentication_required"
         if fault == "pending":
-            return dialects.PENDING
-        return dialects.TOKENS.get(self._details(request.ref).get("payment_method", ""), dialects.APPROVED)
+            return stripe_dialect.PENDING
+        return stripe_dialect.TOKENS[self._details(request.ref)["payment_method"]]
 
     def _capture(self, ref: str, payment_id: str, key: str | None) -> None:
         intent = self._intent(ref)
@@ -244,11 +238,8 @@ class Gateway:
 
     def _decline(self, request: Request, code: str, decline_code: str) -> Answer:
         self._settle(request.ref, "declined", decline_code)
-        if request.dialect == "stripe":
-            details = self._details(request.ref)
-            self._keep_details(
-                request.ref, {**details, "last_payment_error": dialects.declined_stripe(code, decline_code)}
-            )
+        failure = stripe_dialect.declined(code, decline_code)
+        self._keep_details(request.ref, {**self._details(request.ref), "last_payment_error": failure})
         return Answer(
             402,
             error(code, "the card was declined", decline_code=decline_code, payment_intent=self._object(request.ref)),
@@ -258,8 +249,7 @@ class Gateway:
         with self._db.transaction():
             if (stored := self._keys.replay(request)) is not None:
                 return stored
-            if request.dialect == "stripe":
-                dialects.check_parameters("cancel", request.body)
+            stripe_dialect.check_parameters("cancel", request.body)
             unexpected = self._unexpected_state(request, ("requires_confirmation", "declined"))
             if unexpected is not None:
                 return unexpected
@@ -274,8 +264,7 @@ class Gateway:
         with self._db.transaction():
             if (stored := self._keys.replay(request)) is not None:
                 return stored
-            if request.dialect == "stripe":
-                dialects.check_parameters("refund", request.body)
+            stripe_dialect.check_parameters("refund", request.body)
             intent, asked = self._intent(request.ref), str(request.body.get("amount", ""))
             (given_back,) = self._db.execute(
                 "SELECT coalesce(sum(amount), 0) FROM refunds WHERE ref = ?", (request.ref,)
@@ -320,7 +309,7 @@ class Gateway:
         status = self._intent(request.ref)["status"]
         if status == "processing":
             raise RefusedError(409, "lock_timeout", f"{request.ref} is being confirmed by another request")
-        has_instrument = request.dialect != "stripe" or "payment_method" in self._details(request.ref)
+        has_instrument = "payment_method" in self._details(request.ref)
         if status in expected and (has_instrument or request.call != "charge"):
             return None
         answer = Answer(
@@ -335,20 +324,23 @@ class Gateway:
         return answer
 
     def _require_own(self, request: Request) -> None:
-        """Raise RefusedError for an intent that there is not, or that another account or dialect made."""
+        """Raise RefusedError for an intent that there is not, or that another account made."""
         with self._db.lock:
-            intent, account = self._intent(request.ref), self._details(request.ref).get("account", "")
-            if intent is None or account != request.account:
+            if self._details(request.ref).get("account") != request.account:
                 raise RefusedError(404, "resource_missing", f"no payment intent {request.ref}", param="intent")
 
-    def _search(self, payment_id: str) -> Answer:
+    def _search(self, request: Request) -> Answer:
         """Intents of a payment, without those younger than the lag: never a ground for a decision about money."""
+        if not request.payment_id:
+            raise RefusedError(400, "parameter_invalid", "only a payment's id is searched for here", param="query")
         with self._db.lock:
             rows = self._db.execute(
                 "SELECT ref FROM intents WHERE payment_id = ? AND created_ms <= ? ORDER BY created_ms, ref",
-                (payment_id, self._clock() - self._search_lag_ms),
+                (request.payment_id, self._clock() - self._search_lag_ms),
             ).fetchall()
-            return Answer(200, {"object": "list", "data": [self._object(row["ref"]) for row in rows]})
+            refs = [row["ref"] for row in rows if self._details(row["ref"])["account"] == request.account]
+            found = [self._object(ref) for ref in refs]
+            return Answer(200, {"object": "search_result", "data": found, "has_more": False, "next_page": None})
 
     # ---- faults, rows -----------------------------------------------------------------------------------------
 
@@ -375,12 +367,11 @@ class Gateway:
         return self._db.execute("SELECT * FROM intents WHERE ref = ?", (ref,)).fetchone()
 
     def _object(self, ref: str) -> dict[str, Any]:
-        row, details = self._intent(ref), self._details(ref)
-        return dialects.shown_stripe(row, details) if details else dialects.shown_json(row)
+        return stripe_dialect.shown(self._intent(ref), self._details(ref))
 
     def _details(self, ref: str) -> dict[str, Any]:
         row = self._db.execute("SELECT document FROM details WHERE ref = ?", (ref,)).fetchone()
-        return dialects.read_document(row["document"] if row else None)
+        return stripe_dialect.read_document(row["document"] if row else None)
 
     def _keep_details(self, ref: str, document: Mapping[str, Any]) -> None:
         self._db.execute("INSERT OR REPLACE INTO details (ref, document) VALUES (?, ?)", (ref, json.dumps(document)))

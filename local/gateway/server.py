@@ -19,6 +19,8 @@ from local.loopback import LoopbackHandler, LoopbackServer
 # A client that waits longer than this for a held answer has no deadline at all.
 _HOLD_SECONDS_MAX = 120.0
 _INTENT_PATH = re.compile(r"/v1/payment_intents/(pi_[0-9a-f]{1,64})(?:/(confirm|cancel))?")
+# Of Stripe's search query language, what finds the intents of a payment.
+_OF_A_PAYMENT = re.compile(r"""metadata\[(["'])payment_id\1\]:(["'])([^"']+)\2""")
 _CALLS = {"confirm": "charge", "cancel": "cancel"}
 
 
@@ -46,8 +48,9 @@ class _Handler(LoopbackHandler):
                 self._send(Answer(400, error("parameter_invalid_integer", f"{after!r} is no sequence number")))
         elif (match := _INTENT_PATH.fullmatch(url.path)) and not match[2]:
             self._serve("status", ref=match[1])
-        elif url.path == "/v1/payment_intents" and "payment_id" in query:
-            self._serve("search", payment_id=query["payment_id"][0])
+        elif url.path == "/v1/payment_intents/search":
+            found = _OF_A_PAYMENT.fullmatch(query.get("query", [""])[0])
+            self._serve("search", payment_id=found[3] if found else "")
         else:
             self._unknown()
 
@@ -79,10 +82,9 @@ class _Handler(LoopbackHandler):
         gateway, body = self.server.gateway, self.body()
         if not self.server.call_rate.takes():
             return self._send(gateway.above_the_limit())
-        # Only Stripe's dialect has keys.
         scheme, _, api_key = self.headers.get("Authorization", "").partition(" ")
-        account = gateway.api_keys.get(api_key, "") if scheme == "Bearer" else ""
-        if scheme and not account:
+        account = gateway.api_keys.get(api_key) if scheme == "Bearer" else None
+        if account is None:
             return self._send(Answer(401, {"error": {"type": "invalid_request_error", "message": "Invalid API Key"}}))
         try:
             request = gateway.begin(
@@ -92,7 +94,6 @@ class _Handler(LoopbackHandler):
                 key=self.headers.get("Idempotency-Key"),
                 target=f"{self.command} {self.path}",
                 body=body,
-                dialect="stripe" if account else "json",
                 account=account,
             )
         except RefusedError as refused:

@@ -52,10 +52,13 @@ run "with_approvers" {
 run "outside_dev_without_approvers" {
   command = plan
   variables {
-    environment              = "staging"
-    workspace_is_environment = false
-    gateway                  = "http"
-    gateway_url              = "https://gateway.example.com"
+    environment               = "staging"
+    workspace_is_environment  = false
+    gateway                   = "stripe"
+    gateway_mode              = "test"
+    gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
+    canonical_version_written = 2
+    maximum_concurrency       = 7
   }
 
   assert {

@@ -55,7 +55,9 @@ run "every_choice_of_the_root" {
     canonical_version_written     = 2
     id_shapes                     = "INV#{13},###-#{7}-#{7},*{20-32}"
     fingerprint_pepper_secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:pepper"
-    gateway                       = "http"
+    gateway                       = "stripe"
+    gateway_mode                  = "live"
+    gateway_secret_arn            = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
     gateway_url                   = "https://gateway.example.com"
     gateway_calls_per_second      = 2000
     vpc                           = { subnet_ids = ["subnet-0123456789abcdef0"], security_group_ids = ["sg-01234567"] }
@@ -75,7 +77,7 @@ run "every_choice_of_the_root" {
     error_message = "A benchmark function's name must carry environment, engine and memory size."
   }
   assert {
-    condition     = local.live_variables.GATEWAY == "http"
+    condition     = local.live_variables.GATEWAY == "stripe"
     error_message = "The function must get the gateway that was named."
   }
   assert {
@@ -400,7 +402,7 @@ run "benchmark_functions" {
     architecture          = "arm64"
     runtime               = "python3.13"
     timeout_seconds       = 30
-    environment_variables = { ENVIRONMENT = "live", GATEWAY = "http", GATEWAY_URL = "https://gateway.example.com", GATEWAY_CA_FILE = "/opt/roots.pem" }
+    environment_variables = { ENVIRONMENT = "live", GATEWAY = "stripe", GATEWAY_URL = "https://gateway.example.com", GATEWAY_CA_FILE = "/opt/roots.pem" }
     tags                  = {}
   }
 

@@ -160,7 +160,6 @@ run "broken_rules_4" {
   command = plan
   variables {
     gateway                    = "simulated"
-    payment_currency           = "XXX"
     environment                = "prod"
     workspace_is_environment   = false
     snap_start                 = true
@@ -171,7 +170,6 @@ run "broken_rules_4" {
     approvals                  = false
   }
   expect_failures = [
-    var.payment_currency,
     var.gateway,
     var.approvals,
     var.approval_workflow,
@@ -267,10 +265,11 @@ run "gateway_that_is_not_named" {
   expect_failures = [var.gateway]
 }
 
-run "http_gateway_without_a_url" {
+run "gateway_that_there_is_not" {
   command = plan
   variables {
-    gateway = "http"
+    gateway     = "http"
+    gateway_url = "https://gateway.example.com"
   }
   expect_failures = [var.gateway]
 }
@@ -294,9 +293,12 @@ run "roots_of_no_gateway" {
 run "roots_that_are_no_file" {
   command = plan
   variables {
-    gateway         = "http"
-    gateway_url     = "https://gateway.example.com"
-    gateway_ca_file = "/etc/pki/tls/certs"
+    gateway                   = "stripe"
+    gateway_mode              = "test"
+    gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
+    canonical_version_written = 2
+    maximum_concurrency       = 7
+    gateway_ca_file           = "/etc/pki/tls/certs"
   }
   expect_failures = [var.gateway_ca_file]
 }
@@ -315,8 +317,11 @@ run "broken_rules_6" {
   variables {
     environment               = "staging"
     workspace_is_environment  = false
-    gateway                   = "http"
-    gateway_url               = "https://gateway.example.com"
+    gateway                   = "stripe"
+    gateway_mode              = "test"
+    gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
+    canonical_version_written = 2
+    maximum_concurrency       = 7
     message_retention_seconds = 1209601
     approval_workflow         = { approvers = ["me@example.com"], endpoints = { "you@example.com" = { protocol = "https", endpoint = "https://example.com" } } }
     alarm_endpoints           = { "http://events.example.com" = "https" }
@@ -446,12 +451,14 @@ run "zip_that_does_not_say_what_it_reads" {
 run "broken_rules_7" {
   command = plan
   variables {
+    payment_currency          = "XXX"
     message_retention_seconds = 179999
     package_path              = "tests/packages/python3.11.zip"
     runtime                   = "python3.11"
     approval_workflow         = { approvers = ["me"], timeout_seconds = 90000, retention_days = 0, fraud_service_failure_rate = 2 }
   }
   expect_failures = [
+    var.payment_currency,
     var.message_retention_seconds,
     var.approval_workflow,
   ]

@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import socket
 import threading
 import time
@@ -21,7 +23,6 @@ from typing import Any
 
 import pytest
 
-from handler.adapters.gateways.http import HttpPaymentGateway
 from handler.adapters.gateways.registry import GATEWAYS
 from handler.adapters.gateways.simulated import SimulatedGateway
 from handler.adapters.gateways.stripe import StripeGateway
@@ -36,7 +37,7 @@ from handler.domain.errors import (
 )
 from handler.domain.payment import GatewayResult, Payment
 from handler.domain.process import pay
-from local.gateway.payments import Gateway
+from local.gateway.payments import API_KEY, Gateway
 from local.gateway.server import GatewayServer
 from tests.support import payments
 
@@ -50,12 +51,11 @@ PAYMENT = Payment(
     payment_token="pm_card_visa",
 )
 PREPARE, KEY = "dev:pay-1:0123456789abcdef:prepare:0", "dev:pay-1:0123456789abcdef:confirm:0"
-Adapter = HttpPaymentGateway | StripeGateway
+Adapter = StripeGateway
 # The adapters over HTTP by their names in the handler's registry: each takes the simulator's URL and a deadline.
 ADAPTERS: dict[str, Callable[[str, float], Adapter]] = {
-    "http": HttpPaymentGateway,
     "stripe": lambda url, deadline: StripeGateway(
-        lambda: "sk_test_simulator", mode="test", environment="dev", url=url, deadline_seconds=deadline
+        lambda: API_KEY, mode="test", environment="dev", url=url, deadline_seconds=deadline
     ),
 }
 # LONG is enough for a loaded machine. SHORT is for calls whose answer never comes, and then for no more than sending
@@ -68,7 +68,7 @@ class World:
     """A gateway simulator on a free port, and the clock that it reads."""
 
     def __init__(self, database: Path, name: str) -> None:
-        self._make = ADAPTERS[name]
+        self.make = ADAPTERS[name]
         self.now_ms = 1_700_000_000_000
         self.gateway = Gateway(database, key_lifetime_seconds=86_400, clock=lambda: self.now_ms)
         self.server = GatewayServer(self.gateway)
@@ -76,7 +76,7 @@ class World:
         self._adapters: list[Adapter] = []
 
     def adapter(self) -> Adapter:
-        self._adapters.append(self._make(self.server.url, LONG))
+        self._adapters.append(self.make(self.server.url, LONG))
         return self._adapters[-1]
 
     def fault(self, call: str, fault: str, times: int = 1, seconds: float = 1.0) -> None:
@@ -119,6 +119,17 @@ def until(condition: Callable[[], object]) -> None:
 def same(result: GatewayResult) -> GatewayResult:
     """A result without the name of the one request that it answered."""
     return result._replace(request_id="")
+
+
+def calls(gateway: Adapter, ref: str) -> dict[str, Callable[[], object]]:
+    """Every call of the port by its name in the simulator."""
+    return {
+        "prepare": lambda: gateway.prepare(PAYMENT, PREPARE),
+        "charge": lambda: gateway.charge(ref, KEY),
+        "status": lambda: gateway.status(ref),
+        "cancel": lambda: gateway.cancel(ref),
+        "refund": lambda: gateway.refund(ref, 2599, "USD", "ref-1", "dev:ref-1"),
+    }
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -557,15 +568,12 @@ def test_calls_of_one_adapter_share_a_connection_until_the_gateway_ends_it(world
     assert len(accepted) == 2
 
 
-def test_a_gateway_that_is_not_there_is_unavailable_for_every_call() -> None:
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_a_gateway_that_is_not_there_is_unavailable_for_every_call(name: str) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        gateway = HttpPaymentGateway(f"http://127.0.0.1:{unused.getsockname()[1]}")
-        for call in (
-            lambda: gateway.prepare(PAYMENT, PREPARE),
-            lambda: gateway.charge("pi_0", KEY),
-            lambda: gateway.status("pi_0"),
-        ):
+        gateway = ADAPTERS[name](f"http://127.0.0.1:{unused.getsockname()[1]}", LONG)
+        for call in calls(gateway, "pi_0").values():
             with pytest.raises(GatewayUnavailableError, match="not reached"):
                 call()
 
@@ -599,6 +607,25 @@ def test_the_gateway_inside_the_process_keeps_the_same_port() -> None:
         gateway.charge("pi_0", KEY)
 
 
+def ok(body: bytes, head: bytes = b"") -> bytes:
+    """An answer of HTTP with this body."""
+    return b"HTTP/1.1 200 OK\r\n" + head + b"Content-Length: " + str(len(body)).encode() + b"\r\n\r\n" + body
+
+
+def request_of(accepted: socket.socket) -> bytes:
+    """One whole request: closed upon what is unread, the connection would be reset."""
+    head, received = b"", b""
+    while not head or len(received) < int(
+        re.findall(rb"\r\nContent-Length: (\d+)", head + b"\r\nContent-Length: 0")[0]
+    ):
+        if not (more := accepted.recv(65_536)):
+            break
+        received += more
+        if not head and b"\r\n\r\n" in received:
+            head, received = received.split(b"\r\n\r\n", 1)
+    return received
+
+
 class _RawServer:
     """Answers one request with given pieces of bytes, and then as long as the client listens with the last one."""
 
@@ -614,12 +641,7 @@ class _RawServer:
         accepted, _ = self._listening.accept()
         with accepted:
             accepted.settimeout(LONG)
-            received = b""
-            # To its end, which http.client sends by itself: closed upon what is unread, the connection would be reset.
-            while not received.endswith(b"\r\n\r\n{}"):
-                if not (more := accepted.recv(65_536)):
-                    return
-                received += more
+            request_of(accepted)
             for piece in pieces:
                 accepted.sendall(piece)
             # Trickles bytes, each well within any time-out of a single read.
@@ -653,50 +675,60 @@ class _RawServer:
         (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}", GatewayUnavailableError),
     ],
 )
-def test_an_answer_to_a_charge_that_is_not_the_gateways_is_classified(answer: bytes, outcome: type[Exception]) -> None:
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_an_answer_to_a_charge_that_is_not_the_gateways_is_classified(
+    name: str, answer: bytes, outcome: type[Exception]
+) -> None:
     server = _RawServer(answer)
-    with closing(server), closing(HttpPaymentGateway(server.url, LONG)) as gateway, pytest.raises(outcome):
+    with closing(server), closing(ADAPTERS[name](server.url, LONG)) as gateway, pytest.raises(outcome):
         gateway.charge("pi_0", KEY)
 
 
-def test_an_answer_on_a_connection_that_is_then_closed_is_read() -> None:
-    body = b'{"id": "pi_0", "status": "succeeded", "amount": 5, "currency": "usd"}'
-    server = _RawServer(
-        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: " + str(len(body)).encode() + b"\r\n\r\n", body
-    )
-    with closing(server), closing(HttpPaymentGateway(server.url, LONG)) as gateway:
-        assert gateway.charge("pi_0", KEY) == GatewayResult("approved", 5, "USD")
+def charged(world: World) -> tuple[str, GatewayResult, bytes]:
+    """A charged reference, how it stands, and the body in which the gateway says so."""
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT, PREPARE)
+    return ref, gateway.charge(ref, KEY), json.dumps(world.gateway._object(ref)).encode()
 
 
-def test_a_connection_with_an_unread_answer_on_it_is_not_used_again() -> None:
-    body = b'{"id": "pi_0", "status": "succeeded", "amount": 5, "currency": "usd"}'
+def test_an_answer_on_a_connection_that_is_then_closed_is_read(world: World) -> None:
+    ref, stands, body = charged(world)
+    answer = ok(body, b"Connection: close\r\n")
+    server = _RawServer(answer[: -len(body)], body)
+    with closing(server), closing(world.make(server.url, LONG)) as gateway:
+        assert same(gateway.charge(ref, KEY)) == same(stands)
+
+
+def test_a_connection_with_an_unread_answer_on_it_is_not_used_again(world: World) -> None:
+    ref, stands, body = charged(world)
 
     def serve() -> None:
         first, _ = listening.accept()
         second = None
         with first:
-            first.recv(65_536)
+            request_of(first)
             # Ended in one write of the buffer's size, so that what is not read does not show on the socket.
-            first.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 65600\r\n\r\n" + b" " * 65_600)
+            first.sendall(ok(b" " * 65_600))
             second, _ = listening.accept()
         with second:
-            second.recv(65_536)
-            second.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: " + str(len(body)).encode() + b"\r\n\r\n" + body)
+            request_of(second)
+            second.sendall(ok(body))
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(LONG)
         thread = threading.Thread(target=serve)
         thread.start()
-        with closing(HttpPaymentGateway(f"http://127.0.0.1:{listening.getsockname()[1]}", LONG)) as gateway:
+        with closing(world.make(f"http://127.0.0.1:{listening.getsockname()[1]}", LONG)) as gateway:
             with pytest.raises(GatewayAnswerError, match="longer than"):
-                gateway.status("pi_0")
-            assert gateway.status("pi_0").state == "approved"
+                gateway.status(ref)
+            assert same(gateway.status(ref)) == same(stands)
         thread.join()
 
 
-def test_bytes_that_trickle_in_do_not_outlast_the_deadline() -> None:
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_bytes_that_trickle_in_do_not_outlast_the_deadline(name: str) -> None:
     server = _RawServer(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n", b" ", forever=True)
-    with closing(server), closing(HttpPaymentGateway(server.url, LONG)) as gateway:
+    with closing(server), closing(ADAPTERS[name](server.url, LONG)) as gateway:
         gateway.connection.connect()
         gateway.connection.deadline_seconds = SHORT
         with pytest.raises(UnknownOutcomeError, match=f"within {SHORT} s"):
@@ -710,9 +742,10 @@ def test_bytes_that_trickle_in_do_not_outlast_the_deadline() -> None:
         *("http://[", "https://user:swordfish@host", "https://:swordfish@host:99999", "https://swordfish@ho\u2100st"),
     ],
 )
-def test_a_wrong_gateway_url_is_named_at_init_without_its_user_information(url: str) -> None:
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_a_wrong_gateway_url_is_named_at_init_without_its_user_information(name: str, url: str) -> None:
     with pytest.raises(ConfigurationError, match="GATEWAY_URL") as caught:
-        HttpPaymentGateway(url)
+        ADAPTERS[name](url, LONG)
     # A traceback prints what an error was raised in handling.
     assert "swordfish" not in "".join(traceback.format_exception(caught.value)[-1:])
     assert caught.value.__context__ is None

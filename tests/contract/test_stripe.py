@@ -33,9 +33,9 @@ from handler.domain.errors import (
     UnknownOutcomeError,
 )
 from handler.domain.payment import Payment
-from local.gateway.dialects import TOKENS
 from local.gateway.payments import Gateway
 from local.gateway.server import GatewayServer
+from local.gateway.stripe_dialect import TOKENS
 
 PAYMENT = Payment("pay-1", "ord-1", "cust-1", 2599, "USD", "credit_card", payment_token="pm_card_visa")
 PREPARE, KEY = "dev:pay-1:0123456789abcdef:prepare:0", "dev:pay-1:0123456789abcdef:confirm:0"
@@ -47,7 +47,8 @@ class World:
 
     def __init__(self, database: Path) -> None:
         accounts = {API_KEY: "test", OTHER_ACCOUNT: "test-2", LIVE_KEY: "live"}
-        self.gateway = Gateway(database, clock=lambda: 1_700_000_000_000, api_keys=accounts)
+        self.now_ms = 1_700_000_000_000
+        self.gateway = Gateway(database, clock=lambda: self.now_ms, api_keys=accounts)
         self.server = GatewayServer(self.gateway)
         self.server.start("gateway")
         self.adapters: list[StripeGateway] = []
@@ -475,6 +476,17 @@ def test_the_sdk_reads_the_simulators_refusals_as_stripes(world: World) -> None:
     world.gateway.api_keys = {}
     with pytest.raises(stripe.AuthenticationError):
         created(world)
+
+
+def test_the_sdk_finds_a_payments_intents_once_the_search_has_caught_up(world: World) -> None:
+    intent = created(world)
+    query = world.sdk.v1.payment_intents.search
+    assert query({"query": "metadata['payment_id']:'pay-1'"}).data == []
+    world.now_ms += 2000
+    assert [found.id for found in query({"query": 'metadata["payment_id"]:"pay-1"'}).data] == [intent.id]
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        query({"query": "status:'succeeded'"})
+    assert (caught.value.code, caught.value.param) == ("parameter_invalid", "query")
 
 
 def test_the_adapter_and_the_sdk_see_one_intent(world: World) -> None:

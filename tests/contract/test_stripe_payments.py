@@ -16,9 +16,9 @@ from handler.adapters.memory_queues import MemorySourceQueue
 from handler.adapters.system import LoggingNotifier
 from handler.domain.rules import Parking, Rules
 from handler.domain.validate import Limits
-from local.gateway.dialects import TOKENS
 from local.gateway.payments import Gateway
 from local.gateway.server import GatewayServer
+from local.gateway.stripe_dialect import TOKENS
 from tests.support.payments import KEY, World, body, record
 from tests.support.queue_function import Context, batch, create_function
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import signal
 import socket
@@ -13,19 +12,27 @@ import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
 from local.gateway.fault_plan import FAULTS, FaultPlan
-from local.gateway.messages import RefusedError
-from local.gateway.payments import Gateway
+from local.gateway.messages import RefusedError, Request
+from local.gateway.payments import API_KEY, Gateway
 from tests.support.gateway import ask, process
 
 
-def prepare(url: str, payment_id: str, amount: int = 500, key: str | None = None) -> tuple[int, dict[str, Any]]:
-    body = {"amount": amount, "currency": "usd", "metadata": {"payment_id": payment_id}}
-    return ask(url, "POST", "/v1/payment_intents", body, key)
+def form(payment_id: str) -> dict[str, str]:
+    return {
+        "amount": "500",
+        "currency": "usd",
+        "payment_method": "pm_card_visa",
+        "metadata[payment_id]": payment_id,
+    }
+
+
+def prepare(url: str, payment_id: str, key: str | None = None) -> tuple[int, dict[str, Any]]:
+    return ask(url, "POST", "/v1/payment_intents", form(payment_id), key)
 
 
 def test_captures_and_stored_answers_survive_kill_9_and_the_sequence_goes_on(tmp_path: Path) -> None:
@@ -49,7 +56,8 @@ def test_a_charge_under_way_at_kill_9_can_be_charged_again(tmp_path: Path) -> No
         _, intent = prepare(url, "pay-1")
         ask(url, "POST", "/_faults", {"payment_id": "pay-1", "call": "charge", "fault": "delay", "seconds": 3600})
         with closing(http.client.HTTPConnection(urlsplit(url).netloc)) as connection:
-            connection.request("POST", f"/v1/payment_intents/{intent['id']}/confirm", "{}", {"Idempotency-Key": "k"})
+            headers = {"Idempotency-Key": "k", "Authorization": f"Bearer {API_KEY}"}
+            connection.request("POST", f"/v1/payment_intents/{intent['id']}/confirm", "", headers)
             while ask(url, "GET", f"/v1/payment_intents/{intent['id']}")[1]["status"] != "processing":
                 pass
             started.kill()
@@ -93,7 +101,7 @@ def test_the_search_lags_behind_what_the_id_shows_at_once(tmp_path: Path) -> Non
         assert _search(gateway, "pay-1") == []
         now[0] += 2000
         assert _search(gateway, "pay-1") == [created.body["id"]]
-        assert _search(gateway, "pay-2") == []
+        assert _search(gateway, "pay-2") == _search(gateway, "pay-1", "somebody else") == []
 
 
 def test_an_expired_key_prepares_a_second_intent(tmp_path: Path) -> None:
@@ -110,18 +118,28 @@ def test_an_expired_key_prepares_a_second_intent(tmp_path: Path) -> None:
     "body",
     [
         b"",
-        b"no json",
-        b'{"amount": 0, "currency": "usd", "metadata": {"payment_id": "p"}}',
-        b'{"amount": 5.5, "currency": "usd", "metadata": {"payment_id": "p"}}',
-        b'{"amount": 5, "currency": "US dollars", "metadata": {"payment_id": "p"}}',
-        b'{"amount": 5, "currency": "usd"}',
-        b'{"amount": 9223372036854775808, "currency": "usd", "metadata": {"payment_id": "p"}}',
+        b"no form",
+        b'{"amount": 500, "currency": "usd", "metadata": {"payment_id": "p"}}',
+        b"amount=0&currency=usd&metadata[payment_id]=p",
+        b"amount=5.5&currency=usd&metadata[payment_id]=p",
+        b"amount=5&currency=US+dollars&metadata[payment_id]=p",
+        b"amount=5&currency=usd",
+        b"amount=5&currency=usd&metadata=p",
+        b"amount=5&currency[usd]=1&metadata[payment_id]=p",
+        b"amount[usd]=5&currency=usd&metadata[payment_id]=p",
+        b"amount=5&amount[usd]=5&currency=usd&metadata[payment_id]=p",
+        b"amount=9223372036854775808&currency=usd&metadata[payment_id]=p",
+        b"amount=500&currency=usd&metadata[payment_id]=p&off_session=true",
+        b"amount=500&currency=usd&metadata[payment_id]=p&payment_method[id]=pm_card_visa",
     ],
 )
 def test_a_refused_request_is_not_stored_under_its_key(tmp_path: Path, body: bytes) -> None:
     with closing(Gateway(tmp_path / "g.sqlite")) as gateway:
-        refused = gateway.begin("prepare", ref="", payment_id="", key="k", target="POST /", body=body)
-        assert gateway.execute(refused).status_code == 400
+        try:
+            refused = gateway.execute(_begin(gateway, "prepare", body, key="k"))
+        except RefusedError as error:
+            refused = error.answer
+        assert refused.status_code in (400, 404)
         assert gateway.execute(_prepare(gateway, "p", key="k")).status_code == 200
 
 
@@ -134,13 +152,25 @@ def test_an_order_that_makes_no_sense_is_refused(tmp_path: Path, wrong: dict[str
 def test_a_call_that_outlives_the_gateway_ends_with_its_connection(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path / "g.sqlite")
     ref = gateway.execute(_prepare(gateway, "p", key="p:prepare")).body["id"]
-    charge = gateway.begin("charge", ref=ref, payment_id="p", key="p", target="POST /", body=b"{}")
+    charge = _begin(gateway, "charge", b"", ref=ref, payment_id="p", key="p")
     gateway.close()
     with pytest.raises(ConnectionError):
         gateway.execute(charge)
     with closing(Gateway(tmp_path / "g.sqlite")) as again:
-        status = again.begin("status", ref=ref, payment_id="p", key=None, target="GET /", body=b"")
-        assert again.execute(status).body["status"] == "requires_confirmation"
+        status = again.execute(_begin(again, "status", b"", ref=ref, payment_id="p"))
+        assert status.body["status"] == "requires_confirmation"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("credential", [None, "Bearer sk_test_of_nobody", f"Basic {API_KEY}", "Bearer "])
+def test_a_call_without_a_key_that_it_knows_begins_nothing(tmp_path: Path, method: str, credential: str | None) -> None:
+    with process(tmp_path / "g.sqlite") as (_, url):
+        path = "/v1/payment_intents" if method == "POST" else "/v1/payment_intents/pi_0"
+        with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)) as connection:
+            headers = {} if credential is None else {"Authorization": credential}
+            connection.request(method, path, urlencode(form("pay-1")) if method == "POST" else None, headers)
+            assert connection.getresponse().status == 401
+        assert ask(url, "GET", "/_log")[1]["requests"] == []
 
 
 def test_a_log_after_what_is_no_number_is_refused(tmp_path: Path) -> None:
@@ -151,9 +181,12 @@ def test_a_log_after_what_is_no_number_is_refused(tmp_path: Path) -> None:
 def test_a_body_that_is_cut_is_no_call(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with process(tmp_path / "g.sqlite") as (_, url):
         _, intent = prepare(url, "pay-1")
-        head = f"POST /v1/payment_intents/{intent['id']}/confirm HTTP/1.1\r\nContent-Length: 20\r\n\r\n"
+        head = (
+            f"POST /v1/payment_intents/{intent['id']}/confirm HTTP/1.1\r\n"
+            f"Authorization: Bearer {API_KEY}\r\nContent-Length: 20\r\n\r\n"
+        )
         with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=30) as connection:
-            connection.sendall(head.encode() + b"{")
+            connection.sendall(head.encode() + b"off_")
             connection.shutdown(socket.SHUT_WR)
             assert connection.recv(1000) == b""
         _, log = ask(url, "GET", "/_log")
@@ -178,11 +211,15 @@ def test_a_faults_draw_depends_on_seed_payment_and_number_alone() -> None:
     assert 0 < sum(declined) < 60
 
 
-def _prepare(gateway: Gateway, payment_id: str, key: str | None = None) -> Any:
-    body = json.dumps({"amount": 500, "currency": "usd", "metadata": {"payment_id": payment_id}}).encode()
-    return gateway.begin("prepare", ref="", payment_id="", key=key, target="POST /v1/payment_intents", body=body)
+def _begin(gateway: Gateway, call: str, body: bytes, account: str = "test", **named: Any) -> Request:
+    given: dict[str, Any] = {"ref": "", "payment_id": "", "key": None, "target": "POST /", **named}
+    return gateway.begin(call, body=body, account=account, **given)
 
 
-def _search(gateway: Gateway, payment_id: str) -> list[str]:
-    request = gateway.begin("search", ref="", payment_id=payment_id, key=None, target="GET", body=b"")
+def _prepare(gateway: Gateway, payment_id: str, key: str | None = None) -> Request:
+    return _begin(gateway, "prepare", urlencode(form(payment_id)).encode(), key=key)
+
+
+def _search(gateway: Gateway, payment_id: str, account: str = "test") -> list[str]:
+    request = _begin(gateway, "search", b"", account, payment_id=payment_id)
     return [intent["id"] for intent in gateway.execute(request).body["data"]]

@@ -6,11 +6,13 @@ import http.client
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
+
+from local.gateway.payments import API_KEY
 
 
 @contextmanager
@@ -25,10 +27,13 @@ def process(database: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[
             started.kill()
 
 
-def ask(url: str, method: str, path: str, body: object = None, key: str | None = None) -> tuple[int, dict[str, Any]]:
-    """One request on a connection of its own."""
-    headers = {"Connection": "close"} | ({"Idempotency-Key": key} if key else {})
+def ask(
+    url: str, method: str, path: str, body: Mapping[str, Any] | None = None, key: str | None = None
+) -> tuple[int, dict[str, Any]]:
+    """One request on a connection of its own: a form as Stripe's, JSON as the simulator's own orders."""
+    headers = {"Connection": "close", "Authorization": f"Bearer {API_KEY}"} | ({"Idempotency-Key": key} if key else {})
+    encode = urlencode if path.startswith("/v1/") else json.dumps
     with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)) as connection:
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        connection.request(method, path, None if body is None else encode(body), headers)
         response = connection.getresponse()
         return response.status, json.loads(response.read())

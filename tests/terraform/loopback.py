@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from local.gateway.payments import API_KEY
 from local.installation import ROOT
 from local.ministack import Ministack
 from local.process_group import ProcessGroup
@@ -16,7 +17,7 @@ from tests.terraform.installation import Terraform
 # ministack runs every python3.x function under its own interpreter, which is this one; durable functions ask for 3.13.
 RUNTIME = "python3.13"
 APPROVER = "alice@example.com"
-SERVICES = ("sqs", "dynamodb", "lambda", "iam", "logs", "kms", "s3", "cloudwatch", "sns")
+SERVICES = ("sqs", "dynamodb", "lambda", "iam", "logs", "kms", "s3", "cloudwatch", "sns", "secretsmanager")
 
 
 class Loopback:
@@ -35,6 +36,9 @@ class Loopback:
         )
         assert self._gateway.stdout is not None
         self.gateway_url: str = json.loads(self._gateway.stdout.readline())["url"]
+        self.gateway_secret_arn: str = self.clients["secretsmanager"].create_secret(
+            Name="cloudcafe-payment-gateway", SecretString=API_KEY
+        )["ARN"]
         self.package_directory = folder / "dist"
         for function, engine in (("processor", "compiled"), ("processor", "pure"), ("workflow", "compiled")):
             self.package(unzipped(function, engine), function, engine)
@@ -44,7 +48,8 @@ class Loopback:
     def package(self, folder: Path, function: str, engine: str) -> str:
         """Have the next plan find a folder as a function's package; returns its SHA-256 as Lambda tells it."""
         archive = self.package_directory / f"payment-{function}-{ARCHITECTURE}-{engine}.zip"
-        return write_package(archive, folder, architecture=ARCHITECTURE, runtime=RUNTIME, engine=engine)
+        facts = {"architecture": ARCHITECTURE, "runtime": RUNTIME, "engine": engine}
+        return write_package(archive, folder, canonical_versions_read=[1, 2], **facts)
 
     def variables(self, **changes: str) -> list[str]:
         """Flags of every plan and apply here: the file of what ministack lacks, this machine, then `changes`."""
@@ -52,8 +57,13 @@ class Loopback:
             "package_directory": str(self.package_directory),
             "architecture": ARCHITECTURE,
             "runtime": RUNTIME,
-            "gateway": "http",
+            "gateway": "stripe",
+            "gateway_mode": "test",
+            "gateway_secret_arn": self.gateway_secret_arn,
             "gateway_url": self.gateway_url,
+            "canonical_version_written": "2",
+            # What a gateway in test mode takes.
+            "maximum_concurrency": "7",
             "benchmark_memory_sizes": "[128]",
             "approval_workflow": json.dumps({"approvers": [APPROVER]}),
             **changes,

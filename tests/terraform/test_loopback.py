@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
+from handler.adapters.gateways.stripe import StripeGateway
 from handler.approval_composition import compose_decisions, compose_signer, compose_workflow
 from local import resources as built_in
 from local import traffic
@@ -34,7 +35,6 @@ from tests.terraform.loopback import APPROVER, RUNTIME, Loopback, unzipped
 
 PROD = {
     "environment": "prod",
-    "gateway": "http",
     "gateway_url": "https://gateway.example.com",
     "benchmark_memory_sizes": "[]",
     "alarm_emails": json.dumps([APPROVER]),
@@ -95,12 +95,18 @@ def test_the_page_composes_in_production_from_its_own_variables_alone(applied: L
     assert compose_signer(given)
 
 
-def test_reconcile_composes_in_production_from_its_own_variables_alone(applied: Loopback) -> None:
+def test_reconcile_composes_in_production_from_its_own_variables_alone(
+    applied: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
     function = applied.clients["lambda"].get_function_configuration(FunctionName=f"{WORKFLOW}-reconcile")
-    given = function["Environment"]["Variables"] | {"ENVIRONMENT": "prod"}
+    # Beside these, Lambda sets region and credentials: the gateway's key is read from its secret.
+    beside = {name: value for name, value in applied.terraform.environment.items() if name.startswith("AWS_")}
+    for name, value in beside.items():
+        monkeypatch.setenv(name, value)
+    given = function["Environment"]["Variables"] | beside | {"ENVIRONMENT": "prod"}
     assert compose_decisions(given).environment == "prod"
-    # Without the region and all else that Lambda sets everything stays inside this process.
-    rules, _ports = compose_workflow(given)
+    rules, ports = compose_workflow(given)
+    assert type(ports.payments.gateway) is StripeGateway
     # Its own time-out is longer than the queue function's, whose proportions these are.
     times = rules.payments.times
     assert (function["Timeout"], times.function_timeout_seconds) == (300, 30)
@@ -236,9 +242,8 @@ def test_payments_through_what_terraform_made_pass_the_audit(applied: Loopback, 
     # Production is being applied meanwhile, which must not disturb dev.
     outputs = applied.terraform.outputs()
     stream = traffic.make(payments=60, groups=6, seed=8)
-    # Nobody decides on a risky payment here, and it would rightly stay open: the tests below have some. And gateway
-    # `http` knows no cards, so it would charge one that its issuer refuses.
-    others = {message.payment_id for message in stream if message.kind in ("risky", "declined_card")}
+    # Nobody decides on a risky payment here, and it would rightly stay open: the tests below have some.
+    others = {message.payment_id for message in stream if message.kind == "risky"}
     messages = [message for message in stream if message.payment_id not in others]
     sent = send(applied.clients["sqs"], outputs["queue_url"], messages)
     wait_until_settled(applied, outputs["queue_url"])
@@ -328,7 +333,9 @@ def test_a_risky_payment_of_the_queue_waits_and_its_workflow_is_started(applied:
     switch_durable_mode_on(applied)
     outputs = applied.terraform.outputs()
     applied.clients["sqs"].send_message(
-        QueueUrl=outputs["queue_url"], MessageBody=body(payment_id="pay-waits", amount=900), MessageGroupId="risky"
+        QueueUrl=outputs["queue_url"],
+        MessageBody=body(payment_id="pay-waits", amount=900, payment_token="pm_card_visa"),
+        MessageGroupId="risky",
     )
     wait_until_settled(applied, outputs["queue_url"])
     item = item_of(applied, "pay-waits")
@@ -357,7 +364,7 @@ def test_a_person_decides_on_the_page_and_the_payment_is_charged(applied: Loopba
     applied.clients["lambda"].invoke(
         FunctionName=applied.terraform.outputs()["approval_alias_arn"],
         InvocationType="Event",
-        Payload=body(payment_id="pay-decided", amount=900).encode(),
+        Payload=body(payment_id="pay-decided", amount=900, payment_token="pm_card_visa").encode(),
     )
     url = urlsplit(link_in(applied, inbox))
     status, page = visit(applied, url.netloc, "GET", f"{url.path}?{url.query}")

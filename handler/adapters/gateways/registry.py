@@ -79,12 +79,6 @@ def _simulated(deployment: Deployment) -> PaymentGateway:
     return SimulatedGateway()
 
 
-def _http(deployment: Deployment) -> PaymentGateway:
-    from handler.adapters.gateways.http import HttpPaymentGateway
-
-    return HttpPaymentGateway(deployment.url, deployment.deadline_seconds, deployment.ca_file)
-
-
 def _stripe(deployment: Deployment) -> PaymentGateway:
     from handler.adapters.gateways.stripe import ROOTS, URL, StripeGateway
     from handler.adapters.gateways.stripe_amounts import CURRENCIES
@@ -118,7 +112,6 @@ def _stripe(deployment: Deployment) -> PaymentGateway:
 
 GATEWAYS: Final[Mapping[str, Callable[[Deployment], PaymentGateway]]] = {
     "simulated": _simulated,
-    "http": _http,
     "stripe": _stripe,
 }
 # Those that have a key, and with it a mode.

@@ -17,14 +17,17 @@ provider "aws" {
 module "payments" {
   source = "../.."
 
-  environment              = "staging"
-  workspace_is_environment = false
-  gateway                  = "http"
-  gateway_url              = "https://gateway.example.com"
-  memory_size              = 1024
-  approval_workflow        = { approvers = ["payments-on-call@example.com"] }
-  alarm_emails             = ["payments-on-call@example.com"]
-  tags                     = { CostCenter = "shop" }
+  environment               = "staging"
+  workspace_is_environment  = false
+  gateway                   = "stripe"
+  gateway_mode              = "test"
+  gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:payments-staging-stripe-AbCdEf"
+  canonical_version_written = 2 # version 1 knows no payment_token
+  maximum_concurrency       = 7 # 0.3 x the 25 calls a second that mode test takes
+  memory_size               = 1024
+  approval_workflow         = { approvers = ["payments-on-call@example.com"] }
+  alarm_emails              = ["payments-on-call@example.com"]
+  tags                      = { CostCenter = "shop" }
 }
 
 output "queue_url" {

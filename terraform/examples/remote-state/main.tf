@@ -27,9 +27,13 @@ module "payments" {
 
   environment = terraform.workspace
   # Outside environment dev the gateway must be named; prod asks for people, too.
-  gateway           = terraform.workspace == "dev" ? "simulated" : "http"
-  gateway_url       = terraform.workspace == "dev" ? "" : "https://gateway.example.com"
-  approval_workflow = { approvers = ["payments-on-call@example.com"] }
+  gateway            = terraform.workspace == "dev" ? "simulated" : "stripe"
+  gateway_mode       = terraform.workspace == "dev" ? "" : "test"
+  gateway_secret_arn = terraform.workspace == "dev" ? "" : "arn:aws:secretsmanager:us-east-1:123456789012:secret:payments-stripe-AbCdEf"
+  # Version 1 knows no payment_token, and mode test takes 25 calls a second.
+  canonical_version_written = 2
+  maximum_concurrency       = 7
+  approval_workflow         = { approvers = ["payments-on-call@example.com"] }
 }
 
 output "commands" {

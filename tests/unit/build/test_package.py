@@ -199,7 +199,7 @@ create({
     "DYNAMODB_TABLE": "transactions", "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
     "REJECTED_QUEUE_URL": "http://127.0.0.1:9/000000000000/q",
     "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "eu-west-1",
-    "GATEWAY": "http", "GATEWAY_URL": "http://127.0.0.1:9", "APPROVAL_FUNCTION_ARN": "f:live",
+    "GATEWAY": "simulated", "APPROVAL_FUNCTION_ARN": "f:live",
 })
 try:
     # As far as its import: no secret can be read here.

@@ -11,7 +11,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 import pytest
 
 from handler.adapters.gateways.deadline_connection import DeadlineConnection
-from handler.adapters.gateways.http import HttpPaymentGateway
 from handler.adapters.gateways.stripe import StripeGateway
 from handler.domain.errors import (
     GatewayAnswerError,
@@ -55,12 +54,8 @@ def answering(status_code: int, page: bytes) -> Iterator[str]:
             thread.join()
 
 
-def failed(url: str, call: str, *, is_stripe: bool) -> RetryableError:
-    gateway: StripeGateway | HttpPaymentGateway = (
-        StripeGateway(lambda: "sk_test_simulator", mode="test", environment="dev", url=url, deadline_seconds=60)
-        if is_stripe
-        else HttpPaymentGateway(url, 60)
-    )
+def failed(url: str, call: str) -> RetryableError:
+    gateway = StripeGateway(lambda: "sk_test_simulator", mode="test", environment="dev", url=url, deadline_seconds=60)
     calls: dict[str, Callable[[], object]] = {
         "prepare": lambda: gateway.prepare(PAYMENT, "key"),
         "charge": lambda: gateway.charge("pi_1", "key"),
@@ -71,21 +66,18 @@ def failed(url: str, call: str, *, is_stripe: bool) -> RetryableError:
     return caught.value
 
 
-@pytest.mark.parametrize("is_stripe", [True, False])
 @pytest.mark.parametrize("page", [b"<html>", b'{"message": "Forbidden"}'])
 @pytest.mark.parametrize("call", ["prepare", "charge", "status"])
 @pytest.mark.parametrize("status_code", [400, 401, 403, 404, 407, 413, 429, 502])
-def test_an_error_page_of_what_stands_in_front_is_no_failure_of_the_payment_and_spends_no_key(
-    status_code, call, page, is_stripe
-):
+def test_an_error_page_of_what_stands_in_front_is_no_failure_of_the_payment_and_spends_no_key(status_code, call, page):
     with answering(status_code, page) as url:
-        error = failed(url, call, is_stripe=is_stripe)
+        error = failed(url, call)
     assert isinstance(error, GatewayUnavailableError | UnknownOutcomeError)
     assert not error.is_own_failure
     assert not error.spends_key
     if status_code in (401, 403):
         assert type(error) is GatewayKeyRefusedError
-    if status_code == 429 and is_stripe:
+    if status_code == 429:
         assert type(error) is GatewayBusyError
     if status_code == 404:
         # People are told of a reference that the gateway itself does not know.
@@ -112,7 +104,7 @@ def test_an_address_that_is_silent_in_tls_leaves_time_for_the_next_one(monkeypat
 
 def test_an_answer_that_is_nested_too_deeply_to_be_read_is_an_invalid_one():
     with answering(200, b"[" * 60_000) as url:
-        assert type(failed(url, "status", is_stripe=True)) is GatewayAnswerError
+        assert type(failed(url, "status")) is GatewayAnswerError
 
 
 class Together:

@@ -27,7 +27,6 @@ ROOT = Path(__file__).parents[3]
 # What each needs beside its name.
 VARIABLES: dict[str, dict[str, str]] = {
     "simulated": {},
-    "http": {"GATEWAY_URL": "https://gateway.example"},
     "stripe": {
         "GATEWAY_MODE": "test",
         "GATEWAY_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:key",
@@ -105,6 +104,12 @@ def test_a_key_and_a_mode_that_a_gateway_does_not_have_fail_init_by_name(name, v
     given = {**OUTSIDE, "GATEWAY": name, **VARIABLES[name], variable: VARIABLES["stripe"][variable]}
     with pytest.raises(ConfigurationError, match=rf"^{variable} is '.+'; allowed: no value, as GATEWAY is {name}, "):
         payment_gateway(read_settings(given), object(), LOG)
+
+
+@pytest.mark.parametrize("name", ["http", "Stripe", "paypal"])
+def test_a_gateway_that_nobody_registered_fails_init_with_those_that_there_are(name):
+    with pytest.raises(ConfigurationError, match=rf"^GATEWAY is '{name}'; allowed: simulated \| stripe$"):
+        read_settings({**OUTSIDE, "GATEWAY": name, "GATEWAY_URL": "https://gateway.example"})
 
 
 def test_in_memory_no_secret_can_be_read():

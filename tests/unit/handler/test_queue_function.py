@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from handler.adapters.gateways.http import HttpPaymentGateway
 from handler.adapters.gateways.simulated import SimulatedGateway
+from handler.adapters.gateways.stripe import StripeGateway
 from handler.adapters.memory_queues import MemorySourceQueue
 from handler.approval_composition import compose_workflow
 from handler.composition import compose
@@ -205,6 +205,20 @@ OUTSIDE = {
 IN_LAMBDA = {**OUTSIDE, "AWS_LAMBDA_FUNCTION_NAME": "cloudcafe-payment-processor-dev"}
 DEV_IN_LAMBDA = {**IN_LAMBDA, "ENVIRONMENT": "dev"}
 SIMULATED_IN_LAMBDA = {**DEV_IN_LAMBDA, "GATEWAY": "simulated"}
+STRIPE = {
+    **OUTSIDE,
+    "GATEWAY": "stripe",
+    "GATEWAY_MODE": "test",
+    "GATEWAY_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:key",
+    "GATEWAY_URL": URL,
+    "CANONICAL_VERSION_WRITTEN": "2",
+}
+
+
+@pytest.fixture
+def gateway_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the secret holds."""
+    monkeypatch.setattr("handler.composition.read_text", lambda client, arn: "sk_test_12345678")
 
 
 def gateway_of(**variables: str) -> PaymentGateway:
@@ -222,9 +236,10 @@ def gateway_of(**variables: str) -> PaymentGateway:
         (SIMULATED_IN_LAMBDA, SimulatedGateway),
         ({**IN_LAMBDA, "GATEWAY": "simulated"}, SimulatedGateway),
         ({**OUTSIDE, "ENVIRONMENT": "live", "GATEWAY": "simulated"}, SimulatedGateway),
-        ({"ENVIRONMENT": "prod", "GATEWAY_URL": URL, "GATEWAY": "http"}, HttpPaymentGateway),
+        ({**STRIPE, "ENVIRONMENT": "prod"}, StripeGateway),
     ],
 )
+@pytest.mark.usefixtures("gateway_key")
 def test_the_gateway_is_the_one_that_is_named(variables, gateway):
     assert type(gateway_of(**variables)) is gateway
 
@@ -237,9 +252,7 @@ def test_no_environment_but_dev_runs_on_the_simulated_gateway_unnamed(environmen
 
 @pytest.mark.parametrize("given", [IN_LAMBDA, DEV_IN_LAMBDA, {**DEV_IN_LAMBDA, "GATEWAY": ""}])
 def test_in_lambda_no_gateway_is_fallen_into(given):
-    with pytest.raises(
-        ConfigurationError, match=r"^GATEWAY is not set; allowed: http \| stripe\b.*, or simulated, .*Lambda$"
-    ):
+    with pytest.raises(ConfigurationError, match=r"^GATEWAY is not set; allowed: stripe, .*, or simulated, .*Lambda$"):
         gateway_of(**given)
 
 
@@ -255,18 +268,15 @@ def test_production_never_runs_on_the_simulated_gateway(environment, outside):
 def test_a_gateway_and_a_url_that_contradict_each_other_fail_init():
     with pytest.raises(ConfigurationError, match=r"^GATEWAY is 'simulated'"):
         gateway_of(GATEWAY="simulated", GATEWAY_URL=URL)
-    with pytest.raises(ConfigurationError, match=r"^GATEWAY_URL is not set"):
-        gateway_of(GATEWAY="http")
-    with pytest.raises(
-        ConfigurationError, match=r"^GATEWAY is not set; allowed: http \| stripe\b.*, as GATEWAY_URL is set"
-    ):
+    with pytest.raises(ConfigurationError, match=r"^GATEWAY is not set; allowed: stripe, as GATEWAY_URL is set"):
         gateway_of(GATEWAY_URL=URL)
 
 
 @pytest.mark.parametrize(
     ("given", "name"),
-    [({}, "simulated"), ({"GATEWAY": "http", "GATEWAY_URL": URL}, "http")],
+    [({}, "simulated"), (STRIPE, "stripe")],
 )
+@pytest.mark.usefixtures("gateway_key")
 def test_init_says_which_gateway_it_has_and_that_the_simulated_one_moves_no_money(caplog, given, name):
     create({"SCORING_ENGINE": "pure", **given})
     [ready] = [line for line in caplog.records if line.getMessage() == "ready"]

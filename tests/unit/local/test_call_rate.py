@@ -6,7 +6,6 @@ from contextlib import closing
 
 import pytest
 
-from handler.adapters.gateways.http import HttpPaymentGateway
 from handler.adapters.gateways.stripe import StripeGateway
 from handler.domain.errors import GatewayUnavailableError
 from handler.domain.parse import parse
@@ -35,19 +34,14 @@ def test_a_limit_that_takes_nothing_is_refused(calls):
         CallRate(calls)
 
 
-@pytest.mark.parametrize("dialect", ["json", "stripe"])
-def test_a_call_above_the_limit_is_refused_begins_nothing_and_blames_no_payment(tmp_path, dialect):
+def test_a_call_above_the_limit_is_refused_begins_nothing_and_blames_no_payment(tmp_path):
     key = "sk_test_12345678"
     payment = validate(parse(body(payment_token="pm_card_visa")), Limits(), 2).payment
     with closing(Gateway(tmp_path / "gateway.sqlite", api_keys={key: "test"})) as simulator:
         server = GatewayServer(simulator, calls_per_second=1)
         server.call_rate = CallRate(1, lambda: 0.0)
         server.start("gateway")
-        adapter = (
-            HttpPaymentGateway(server.url)
-            if dialect == "json"
-            else StripeGateway(lambda: key, mode="test", environment="dev", url=server.url)
-        )
+        adapter = StripeGateway(lambda: key, mode="test", environment="dev", url=server.url)
         with closing(adapter):
             ref = adapter.prepare(payment, "key:prepare")
             for call in (lambda: adapter.charge(ref, "key:confirm"), lambda: adapter.prepare(payment, "next:prepare")):

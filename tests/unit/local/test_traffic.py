@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from local.faults import GATEWAY_FAULTS, TABLE_FAULTS, plan
-from local.gateway.dialects import APPROVED, TOKENS
+from local.gateway.stripe_dialect import APPROVED, TOKENS
 from local.traffic import DECLINED, make
 
 

@@ -1,6 +1,6 @@
-"""How the payment gateway simulator reads requests and shows its intents: in its own JSON, or as Stripe does.
+"""How the payment gateway simulator reads requests and shows its intents: as Stripe does.
 
-The rule: a dialect is words alone; what happens to a payment is the same in both.
+The rule: these are words alone; what happens to a payment is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -49,7 +48,7 @@ _NAME = re.compile(r"([a-z_]+)((?:\[[a-zA-Z0-9_]*\])*)")
 
 
 class Prepared(NamedTuple):
-    """What a prepare asks for; `details` are what the dialect shows again later."""
+    """What a prepare asks for; `details` are what is shown again later."""
 
     amount: int
     currency: str
@@ -80,17 +79,7 @@ def check_parameters(call: str, document: Mapping[str, Any]) -> None:
             raise RefusedError(400, "parameter_unknown", f"Received unknown parameter: {name}", param=name)
 
 
-def prepared_json(document: Mapping[str, Any]) -> Prepared:
-    """Raises RefusedError for what is no payment."""
-    amount, currency = document.get("amount"), document.get("currency")
-    if not isinstance(amount, int) or isinstance(amount, bool) or not 0 < amount <= INTEGER_MAX:
-        raise RefusedError(400, "parameter_invalid_integer", "amount is a positive integer of minor units")
-    if not isinstance(currency, str) or not re.fullmatch("[a-z]{3}", currency):
-        raise RefusedError(400, "parameter_invalid", "currency is three lower-case letters")
-    return Prepared(amount, currency, {})
-
-
-def prepared_stripe(document: Mapping[str, Any], account: str) -> Prepared:
+def prepared(document: Mapping[str, Any], account: str) -> Prepared:
     """Raises RefusedError for what Stripe would refuse, with the parameter that is to blame."""
     check_parameters("prepare", document)
     amount, currency = document.get("amount", ""), document.get("currency", "")
@@ -103,7 +92,7 @@ def prepared_stripe(document: Mapping[str, Any], account: str) -> Prepared:
     if currency in ("isk", "ugx") and int(amount) % 100:
         raise RefusedError(400, "parameter_invalid_integer", "The last two digits must be 0", param="amount")
     token = document.get("payment_method")
-    if token is not None and token not in TOKENS:
+    if token is not None and str(token) not in TOKENS:
         raise RefusedError(404, "resource_missing", f"No such PaymentMethod: '{token}'", param="payment_method")
     kept = ("payment_method", "customer", "description", "metadata")
     return Prepared(
@@ -113,24 +102,8 @@ def prepared_stripe(document: Mapping[str, Any], account: str) -> Prepared:
     )
 
 
-def shown_json(row: Mapping[str, Any]) -> dict[str, Any]:
-    """An intent in the simulator's own JSON."""
-    at = row["settled_ms"] or row["created_ms"]
-    return {
-        "id": row["ref"],
-        "object": "payment_intent",
-        "status": "processing" if row["status"] == "pending" else row["status"],
-        "amount": row["amount"],
-        "currency": row["currency"],
-        "metadata": {"payment_id": row["payment_id"]},
-        "authorization_code": row["authorization_code"],
-        "decline_code": row["decline_code"],
-        "timestamp": datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-    }
-
-
-def shown_stripe(row: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, Any]:
-    """An intent as Stripe shows it, its charge expanded."""
+def shown(row: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, Any]:
+    """An intent, its charge expanded."""
     status = {"pending": "processing", "declined": "requires_payment_method"}.get(row["status"], row["status"])
     failure = details.get("last_payment_error")
     if status == "requires_confirmation" and "payment_method" not in details:
@@ -172,7 +145,7 @@ def shown_stripe(row: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str
     }
 
 
-def declined_stripe(code: str, decline_code: str) -> dict[str, Any]:
+def declined(code: str, decline_code: str) -> dict[str, Any]:
     """What Stripe keeps as `last_payment_error`."""
     words: dict[str, Any] = error(code, "Your card was declined.", decline_code=decline_code)["error"]
     assert code in CARD_CODES
