@@ -556,6 +556,11 @@ variable "gateway" {
     condition     = var.gateway != "stripe" || var.canonical_version_written >= 2
     error_message = "gateway is stripe: canonical_version_written must be 2 or more, as version 1 knows no payment_token."
   }
+
+  validation {
+    condition     = alltrue([for code in concat([var.payment_currency], keys(var.other_currencies)) : contains(try(local.gateway_currencies[var.gateway], [code]), code)])
+    error_message = "gateway does not list each of payment_currency and other_currencies (terraform/currencies.tf): choose others."
+  }
 }
 
 variable "gateway_mode" {

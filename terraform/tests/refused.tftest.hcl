@@ -498,6 +498,32 @@ run "a_mode_of_a_gateway_without_one" {
   expect_failures = [var.gateway]
 }
 
+run "a_currency_that_stripe_does_not_list" {
+  command = plan
+  variables {
+    gateway                   = "stripe"
+    gateway_mode              = "test"
+    gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
+    canonical_version_written = 2
+    maximum_concurrency       = 7
+    payment_currency          = "CLF"
+  }
+  expect_failures = [var.gateway]
+}
+
+run "another_currency_that_stripe_does_not_list" {
+  command = plan
+  variables {
+    gateway                   = "stripe"
+    gateway_mode              = "test"
+    gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
+    canonical_version_written = 2
+    maximum_concurrency       = 7
+    other_currencies          = { IQD = { amount_max = "1", rate = "1" } }
+  }
+  expect_failures = [var.gateway]
+}
+
 run "half_a_call_a_second" {
   command = plan
   variables {

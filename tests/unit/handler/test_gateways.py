@@ -13,6 +13,7 @@ import pytest
 
 from handler.adapters.gateways.registry import GATEWAYS, HAVE_KEYS
 from handler.adapters.gateways.stripe import StripeGateway
+from handler.adapters.gateways.stripe_amounts import CURRENCIES
 from handler.composition import payment_gateway
 from handler.domain.errors import ConfigurationError
 from handler.domain.parse import parse
@@ -177,6 +178,14 @@ def test_terraform_takes_the_same_gateways_at_plan():
     named = re.search(r"contains\(\[([^\]]*)\], var\.gateway\)", block.group(1))
     assert named
     assert re.findall(r'"(\w+)"', named.group(1)) == list(GATEWAYS)
+
+
+def test_terraform_takes_the_same_currencies_for_stripe_at_plan():
+    text = (ROOT / "terraform" / "currencies.tf").read_text()
+    block = re.search(r"^  gateway_currencies = \{\n    stripe = (.*?)^    \]", text, re.DOTALL | re.MULTILINE)
+    assert block
+    listed = " ".join(re.findall(r'"([A-Z ]{3,})"', block.group(1)))
+    assert listed == " ".join(sorted(CURRENCIES))
 
 
 def test_terraform_takes_keys_and_modes_of_the_same_gateways_at_plan():
