@@ -216,7 +216,7 @@ class StripeGateway:
         if error.get("code") == "payment_intent_unexpected_state" and isinstance(error.get("payment_intent"), dict):
             return self._result(error["payment_intent"], gateway_ref, answer)
         if answer.status_code >= 500:
-            raise ChargeFailedError(f"the cancel of {gateway_ref} is open: {_said(answer)}")
+            raise ChargeFailedError(f"the cancel of {gateway_ref} is open: {_said(answer)}", spends_key=False)
         raise _refused(gateway_ref, answer)
 
     def refund(self, gateway_ref: str, amount_minor: int, currency: str, refund_id: str, key: str) -> RefundResult:
@@ -233,7 +233,9 @@ class StripeGateway:
         ]
         answer = self._call("POST", "/v1/refunds", fields, f"{key}:refund")
         if answer.status_code >= 500:
-            raise ChargeFailedError(f"the refund {refund_id} of {gateway_ref} is open: {_said(answer)}")
+            raise ChargeFailedError(
+                f"the refund {refund_id} of {gateway_ref} is open: {_said(answer)}", spends_key=spends_key(answer)
+            )
         if answer.status_code in (402, 409):
             raise UnknownOutcomeError(f"the refund {refund_id} of {gateway_ref} is open: {_said(answer)}")
         if answer.status_code != 200:

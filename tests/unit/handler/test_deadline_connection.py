@@ -60,6 +60,8 @@ def failed(url: str, call: str) -> RetryableError:
         "prepare": lambda: gateway.prepare(PAYMENT, "key"),
         "charge": lambda: gateway.charge("pi_1", "key"),
         "status": lambda: gateway.status("pi_1"),
+        "cancel": lambda: gateway.cancel("pi_1"),
+        "refund": lambda: gateway.refund("pi_1", 2599, "USD", "ref-1", "key"),
     }
     with closing(gateway), pytest.raises(RetryableError) as caught:
         calls[call]()
@@ -67,7 +69,7 @@ def failed(url: str, call: str) -> RetryableError:
 
 
 @pytest.mark.parametrize("page", [b"<html>", b'{"message": "Forbidden"}'])
-@pytest.mark.parametrize("call", ["prepare", "charge", "status"])
+@pytest.mark.parametrize("call", ["prepare", "charge", "status", "cancel", "refund"])
 @pytest.mark.parametrize("status_code", [400, 401, 403, 404, 407, 413, 429, 502])
 def test_an_error_page_of_what_stands_in_front_is_no_failure_of_the_payment_and_spends_no_key(status_code, call, page):
     with answering(status_code, page) as url:
