@@ -189,7 +189,7 @@ def test_a_parked_payment_is_counted_unless_its_charge_takes_its_methods_days(mo
     open_ids(world, monkeypatch)
     world.gateway.scripts |= {"charge": [at_work], "status": [at_work, at_work]}
     assert settle(read([message()], world.rules, world.ports, lambda: 30_000)[0], world.rules, world.ports, work())
-    function = ReconcileFunction(world.rules, world.ports, decisions(world), io.StringIO())
+    function = ReconcileFunction(world.rules, world.ports, decisions(world), create_metrics(NAMESPACE, "dev"))
     assert function({}, Context()) == {"old_open_payments": 0, "parked_payments": 0}
     world.clock.ms += CHARGE_TAKES_MAX_MS
     assert function({}, Context()) == {"old_open_payments": 0, "parked_payments": 1}
