@@ -6,9 +6,6 @@ import logging
 import random
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from botocore.session import get_session
 
 from handler.adapters.approval.executions import LambdaCallbacks, LambdaExecutions
 from handler.adapters.approval.notices import LoggedNotices, SnsNotices
@@ -18,7 +15,7 @@ from handler.adapters.queues import SqsRetryQueue
 from handler.adapters.system import SystemClock
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.adapters.table.parking_log import DynamoDbParkingLog
-from handler.composition import approval_starter, aws_client, compose_ports, payment_gateway
+from handler.composition import Clients, approval_starter, aws_clients, compose_ports, payment_gateway
 from handler.domain.approval.ports import ApprovalNotices, Decisions, Signer
 from handler.domain.approval.steps import ApprovalPorts, ApprovalRules
 from handler.domain.errors import ConfigurationError
@@ -26,6 +23,7 @@ from handler.domain.parked import RetryQueue
 from handler.domain.ports import PaymentGateway
 from handler.domain.times import Times
 from handler.settings import Settings, read_approval_settings, read_settings
+from handler.support import load_support
 from scoring.kernel import load_engine
 
 
@@ -36,17 +34,17 @@ def compose_workflow(environment: Mapping[str, str]) -> tuple[ApprovalRules, App
     """
     settings, approval = read_settings(environment), read_approval_settings(environment)
     engine = load_engine(settings.scoring_engine, settings.scoring_kernel)
-    ports, log, _ = compose_ports(settings, engine, logging.getLogger("handler.workflow"), DynamoDbApprovalLog)
+    aws_client = None if settings.in_memory else _clients(settings)
+    logger = logging.getLogger("handler.workflow")
+    ports, log, _ = compose_ports(settings, engine, logger, aws_client, DynamoDbApprovalLog)
     if approval.fraud_service_failure_rate:
         scoring = FailingFraudScoring(ports.scoring, approval.fraud_service_failure_rate, random.random)
         ports = ports._replace(scoring=scoring)
     notices: ApprovalNotices = LoggedNotices()
     if approval.topic_arn:
-        session = get_session()
-        signer = _signer(session, settings, approval.key_id) if approval.page_url else None
-        notices = SnsNotices(
-            aws_client(session, "sns", settings), approval.topic_arn, approval.approvers, approval.page_url, signer
-        )
+        aws_client = _clients(settings)
+        signer = _signer(aws_client, approval.key_id) if approval.page_url else None
+        notices = SnsNotices(aws_client("sns"), approval.topic_arn, approval.approvers, approval.page_url, signer)
     rules = ApprovalRules(settings.rules, round(1000 * approval.timeout_seconds))
     return rules, ApprovalPorts(ports, log, notices)
 
@@ -54,13 +52,13 @@ def compose_workflow(environment: Mapping[str, str]) -> tuple[ApprovalRules, App
 def compose_decisions(environment: Mapping[str, str]) -> Decisions:
     """What deciding needs, on the approval page and the command line. Raises ConfigurationError."""
     settings = read_settings(environment)
-    session = get_session()
-    functions = aws_client(session, "lambda", settings)
+    aws_client = _clients(settings)
+    functions = aws_client("lambda")
     return Decisions(
-        log=DynamoDbParkingLog(aws_client(session, "dynamodb", settings), settings.table_name),
+        log=DynamoDbParkingLog(aws_client("dynamodb"), settings.table_name),
         callbacks=LambdaCallbacks(functions),
         executions=LambdaExecutions(functions),
-        starter=approval_starter(session, settings),
+        starter=approval_starter(aws_client, settings),
         clock=SystemClock(),
         find_card_numbers=load_engine(settings.scoring_engine, settings.scoring_kernel).find_card_numbers,
         environment=settings.rules.environment,
@@ -70,10 +68,11 @@ def compose_decisions(environment: Mapping[str, str]) -> Decisions:
 def compose_retries(environment: Mapping[str, str]) -> tuple[RetryQueue, Times]:
     """What retrying a parked payment needs beside `compose_decisions`; without its URL, the queue is found by its name.
 
-    Raises ConfigurationError and botocore's errors.
+    Raises ConfigurationError and AwsError.
     """
     settings = read_settings(environment)
-    sqs = aws_client(get_session(), "sqs", settings)
+    aws_client = _clients(settings)
+    sqs = aws_client("sqs")
     name = f"cloudcafe-payment-processing-{settings.rules.environment}.fifo"
     queue_url = settings.payment_queue_url or sqs.get_queue_url(QueueName=name)["QueueUrl"]
     return SqsRetryQueue(lambda: sqs, queue_url), settings.rules.times
@@ -81,12 +80,13 @@ def compose_retries(environment: Mapping[str, str]) -> tuple[RetryQueue, Times]:
 
 def compose_gateway(environment: Mapping[str, str]) -> PaymentGateway:
     """The gateway that the settings name, with its key, as the functions have it. Raises ConfigurationError."""
-    return payment_gateway(read_settings(environment), get_session(), logging.getLogger("handler.cli"))
+    settings = read_settings(environment)
+    return payment_gateway(settings, _clients(settings), logging.getLogger("handler.cli"))
 
 
 def caller_identity() -> str:
-    """The ARN of whoever holds the credentials in use. Raises botocore's errors."""
-    answer = get_session().create_client("sts", region_name="us-east-1").get_caller_identity()
+    """The ARN of whoever holds the credentials in use. Raises AwsError."""
+    answer = load_support("standard").create_clients("us-east-1", None)("sts").get_caller_identity()
     return str(answer["Arn"])
 
 
@@ -95,10 +95,15 @@ def compose_signer(environment: Mapping[str, str]) -> Signer:
     key_id = read_approval_settings(environment).key_id
     if not key_id:
         raise ConfigurationError("APPROVAL_KEY_ID", None, "a KMS HMAC key, or file:<path> of a key file")
-    return _signer(get_session(), read_settings(environment), key_id)
+    return _signer(_clients(read_settings(environment)), key_id)
 
 
-def _signer(session: Any, settings: Settings, key_id: str) -> Signer:
+def _clients(settings: Settings) -> Clients:
+    """Those of the reference: people's commands and the workflow's own SDK stand on it."""
+    return aws_clients(settings, load_support("standard"))
+
+
+def _signer(aws_client: Clients, key_id: str) -> Signer:
     if key_id.startswith("file:"):
         return FileSigner(Path(key_id.removeprefix("file:")))
-    return KmsSigner(aws_client(session, "kms", settings), key_id)
+    return KmsSigner(aws_client("kms"), key_id)

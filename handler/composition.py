@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-
-from botocore.config import Config
-from botocore.session import get_session
 
 import scoring
 from handler.adapters.fraud import TableFraudScoring
@@ -33,11 +29,11 @@ from scoring.model import FIELDS
 from scoring.table import RuleTableError, Table, open_table
 
 if TYPE_CHECKING:
+    from handler.support import Support
     from scoring.kernel import Engine
 
-# One slow answer must not eat the invocation; a lost one is decided from the stored item.
-_CLIENT_CONFIG = {"connect_timeout": 1, "read_timeout": 1, "retries": {"mode": "standard", "total_max_attempts": 3}}
-
+# The client of a service by its name at AWS, made when it is first asked for.
+Clients = Callable[[str], Any]
 
 Log = TypeVar("Log", bound=TransactionLog)
 
@@ -51,32 +47,34 @@ class Services(NamedTuple):
     ids: Ids
 
 
-def compose(settings: Settings, engine: Engine, logger: AnyLogger) -> Services:
+def compose(settings: Settings, engine: Engine, logger: AnyLogger, aws_client: Clients | None) -> Services:
     """What the queue function works with. Raises as `compose_ports`."""
-    ports, _, source_queue = compose_ports(settings, engine, logger, DynamoDbTransactionLog)
+    ports, _, source_queue = compose_ports(settings, engine, logger, aws_client, DynamoDbTransactionLog)
     return Services(_rules(settings), ports, source_queue, RandomIds())
 
 
 def compose_ports(
-    settings: Settings, engine: Engine, logger: AnyLogger, make_log: Callable[[Any, str], Log]
+    settings: Settings,
+    engine: Engine,
+    logger: AnyLogger,
+    aws_client: Clients | None,
+    make_log: Callable[[Any, str], Log],
 ) -> tuple[Ports, Log, SourceQueue]:
     """Build every adapter and send the one read that pays for name look-up, TLS and credentials in init.
 
-    `make_log` makes the ports' log from a client and a table name.
+    `aws_client` is None in memory; `make_log` makes the ports' log from a client and a table name.
 
     Raises ConfigurationError where a setting and what is there do not fit.
     """
     table = _rule_table(settings, engine)
-    session = None if settings.in_memory else get_session()
-    secrets = _secrets(session, settings)
     pepper, pepper_version = b"", ""
     if settings.fingerprint_pepper_secret_arn:
-        if session is None:
+        if aws_client is None:
             raise ConfigurationError(
                 "FINGERPRINT_PEPPER_SECRET_ARN", settings.fingerprint_pepper_secret_arn, "no value in memory"
             )
-        pepper, pepper_version = read_pepper(secrets(), settings.fingerprint_pepper_secret_arn)
-    if session is None:
+        pepper, pepper_version = read_pepper(aws_client("secretsmanager"), settings.fingerprint_pepper_secret_arn)
+    if aws_client is None:
         # Imported only where nothing is outside, which is never so in Lambda.
         from handler.adapters.memory_queues import MemoryRejectedQueue, MemorySourceQueue
         from handler.adapters.table.memory import MemoryDynamoDb
@@ -85,22 +83,17 @@ def compose_ports(
         rejected: RejectedQueue = MemoryRejectedQueue()
         source_queue: SourceQueue = MemorySourceQueue()
     else:
-        dynamodb = aws_client(session, "dynamodb", settings)
+        dynamodb = aws_client("dynamodb")
         if not settings.rejected_queue_url:
             raise ConfigurationError("REJECTED_QUEUE_URL", None, "the URL of the rejected queue")
-
-        @cache
-        def sqs() -> Any:
-            return aws_client(session, "sqs", settings)
-
-        rejected = SqsRejectedQueue(sqs, settings.rejected_queue_url)
-        source_queue = SqsSourceQueue(sqs, settings.payment_queue_url)
+        rejected = SqsRejectedQueue(lambda: aws_client("sqs"), settings.rejected_queue_url)
+        source_queue = SqsSourceQueue(lambda: aws_client("sqs"), settings.payment_queue_url)
     log = make_log(dynamodb, settings.table_name)
-    if session is not None:
+    if aws_client is not None:
         _warm_up(log, logger, settings.table_name)
     ports = Ports(
         log=log,
-        gateway=payment_gateway(settings, session, logger, secrets),
+        gateway=payment_gateway(settings, aws_client, logger),
         scoring=TableFraudScoring(
             engine,
             table,
@@ -110,7 +103,7 @@ def compose_ports(
             rates=settings.rates,
         ),
         find_card_numbers=engine.find_card_numbers,
-        approvals=approval_starter(session, settings),
+        approvals=approval_starter(aws_client, settings),
         rejected=rejected,
         notifier=LoggingNotifier(logger),
         clock=SystemClock(),
@@ -135,36 +128,26 @@ def _rule_table(settings: Settings, engine: Engine) -> Table:
         raise ConfigurationError("RULE_TABLE_PATH", str(path), f"a rule table that can be read ({error})") from error
 
 
-def approval_starter(session: Any, settings: Settings) -> ApprovalStarter:
+def approval_starter(aws_client: Clients | None, settings: Settings) -> ApprovalStarter:
     """Lambda's asynchronous invocation where a workflow is deployed, else the record alone."""
-    if session is None or not settings.approval_function_arn:
+    if aws_client is None or not settings.approval_function_arn:
         return RecordedApprovals()
     from handler.adapters.approval.starter import LambdaApprovalStarter
 
     # Made at the first risky payment: most environments never see one, and a client costs a tenth of init.
-    return LambdaApprovalStarter(cache(lambda: aws_client(session, "lambda", settings)), settings.approval_function_arn)
+    return LambdaApprovalStarter(lambda: aws_client("lambda"), settings.approval_function_arn)
 
 
-def aws_client(session: Any, service: str, settings: Settings) -> Any:
-    """A botocore client with the function's time limits and retries."""
+def aws_clients(settings: Settings, support: Support) -> Clients:
+    """The clients of a support, for AWS or whatever the SDK's variables name. Raises ConfigurationError."""
     # The package brings Amazon's roots alone: loading the SDK's whole list is a tenth of init. Elsewhere, that list.
     roots = Path(__file__).with_name("amazon_roots.pem")
-    verify = str(roots) if settings.aws_endpoints and roots.exists() else None
-    return session.create_client(service, region_name=settings.region, verify=verify, config=Config(**_CLIENT_CONFIG))
+    return support.create_clients(settings.region, str(roots) if settings.aws_endpoints and roots.exists() else None)
 
 
-def _secrets(session: Any, settings: Settings) -> Callable[[], Any]:
-    """The one client of Secrets Manager, made where a secret is read: the next one comes over the same connection."""
-    return cache(lambda: aws_client(session, "secretsmanager", settings))
-
-
-def payment_gateway(
-    settings: Settings, session: Any, logger: AnyLogger, secrets: Callable[[], Any] | None = None
-) -> PaymentGateway:
-    """The gateway that is chosen. `secrets` makes the client that its key is read with; None: one of its own."""
-    client = secrets or _secrets(session, settings)
+def payment_gateway(settings: Settings, aws_client: Clients | None, logger: AnyLogger) -> PaymentGateway:
     limits, arn = settings.rules.limits, settings.gateway_secret_arn
-    if session is None and arn:
+    if aws_client is None and arn:
         raise ConfigurationError("GATEWAY_SECRET_ARN", arn, "nothing in memory")
     return choose(
         Deployment(
@@ -173,7 +156,7 @@ def payment_gateway(
             deadline_seconds=settings.rules.times.gateway_deadline_seconds,
             mode=settings.gateway_mode,
             secret_arn=arn,
-            read_secret=(lambda: read_text(client(), arn)) if arn else None,
+            read_secret=(lambda: read_text(aws_client("secretsmanager"), arn)) if aws_client and arn else None,
             currencies=(limits.currency, *limits.others),
             canonical_version=settings.rules.canonical_version,
             environment=settings.rules.environment,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from handler.batch import messages_of, settle_in_order, told_apart
-from handler.composition import Services, compose
+from handler.composition import Services, aws_clients, compose
 from handler.domain.breaker import Breaker
 from handler.domain.claim import Work
 from handler.domain.errors import PaymentError
@@ -56,7 +56,8 @@ def create(environment: Mapping[str, str]) -> QueueFunction:
     logger = support.create_logger(_SERVICE)
     metrics = support.create_metrics(NAMESPACE, _SERVICE, settings.rules.environment)
     engine = load_engine(settings.scoring_engine, settings.scoring_kernel)
-    services = compose(settings, engine, logger)
+    aws_client = None if settings.in_memory else aws_clients(settings, support)
+    services = compose(settings, engine, logger, aws_client)
     if settings.stress_mode == "cold_start":
         time.sleep(settings.stress_delay_seconds)
         engine.cold_start_work(settings.stress_operations)

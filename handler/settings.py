@@ -369,34 +369,57 @@ SETTINGS: Final[tuple[Setting, ...]] = (
 DEFINED_ELSEWHERE: Final[Mapping[str, str]] = {
     "AWS_ACCESS_KEY_ID": "the SDK's; with it, something outside is meant, and not memory",
     "AWS_CA_BUNDLE": "the SDK's; with it, AWS's own certificates are not meant",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN": "the SDK's; what the endpoint of credentials is asked with",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "the SDK's; the file of that token, read at each renewal",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI": "the SDK's; with it, something outside is meant, and not memory",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "the SDK's; with it, something outside is meant, and not memory",
     "AWS_DEFAULT_REGION": "the SDK's; the command line's region where `AWS_REGION` is not set",
     "AWS_ENDPOINT_URL": "the SDK's; with it, something outside is meant, and not AWS's own endpoints",
     "AWS_ENDPOINT_URL_DYNAMODB": "the SDK's; with it, something outside is meant, and not AWS's own endpoints",
+    "AWS_ENDPOINT_URL_LAMBDA": "the SDK's; with it, something outside is meant, and not AWS's own endpoints",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER": "the SDK's; with it, something outside is meant, and not AWS's own endpoints",
+    "AWS_ENDPOINT_URL_SQS": "the SDK's; with it, something outside is meant, and not AWS's own endpoints",
     "AWS_LAMBDA_FUNCTION_NAME": "Lambda's; with it, the function runs in Lambda",
     "AWS_LAMBDA_INITIALIZATION_TYPE": "Lambda's; whether init ran ahead of any payment, or for a snapshot",
     "AWS_LAMBDA_LOG_LEVEL": "Lambda's; the lowest level of log lines, before Powertools' own",
     "AWS_PROFILE": "the SDK's; with it, something outside is meant, and not memory",
+    "AWS_SECRET_ACCESS_KEY": "the SDK's; the secret of `AWS_ACCESS_KEY_ID`",
+    "AWS_SESSION_TOKEN": "the SDK's; the token of credentials that end",
+    "AWS_USE_DUALSTACK_ENDPOINT": "the SDK's; known with `SUPPORT=standard` alone, refused else",
+    "AWS_USE_FIPS_ENDPOINT": "the SDK's; known with `SUPPORT=standard` alone, refused else",
     "AWS_WEB_IDENTITY_TOKEN_FILE": "the SDK's; with it, something outside is meant, and not memory",
+    "HTTPS_PROXY": "the SDK's; known with `SUPPORT=standard` alone, refused else",
+    "https_proxy": "another spelling of `HTTPS_PROXY`",
+    "HTTP_PROXY": "the SDK's; known with `SUPPORT=standard` alone, refused else",
+    "http_proxy": "another spelling of `HTTP_PROXY`",
     "LOG_LEVEL": "Powertools'; the lowest level of log lines where `POWERTOOLS_LOG_LEVEL` is not set",
+    "NO_PROXY": "the SDK's; hosts that are asked without `HTTP_PROXY` and `HTTPS_PROXY`",
+    "no_proxy": "another spelling of `NO_PROXY`",
     "POWERTOOLS_LOGGER_SAMPLE_RATE": "Powertools'; the share of execution environments that log from DEBUG on",
     "POWERTOOLS_LOG_LEVEL": "Powertools'; the lowest level of log lines",
     "POWERTOOLS_TRACE_DISABLED": "Powertools'; `false` traces workflow, page and reconcile, else nothing is",
     "REQUESTS_CA_BUNDLE": "the SDK's; with it, AWS's own certificates are not meant",
     "_X_AMZN_TRACE_ID": "Lambda's; the trace that an invocation belongs to, for its log lines",
 }
-_ELSEWHERE: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+_ENDPOINTS: Final = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_LAMBDA",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    "AWS_ENDPOINT_URL_SQS",
+)
+_ELSEWHERE: Final = (*_ENDPOINTS, "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 # Lambda's initialization types under which no invocation waits for init. A managed instance does not scale when one
 # arrives ("Scaling Lambda Managed Instances").
 _AHEAD: Final = ("provisioned-concurrency", "lambda-managed-instances")
 # Any of these says that there is something outside to talk to. Asking the SDK instead would wait for an instance role.
 _OUTSIDE: Final = (
     "AWS_LAMBDA_FUNCTION_NAME",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_DYNAMODB",
+    *_ENDPOINTS,
     "AWS_ACCESS_KEY_ID",
     "AWS_PROFILE",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
 )
 

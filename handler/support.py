@@ -1,4 +1,4 @@
-"""Chooses what the queue function stands on: its log and metric lines, of Powertools or of our own.
+"""Chooses what the queue function stands on: AWS clients, log and metric lines, of botocore and Powertools or our own.
 
 The rule it keeps: a choice never falls back. What was measured with one support must not quietly run on the other.
 """
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from handler.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from typing import Protocol, TextIO
+    from collections.abc import Callable
+    from typing import Any, Protocol, TextIO
 
     from handler.adapters.system import AnyLogger
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
         def create_logger(self, service: str, stream: TextIO | None = None) -> AnyLogger: ...
 
         def create_metrics(self, namespace: str, service: str, environment: str) -> Metrics: ...
+
+        def create_clients(self, region: str, ca_file: str | None) -> Callable[[str], Any]: ...
 
 
 def load_support(name: str) -> Support:

@@ -9,8 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from handler.adapters.support.errors import AwsError
 from handler.domain.errors import RejectedQueueUnavailableError, RetryNotSentError
 from handler.domain.item import Item
 from handler.domain.payment import Message
@@ -45,7 +44,7 @@ class SqsRejectedQueue:
                 MessageDeduplicationId=message.message_id,
                 MessageAttributes=attributes,
             )
-        except (ClientError, BotoCoreError) as error:
+        except AwsError as error:
             raise RejectedQueueUnavailableError(f"message {message.message_id}: {error}") from error
 
 
@@ -64,7 +63,7 @@ class SqsSourceQueue:
             return
         try:
             self._client().change_message_visibility_batch(QueueUrl=self._queue_url, Entries=entries)
-        except (ClientError, BotoCoreError) as error:
+        except AwsError as error:
             # The messages come back at the end of their visibility time-out instead.
             _LOG.warning("could not delay %d returned messages: %s", len(entries), type(error).__name__)
 
@@ -85,5 +84,5 @@ class SqsRetryQueue:
                 # One by content would drop a second retry within five minutes silently.
                 MessageDeduplicationId=deduplication_id,
             )
-        except (ClientError, BotoCoreError) as error:
+        except AwsError as error:
             raise RetryNotSentError(f"{deduplication_id}: {error}") from error

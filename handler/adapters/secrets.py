@@ -11,8 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from handler.adapters.support.errors import AwsError
 from handler.domain.errors import ConfigurationError
 
 
@@ -20,7 +19,7 @@ def read_pepper(client: Any, secret_arn: str) -> tuple[bytes, str]:
     """The secret's current value and its version id. Raises ConfigurationError, as no payment may be scored without."""
     try:
         answer = client.get_secret_value(SecretId=secret_arn)
-    except (ClientError, BotoCoreError) as error:
+    except AwsError as error:
         raise ConfigurationError(
             "FINGERPRINT_PEPPER_SECRET_ARN", secret_arn, f"a secret that the function may read ({error})"
         ) from error
@@ -34,7 +33,7 @@ def read_text(client: Any, secret_arn: str) -> str:
     """The current text of the gateway's secret. Raises ConfigurationError, which shows nothing of it."""
     try:
         return str(client.get_secret_value(SecretId=secret_arn).get("SecretString", ""))
-    except (ClientError, BotoCoreError) as error:
+    except AwsError as error:
         raise ConfigurationError(
             "GATEWAY_SECRET_ARN", secret_arn, f"a secret that the function may read ({error})"
         ) from error

@@ -11,8 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from handler.adapters.support.errors import AwsError
 from handler.approval_composition import caller_identity, compose_decisions
 from handler.cli import conflicts, parked
 from handler.cli.items import find_item, name, open_items
@@ -47,7 +46,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         return int(options.run(decisions, options))
     except (PaymentError, ConfigurationError, EngineUnavailableError) as error:
         print(f"payments: {error}", file=sys.stderr)
-    except (ClientError, BotoCoreError) as error:
+    except AwsError as error:
         print(f"payments: AWS did not answer as expected: {error}", file=sys.stderr)
     return 1
 

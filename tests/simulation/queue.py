@@ -11,8 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError, ReadTimeoutError
-
+from handler.adapters.support.errors import AwsError
 from tests.simulation.traffic import Sent
 from tests.simulation.world import SECOND, Environment, NoAnswerError, RefusedError, World
 
@@ -162,7 +161,7 @@ class QueueClient:
         try:
             self._environment.invocation.request(call, what, effect, deadline=1_000, latency=(1, 8))
         except RefusedError:
-            raise ClientError({"Error": {"Code": "ServiceUnavailable", "Message": "slow down"}}, call) from None
+            raise AwsError(call, "ServiceUnavailable", "slow down") from None
         except NoAnswerError:
-            raise ReadTimeoutError(endpoint_url="queue") from None
+            raise AwsError(call, "", "no answer") from None
         return {}

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError, ReadTimeoutError
-
+from handler.adapters.support.errors import AwsError
 from handler.adapters.table.expressions import from_attributes
 from handler.adapters.table.memory import MemoryDynamoDb
 from handler.adapters.table.parking_log import DynamoDbParkingLog
@@ -54,7 +53,7 @@ class Table:
 
 
 class TableClient:
-    """The botocore DynamoDB client of one environment, with botocore's own retries."""
+    """The DynamoDB client of one environment, with the retries that both supports have."""
 
     def __init__(
         self,
@@ -98,16 +97,17 @@ class TableClient:
         def effect() -> Any:
             try:
                 return self._table.write(invocation, write, operation, request)
-            except ClientError:
+            except AwsError:
                 self._world.tell(f"{invocation.name} {write.intent} {key}: refused by its condition")
                 raise
 
         try:
             answer = self._send(write.intent, key, effect)
-        except ClientError as error:
-            if "Item" in error.response:
-                error.response["Item"] = self._known(error.response["Item"])
-                self._answered(invocation, key, request, error.response["Item"])
+        except AwsError as error:
+            if "Item" in error.document:
+                item = self._known(error.document["Item"])
+                self._answered(invocation, key, request, item)
+                error.document = {**error.document, "Item": item}
             raise
         self._answered(invocation, key, request, None)
         return answer
@@ -127,13 +127,11 @@ class TableClient:
             except RefusedError as failure:
                 again = failure.fault
                 if last:
-                    raise ClientError(
-                        {"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, intent
-                    ) from None
+                    raise AwsError(intent, "ThrottlingException", "Rate exceeded") from None
             except NoAnswerError as failure:
                 again = failure.fault
                 if last:
-                    raise ReadTimeoutError(endpoint_url="table") from None
+                    raise AwsError(intent, "", "no answer") from None
             invocation.sleep(self._world.between("back-off", 1, 1_000 << attempt))
         raise AssertionError("unreachable")
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from handler.adapters.approval.notices import _LOG
+from handler.adapters.support.errors import AwsError
 from handler.domain.errors import ApprovalStartError, ApprovalWakeError
 
 _CLOSED: Final = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"})
@@ -27,12 +26,10 @@ class LambdaCallbacks:
         result = json.dumps({"approved": decision == "approve"}).encode()
         try:
             self._client.send_durable_execution_callback_success(CallbackId=callback_id, Result=result)
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in _CALLBACK_OVER:
+        except AwsError as error:
+            if error.code not in _CALLBACK_OVER:
                 raise ApprovalWakeError(f"the workflow was not woken: {error}") from error
-            _LOG.info("the callback is over: %s", error.response["Error"]["Code"])
-        except BotoCoreError as error:
-            raise ApprovalWakeError(f"the workflow was not woken: {error}") from error
+            _LOG.info("the callback is over: %s", error.code)
 
 
 class LambdaExecutions:
@@ -44,10 +41,8 @@ class LambdaExecutions:
     def is_closed(self, execution_arn: str) -> bool:
         try:
             answer = self._client.get_durable_execution(DurableExecutionArn=execution_arn)
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ResourceNotFoundException":
+        except AwsError as error:
+            if error.code == "ResourceNotFoundException":
                 return True
-            raise ApprovalStartError(f"{execution_arn}: {error}") from error
-        except BotoCoreError as error:
             raise ApprovalStartError(f"{execution_arn}: {error}") from error
         return answer["Status"] in _CLOSED

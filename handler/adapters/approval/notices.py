@@ -7,8 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from handler.adapters.support.errors import AwsError
 from handler.domain.approval.decision import shown_score
 from handler.domain.approval.ports import Signer
 from handler.domain.approval.token import invite, write_token
@@ -65,7 +64,7 @@ class SnsNotices:
                 Message=message,
                 MessageAttributes={name: _attribute(value) for name, value in attributes.items() if value},
             )
-        except (ClientError, BotoCoreError) as error:
+        except AwsError as error:
             raise NoticeError(f"{self._topic_arn}: {error}") from error
 
 

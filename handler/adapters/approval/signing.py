@@ -7,8 +7,7 @@ import hmac
 from pathlib import Path
 from typing import Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from handler.adapters.support.errors import AwsError
 from handler.domain.errors import ConfigurationError, NoticeError
 
 _ALGORITHM: Final = "HMAC_SHA_256"
@@ -30,7 +29,7 @@ class KmsSigner:
     def write_mac(self, message: bytes) -> bytes:
         try:
             answer = self._client.generate_mac(KeyId=self._key_id, MacAlgorithm=_ALGORITHM, Message=message)
-        except (ClientError, BotoCoreError) as error:
+        except AwsError as error:
             raise NoticeError(f"{self._key_id} does not sign: {error}") from error
         return answer["Mac"]  # type: ignore[no-any-return]
 
@@ -39,11 +38,9 @@ class KmsSigner:
             return False
         try:
             answer = self._client.verify_mac(KeyId=self._key_id, MacAlgorithm=_ALGORITHM, Message=message, Mac=mac)
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "KMSInvalidMacException":
+        except AwsError as error:
+            if error.code == "KMSInvalidMacException":
                 return False
-            raise NoticeError(f"{self._key_id} does not verify: {error}") from error
-        except BotoCoreError as error:
             raise NoticeError(f"{self._key_id} does not verify: {error}") from error
         return bool(answer["MacValid"])
 

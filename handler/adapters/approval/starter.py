@@ -6,8 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from handler.adapters.support.errors import AwsError
 from handler.domain.errors import ApprovalStartError, ApprovalStartRefusedError
 from handler.domain.item import Item
 
@@ -31,12 +30,10 @@ class LambdaApprovalStarter:
                 DurableExecutionName=name,
                 Payload=request.encode(),
             )
-        except ClientError as error:
+        except AwsError as error:
             # Lambda refuses a known name with another payload; with the same it answers as the first time.
-            started = error.response["Error"]["Code"] == "DurableExecutionAlreadyStartedException"
+            started = error.code == "DurableExecutionAlreadyStartedException"
             if started and hashlib.sha256(request.encode()).hexdigest() == item.request_hash:
                 return
-            is_refused = error.response["Error"]["Code"] in _REFUSED
+            is_refused = error.code in _REFUSED
             raise (ApprovalStartRefusedError if is_refused else ApprovalStartError)(f"{name}: {error}") from error
-        except BotoCoreError as error:
-            raise ApprovalStartError(f"{name}: {error}") from error

@@ -1,10 +1,20 @@
-"""The reference: log and metric lines as Powertools for AWS Lambda writes them."""
+"""The reference: log and metric lines as Powertools for AWS Lambda writes them, and botocore's clients of AWS."""
 
 from __future__ import annotations
 
-from typing import TextIO
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, Final, TextIO
 
 from aws_lambda_powertools import Logger, Metrics
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import get_session
+
+from handler.adapters.support.errors import AwsError
+
+# One slow answer must not eat the invocation; a lost one is decided from the stored item.
+_LIMITS: Final = {"connect_timeout": 1, "read_timeout": 1, "retries": {"mode": "standard", "total_max_attempts": 3}}
 
 
 def create_logger(service: str, stream: TextIO | None = None) -> Logger:
@@ -20,3 +30,47 @@ def create_metrics(namespace: str, service: str, environment: str) -> Metrics:
     metrics = Metrics(namespace=namespace, service=service)
     metrics.set_default_dimensions(environment=environment)
     return metrics
+
+
+def create_clients(region: str, ca_file: str | None) -> Callable[[str], Any]:
+    """What makes and keeps one client a service, by the service's name at AWS, such as `dynamodb`; for any thread.
+
+    A client has one method an operation, named and called as botocore's, which raises AwsError alone. `ca_file` holds
+    the roots that are trusted, None: those of the system's or the SDK's own settings.
+    """
+    session = get_session()
+    lock = Lock()
+    clients: dict[str, _Client] = {}
+
+    def client(service: str) -> _Client:
+        # A client is for all threads; a session that makes one is not.
+        with lock:
+            if service not in clients:
+                made = session.create_client(service, region_name=region, verify=ca_file, config=Config(**_LIMITS))
+                clients[service] = _Client(made)
+            return clients[service]
+
+    return client
+
+
+class _Client:
+    """A botocore client whose errors are AwsError."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+
+        def call(**parameters: Any) -> Any:
+            try:
+                return method(**parameters)
+            except ClientError as error:
+                said = error.response["Error"]
+                raise AwsError(
+                    error.operation_name, said.get("Code", ""), said.get("Message", ""), error.response
+                ) from error
+            except BotoCoreError as error:
+                raise AwsError(name, "", str(error)) from error
+
+        return call

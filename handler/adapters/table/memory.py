@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from handler.adapters.support.errors import AwsError
 from handler.adapters.table.expressions import AttributeValue
 
 _TOKEN = re.compile(r"\s*(\(|\)|<=|>=|<>|=|<|>|,|AND\b|OR\b|attribute_not_exists|attribute_exists|[#:]\w+)")
@@ -21,7 +20,7 @@ _Test = Callable[[Mapping[str, AttributeValue], Mapping[str, str], Mapping[str, 
 class MemoryDynamoDb:
     """A DynamoDB client for tables with the key `transaction_id`, with conditions and updates as this project uses.
 
-    Raises botocore's ClientError as the service does, with the item of ALL_OLD at the top of the response.
+    Raises AwsError as the service does, with the item of ALL_OLD in its document.
     """
 
     def __init__(self) -> None:
@@ -70,12 +69,9 @@ class MemoryDynamoDb:
             item or {}, parameters["ExpressionAttributeNames"], parameters.get("ExpressionAttributeValues", {})
         ):
             return
-        response: dict[str, Any] = {
-            "Error": {"Code": "ConditionalCheckFailedException", "Message": "The conditional request failed"}
-        }
-        if item is not None and parameters.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
-            response["Item"] = dict(item)
-        raise ClientError(response, operation)
+        shown = item is not None and parameters.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+        document = {"Item": dict(item or {})} if shown else {}
+        raise AwsError(operation, "ConditionalCheckFailedException", "The conditional request failed", document)
 
 
 @lru_cache(maxsize=256)

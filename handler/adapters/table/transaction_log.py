@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, Literal, Protocol, Unpack
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from handler.adapters.support.errors import AwsError
 from handler.adapters.table.expressions import (
     Attributes,
     Expressions,
@@ -42,7 +41,7 @@ OPEN_SHARD_INDEX = "open-shard-index"
 
 
 class DynamoDbClient(Protocol):
-    """The calls of a botocore DynamoDB client that the transaction log makes."""
+    """The calls of a DynamoDB client, of either support, that the transaction log makes."""
 
     def get_item(self, *, TableName: str, Key: Attributes, ConsistentRead: bool) -> dict[str, Any]: ...
 
@@ -70,7 +69,7 @@ class DynamoDbTransactionLog:
             answer = self._client.get_item(
                 TableName=self._table_name, Key={"transaction_id": {"S": transaction_id}}, ConsistentRead=True
             )
-        except (ClientError, BotoCoreError) as error:
+        except AwsError as error:
             raise _failure("get", transaction_id, error) from error
         return from_stored(from_attributes(answer["Item"])) if "Item" in answer else None
 
@@ -206,7 +205,7 @@ class DynamoDbTransactionLog:
             while True:
                 try:
                     answer = self._client.query(**request)
-                except (ClientError, BotoCoreError) as error:
+                except AwsError as error:
                     raise TransactionLogUnavailableError(f"query {status}#{shard}: {error}") from error
                 for item in answer["Items"]:
                     yield item["transaction_id"]["S"]
@@ -239,13 +238,10 @@ def decided(write: Write, transaction_id: str, send: Callable[[], object]) -> It
     """Send a write: None where it took effect, else the item that stood in its way."""
     try:
         send()
-    except ClientError as error:
-        # Beside the error and not inside it: botocore puts the image at the top of the response.
-        image = error.response.get("Item")
-        if error.response["Error"]["Code"] == "ConditionalCheckFailedException" and image:
+    except AwsError as error:
+        image = error.document.get("Item")
+        if error.code == "ConditionalCheckFailedException" and image:
             return from_stored(from_attributes(image))
-        raise _failure(write.name, transaction_id, error) from error
-    except BotoCoreError as error:
         raise _failure(write.name, transaction_id, error) from error
     return None
 
@@ -268,8 +264,8 @@ def stored_response(gateway: GatewayResult) -> dict[str, str]:
     return {name: value for name, value in response.items() if value or name in _PUBLISHED}
 
 
-def _failure(call: str, transaction_id: str, error: ClientError | BotoCoreError) -> RetryableError:
+def _failure(call: str, transaction_id: str, error: AwsError) -> RetryableError:
     """What is wrong with the request stays wrong; all else may be different the next time."""
-    if isinstance(error, ClientError) and error.response["Error"]["Code"] == "ValidationException":
+    if error.code == "ValidationException":
         return TableRefusedError(transaction_id, f"{call} {transaction_id}: {error}")
     return TransactionLogUnavailableError(f"{call} {transaction_id}: {error}")

@@ -67,7 +67,7 @@ def test_operations_listed_are_the_operations_called(function: Any) -> None:
             calls |= taken_from_clients(source.decode())
             for node in ast.walk(ast.parse(source)):
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "aws_client":
-                    services.add(ast.literal_eval(node.args[1]))
+                    services.add(ast.literal_eval(node.args[0]))
     assert services == set(function.operations)
     assert not calls & {"get_paginator", "get_waiter"}, "the package has neither paginators nor waiters"
     called = {service: {name for name in methods(service) if name in calls} for service in services}

@@ -62,10 +62,9 @@ print(*(module for module in sys.modules if module.startswith("handler.adapters.
 
 def compose_stripe(monkeypatch, key: str = KEY, **variables: str) -> PaymentGateway:
     """The gateway that init makes where the secret holds `key`."""
-    monkeypatch.setattr("handler.composition.aws_client", lambda *given: None)
     monkeypatch.setattr("handler.composition.read_text", lambda client, arn: key)
     given = {**OUTSIDE, "GATEWAY": "stripe", **VARIABLES["stripe"], **variables}
-    return payment_gateway(read_settings(given), object(), LOG)
+    return payment_gateway(read_settings(given), lambda service: None, LOG)
 
 
 def test_stripe_is_made_from_its_secret_and_its_mode(monkeypatch):
@@ -104,7 +103,7 @@ def test_what_stripe_lacks_fails_init_by_name(monkeypatch, variables, said):
 def test_a_key_and_a_mode_that_a_gateway_does_not_have_fail_init_by_name(name, variable):
     given = {**OUTSIDE, "GATEWAY": name, **VARIABLES[name], variable: VARIABLES["stripe"][variable]}
     with pytest.raises(ConfigurationError, match=rf"^{variable} is '.+'; allowed: no value, as GATEWAY is {name}, "):
-        payment_gateway(read_settings(given), object(), LOG)
+        payment_gateway(read_settings(given), lambda service: None, LOG)
 
 
 @pytest.mark.parametrize("name", ["http", "Stripe", "paypal"])

@@ -248,7 +248,7 @@ def test_the_queue_is_the_one_that_is_set_or_found_by_the_environments_name(monk
         def send_message(self, **request: str) -> None:
             sent.append(request["QueueUrl"])
 
-    monkeypatch.setattr(composition, "aws_client", lambda session, service, settings: Sqs())
+    monkeypatch.setattr(composition, "_clients", lambda settings: lambda service: Sqs())
     queue, _ = composition.compose_retries({"ENVIRONMENT": "prod", "AWS_REGION": "us-east-1", **variables})
     queue.send(parked().stored(), "pay-abc123#retry#1")
     assert (names, sent) == (asked, [url])

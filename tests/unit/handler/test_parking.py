@@ -9,9 +9,9 @@ import itertools
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from handler.adapters.queues import SqsRetryQueue
+from handler.adapters.support.errors import AwsError
 from handler.domain.errors import (
     ApprovalRefusedError,
     GatewayAnswerError,
@@ -322,7 +322,7 @@ def test_the_retry_goes_to_the_payments_queue_and_group():
         def send_message(self, **request: Any) -> None:
             calls.append(request)
             if len(calls) > 1:
-                raise ClientError({"Error": {"Code": "QueueDoesNotExist"}}, "SendMessage")
+                raise AwsError("SendMessage", "QueueDoesNotExist", "")
 
     queue = SqsRetryQueue(Sqs, "https://queue")
     item = parked().stored()

@@ -15,14 +15,15 @@ import pytest
 from handler.adapters.gateways.simulated import SimulatedGateway
 from handler.adapters.gateways.stripe import StripeGateway
 from handler.adapters.memory_queues import MemorySourceQueue
+from handler.adapters.support.errors import AwsError
 from handler.approval_composition import compose_workflow
-from handler.composition import compose
+from handler.composition import Clients, compose
 from handler.domain.errors import ConfigurationError, GatewayUnavailableError
 from handler.domain.ports import PaymentGateway
 from handler.domain.process import read, settle
 from handler.domain.validate import Limits
 from handler.queue_function import DIMENSIONS, METRICS, NAMESPACE, QueueFunction, create
-from handler.settings import read_settings
+from handler.settings import Settings, read_settings
 from scoring.kernel import load_engine
 from tests.support.payments import CARD, World, body, message, record, work
 from tests.support.queue_function import Context, batch, create_function, metrics_of
@@ -221,9 +222,18 @@ def gateway_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("handler.composition.read_text", lambda client, arn: "sk_test_12345678")
 
 
+class UnreachedTable:
+    def get_item(self, **_: Any) -> Any:
+        raise AwsError("GetItem", "", "not reached")
+
+
+def unreached(settings: Settings) -> Clients | None:
+    return None if settings.in_memory else lambda service: UnreachedTable()
+
+
 def gateway_of(**variables: str) -> PaymentGateway:
     settings = read_settings(variables)
-    return compose(settings, load_engine("pure"), logging.getLogger(__name__)).ports.gateway
+    return compose(settings, load_engine("pure"), logging.getLogger(__name__), unreached(settings)).ports.gateway
 
 
 @pytest.mark.parametrize(
@@ -299,7 +309,8 @@ WORKFLOW = "payment-processor-dev:live"
     ],
 )
 def test_only_a_function_in_lambda_without_a_workflow_declines_what_needs_a_person(variables, asks):
-    services = compose(read_settings(variables), load_engine("pure"), logging.getLogger(__name__))
+    settings = read_settings(variables)
+    services = compose(settings, load_engine("pure"), logging.getLogger(__name__), unreached(settings))
     assert services.rules.routing.asks is asks
 
 

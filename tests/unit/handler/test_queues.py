@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import pytest
-from botocore.session import get_session
-from botocore.stub import ANY, Stubber
+from botocore.stub import ANY
 
 from handler.adapters.queues import SqsRejectedQueue, SqsSourceQueue
 from handler.domain.card_data import mask_documents, mask_unreadable, masked_body
 from handler.domain.errors import RejectedQueueUnavailableError
 from handler.domain.parse import parse
 from scoring import _pure
+from tests.support.aws import SUPPORTS, stubbed
 from tests.support.payments import message
 
 LIMIT = 262_144
 
 
+@pytest.fixture(params=SUPPORTS)
+def aws(request):
+    with stubbed(request.param, "sqs") as aws:
+        yield aws
+
+
 @pytest.fixture
-def stubber():
-    client = get_session().create_client(
-        "sqs", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
-    )
-    with Stubber(client) as stubber:
-        yield stubber
-    stubber.assert_no_pending_responses()
+def client(aws):
+    return aws[0]
+
+
+@pytest.fixture
+def stubber(aws):
+    return aws[1]
 
 
 def copy_of(body: str) -> str:
@@ -43,24 +49,23 @@ BODIES = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_a_copy_that_grew_is_cut_to_what_the_queue_takes(stubber, name):
+def test_a_copy_that_grew_is_cut_to_what_the_queue_takes(client, stubber, name):
     masked = copy_of(BODIES[name])
     stubber.add_response("send_message", {"MessageId": "1", "MD5OfMessageBody": ""}, {
         "QueueUrl": "https://queue", "MessageBody": ANY, "MessageGroupId": "group-1",
         "MessageDeduplicationId": "m-1", "MessageAttributes": ANY,
     })  # fmt: skip
     sent = []
-    stubber.client.meta.events.register(
-        "provide-client-params.sqs.SendMessage", lambda params, **_: sent.append(params)
-    )
-    SqsRejectedQueue(lambda: stubber.client, "https://queue").send(message(), masked, "not_json")
+    send = client.send_message
+    client.send_message = lambda **parameters: (sent.append(parameters), send(**parameters))
+    SqsRejectedQueue(lambda: client, "https://queue").send(message(), masked, "not_json")
     [request] = sent
     assert len(request["MessageBody"].encode()) < LIMIT - 4096
     assert masked.startswith(request["MessageBody"])
     assert request["MessageAttributes"]["truncated_from_bytes"]["StringValue"] == str(len(masked.encode()))
 
 
-def test_an_ordinary_copy_is_whole_and_says_nothing_of_a_cut(stubber):
+def test_an_ordinary_copy_is_whole_and_says_nothing_of_a_cut(client, stubber):
     stubber.add_response("send_message", {"MessageId": "1", "MD5OfMessageBody": ""}, {
         "QueueUrl": "https://queue", "MessageBody": "x", "MessageGroupId": "group-1", "MessageDeduplicationId": "m-1",
         "MessageAttributes": {
@@ -68,19 +73,19 @@ def test_an_ordinary_copy_is_whole_and_says_nothing_of_a_cut(stubber):
             "original_message_id": {"DataType": "String", "StringValue": "m-1"},
         },
     })  # fmt: skip
-    SqsRejectedQueue(lambda: stubber.client, "https://queue").send(message(), "x", "not_json")
+    SqsRejectedQueue(lambda: client, "https://queue").send(message(), "x", "not_json")
 
 
-def test_a_refusal_makes_the_message_come_again(stubber):
-    stubber.add_client_error("send_message", "InternalFailure")
+def test_a_refusal_makes_the_message_come_again(client, stubber):
+    stubber.add_client_error("send_message", "InvalidMessageContents")
     with pytest.raises(RejectedQueueUnavailableError):
-        SqsRejectedQueue(lambda: stubber.client, "https://queue").send(message(), "x", "not_json")
+        SqsRejectedQueue(lambda: client, "https://queue").send(message(), "x", "not_json")
 
 
-def test_a_delay_that_fails_is_not_an_error(stubber):
-    stubber.add_client_error("change_message_visibility_batch", "InternalFailure")
-    SqsSourceQueue(lambda: stubber.client, "https://queue").delay([message()], 5)
+def test_a_delay_that_fails_is_not_an_error(client, stubber):
+    stubber.add_client_error("change_message_visibility_batch", "InvalidMessageContents")
+    SqsSourceQueue(lambda: client, "https://queue").delay([message()], 5)
 
 
-def test_messages_without_a_receipt_are_not_delayed(stubber):
-    SqsSourceQueue(lambda: stubber.client, "https://queue").delay([], 5)
+def test_messages_without_a_receipt_are_not_delayed(client):
+    SqsSourceQueue(lambda: client, "https://queue").delay([], 5)

@@ -9,11 +9,11 @@ import io
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from handler import composition
 from handler.adapters.approval.starter import LambdaApprovalStarter
 from handler.adapters.memory_queues import MemoryRejectedQueue, MemorySourceQueue
+from handler.adapters.support.errors import AwsError
 from handler.adapters.table.memory import MemoryDynamoDb
 from handler.adapters.table.transaction_log import DynamoDbTransactionLog
 from handler.domain.errors import (
@@ -30,8 +30,8 @@ from tests.support.payments import CARD, KEY, AmountScoring, ListApprovals, Worl
 from tests.support.queue_function import Context, batch, create_function
 
 
-def refusal(code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "Item size has exceeded the maximum allowed size"}}, "Put")
+def refusal(code: str) -> AwsError:
+    return AwsError("PutItem", code, "Item size has exceeded the maximum allowed size")
 
 
 class RefusingDynamoDb(MemoryDynamoDb):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from botocore.exceptions import ClientError, ReadTimeoutError
-from botocore.session import get_session
-from botocore.stub import ANY, Stubber
+from botocore.stub import ANY
 
+from handler.adapters.support.errors import AwsError
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
 from handler.adapters.table.expressions import from_attributes, to_attributes
 from handler.adapters.table.memory import MemoryDynamoDb
@@ -19,20 +18,23 @@ from handler.domain.errors import TransactionLogUnavailableError
 from handler.domain.item import Item, Superseded
 from handler.domain.payment import GatewayResult
 from handler.domain.states import TRANSITIONS
+from tests.support.aws import SUPPORTS, stubbed
+
+
+@pytest.fixture(params=SUPPORTS)
+def aws(request):
+    with stubbed(request.param, "dynamodb") as aws:
+        yield aws
 
 
 @pytest.fixture
-def client():
-    return get_session().create_client(
-        "dynamodb", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
-    )
+def client(aws):
+    return aws[0]
 
 
 @pytest.fixture
-def stubber(client):
-    with Stubber(client) as stubber:
-        yield stubber
-    stubber.assert_no_pending_responses()
+def stubber(aws):
+    return aws[1]
 
 
 ITEM = Item("txn-1", "1", "rejected", "o", "h", 1, 2, 1, attempt=1, amount=Decimal("25.90"), risk=0)
@@ -163,7 +165,7 @@ def test_other_errors_of_the_service_are_retryable(client, stubber, code):
 def test_a_lost_answer_is_retryable():
     class TimingOut(MemoryDynamoDb):
         def put_item(self, **_):
-            raise ReadTimeoutError(endpoint_url="https://dynamodb")
+            raise AwsError("UpdateItem", "", "no answer")
 
     with pytest.raises(TransactionLogUnavailableError):
         DynamoDbTransactionLog(TimingOut(), "t").put_new(ITEM)
@@ -203,8 +205,8 @@ def condition(dynamodb: MemoryDynamoDb, text: str, **values: object) -> bool:
             ExpressionAttributeNames=names,
             ExpressionAttributeValues=to_attributes({f":{name}": value for name, value in values.items()}),
         )
-    except ClientError as error:
-        return error.response["Error"]["Code"] != "ConditionalCheckFailedException"
+    except AwsError as error:
+        return error.code != "ConditionalCheckFailedException"
     finally:
         dynamodb.items = before
     return True

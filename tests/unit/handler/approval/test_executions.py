@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from botocore.session import get_session
-from botocore.stub import Stubber
 
 from handler.adapters.approval.executions import LambdaCallbacks, LambdaExecutions
 from handler.adapters.approval.starter import LambdaApprovalStarter
 from handler.domain.errors import ApprovalStartError, ApprovalWakeError
 from tests.support.approvals import ARN, CALLBACK, pending
+from tests.support.aws import SUPPORTS, stubbed
 
 
 @pytest.fixture
 def aws():
-    """A stubbed botocore client by service name; every planned answer must have been used."""
-    stubbers: list[Stubber] = []
+    """The reference's client of Lambda, as the workflow has it, and its stub."""
+    with stubbed("standard", "lambda") as aws:
+        yield aws
 
-    def make(service: str) -> tuple[Any, Stubber]:
-        client = get_session().create_client(
-            service, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
-        )
-        stubbers.append(Stubber(client))
-        stubbers[-1].activate()
-        return client, stubbers[-1]
 
-    yield make
-    for stubber in stubbers:
-        stubber.assert_no_pending_responses()
+@pytest.fixture(params=SUPPORTS)
+def starting(request):
+    """Either support's, as the queue function starts workflows."""
+    with stubbed(request.param, "lambda") as aws:
+        yield aws
 
 
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:payment-processor-dev:live"
 
 
-def test_a_workflow_is_started_under_the_items_name_with_the_canonical_bytes(aws):
-    client, stubber = aws("lambda")
+def test_a_workflow_is_started_under_the_items_name_with_the_canonical_bytes(starting):
+    client, stubber = starting
     item = pending().stored()
     stubber.add_response(
         "invoke",
@@ -51,8 +44,8 @@ def test_a_workflow_is_started_under_the_items_name_with_the_canonical_bytes(aws
     LambdaApprovalStarter(lambda: client, FUNCTION).start(item, item.request)
 
 
-def test_already_started_is_success_for_our_own_request_only(aws):
-    client, stubber = aws("lambda")
+def test_already_started_is_success_for_our_own_request_only(starting):
+    client, stubber = starting
     item = pending().stored()
     starter = LambdaApprovalStarter(lambda: client, FUNCTION)
     for _ in range(2):
@@ -66,7 +59,7 @@ def test_already_started_is_success_for_our_own_request_only(aws):
 
 
 def test_a_callback_that_is_over_is_no_error(aws):
-    client, stubber = aws("lambda")
+    client, stubber = aws
     stubber.add_response(
         "send_durable_execution_callback_success", {}, {"CallbackId": CALLBACK, "Result": b'{"approved": true}'}
     )
@@ -80,7 +73,7 @@ def test_a_callback_that_is_over_is_no_error(aws):
 
 @pytest.mark.parametrize(("status", "closed"), [("RUNNING", False), ("FAILED", True), ("SUCCEEDED", True)])
 def test_an_execution_is_closed_when_lambda_says_so(aws, status, closed):
-    client, stubber = aws("lambda")
+    client, stubber = aws
     answer = {
         "DurableExecutionArn": ARN,
         "DurableExecutionName": "n",
@@ -93,7 +86,7 @@ def test_an_execution_is_closed_when_lambda_says_so(aws, status, closed):
 
 
 def test_an_execution_that_is_forgotten_is_closed(aws):
-    client, stubber = aws("lambda")
+    client, stubber = aws
     stubber.add_client_error("get_durable_execution", "ResourceNotFoundException")
     assert LambdaExecutions(client).is_closed(ARN)
     stubber.add_client_error("get_durable_execution", "AccessDeniedException")

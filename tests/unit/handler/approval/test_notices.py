@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
 
 from handler.adapters.approval.notices import SnsNotices
+from handler.adapters.support.errors import AwsError
 from handler.domain.approval.token import read_token
 from handler.domain.errors import NoticeError
 from tests.support.approvals import CALLBACK, TOPIC, RecordingTopic, TestSigner, pending
@@ -39,7 +39,7 @@ def test_without_a_page_the_message_names_the_command():
 
 
 def test_one_approver_who_cannot_be_told_does_not_keep_the_others_from_it():
-    fault = EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
+    fault = AwsError("Publish", "", "not reached")
 
     class ThrottledOnce(RecordingTopic):
         def publish(self, **message: Any) -> None:
@@ -57,6 +57,6 @@ def test_one_approver_who_cannot_be_told_does_not_keep_the_others_from_it():
 
 
 def test_a_topic_that_does_not_answer_is_a_notice_error():
-    fault = EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
+    fault = AwsError("Publish", "", "not reached")
     with pytest.raises(NoticeError):
         SnsNotices(RecordingTopic(fault), TOPIC, (), "", None).settled("m", KEY, "completed")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from handler.adapters.approval.signing import FileSigner, KmsSigner
+from handler.adapters.support.errors import AwsError
 from handler.domain.approval.token import callback_digest, read_token
 from handler.domain.errors import ApprovalRefusedError, ConfigurationError, NoticeError
 from tests.support.approvals import CALLBACK, DAY_MS, TestSigner, pending, token
@@ -70,7 +70,7 @@ class FakeKms:
 
     def verify_mac(self, *, KeyId: str, MacAlgorithm: str, Message: bytes, Mac: bytes) -> dict[str, Any]:
         if self.fault or Mac != TestSigner().write_mac(Message):
-            raise ClientError({"Error": {"Code": self.fault or "KMSInvalidMacException"}}, "VerifyMac")
+            raise AwsError("VerifyMac", self.fault or "KMSInvalidMacException", "")
         return {"MacValid": True}
 
 

@@ -1,0 +1,75 @@
+"""Where AWS is and whose certificates it shows, by the variables that its SDKs know.
+
+The rule it keeps: what is set and cannot be meant fails init by the name of its variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from handler.adapters.connection import Url, read_url
+from handler.domain.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import ssl
+
+_VARIABLES: Final = {
+    "dynamodb": "AWS_ENDPOINT_URL_DYNAMODB",
+    "lambda": "AWS_ENDPOINT_URL_LAMBDA",
+    "secretsmanager": "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    "sqs": "AWS_ENDPOINT_URL_SQS",
+}
+_PROXIES: Final = {"http": ("http_proxy", "HTTP_PROXY"), "https": ("https_proxy", "HTTPS_PROXY")}
+_ENDPOINT: Final = "http://host:port or https://host, without path or user information"
+_ROOTS: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+_KINDS: Final = ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT")
+
+
+def endpoint(environment: Mapping[str, str], service: str, region: str) -> Url:
+    """Where a service is asked. Raises ConfigurationError for a variable that names no endpoint."""
+    for variable in (_VARIABLES[service], "AWS_ENDPOINT_URL"):
+        value = environment.get(variable)
+        if value:
+            url = read_url(value)
+            if url is None:
+                shown = f"***@{value.rpartition('@')[2]}" if "@" in value else value
+                raise ConfigurationError(variable, shown, _ENDPOINT)
+            return url
+    for variable in _KINDS:
+        value = environment.get(variable, "")
+        if value.lower() not in ("", "false"):
+            raise ConfigurationError(variable, value, f"{_VARIABLES[service]}, or SUPPORT=standard, instead")
+    return Url("https", f"{service}.{region}.amazonaws.com", 443)
+
+
+def read_roots(environment: Mapping[str, str], ca_file: str | None) -> ssl.SSLContext:
+    """What trusts `ca_file`, else the file of the SDK's variables, else the system's roots.
+
+    Raises ConfigurationError for a file without certificates.
+    """
+    from ssl import SSLError, create_default_context
+
+    variable = next((name for name in _ROOTS if environment.get(name)), "")
+    file = ca_file or environment.get(variable)
+    try:
+        return create_default_context(cafile=file)
+    except (OSError, SSLError, ValueError) as error:
+        if ca_file or not variable:
+            raise
+        raise ConfigurationError(variable, file, f"a file of PEM certificates ({error})") from error
+
+
+def require_no_proxy(environment: Mapping[str, str], services: Iterable[str], region: str) -> None:
+    """Raises ConfigurationError where a service would be asked through an HTTP proxy, which botocore alone can."""
+    for service in services:
+        url = endpoint(environment, service, region)
+        variable = next((name for name in _PROXIES[url.scheme] if environment.get(name)), "")
+        if variable and not _is_excepted(url.host, environment.get("no_proxy") or environment.get("NO_PROXY", "")):
+            # Its value may hold a password.
+            raise ConfigurationError(variable, "***", f"no value, {url.host} in NO_PROXY, or SUPPORT=standard")
+
+
+def _is_excepted(host: str, excepted: str) -> bool:
+    names = [name.strip().lstrip(".").lower() for name in excepted.split(",")]
+    return "*" in names or any(name and (host == name or host.endswith(f".{name}")) for name in names)
