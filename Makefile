@@ -66,6 +66,10 @@ test-sanitize: setup  ## scoring's tests with address and undefined-behaviour sa
 	cd $(SANITIZED) && PYTHONPATH=. PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" $(CURDIR)/$(PY) -m pytest -q --capture=sys -p no:cacheprovider $(SANITIZED_TESTS)
 
+.PHONY: check-aws-requests
+check-aws-requests: setup  ## 10,000 random requests of the lean AWS clients, each equal to botocore's (OPTIONS="--seed 2")
+	$(PY) -m benchmarks aws-requests $(OPTIONS)
+
 .PHONY: check-card-ids
 check-card-ids: setup  ## a million each of UUIDs, hex ids, ULIDs: no card number; the slowest texts (OPTIONS="--ids 10000 --seed 2")
 	$(PY) -m benchmarks card-ids $(OPTIONS)

@@ -101,7 +101,9 @@ class Bar:
 
     def __str__(self) -> str:
         relation = ">=" if self.at_least else "<="
-        return f"bar {self.name} {self.measured:.4g} {relation}{self.limit:.4g} {'ok' if self.ok else 'missed'}"
+        # A count is exact.
+        shown = [f"{value}" if isinstance(value, int) else f"{value:.4g}" for value in (self.measured, self.limit)]
+        return f"bar {self.name} {shown[0]} {relation}{shown[1]} {'ok' if self.ok else 'missed'}"
 
     def as_document(self) -> dict[str, Any]:
         return {"name": self.name, "measured": self.measured, "limit": self.limit, "ok": self.ok}

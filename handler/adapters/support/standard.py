@@ -67,9 +67,8 @@ class _Client:
                 return method(**parameters)
             except ClientError as error:
                 said = error.response["Error"]
-                raise AwsError(
-                    error.operation_name, said.get("Code", ""), said.get("Message", ""), error.response
-                ) from error
+                code = said.get("Code") or str(error.response["ResponseMetadata"]["HTTPStatusCode"])
+                raise AwsError(error.operation_name, code, said.get("Message", ""), error.response) from error
             except BotoCoreError as error:
                 raise AwsError(name, "", str(error)) from error
 

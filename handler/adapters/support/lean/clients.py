@@ -239,12 +239,12 @@ def _document(answer: Answer) -> dict[str, Any]:
 
 def _code(answer: Answer, document: Mapping[str, Any]) -> str:
     """The error's name in any of the places that AWS's JSON protocols have for it, else the status."""
-    old_name, semicolon, _ = answer.headers.get("x-amzn-query-error", "").partition(";")
-    if old_name and semicolon:
+    old_name, *whose = answer.headers.get("x-amzn-query-error", "").split(";")
+    if old_name and len(whose) == 1:
         return old_name
     for said in (answer.headers.get("x-amzn-errortype"), document.get("__type"), document.get("code")):
-        if isinstance(said, str) and said:
-            return said.partition(":")[0].rpartition("#")[2]
+        if isinstance(said, str) and (code := said.partition(":")[0].rpartition("#")[2]):
+            return code
     return str(answer.status_code)
 
 
