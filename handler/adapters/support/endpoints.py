@@ -28,19 +28,37 @@ _KINDS: Final = ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT")
 
 def endpoint(environment: Mapping[str, str], service: str, region: str) -> Url:
     """Where a service is asked. Raises ConfigurationError for a variable that names no endpoint."""
-    for variable in (_VARIABLES[service], "AWS_ENDPOINT_URL"):
-        value = environment.get(variable)
-        if value:
-            url = read_url(value)
-            if url is None:
-                shown = f"***@{value.rpartition('@')[2]}" if "@" in value else value
-                raise ConfigurationError(variable, shown, _ENDPOINT)
-            return url
+    value = environment.get(_variable(environment, service))
+    if value:
+        url = read_url(value)
+        if url is None:
+            raise wrong_endpoint(environment, service)
+        return url
     for variable in _KINDS:
         value = environment.get(variable, "")
         if value.lower() not in ("", "false"):
             raise ConfigurationError(variable, value, f"{_VARIABLES[service]}, or SUPPORT=standard, instead")
     return Url("https", f"{service}.{region}.amazonaws.com", 443)
+
+
+def wrong_endpoint(environment: Mapping[str, str], service: str) -> ConfigurationError:
+    """The error of the variable that says where a service is."""
+    variable = _variable(environment, service)
+    value = environment.get(variable)
+    return ConfigurationError(
+        variable, f"***@{value.rpartition('@')[2]}" if value and "@" in value else value, _ENDPOINT
+    )
+
+
+def _variable(environment: Mapping[str, str], service: str) -> str:
+    own = _VARIABLES.get(service, "")
+    return own if environment.get(own) else "AWS_ENDPOINT_URL"
+
+
+def require_roots(environment: Mapping[str, str], ca_file: str | None) -> None:
+    """Raises ConfigurationError where the SDK's variables name a file without certificates."""
+    if not ca_file and any(environment.get(name) for name in _ROOTS):
+        read_roots(environment, None)
 
 
 def read_roots(environment: Mapping[str, str], ca_file: str | None) -> ssl.SSLContext:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from threading import Lock
 from typing import Any, Final, TextIO
 
 from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.session import get_session
+from botocore.exceptions import BotoCoreError, ClientError, PartialCredentialsError
+from botocore.session import Session, get_session
 
+from handler.adapters.support.endpoints import require_roots, wrong_endpoint
 from handler.adapters.support.errors import AwsError
+from handler.domain.errors import ConfigurationError
 
 # One slow answer must not eat the invocation; a lost one is decided from the stored item.
 _LIMITS: Final = {"connect_timeout": 1, "read_timeout": 1, "retries": {"mode": "standard", "total_max_attempts": 3}}
@@ -36,9 +39,13 @@ def create_clients(region: str, ca_file: str | None) -> Callable[[str], Any]:
     """What makes and keeps one client a service, by the service's name at AWS, such as `dynamodb`; for any thread.
 
     A client has one method an operation, named and called as botocore's, which raises AwsError alone. `ca_file` holds
-    the roots that are trusted, None: those of the system's or the SDK's own settings.
+    the roots that are trusted, None: those of the SDK's variables, else the system's. Raises ConfigurationError for
+    credentials that are missing or not to be had, a file without certificates, and, as a client does when it is made,
+    an endpoint that is none.
     """
     session = get_session()
+    _require_credentials(session)
+    require_roots(os.environ, ca_file)
     lock = Lock()
     clients: dict[str, _Client] = {}
 
@@ -46,11 +53,27 @@ def create_clients(region: str, ca_file: str | None) -> Callable[[str], Any]:
         # A client is for all threads; a session that makes one is not.
         with lock:
             if service not in clients:
-                made = session.create_client(service, region_name=region, verify=ca_file, config=Config(**_LIMITS))
+                try:
+                    made = session.create_client(service, region_name=region, verify=ca_file, config=Config(**_LIMITS))
+                except ValueError as error:
+                    raise wrong_endpoint(os.environ, service) from error
                 clients[service] = _Client(made)
             return clients[service]
 
     return client
+
+
+def _require_credentials(session: Session) -> None:
+    needed = "credentials that botocore finds"
+    try:
+        if session.get_credentials() is None:
+            raise ConfigurationError("AWS_ACCESS_KEY_ID", None, needed)
+    except PartialCredentialsError as error:
+        raise ConfigurationError(error.kwargs["cred_var"].upper(), None, needed) from error
+    except (BotoCoreError, ValueError) as error:
+        variable = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
+        named = variable if os.environ.get(variable) else "AWS_PROFILE"
+        raise ConfigurationError(named, os.environ.get(named), f"{needed} ({error})") from error
 
 
 class _Client:

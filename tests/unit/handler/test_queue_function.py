@@ -314,6 +314,7 @@ def test_only_a_function_in_lambda_without_a_workflow_declines_what_needs_a_pers
     assert services.rules.routing.asks is asks
 
 
+@pytest.mark.usefixtures("credentials")
 def test_a_function_in_lambda_without_a_workflow_says_so_at_init(caplog):
     create({**SIMULATED_IN_LAMBDA, "SCORING_ENGINE": "pure"})
     assert "approval_unavailable" in caplog.text
@@ -322,6 +323,7 @@ def test_a_function_in_lambda_without_a_workflow_says_so_at_init(caplog):
     assert "approval_unavailable" not in caplog.text
 
 
+@pytest.mark.usefixtures("credentials")
 def test_the_workflow_itself_always_has_somebody_to_ask():
     rules, _ = compose_workflow({**SIMULATED_IN_LAMBDA, "AWS_REGION": "us-east-1"})
     assert rules.payments.routing.asks
@@ -335,6 +337,7 @@ def test_in_memory_a_risky_payment_is_recorded_as_pending_and_says_so():
     assert "no workflow is deployed" in done.stderr
 
 
+@pytest.mark.usefixtures("credentials")
 def test_the_rejected_queue_must_be_named_outside_memory():
     with pytest.raises(Exception, match="REJECTED_QUEUE_URL is not set"):
         create({"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "SCORING_ENGINE": "pure"})

@@ -172,6 +172,7 @@ def test_reconcile_from_the_command_line(command):
     assert command(world, "reconcile")[1] == f"{KEY} expired\n"
 
 
+@pytest.mark.usefixtures("credentials")
 @pytest.mark.parametrize("variable", ["SCORING_KERNEL", "SCORING_ENGINE", "CANONICAL_VERSION_WRITTEN"])
 def test_the_command_says_which_setting_is_wrong(capsys, variable):
     assert cli.main(["approvals", "list"], {variable: "nope-1", "AWS_REGION": "us-east-1"}) == 1

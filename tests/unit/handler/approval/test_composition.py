@@ -25,6 +25,7 @@ def test_a_wrong_setting_of_the_workflow_is_named(variable, value):
         read_approval_settings({variable: value})
 
 
+@pytest.mark.usefixtures("credentials")
 def test_deciding_needs_no_gateway_in_production_and_charging_does():
     variables = {"ENVIRONMENT": "prod", "AWS_REGION": "us-east-1", "SCORING_ENGINE": "pure"}
     assert compose_decisions(variables).environment == "prod"

@@ -1,0 +1,139 @@
+"""Where AWS is asked, by the variables of its SDKs, and that init refuses what cannot be meant, with either support."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from handler.adapters.connection import Url
+from handler.adapters.support.endpoints import endpoint, read_roots
+from handler.domain.errors import ConfigurationError
+from handler.queue_function import create
+from tests.support.aws import SUPPORTS
+
+ONE = "http://127.0.0.1:1"
+QUEUE = f"{ONE}/000000000000/rejected.fifo"
+
+
+@pytest.fixture(autouse=True)
+def variables(monkeypatch):
+    """The process has credentials and an endpoint, and nothing else of AWS's."""
+    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "swordfish")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", ONE)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    # No profile of whoever runs the tests.
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+
+
+def init(support: str) -> None:
+    create({"SUPPORT": support, "AWS_ENDPOINT_URL": ONE, "REJECTED_QUEUE_URL": QUEUE, "SCORING_ENGINE": "pure"})
+
+
+@pytest.mark.parametrize(
+    ("given", "service", "url"),
+    [
+        ({}, "dynamodb", Url("https", "dynamodb.eu-west-1.amazonaws.com", 443)),
+        ({"AWS_ENDPOINT_URL": ONE}, "sqs", Url("http", "127.0.0.1", 1)),
+        ({"AWS_ENDPOINT_URL": ONE, "AWS_ENDPOINT_URL_SQS": "https://a:2"}, "sqs", Url("https", "a", 2)),
+        ({"AWS_ENDPOINT_URL_SQS": "https://a:2"}, "lambda", Url("https", "lambda.eu-west-1.amazonaws.com", 443)),
+        ({"AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://a"}, "secretsmanager", Url("http", "a", 80)),
+        ({"AWS_ENDPOINT_URL_LAMBDA": "http://a"}, "lambda", Url("http", "a", 80)),
+        ({"AWS_USE_FIPS_ENDPOINT": "false"}, "sqs", Url("https", "sqs.eu-west-1.amazonaws.com", 443)),
+        ({"AWS_USE_FIPS_ENDPOINT": "true", "AWS_ENDPOINT_URL_SQS": ONE}, "sqs", Url("http", "127.0.0.1", 1)),
+    ],
+)
+def test_a_services_own_variable_stands_above_the_one_of_all(given, service, url):
+    assert endpoint(given, service, "eu-west-1") == url
+
+
+@pytest.mark.parametrize("variable", ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"])
+def test_an_endpoint_of_another_kind_is_refused_and_not_passed_over(variable):
+    with pytest.raises(ConfigurationError, match=rf"^{variable} is 'True'; allowed: AWS_ENDPOINT_URL_SQS, or SUPPORT"):
+        endpoint({variable: "True"}, "sqs", "eu-west-1")
+
+
+@pytest.mark.parametrize("support", SUPPORTS)
+def test_init_passes_with_an_endpoint_that_does_not_answer(support):
+    init(support)
+
+
+@pytest.mark.parametrize("support", SUPPORTS)
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"])
+@pytest.mark.parametrize("value", ["nonsense", "http//127.0.0.1", "http://", "http://a b"])
+def test_an_endpoint_that_is_no_url_fails_init_by_its_name(monkeypatch, support, variable, value):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=f"^{variable} is {value!r}; allowed: http"):
+        init(support)
+
+
+LATER = ["AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL_SECRETS_MANAGER"]
+
+
+@pytest.mark.parametrize("variable", LATER)
+def test_an_endpoint_that_is_asked_later_is_looked_at_in_init(monkeypatch, variable):
+    monkeypatch.setenv(variable, "http://user:swordfish@host:port")
+    with pytest.raises(ConfigurationError, match=rf"^{variable} is '\*\*\*@host:port'"):
+        init("lean")
+
+
+@pytest.mark.parametrize("support", SUPPORTS)
+@pytest.mark.parametrize("missing", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_credentials_that_are_missing_fail_init_by_their_name(monkeypatch, support, missing):
+    monkeypatch.delenv(missing)
+    with pytest.raises(ConfigurationError, match=f"^{missing} is not set"):
+        init(support)
+
+
+@pytest.mark.parametrize("support", SUPPORTS)
+@pytest.mark.parametrize("uri", ["http://example.com/keys", f"{ONE}/keys"])
+def test_credentials_that_cannot_be_had_fail_init_by_the_name_of_their_endpoint(monkeypatch, support, uri):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri)
+    monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
+    with pytest.raises(ConfigurationError, match=f"^AWS_CONTAINER_CREDENTIALS_FULL_URI is '{uri}'"):
+        init(support)
+
+
+@pytest.mark.parametrize("support", SUPPORTS)
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
+@pytest.mark.parametrize("content", [None, "", "no certificate\n"])
+def test_a_root_file_without_certificates_fails_init_by_its_name(monkeypatch, tmp_path, support, variable, content):
+    path = Path(tmp_path, "roots.pem")
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setenv(variable, str(path))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://127.0.0.1:1")
+    with pytest.raises(ConfigurationError, match=f"^{variable} is '{path}'; allowed: a file of PEM certificates"):
+        init(support)
+
+
+def test_the_roots_that_are_given_stand_above_those_of_the_variables(tmp_path):
+    import botocore
+
+    roots = Path(botocore.__file__).with_name("cacert.pem")
+    assert read_roots({"AWS_CA_BUNDLE": str(tmp_path / "none")}, str(roots)).cert_store_stats()["x509_ca"] > 100
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy"])
+def test_a_proxy_is_refused_with_a_clear_sentence_and_its_password_not_shown(monkeypatch, variable):
+    monkeypatch.setenv(variable, "http://user:swordfish@proxy:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    allowed = r"no value, 127\.0\.0\.1 in NO_PROXY, or SUPPORT=standard"
+    with pytest.raises(ConfigurationError, match=rf"^{variable} is '\*\*\*'; allowed: {allowed}$"):
+        init("lean")
+
+
+@pytest.mark.parametrize("excepted", ["127.0.0.1", "*", "a, 127.0.0.1 ", "0.0.1", ".0.0.1"])
+@pytest.mark.parametrize("variable", ["NO_PROXY", "no_proxy"])
+def test_a_host_that_is_excepted_is_asked_without_the_proxy(monkeypatch, variable, excepted):
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
+    # Of the other scheme.
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv(variable, excepted)
+    init("lean")
