@@ -565,10 +565,10 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "an unanswered write is taken for success": (
         Edit(
             "handler.adapters.table.transaction_log",
-            "    except BotoCoreError as error:\n"
-            "        raise _failure(write.name, transaction_id, error) from error\n"
+            "        raise _failure(write.name, transaction_id, error) from error\n    return None",
+            "        if error.code:\n"
+            "            raise _failure(write.name, transaction_id, error) from error\n"
             "    return None",
-            "    except BotoCoreError as error:\n        return None\n    return None",
         ),
     ),
     "the hash is compared in the version that is written": (

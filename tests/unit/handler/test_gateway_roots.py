@@ -40,7 +40,7 @@ class SecretsManager:
 
 def trusted(**variables: str) -> set[bytes]:
     """The certificates that a deployment's gateway is trusted by."""
-    gateway = payment_gateway(read_settings({**VARIABLES, **variables}), object(), LOG, SecretsManager)
+    gateway = payment_gateway(read_settings({**VARIABLES, **variables}), lambda service: SecretsManager(), LOG)
     assert isinstance(gateway, StripeGateway)
     assert gateway.connection._peer._tls is not None
     return set(gateway.connection._peer._tls.get_ca_certs(binary_form=True))

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from handler import composition
 from handler.adapters.gateways.stripe import StripeGateway
 from handler.adapters.secrets import read_by
 from handler.adapters.table.memory import MemoryDynamoDb
+from handler.composition import compose
 from handler.domain.errors import ConfigurationError
 from handler.settings import read_settings
+from handler.support import load_support
 from scoring.kernel import load_engine
+from tests.support.aws import SUPPORTS
 
 ARN = "arn:aws:secretsmanager:us-east-1:000000000000:secret:"
 VARIABLES = {
@@ -37,21 +40,26 @@ class SecretsManager:
         return {"SecretString": "sk_test_12345678", "VersionId": "1"}
 
 
-def test_pepper_and_key_and_a_key_that_is_read_again_come_through_one_client(monkeypatch):
-    made: list[SecretsManager] = []
+def test_pepper_and_key_and_a_key_that_is_read_again_come_through_the_client_that_is_kept():
+    secrets = SecretsManager()
 
-    def client(session: Any, service: str, settings: Any) -> Any:
-        if service == "secretsmanager":
-            made.append(SecretsManager())
-            return made[-1]
-        return MemoryDynamoDb()
+    def aws_client(service: str) -> Any:
+        return secrets if service == "secretsmanager" else MemoryDynamoDb()
 
-    monkeypatch.setattr(composition, "aws_client", client)
-    services = composition.compose(read_settings(VARIABLES), load_engine("pure", "auto"), logging.getLogger(__name__))
+    services = compose(read_settings(VARIABLES), load_engine("pure", "auto"), logging.getLogger(__name__), aws_client)
     gateway = services.ports.gateway
     assert isinstance(gateway, StripeGateway)
     assert gateway._read_key() == "sk_test_12345678"
-    assert [one.read for one in made] == [["pepper", "key", "key"]]
+    assert secrets.read == ["pepper", "key", "key"]
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize("support", SUPPORTS)
+def test_a_support_keeps_the_one_client_of_a_service_for_all_threads(support):
+    aws_client = load_support(support).create_clients("us-east-1", None)
+    with ThreadPoolExecutor(8) as threads:
+        clients = set(threads.map(aws_client, ["secretsmanager"] * 8 + ["sqs"]))
+    assert len(clients) == 2
 
 
 def test_what_fails_while_a_secret_is_read_is_told_to_whoever_waits_for_it():
