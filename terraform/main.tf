@@ -219,6 +219,7 @@ module "approval_workflow" {
   runtime                    = local.workflow_runtime
   memory_size                = var.memory_size
   timeout_seconds            = var.timeout_seconds
+  tracing                    = var.tracing
   environment_variables      = local.live_variables
   approvers                  = { for one in var.approval_workflow.approvers : one => lookup(var.approval_workflow.endpoints, one, { protocol = "email", endpoint = one }) }
   approval_timeout_seconds   = var.approval_workflow.timeout_seconds

@@ -192,7 +192,7 @@ variable "log_retention_days" {
 }
 
 variable "tracing" {
-  description = "Whether X-Ray traces are recorded."
+  description = "Whether X-Ray traces are recorded: of workflow, page and reconcile with their calls of AWS, which adds a quarter to their init."
   type        = bool
   default     = false
 }

@@ -79,6 +79,7 @@ run "the_stack" {
     runtime               = "python3.13"
     memory_size           = 512
     timeout_seconds       = 30
+    tracing               = false
     environment_variables = { ENVIRONMENT = "dev" }
     approvers = {
       "alice@example.com" = { protocol = "email", endpoint = "alice@example.com" }
@@ -114,6 +115,16 @@ run "the_stack" {
   assert {
     condition     = jsondecode(aws_cloudformation_stack.workflow.template_body).Resources.Function.DeletionPolicy == "RetainExceptOnCreate"
     error_message = "Lambda deletes a function with all its versions: under deletion protection it must stay, but after a first creation that failed."
+  }
+  assert {
+    condition = alltrue([
+      jsondecode(aws_cloudformation_stack.workflow.template_body).Resources.Function.Properties.TracingConfig.Mode == "PassThrough",
+      aws_lambda_function.page.tracing_config[0].mode == "PassThrough",
+      aws_lambda_function.reconcile.tracing_config[0].mode == "PassThrough",
+      alltrue([for variables in [local.workflow_variables, local.deciding_variables, local.reconcile_variables] : variables.POWERTOOLS_TRACE_DISABLED == "true"]),
+      !contains(flatten([for allowed in values(local.permissions) : allowed[*].actions]), "xray:PutTraceSegments"),
+    ])
+    error_message = "Nothing must be traced unasked."
   }
   assert {
     condition     = aws_apigatewayv2_stage.page.default_route_settings[0].throttling_rate_limit == 10
@@ -176,6 +187,7 @@ run "a_time_out_longer_than_reconciles_own" {
     runtime                    = "python3.13"
     memory_size                = 512
     timeout_seconds            = 900
+    tracing                    = true
     environment_variables      = {}
     approvers                  = {}
     approval_timeout_seconds   = 86400
@@ -202,6 +214,16 @@ run "a_time_out_longer_than_reconciles_own" {
       contains(flatten(local.permissions.reconcile[*].actions), "ec2:CreateNetworkInterface"),
     ])
     error_message = "What talks to the gateway must be in the subnets that are given, and be allowed to; the page need not."
+  }
+  assert {
+    condition = alltrue([
+      jsondecode(aws_cloudformation_stack.workflow.template_body).Resources.Function.Properties.TracingConfig.Mode == "Active",
+      aws_lambda_function.page.tracing_config[0].mode == "Active",
+      aws_lambda_function.reconcile.tracing_config[0].mode == "Active",
+      alltrue([for variables in [local.workflow_variables, local.deciding_variables, local.reconcile_variables] : variables.POWERTOOLS_TRACE_DISABLED == "false"]),
+      alltrue([for allowed in values(local.permissions) : contains(flatten(allowed[*].actions), "xray:PutTraceSegments")]),
+    ])
+    error_message = "All three must be traced where traces are asked for, and may write them."
   }
   assert {
     condition     = aws_lambda_function.reconcile.timeout == 900

@@ -22,8 +22,10 @@ locals {
   # As AWSLambdaVPCAccessExecutionRole has them.
   join_network = var.vpc == null ? [] : [{ actions = ["ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"], resources = ["*"] }]
 
+  write_traces = var.tracing ? [{ actions = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"], resources = ["*"] }] : []
+
   permissions = {
-    workflow = concat(local.read_secrets, local.use_table_key, local.join_network, [
+    workflow = concat(local.read_secrets, local.use_table_key, local.join_network, local.write_traces, [
       local.keep_transactions,
       { actions = ["lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState"], resources = local.executions },
       { actions = ["sqs:SendMessage"], resources = [var.rejected_queue_arn] },
@@ -31,12 +33,12 @@ locals {
       { actions = ["sns:Publish"], resources = [aws_sns_topic.approvals.arn] },
       { actions = ["kms:GenerateMac"], resources = [aws_kms_key.links.arn] },
     ])
-    page = concat(local.use_table_key, [
+    page = concat(local.use_table_key, local.write_traces, [
       local.decide,
       { actions = ["kms:VerifyMac"], resources = [aws_kms_key.links.arn] },
       { actions = ["lambda:SendDurableExecutionCallbackSuccess"], resources = local.executions },
     ])
-    reconcile = concat(local.read_secrets, local.use_table_key, local.join_network, [
+    reconcile = concat(local.read_secrets, local.use_table_key, local.join_network, local.write_traces, [
       local.decide,
       { actions = ["dynamodb:Query"], resources = ["${var.table_arn}/index/open-shard-index"] },
       { actions = ["lambda:GetDurableExecution", "lambda:SendDurableExecutionCallbackSuccess"], resources = local.executions },
@@ -64,7 +66,7 @@ resource "aws_iam_role_policy" "this" {
 }
 
 data "aws_iam_policy_document" "this" {
-  #checkov:skip=CKV_AWS_111:Lambda's network interfaces take no resource other than "*" ("Actions, resources, and condition keys for Amazon EC2")
+  #checkov:skip=CKV_AWS_111:Lambda's network interfaces and X-Ray take no resource other than "*" ("Actions, resources, and condition keys for Amazon EC2")
   #checkov:skip=CKV_AWS_356:as above
   for_each = local.permissions
 

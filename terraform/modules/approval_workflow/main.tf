@@ -25,9 +25,11 @@ locals {
     APPROVAL_KEY_ID           = aws_kms_key.links.arn
     APPROVAL_FUNCTION_ARN     = local.alias_arn
     SCORING_ENGINE            = "pure"
+    POWERTOOLS_TRACE_DISABLED = tostring(!var.tracing)
   }
   reconcile_variables = merge(var.environment_variables, {
-    APPROVAL_FUNCTION_ARN = local.alias_arn
+    APPROVAL_FUNCTION_ARN     = local.alias_arn
+    POWERTOOLS_TRACE_DISABLED = tostring(!var.tracing)
   })
   workflow_variables = merge(var.environment_variables, {
     APPROVAL_KEY_ID            = aws_kms_key.links.arn
@@ -36,7 +38,9 @@ locals {
     APPROVAL_PAGE_URL          = "${aws_apigatewayv2_api.page.api_endpoint}/approvals"
     APPROVERS                  = join(",", keys(var.approvers))
     FRAUD_SERVICE_FAILURE_RATE = tostring(var.fraud_service_failure_rate)
+    POWERTOOLS_TRACE_DISABLED  = tostring(!var.tracing)
   })
+  tracing_mode = var.tracing ? "Active" : "PassThrough"
 
   function = merge(local.network, {
     FunctionName  = local.name
@@ -48,6 +52,7 @@ locals {
     MemorySize    = var.memory_size
     Timeout       = var.timeout_seconds
     Environment   = { Variables = local.workflow_variables }
+    TracingConfig = { Mode = local.tracing_mode }
     LoggingConfig = { LogGroup = aws_cloudwatch_log_group.this["workflow"].name, LogFormat = "JSON" }
     DurableConfig = { ExecutionTimeout = local.execution_timeout_seconds, RetentionPeriodInDays = var.retention_days }
     Code          = { S3Bucket = var.code_bucket, S3Key = aws_s3_object.package.key }
@@ -113,7 +118,7 @@ resource "aws_cloudformation_stack" "workflow" {
 # ---- the page and the reconciler, plain functions of the same ZIP -------------------------------------------------
 
 resource "aws_lambda_function" "page" {
-  #checkov:skip=CKV_AWS_50:one short call a decision; traces would show what the log shows
+  #checkov:skip=CKV_AWS_50:tracing is a switch (tracing); PassThrough still joins a caller's trace
   #checkov:skip=CKV_AWS_115:the HTTP API's throttle limits it
   #checkov:skip=CKV_AWS_116:it is invoked synchronously, so there is nothing to keep
   #checkov:skip=CKV_AWS_117:talks to AWS APIs only
@@ -134,6 +139,9 @@ resource "aws_lambda_function" "page" {
   environment {
     variables = local.deciding_variables
   }
+  tracing_config {
+    mode = local.tracing_mode
+  }
   logging_config {
     log_group  = aws_cloudwatch_log_group.this["page"].name
     log_format = "JSON"
@@ -141,7 +149,7 @@ resource "aws_lambda_function" "page" {
 }
 
 resource "aws_lambda_function" "reconcile" {
-  #checkov:skip=CKV_AWS_50:a scheduled run; traces would show what the log shows
+  #checkov:skip=CKV_AWS_50:tracing is a switch (tracing); PassThrough still joins a caller's trace
   #checkov:skip=CKV_AWS_115:one run in ten minutes
   #checkov:skip=CKV_AWS_116:the next run does what this one did not
   #checkov:skip=CKV_AWS_117:a choice (vpc): talks to AWS APIs and the gateway only
@@ -161,6 +169,9 @@ resource "aws_lambda_function" "reconcile" {
 
   environment {
     variables = local.reconcile_variables
+  }
+  tracing_config {
+    mode = local.tracing_mode
   }
   dynamic "vpc_config" {
     for_each = var.vpc == null ? [] : [var.vpc]

@@ -36,6 +36,11 @@ variable "timeout_seconds" {
   type        = number
 }
 
+variable "tracing" {
+  description = "Whether X-Ray traces are recorded, with the calls of AWS."
+  type        = bool
+}
+
 variable "environment_variables" {
   description = "Environment variables that the workflow shares with the queue function."
   type        = map(string)
