@@ -138,7 +138,7 @@ def run(options: argparse.Namespace, console: Console) -> Result:
                 calls_per_second=CALLS_PER_SECOND,
             )
         )
-        variables = {"SCORING_ENGINE": os.environ["SCORING_ENGINE"]} if "SCORING_ENGINE" in os.environ else {}
+        variables = {name: os.environ[name] for name in ("SCORING_ENGINE", "SUPPORT") if name in os.environ}
         approvals = Approvals(timeout_seconds=APPROVAL_SECONDS, approvers=(APPROVER,))
         system = stack.enter_context(
             LocalSystem(
