@@ -6,6 +6,7 @@ import logging
 import random
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from handler.adapters.approval.executions import LambdaCallbacks, LambdaExecutions
 from handler.adapters.approval.notices import LoggedNotices, SnsNotices
@@ -26,15 +27,20 @@ from handler.settings import Settings, read_approval_settings, read_settings
 from handler.support import load_support
 from scoring.kernel import load_engine
 
+if TYPE_CHECKING:
+    from handler.support import Support
 
-def compose_workflow(environment: Mapping[str, str]) -> tuple[ApprovalRules, ApprovalPorts]:
+
+def compose_workflow(
+    environment: Mapping[str, str], support: Support | None = None
+) -> tuple[ApprovalRules, ApprovalPorts]:
     """What the approval workflow works with: the queue function's adapters, and messages to approvers.
 
-    Raises ConfigurationError.
+    `support` makes the clients of AWS; without it the reference does. Raises ConfigurationError.
     """
     settings, approval = read_settings(environment), read_approval_settings(environment)
     engine = load_engine(settings.scoring_engine, settings.scoring_kernel)
-    aws_client = None if settings.in_memory else _clients(settings)
+    aws_client = None if settings.in_memory else _clients(settings, support)
     logger = logging.getLogger("handler.workflow")
     ports, log, _ = compose_ports(settings, engine, logger, aws_client, DynamoDbApprovalLog)
     if approval.fraud_service_failure_rate:
@@ -42,17 +48,17 @@ def compose_workflow(environment: Mapping[str, str]) -> tuple[ApprovalRules, App
         ports = ports._replace(scoring=scoring)
     notices: ApprovalNotices = LoggedNotices()
     if approval.topic_arn:
-        aws_client = _clients(settings)
+        aws_client = aws_client or _clients(settings, support)
         signer = _signer(aws_client, approval.key_id) if approval.page_url else None
         notices = SnsNotices(aws_client("sns"), approval.topic_arn, approval.approvers, approval.page_url, signer)
     rules = ApprovalRules(settings.rules, round(1000 * approval.timeout_seconds))
     return rules, ApprovalPorts(ports, log, notices)
 
 
-def compose_decisions(environment: Mapping[str, str]) -> Decisions:
-    """What deciding needs, on the approval page and the command line. Raises ConfigurationError."""
+def compose_decisions(environment: Mapping[str, str], support: Support | None = None) -> Decisions:
+    """What deciding needs, on the approval page and the command line; raises, and takes `support`, as the workflow."""
     settings = read_settings(environment)
-    aws_client = _clients(settings)
+    aws_client = _clients(settings, support)
     functions = aws_client("lambda")
     return Decisions(
         log=DynamoDbParkingLog(aws_client("dynamodb"), settings.table_name),
@@ -90,17 +96,16 @@ def caller_identity() -> str:
     return str(answer["Arn"])
 
 
-def compose_signer(environment: Mapping[str, str]) -> Signer:
-    """The key of the links to the approval page. Raises ConfigurationError."""
+def compose_signer(environment: Mapping[str, str], support: Support | None = None) -> Signer:
+    """The key of the links to the approval page; raises, and takes `support`, as the workflow."""
     key_id = read_approval_settings(environment).key_id
     if not key_id:
         raise ConfigurationError("APPROVAL_KEY_ID", None, "a KMS HMAC key, or file:<path> of a key file")
-    return _signer(_clients(read_settings(environment)), key_id)
+    return _signer(_clients(read_settings(environment), support), key_id)
 
 
-def _clients(settings: Settings) -> Clients:
-    """Those of the reference: people's commands and the workflow's own SDK stand on it."""
-    return aws_clients(settings, load_support("standard"))
+def _clients(settings: Settings, support: Support | None = None) -> Clients:
+    return aws_clients(settings, support or load_support("standard"))
 
 
 def _signer(aws_client: Clients, key_id: str) -> Signer:

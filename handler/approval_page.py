@@ -133,11 +133,11 @@ def _response(status_code: int, page: str) -> dict[str, Any]:
 
 
 def _create(environment: Mapping[str, str]) -> Handler:
-    from handler.adapters.approval.support import observe
+    from handler.adapters.approval import support
     from handler.approval_composition import compose_decisions, compose_signer
 
-    observed = observe("payment-approval-page", environment)
-    return observed(ApprovalPage(compose_decisions(environment), compose_signer(environment)))
+    observed = support.observe("payment-approval-page", environment)
+    return observed(ApprovalPage(compose_decisions(environment, support), compose_signer(environment, support)))
 
 
 __getattr__ = lazy_entry(globals(), _create)

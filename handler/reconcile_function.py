@@ -96,13 +96,14 @@ class ReconcileFunction:
 
 
 def _create(environment: Mapping[str, str]) -> Handler:
-    from handler.adapters.approval.support import create_metrics, observe
+    from handler.adapters.approval import support
     from handler.approval_composition import compose_decisions, compose_workflow
 
-    observed = observe("payment-reconcile", environment)
-    rules, ports = compose_workflow(environment)
-    metrics = create_metrics(NAMESPACE, rules.payments.environment)
-    return observed(ReconcileFunction(rules.payments, ports.payments, compose_decisions(environment), metrics))
+    observed = support.observe("payment-reconcile", environment)
+    rules, ports = compose_workflow(environment, support)
+    # The alarms on what it counts name no service.
+    metrics = support.create_metrics(NAMESPACE, "", rules.payments.environment)
+    return observed(ReconcileFunction(rules.payments, ports.payments, compose_decisions(environment, support), metrics))
 
 
 __getattr__ = lazy_entry(globals(), _create)

@@ -257,11 +257,11 @@ def _numbered(name: str, rounds: int) -> str:
 
 
 def _create(environment: Mapping[str, str]) -> Handler:
-    from handler.adapters.approval.support import observe
+    from handler.adapters.approval import support
     from handler.approval_composition import compose_workflow
 
-    observed = observe("payment-approval", environment)
-    return observed(Workflow(*compose_workflow(environment)).durable())
+    observed = support.observe("payment-approval", environment)
+    return observed(Workflow(*compose_workflow(environment, support)).durable())
 
 
 __getattr__ = lazy_entry(globals(), _create)

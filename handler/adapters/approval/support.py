@@ -1,4 +1,4 @@
-"""What the workflow, its page and reconcile stand on: log lines, metrics and traces of Powertools for AWS Lambda.
+"""What the workflow, its page and reconcile stand on: boto3's clients, and Powertools' log lines, metrics and traces.
 
 The rule it keeps: no event and no answer is in a line or a trace, whatever Powertools' variables say: the form of the
 page has its token in it.
@@ -10,13 +10,16 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
+import boto3
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 from aws_lambda_powertools.shared.functions import strtobool
 
+from handler.adapters.support import standard
 from handler.domain.errors import ConfigurationError
 
 Handler = Callable[[Any, Any], Any]
+create_logger = standard.create_logger
+create_metrics = standard.create_metrics
 
 
 def observe(service: str, environment: Mapping[str, str]) -> Callable[[Handler], Handler]:
@@ -26,7 +29,7 @@ def observe(service: str, environment: Mapping[str, str]) -> Callable[[Handler],
     a subsegment of X-Ray's. Raises ConfigurationError where the variable is no truth value.
     """
     is_traced = _is_traced(environment)
-    logger = Logger(service=service)
+    logger = create_logger(service)
     # Only what is registered is copied to, and its children write through it.
     logging.getLogger("handler")
     copy_config_to_registered_loggers(logger, include={"handler"})
@@ -42,11 +45,11 @@ def observe(service: str, environment: Mapping[str, str]) -> Callable[[Handler],
     return wrap
 
 
-def create_metrics(namespace: str, environment: str) -> Metrics:
-    """Metrics in CloudWatch's embedded metric format, with the dimension `environment` alone."""
-    metrics = Metrics(namespace=namespace, service="")
-    metrics.set_default_dimensions(environment=environment)
-    return metrics
+def create_clients(region: str, ca_file: str | None) -> Callable[[str], Any]:
+    """As those of `standard`, which says what is raised, but made by boto3."""
+    return standard.create_clients(
+        region, ca_file, maker=lambda session: boto3.Session(botocore_session=session, region_name=region).client
+    )
 
 
 def _is_traced(environment: Mapping[str, str]) -> bool:

@@ -29,24 +29,29 @@ def create_logger(service: str, stream: TextIO | None = None) -> Logger:
 
 
 def create_metrics(namespace: str, service: str, environment: str) -> Metrics:
-    """Metrics in CloudWatch's embedded metric format, one line on standard output a flush."""
+    """Metrics in CloudWatch's embedded metric format, one line on standard output a flush.
+
+    Their dimensions are `environment` and `service`, which is none where it is empty.
+    """
     metrics = Metrics(namespace=namespace, service=service)
     metrics.set_default_dimensions(environment=environment)
     return metrics
 
 
-def create_clients(region: str, ca_file: str | None) -> Callable[[str], Any]:
+def create_clients(
+    region: str, ca_file: str | None, maker: Callable[[Session], Any] = lambda session: session.create_client
+) -> Callable[[str], Any]:
     """What makes and keeps one client a service, by the service's name at AWS, such as `dynamodb`; for any thread.
 
     A client has one method an operation, named and called as botocore's, which raises AwsError alone. `ca_file` holds
     the roots that are trusted, None: those of the SDK's variables, else the system's. Raises ConfigurationError for
     credentials that are missing or not to be had, a file without certificates, and, as a client does when it is made,
-    an endpoint that is none.
+    an endpoint that is none. `maker` turns a session into what makes a client of it, as botocore's `create_client`.
     """
     session = get_session()
     _require_credentials(session)
     require_roots(os.environ, ca_file)
-    lock = Lock()
+    make, lock = maker(session), Lock()
     clients: dict[str, _Client] = {}
 
     def client(service: str) -> _Client:
@@ -54,7 +59,7 @@ def create_clients(region: str, ca_file: str | None) -> Callable[[str], Any]:
         with lock:
             if service not in clients:
                 try:
-                    made = session.create_client(service, region_name=region, verify=ca_file, config=Config(**_LIMITS))
+                    made = make(service, region_name=region, verify=ca_file, config=Config(**_LIMITS))
                 except ValueError as error:
                     raise wrong_endpoint(os.environ, service) from error
                 clients[service] = _Client(made)

@@ -235,10 +235,11 @@ def test_a_line_that_cannot_be_written_stops_nothing_and_is_told_on_standard_err
         st.tuples(st.sampled_from(sorted(METRICS)), st.integers(0, 1000) | st.floats(0, 1e9)), min_size=1, max_size=12
     )
 )
-def test_the_metric_line_is_the_same(values_added):
+@pytest.mark.parametrize("service", ["payment-processor", ""])
+def test_the_metric_line_is_the_same(service, values_added):
     lines = []
     for support in (lean, standard):
-        metrics = support.create_metrics("CloudCafe/Lambda", "payment-processor", "dev")
+        metrics = support.create_metrics("CloudCafe/Lambda", service, "dev")
         # A second flush has the same dimensions, and nothing of the first.
         for added in (values_added, values_added[:1]):
             for name, value in added:

@@ -53,8 +53,11 @@ def create_logger(service: str, stream: TextIO | None = None) -> logging.Logger:
 
 
 def create_metrics(namespace: str, service: str, environment: str) -> EmbeddedMetrics:
-    """Metrics in CloudWatch's embedded metric format, one line on standard output a flush."""
-    return EmbeddedMetrics(namespace, {"environment": environment, "service": service})
+    """Metrics in CloudWatch's embedded metric format, one line on standard output a flush.
+
+    Their dimensions are `environment` and `service`, which is none where it is empty.
+    """
+    return EmbeddedMetrics(namespace, {"environment": environment, **({"service": service} if service else {})})
 
 
 def _is_sampled(rate: str) -> bool:

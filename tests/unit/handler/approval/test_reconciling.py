@@ -160,7 +160,7 @@ def open_ids(world: ApprovalWorld, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_reconcile_on_schedule_expires_and_counts_what_it_cannot_settle(monkeypatch, capsys):
     world = pending()
     open_ids(world, monkeypatch)
-    function = ReconcileFunction(world.rules, world.ports, decisions(world), create_metrics(NAMESPACE, "dev"))
+    function = ReconcileFunction(world.rules, world.ports, decisions(world), create_metrics(NAMESPACE, "", "dev"))
     assert function({}, Context()) == {"old_open_payments": 0, "parked_payments": 0}
     world.clock.ms += DAY_MS + OVERDUE_MS + 1
     assert function({}, Context()) == {"old_open_payments": 0, "parked_payments": 0}
@@ -175,7 +175,7 @@ def test_reconcile_on_schedule_expires_and_counts_what_it_cannot_settle(monkeypa
         settle(reading, stuck.rules, stuck.ports, work())
     stuck.clock.ms += 60 * 60 * 1000
     stuck.change(lease_until=1)
-    function = ReconcileFunction(stuck.rules, stuck.ports, decisions(stuck), create_metrics(NAMESPACE, "dev"))
+    function = ReconcileFunction(stuck.rules, stuck.ports, decisions(stuck), create_metrics(NAMESPACE, "", "dev"))
     assert function({}, Context()) == {"old_open_payments": 1, "parked_payments": 0}
     assert stuck.gateway.captures == {}
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -189,7 +189,7 @@ def test_a_parked_payment_is_counted_unless_its_charge_takes_its_methods_days(mo
     open_ids(world, monkeypatch)
     world.gateway.scripts |= {"charge": [at_work], "status": [at_work, at_work]}
     assert settle(read([message()], world.rules, world.ports, lambda: 30_000)[0], world.rules, world.ports, work())
-    function = ReconcileFunction(world.rules, world.ports, decisions(world), create_metrics(NAMESPACE, "dev"))
+    function = ReconcileFunction(world.rules, world.ports, decisions(world), create_metrics(NAMESPACE, "", "dev"))
     assert function({}, Context()) == {"old_open_payments": 0, "parked_payments": 0}
     world.clock.ms += CHARGE_TAKES_MAX_MS
     assert function({}, Context()) == {"old_open_payments": 0, "parked_payments": 1}
@@ -201,7 +201,10 @@ def test_a_payment_that_is_restarted_again_and_again_is_counted(monkeypatch):
     closed = decisions(world)
     engine = ListExecutions(closed=True)
     function = ReconcileFunction(
-        world.rules, world.ports, replace(closed, starter=engine, executions=engine), create_metrics(NAMESPACE, "dev")
+        world.rules,
+        world.ports,
+        replace(closed, starter=engine, executions=engine),
+        create_metrics(NAMESPACE, "", "dev"),
     )
     assert function({}, Context()) == {"old_open_payments": 0, "parked_payments": 0}
     world.change(execution_arn=ARN.replace("-1/", "-2/"))
