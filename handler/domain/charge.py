@@ -44,7 +44,7 @@ def charge(claim: Claim, payment: Payment, rules: Rules, ports: Ports, work: Wor
     gateway_ref, is_new = claim.gateway_ref, False
     if not gateway_ref:
         work.require_time(times)
-        gateway_ref, is_new = _store(_prepare(claim, payment, rules.environment, ports), claim, ports)
+        gateway_ref, is_new = _store(_prepare(claim, payment, rules.environment, ports), claim, ports, times, work)
     if not is_new:
         result = _ask(gateway_ref, gateway, times, work)
         if result.state != "prepared":
@@ -105,10 +105,11 @@ def _ask(gateway_ref: str, gateway: PaymentGateway, times: Times, work: Work) ->
     return gateway.status(gateway_ref)
 
 
-def _store(gateway_ref: str, claim: Claim, ports: Ports) -> tuple[str, bool]:
+def _store(gateway_ref: str, claim: Claim, ports: Ports, times: Times, work: Work) -> tuple[str, bool]:
     """Store the reference and return it with True; with False the one that stands there, if the payment is still ours.
 
     A worker before us may have stored it after we read the item and before we took it over, and charged it.
+    Where ours can never stand there any more, it is cancelled as well as that goes.
     """
     stored = ports.log.store_gateway_ref(
         claim.transaction_id,
@@ -119,6 +120,11 @@ def _store(gateway_ref: str, claim: Claim, ports: Ports) -> tuple[str, bool]:
     )
     if stored is None:
         return gateway_ref, True
+    # Without another one there, whoever has the payment now may get this very reference under its key.
+    if stored.gateway_ref != gateway_ref and (stored.gateway_ref or stored.final_status):
+        with suppress(RetryableError):
+            work.require_time(times)
+            ports.gateway.cancel(gateway_ref)
     _require_mine(stored, claim)
     return stored.gateway_ref, False
 

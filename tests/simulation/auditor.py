@@ -132,6 +132,9 @@ class Auditor:
         self._messageless: set[str] = set()
         self._charged: set[str] = set()
         self._asked: set[tuple[str, str]] = set()
+        # (invocation, transaction id): the reference that was refused, as long as it is to be cancelled; who does it.
+        self._to_cancel: dict[tuple[str, str], str] = {}
+        self._ends_lost: set[tuple[str, str]] = set()
         self.parking = ParkingRules(world, self.fail)
         self.keys = KeyRules(self.fail)
 
@@ -141,6 +144,8 @@ class Auditor:
     # ---- table ----
     def write_sent(self, invocation: Invocation, intent: str, request: Mapping[str, Any]) -> None:
         """A write leaves its sender: would its condition refuse every item that the protocol's refuses?"""
+        if intent in ("release", "park"):
+            self._must_have_cancelled(invocation, request["Key"]["transaction_id"]["S"])
         if intent == "release":
             self._released.add((invocation.name, request["Key"]["transaction_id"]["S"]))
         if intent in ("record", "refuse"):
@@ -163,6 +168,10 @@ class Auditor:
         Who is refused by its own earlier write knows to hold it; another message of the invocation does not.
         """
         owner = request["Item"]["owner"] if "Item" in request else request["ExpressionAttributeValues"].get(":owner")
+        if invocation.intent == "store_gateway_ref" and image is not None:
+            prepared = request["ExpressionAttributeValues"][":gateway_ref"]["S"]
+            if self._is_lost(prepared):
+                self._to_cancel[invocation.name, key] = prepared
         if invocation.intent in _TAKING and (image is None or image.get("owner") == owner):
             # A workflow owns by another name, and lets go in its own way.
             self._held.add((owner["S"] if owner else "", key))
@@ -535,7 +544,11 @@ class Auditor:
     def gateway_call(self, invocation: Invocation, call: str, gateway_ref: str, key: str) -> None:
         if invocation.remaining_ms() < LEAST_REMAINING_MS:
             self.fail("time for an answer", f"{invocation.name} began {call} with {invocation.remaining_ms()} ms left")
+        if call == "cancel" and self._is_lost(gateway_ref):
+            self._cancels_lost(invocation, gateway_ref)
+            return
         if gateway_ref:
+            self._must_have_cancelled(invocation, f"txn-{self.gateway.intents[gateway_ref].payment_id}")
             self.parking.called(invocation, f"txn-{self.gateway.intents[gateway_ref].payment_id}")
         if call in ("prepare", "charge"):
             named = key.split(":")[1] if ":" in key else ""
@@ -558,6 +571,23 @@ class Auditor:
         self._charged.add(gateway_ref)
         self._asked.discard((invocation.name, gateway_ref))
 
+    def _is_lost(self, gateway_ref: str) -> bool:
+        """Whether a reference can never be stored any more: its payment has another one, or ended without any."""
+        item = self.table.item(f"txn-{self.gateway.intents[gateway_ref].payment_id}") or {}
+        return item.get("gateway_ref", "") != gateway_ref and ("gateway_ref" in item or item.get("status") in _FINAL)
+
+    def _cancels_lost(self, invocation: Invocation, gateway_ref: str) -> None:
+        """Best effort: how it ends says nothing of the payment."""
+        key = f"txn-{self.gateway.intents[gateway_ref].payment_id}"
+        if self._to_cancel.pop((invocation.name, key), "") != gateway_ref:
+            self.fail("a lost reference is cancelled", f"{invocation.name} cancels {gateway_ref} of {key} unasked")
+        self._ends_lost.add((invocation.name, key))
+
+    def _must_have_cancelled(self, invocation: Invocation, key: str) -> None:
+        left = self._to_cancel.pop((invocation.name, key), "")
+        if left and invocation.remaining_ms() >= LEAST_REMAINING_MS:
+            self.fail("a lost reference is cancelled", f"{invocation.name} goes on with {key} and leaves {left}")
+
     def status_answered(self, invocation: Invocation, gateway_ref: str, state: str) -> None:
         self.world.tell(f"{invocation.name} is told that {gateway_ref} is {state}")
         if state == "prepared":
@@ -578,7 +608,11 @@ class Auditor:
         self.keys.failed(invocation, f"txn-{payment_id}", key, how)
 
     def gateway_failed(self, invocation: Invocation, payment_id: str, call: str, failure: str) -> None:
-        self.parking.gateway_failed(invocation, f"txn-{payment_id}", call, failure)
+        key = f"txn-{payment_id}"
+        if call == "cancel" and (invocation.name, key) in self._ends_lost:
+            self._ends_lost.discard((invocation.name, key))
+        else:
+            self.parking.gateway_failed(invocation, key, call, failure)
 
     # ---- messages ----
     def is_claimed_content(self, sent: Sent, payment_id: str) -> bool:

@@ -92,6 +92,8 @@ class Gateway:
         self._poisoned: dict[str, str] = {}
         # A gateway that forgets at once leaves a late confirm to the intent's state alone.
         self._key_kept_ms = world.pick("gateway/key kept", (KEY_KEPT_MS, KEY_KEPT_MS, 20 * SECOND))
+        # One that forgets the keys of prepares makes another intent each time.
+        self._forgets_prepares = world.draw("gateway/forgets prepares") > 0.7
         # When it is reached again; until then every call fails at once, without a connection or with a 503.
         self.out_until = 0
         self.out_with_503 = False
@@ -134,7 +136,7 @@ class Gateway:
 
     def prepare(self, payment: Payment, key: str) -> str:
         request = ("prepare", payment.payment_id, payment.amount_minor, payment.currency, payment.description)
-        stored = self._kept(key)
+        stored = None if self._forgets_prepares else self._kept(key)
         if stored is None:
             stored = self._keep(key, request)
             stored.outcome = self._prepared(payment)

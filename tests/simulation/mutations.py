@@ -140,9 +140,6 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     # An attempt has one owner, and no owner takes a payment over twice.
     Drop("store gateway reference", "owner = :owner"): (Drop("store gateway reference", "attempt = :attempt"),),
     Drop("store gateway reference", "attempt = :attempt"): (Drop("store gateway reference", "owner = :owner"),),
-    # Within a day the gateway prepares a payment once under a key, whoever asks, and a key that gave a reference is not
-    # given up before it is stored.
-    Drop("store gateway reference", "attribute_not_exists(gateway_ref)"): (),
     # The domain looked at the reference: before the write the payment would have to be retried, prepared, parked again.
     Drop("cancel parked", "attribute_not_exists(gateway_ref)"): (
         Edit(_PARKED, "    if not item.gateway_ref:\n        refused", "    if True:\n        refused"),
@@ -310,11 +307,22 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "whatever the gateway refuses is declined": (
         Edit(_PROCESS, "            if not error.is_final:\n", "            if False:\n"),
     ),
+    "a lost reference is not cancelled": (Edit(_CHARGE, "            ports.gateway.cancel(gateway_ref)\n", ""),),
+    "the reference that stands is cancelled for the lost one": (
+        Edit(
+            _CHARGE,
+            "            ports.gateway.cancel(gateway_ref)\n",
+            "            ports.gateway.cancel(stored.gateway_ref)\n",
+        ),
+    ),
+    "a reference that its own write had stored is cancelled": (
+        Edit(_CHARGE, "if stored.gateway_ref != gateway_ref and (", "if ("),
+    ),
     "the reference is not stored": (
         Edit(
             _CHARGE,
-            "_store(_prepare(claim, payment, environment, ports), claim, ports)",
-            "_prepare(claim, payment, environment, ports), True",
+            "_store(_prepare(claim, payment, rules.environment, ports), claim, ports, times, work)",
+            "_prepare(claim, payment, rules.environment, ports), True",
         ),
     ),
     "a workflow takes over what a message brought": (Edit(_CLAIM, " or not work.takes_over", ""),),

@@ -6,18 +6,23 @@ from typing import Any
 
 import pytest
 
+from handler.adapters.gateways.simulated import SimulatedGateway
+from handler.domain.claim import Work
 from handler.domain.errors import (
     ChargeFailedError,
     GatewayBusyError,
     GatewayFailedError,
     GatewayNotReachedError,
     GatewayRefusedError,
+    GatewayUnavailableError,
     KeySpentError,
+    OwnershipLostError,
     RetryableError,
     TransactionLogUnavailableError,
     UnknownOutcomeError,
 )
 from handler.domain.payment import GatewayResult, Payment
+from handler.domain.process import settle
 from tests.support.parking import send
 from tests.support.payments import ScriptedGateway, World, message, reading
 
@@ -212,3 +217,72 @@ def test_a_refusal_that_another_worker_recorded_is_success():
     before = world.gateway.calls
     assert send(world) == "declined"
     assert before == ["prepare"]
+
+
+class Overtaken(ScriptedGateway):
+    """While it prepares, something happens to the item."""
+
+    def __init__(self, world: World, changes: dict[str, Any], **scripts: list[Any]) -> None:
+        super().__init__(**scripts)
+        self.happens = lambda: world.change(**changes)
+        self.cancelled: list[str] = []
+
+    def prepare(self, payment: Payment, key: str) -> str:
+        self.happens()
+        return super().prepare(payment, key)
+
+    def cancel(self, gateway_ref: str) -> GatewayResult:
+        self.cancelled.append(gateway_ref)
+        return super().cancel(gateway_ref)
+
+
+OTHER = "sim_2599_USD_other"
+
+
+@pytest.mark.parametrize("answer", [None, GatewayUnavailableError("503"), UnknownOutcomeError("no answer")])
+def test_a_reference_that_another_one_keeps_out_is_cancelled_and_its_failure_is_nobodys(answer):
+    world = World()
+    world.gateway = Overtaken(world, {"gateway_ref": OTHER}, cancel=[answer])
+    assert send(world) == "completed"
+    assert world.item()["gateway_ref"] == OTHER
+    assert (world.gateway.captures, world.gateway.calls) == (
+        {OTHER: 2599},
+        ["prepare", "cancel", "status", "charge"],
+    )
+    assert len(world.gateway.cancelled) == 1
+    assert OTHER not in world.gateway.cancelled
+
+
+@pytest.mark.parametrize(
+    ("changes", "cancels"),
+    [
+        ({"owner": "req-2:m-1", "attempt": 2, "gateway_ref": OTHER}, 1),
+        # Its own prepare under the same key may give it this very reference.
+        ({"owner": "req-2:m-1", "attempt": 2}, 0),
+        ({"status": "cancelled", "reason_code": "cancelled", "cancelled_by": "a", "cancel_reason": "b"}, 1),
+    ],
+    ids=["another one stands", "nobody's stands", "it ended without any"],
+)
+def test_a_worker_that_lost_the_payment_cancels_only_what_can_never_stand(changes, cancels):
+    world = World()
+    ended = {"processed_at": "2024-01-01T12:00:00Z"} if "status" in changes else {}
+    world.gateway = Overtaken(world, changes | ended)
+    assert send(world) == "returned"
+    assert len(world.gateway.cancelled) == cancels
+
+
+def test_a_reference_that_its_own_write_stored_is_not_cancelled():
+    world = World()
+    reference = SimulatedGateway().prepare(reading(world, message()).validation.payment, key("prepare", 0))
+    world.gateway = Overtaken(world, {"gateway_ref": reference})
+    assert send(world) == "completed"
+    assert world.gateway.cancelled == []
+
+
+def test_a_lost_reference_is_left_where_no_time_is_left():
+    world = World()
+    world.gateway = Overtaken(world, {"owner": "req-2:m-1", "attempt": 2, "gateway_ref": OTHER})
+    late = Work("req-1:m-1", lambda: 9_000 if "prepare" in world.gateway.calls else 30_000)
+    with pytest.raises(OwnershipLostError):
+        settle(reading(world, message()), world.rules, world.ports, late)
+    assert world.gateway.cancelled == []
