@@ -1,4 +1,4 @@
-"""One batch of an SQS queue: what its event must be, in which order its messages are settled, and which come back.
+"""One batch of an SQS queue: what its event must be, when its messages are settled, and which of them come back.
 
 The rule it keeps: a record is known by its place in the batch, never by its id, and nothing that is no batch is passed
 over as an empty one.
@@ -7,9 +7,13 @@ over as an empty one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 from handler.domain.payment import Message
+
+if TYPE_CHECKING:
+    from handler.adapters.workers import Workers
 
 
 class NotABatchError(ValueError):
@@ -48,23 +52,80 @@ def told_apart(messages: Sequence[Message]) -> list[Message]:
     return distinct
 
 
-def settle_in_order(messages: Sequence[Message], settle: Callable[[int], object]) -> list[int]:
-    """Settle each message by its place; returns the places of those that must come back.
+def settle_groups(
+    messages: Sequence[Message],
+    settle: Callable[[int], object],
+    workers: Workers,
+    asks_alone: Callable[[], bool] = lambda: False,
+) -> list[int]:
+    """Settle each message by its place, groups at once and each in its order; the places of those that must come back.
 
     Where `settle` raises, the message comes back, and so do the later ones of its group, untried. Other groups go on.
+    For as long as `asks_alone()` at the beginning, the messages are settled one after the other, in the batch's order.
     """
-    returned: list[int] = []
-    failed_groups: set[str] = set()
-    for place, message in enumerate(messages):
-        if message.group not in failed_groups:
-            try:
-                settle(place)
-                continue
-            except Exception:  # noqa: BLE001
-                # Whatever it is: acknowledging the message would lose the payment. `settle` has logged it.
-                failed_groups.add(message.group)
-        returned.append(place)
-    return returned
+    turns = _Turns(messages)
+
+    def settle_next() -> bool:
+        place = turns.begin()
+        if place is None:
+            return False
+        is_settled = False
+        try:
+            settle(place)
+            is_settled = True
+        except Exception:  # noqa: BLE001
+            # Whatever it is: acknowledging the message would lose the payment. `settle` has logged it.
+            pass
+        finally:
+            turns.end(place, is_settled=is_settled)
+        return True
+
+    def settle_all() -> None:
+        while settle_next():
+            pass
+
+    while asks_alone() and settle_next():
+        pass
+    workers.run([settle_all] * min(workers.at_once, turns.groups_left()))
+    return sorted(turns.returned)
+
+
+class _Turns:
+    """Whose turn it is: the first message that waits and whose group nobody is at work on.
+
+    A worker that finds none may end: all that waits is behind what others are at work on, and they come to it.
+    """
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self._groups = [message.group for message in messages]
+        self._waiting = list(range(len(messages)))
+        self._at_work: set[str] = set()
+        self._lock = Lock()
+        self.returned: list[int] = []
+
+    def groups_left(self) -> int:
+        return len({self._groups[place] for place in self._waiting})
+
+    def begin(self) -> int | None:
+        with self._lock:
+            for place in self._waiting:
+                if self._groups[place] not in self._at_work:
+                    self._waiting.remove(place)
+                    self._at_work.add(self._groups[place])
+                    return place
+            return None
+
+    def end(self, place: int, *, is_settled: bool) -> None:
+        with self._lock:
+            group = self._groups[place]
+            self._at_work.discard(group)
+            if not is_settled:
+                self.returned += [place, *self._take_back(group)]
+
+    def _take_back(self, group: str) -> list[int]:
+        behind = [place for place in self._waiting if self._groups[place] == group]
+        self._waiting = [place for place in self._waiting if self._groups[place] != group]
+        return behind
 
 
 def _message(record: Any, place: int, new_id: Callable[[], str]) -> Message:

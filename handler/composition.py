@@ -13,6 +13,7 @@ from handler.adapters.queues import SqsRejectedQueue, SqsSourceQueue
 from handler.adapters.secrets import read_pepper, read_text
 from handler.adapters.system import AnyLogger, LoggingNotifier, RandomIds, RecordedApprovals, SystemClock
 from handler.adapters.table.transaction_log import DynamoDbTransactionLog
+from handler.adapters.workers import ThreadWorkers
 from handler.domain.errors import ConfigurationError, TableRefusedError, TransactionLogUnavailableError
 from handler.domain.ports import (
     ApprovalStarter,
@@ -29,6 +30,7 @@ from scoring.model import FIELDS
 from scoring.table import RuleTableError, Table, open_table
 
 if TYPE_CHECKING:
+    from handler.adapters.workers import Workers
     from handler.support import Support
     from scoring.kernel import Engine
 
@@ -45,12 +47,14 @@ class Services(NamedTuple):
     ports: Ports
     source_queue: SourceQueue
     ids: Ids
+    workers: Workers
 
 
 def compose(settings: Settings, engine: Engine, logger: AnyLogger, aws_client: Clients | None) -> Services:
     """What the queue function works with. Raises as `compose_ports`."""
     ports, _, source_queue = compose_ports(settings, engine, logger, aws_client, DynamoDbTransactionLog)
-    return Services(_rules(settings), ports, source_queue, RandomIds())
+    workers = ThreadWorkers(settings.group_concurrency)
+    return Services(_rules(settings), ports, source_queue, RandomIds(), workers)
 
 
 def compose_ports(

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from handler.batch import messages_of, settle_in_order, told_apart
+from handler.adapters.workers import SharedBreaker
+from handler.batch import messages_of, settle_groups, told_apart
 from handler.composition import Services, aws_clients, compose
-from handler.domain.breaker import Breaker
 from handler.domain.claim import Work
 from handler.domain.errors import PaymentError
 from handler.domain.payment import Message
@@ -97,7 +97,7 @@ class QueueFunction:
         self._metrics = metrics
         self._timeout_seconds = timeout_seconds
         self._cold_start = cold_start
-        self._breaker = Breaker()
+        self._breaker = SharedBreaker()
 
     def __call__(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Process `event["Records"]`; returns the published response with `batchItemFailures` beside it.
@@ -153,7 +153,7 @@ class QueueFunction:
             owner = f"{request_id}:{messages[place].message_id}"
             outcomes.append(self._settle(readings[place], Work(owner, remaining_ms, breaker=self._breaker)))
 
-        return outcomes, settle_in_order(messages, settle_one)
+        return outcomes, settle_groups(messages, settle_one, services.workers, lambda: self._breaker.is_open)
 
     def _settle(self, reading: Reading, work: Work) -> str:
         services = self._services

@@ -243,6 +243,13 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         _PAYING,
         "The secret with the gateway's key, read in init and anew when refused.",
     ),
+    Setting(
+        "GROUP_CONCURRENCY",
+        _whole(1, 10),
+        "10",
+        ("queue function",),
+        "How many message groups of a batch are charged at once; 1: the batch in its order.",
+    ),
     Setting("FUNCTION_TIMEOUT_SECONDS", _TIME, "30", _PAYING, "The queue function's time-out."),
     Setting("VISIBILITY_TIMEOUT_SECONDS", _TIME, "180", _PAYING, "How long the queue hides a message in work."),
     Setting("GATEWAY_DEADLINE_SECONDS", _TIME, "5", _PAYING, "The total time of one call of the gateway."),
@@ -442,6 +449,7 @@ class Settings(NamedTuple):
     gateway_mode: str
     gateway_off_session: bool
     gateway_secret_arn: str
+    group_concurrency: int
     approval_function_arn: str
     # By currency: how many of the reference currency one of it is, as numerator and denominator.
     rates: Mapping[str, tuple[int, int]]
@@ -497,6 +505,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         gateway_mode=read.text("GATEWAY_MODE"),
         gateway_off_session=read.text("GATEWAY_OFF_SESSION") == "true",
         gateway_secret_arn=read.text("GATEWAY_SECRET_ARN"),
+        group_concurrency=read.number("GROUP_CONCURRENCY"),
         approval_function_arn=read.text("APPROVAL_FUNCTION_ARN"),
         rates={code: _fraction(rate) for code, rate in rates.items()},
         fraud_iterations=read.number("FRAUD_ITERATIONS"),

@@ -135,6 +135,7 @@ module "payment_function" {
   environment_variables = merge(local.live_variables, {
     PAYMENT_QUEUE_URL     = module.queue.payment_queue_url
     SUPPORT               = var.support
+    GROUP_CONCURRENCY     = format("%d", var.group_concurrency)
     APPROVAL_FUNCTION_ARN = local.approval_function_arn == null ? "" : local.approval_function_arn
   })
 

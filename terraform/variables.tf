@@ -626,8 +626,19 @@ locals {
   published_calls_per_second = var.gateway != "stripe" ? null : var.gateway_mode == "live" ? 100 : 25
 }
 
+variable "group_concurrency" {
+  description = "How many message groups of a batch the function charges at once (1 to 10)."
+  type        = number
+  default     = 10
+
+  validation {
+    condition     = var.group_concurrency >= 1 && var.group_concurrency <= 10 && floor(var.group_concurrency) == var.group_concurrency
+    error_message = "group_concurrency must be a whole number from 1 to 10: a FIFO batch has no more messages."
+  }
+}
+
 variable "gateway_calls_per_second" {
-  description = "Calls a second that the gateway takes from this environment (1 or more); null: with stripe its published 100 in mode live and 25 in mode test, else not looked at. A plan whose concurrent batches would ask more often is refused, at one call in 0.3 s each."
+  description = "Calls a second that the gateway takes from this environment (1 or more); null: with stripe its published 100 in mode live and 25 in mode test, else not looked at. A plan whose groups at once, group_concurrency of each concurrent batch, would ask more often is refused, at one call in 0.3 s each."
   type        = number
   default     = null
 
@@ -638,8 +649,8 @@ variable "gateway_calls_per_second" {
 
   # What is refused with 429 goes back to the queue and counts against nobody, but waits there.
   validation {
-    condition     = try(local.concurrency_limit <= 0.3 * coalesce(var.gateway_calls_per_second, local.published_calls_per_second), true)
-    error_message = "gateway_calls_per_second: ${local.concurrency_limit} batches at once would ask the gateway more often. Set maximum_concurrency to at most ${floor(0.3 * try(coalesce(var.gateway_calls_per_second, local.published_calls_per_second), 0))}, 0.3 times its calls a second (AWS takes 2 or more), or raise gateway_calls_per_second if the gateway grants more."
+    condition     = try(local.concurrency_limit * var.group_concurrency <= 0.3 * coalesce(var.gateway_calls_per_second, local.published_calls_per_second), true)
+    error_message = "gateway_calls_per_second: ${local.concurrency_limit} batches with ${var.group_concurrency} groups at once would ask the gateway more often. Let maximum_concurrency times group_concurrency be at most ${floor(0.3 * try(coalesce(var.gateway_calls_per_second, local.published_calls_per_second), 0))}, 0.3 times its calls a second (AWS takes a maximum_concurrency of 2 or more), or raise gateway_calls_per_second if the gateway grants more."
   }
 }
 

@@ -1,6 +1,6 @@
 """One payment from message to settled state, in the order of its sentence: parse, mask, validate, score, claim, charge,
 record. The first four are pure and done for a whole batch, within a share of the invocation's time (`reading`); the
-last three are done one message after the other.
+last three are done message by message.
 """
 
 from __future__ import annotations

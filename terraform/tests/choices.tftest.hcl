@@ -59,6 +59,7 @@ run "every_choice_of_the_root" {
     gateway_mode                  = "live"
     gateway_secret_arn            = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
     gateway_url                   = "https://gateway.example.com"
+    group_concurrency             = 3
     gateway_calls_per_second      = 2000
     vpc                           = { subnet_ids = ["subnet-0123456789abcdef0"], security_group_ids = ["sg-01234567"] }
     benchmark_memory_sizes        = [128, 512]

@@ -36,6 +36,7 @@ run "broken_rules_1" {
     canonical_version_written     = 0
     id_shapes                     = "INV#{13},#{16-13}"
     retry_delay_seconds           = 0
+    group_concurrency             = 11
     park_after_tries              = 1.5
     park_after_seconds            = 0
     scoring_engine                = "fast"
@@ -76,6 +77,7 @@ run "broken_rules_1" {
     var.canonical_version_written,
     var.id_shapes,
     var.retry_delay_seconds,
+    var.group_concurrency,
     var.park_after_tries,
     var.park_after_seconds,
     var.scoring_engine,
@@ -539,7 +541,8 @@ run "more_calls_than_the_gateway_takes" {
     gateway_mode              = "test"
     gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
     canonical_version_written = 2
-    maximum_concurrency       = 8
+    maximum_concurrency       = 4
+    group_concurrency         = 2
   }
   expect_failures = [var.gateway_calls_per_second]
 }

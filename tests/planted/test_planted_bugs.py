@@ -84,7 +84,7 @@ BUGS = {
         evidence=r"pi_\w+ of pay-1-\d+ was charged again \(sequence \d+\) after an outcome that was never looked up",
     ),
     "group_goes_on_after_a_failure": Bug(
-        edits=(("handler/batch.py", "failed_groups.add(message.group)", "pass"),),
+        edits=(("handler/batch.py", ", *self._take_back(group)]", "]"),),
         faults="prepare.error_503",
         check="groups_keep_their_order",
         evidence=r"payment-group-\d+: pay-1-\d+ \(queue sequence \d+\) was charged at the gateway's \d+, before pay-1-",

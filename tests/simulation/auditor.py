@@ -148,6 +148,10 @@ class Auditor:
             self._must_have_cancelled(invocation, request["Key"]["transaction_id"]["S"])
         if intent == "release":
             self._released.add((invocation.name, request["Key"]["transaction_id"]["S"]))
+        if intent in _TAKING:
+            self.parking.breaker.begins(invocation, (request.get("Item") or request["Key"])["transaction_id"]["S"])
+        if intent in ("release", "park", "record", "refuse"):
+            self.parking.try_ended(invocation, request["Key"]["transaction_id"]["S"])
         if intent in ("record", "refuse"):
             self.parking.breaker.answered(invocation)
         if intent == "refuse":
@@ -161,18 +165,19 @@ class Auditor:
                 self.fail("every clause", f"{intent} would also be accepted where `{clause}` does not hold")
 
     def write_answered(
-        self, invocation: Invocation, key: str, request: Mapping[str, Any], image: Mapping[str, Any] | None
+        self, invocation: Invocation, write: SentWrite, request: Mapping[str, Any], image: Mapping[str, Any] | None
     ) -> None:
         """A write was answered: `image` is the item that stood in its way, None if it took effect.
 
         Who is refused by its own earlier write knows to hold it; another message of the invocation does not.
         """
         owner = request["Item"]["owner"] if "Item" in request else request["ExpressionAttributeValues"].get(":owner")
-        if invocation.intent == "store_gateway_ref" and image is not None:
+        key = (request.get("Item") or request["Key"])["transaction_id"]["S"]
+        if write.intent == "store_gateway_ref" and image is not None:
             prepared = request["ExpressionAttributeValues"][":gateway_ref"]["S"]
             if self._is_lost(prepared):
                 self._to_cancel[invocation.name, key] = prepared
-        if invocation.intent in _TAKING and (image is None or image.get("owner") == owner):
+        if write.intent in _TAKING and (image is None or image.get("owner") == owner):
             # A workflow owns by another name, and lets go in its own way.
             self._held.add((owner["S"] if owner else "", key))
 
@@ -194,6 +199,8 @@ class Auditor:
         self.parking.wrote(invocation, write, before, after)
         self.keys.wrote(invocation, intent, before, after)
         self._leased(invocation, write, before, after)
+        if intent in _TAKING and invocation.place:
+            self._is_its_own(invocation, after)
         self._complete(after)
         if intent == "refuse":
             self._refused(after)
@@ -206,6 +213,14 @@ class Auditor:
             self._claimed(invocation, after)
         elif before is not None and before.get("owner") != after.get("owner"):
             self._in_order(invocation, after["owner"], after)
+
+    def _is_its_own(self, invocation: Invocation, item: dict[str, Any]) -> None:
+        """A worker holds a payment by the message that brings it, whatever messages its invocation has beside it."""
+        name, _, message_id = item["owner"].partition(":")
+        message = self.messages.get(message_id) or self.redriven.get(message_id)
+        brings = message is not None and f"txn-{message.sent.payment_id}" == item["transaction_id"].partition("#")[0]
+        if name != invocation.name or not brings:
+            self.fail("owned by its message", f"{invocation.name} holds {item['transaction_id']} as {item['owner']}")
 
     def _leased(
         self, invocation: Invocation, write: SentWrite, before: dict[str, Any] | None, after: dict[str, Any]

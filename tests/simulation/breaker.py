@@ -1,6 +1,7 @@
 """The auditor's model of an environment's breaker: when it is surely open, and when it may be.
 
-Calls say less than tries: between `must` and `may` the code decides, and the audit believes it.
+Calls say less than tries: between `must` and `may` the code decides, and the audit believes it. What calls said counts
+from the end of their try on, as workers of one environment end theirs in another order than they asked.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ class BreakerRules:
         # By environment, the answers; and how many there were at a payment's last 5xx, None where that is not sure.
         self._answers: dict[str, int] = defaultdict(int)
         self._seen: dict[tuple[str, str], int | None] = {}
-        # Of an invocation, the payment that asked in vain while the breaker was open.
-        self._in_vain: dict[str, str] = {}
+        # Of an invocation, the payment that asks, or asked in vain, while the breaker is open.
+        self._alone: dict[str, str] = {}
+        # By invocation, the payments that workers began with before it opened.
+        self._under_way: dict[str, set[str]] = defaultdict(set)
 
     def must_be_open(self, invocation: Invocation) -> bool:
         return self._must[invocation.place].is_open
@@ -47,9 +50,18 @@ class BreakerRules:
     def may_be_open(self, invocation: Invocation) -> bool:
         return self._may[invocation.place].is_open
 
+    def begins(self, invocation: Invocation, key: str) -> None:
+        """A worker is about to claim a payment."""
+        if not self.must_be_open(invocation):
+            self._under_way[invocation.name].add(key)
+
     def asks(self, invocation: Invocation, key: str) -> None:
-        if self.must_be_open(invocation) and self._in_vain.get(invocation.name, key) != key:
+        is_under_way = key in self._under_way[invocation.name] or not self.must_be_open(invocation)
+        if not is_under_way and self._alone.setdefault(invocation.name, key) != key:
             self.fail("one message at a time asks", f"{invocation.name} asks about {key} with an open breaker")
+
+    def try_ended(self, invocation: Invocation, key: str) -> None:
+        self._under_way[invocation.name].discard(key)
 
     def call_ended(self, invocation: Invocation, key: str, call: str, failure: str) -> str:
         """Take in how a call of the gateway ended; of a 5xx, whether it is the payment's own failure."""
@@ -67,7 +79,7 @@ class BreakerRules:
         if failure in ("", "shared") or (failure == "failed" and not is_sure):
             self._must[place] = _Row()
         if self.must_be_open(invocation):
-            self._in_vain[invocation.name] = key
+            self._alone.setdefault(invocation.name, key)
         if failure != "failed":
             return "shared" if failure == "unreached" else failure
         seen = self._seen.get((place, key), -1 if is_sure else None)

@@ -45,6 +45,8 @@ class ParkingRules:
         self._since: dict[str, int] = {}
         # (invocation, transaction id): how its last call of the gateway ended, since it has the payment.
         self._failure: dict[tuple[str, str], str] = {}
+        # The same: its calls of the gateway and how each ended, since its try began.
+        self._calls: dict[tuple[str, str], list[tuple[str, str]]] = {}
         # (invocation, transaction id): the tries, as they were when its park was first sent.
         self._sent: dict[tuple[str, str], int] = {}
         self._parked_by: set[str] = set()
@@ -58,7 +60,16 @@ class ParkingRules:
         self._sent.setdefault((invocation.name, key), self._tries.get(key, 0) + bool(invocation.arn))
 
     def gateway_failed(self, invocation: Invocation, key: str, call: str, failure: str) -> None:
-        self._failure[invocation.name, key] = self.breaker.call_ended(invocation, key, call, failure)
+        if invocation.place:
+            self._calls.setdefault((invocation.name, key), []).append((call, failure))
+        else:
+            self._failure[invocation.name, key] = self.breaker.call_ended(invocation, key, call, failure)
+
+    def try_ended(self, invocation: Invocation, key: str) -> None:
+        """A worker is about to write how its try ended: only now its environment's breaker knows of it, too."""
+        for call, failure in self._calls.pop((invocation.name, key), ()):
+            self._failure[invocation.name, key] = self.breaker.call_ended(invocation, key, call, failure)
+        self.breaker.try_ended(invocation, key)
 
     def called(self, invocation: Invocation, key: str) -> None:
         """A worker asks the gateway about a payment: it has a try left."""

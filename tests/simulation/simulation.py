@@ -122,6 +122,17 @@ class Notifier:
             self._auditor.fail("no alarm", f"{reason_code} {transaction_id}: {detail}")
 
 
+class GreenletWorkers:
+    """`Workers` of an environment: each is a greenlet of the invocation that is under way in it."""
+
+    def __init__(self, environment: Environment, at_once: int) -> None:
+        self.at_once = at_once
+        self._environment = environment
+
+    def run(self, jobs: Sequence[Callable[[], None]]) -> None:
+        self._environment.invocation.run_at_once(jobs, self.at_once)
+
+
 class Metrics:
     def add_metric(self, *_: Any) -> None:
         return
@@ -206,6 +217,9 @@ class Simulation:
             self._ports(environment),
             SqsSourceQueue(lambda: sqs, "payments"),
             RandomIds(),
+            GreenletWorkers(
+                environment, self.world.profile.group_concurrency if environment.release.has_workers else 1
+            ),
         )
         return QueueFunction(services, _LOGGER, Metrics(), _FUNCTION_TIMEOUT_MS / 1000)
 

@@ -61,7 +61,7 @@ class TableClient:
         table: Table,
         environment: Environment,
         sent: Callable[[Invocation, str, Mapping[str, Any]], None],
-        answered: Callable[[Invocation, str, Mapping[str, Any], Mapping[str, Any] | None], None],
+        answered: Callable[[Invocation, SentWrite, Mapping[str, Any], Mapping[str, Any] | None], None],
     ) -> None:
         self._world = world
         self._table = table
@@ -106,10 +106,10 @@ class TableClient:
         except AwsError as error:
             if "Item" in error.document:
                 item = self._known(error.document["Item"])
-                self._answered(invocation, key, request, item)
+                self._answered(invocation, write, request, item)
                 error.document = {**error.document, "Item": item}
             raise
-        self._answered(invocation, key, request, None)
+        self._answered(invocation, write, request, None)
         return answer
 
     def _known(self, item: Mapping[str, Any]) -> dict[str, Any]:

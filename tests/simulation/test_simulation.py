@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,11 @@ import pytest
 from tests.simulation.__main__ import HISTORY_SEEDS, main, replay_line
 from tests.simulation.profile import Profile
 from tests.simulation.record import RECORD, play_long
+from tests.simulation.releases import C
 from tests.simulation.shrink import shrink
 from tests.simulation.simulation import STEPS_MAX, Simulation, run
 from tests.simulation.traffic import Reading, Sent
-from tests.simulation.world import Cut, World
+from tests.simulation.world import Cut, Invocation, World
 
 HISTORIES: dict[str, str] = json.loads(Path(__file__).with_name("histories.json").read_text())
 
@@ -112,6 +114,49 @@ def test_the_seeds_meet_every_kind_of_fault() -> None:
         "will be tried again: UnknownItemError",
     ):
         assert trace in story, f"no seed of these meets {trace!r}"
+
+
+def test_a_kill_takes_all_ten_workers_and_each_of_their_claims_is_taken_over_and_charged_once() -> None:
+    fits = (seed for seed in range(99) if World(seed, Cut(), STEPS_MAX).profile.group_concurrency == 10)
+    simulation = Simulation(next(fits), Cut(faults=frozenset()))
+    simulation.sent = [
+        Sent(number, 0, f"g{number}", f"p{number}", "a", 2599, (Reading("a", "processing"),) * 2, _body(number))
+        for number in range(10)
+    ]
+    receive, world, killed = simulation.queue.receive, simulation.world, []
+
+    def kill() -> None:
+        held = [item["owner"] for item in simulation.table.items().values() if item["status"] == "processing"]
+        killed.append(sorted(held))
+        world.invocations[0].kill("is killed")
+
+    simulation.queue.receive = lambda size: receive(10)  # type: ignore[method-assign]
+    world.at(30, kill)
+    assert simulation.run().violations == []
+    assert killed == [[f"i1:m{number}" for number in (1, 10, *range(2, 10))]]
+    assert {item["status"] for item in simulation.table.items().values()} <= {"completed", "declined"}
+    assert {item["attempt"] for item in simulation.table.items().values()} == {2}
+
+
+def test_a_worker_that_was_killed_never_goes_on() -> None:
+    world, ran = World(0, Cut(), STEPS_MAX), []
+    invocation = Invocation(world, "i1", C, lasts=1_000)
+
+    def job(number: int) -> None:
+        invocation.sleep(500)
+        ran.append(number)
+        if number == 3:
+            invocation.kill("crashes here")
+        invocation.sleep(100)
+        ran.append(-number)
+
+    world.start(
+        invocation, lambda: invocation.run_at_once([partial(job, number) for number in range(10)], 5), ran.append
+    )
+    world.run(10_000)
+    assert ran == [0, 1, 2, 3, None]
+    assert not invocation.body
+    assert not any(invocation.workers)
 
 
 @pytest.mark.parametrize("how", ["cannot be reached", "answers 503"])

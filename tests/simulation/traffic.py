@@ -209,6 +209,10 @@ class _Producer:
         self._world = world
         self._groups = world.between("traffic/groups", 1, 4)
         self._spread = world.pick("traffic/spread", (1, 20, 60)) * SECOND
+        many = world.draw("traffic/many groups")
+        if many < 0.3:
+            # Enough of them for a batch in which each message has its own; in most such seeds all are there at once.
+            self._groups, self._spread = 10, self._spread if many < 0.1 else 0
 
     def send(self, payment_id: str, spelling: str, amount_minor: int, readings: tuple[Reading, ...], body: str) -> None:
         world, sent, number = self._world, self.sent, len(self.sent)

@@ -1,4 +1,5 @@
-"""A virtual clock, seeded draws, and execution environments as greenlets that switch wherever a request leaves them.
+"""A virtual clock, seeded draws, and execution environments whose workers are greenlets that switch wherever a request
+leaves them.
 
 Every draw hashes its own name with the seed, so that one fault can be taken out of a run and the rest of it stays as
 it was: that is what makes a failing history short.
@@ -8,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from greenlet import getcurrent, greenlet
@@ -174,13 +176,20 @@ class World:
             self.at(self.now, lambda: done(result))
 
         invocation.started = self.now
-        invocation.body = greenlet(main, parent=self._hub)
-        # What the code knows that runs in it (releases.py).
-        invocation.body.release = invocation.release
+        invocation.body = self.greenlet(main, invocation.release)
         self.invocations.append(invocation)
         if invocation.lasts is not None:
             self.at(self.now + invocation.lasts, lambda: invocation.kill("is killed at its time-out"))
         invocation.body.switch()
+
+    def greenlet(self, body: Callable[[], None], release: Release) -> greenlet:
+        made = greenlet(body, parent=self._hub)
+        # What the code knows that runs in it (releases.py).
+        made.release = release
+        return made
+
+    def is_hub(self) -> bool:
+        return getcurrent() is self._hub
 
     def switch_to_hub(self) -> None:
         self._hub.switch()
@@ -204,7 +213,8 @@ class Invocation:
     over: bool = False
     intent: str = ""
     body: greenlet | None = field(default=None, repr=False)
-    _wake: int = 0
+    # Beside the body, while a batch is settled.
+    workers: list[greenlet] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         # What it was deployed with: a deployment replaces every environment that is idle.
@@ -227,16 +237,41 @@ class Invocation:
 
     def sleep(self, duration: int) -> None:
         self.require_alive()
-        self._wake += 1
-        wake = self._wake
-
-        def resume() -> None:
-            if not self.over and wake == self._wake and self.body is not None:
-                self.body.switch()
-
-        self.world.at(self.world.now + duration, resume)
+        self._resume(getcurrent(), duration)
         self.world.switch_to_hub()
         self.require_alive()
+
+    def _resume(self, sleeper: greenlet, after: int = 0) -> None:
+        def resume() -> None:
+            if not self.over:
+                sleeper.switch()
+
+        self.world.at(self.world.now + after, resume)
+
+    def run_at_once(self, jobs: Sequence[Callable[[], None]], at_once: int) -> None:
+        """Do the jobs in as many greenlets; returns when all have ended. A kill takes them all."""
+        waiting, waits, raised = deque(jobs), getcurrent(), []
+
+        def work() -> None:
+            try:
+                while waiting:
+                    waiting.popleft()()
+            except Crashed:
+                return
+            except Exception as error:  # noqa: BLE001 - for the caller, as from a thread
+                raised.append(error)
+            self.workers.remove(getcurrent())
+            if not self.workers:
+                self._resume(waits)
+
+        self.workers = [self.world.greenlet(work, self.release) for _ in range(min(at_once, len(jobs)))]
+        for worker in self.workers:
+            self._resume(worker)
+        if self.workers:
+            self.world.switch_to_hub()
+        self.require_alive()
+        if raised:
+            raise raised[0]
 
     def kill(self, why: str) -> None:
         if self.over:
@@ -244,9 +279,17 @@ class Invocation:
         self.over = True
         if why:
             self.world.tell(f"{self.name} {why}")
-        if self.body is not None and self.body is not getcurrent():
-            self.body.throw(Crashed)
-        elif self.body is not None:
+        # Who has not begun never will, and is false like who has ended.
+        mine = [worker for worker in (self.body, *self.workers) if worker]
+        for worker in mine:
+            if worker is getcurrent():
+                continue
+            if self.world.is_hub():
+                worker.throw(Crashed)
+            else:
+                # Who is thrown at goes on to the hub, and never comes back here.
+                self.world.at(self.world.now, partial(worker.throw, Crashed))
+        if getcurrent() in mine:
             raise Crashed
 
     def request(  # noqa: C901 - every way in which a request can fail, in the order of time

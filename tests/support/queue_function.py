@@ -11,6 +11,7 @@ from aws_lambda_powertools import Logger, Metrics
 
 from handler.adapters.memory_queues import MemorySourceQueue
 from handler.adapters.system import RandomIds
+from handler.adapters.workers import ThreadWorkers
 from handler.composition import Services
 from handler.domain.rules import Rules
 from handler.queue_function import QueueFunction
@@ -24,8 +25,11 @@ class Context:
         return 30_000
 
 
-def create_function(world: World, source_queue: MemorySourceQueue, logged: io.StringIO, rules: Rules) -> QueueFunction:
-    services = Services(rules, world.ports, source_queue, RandomIds())
+def create_function(
+    world: World, source_queue: MemorySourceQueue, logged: io.StringIO, rules: Rules, at_once: int = 1
+) -> QueueFunction:
+    """With one worker: what a test scripts is met in the batch's order."""
+    services = Services(rules, world.ports, source_queue, RandomIds(), ThreadWorkers(at_once))
     metrics = Metrics(namespace="CloudCafe/Lambda", service="payment-processor")
     # A logger keeps the stream that it was first made with, for each service name.
     logger = Logger(service=f"test-{uuid.uuid4()}", stream=logged)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from handler.adapters.support.errors import AwsError
@@ -25,6 +26,8 @@ class MemoryDynamoDb:
 
     def __init__(self) -> None:
         self.items: dict[str, _Item] = {}
+        # A condition and its write are one to everybody.
+        self._lock = Lock()
 
     def get_item(self, *, Key: Mapping[str, AttributeValue], **_: Any) -> dict[str, Any]:
         item = self.items.get(Key["transaction_id"]["S"])
@@ -32,27 +35,29 @@ class MemoryDynamoDb:
 
     def put_item(self, *, Item: _Item, **parameters: Any) -> dict[str, Any]:
         key = Item["transaction_id"]["S"]
-        self._check(key, parameters, "PutItem")
-        self.items[key] = dict(Item)
+        with self._lock:
+            self._check(key, parameters, "PutItem")
+            self.items[key] = dict(Item)
         return {}
 
     def update_item(
         self, *, Key: Mapping[str, AttributeValue], UpdateExpression: str, **parameters: Any
     ) -> dict[str, Any]:
         key = Key["transaction_id"]["S"]
-        self._check(key, parameters, "UpdateItem")
         names = parameters["ExpressionAttributeNames"]
         values = parameters["ExpressionAttributeValues"]
-        item = dict(self.items.get(key, Key))
         settings, _, removals = UpdateExpression.removeprefix("SET ").partition(" REMOVE ")
-        for assignment in _ASSIGNMENTS.split(settings):
-            alias, _, value = assignment.partition(" = ")
-            first = _FIRST.fullmatch(value)
-            if first is None or names[first["alias"]] not in item:
-                item[names[alias]] = values[first["value"] if first else value]
-        for name in filter(None, removals.split(", ")):
-            item.pop(names[name], None)
-        self.items[key] = item
+        with self._lock:
+            self._check(key, parameters, "UpdateItem")
+            item = dict(self.items.get(key, Key))
+            for assignment in _ASSIGNMENTS.split(settings):
+                alias, _, value = assignment.partition(" = ")
+                first = _FIRST.fullmatch(value)
+                if first is None or names[first["alias"]] not in item:
+                    item[names[alias]] = values[first["value"] if first else value]
+            for name in filter(None, removals.split(", ")):
+                item.pop(names[name], None)
+            self.items[key] = item
         return {}
 
     def query(self, **parameters: Any) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from handler.adapters.memory_queues import MemorySourceQueue
-from handler.batch import NotABatchError, messages_of, settle_in_order
+from handler.batch import NotABatchError, messages_of
 from handler.domain.errors import GatewayUnavailableError
 from handler.queue_function import QueueFunction
-from tests.support.payments import CARD, World, body, message, record
+from tests.support.payments import CARD, World, body, record
 from tests.support.queue_function import Context, batch, create_function, metrics_of
 
 SAME_ID = "00000000-0000-4000-8000-000000000001"
@@ -143,19 +143,6 @@ def test_a_receive_count_is_a_whole_number_or_the_first(count, receives):
     attributes = {"attributes": {"ApproximateReceiveCount": count}}
     [read] = messages_of({"Records": [{"body": body(), **attributes}]}, lambda: "new")
     assert (read.receives, read.message_id) == (receives, "new")
-
-
-def test_a_group_stops_at_its_first_failure_and_the_others_do_not():
-    messages = [message(message_id=f"m-{place}", group=group) for place, group in enumerate("ababc")]
-    tried: list[int] = []
-
-    def settle(place: int) -> None:
-        tried.append(place)
-        if place == 1:
-            raise GatewayUnavailableError("503")
-
-    assert settle_in_order(messages, settle) == [1, 3]
-    assert tried == [0, 1, 2, 4]
 
 
 def test_conflicts_are_told_apart_from_what_was_charged(function, capsys):

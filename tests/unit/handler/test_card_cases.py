@@ -12,6 +12,7 @@ from aws_lambda_powertools import Logger, Metrics
 
 from handler.adapters.memory_queues import MemorySourceQueue
 from handler.adapters.system import RandomIds
+from handler.adapters.workers import ThreadWorkers
 from handler.composition import Services
 from handler.domain.rules import Rules
 from handler.queue_function import QueueFunction
@@ -57,7 +58,7 @@ class Kept:
         ports = self.world.ports._replace(find_card_numbers=engine.find_card_numbers)
         log = io.StringIO()
         function = QueueFunction(
-            Services(self.world.rules, ports, MemorySourceQueue(), RandomIds()),
+            Services(self.world.rules, ports, MemorySourceQueue(), RandomIds(), ThreadWorkers(1)),
             Logger(service=f"test-{uuid.uuid4()}", stream=log),
             Metrics(namespace="CloudCafe/Lambda", service="payment-processor"),
             30.0,

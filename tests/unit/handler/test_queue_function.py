@@ -286,7 +286,7 @@ def test_a_gateway_and_a_url_that_contradict_each_other_fail_init():
     ("given", "name"),
     [({}, "simulated"), (STRIPE, "stripe")],
 )
-@pytest.mark.usefixtures("gateway_key")
+@pytest.mark.usefixtures("gateway_key", "credentials")
 def test_init_says_which_gateway_it_has_and_that_the_simulated_one_moves_no_money(caplog, given, name):
     create({"SCORING_ENGINE": "pure", **given})
     [ready] = [line for line in caplog.records if line.getMessage() == "ready"]
