@@ -10,6 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +176,9 @@ class Gateway:
                 )
                 self._keep_details(ref, prepared.details)
                 self._db.execute("UPDATE requests SET ref = ? WHERE seq = ?", (ref, request.seq))
-                answer = self._injected_500(request, "error_500_after") or Answer(200, self._object(ref))
+                confirmed = request.body.get("confirm") == "true"
+                answer = self._confirm(replace(request, ref=ref)) if confirmed else Answer(200, self._object(ref))
+                answer = self._injected_500(request, "error_500_after") or answer
             self._keys.store(request, answer)
             return answer
 
@@ -197,18 +200,20 @@ class Gateway:
                 self._db.execute("UPDATE intents SET status = 'requires_confirmation' WHERE ref = ?", (request.ref,))
                 self._keys.store(request, failed)
                 return failed
-            code, decline_code = self._outcome(request)
-            if code == "pending":
-                self._db.execute("UPDATE intents SET status = 'pending' WHERE ref = ?", (request.ref,))
-                answer = Answer(200, self._object(request.ref))
-            elif code:
-                answer = self._decline(request, code, decline_code)
-            else:
-                self._capture(request.ref, request.payment_id, request.key)
-                answer = Answer(200, self._object(request.ref))
+            answer = self._confirm(request)
             answer = self._injected_500(request, "error_500_after") or answer
             self._keys.store(request, answer)
             return answer
+
+    def _confirm(self, request: Request) -> Answer:
+        code, decline_code = self._outcome(request)
+        if code == "pending":
+            self._db.execute("UPDATE intents SET status = 'pending' WHERE ref = ?", (request.ref,))
+        elif code:
+            return self._decline(request, code, decline_code)
+        else:
+            self._capture(request.ref, request.payment_id, request.key)
+        return Answer(200, self._object(request.ref))
 
     def _outcome(self, request: Request) -> tuple[str, str]:
         """The code and decline code of a charge: none where it is approved, `pending` where it takes days."""

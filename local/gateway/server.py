@@ -9,6 +9,7 @@ import json
 import re
 import socket
 import struct
+import time
 from urllib.parse import parse_qs, urlsplit
 
 from local.gateway.call_rate import CallRate
@@ -25,11 +26,14 @@ _CALLS = {"confirm": "charge", "cancel": "cancel"}
 
 
 class GatewayServer(LoopbackServer):
-    """The gateway over HTTP; it takes `calls_per_second`, None: any number."""
+    """The gateway over HTTP; it takes `calls_per_second`, None: any number, and lets each wait `answer_seconds`."""
 
-    def __init__(self, gateway: Gateway, port: int = 0, calls_per_second: int | None = None) -> None:
+    def __init__(
+        self, gateway: Gateway, port: int = 0, calls_per_second: int | None = None, answer_seconds: float = 0.0
+    ) -> None:
         super().__init__(_Handler, port)
         self.gateway = gateway
+        self.answer_seconds = answer_seconds
         self.call_rate = CallRate(calls_per_second)
 
 
@@ -80,6 +84,7 @@ class _Handler(LoopbackHandler):
 
     def _serve(self, call: str, *, ref: str = "", payment_id: str = "") -> None:
         gateway, body = self.server.gateway, self.body()
+        time.sleep(self.server.answer_seconds)
         if not self.server.call_rate.takes():
             return self._send(gateway.above_the_limit())
         scheme, _, api_key = self.headers.get("Authorization", "").partition(" ")

@@ -38,7 +38,7 @@ TOKENS: Mapping[str, tuple[str, str]] = {
 PARAMETERS: Mapping[str, frozenset[str]] = {
     "prepare": frozenset(
         {"amount", "currency", "payment_method", "customer", "description", "metadata", "automatic_payment_methods"}
-        | {"capture_method", "expand"}
+        | {"capture_method", "confirm", "off_session", "error_on_requires_action", "expand"}
     ),
     "charge": frozenset({"error_on_requires_action", "off_session", "expand", "payment_method", "return_url"}),
     "cancel": frozenset({"cancellation_reason", "expand"}),
@@ -82,6 +82,9 @@ def check_parameters(call: str, document: Mapping[str, Any]) -> None:
 def prepared(document: Mapping[str, Any], account: str) -> Prepared:
     """Raises RefusedError for what Stripe would refuse, with the parameter that is to blame."""
     check_parameters("prepare", document)
+    for name in {"off_session", "error_on_requires_action"} & document.keys():
+        if document.get("confirm") != "true":
+            raise RefusedError(400, "parameter_unknown", f"{name} goes with confirm=true alone", param=name)
     amount, currency = document.get("amount", ""), document.get("currency", "")
     if not re.fullmatch("[0-9]{1,8}", str(amount)) or int(amount) == 0:
         raise RefusedError(400, "parameter_invalid_integer", "Invalid integer", param="amount")

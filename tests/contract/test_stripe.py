@@ -517,3 +517,24 @@ def test_two_adapters_that_confirm_at_once_capture_once(world: World) -> None:
     for thread in threads:
         thread.join()
     assert len(world.gateway.log()["captures"]) == 1
+
+
+def test_an_intent_that_is_created_confirmed_captures_once_for_its_key(world: World) -> None:
+    for token, state in (("pm_card_visa", "succeeded"), ("pm_card_visa_chargeDeclined", None)):
+        parameters: Any = {
+            "amount": 2599,
+            "currency": "usd",
+            "payment_method": token,
+            "confirm": True,
+            "off_session": True,
+            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+            "metadata": {"payment_id": token},
+        }
+        for _ in range(2):
+            if state is None:
+                with pytest.raises(stripe.CardError):
+                    world.sdk.v1.payment_intents.create(parameters, {"idempotency_key": token})
+            else:
+                intent = world.sdk.v1.payment_intents.create(parameters, {"idempotency_key": token})
+                assert intent.status == state
+    assert [capture["payment_id"] for capture in world.gateway.log()["captures"]] == ["pm_card_visa"]
