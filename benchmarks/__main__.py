@@ -23,7 +23,6 @@ BENCHMARKS = {
 DEFAULT = "coldstart"
 # What `make setup` does not install; it is asked for before anything is measured.
 NEEDS = {
-    "coldstart": ("matplotlib",),
     "kernels": ("stringzilla",),
     "screening": ("hyperscan", "ahocorasick_rs"),
 }

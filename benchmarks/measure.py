@@ -106,7 +106,9 @@ class Bar:
         return f"bar {self.name} {shown[0]} {relation}{shown[1]} {'ok' if self.ok else 'missed'}"
 
     def as_document(self) -> dict[str, Any]:
-        return {"name": self.name, "measured": self.measured, "limit": self.limit, "ok": self.ok}
+        # Nothing was measured where a ratio has no samples: JSON knows no infinity.
+        measured = self.measured if math.isfinite(self.measured) else None
+        return {"name": self.name, "measured": measured, "limit": self.limit, "ok": self.ok, "row": str(self)}
 
 
 def machine() -> dict[str, Any]:

@@ -316,7 +316,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "prices": prices,
         "rows": rows(found, samples, prices),
         "hashing_in_init": hashes,
-        "bars": [] if bar is None else [{**bar.as_document(), "row": str(bar)}],
+        "bars": [] if bar is None else [bar.as_document()],
         "samples": samples,
     }
     path = new_record("coldstart-aws.json")

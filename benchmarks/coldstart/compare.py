@@ -62,8 +62,7 @@ def _figures(record: dict[str, Any]) -> dict[tuple[str, str], list[float]]:
         if sample["error"]:
             continue
         cell = sample["cell"]
-        size = f" {cell['memory_size']} MB" if cell["memory_size"] else ""
-        name = f"{cell['variant']}{'' if cell['stress_mode'] == 'none' else ' stress'}{size}"
+        name = name_of(cell)
         for figure in _FIGURES:
             value = sample[figure]
             # The warm invocations of a process share whatever befell it.
@@ -72,6 +71,19 @@ def _figures(record: dict[str, Any]) -> dict[tuple[str, str], list[float]]:
             if one and (figure == "init_cpu_ms" or cell["memory_size"]):
                 found.setdefault((name, figure), []).append(one)
     return found
+
+
+def name_of(cell: dict[str, Any]) -> str:
+    """What a row is called; records of before have neither batches nor waits."""
+    parts = [
+        cell["variant"],
+        "" if cell["stress_mode"] == "none" else "stress",
+        f"{cell['memory_size']} MB" if cell["memory_size"] else "",
+        "repeated" if cell.get("repeated") else "",
+        f"{cell['messages']} messages" if cell.get("messages", 1) > 1 else "",
+        "waiting" if cell.get("waits") else "",
+    ]
+    return " ".join(part for part in parts if part)
 
 
 def _noise(*records: dict[tuple[str, str], list[float]]) -> float:

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from benchmarks.coldstart import matrix
 from benchmarks.coldstart.packages import FOLDER
+from benchmarks.coldstart.plan import Plan, shipped
 from benchmarks.coldstart.quota import CpuQuota, QuotaUnavailableError
-from benchmarks.coldstart.sampling import Cell, Lab, LabError, Sample
+from benchmarks.coldstart.sample import Cell, LabError, Sample
+from benchmarks.coldstart.sampling import Lab
 from benchmarks.measure import Bar, Ratio, new_record, paired_ratio, write_record
 from local.installation import InstallationError
-from scoring._compiled import kernels_present
 
 SIMULATED, AGAIN = "simulated", "simulated again (A/A)"
 IN_INIT, LATE = "stripe, key read in init", "stripe, key read with the first charge"
@@ -34,19 +35,19 @@ _FIGURES = ("init_cpu_ms", "init_ms", "first_invocation_ms", "first_invocation_c
 
 
 @dataclass(frozen=True)
-class GatewayPlan(matrix.Plan):
+class GatewayPlan(Plan):
     """Each variant's init, and its first invocation at the smallest memory size."""
 
     def cells(self) -> list[tuple[Cell, int]]:
-        kernel = self.headline_kernel
+        stripe = self.function(self.support)
         cells = [
-            Cell(SIMULATED, "compiled", "packaged", kernel=kernel),
-            Cell(AGAIN, "compiled", "packaged", kernel=kernel),
-            Cell(IN_INIT, "compiled", "packaged", kernel=kernel, gateway="stripe"),
-            Cell(LATE, "compiled", "key_late", kernel=kernel, gateway="stripe"),
-            Cell(ALL_ROOTS, "compiled", "all_roots", kernel=kernel, gateway="stripe"),
-            Cell(PEPPER, "compiled", "pepper", kernel=kernel),
-            Cell(BESIDE_PEPPER, "compiled", "pepper", kernel=kernel, gateway="stripe"),
+            replace(stripe, variant=SIMULATED, gateway="simulated"),
+            replace(stripe, variant=AGAIN, gateway="simulated"),
+            replace(stripe, variant=IN_INIT),
+            replace(stripe, variant=LATE, package="key_late"),
+            replace(stripe, variant=ALL_ROOTS, package="all_roots"),
+            replace(stripe, variant=PEPPER, package="pepper", gateway="simulated"),
+            replace(stripe, variant=BESIDE_PEPPER, package="pepper"),
         ]
         invoked = [(replace(cell, memory_size=MEMORY_SIZE), self.invocations) for cell in cells]
         return [(cell, self.init) for cell in cells] + invoked
@@ -103,13 +104,14 @@ def rows_of(samples: Sequence[Sample], memory_size: int | None) -> list[dict[str
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it. 1 where a bar is missed or a sample failed its verification, 2 where nothing could be measured."""
+    """Run it. 1 where a sample is not verified or, with `--strict`, a bar is missed; 2 without any sample."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few samples")
+    parser.add_argument("--strict", action="store_true", help="a missed bar is a failure")
     parser.add_argument("--python", default=sys.executable, help="interpreter of the version to measure")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    plan = GatewayPlan(kernels=tuple(kernels_present()), memory_sizes=(MEMORY_SIZE,), invocations=21)
+    plan = GatewayPlan(**{**vars(shipped()), "memory_sizes": (MEMORY_SIZE,), "invocations": 21})
     if options.quick:
         plan = replace(plan, init=5, invocations=2)
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -131,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "seed": options.seed,
             "quota": quota,
             "rows": rows,
-            "bars": [{**bar.as_document(), "row": str(bar)} for bar in bars],
+            "bars": [bar.as_document() for bar in bars],
         },
     )
     for row in rows:
@@ -142,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for sample in failed:
         print(f"error {sample.cell.variant}: {sample.error}", file=sys.stderr)
     print(f"record: {path}")
-    return int(bool(failed) or not all(bar.ok for bar in bars))
+    return int(bool(failed) or (options.strict and not all(bar.ok for bar in bars)))
 
 
 def _measure(plan: GatewayPlan, python: str, seed: int, journal: Path) -> tuple[list[Sample], str]:

@@ -1,7 +1,7 @@
-"""The packages that are compared: ours as shipped, the same code as pip alone would pack it, and the floor.
+"""The packages that are compared: ours as shipped, the same code as pip alone would pack it, another's, and the floor.
 
 One rule: they differ in packaging only. The handler, its settings and what it is asked are the same in all of them but
-`empty`.
+`empty` and `usual`, which is what one would write instead.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Package = Literal[
     "key_late",
     "all_roots",
     "pepper",
-    "thin",
+    "usual",
     "empty",
 ]
 EngineName = Literal["compiled", "pure"]
@@ -58,6 +58,8 @@ handler.composition._warm_up = lambda *_: None
 
 from handler import lambda_handler  # noqa: E402, F401
 '''
+
+
 # The shipped function with other ways to be ready for its gateway.
 _READY = {
     "key_late": '''"""The same function, which reads its gateway's key with the first charge."""
@@ -118,7 +120,9 @@ def build(package: Package, engine: EngineName, python: str) -> Built:
         (folder / "empty.py").write_text(_EMPTY)
         _compile(folder, python)
         return Built(folder, "empty.lambda_handler")
-    if package in ("packaged", "thin", "no_read", "no_read_all_roots", *_READY):
+    if package == "usual":
+        return Built(_usual(folder, python), "usual.lambda_handler")
+    if package in ("packaged", "no_read", "no_read_all_roots", *_READY):
         _run([python, str(ROOT / "build" / "package.py"), "host", "--engine", engine, "--out", str(folder)])
         if package.startswith("no_read"):
             if package == "no_read_all_roots":
@@ -129,8 +133,6 @@ def build(package: Package, engine: EngineName, python: str) -> Built:
         if package in _READY:
             (folder / f"{package}.py").write_text(_READY[package])
             return Built(folder, f"{package}.lambda_handler")
-        if package == "thin":
-            return Built(_thin(folder, python), "handler.lambda_handler")
         return Built(folder, "handler.lambda_handler")
     built = _naive(folder, engine, python, compiled_bytecode=package != "naive_no_pyc")
     # The same folder without its entry that brings boto3: what pip makes of this code as it is.
@@ -179,13 +181,22 @@ def _naive(folder: Path, engine: EngineName, python: str, *, compiled_bytecode: 
     return folder
 
 
-def _thin(folder: Path, python: str) -> Path:
-    """The shipped package with botocore's place taken by a client of forty lines. Measured, never shipped."""
-    shutil.rmtree(folder / "botocore")
-    shutil.copytree(Path(__file__).with_name("thin") / "botocore", folder / "botocore")
-    _compile(folder / "botocore", python)
-    # The stamp belongs to what the packager built here.
-    folder.with_name(folder.name + ".stamp").unlink()
+def _usual(folder: Path, python: str) -> Path:
+    """What one would write instead, as `pip install --target` packs it, from a lock file of its own."""
+    source = Path(__file__).with_name("usual")
+    dependencies = FOLDER / "usual-dependencies"
+    stamp = dependencies / "installed.txt"
+    wanted = (source / "usual.lock").read_text()
+    if not stamp.exists() or stamp.read_text() != wanted:
+        shutil.rmtree(dependencies, ignore_errors=True)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps", "--require-hashes"]
+        anywhere = ["--only-binary=:all:", "--platform=any", "--python-version=3.11"]
+        _run([*pip, *anywhere, "--target", str(dependencies), "--requirement", str(source / "usual.lock")])
+        stamp.write_text(wanted)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(dependencies, folder)
+    shutil.copy(source / "usual.py", folder)
+    _compile(folder, python)
     return folder
 
 

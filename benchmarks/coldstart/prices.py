@@ -30,12 +30,17 @@ def billed(row: dict[str, Any]) -> tuple[float | None, float | None]:
 
 
 def costs(row: dict[str, Any], prices: dict[str, Any], architecture: str = "arm64") -> dict[str, float | None]:
-    """USD of a million cold and a million warm invocations of one payment each, by billed time."""
-    memory_size = row["memory_size"]
-    cold, warm = billed(row)
+    """USD of a million payments in cold and in warm invocations, by billed time; of the latter what the duration is.
+
+    A row without `messages` has one an invocation.
+    """
+    memory_size, messages = row["memory_size"], row.get("messages", 1)
+    cold, warm = (_per_million(ms, memory_size, prices, architecture) for ms in billed(row))
+    requests = prices["lambda"]["requests_per_million"]
     return {
-        "usd_per_million_cold": _per_million(cold, memory_size, prices, architecture),
-        "usd_per_million_warm": _per_million(warm, memory_size, prices, architecture),
+        "usd_per_million_cold": None if cold is None else cold / messages,
+        "usd_per_million_warm": None if warm is None else warm / messages,
+        "usd_per_million_duration": None if warm is None else (warm - requests) / messages,
     }
 
 

@@ -21,21 +21,36 @@ class Choice:
     usd_per_million: dict[str, float]
 
 
-def choices(rows: Sequence[dict[str, Any]], prices: dict[str, Any], *, engine: str, cold_share: float) -> list[Choice]:
-    """Every memory size that was measured for the packaged function of one engine, ascending.
+def choices(
+    rows: Sequence[dict[str, Any]],
+    prices: dict[str, Any],
+    *,
+    engine: str,
+    support: str,
+    cold_share: float,
+    waits_ms: float = 0.0,
+) -> list[Choice]:
+    """Every memory size that was measured for the packaged function of one engine and support, ascending.
 
-    Raises ValueError where nothing was, or the share is not within 0..1.
+    One payment an invocation, of which each waits for others `waits_ms` beside what the row took with answers at once.
+    Raises ValueError where nothing was measured, or the share is not within 0..1.
     """
     if not 0 <= cold_share <= 1:
         raise ValueError(f"the share of cold starts is {cold_share}: it must be within 0 and 1")
     found = []
     for row in rows:
-        wanted = (row["engine"], row["package"], row["stress_mode"]) == (engine, "packaged", "none")
-        if not wanted or row["memory_size"] is None or row["warm_ms"]["p50"] is None:
+        wanted = (row["engine"], row["support"], row["package"]) == (engine, support, "packaged")
+        plain = (row["stress_mode"], row["messages"], row["waits"]) == ("none", 1, False)
+        if not wanted or not plain or row["memory_size"] is None or row["warm_ms"]["p50"] is None:
             continue
-        cold_ms = row["init_ms"]["p50"] + row["first_invocation_ms"]["p50"]
-        latency_ms = cold_share * cold_ms + (1 - cold_share) * row["warm_ms"]["p50"]
-        cold_billed, warm_billed = billed(row)
+        waiting = {
+            **row,
+            "warm_ms": {"p50": row["warm_ms"]["p50"] + waits_ms},
+            "first_invocation_ms": {"p50": row["first_invocation_ms"]["p50"] + waits_ms},
+        }
+        cold_ms = waiting["init_ms"]["p50"] + waiting["first_invocation_ms"]["p50"]
+        latency_ms = cold_share * cold_ms + (1 - cold_share) * waiting["warm_ms"]["p50"]
+        cold_billed, warm_billed = billed(waiting)
         billed_ms = cold_share * (cold_billed or 0) + (1 - cold_share) * (warm_billed or 0)
         gb = row["memory_size"] / 1024
         usd = {
@@ -46,6 +61,18 @@ def choices(rows: Sequence[dict[str, Any]], prices: dict[str, Any], *, engine: s
     if not found:
         raise ValueError(f"no row of the {engine} engine has invocations: run the lab with --memory")
     return sorted(found, key=lambda choice: choice.memory_size)
+
+
+def cheapest_by_waits(
+    rows: Sequence[dict[str, Any]], prices: dict[str, Any], waits_ms: Sequence[int] = range(1_001), **of: Any
+) -> list[tuple[int, int]]:
+    """From how many milliseconds of waiting a payment on which memory size is the cheapest, by rising waits."""
+    found: list[tuple[int, int]] = []
+    for waits in waits_ms:
+        choice = recommend(choices(rows, prices, waits_ms=waits, **of), 0.0)
+        if not found or found[-1][1] != choice.memory_size:
+            found.append((waits, choice.memory_size))
+    return found
 
 
 def recommend(found: Sequence[Choice], balance: float, architecture: str = "arm64") -> Choice:

@@ -1,30 +1,56 @@
 """A run of the lab for people: a terminal table, and one self-contained HTML page with charts.
 
-The rule: every figure on the page is in the JSON record beside it, and a computed one is marked as such.
+The rule: the answer stands first; every figure on the page is in the JSON record beside it, and a computed one is
+marked as such; nothing is cut off on a telephone.
 """
 
 from __future__ import annotations
 
 import html
-import io
 import math
-import re
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.coldstart import charts
+from benchmarks.coldstart import plan as names
+from benchmarks.coldstart.advice import Advice
+from benchmarks.coldstart.charts import Series
 from benchmarks.coldstart.quota import fraction
 from benchmarks.coldstart.recommend import Choice, frontier
 from scoring.kernel import ENGINES
 
-# Drawn in these and replaced by CSS variables afterwards, so that one page reads in light, in dark and on paper.
-_INK, _FAINT = "#010203", "#a0a1a2"
-_COLOURS = {"compiled": "#0b6e99", "pure": "#c2571a", "other": "#6b7280"}
-_VARIABLES = {_INK: "var(--ink)", _FAINT: "var(--faint)", **{c: f"var(--{n})" for n, c in _COLOURS.items()}}
+_COLUMNS = (
+    ("variant", "left"),
+    ("MB", "right"),
+    ("stress", "left"),
+    ("messages", "right"),
+    ("groups", "right"),
+    ("waits", "left"),
+    ("n", "right"),
+    ("init CPU p50/min", "right"),
+    ("init p50/p95", "right"),
+    ("first p50/p95", "right"),
+    ("warm p50", "right"),
+    ("warm CPU", "right"),
+    ("payments/s", "right"),
+    ("x empty", "right"),
+    ("RSS MB", "right"),
+    ("init > 10 s", "right"),
+    ("init if throttled", "right"),
+    ("$/1M cold", "right"),
+    ("$/1M warm", "right"),
+    ("source", "left"),
+)
+
+
+_INVOCATIONS, _THROUGHPUT = "First and warm invocation by memory size", "Payments a second"
+_FRONTIER, _STRESS = "Cost against latency", "The stress scenario against 10 seconds"
+_IMPORTS = "Where init goes"
 
 
 def terminal() -> Console:
@@ -35,87 +61,106 @@ def terminal() -> Console:
 def print_table(console: Console, rows: Sequence[dict[str, Any]]) -> None:
     """The rows as one table; `source` says which invocations were computed."""
     table = Table(title="Cold starts", title_justify="left", header_style="bold")
-    for heading, justify in (
-        ("variant", "left"),
-        ("MB", "right"),
-        ("stress", "left"),
-        ("n", "right"),
-        ("init CPU p50/min", "right"),
-        ("init p50/p95", "right"),
-        ("first p50/p95", "right"),
-        ("warm p50", "right"),
-        ("x empty", "right"),
-        ("RSS MB", "right"),
-        ("init > 10 s", "right"),
-        ("$/1M cold", "right"),
-        ("$/1M warm", "right"),
-        ("source", "left"),
-    ):
+    for heading, justify in _COLUMNS:
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for row in rows:
-        ratio = row["ratio_to_empty"]
-        table.add_row(
-            row["variant"],
-            str(row["memory_size"] or ""),
-            "" if row["stress_mode"] == "none" else "stress",
-            f"{row['samples']['init']}/{row['samples']['invocations']}",
-            _pair(row["init_cpu_ms"]["p50"], row["init_cpu_ms"]["min"]),
-            _pair(row["init_ms"]["p50"], row["init_ms"]["p95"]),
-            _pair(row["first_invocation_ms"]["p50"], row["first_invocation_ms"]["p95"]),
-            _number(row["warm_ms"]["p50"]),
-            "" if ratio is None else f"{ratio['p50']:.2f} ({ratio['low']:.2f}-{ratio['high']:.2f})",
-            _number(row["max_rss_mb"]),
-            "" if row["init_timed_out_share"] is None else f"{row['init_timed_out_share']:.0%}",
-            _number(row["usd_per_million_cold"], 2),
-            _number(row["usd_per_million_warm"], 2),
-            row["source"] if row["memory_size"] else "",
-        )
+        table.add_row(*_cells(row))
     console.print(table)
 
 
-def page(record: dict[str, Any], found: dict[str, Sequence[Choice]], advice: Sequence[str]) -> str:
-    """The HTML page of a record; `found` are the choices by engine, `advice` the recommendation's sentences."""
-    rows = record["rows"]
-    charts = [
-        (
-            "First and warm invocation by memory size",
-            f"Milliseconds by memory size ({record['quota']}); bands are the middle half of the samples.",
-            _chart(lambda axes: _invocations(axes, record)),
-        ),
-        (
-            "The stress scenario against the 10-second line",
-            "Init with 10,000,000 SHA-256 operations and a 3-second wait: as Lambda runs it, and if it were throttled.",
-            _chart(lambda axes: _stress(axes, rows)),
-        ),
-        (
-            "Cost against latency",
-            "One payment an invocation; the line joins the memory sizes that no other beats in both.",
-            _chart(lambda axes: _frontier(axes, found)),
-        ),
-        (
-            "Where init goes",
-            "CPU milliseconds by what is imported or done, from an instrumented init of the packaged function.",
-            _chart(lambda axes: _imports(axes, record.get("init_profile", []))),
-        ),
+def _cells(row: dict[str, Any]) -> list[str]:
+    """A row of either table. `get`: the lab on AWS has fewer figures."""
+    ratio = row["ratio_to_empty"]
+    return [
+        row["variant"],
+        str(row["memory_size"] or ""),
+        "" if row["stress_mode"] == "none" else "stress",
+        str(row.get("messages", 1)),
+        str(row.get("groups", 1)),
+        "yes" if row.get("waits") else "",
+        f"{row['samples']['init']}/{row['samples']['invocations']}",
+        _pair(row["init_cpu_ms"]["p50"], row["init_cpu_ms"]["min"]),
+        _pair(row["init_ms"]["p50"], row["init_ms"]["p95"]),
+        _pair(row["first_invocation_ms"]["p50"], row["first_invocation_ms"]["p95"]),
+        _number(row["warm_ms"]["p50"]),
+        _number(row.get("warm_cpu_ms", {}).get("p50"), 1),
+        _number(row.get("payments_per_second"), 1),
+        "" if ratio is None else f"{ratio['p50']:.2f} ({ratio['low']:.2f}-{ratio['high']:.2f})",
+        _number(row["max_rss_mb"]),
+        "" if row["init_timed_out_share"] is None else f"{row['init_timed_out_share']:.0%}",
+        _number(row.get("init_if_throttled_ms")),
+        _number(row["usd_per_million_cold"], 2),
+        _number(row["usd_per_million_warm"], 2),
+        row["source"] if row["memory_size"] else "",
     ]
-    figures = "".join(f"<figure><h2>{title}</h2><p>{text}</p>{svg}</figure>" for title, text, svg in charts if svg)
+
+
+def page(record: dict[str, Any], found: dict[str, Sequence[Choice]], advice: Advice) -> str:
+    """The HTML page of a record; `found` are the choices by engine."""
+    drawn = (
+        (
+            _INVOCATIONS,
+            f"Milliseconds by memory size ({record['quota']}), gateway and table answering at once; bands are the "
+            "middle half of the samples.",
+            _invocations(record),
+        ),
+        (
+            _THROUGHPUT,
+            "One environment, batches of ten payments, gateway and table taking their time.",
+            _throughput(record["rows"]),
+        ),
+        (
+            _FRONTIER,
+            "One payment an invocation; each line joins the sizes that no other beats in both.",
+            _frontier(found),
+        ),
+        (
+            _STRESS,
+            "Init with 10,000,000 SHA-256 operations and a 3-second wait: as Lambda runs it, and if it were throttled.",
+            _stress(record["rows"]),
+        ),
+        (
+            _IMPORTS,
+            "CPU milliseconds by what is imported, and for what init does besides.",
+            _imports(record["init_profile"]),
+        ),
+    )
+    figures = "".join(
+        f"<figure><h3>{_of(name)}</h3>{svg}<figcaption>{_of(text)}</figcaption></figure>"
+        for name, text, svg in drawn
+        if svg
+    )
+    savings = "".join(
+        f'<tr><th scope="row">{_of(one.choice)}</th><td>{_of(one.take)}</td><td>{_of(one.saves)}</td></tr>'
+        for one in advice.savings
+    )
     bars = "".join(
-        f"<tr><td>{html.escape(bar['name'])}</td><td>{bar['measured']:.4g}</td><td>{bar['limit']:.4g}</td>"
+        f'<tr><th scope="row">{_of(bar["name"]).replace("_", "_<wbr>")}</th>'
+        f"<td>{_measured(bar['measured'])}</td><td>{bar['limit']:.4g}</td>"
         f"<td>{'ok' if bar['ok'] else '<strong>missed</strong>'}</td></tr>"
         for bar in record["bars"]
     )
     machine = record["machine"]
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Cold starts: pure Python against compiled</title><style>{_STYLE}</style></head><body>
-<h1>Cold starts: pure Python against compiled</h1>
-<p class="about">{html.escape(machine["processor"])}, {machine["cores"]} cores, Python {html.escape(record["python"])},
-{html.escape(record["at"])}. {html.escape(record["method"])}</p>
-<ul>{"".join(f"<li>{html.escape(sentence)}</li>" for sentence in advice)}</ul>
+<title>Cold starts: what to take</title><style>{_STYLE}</style></head><body><main>
+<h1>Cold starts: what to take</h1>
+<p class="answer">{_of(advice.answer)}</p>
+<table><caption>What each choice saves</caption><thead>
+<tr><th scope="col">choice</th><th scope="col">take this</th><th scope="col">it saves that</th></tr></thead>
+<tbody>{savings}</tbody></table>
+{"".join(f"<p>{_of(note)}</p>" for note in advice.notes)}
+<h2>Charts</h2>
 {figures}
-<h2>All rows</h2><div class="wide">{_table(rows)}</div>
-<h2>Bars</h2><table><tr><th>bar</th><th>measured</th><th>limit</th><th></th></tr>{bars}</table>
-</body></html>
+<h2>Bars</h2>
+<table><caption>What was promised</caption><thead><tr><th scope="col">bar</th><th scope="col">measured</th>
+<th scope="col">limit</th><th scope="col">verdict</th></tr></thead><tbody>{bars}</tbody></table>
+<h2>All rows</h2>
+{_table(record["rows"])}
+<h2>How it was measured</h2>
+<p>{_of(machine["processor"])}, {machine["cores"]} cores, Python {_of(record["python"])}, {_of(record["at"])}.
+{_of(record["method"])}</p>
+</main></body></html>
 """
 
 
@@ -124,230 +169,126 @@ _STYLE = """
 @media (prefers-color-scheme:dark){
 :root{--ink:#e6e8ea;--faint:#454a50;--paper:#14171a;--compiled:#5cb8e4;--pure:#f0955b;--other:#9aa1a9}}
 @media print{:root{--ink:#000;--faint:#bbb;--paper:#fff}figure{break-inside:avoid}}
-body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:62rem;
-margin:2rem auto;padding:0 1rem}
-h1{font-size:1.6rem}h2{font-size:1.15rem;margin:2rem 0 .2rem}.about{opacity:.8}
-figure{margin:0 0 2rem}figure p{margin:.2rem 0 .6rem;opacity:.8}svg{width:100%;height:auto}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}
-th,td{padding:.25rem .6rem;border-bottom:1px solid var(--faint);text-align:right;white-space:nowrap}
-th:first-child,td:first-child{text-align:left}
+body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:0}
+main{max-width:76rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.6rem}h2{font-size:1.15rem;margin:2rem 0 .2rem}.answer{font-size:1.15rem}p{max-width:48rem}
+figure{margin:1rem 0 2rem;max-width:40rem}figcaption{opacity:.8}svg{width:100%;height:auto;display:block}
+svg text{font-size:11px;fill:var(--ink)}.grid{stroke:var(--faint);stroke-width:.6}.limit{stroke:var(--ink)}
+table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums;margin:.5rem 0}
+caption{text-align:left;font-weight:600}th,td{padding:.25rem .5rem;border-bottom:1px solid var(--faint);text-align:left;
+vertical-align:top}
+h3{font-size:1rem;margin:0 0 .4rem}
+.rows{font-size:.75rem}.rows td{text-align:right}.rows th,.rows td{padding:.2rem .3rem}
+@media (max-width:75rem){.rows thead{display:none}
+.rows,.rows tbody,.rows tr,.rows td,.rows th{display:block}
+.rows tr{padding:.6rem 0}.rows th,.rows td{border:0;padding:0 .3rem}.rows td:empty{display:none}
+.rows td{display:flex;justify-content:space-between}.rows td::before{content:attr(data-label)}}
 """
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
-    head = (
-        "variant",
-        "MB",
-        "stress",
-        "samples",
-        "init CPU ms",
-        "init ms",
-        "init p95",
-        "first ms",
-        "warm ms",
-        "x empty",
-        "RSS MB",
-        "init &gt; 10 s",
-        "init if throttled ms",
-        "$/1M cold",
-        "$/1M warm",
-        "source",
-    )
+    """Wide, and on a narrow page a list for each row; the roles stay what the elements were before."""
+    head = "".join(f'<th scope="col" role="columnheader">{_of(name)}</th>' for name, _ in _COLUMNS)
     lines = []
     for row in rows:
-        ratio = row["ratio_to_empty"]
-        cells = (
-            html.escape(row["variant"]),
-            row["memory_size"] or "",
-            "" if row["stress_mode"] == "none" else "stress",
-            f"{row['samples']['init']} / {row['samples']['invocations']}",
-            _number(row["init_cpu_ms"]["p50"]),
-            _number(row["init_ms"]["p50"]),
-            _number(row["init_ms"]["p95"]),
-            _number(row["first_invocation_ms"]["p50"]),
-            _number(row["warm_ms"]["p50"]),
-            "" if ratio is None else f"{ratio['p50']:.2f} ({ratio['low']:.2f}-{ratio['high']:.2f})",
-            _number(row["max_rss_mb"]),
-            "" if row["init_timed_out_share"] is None else f"{row['init_timed_out_share']:.0%}",
-            _number(row["init_if_throttled_ms"]),
-            _number(row["usd_per_million_cold"], 2),
-            _number(row["usd_per_million_warm"], 2),
-            row["source"] if row["memory_size"] else "",
+        first, *cells = _cells(row)
+        others = "".join(
+            f'<td role="cell" data-label="{_of(name)}">{_of(cell)}</td>'
+            for (name, _), cell in zip(_COLUMNS[1:], cells, strict=True)
         )
-        lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    return f"<table><tr>{''.join(f'<th>{name}</th>' for name in head)}</tr>{''.join(lines)}</table>"
+        lines.append(f'<tr role="row"><th scope="row" role="rowheader">{_of(first)}</th>{others}</tr>')
+    return (
+        '<table class="rows" role="table"><caption>Medians of what was measured; times in ms</caption>'
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
+        f'<tbody role="rowgroup">{"".join(lines)}</tbody></table>'
+    )
 
 
-def _chart(draw: Callable[[Any], bool]) -> str:
-    """One SVG whose colours follow the page; empty where there is nothing to draw."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(
-        {
-            "svg.fonttype": "none",
-            "svg.hashsalt": "cold-start",
-            "font.size": 11,
-            "text.color": _INK,
-            "axes.labelcolor": _INK,
-            "xtick.color": _INK,
-            "ytick.color": _INK,
-            "axes.edgecolor": _FAINT,
-            "grid.color": _FAINT,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-        }
-    ):
-        figure = Figure(figsize=(9, 4), layout="constrained")
-        axes = figure.subplots()
-        if not draw(axes):
-            return ""
-        axes.grid(visible=True, axis="y", linewidth=0.6)
-        axes.set_axisbelow(True)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    svg = buffer.getvalue()[buffer.getvalue().index("<svg") :]
-    # The same ids in two charts of one page would make one clip the other.
-    prefix = re.sub(r"\W", "", str(abs(hash(svg))))
-    svg = re.sub(r'(id="|#|url\(#)([a-zA-Z]\w*)(?=["\)])', rf"\1c{prefix}\2", svg)
-    for colour, variable in _VARIABLES.items():
-        svg = svg.replace(colour, variable)
-    return svg
-
-
-def _invocations(axes: Any, record: dict[str, Any]) -> bool:
-    drawn = False
+def _invocations(record: dict[str, Any]) -> str:
+    series = []
+    computed = record["quota"] == "computed"
     for engine in ENGINES:
-        for kind, style in (("first_invocation_ms", "-"), ("warm_ms", "--")):
+        for kind, words in (("first_invocation", "first"), ("warm", "warm")):
             points: dict[int, list[float]] = {}
             for sample in record["samples"]:
                 cell = sample["cell"]
-                if (
-                    (cell["variant"], cell["stress_mode"]) == (engine, "none")
-                    and cell["memory_size"]
-                    and not sample["error"]
-                ):
-                    computed = record["quota"] == "computed"
-                    found = sample[kind.replace("_ms", "_cpu_ms") if computed else kind]
+                wanted = (cell["engine"], cell["package"], cell["support"]) == (engine, "packaged", record["support"])
+                plain = (cell["stress_mode"], cell["messages"], cell["waits"]) == ("none", 1, False)
+                if wanted and plain and cell["memory_size"] and not sample["error"]:
+                    found = sample[f"{kind}_cpu_ms" if computed else f"{kind}_ms"]
                     share = min(1.0, fraction(cell["memory_size"])) if computed else 1.0
                     values = found if isinstance(found, list) else [found]
                     points.setdefault(cell["memory_size"], []).extend(value / share for value in values)
-            if not points:
-                continue
-            drawn = True
-            sizes = sorted(points)
-            axes.plot(
-                sizes,
-                [statistics.median(points[size]) for size in sizes],
-                style,
-                marker="o",
-                markersize=4,
-                color=_COLOURS[engine],
-                label=f"{engine}, {'first' if style == '-' else 'warm'}",
-            )
-            quartiles = [
-                statistics.quantiles(points[size], n=4) if len(points[size]) > 1 else [points[size][0]] * 3
-                for size in sizes
-            ]
-            axes.fill_between(
-                sizes,
-                [q[0] for q in quartiles],
-                [q[2] for q in quartiles],
-                color=_COLOURS[engine],
-                alpha=0.15,
-                linewidth=0,
-            )
-            axes.set_xticks(sizes, [str(size) for size in sizes], minor=False)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    _plain_ticks(axes)
-    if drawn:
-        axes.set_xticks(sizes, [str(size) for size in sizes])
-        axes.set_xlabel("memory size, MB")
-        axes.set_ylabel("ms")
-        axes.legend(frameon=False)
-    return drawn
+            drawn = [(size, statistics.median(points[size]), *_middle_half(points[size])) for size in sorted(points)]
+            series.append(Series(f"{engine}, {words}", engine, words == "warm", drawn))
+    return charts.lines(_INVOCATIONS, series, "memory size, MB", "ms")
 
 
-def _stress(axes: Any, rows: Sequence[dict[str, Any]]) -> bool:
-    stressed = [row for row in rows if row["stress_mode"] != "none" and row["memory_size"]]
-    if not stressed:
-        return False
-    sizes = sorted({row["memory_size"] for row in stressed})
+def _middle_half(values: Sequence[float]) -> tuple[float, float]:
+    if len(values) < 2:
+        return values[0], values[0]
+    low, _, high = statistics.quantiles(values, n=4)
+    return max(low, min(values)), min(high, max(values))
+
+
+def _throughput(rows: Sequence[dict[str, Any]]) -> str:
+    size = max((row["memory_size"] for row in rows if row["variant"] == names.USUAL and row["waits"]), default=0)
+    found = [
+        (f"{row['variant']}, {row['memory_size']} MB", row["payments_per_second"])
+        for row in rows
+        if row["waits"] and row["messages"] > 1 and row["memory_size"] == size and row["payments_per_second"]
+    ]
+    return charts.bars(_THROUGHPUT, sorted(found, key=lambda one: -one[1]), "payments/s")
+
+
+def _stress(rows: Sequence[dict[str, Any]]) -> str:
+    series = []
     for engine in ENGINES:
-        mine = sorted((row for row in stressed if row["variant"] == engine), key=lambda row: row["memory_size"])
-        if not mine:
-            continue
-        axes.plot(
-            [row["memory_size"] for row in mine],
-            [row["init_if_throttled_ms"] / 1000 for row in mine],
-            "--",
-            marker="o",
-            markersize=4,
-            color=_COLOURS[engine],
-            label=f"{engine}, if throttled (computed)",
+        mine = [
+            row
+            for row in rows
+            if row["stress_mode"] != "none" and row["engine"] == engine and "AVX" not in row["variant"]
+        ]
+        throttled = {row["memory_size"]: row["init_if_throttled_ms"] for row in mine}
+        as_it_is = {row["memory_size"]: row["init_ms"]["p50"] for row in mine}
+        for name, dashed, figures in (
+            ("if throttled (computed)", True, throttled),
+            ("as Lambda runs init", False, as_it_is),
+        ):
+            drawn = [(size, *[ms / 1000] * 3) for size, ms in sorted(figures.items()) if size and ms]
+            series.append(Series(f"{engine}, {name}", engine, dashed, drawn))
+    limit = (10.0, "10 s: Lambda ends the init")
+    return charts.lines(
+        "The stress scenario against 10 seconds", series, "memory size, MB", "init, seconds", limit=limit
+    )
+
+
+def _frontier(found: dict[str, Sequence[Choice]]) -> str:
+    series = [
+        Series(
+            engine,
+            engine,
+            engine != ENGINES[0],
+            [(one.latency_ms, *[one.usd_per_million["arm64"]] * 3) for one in frontier(all_choices)],
+            [f"{one.memory_size} MB" for one in frontier(all_choices)],
         )
-        axes.plot(
-            [row["memory_size"] for row in mine],
-            [row["init_ms"]["p50"] / 1000 for row in mine],
-            color=_COLOURS[engine],
-            label=f"{engine}, as Lambda runs init",
-        )
-    axes.axhline(10, color=_INK, linewidth=1)
-    axes.annotate("10 s: Lambda ends the init", (sizes[0], 10), ha="left", va="bottom", fontsize=10)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    _plain_ticks(axes)
-    axes.set_xticks(sizes, [str(size) for size in sizes])
-    axes.set_xlabel("memory size, MB")
-    axes.set_ylabel("init, seconds")
-    axes.legend(frameon=False)
-    return True
+        for engine, all_choices in found.items()
+    ]
+    labels = "mean latency of a payment, ms", "USD a million, arm64"
+    return charts.lines(_FRONTIER, series, *labels, logarithmic_x=False, logarithmic_y=False)
 
 
-def _plain_ticks(axes: Any) -> None:
-    """1, 2, 5, 10 instead of powers: these are milliseconds and seconds, not orders of magnitude."""
-    from matplotlib.ticker import FuncFormatter, LogLocator
-
-    axes.minorticks_off()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+def _imports(profile: Sequence[dict[str, Any]]) -> str:
+    top = sorted(profile, key=lambda entry: -entry["cpu_ms"])[:12]
+    return charts.bars(_IMPORTS, [(entry["name"], entry["cpu_ms"]) for entry in top], "CPU ms")
 
 
-def _frontier(axes: Any, found: dict[str, Sequence[Choice]]) -> bool:
-    for engine, all_choices in found.items():
-        efficient = frontier(all_choices)
-        axes.plot(
-            [one.latency_ms for one in efficient],
-            [one.usd_per_million["arm64"] for one in efficient],
-            color=_COLOURS[engine],
-            linewidth=1.5,
-            label=engine,
-        )
-        axes.plot(
-            [one.latency_ms for one in all_choices],
-            [one.usd_per_million["arm64"] for one in all_choices],
-            "o",
-            color=_COLOURS[engine],
-            markersize=5,
-        )
-        for choice in all_choices:
-            axes.annotate(f" {choice.memory_size}", (choice.latency_ms, choice.usd_per_million["arm64"]), fontsize=9)
-    if found:
-        axes.set_xlabel("mean latency of a payment, ms")
-        axes.set_ylabel("USD per million, arm64")
-        axes.set_xlim(left=0)
-        axes.set_ylim(bottom=0)
-        axes.legend(frameon=False)
-    return bool(found)
+def _of(words: str) -> str:
+    return html.escape(words)
 
 
-def _imports(axes: Any, profile: Sequence[dict[str, Any]]) -> bool:
-    top = sorted(profile, key=lambda entry: -entry["cpu_ms"])[:12][::-1]
-    if top:
-        axes.barh([entry["name"] for entry in top], [entry["cpu_ms"] for entry in top], color=_COLOURS["compiled"])
-        axes.set_xlabel("CPU ms")
-    return bool(top)
+def _measured(value: float | None) -> str:
+    return "nothing" if value is None else f"{value:.4g}"
 
 
 def _number(value: float | None, digits: int = 0) -> str:

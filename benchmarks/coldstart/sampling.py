@@ -11,80 +11,28 @@ import os
 import queue
 import random
 import signal
-import ssl
 import subprocess
-import sys
 import time
-import urllib.request
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import botocore
-import trustme
-
 from benchmarks.coldstart.packages import FOLDER, Built
 from benchmarks.coldstart.quota import CpuQuota
-from handler.adapters.gateways.stripe import ROOTS
+from benchmarks.coldstart.sample import Cell, Event, LabError, Sample, read_event
+from benchmarks.coldstart.services import Services
 from local.installation import ROOT, environment
 from local.process_group import ProcessGroup
 from local.runtime_api import Answer, Invocation, RuntimeApi, Usage, usage
 
 INIT_SECONDS_MAX = 10.0
-WARM_INVOCATIONS = 5
+# What the gateway and the table take for an answer where a cell has them wait.
+GATEWAY_MS, TABLE_MS = 300.0, 5.0
 _PATIENCE_SECONDS = 900.0
-SETTLED = ("completed", "declined", "pending_approval", "rejected")
 # An ordinary payment: charged and recorded in one invocation.
 ORDINARY = ROOT / "events" / "low_risk.json"
-
-# The bodies of one event's messages.
-Event = tuple[str, ...]
-
-
-class LabError(Exception):
-    """The lab cannot measure here; the message says what is in the way."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What one sample runs. `memory_size` is None for an init alone, which Lambda does not throttle.
-
-    `repeated` measures Lambda's second try of an init that took longer than 10 s: under the quota from the start.
-    """
-
-    variant: str
-    engine: str
-    package: str
-    stress_mode: str = "none"
-    kernel: str = ""
-    memory_size: int | None = None
-    repeated: bool = False
-    gateway: str = "simulated"
-
-
-@dataclass
-class Sample:
-    """Figures of one process; times in ms, memory in MB; `error` says why there are none."""
-
-    cell: Cell
-    init_cpu_ms: float = 0.0
-    init_ms: float = 0.0
-    init_timed_out: bool = False
-    first_invocation_ms: float | None = None
-    first_invocation_cpu_ms: float | None = None
-    warm_ms: list[float] = field(default_factory=list)
-    warm_cpu_ms: list[float] = field(default_factory=list)
-    max_rss_mb: float = 0.0
-    harness_cpu_ms: float = 0.0
-    scoring: dict[str, Any] = field(default_factory=dict)
-    error: str = ""
-    round: int = 0
-
-    def as_document(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 class Lab:
@@ -95,12 +43,20 @@ class Lab:
     """
 
     def __init__(
-        self, python: str, quota: CpuQuota | None, events: Sequence[tuple[Event, float]] = (), seed: int = 1
+        self,
+        python: str,
+        quota: CpuQuota | None,
+        events: Sequence[tuple[Event, float]] = (),
+        seed: int = 1,
+        *,
+        gateway_ms: float = GATEWAY_MS,
+        table_ms: float = TABLE_MS,
     ) -> None:
         self.runtime_python = environment("runtime", python) / "python"
         self._quota = quota
         self._events = events or [read_event(str(ORDINARY))]
         self._draw = random.Random(seed)
+        self._waits = gateway_ms, table_ms
         processors = sorted(os.sched_getaffinity(0))
         # The last one for samples, the others for the lab: a sample never waits for its own harness.
         self._processor = {processors[-1]}
@@ -110,53 +66,21 @@ class Lab:
         refuse_a_loaded_interpreter(self.runtime_python)
         FOLDER.mkdir(parents=True, exist_ok=True)
         self._processes = ProcessGroup()
-        authority = trustme.CA()
-        certificate = authority.issue_cert("127.0.0.1")
-        folder = FOLDER / f"tls-{os.getpid()}"
-        folder.mkdir(exist_ok=True)
-        self._folder = folder
-        certificate.private_key_pem.write_to_path(folder / "key.pem")
-        for number, blob in enumerate(certificate.cert_chain_pems):
-            blob.write_to_path(folder / "certificate.pem", append=number > 0)
-        self._authority = authority.cert_pem.bytes()
-        (folder / "ca.pem").write_bytes(self._authority)
-        (folder / "gateway.pem").write_bytes(ROOTS.read_bytes() + self._authority)
-        # Amazon Linux has one file of some 140 roots, which whoever trusts the system reads whole; so has the SDK.
-        every_root = Path(botocore.__file__).with_name("cacert.pem").read_bytes()
-        (folder / "system.pem").write_bytes(every_root + self._authority)
-        self._table = self._processes.start(
-            [
-                sys.executable,
-                "-m",
-                "benchmarks.coldstart.table",
-                str(folder / "certificate.pem"),
-                str(folder / "key.pem"),
-                str(folder / "gateway.sqlite"),
-            ],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-        )
-        assert self._table.stdout is not None
-        port, gateway_port = map(int, self._table.stdout.readline().split())
-        self.endpoint, self._gateway = f"https://127.0.0.1:{port}", f"https://127.0.0.1:{gateway_port}"
-        self._tls = ssl.create_default_context(cafile=folder / "ca.pem")
+        os.sched_setaffinity(0, self._all - self._processor or self._all)
+        try:
+            self.services = Services(self._processes, FOLDER / f"tls-{os.getpid()}", *self._waits).__enter__()
+        finally:
+            os.sched_setaffinity(0, self._all)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._processes.stop()
-        assert self._table.stdout is not None
-        self._table.stdout.close()
-        self._table.wait()
-        for path in self._folder.iterdir():
-            path.unlink()
-        self._folder.rmdir()
+        self.services.__exit__(kind, error, trace)
 
-    def sample(self, cell: Cell, built: Built, warm: int = WARM_INVOCATIONS) -> Sample:
+    def sample(self, cell: Cell, built: Built, warm: int = 5) -> Sample:
         """Start, init, invoke and kill one process. A failed verification is an error in the sample, never raised."""
         sample = Sample(cell)
-        self.trusted(built)
         ready: queue.SimpleQueue[Usage] = queue.SimpleQueue()
         answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         api = RuntimeApi(ready.put, answers.put)
@@ -167,7 +91,7 @@ class Lab:
                 process = self._processes.start(
                     [str(self.runtime_python), "-m", "awslambdaric", built.handler],
                     cwd=built.folder,
-                    env=self._variables(cell, built, api.address),
+                    env=self.variables(cell, built, api.address),
                     stdout=output,
                     stderr=subprocess.STDOUT,
                 )
@@ -197,12 +121,6 @@ class Lab:
             process.wait()
             api.close()
         return sample
-
-    def trusted(self, built: Built) -> Path:
-        """The file of authorities that a package's samples trust: its own on AWS, and the lab's."""
-        path = self._folder / "trusted.pem"
-        path.write_bytes(_roots(built) + self._authority)
-        return path
 
     @property
     def python_version(self) -> str:
@@ -250,7 +168,8 @@ class Lab:
             duration_ms = (answer.usage.at_ns - before.at_ns) / 1e6
             cpu_ms = (answer.usage.cpu_ms or 0) - (before.cpu_ms or 0)
             if sample.cell.package != "empty":
-                self._verify(answer, payment_ids, messages)
+                _verify_answer(sample.cell, answer, messages)
+                sample.captures += self.services.verify(sample.cell, payment_ids)
             if number == 0:
                 sample.first_invocation_ms, sample.first_invocation_cpu_ms = duration_ms, cpu_ms
             else:
@@ -260,50 +179,37 @@ class Lab:
             # The runtime asks again at once; the next event waits until it has.
             ready.get(timeout=_PATIENCE_SECONDS)
 
-    def _verify(self, answer: Answer, payment_ids: set[str], messages: int) -> None:
-        """The response counts every message, and every payment stands in the table in a settled state."""
-        document = json.loads(answer.body)
-        body = document.get("body", {})
-        if (
-            document.get("statusCode") != 200
-            or body["processed"] + body["failed"] != messages
-            or document["batchItemFailures"]
-        ):
-            raise LabError(f"the function answered {answer.body[:300]!r}")
-        with urllib.request.urlopen(self.endpoint, context=self._tls, timeout=10) as answered:
-            items = json.load(answered)
-        for payment_id in payment_ids:
-            status = items.get(f"txn-{payment_id}", {}).get("status", {}).get("S")
-            if status not in SETTLED:
-                raise LabError(f"payment {payment_id} is stored as {status}")
-
     def _invocation(self, cell: Cell) -> tuple[Invocation, set[str], int]:
-        """The next event of the mix under fresh payment ids; with those ids and its number of messages."""
-        [event] = self._draw.choices([event for event, _ in self._events], [weight for _, weight in self._events])
-        suffix = uuid.uuid4().hex[:12]
-        records, payment_ids = [], set()
-        for text in event:
-            document = json.loads(text)
-            # The same id twice in an event stays one payment.
-            document["payment_id"] = f"{document['payment_id'][:30]}-{suffix}"
-            payment_ids.add(document["payment_id"])
-            if cell.gateway == "stripe":
-                document["payment_token"] = "pm_card_visa"
-            records.append(
-                {
-                    "messageId": str(uuid.uuid4()),
-                    "receiptHandle": "receipt",
-                    "body": json.dumps(document),
-                    "attributes": {"ApproximateReceiveCount": "1", "SequenceNumber": "1", "MessageGroupId": "lab"},
-                    "eventSource": "aws:sqs",
-                }
-            )
+        """The next events of the mix under fresh payment ids; with those ids and its number of messages."""
+        records: list[dict[str, Any]] = []
+        payment_ids: set[str] = set()
+        while len(records) < cell.messages:
+            [event] = self._draw.choices([event for event, _ in self._events], [weight for _, weight in self._events])
+            suffix = uuid.uuid4().hex[:12]
+            for text in event:
+                document = json.loads(text)
+                # The same id twice in an event stays one payment.
+                document["payment_id"] = f"{document['payment_id'][:30]}-{suffix}"
+                payment_ids.add(document["payment_id"])
+                if cell.gateway == "stripe":
+                    document["payment_token"] = "pm_card_visa"
+                group = f"lab-{len(records) % cell.groups}"
+                records.append(
+                    {
+                        "messageId": str(uuid.uuid4()),
+                        "receiptHandle": "receipt",
+                        "body": json.dumps(document),
+                        "attributes": {"ApproximateReceiveCount": "1", "SequenceNumber": "1", "MessageGroupId": group},
+                        "eventSource": "aws:sqs",
+                    }
+                )
         deadline_ms = time.time_ns() // 10**6 + round(_PATIENCE_SECONDS * 1000)
         arn = "arn:aws:lambda:us-east-1:000000000000:function:lab"
         invocation = Invocation(str(uuid.uuid4()), json.dumps({"Records": records}).encode(), deadline_ms, arn, "")
         return invocation, payment_ids, len(records)
 
-    def _variables(self, cell: Cell, built: Built, api_address: str) -> dict[str, str]:
+    def variables(self, cell: Cell, built: Built, api_address: str) -> dict[str, str]:
+        """The whole environment of a sample."""
         variables = {
             "PATH": os.defpath,
             # Lambda's task root is read-only.
@@ -321,41 +227,28 @@ class Lab:
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_CA_BUNDLE": str(self._folder / "trusted.pem"),
-            "REJECTED_QUEUE_URL": f"{self.endpoint}/000000000000/rejected.fifo",
-            "GATEWAY": cell.gateway,
             "STRESS_MODE": cell.stress_mode,
             "SCORING_ENGINE": cell.engine,
+            **self.services.variables(cell, built),
         }
-        if cell.gateway == "stripe":
-            variables |= {
-                "GATEWAY_MODE": "test",
-                "GATEWAY_URL": self._gateway,
-                "GATEWAY_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:lab",
-                "CANONICAL_VERSION_WRITTEN": "2",
-                "GATEWAY_CA_FILE": str(self._folder / "gateway.pem"),
-                "SSL_CERT_FILE": str(self._folder / "system.pem"),
-            }
+        if cell.support:
+            variables["SUPPORT"] = cell.support
+        if cell.group_concurrency:
+            variables["GROUP_CONCURRENCY"] = str(cell.group_concurrency)
+        if cell.prepares_ahead:
+            variables["PREPARES_AHEAD"] = "true"
         if cell.kernel:
             variables["SCORING_KERNEL"] = cell.kernel
         return variables
 
 
-def read_event(text: str) -> tuple[Event, float]:
-    """`FILE` or `FILE=WEIGHT`: one message or a queue batch, as in `events/`. Raises LabError with what is wrong."""
-    name, _, weight = text.partition("=")
-    try:
-        document = json.loads(Path(name).read_text())
-        bodies = [record["body"] for record in document["Records"]] if "Records" in document else [json.dumps(document)]
-        for body in bodies:
-            str(json.loads(body)["payment_id"])
-        share = float(weight or 1)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LabError(f"{text}: {error!r}; an event is FILE or FILE=WEIGHT, like those in events/") from error
-    if not bodies or not share > 0:
-        raise LabError(f"{text}: an event needs a message, and its weight must be above 0")
-    return tuple(bodies), share
+def _verify_answer(cell: Cell, answer: Answer, messages: int) -> None:
+    """Raises LabError where a message came back, or not as many count as were sent; the usual stack counts none."""
+    document = json.loads(answer.body)
+    body = document.get("body", {})
+    counted = cell.package == "usual" or body["processed"] + body["failed"] == messages
+    if document["batchItemFailures"] or not counted or document.get("statusCode", 200) != 200:
+        raise LabError(f"the function answered {answer.body[:300]!r}")
 
 
 def refuse_a_loaded_interpreter(python: Path) -> None:
@@ -372,14 +265,6 @@ def refuse_a_loaded_interpreter(python: Path) -> None:
             f"{python} imports {done.stdout.split()[0]} when it starts, which would be charged to every cold start: "
             "remove the .pth or sitecustomize that does so, or name a bare interpreter with --python"
         )
-
-
-def _roots(built: Built) -> bytes:
-    """What the package would trust on AWS, so that the test authority beside it costs what loading that costs."""
-    for name in ("handler/amazon_roots.pem", "botocore/cacert.pem"):
-        if (built.folder / name).exists():
-            return (built.folder / name).read_bytes()
-    return b""
 
 
 def _waited_seconds(pid: int) -> float:

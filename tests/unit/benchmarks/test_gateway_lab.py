@@ -15,7 +15,7 @@ from benchmarks.coldstart.gateways import (
     ratios,
     rows_of,
 )
-from benchmarks.coldstart.sampling import Sample
+from benchmarks.coldstart.sample import Sample
 
 PLAN = GatewayPlan(init=5, invocations=3, memory_sizes=(128,), kernels=("shani-2",))
 INIT = {

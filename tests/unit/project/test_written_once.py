@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from benchmarks import card_ids
-from benchmarks.coldstart import matrix, packages
+from benchmarks.coldstart import packages, plan
 from handler.domain import errors, score
 from handler.domain.rules import PRODUCTION
 from handler.settings import read_settings
@@ -37,7 +37,7 @@ def test_every_list_of_engines_is_the_same():
     assert load("packager.functions").ENGINES == ENGINES
     assert get_args(packages.EngineName) == ENGINES
     assert set(card_ids.ENGINES) == set(ENGINES)
-    assert set(matrix.STRESS_SECONDS) == set(ENGINES)
+    assert set(plan.STRESS_SECONDS) == set(ENGINES)
     lists = [names(found) for found in terraform(r'\[((?:"\w+", )*"pure"(?:, "\w+")*)\]')]
     assert CHOICES in lists
     assert set(lists) == {CHOICES, ENGINES}
@@ -57,7 +57,7 @@ def test_every_list_of_production_environments_is_the_same():
 
 def test_the_lab_on_aws_has_the_memory_sizes_of_the_lab_here():
     [sizes] = terraform(r"(?m)^benchmark_memory_sizes += \[(.*)\]$")
-    assert tuple(map(int, sizes.split(", "))) == matrix.MEMORY_SIZES
+    assert tuple(map(int, sizes.split(", "))) == plan.MEMORY_SIZES
 
 
 # Each of these is compared with its original above, or is it.
