@@ -205,8 +205,9 @@ module "workflow_package" {
   path         = "${local.package_directory}/payment-workflow-${var.architecture}-${local.package_engine}.zip"
   architecture = var.architecture
   engine       = var.scoring_engine
-  runtime      = var.runtime
+  runtime      = local.workflow_runtime
 
+  other_runtime             = var.runtime
   canonical_version_written = var.canonical_version_written
 }
 

@@ -50,7 +50,6 @@ run "broken_rules_1" {
     benchmark_memory_sizes        = [64]
     benchmark_engines             = []
     package_directory             = ""
-    alarm_emails                  = ["me"]
   }
   expect_failures = [
     var.environment,
@@ -91,7 +90,6 @@ run "broken_rules_1" {
     var.benchmark_memory_sizes,
     var.benchmark_engines,
     var.package_directory,
-    var.alarm_emails,
   ]
 }
 
@@ -457,11 +455,13 @@ run "broken_rules_7" {
     message_retention_seconds = 179999
     package_path              = "tests/packages/python3.11.zip"
     runtime                   = "python3.11"
+    alarm_emails              = ["me"]
     approval_workflow         = { approvers = ["me"], timeout_seconds = 90000, retention_days = 0, fraud_service_failure_rate = 2 }
   }
   expect_failures = [
     var.payment_currency,
     var.message_retention_seconds,
+    var.alarm_emails,
     var.approval_workflow,
   ]
 }

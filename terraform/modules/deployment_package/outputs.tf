@@ -26,7 +26,7 @@ output "path" {
 
   # Its bytecode serves one Python only, and without bytecode an init takes 2.6 times as long.
   precondition {
-    condition     = try(local.manifest.runtime, var.runtime) == var.runtime
+    condition     = contains([var.runtime, coalesce(var.other_runtime, var.runtime)], try(local.manifest.runtime, var.runtime))
     error_message = "The deployment package ${var.path} is made for ${try(local.manifest.runtime, "")}, not for ${var.runtime}: run `make package RUNTIME=${var.runtime}`, or set runtime."
   }
 

@@ -18,6 +18,12 @@ variable "runtime" {
   type        = string
 }
 
+variable "other_runtime" {
+  description = "Another one that it may be made for, and then runs without bytecode of its own; null: none."
+  type        = string
+  default     = null
+}
+
 variable "canonical_version_written" {
   description = "Version of the canonical text that new items will be written in (from 1)."
   type        = number
