@@ -159,9 +159,17 @@ test-arm64: package  ## run the arm64 ZIP under an emulator: scoring suite and w
 ENVIRONMENT ?= dev
 ARCHITECTURE ?= arm64
 ENGINE ?= compiled
+FUNCTION ?= queue
+# A canary's shares in per cent and the seconds that each is watched; STEPS= is none.
+CANARY = $(if $(filter undefined,$(origin STEPS)),,--steps "$(STEPS)") $(if $(HOLD),--hold $(HOLD))
 .PHONY: deploy-code
-deploy-code: package  ## new code behind alias live; ENVIRONMENT=dev ARCHITECTURE=arm64 ENGINE=compiled
-	$(PY) build/deploy.py --environment $(ENVIRONMENT) --zip dist/payment-processor-$(ARCHITECTURE)-$(ENGINE).zip
+deploy-code: package  ## new code behind alias live; ENVIRONMENT=dev ARCHITECTURE=arm64 FUNCTION=workflow STEPS=10,50 HOLD=240
+	$(PY) build/deploy.py --environment $(ENVIRONMENT) --function $(FUNCTION) $(CANARY) \
+	  --zip dist/payment-$(if $(filter queue,$(FUNCTION)),processor,workflow)-$(ARCHITECTURE)-$(ENGINE).zip
+
+.PHONY: move
+move: setup  ## give alias live to VERSION=8 of FUNCTION=queue, in STEPS=10,50 of HOLD=240 seconds
+	$(PY) build/deploy.py --environment $(ENVIRONMENT) --function $(FUNCTION) $(CANARY) $(if $(VERSION),--version $(VERSION))
 
 .PHONY: record-sizes
 record-sizes: setup $(WHEELS)
@@ -220,21 +228,25 @@ init: terraform-installed  ## terraform init, and the workspace of ENVIRONMENT=d
 terraform/.terraform: | terraform-installed
 	$(TERRAFORM) init $(TF_INIT_FLAGS)
 
+# Terraform publishes, build/deploy.py moves alias live: in a plan it stays where it is, but where TF_ARGS say so.
+DEPLOY = $(PY) build/deploy.py --environment $(ENVIRONMENT)
+MOVED_BY_HAND = $(findstring live_version,$(TF_ARGS))
 .PHONY: plan apply destroy
 plan: setup terraform/.terraform  ## what apply would change; ENVIRONMENT=dev MEMORY_SIZE=512 TF_ARGS='-var ...'
 	@$(PY) terraform/region.py
-	TF_WORKSPACE=$(ENVIRONMENT) $(TERRAFORM) plan $(TF_VARIABLES)
+	held=$$($(DEPLOY) --held) && TF_WORKSPACE=$(ENVIRONMENT) $(TERRAFORM) plan $$held $(TF_VARIABLES)
 
-apply: setup terraform/.terraform  ## provision ENVIRONMENT=dev with MEMORY_SIZE=512 from the ZIPs of make package
+apply: setup terraform/.terraform  ## provision ENVIRONMENT=dev with MEMORY_SIZE=512, then move live (STEPS=10,50 HOLD=240)
 	@$(PY) terraform/region.py
-	TF_WORKSPACE=$(ENVIRONMENT) $(TERRAFORM) apply $(TF_VARIABLES)
+	held=$$($(DEPLOY) --proven) && TF_WORKSPACE=$(ENVIRONMENT) $(TERRAFORM) apply $$held $(TF_VARIABLES)
+	$(if $(MOVED_BY_HAND),,$(DEPLOY) --published $(CANARY))
 
 destroy: terraform/.terraform  ## remove ENVIRONMENT=dev; outside dev apply deletion_protection=false first
 	TF_WORKSPACE=$(ENVIRONMENT) $(TERRAFORM) destroy $(TF_VARIABLES)
 
 .PHONY: rollback
-rollback: setup  ## move alias live of ENVIRONMENT=dev to the version before, or VERSION=3
-	@$(PY) build/rollback.py --environment $(ENVIRONMENT) $(if $(VERSION),--version $(VERSION))
+rollback: setup  ## move alias live of ENVIRONMENT=dev back to the version that proved itself, or VERSION=3; FUNCTION=workflow
+	@$(PY) build/rollback.py --environment $(ENVIRONMENT) --function $(FUNCTION) $(if $(VERSION),--version $(VERSION))
 
 .PHONY: cost
 cost: setup  ## what a month costs; MEMORY_SIZE=512 ARGS='--payments 1000000 --duration-ms 40' (ARGS=--help)

@@ -1,7 +1,7 @@
-"""Put a new ZIP behind alias `live` of one function: update its code, publish a version, move the alias.
+"""Bring code behind alias `live`: a ZIP's (update, publish, move), or what Terraform has published (move alone).
 
-The rule it keeps: the alias moves last and only to the bytes that the manifest describes, so that at no moment anything
-else runs, and never to code that does not read what is written; production changes through Terraform alone.
+The rule it keeps: `live` moves only to the bytes that the manifest describes, only to code that reads what is written,
+and the way that packager.live has for everybody; production's code is published by Terraform alone.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from handler.domain.rules import PRODUCTION
+from packager.environment import ROLES, Environment
+from packager.live import LIVE, MoveError
 from packager.published import FIRST, description, list_versions, versions_written
 
-ALIAS = "live"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# An alarm judges whole minutes, some of them three in a row.
+STEPS, HOLD_SECONDS = (10, 50), 240.0
 
 
 class DeployError(Exception):
@@ -45,14 +47,11 @@ def read_package(archive: Path) -> tuple[bytes, dict[str, Any]]:
     return content, manifest
 
 
-def refuse_production(environment: str, function: str) -> None:
-    """Raises DeployError for production, whichever way it is named."""
-    if environment in PRODUCTION or function.rsplit("-", 1)[-1] in PRODUCTION:
-        raise DeployError(f"{function} is production: change it with `terraform apply`, whose plan somebody reads")
+def publish(client: Any, function: str, content: bytes, manifest: dict[str, Any], written: set[int]) -> str | None:
+    """Update the code and publish it; returns the version, None where `live` has this code already.
 
-
-def deploy(client: Any, function: str, content: bytes, manifest: dict[str, Any]) -> str:
-    """Update, publish, move the alias; returns one line on what happened. Raises DeployError."""
+    `written` are the versions of the canonical text that were ever written. Raises DeployError.
+    """
     running = client.get_function_configuration(FunctionName=function)
     architecture = running.get("Architectures", ["x86_64"])[0]
     if architecture != manifest["architecture"]:
@@ -67,21 +66,18 @@ def deploy(client: Any, function: str, content: bytes, manifest: dict[str, Any])
         )
     reads = manifest.get("canonical_versions_read", [FIRST])
     # `$LATEST` too: what is published next has its variables.
-    unread = versions_written(list_versions(client, function)) - set(reads)
+    unread = (written | versions_written(list_versions(client, function))) - set(reads)
     if unread:
         raise DeployError(
             f"the ZIP reads version {_numbers(reads)} of the canonical text, and {function} has been writing version "
             f"{_numbers(unread)}: it would take payments under way for conflicts. Package code that reads it"
         )
-    before = client.get_alias(FunctionName=function, Name=ALIAS)["FunctionVersion"]
-    live = client.get_function_configuration(FunctionName=function, Qualifier=ALIAS)
+    live = client.get_function_configuration(FunctionName=function, Qualifier=LIVE)
     if live["CodeSha256"] == manifest["code_sha256"]:
-        return f"{function}:{ALIAS} is version {before} and runs this ZIP already"
+        return None
     updated = client.update_function_code(FunctionName=function, ZipFile=content)
     if updated["CodeSha256"] != manifest["code_sha256"]:
-        raise DeployError(
-            f"{function} took other bytes than were sent ({updated['CodeSha256']}): {ALIAS} still is version {before}"
-        )
+        raise DeployError(f"{function} took other bytes than were sent ({updated['CodeSha256']}): live has not moved")
     client.get_waiter("function_updated_v2").wait(FunctionName=function, WaiterConfig={"Delay": 1})
     published = client.publish_version(
         FunctionName=function,
@@ -89,50 +85,74 @@ def deploy(client: Any, function: str, content: bytes, manifest: dict[str, Any])
         CodeSha256=manifest["code_sha256"],
         Description=" ".join(filter(None, (manifest["engine"], manifest["revision"], description(reads)))),
     )
-    after, engine = published["Version"], manifest["engine"]
-    # With SnapStart a version is not there at once.
-    client.get_waiter("published_version_active").wait(FunctionName=function, Qualifier=after)
-    # Lambda keeps a canary's weights where none are given.
-    client.update_alias(
-        FunctionName=function, Name=ALIAS, FunctionVersion=after, RoutingConfig={"AdditionalVersionWeights": {}}
-    )
-    return (
-        f"{function}:{ALIAS} moved from version {before} to {after} ({engine}, {architecture})\n"
-        f"back again: aws lambda update-alias --function-name {function} --name {ALIAS} --function-version {before}"
-    )
+    return str(published["Version"])
 
 
 def _numbers(versions: Iterable[int]) -> str:
     return ", ".join(map(str, sorted(versions)))
 
 
+def _deploy(environment: Environment, options: argparse.Namespace, endpoint: str) -> None:
+    live = environment.live(options.function)
+    if environment.name in PRODUCTION:
+        raise DeployError(f"{live.function} is production: change it with `make apply`, whose plan somebody reads")
+    content, manifest = read_package(options.zip)
+    if str(manifest["revision"]).endswith("-dirty") and urlsplit(endpoint).hostname not in LOOPBACK:
+        raise DeployError(f"{options.zip.name} was packaged from a dirty checkout: commit, then `make package`")
+    version = publish(environment.functions, live.function, content, manifest, environment.written())
+    if version is None:
+        print(f"{live.function}:live is version {live.version()} and runs this ZIP already")
+        return
+    print(environment.follow(options.function, version, options.steps, options.hold))
+    print(f"{manifest['engine']}, {manifest['architecture']}; back again: make rollback ENVIRONMENT={environment.name}")
+
+
+def _steps(text: str) -> tuple[int, ...]:
+    steps = tuple(int(one) for one in text.replace(",", " ").split())
+    if not all(1 <= one <= 99 for one in steps) or list(steps) != sorted(set(steps)):
+        raise ValueError
+    return steps
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Deploy one ZIP; 1 with the reason on standard error when the function was left as it was."""
-    parser = argparse.ArgumentParser(prog="build/deploy.py", description="Update a function's code and move its alias.")
-    parser.add_argument("--zip", type=Path, required=True, help="a ZIP of dist/, its manifest beside it")
-    parser.add_argument("--environment", required=True, help="dev, staging ...; prod and production are refused")
-    parser.add_argument("--function", help="default: cloudcafe-payment-processor-<environment>")
+    """One command; 1 with the reason on standard error when `live` is where it was."""
+    parser = argparse.ArgumentParser(prog="build/deploy.py", description="Publish code and move alias live to it.")
+    parser.add_argument("--environment", required=True, help="dev, staging ...; prod takes no --zip")
+    parser.add_argument("--function", choices=ROLES, default="queue", help="default: queue")
+    parser.add_argument("--zip", type=Path, help="a ZIP of dist/, its manifest beside it")
+    parser.add_argument("--version", help="a published version, in place of a ZIP")
+    parser.add_argument("--held", action="store_true", help="print the flags of a plan that leaves live alone")
+    parser.add_argument("--proven", action="store_true", help="the same, and mark what has served without an alarm")
+    parser.add_argument("--published", action="store_true", help="move every function to the newest that is published")
+    parser.add_argument("--steps", type=_steps, help="shares of a canary in per cent (10,50); none in dev")
+    parser.add_argument("--hold", type=float, default=HOLD_SECONDS, help="seconds that each share is watched (240)")
     options = parser.parse_args(arguments)
-    function = options.function or f"cloudcafe-payment-processor-{options.environment}"
+    if options.steps is None:
+        options.steps = () if options.environment == "dev" else STEPS
     endpoint = os.environ.get("AWS_ENDPOINT_URL_LAMBDA") or os.environ.get("AWS_ENDPOINT_URL") or ""
     try:
-        refuse_production(options.environment, function)
-        content, manifest = read_package(options.zip)
-        if str(manifest["revision"]).endswith("-dirty") and urlsplit(endpoint).hostname not in LOOPBACK:
-            raise DeployError(f"{options.zip.name} was packaged from a dirty checkout: commit, then `make package`")
-        # boto3 does not read the variable that everything else here does.
-        client = boto3.client("lambda", region_name=os.environ.get("AWS_REGION") or None)
-        print(deploy(client, function, content, manifest))
+        environment = Environment(options.environment)
+        if options.held or options.proven:
+            for live in environment.existing().values() if options.proven else ():
+                live.prove_if_quiet()
+            print(" ".join(environment.held()))
+        elif options.published:
+            for role in environment.existing():
+                print(environment.follow(role, None, options.steps if role == "queue" else (), options.hold))
+        elif options.zip is None:
+            print(environment.follow(options.function, options.version, options.steps, options.hold))
+        else:
+            _deploy(environment, options, endpoint)
     except (ClientError, BotoCoreError, WaiterError) as error:
         where = endpoint or "AWS"
         print(
-            f"build/deploy.py: {function} at {where}: {error}\n"
+            f"build/deploy.py: {ROLES[options.function].function.format(options.environment)} at {where}: {error}\n"
             "check the name, the region (AWS_REGION), the credentials and, for the local system, "
-            "AWS_ENDPOINT_URL; the alias has not moved",
+            "AWS_ENDPOINT_URL; `aws lambda get-alias --name live` says where the alias is",
             file=sys.stderr,
         )
         return 1
-    except DeployError as error:
+    except (DeployError, MoveError) as error:
         print(f"build/deploy.py: {error}", file=sys.stderr)
         return 1
     return 0

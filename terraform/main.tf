@@ -234,6 +234,7 @@ module "approval_workflow" {
   secret_arns                = local.secret_arns
   vpc                        = var.vpc
   deletion_protection        = local.deletion_protection
+  held_versions              = var.held_versions
   alarm_topic_arn            = module.observability.alarm_topic_arn
   log_retention_days         = var.log_retention_days
   tags                       = local.tags

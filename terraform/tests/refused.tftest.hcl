@@ -323,11 +323,16 @@ run "broken_rules_6" {
     canonical_version_written = 2
     maximum_concurrency       = 7
     message_retention_seconds = 1209601
+    held_versions             = { queue = 3 }
+    provisioned_concurrency   = 101
+    reserved_concurrency      = 200
     approval_workflow         = { approvers = ["me@example.com"], endpoints = { "you@example.com" = { protocol = "https", endpoint = "https://example.com" } } }
     alarm_endpoints           = { "http://events.example.com" = "https" }
   }
   expect_failures = [
     var.message_retention_seconds,
+    var.held_versions,
+    var.provisioned_concurrency,
     var.approval_workflow,
     var.alarm_endpoints,
   ]

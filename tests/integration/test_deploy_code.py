@@ -16,6 +16,7 @@ from local.system import LocalSystem
 from tests.support.build_scripts import load
 
 deploy = load("deploy")
+rollback = load("rollback")
 FUNCTION = "cloudcafe-payment-processor-dev"
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -78,8 +79,9 @@ def test_new_code_is_published_and_runs_behind_the_alias(
     path = write_zip(tmp_path, answering("second"))
     assert run(path) == 0
     out = capsys.readouterr().out
-    assert f"{FUNCTION}:live moved from version {before} to {live(system)} (pure, x86_64)" in out
-    assert f"--function-version {before}" in out
+    assert f"{FUNCTION}: live moved from version {before} to {live(system)}" in out
+    assert "pure, x86_64" in out
+    assert "make rollback ENVIRONMENT=dev" in out
     answer = system.clients["lambda"].invoke(FunctionName=f"{FUNCTION}:live", Payload=b"{}")
     assert json.loads(answer["Payload"].read()) == "second"
     after = live(system)
@@ -115,12 +117,12 @@ def test_a_package_that_does_not_fit_is_refused(
     assert live(system) == before
 
 
-@pytest.mark.parametrize("named", [("--environment", "prod"), ("--function", "cloudcafe-payment-processor-production")])
+@pytest.mark.parametrize("environment", ["prod", "production"])
 def test_production_is_refused(
-    system: LocalSystem, tmp_path: Path, capsys: pytest.CaptureFixture[str], named: tuple[str, str]
+    system: LocalSystem, tmp_path: Path, capsys: pytest.CaptureFixture[str], environment: str
 ) -> None:
-    assert run(write_zip(tmp_path, answering("never")), *named) == 1
-    assert "is production: change it with `terraform apply`" in capsys.readouterr().err
+    assert run(write_zip(tmp_path, answering("never")), "--environment", environment) == 1
+    assert "is production: change it with `make apply`" in capsys.readouterr().err
 
 
 def test_a_dirty_package_goes_to_loopback_only(
@@ -139,10 +141,32 @@ def test_a_missing_zip_and_an_unknown_function_say_what_to_do(
 ) -> None:
     assert run(tmp_path / "none.zip") == 1
     assert "none.zip is missing: run `make package`" in capsys.readouterr().err
-    assert run(write_zip(tmp_path, answering("x")), "--function", "unknown-dev") == 1
+    assert run(write_zip(tmp_path, answering("x")), "--environment", "unknown") == 1
     error = capsys.readouterr().err
-    assert "unknown-dev at http://127.0.0.1" in error
-    assert "the alias has not moved" in error
+    assert "cloudcafe-payment-processor-unknown at http://127.0.0.1" in error
+    assert "says where the alias is" in error
+
+
+def test_rollback_goes_to_the_version_that_served_before(
+    system: LocalSystem, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = live(system)
+    assert run(write_zip(tmp_path, answering("worse"))) == 0
+    assert rollback.main(["--environment", "dev"]) == 0
+    assert f"live moved from version {int(before) + 1} to {before}" in capsys.readouterr().out
+    assert live(system) == before
+    # Nothing newer is there than what was gone away from.
+    assert deploy.main(["--environment", "dev", "--published"]) == 0
+    assert f"live stays at version {before}, as {int(before) + 1} came back" in capsys.readouterr().out
+    assert deploy.main(["--environment", "dev", "--held"]) == 0
+    assert capsys.readouterr().out == f"-var=live_version={before}\n"
+
+
+def test_shares_that_are_none_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for steps in ("50,10", "0", "100", "ten"):
+        with pytest.raises(SystemExit):
+            run(tmp_path / "none.zip", "--steps", steps)
+        assert "--steps" in capsys.readouterr().err
 
 
 # The last one: no other package here reads what it leaves written.

@@ -65,6 +65,7 @@ class Loopback:
             # What a gateway in test mode takes.
             "maximum_concurrency": "7",
             "benchmark_memory_sizes": "[128]",
+            "provisioned_concurrency": "1",
             "approval_workflow": json.dumps({"approvers": [APPROVER]}),
             **changes,
         }

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -147,6 +147,7 @@ def test_a_second_plan_changes_nothing(applied: Loopback) -> None:
 def test_turning_approvals_off_touches_nothing_that_decides_what_waits_already(applied: Loopback) -> None:
     assert changes(plan(applied.terraform, *applied.variables(approvals="false"))).keys() == {
         "module.payment_function.aws_lambda_function.this",
+        "module.payment_function.aws_lambda_provisioned_concurrency_config.live[0]",
         "module.payment_function.aws_lambda_alias.live",
         "module.payment_function.aws_iam_role_policy.this",
     }
@@ -437,12 +438,24 @@ def test_new_code_and_another_memory_size_are_new_versions_and_live_moves_to_the
     printed = applied.terraform.run("apply", "-auto-approve", "-json", *applied.variables(memory_size="1024"))
     assert planned(printed) == {
         "module.payment_function.aws_lambda_function.this": "update",
+        "module.payment_function.aws_lambda_provisioned_concurrency_config.live[0]": "replace",
         "module.payment_function.aws_lambda_alias.live": "update",
         "module.approval_workflow.aws_s3_object.package": "replace",
         "module.approval_workflow.aws_cloudformation_stack.workflow": "update",
         "module.approval_workflow.aws_lambda_function.page": "update",
         "module.approval_workflow.aws_lambda_function.reconcile": "update",
+        'module.approval_workflow.aws_lambda_alias.live["page"]': "update",
+        'module.approval_workflow.aws_lambda_alias.live["reconcile"]': "update",
     }
+    # The new version is provisioned before it is live, and the old one until then.
+    module = "module.payment_function.aws_lambda"
+    assert [one for one in done(printed) if one[0].startswith(module)] == [
+        (f"{module}_function.this", "update"),
+        (f"{module}_provisioned_concurrency_config.live[0]", "create"),
+        (f"{module}_alias.live", "update"),
+        (f"{module}_provisioned_concurrency_config.live[0]", "delete"),
+    ]
+    assert provisioned(applied) == {"2": 1}
     outputs = applied.terraform.outputs()
     assert (outputs["live_version"], outputs["approval_live_version"]) == ("2", "2")
     assert memory_sizes(applied, "live", "1", "2") == [1024, 512, 1024]
@@ -466,35 +479,76 @@ def planned(printed: str) -> dict[str, str]:
     return found
 
 
+def done(printed: str) -> list[tuple[str, str]]:
+    """Address and action of what an apply with -json has done, in order."""
+    lines = [line["hook"] for line in map(json.loads, printed.splitlines()) if line["type"] == "apply_complete"]
+    return [(hook["resource"]["addr"], hook["action"]) for hook in lines]
+
+
+def provisioned(applied: Loopback) -> dict[str, int]:
+    """Provisioned concurrency of the payment function by version."""
+    functions, found = applied.clients["lambda"], {}
+    for version in functions.list_versions_by_function(FunctionName=FUNCTION)["Versions"]:
+        with suppress(functions.exceptions.ProvisionedConcurrencyConfigNotFoundException):
+            config = functions.get_provisioned_concurrency_config(FunctionName=FUNCTION, Qualifier=version["Version"])
+            found[version["Version"]] = config["RequestedProvisionedConcurrentExecutions"]
+    return found
+
+
 def memory_sizes(applied: Loopback, *qualifiers: str) -> list[int]:
     get = applied.clients["lambda"].get_function_configuration
     return [get(FunctionName=FUNCTION, Qualifier=qualifier)["MemorySize"] for qualifier in qualifiers]
 
 
-def test_a_canary_shares_live_with_the_proven_version(applied: Loopback) -> None:
-    canary = applied.variables(memory_size="256", live_version="2", canary_percent="10")
-    applied.terraform.run("apply", "-auto-approve", *canary)
+def test_a_version_that_terraform_published_gets_live_by_the_procedure(applied: Loopback) -> None:
+    # As `make apply` does it.
+    held = script(applied, "deploy", "--proven").split()
+    assert held == ["-var=live_version=2"]
+    applied.terraform.run("apply", "-auto-approve", *applied.variables(memory_size="256"), *held)
+    assert memory_sizes(applied, "live", "3") == [1024, 256]
+    said = script(applied, "deploy", "--published", "--steps", "10,50", "--hold", "0.2")
+    assert f"{FUNCTION}: version 3 has 10 % of live" in said
+    assert f"{FUNCTION}: live moved from version 2 to 3" in said
+    # The others went along with the apply.
+    assert f"{WORKFLOW}-page: live is version 3" in said
+    assert provisioned(applied) == {"3": 1}
+    # What moved is what the next plan says; the provisioned concurrency, which is there, it takes over.
+    held = script(applied, "deploy", "--held").split()
+    assert changes(plan(applied.terraform, *applied.variables(memory_size="256"), *held)).keys() == {
+        "module.payment_function.aws_lambda_provisioned_concurrency_config.live[0]"
+    }
+
+
+def test_rollback_moves_live_to_the_version_that_proved_itself(applied: Loopback) -> None:
+    assert "live moved from version 3 to 2" in script(applied, "rollback")
     alias = applied.clients["lambda"].get_alias(FunctionName=FUNCTION, Name="live")
-    assert alias["FunctionVersion"] == "2"
-    assert alias["RoutingConfig"]["AdditionalVersionWeights"] == {"3": 0.1}
+    assert (alias["FunctionVersion"], alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})) == ("2", {})
+    assert provisioned(applied) == {"2": 1}
+    assert "live stays at version 2, as 3 came back" in script(applied, "deploy", "--published")
+    assert "no version of" in script(applied, "rollback", code=1)
+    # Page, reconcile and workflow too, and a plan leaves them there.
+    for function in ("page", "workflow"):
+        assert "live moved from version 3 to 1" in script(applied, "rollback", "--function", function, "--version", "1")
+    held = script(applied, "deploy", "--held").split()
+    assert held == ["-var=live_version=2", '-var=held_versions={"workflow":1,"page":1}']
+    assert changes(plan(applied.terraform, *applied.variables(memory_size="256"), *held)).keys() == {
+        "module.approval_workflow.aws_cloudformation_stack.workflow",
+    }
+    for function in ("page", "workflow"):
+        script(applied, "deploy", "--function", function, "--version", "3")
 
 
-def test_rollback_moves_live_to_the_version_before(applied: Loopback) -> None:
-    command = [sys.executable, str(ROOT / "build" / "rollback.py"), "--environment", "dev"]
+def script(applied: Loopback, name: str, *arguments: str, code: int = 0) -> str:
+    """What a script of build/ prints for environment dev."""
+    command = [sys.executable, str(ROOT / "build" / f"{name}.py"), "--environment", "dev", *arguments]
     done = subprocess.run(command, env=applied.terraform.environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "moved from version 2 to 1" in done.stdout
-    assert "-var live_version=1" in done.stdout
-    alias = applied.clients["lambda"].get_alias(FunctionName=FUNCTION, Name="live")
-    assert (alias["FunctionVersion"], alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})) == ("1", {})
-
-    done = subprocess.run(command, env=applied.terraform.environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, "there is nothing to go back to" in done.stderr) == (1, True)
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
 
 
 def test_billing_mode_changes_without_replacing_the_table(applied: Loopback) -> None:
     capacity = {"provisioned_capacity": "{read_min=5,read_max=50,write_min=5,write_max=50}"}
-    variables = applied.variables(memory_size="256", live_version="1", **capacity)
+    variables = applied.variables(memory_size="256", live_version="2", **capacity)
     assert planned(applied.terraform.run("plan", "-json", *variables)) == {
         "module.transaction_table.aws_dynamodb_table.this": "update",
         'module.transaction_table.aws_appautoscaling_target.table["Read"]': "create",
@@ -511,7 +565,7 @@ def test_production_beside_dev_leaves_dev_alone(applied: Loopback, production: C
     table = applied.clients["dynamodb"].describe_table(TableName=outputs["table_name"])["Table"]
     assert table["DeletionProtectionEnabled"]
     # Dev as the rollback left it, with the version held as the rollback advises.
-    assert changes(plan(applied.terraform, *applied.variables(memory_size="256", live_version="1"))) == {}
+    assert changes(plan(applied.terraform, *applied.variables(memory_size="256", live_version="2"))) == {}
 
 
 def test_a_destroy_of_protected_production_is_refused_and_takes_nothing(

@@ -102,7 +102,7 @@ data "aws_iam_policy_document" "scheduler" {
   statement {
     actions = ["lambda:InvokeFunction"]
     # Composed, not asked of the function: then new code does not have this policy written again.
-    resources = ["${local.function_arn}-reconcile"]
+    resources = ["${local.function_arn}-reconcile:live"]
   }
 }
 

@@ -44,7 +44,7 @@ locals {
 
   function = merge(local.network, {
     FunctionName  = local.name
-    Description   = "Asks a person about a risky payment and charges what is approved."
+    Description   = "Asks a person about a risky payment and charges what is approved. ${local.reads}"
     Role          = aws_iam_role.this["workflow"].arn
     Handler       = "handler.workflow.lambda_handler"
     Runtime       = var.runtime
@@ -58,6 +58,9 @@ locals {
     Code          = { S3Bucket = var.code_bucket, S3Key = aws_s3_object.package.key }
   })
   network = { for name, value in { VpcConfig = var.vpc } : name => { SubnetIds = sort(value.subnet_ids), SecurityGroupIds = sort(value.security_group_ids) } if value != null }
+
+  # A version keeps the description that it was published with; build/packager/published.py reads it.
+  reads = "Reads canonical text ${join(", ", var.package.canonical_versions_read)}."
 
   # A version is published only under a new logical id: one for each code and configuration.
   version_id = "Version${substr(sha256(jsonencode([var.package.source_code_hash, local.function])), 0, 16)}"
@@ -103,7 +106,7 @@ resource "aws_cloudformation_stack" "workflow" {
         Properties = {
           Name            = "live"
           FunctionName    = { Ref = "Function" }
-          FunctionVersion = { "Fn::GetAtt" = [local.version_id, "Version"] }
+          FunctionVersion = try(tostring(var.held_versions.workflow), { "Fn::GetAtt" = [local.version_id, "Version"] })
         }
       }
     }
@@ -125,11 +128,12 @@ resource "aws_lambda_function" "page" {
   #checkov:skip=CKV_AWS_173:no secret is in the environment; the key stays in KMS
   #checkov:skip=CKV_AWS_272:the package's SHA-256 is checked against its manifest before every plan
   function_name    = "${local.name}-page"
-  description      = "Shows one payment to one approver and takes the decision."
+  description      = "Shows one payment to one approver and takes the decision. ${local.reads}"
   role             = aws_iam_role.this["page"].arn
   filename         = var.package.path
   source_code_hash = var.package.source_code_hash
   handler          = "handler.approval_page.lambda_handler"
+  publish          = true
   runtime          = var.runtime
   architectures    = [var.architecture]
   memory_size      = var.memory_size
@@ -156,11 +160,12 @@ resource "aws_lambda_function" "reconcile" {
   #checkov:skip=CKV_AWS_173:no secret is in the environment
   #checkov:skip=CKV_AWS_272:the package's SHA-256 is checked against its manifest before every plan
   function_name    = "${local.name}-reconcile"
-  description      = "Settles, expires or restarts payments that stopped half-way; it never charges."
+  description      = "Settles, expires or restarts payments that stopped half-way; it never charges. ${local.reads}"
   role             = aws_iam_role.this["reconcile"].arn
   filename         = var.package.path
   source_code_hash = var.package.source_code_hash
   handler          = "handler.reconcile_function.lambda_handler"
+  publish          = true
   runtime          = var.runtime
   architectures    = [var.architecture]
   memory_size      = var.memory_size
@@ -189,6 +194,15 @@ resource "aws_lambda_function" "reconcile" {
   depends_on = [aws_iam_role_policy.this]
 }
 
+resource "aws_lambda_alias" "live" {
+  for_each = { page = aws_lambda_function.page, reconcile = aws_lambda_function.reconcile }
+
+  name             = "live"
+  description      = "What the ${each.key == "page" ? "HTTP API" : "schedule"} uses."
+  function_name    = each.value.function_name
+  function_version = lookup(var.held_versions, each.key, each.value.version)
+}
+
 resource "aws_scheduler_schedule" "reconcile" {
   #checkov:skip=CKV_AWS_297:the schedule's payload is empty
   name                = "${local.name}-reconcile"
@@ -198,7 +212,7 @@ resource "aws_scheduler_schedule" "reconcile" {
     mode = "OFF"
   }
   target {
-    arn      = aws_lambda_function.reconcile.arn
+    arn      = aws_lambda_alias.live["reconcile"].arn
     role_arn = aws_iam_role.scheduler.arn
   }
 }
@@ -253,7 +267,7 @@ resource "aws_apigatewayv2_api" "page" {
 resource "aws_apigatewayv2_integration" "page" {
   api_id                 = aws_apigatewayv2_api.page.id
   integration_type       = "AWS_PROXY"
-  integration_uri        = aws_lambda_function.page.arn
+  integration_uri        = aws_lambda_alias.live["page"].arn
   payload_format_version = "2.0"
 }
 
@@ -288,6 +302,7 @@ resource "aws_lambda_permission" "page" {
   statement_id  = "ApprovalPage"
   action        = "lambda:InvokeFunction"
   function_name = aws_lambda_function.page.function_name
+  qualifier     = aws_lambda_alias.live["page"].name
   principal     = "apigateway.amazonaws.com"
   source_arn    = "${aws_apigatewayv2_api.page.execution_arn}/*/*/approvals"
 }

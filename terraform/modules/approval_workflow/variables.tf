@@ -4,11 +4,18 @@ variable "environment" {
 }
 
 variable "package" {
-  description = "Checked ZIP of the workflow and its hash, from module deployment_package."
+  description = "Checked ZIP of the workflow, its hash, and the versions of the canonical text that it reads, from module deployment_package."
   type = object({
-    path             = string
-    source_code_hash = string
+    path                    = string
+    source_code_hash        = string
+    canonical_versions_read = optional(list(number), [1])
   })
+}
+
+variable "held_versions" {
+  description = "Versions behind alias live of workflow, page or reconcile; without, the newest."
+  type        = map(number)
+  default     = {}
 }
 
 variable "code_bucket" {

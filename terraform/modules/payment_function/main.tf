@@ -77,6 +77,20 @@ data "aws_lambda_function" "held" {
   qualifier     = var.live_version
 }
 
+# On the version and not on the alias, where AWS refuses it beside weights, which AWS itself puts there while an alias moves.
+# A new version has its own before `live` moves to it, and the old one keeps its until then.
+resource "aws_lambda_provisioned_concurrency_config" "live" {
+  count = var.provisioned_concurrency > 0 ? 1 : 0
+
+  function_name                     = aws_lambda_function.this.function_name
+  qualifier                         = coalesce(var.live_version, aws_lambda_function.this.version)
+  provisioned_concurrent_executions = var.provisioned_concurrency
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
 resource "aws_lambda_alias" "live" {
   name             = "live"
   description      = "What the queue and every caller use."
@@ -91,7 +105,7 @@ resource "aws_lambda_alias" "live" {
   }
 
   lifecycle {
-    # As build/rollback.py refuses it.
+    # As build/packager/environment.py refuses it.
     precondition {
       condition     = alltrue([for held in data.aws_lambda_function.held : contains(split(", ", try(regex("Reads canonical text ([0-9, ]+)\\.", held.description)[0], "1")), local.canonical_version_written)])
       error_message = "Version ${coalesce(var.live_version, "null")} of ${var.function_name} does not read version ${local.canonical_version_written} of the canonical text, which is written: set live_version to a version that reads it, or null for the newest."
@@ -102,15 +116,10 @@ resource "aws_lambda_alias" "live" {
       error_message = "live_version ${coalesce(var.live_version, "null")} is the newest version itself, so there is nothing to try on ${var.canary_percent} %: set canary_percent = 0, or live_version to the version before."
     }
   }
+
+  depends_on = [aws_lambda_provisioned_concurrency_config.live]
 }
 
-resource "aws_lambda_provisioned_concurrency_config" "live" {
-  count = var.provisioned_concurrency > 0 ? 1 : 0
-
-  function_name                     = aws_lambda_function.this.function_name
-  qualifier                         = aws_lambda_alias.live.name
-  provisioned_concurrent_executions = var.provisioned_concurrency
-}
 
 resource "aws_lambda_function_event_invoke_config" "live" {
   function_name          = aws_lambda_function.this.function_name

@@ -8,92 +8,130 @@ import pytest
 
 from handler.domain.canonical import VERSIONS
 from tests.support.build_scripts import ROOT, load
+from tests.support.functions import Alarms, Functions
 
 published = load("packager.published")
-rollback = load("rollback")
+packager_live = load("packager.live")
+environments = load("packager.environment")
 
-FUNCTION = "cloudcafe-payment-processor-dev"
+QUEUE, WORKFLOW = "cloudcafe-payment-processor-dev", "payment-processor-dev"
 DESCRIPTION = "Validates, scores, charges and records payments of one FIFO queue."
 
 
-class Functions:
-    """Lambda's answers about one function, `live` at its newest version. `versions`: what each reads and writes."""
-
-    def __init__(self, *versions: tuple[list[int] | None, int | None]) -> None:
-        self.live = str(len(versions))
-        self.weights: dict[str, float] = {self.live: 0.1}
-        self.configurations = [self._configuration("$LATEST", None, None)]
-        for number, (reads, writes) in enumerate(versions, 1):
-            self.configurations.append(self._configuration(str(number), reads, writes))
-
-    @staticmethod
-    def _configuration(version: str, reads: list[int] | None, writes: int | None) -> dict[str, Any]:
-        variables = {} if writes is None else {"CANONICAL_VERSION_WRITTEN": str(writes)}
-        said = DESCRIPTION if reads is None else f"{DESCRIPTION} {published.description(reads)}"
-        return {"Version": version, "Description": said, "Environment": {"Variables": variables}}
-
-    def get_alias(self, FunctionName: str, Name: str) -> dict[str, Any]:
-        assert (FunctionName, Name) == (FUNCTION, "live")
-        return {"FunctionVersion": self.live}
-
-    def get_paginator(self, name: str) -> Functions:
-        assert name == "list_versions_by_function"
-        return self
-
-    def paginate(self, FunctionName: str) -> list[dict[str, Any]]:
-        assert FunctionName == FUNCTION
-        return [{"Versions": [one]} for one in self.configurations]
-
-    def update_alias(self, FunctionName: str, Name: str, FunctionVersion: str, RoutingConfig: Any) -> None:
-        assert (FunctionName, Name) == (FUNCTION, "live")
-        self.live, self.weights = FunctionVersion, RoutingConfig["AdditionalVersionWeights"]
+def configuration(reads: list[int] | None, writes: int | None) -> dict[str, Any]:
+    variables = {} if writes is None else {"CANONICAL_VERSION_WRITTEN": str(writes)}
+    said = DESCRIPTION if reads is None else f"{DESCRIPTION} {published.description(reads)}"
+    return {"Description": said, "Environment": {"Variables": variables}}
 
 
 # 0.1, which says nothing; code that reads both and writes the first; the same, writing the second.
 OLD, READER, WRITER = (None, None), ([1, 2], 1), ([1, 2], 2)
 
 
+def functions_of(*versions: tuple[list[int] | None, int | None], **more: Any) -> Functions:
+    """`live` at the newest version of the queue function; each of the earlier ones has proved itself."""
+    found = Functions({QUEUE: [configuration(*one) for one in versions], **more})
+    earlier = [str(number) for number in range(len(versions) - 1, 0, -1)]
+    if earlier:
+        said = f"Before it: {', '.join(earlier[1:])}." if earlier[1:] else ""
+        found.aliases[QUEUE, "proven"] = {"FunctionVersion": earlier[0], "Description": said}
+    return found
+
+
+def roll_back(functions: Functions, version: str | None = None, role: str = "queue") -> tuple[str, str]:
+    moved: tuple[str, str] = environments.Environment("dev", functions, Alarms()).roll_back(role, version)
+    return moved
+
+
 @pytest.mark.parametrize("versions", [(OLD, OLD), (OLD, READER), (READER, WRITER), (OLD, READER, WRITER)])
 def test_live_goes_back_to_code_that_reads_what_was_written(versions):
-    functions = Functions(*versions)
+    functions = functions_of(*versions)
+    functions.aliases[QUEUE, "live"]["RoutingConfig"] = {"AdditionalVersionWeights": {"1": 0.1}}
     before = len(versions)
-    assert rollback.roll_back(functions, FUNCTION) == (str(before), str(before - 1))
-    assert (functions.live, functions.weights) == (str(before - 1), {})
+    assert roll_back(functions) == (str(before), str(before - 1))
+    alias = functions.aliases[QUEUE, "live"]
+    assert (alias["FunctionVersion"], alias["RoutingConfig"]["AdditionalVersionWeights"]) == (str(before - 1), {})
+
+
+def test_live_goes_back_past_a_canary_that_failed_to_the_version_that_proved_itself():
+    functions = Functions({QUEUE: [configuration(*READER)] * 7})
+    functions.aliases[QUEUE, "live"]["FunctionVersion"] = "5"
+    environment = environments.Environment("dev", functions, Alarms(errors=["OK"]))
+    # 6 fails with a share of it; then 7 has it whole, and fails.
+    live = packager_live.Live(
+        functions,
+        QUEUE,
+        cloudwatch=Alarms(errors=["OK", "OK", "ALARM"]),
+        alarms=[f"{QUEUE}-errors"],
+        sleep=lambda seconds: None,
+        say=lambda said: None,
+    )
+    with pytest.raises(packager_live.MoveError, match="rang"):
+        live.move("6", (10,), 60)
+    environment.follow("queue", None, (), 0)
+    assert roll_back(functions) == ("7", "5")
+    # Nothing else has proved itself.
+    with pytest.raises(packager_live.MoveError, match=r"no version of .* but 5 is known"):
+        roll_back(functions)
+    # What was gone away from is not followed again unasked.
+    assert "live stays at version 5, as 7 came back" in environment.follow("queue", None, (), 0)
+
+
+@pytest.mark.parametrize("role", ["workflow", "page", "reconcile"])
+def test_every_function_of_the_workflow_goes_back_too(role):
+    name = {"workflow": WORKFLOW, "page": f"{WORKFLOW}-page", "reconcile": f"{WORKFLOW}-reconcile"}[role]
+    functions = functions_of(READER, WRITER, **{name: [configuration(*OLD), configuration(*READER)]})
+    functions.aliases[name, "proven"] = {"FunctionVersion": "1"}
+    # What the queue function wrote is asked of them all.
+    with pytest.raises(packager_live.MoveError, match=f"version 1 of {name} does not read version 2"):
+        roll_back(functions, role=role)
+    functions.versions[name]["1"] |= configuration(*READER)
+    assert roll_back(functions, role=role) == ("2", "1")
+    assert functions.aliases[QUEUE, "live"]["FunctionVersion"] == "2"
+
+
+def test_what_the_workflow_wrote_is_asked_of_the_queue_function():
+    functions = functions_of(OLD, READER, **{WORKFLOW: [configuration(*WRITER)]})
+    with pytest.raises(packager_live.MoveError, match=f"version 1 of {QUEUE} does not read version 2"):
+        roll_back(functions)
 
 
 @pytest.mark.parametrize(
     ("versions", "asked", "way"),
     [
         # The one before says nothing.
-        ((OLD, WRITER), None, "no other version reads it, or mend the newest code and apply it"),
+        ((OLD, WRITER), None, "no other version reads it, or mend the newest code and deploy it"),
         # A version that is named.
-        ((OLD, READER, WRITER), "1", "make rollback VERSION=2"),
+        ((OLD, READER, WRITER), "1", "VERSION=2 reads it"),
         # Nothing writes the second any more; what it wrote is still there.
-        ((OLD, WRITER, READER), "1", "make rollback VERSION=2"),
+        ((OLD, WRITER, READER), "1", "VERSION=2 reads it"),
         # It reads one that is newer and not the one that was written.
         ((([1], 1), ([1, 2, 3], 3)), None, "no other version reads it"),
     ],
 )
 def test_live_never_goes_back_to_code_that_does_not_read_what_was_written(versions, asked, way):
-    functions = Functions(*versions)
-    weights = functions.weights
-    with pytest.raises(rollback.RollbackError, match="of the canonical text, which has been written") as caught:
-        rollback.roll_back(functions, FUNCTION, asked)
+    functions = functions_of(*versions)
+    with pytest.raises(packager_live.MoveError, match="of the canonical text, which has been written") as caught:
+        roll_back(functions, asked)
     assert way in str(caught.value)
     assert "version 1 of cloudcafe-payment-processor-dev does not read version " in str(caught.value)
-    assert (functions.live, functions.weights) == (str(len(versions)), weights)
+    assert functions.calls == []
 
 
-def test_a_version_that_is_not_there_and_a_first_version_are_refused():
-    with pytest.raises(rollback.RollbackError, match="has no version 7; it has 1, 2"):
-        rollback.roll_back(Functions(OLD, OLD), FUNCTION, "7")
-    with pytest.raises(rollback.RollbackError, match="there is nothing to go back to"):
-        rollback.roll_back(Functions(OLD), FUNCTION)
+def test_a_version_that_is_not_there_and_one_without_a_proven_one_before_it_are_refused():
+    with pytest.raises(packager_live.MoveError, match="has no version 7; it has 1, 2"):
+        roll_back(functions_of(OLD, OLD), "7")
+    with pytest.raises(packager_live.MoveError, match=r"no version of .* but 1 is known to have served"):
+        roll_back(functions_of(OLD))
 
 
 def test_terraform_and_the_scripts_describe_a_version_alike():
     said = published.description(VERSIONS)
     assert published.versions_read({"Description": f"{DESCRIPTION} {said}"}) == set(VERSIONS)
-    text = (ROOT / "terraform" / "modules" / "payment_function" / "main.tf").read_text()
     form = said.replace(", ".join(map(str, VERSIONS)), '${join(", ", var.package.canonical_versions_read)}')
-    assert f'"{DESCRIPTION} {form}"' in text
+    modules = ROOT / "terraform" / "modules"
+    assert f'"{DESCRIPTION} {form}"' in (modules / "payment_function" / "main.tf").read_text()
+    workflow = (modules / "approval_workflow" / "main.tf").read_text()
+    assert f'reads = "{form}"' in workflow
+    # Function, page and reconcile.
+    assert workflow.count('${local.reads}"') == 3

@@ -1,0 +1,157 @@
+"""The four functions of one environment, and what is asked before alias `live` of one of them moves.
+
+The rule it keeps: no code comes behind `live` that does not read what any function of the environment was published to
+write.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import boto3
+
+from packager.live import Live, MoveError
+from packager.published import list_versions, versions_read, versions_written
+
+
+class Role(NamedTuple):
+    """One function, and the alarms that tell of its code; `{}` stands for the environment."""
+
+    function: str
+    prefix: str
+    alarms: tuple[str, ...]
+
+
+_QUEUE: Final = "cloudcafe-payment-processor-{}"
+_WORKFLOW: Final = "payment-processor-{}"
+ROLES: Final[Mapping[str, Role]] = {
+    "queue": Role(_QUEUE, _QUEUE, ("errors", "throttles", "duration-p99", "failed-starts", "payment-alarms")),
+    "workflow": Role(_WORKFLOW, _WORKFLOW, ("execution-failed", "execution-timed-out")),
+    "page": Role(f"{_WORKFLOW}-page", _WORKFLOW, ("page-errors",)),
+    "reconcile": Role(f"{_WORKFLOW}-reconcile", _WORKFLOW, ("reconcile-errors",)),
+}
+
+
+class Environment:
+    """One environment; `functions` and `cloudwatch` are boto3 clients, those of the shell's region when None."""
+
+    def __init__(self, name: str, functions: Any = None, cloudwatch: Any = None) -> None:
+        # boto3 does not read the variable that everything else here does.
+        region = os.environ.get("AWS_REGION") or None
+        self.name = name
+        self.functions = functions or boto3.client("lambda", region_name=region)
+        self.cloudwatch = cloudwatch or boto3.client("cloudwatch", region_name=region)
+
+    def live(self, role: str) -> Live:
+        """Alias `live` of a function, there or not."""
+        one = ROLES[role]
+        alarms = [f"{one.prefix.format(self.name)}-{alarm}" for alarm in one.alarms]
+        return Live(self.functions, one.function.format(self.name), cloudwatch=self.cloudwatch, alarms=alarms)
+
+    def existing(self) -> dict[str, Live]:
+        """Alias `live` of every function that is there, by role."""
+        found = {}
+        for role in ROLES:
+            live = self.live(role)
+            try:
+                live.version()
+            except self.functions.exceptions.ResourceNotFoundException:
+                continue
+            found[role] = live
+        return found
+
+    def held(self) -> list[str]:
+        """Flags of a plan under which Terraform publishes and leaves `live` to the procedure.
+
+        The queue function's stays where it is. The others' go along, but where somebody went back from the newest.
+        """
+        existing = self.existing()
+        flags = [f"-var=live_version={existing['queue'].version()}"] if "queue" in existing else []
+        back = {
+            role: int(live.version())
+            for role, live in existing.items()
+            if role != "queue" and live.version() != live.newest() == live.returned()
+        }
+        return flags + ([f"-var=held_versions={json.dumps(back, separators=(',', ':'))}"] if back else [])
+
+    def follow(self, role: str, version: str | None, steps: Sequence[int], hold_seconds: float) -> str:
+        """Move `live` to `version`, or to the newest if that did not come back, prune, and say so. Raises MoveError."""
+        live = self.live(role)
+        target, before = version or live.newest(), live.version()
+        if target == before:
+            said = f"{live.function}: live is version {before}"
+        elif version is None and target == live.returned():
+            said = (
+                f"{live.function}: live stays at version {before}, as {target} came back (VERSION={target} tries anew)"
+            )
+        else:
+            self.check_reads(live, target)
+            live.move(target, steps, hold_seconds)
+            said = f"{live.function}: live moved from version {before} to {target}"
+        deleted = live.prune(self._waits(live.function) if role == "workflow" else lambda version: False)
+        return said + (f"; deleted versions {', '.join(deleted)}" if deleted else "")
+
+    def roll_back(self, role: str, version: str | None = None) -> tuple[str, str]:
+        """Move `live` to the version that proved itself last, or to `version`, at once; returns (from, to).
+
+        Raises MoveError.
+        """
+        live = self.live(role)
+        before = live.version()
+        target = version
+        if target is None:
+            there = self._versions(live.function)
+            earlier = [one for one in live.proven() if one != before and one in there]
+            if not earlier:
+                raise MoveError(
+                    f"no version of {live.function} but {before} is known to have served without an alarm: name the "
+                    f"one to go back to, make rollback VERSION=; it has {_listed(there)}"
+                )
+            target = earlier[0]
+        self.check_reads(live, target)
+        return live.move(target, back=True), target
+
+    def check_reads(self, live: Live, target: str) -> None:
+        """Raises MoveError where a version is not there, or its code does not read what was written."""
+        there = self._versions(live.function)
+        if target not in there:
+            raise MoveError(f"{live.function} has no version {target}; it has {_listed(there)}")
+        written = self.written()
+        if unread := written - versions_read(there[target]):
+            able = [one for one in there if one != live.version() and written <= versions_read(there[one])]
+            way = f"VERSION={max(able, key=int)} reads it" if able else "no other version reads it"
+            raise MoveError(
+                f"version {target} of {live.function} does not read version {', '.join(map(str, sorted(unread)))} of "
+                "the canonical text, which has been written: it would take payments under way for conflicts, or return "
+                f"them for ever. live stays at version {live.version()}; {way}, or mend the newest code and deploy it"
+            )
+
+    def written(self) -> set[int]:
+        """Versions of the canonical text that any function was published to write."""
+        names = (ROLES[role].function.format(self.name) for role in ("queue", "workflow"))
+        return versions_written(one for name in names for one in self._versions(name, latest=True).values())
+
+    def _versions(self, function: str, *, latest: bool = False) -> dict[str, Mapping[str, Any]]:
+        try:
+            found = list_versions(self.functions, function)
+        except self.functions.exceptions.ResourceNotFoundException:
+            return {}
+        return {str(one["Version"]): one for one in found if latest or one["Version"] != "$LATEST"}
+
+    def _waits(self, function: str) -> Callable[[str], bool]:
+        """Whether executions wait on a version."""
+
+        def waits(version: str) -> bool:
+            pages = self.functions.get_paginator("list_durable_executions_by_function").paginate(
+                FunctionName=function, Qualifier=version, Statuses=["RUNNING"]
+            )
+            return any(page["DurableExecutions"] for page in pages)
+
+        return waits
+
+
+def _listed(versions: Iterable[str]) -> str:
+    return ", ".join(sorted(versions, key=int))
