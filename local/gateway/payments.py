@@ -261,6 +261,8 @@ class Gateway:
             answer = self._injected_500(request, "error_500_before")
             if answer is None:
                 self._settle(request.ref, "canceled", self._intent(request.ref)["decline_code"])
+                reason = request.body.get("cancellation_reason")
+                self._keep_details(request.ref, {**self._details(request.ref), "cancellation_reason": reason})
                 answer = self._injected_500(request, "error_500_after") or Answer(200, self._object(request.ref))
             self._keys.store(request, answer)
             return answer

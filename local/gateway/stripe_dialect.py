@@ -133,6 +133,7 @@ def shown(row: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, Any]:
         "object": "payment_intent",
         "amount": row["amount"],
         "amount_received": row["amount"] if row["status"] == "succeeded" else 0,
+        "cancellation_reason": details.get("cancellation_reason"),
         "canceled_at": at if row["status"] == "canceled" else None,
         "capture_method": "automatic",
         "created": row["created_ms"] // 1000,

@@ -23,6 +23,7 @@ from stripe.params import (
 )
 from stripe.params._payment_intent_create_params import PaymentIntentCreateParamsAutomaticPaymentMethods
 
+from handler.adapters.gateways.deadline_connection import Answer
 from handler.adapters.gateways.stripe import VERSION, Mode, StripeGateway
 from handler.domain.errors import (
     ConfigurationError,
@@ -30,6 +31,7 @@ from handler.domain.errors import (
     GatewayKeyRefusedError,
     GatewayReferenceUnknownError,
     GatewayRefusedError,
+    GatewayUnavailableError,
     UnknownOutcomeError,
 )
 from handler.domain.payment import Payment
@@ -126,7 +128,11 @@ def test_every_request_is_spelled_as_stripe_documents_it(world: World) -> None:
             [("error_on_requires_action", "true"), ("off_session", "true"), ("expand[0]", "latest_charge")],
         ),
         ("GET", f"/v1/payment_intents/{ref}?expand%5B0%5D=latest_charge", []),
-        ("POST", f"/v1/payment_intents/{ref}/cancel", [("expand[0]", "latest_charge")]),
+        (
+            "POST",
+            f"/v1/payment_intents/{ref}/cancel",
+            [("cancellation_reason", "abandoned"), ("expand[0]", "latest_charge")],
+        ),
         (
             "POST",
             "/v1/refunds",
@@ -202,6 +208,33 @@ def test_a_decline_keeps_the_gateways_code_and_decline_code(world: World, token:
     assert (declined.state, declined.code, declined.decline_code) == ("declined", *said)
     assert declined.request_id.startswith("req_")
     assert world.gateway.log()["captures"] == []
+
+
+@pytest.mark.parametrize(
+    ("token", "said"), [("pm_card_visa", "abandoned"), ("pm_card_visa_chargeDeclined", "card_declined")]
+)
+def test_a_cancelled_intent_still_says_why_it_was_declined_or_who_cancelled_it(
+    world: World, token: str, said: str
+) -> None:
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT._replace(payment_token=token), PREPARE)
+    if said != "abandoned":
+        gateway.charge(ref, KEY)
+    gateway.cancel(ref)
+    assert (gateway.status(ref).state, gateway.status(ref).code) == ("cancelled", said)
+
+
+def test_a_402_to_prepare_is_the_payments_own_failure_and_spends_its_key(world: World) -> None:
+    gateway = world.adapter()
+    said = Answer(402, {"error": {"type": "card_error", "code": "card_declined"}}, {})
+    gateway.connection.call = lambda *_: said  # type: ignore[method-assign]
+    with pytest.raises(GatewayRefusedError, match="402 card_error card_declined") as caught:
+        gateway.prepare(PAYMENT, PREPARE)
+    assert (caught.value.is_final, caught.value.spends_key, caught.value.is_own_failure) == (False, True, True)
+    said = Answer(402, {}, {})
+    with pytest.raises(GatewayUnavailableError) as caught_page:
+        gateway.prepare(PAYMENT, PREPARE)
+    assert not caught_page.value.spends_key
 
 
 def test_a_bank_debit_is_in_progress_for_days(world: World) -> None:

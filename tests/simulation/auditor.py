@@ -426,7 +426,10 @@ class Auditor:
             self.fail(
                 "the gateway's outcome", f"{item['transaction_id']} is {item['status']}, the gateway says {state}"
             )
-        recorded = item.get("gateway_response", {}).get("status")
+        response = item.get("gateway_response", {})
+        recorded = response.get("status")
+        if intent and item["status"] == "declined" and response.get("code") not in (intent.code, "requires_action"):
+            self.fail("why it was declined is kept", f"{item['transaction_id']} says {response}, it was {intent.code}")
         if recorded not in (state, "approved" if item["status"] == "completed" else "declined"):
             self.fail("the gateway's outcome", f"{item['transaction_id']} records {recorded}, the gateway says {state}")
 

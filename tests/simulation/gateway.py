@@ -67,10 +67,20 @@ class Intent:
     takes_days: bool = False
     # When that was over; 0 where it never was so.
     ended_at: int = 0
+    # Why it was declined or cancelled, in the gateway's words; it keeps them.
+    code: str = ""
 
     def result(self) -> GatewayResult:
-        code = "AUTH123ABC" if self.state == "approved" else ""
-        return GatewayResult(self.state, self.amount_minor, self.currency, code, "2024-01-01T12:00:00Z")  # type: ignore[arg-type]
+        is_approved = self.state == "approved"
+        authorization_code, code = ("AUTH123ABC", "") if is_approved else ("", self.code)
+        return GatewayResult(
+            self.state,  # type: ignore[arg-type]
+            self.amount_minor,
+            self.currency,
+            authorization_code,
+            "2024-01-01T12:00:00Z",
+            code,
+        )
 
 
 @dataclass(eq=False)
@@ -124,6 +134,11 @@ class Gateway:
             return "final"
         return "now" if drawn < 1 and self.world.faults_on and self.world.now < self.mended_at else ""
 
+    def _refuses_charge(self, payment_id: str) -> bool:
+        """Whether it answers the payment's charges with a 400 until it is mended; nothing takes effect."""
+        drawn = self.world.draw(f"refuses charge/{payment_id}")
+        return drawn < self.world.profile.refuses / 2 and self.world.faults_on and self.world.now < self.mended_at
+
     def _kept(self, key: str) -> StoredAnswer | None:
         stored = self._keys.get(key) if key else None
         return stored if stored is not None and self.world.now - stored.at < self._key_kept_ms else None
@@ -165,7 +180,7 @@ class Gateway:
         world.tell(f"gateway: {gateway_ref} prepared for {name} over {payment.amount_minor}")
         if world.fault(f"dashboard/{gateway_ref}", [("cancelled", world.profile.dashboard)]):
             seconds = world.between(f"dashboard/{gateway_ref}", 1, 900)
-            world.at(world.now + seconds * SECOND, lambda: self.cancel(gateway_ref))
+            world.at(world.now + seconds * SECOND, lambda: self.cancel(gateway_ref, "duplicate"))
         return fault or gateway_ref
 
     def confirm(self, gateway_ref: str, key: str) -> Any:
@@ -180,6 +195,10 @@ class Gateway:
         if intent.state not in ("prepared", "declined", "requires_action"):
             world.tell(f"gateway: {gateway_ref} is {intent.state}, and a late confirm captures nothing")
             stored.outcome = "400"
+            return _answer(stored.outcome)
+        if self._refuses_charge(intent.payment_id):
+            world.tell(f"gateway: the charge of {gateway_ref} is refused")
+            stored.outcome = "refused"
             return _answer(stored.outcome)
         before, intent.state = intent.state, "in_progress"
         intent.confirms += 1
@@ -222,7 +241,7 @@ class Gateway:
         world.tell(f"gateway: a confirm of {gateway_ref} is answered by a 503 and goes on")
 
         def arrive() -> None:
-            with suppress(UnknownOutcomeError):
+            with suppress(UnknownOutcomeError, GatewayRefusedError):
                 confirm()
 
         world.at(world.now + world.between(name, 100, 60_000), arrive)
@@ -248,7 +267,7 @@ class Gateway:
         """What a confirm comes to."""
         world = self.world
         if world.draw(f"{name}/declined") < world.profile.declines:
-            intent.state = "declined"
+            intent.state, intent.code = "declined", "card_declined"
         elif world.draw(f"{name}/asks") < world.profile.asks_customer:
             intent.state = "requires_action"
             if world.draw(f"{name}/acts") < 0.6:
@@ -268,10 +287,10 @@ class Gateway:
     def status(self, gateway_ref: str) -> GatewayResult:
         return self.intents[gateway_ref].result()
 
-    def cancel(self, gateway_ref: str) -> GatewayResult:
+    def cancel(self, gateway_ref: str, reason: str = "abandoned") -> GatewayResult:
         intent = self.intents[gateway_ref]
         if intent.state in ("prepared", "declined", "requires_action"):
-            intent.state = "cancelled"
+            intent.state, intent.code = "cancelled", intent.code or reason
             self.world.tell(f"gateway: {gateway_ref} of {intent.payment_id} is cancelled")
         return intent.result()
 
@@ -289,4 +308,6 @@ def _answer(outcome: GatewayResult | str | None) -> GatewayResult:
         return outcome
     if outcome == "400":
         raise KeySpentError("payment_intent_unexpected_state")
+    if outcome == "refused":
+        raise GatewayRefusedError("400", REFUSAL_CODE)
     raise ChargeFailedError("500")

@@ -418,7 +418,9 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         ),
     ),
     "what everybody suffers from parks a payment": (Edit(_PARK, "is_spent = is_own and ", "is_spent = "),),
-    "no payment is too old": (Edit(_PARK, "    return is_spent or tried_for_ms", "    return is_spent or False and tried_for_ms"),),
+    "no payment is too old": (
+        Edit(_PARK, "    return is_spent or tried_for_ms", "    return is_spent or False and tried_for_ms"),
+    ),
     "what everybody suffers from counts": (Edit(_PARK, _RELEASES, "release(claim, ports)"),),
     "no failure counts": (Edit(_PARK, _RELEASES, "release(claim._replace(tries=claim.tries - 1), ports)"),),
     "the breaker never opens": (Edit(_BREAKER, "self.is_open = was_open or is_everybody", "self.is_open = False"),),
@@ -497,6 +499,16 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
             '    if result.state in ("approved", "cancelled"):\n        return result\n',
             '    if result.state != "declined":\n        is_open = result.state == "requires_action"\n'
             '        return result._replace(state="declined") if is_open else result\n',
+        ),
+    ),
+    "why a payment was declined is lost with its cancel": (
+        Edit(_ENDING, "code=result.code or code", "code=stands.code and code"),
+    ),
+    "a charge that is refused ends its payment": (
+        Edit(
+            _PROCESS,
+            "            if not error.is_final:\n",
+            "            if not error.is_final and not claimed.gateway_ref:\n",
         ),
     ),
     "what succeeded before its cancel is recorded as declined": (

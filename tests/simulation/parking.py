@@ -47,6 +47,8 @@ class ParkingRules:
         self._failure: dict[tuple[str, str], str] = {}
         # The same: its calls of the gateway and how each ended, since its try began.
         self._calls: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        # (invocation, transaction id): its charges, since it has the payment.
+        self._charges: dict[tuple[str, str], int] = {}
         # (invocation, transaction id): the tries, as they were when its park was first sent.
         self._sent: dict[tuple[str, str], int] = {}
         self._parked_by: set[str] = set()
@@ -60,6 +62,11 @@ class ParkingRules:
         self._sent.setdefault((invocation.name, key), self._tries.get(key, 0) + bool(invocation.arn))
 
     def gateway_failed(self, invocation: Invocation, key: str, call: str, failure: str) -> None:
+        if call == "charge":
+            self._charges[invocation.name, key] = self._charges.get((invocation.name, key), 0) + 1
+        if failure == "refused" and self._charges.get((invocation.name, key)) == 1:
+            # What follows is asked first: a try that has no time for that has failed for nobody's fault.
+            failure = "shared"
         if invocation.place:
             self._calls.setdefault((invocation.name, key), []).append((call, failure))
         else:
@@ -96,6 +103,7 @@ class ParkingRules:
             return
         if intent in (*_CLAIMS, "take_over", "take_over_stuck", "take_over_parked", "begin_approved_charge"):
             self._failure.pop((invocation.name, key), None)
+            self._charges.pop((invocation.name, key), None)
             self._sent.pop((invocation.name, key), None)
         if intent == "release" and id(write) not in self._applied:
             self._must_be_parked(invocation, write, before or {})

@@ -69,6 +69,7 @@ def test_the_seeds_meet_every_kind_of_fault() -> None:
         "is answered by a 503 and goes on",
         "a late confirm captures nothing",
         "is refused (now)",
+        "the charge of pi_",
         "is refused (final)",
         "next_key ",
         "refuse ",

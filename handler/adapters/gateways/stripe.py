@@ -142,7 +142,8 @@ class StripeGateway:
             is_request = refusal.get("type") == "invalid_request_error" and (
                 answer.status_code == 400 or (answer.status_code == 404 and code == "resource_missing")
             )
-            if is_request or spends_key(answer):
+            # A 402 is the payment's own, and stored under its key as every whole answer.
+            if is_request or spends_key(answer) or (answer.status_code == 402 and is_own(answer)):
                 raise GatewayRefusedError(
                     f"Stripe refused to prepare the payment: {_said(answer)}",
                     code,
@@ -209,7 +210,8 @@ class StripeGateway:
         Raises UnknownOutcomeError where it may be cancelled or not, else as `status` does.
         """
         path = f"/v1/payment_intents/{gateway_ref}/cancel"
-        answer = self._call("POST", path, [_EXPANDED], None)
+        # It stays in the intent, where it says who cancelled it to who asks later.
+        answer = self._call("POST", path, [("cancellation_reason", "abandoned"), _EXPANDED], None)
         error = _error(answer)
         if answer.status_code == 200:
             return self._result(answer.document, gateway_ref, answer)
@@ -329,7 +331,7 @@ class StripeGateway:
             currency=currency,
             authorization_code=authorization_code,
             timestamp=charged_at,
-            code=_word(failure.get("code")) if state != "approved" else "",
+            code="" if state == "approved" else _word(failure.get("code")) or _word(intent.get("cancellation_reason")),
             decline_code=_word(failure.get("decline_code")) if state != "approved" else "",
             request_id=_request_id(answer),
         )
