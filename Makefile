@@ -248,6 +248,13 @@ destroy: terraform/.terraform  ## remove ENVIRONMENT=dev; outside dev apply dele
 rollback: setup  ## move alias live of ENVIRONMENT=dev back to the version that proved itself, or VERSION=3; FUNCTION=workflow
 	@$(PY) build/rollback.py --environment $(ENVIRONMENT) --function $(FUNCTION) $(if $(VERSION),--version $(VERSION))
 
+.PHONY: stop start
+stop: setup  ## ENVIRONMENT=dev takes no more messages and charges nothing but what is approved; says how much that is
+	@$(PY) build/stop.py --environment $(ENVIRONMENT)
+
+start: setup  ## ENVIRONMENT=dev takes messages again
+	@$(PY) build/stop.py --environment $(ENVIRONMENT) --start
+
 .PHONY: cost
 cost: setup  ## what a month costs; MEMORY_SIZE=512 ARGS='--payments 1000000 --duration-ms 40' (ARGS=--help)
 	@$(PY) -m benchmarks.cost $(if $(MEMORY_SIZE),--memory-size $(MEMORY_SIZE)) $(ARGS)

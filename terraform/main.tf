@@ -111,7 +111,7 @@ module "payment_function" {
   log_retention_days      = var.log_retention_days
   tracing                 = var.tracing
   snap_start              = var.snap_start
-  reserved_concurrency    = var.reserved_concurrency
+  reserved_concurrency    = local.reserved_concurrency
   provisioned_concurrency = var.provisioned_concurrency
   live_version            = var.live_version
   canary_percent          = var.canary_percent
@@ -119,7 +119,7 @@ module "payment_function" {
   event_source = {
     queue_arn           = module.queue.payment_queue_arn
     batch_size          = var.batch_size
-    maximum_concurrency = var.maximum_concurrency
+    maximum_concurrency = local.maximum_concurrency
     enabled             = var.event_source_enabled
   }
 
@@ -184,7 +184,7 @@ module "observability" {
   }
   table_name            = module.transaction_table.table_name
   duration_alarm_ms     = 1000 * (var.timeout_seconds - var.gateway_deadline_seconds - var.safety_margin_seconds)
-  concurrency_limit     = local.concurrency_limit
+  concurrency_limit     = local.maximum_concurrency
   endpoints             = merge({ for address in var.alarm_emails : address => "email" }, var.alarm_endpoints)
   logs_insights_queries = var.logs_insights_queries
   tags                  = local.tags

@@ -138,13 +138,13 @@ variable "canary_percent" {
 }
 
 variable "reserved_concurrency" {
-  description = "Execution environments set aside for the function and its upper limit (0 stops it); null: shares the account's."
+  description = "Execution environments set aside for the function and its upper limit (from 2); null: in prod and production what the mapping uses, else none. `make stop` is what stops payments: throttled receives count."
   type        = number
   default     = null
 
   validation {
-    condition     = var.reserved_concurrency == null || try(var.reserved_concurrency >= 0 && floor(var.reserved_concurrency) == var.reserved_concurrency, false)
-    error_message = "reserved_concurrency must be a whole number from 0, or null."
+    condition     = var.reserved_concurrency == null || try(var.reserved_concurrency >= 2 && floor(var.reserved_concurrency) == var.reserved_concurrency, false)
+    error_message = "reserved_concurrency must be a whole number from 2, or null; to stop payments, `make stop`."
   }
 }
 
@@ -228,9 +228,9 @@ variable "batch_size" {
 }
 
 variable "maximum_concurrency" {
-  description = "Batches of the queue in flight at once (2 to 1000); null: as many as there are message groups."
+  description = "Batches of the queue in flight at once (2 to 1000); null: 100, or what the account's limit, the reservation and the gateway leave."
   type        = number
-  default     = 100
+  default     = null
 
   validation {
     condition     = var.maximum_concurrency == null || try(var.maximum_concurrency >= 2 && var.maximum_concurrency <= 1000 && floor(var.maximum_concurrency) == var.maximum_concurrency, false)
@@ -245,7 +245,7 @@ variable "maximum_concurrency" {
 }
 
 variable "event_source_enabled" {
-  description = "Whether the function takes messages from the queue; false holds all payments on the queue."
+  description = "Whether the mapping, when it is made, takes messages from the queue; later `make stop` and `make start` say it, and no apply undoes them."
   type        = bool
   default     = true
 }
@@ -636,8 +636,8 @@ variable "gateway_ca_file" {
 }
 
 locals {
-  # Reserved concurrency and the mapping both cap the function; the lower one is reached first.
-  concurrency_limit = min([for limit in [var.reserved_concurrency, var.maximum_concurrency, var.account_concurrency_limit] : limit if limit != null]...)
+  # What a plan asks for by itself; where it says nothing, concurrency.tf keeps to the gateway's calls.
+  concurrency_limit = coalesce(var.maximum_concurrency, 2)
 
   # Stripe's ("Rate limits", 2026-11); null: another gateway's.
   published_calls_per_second = var.gateway != "stripe" ? null : var.gateway_mode == "live" ? 100 : 25
@@ -914,20 +914,14 @@ variable "alarm_endpoints" {
   }
 }
 
-variable "account_concurrency_limit" {
-  description = "The account's limit of concurrent executions (1 or more), which AWS raises on request."
+variable "account_concurrency" {
+  description = "The account's limit of concurrent executions (1 or more); null: read from Service Quotas."
   type        = number
-  default     = 1000
+  default     = null
 
   validation {
-    condition     = var.account_concurrency_limit >= 1 && floor(var.account_concurrency_limit) == var.account_concurrency_limit
-    error_message = "account_concurrency_limit must be a whole number from 1."
-  }
-
-  # Lambda keeps 100 of the account's executions for functions without a reservation.
-  validation {
-    condition     = var.reserved_concurrency == null || try(var.reserved_concurrency <= var.account_concurrency_limit - 100, true)
-    error_message = "account_concurrency_limit must be at least reserved_concurrency + 100, which Lambda keeps for all other functions; `aws lambda get-account-settings` tells it."
+    condition     = var.account_concurrency == null || try(var.account_concurrency >= 1 && floor(var.account_concurrency) == var.account_concurrency, false)
+    error_message = "account_concurrency must be a whole number from 1, or null; `aws lambda get-account-settings` tells it."
   }
 }
 

@@ -40,7 +40,6 @@ run "every_choice_of_the_root" {
     canary_percent           = 10
     reserved_concurrency     = 200
     provisioned_concurrency  = 20
-    maximum_concurrency      = null
     dead_letter_reader_arns  = ["arn:aws:iam::123456789012:role/payments-on-call"]
     provisioned_capacity     = { read_min = 5, read_max = 100, write_min = 10, write_max = 200 }
     table_kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/1"
@@ -93,6 +92,105 @@ run "every_choice_of_the_root" {
     condition     = aws_dynamodb_table.deletion_guard.deletion_protection_enabled
     error_message = "Outside dev a destroy must be refused."
   }
+}
+
+run "a_new_account" {
+  command = plan
+  variables {
+    package_directory   = "tests/packages"
+    account_concurrency = 10
+  }
+
+  assert {
+    condition     = jsonencode(output.concurrency) == jsonencode({ account = 10, mapping = 5, reserved = null })
+    error_message = "With 10 executions the mapping must leave room for workflow, page and reconcile, and nothing can be reserved."
+  }
+}
+
+run "a_gateway_with_few_calls" {
+  command = plan
+  variables {
+    package_directory         = "tests/packages"
+    gateway                   = "stripe"
+    gateway_mode              = "test"
+    gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
+    canonical_version_written = 2
+  }
+
+  assert {
+    condition     = jsonencode(output.concurrency) == jsonencode({ account = 1000, mapping = 7, reserved = null })
+    error_message = "Without maximum_concurrency the mapping must keep to the gateway's calls."
+  }
+}
+
+run "production_reserves_what_its_mapping_uses" {
+  command = plan
+  variables {
+    environment              = "prod"
+    workspace_is_environment = false
+    package_directory        = "tests/packages"
+    gateway                  = "stripe"
+    gateway_mode             = "live"
+    gateway_secret_arn       = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
+    gateway_calls_per_second = 1000
+
+    canonical_version_written = 2
+    approval_workflow         = { approvers = ["alice@example.com"] }
+    alarm_emails              = ["payments@example.com"]
+    account_concurrency       = 150
+  }
+
+  assert {
+    condition     = output.concurrency == { account = 150, mapping = 50, reserved = 50 }
+    error_message = "Production must reserve what its mapping uses, and leave 100."
+  }
+}
+
+run "production_in_a_new_account" {
+  command = plan
+  variables {
+    environment              = "prod"
+    workspace_is_environment = false
+    package_directory        = "tests/packages"
+    gateway                  = "stripe"
+    gateway_mode             = "live"
+    gateway_secret_arn       = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
+    gateway_calls_per_second = 1000
+
+    canonical_version_written = 2
+    approval_workflow         = { approvers = ["alice@example.com"] }
+    alarm_emails              = ["payments@example.com"]
+    account_concurrency       = 10
+  }
+  expect_failures = [output.concurrency]
+}
+
+run "more_than_the_account_has" {
+  command = plan
+  variables {
+    package_directory   = "tests/packages"
+    account_concurrency = 100
+    maximum_concurrency = 96
+  }
+  expect_failures = [output.concurrency]
+}
+
+run "a_reservation_that_leaves_less_than_lambda_keeps" {
+  command = plan
+  variables {
+    package_directory    = "tests/packages"
+    reserved_concurrency = 901
+  }
+  expect_failures = [output.concurrency]
+}
+
+run "more_provisioned_than_the_account_has_twice" {
+  command = plan
+  variables {
+    package_directory       = "tests/packages"
+    provisioned_concurrency = 451
+  }
+  expect_failures = [output.concurrency]
 }
 
 run "snap_start_without_provisioned_concurrency" {

@@ -20,7 +20,7 @@ run "broken_rules_1" {
     package_path                  = "payment-processor.tar"
     timeout_seconds               = 901
     live_version                  = 0
-    reserved_concurrency          = -1
+    reserved_concurrency          = 0
     log_level                     = "TRACE"
     log_retention_days            = 364
     batch_size                    = 11
@@ -96,20 +96,20 @@ run "broken_rules_1" {
 run "broken_rules_2" {
   command = plan
   variables {
-    id_shapes                 = "INV?{13}"
-    payment_currency          = "JPY"
-    payment_amount_max        = "100.5"
-    other_currencies          = { JPY = { amount_max = "100", rate = "1" } }
-    environment               = "prod"
-    memory_size               = 10241
-    timeout_seconds           = 10
-    canary_percent            = 51
-    live_version              = 3
-    provisioned_concurrency   = -1
-    maximum_concurrency       = 1
-    provisioned_capacity      = { read_min = 1, read_max = 8, write_min = 1, write_max = 8, utilization_target = 100 }
-    scoring_kernel            = "../evil"
-    account_concurrency_limit = 0
+    id_shapes               = "INV?{13}"
+    payment_currency        = "JPY"
+    payment_amount_max      = "100.5"
+    other_currencies        = { JPY = { amount_max = "100", rate = "1" } }
+    environment             = "prod"
+    memory_size             = 10241
+    timeout_seconds         = 10
+    canary_percent          = 51
+    live_version            = 3
+    provisioned_concurrency = -1
+    maximum_concurrency     = 1
+    provisioned_capacity    = { read_min = 1, read_max = 8, write_min = 1, write_max = 8, utilization_target = 100 }
+    scoring_kernel          = "../evil"
+    account_concurrency     = 0
   }
   expect_failures = [
     var.id_shapes,
@@ -123,7 +123,7 @@ run "broken_rules_2" {
     var.maximum_concurrency,
     var.provisioned_capacity,
     var.scoring_kernel,
-    var.account_concurrency_limit,
+    var.account_concurrency,
   ]
 }
 
@@ -183,21 +183,18 @@ run "broken_rules_4" {
 run "broken_rules_5" {
   command = plan
   variables {
-    gateway                   = "paypal"
-    snap_start                = true
-    runtime                   = "python3.11"
-    package_path              = "tests/packages/python3.11.zip"
-    gateway_deadline_seconds  = 0
-    safety_margin_seconds     = 0
-    account_concurrency_limit = 1000
-    reserved_concurrency      = 901
+    gateway                  = "paypal"
+    snap_start               = true
+    runtime                  = "python3.11"
+    package_path             = "tests/packages/python3.11.zip"
+    gateway_deadline_seconds = 0
+    safety_margin_seconds    = 0
   }
   expect_failures = [
     var.gateway,
     var.snap_start,
     var.gateway_deadline_seconds,
     var.safety_margin_seconds,
-    var.account_concurrency_limit,
   ]
 }
 

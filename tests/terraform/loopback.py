@@ -17,7 +17,7 @@ from tests.terraform.installation import Terraform
 # ministack runs every python3.x function under its own interpreter, which is this one; durable functions ask for 3.13.
 RUNTIME = "python3.13"
 APPROVER = "alice@example.com"
-SERVICES = ("sqs", "dynamodb", "lambda", "iam", "logs", "kms", "s3", "cloudwatch", "sns", "secretsmanager")
+SERVICES = ("sqs", "dynamodb", "lambda", "iam", "logs", "kms", "s3", "cloudwatch", "sns", "secretsmanager", "scheduler")
 
 
 class Loopback:

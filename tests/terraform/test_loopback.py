@@ -392,6 +392,33 @@ def test_the_reconcile_function_answers(applied: Loopback) -> None:
     assert json.loads(said) == {"old_open_payments": 0, "parked_payments": 0}
 
 
+def test_stop_holds_payments_on_the_queue_until_start(applied: Loopback) -> None:
+    outputs = applied.terraform.outputs()
+    said = script(applied, "stop")
+    assert "approved executions that can still charge: 0" in said
+    # The one above, which its own workflow left alone.
+    assert "payments that wait for a decision, of which an approval charges: 1" in said
+    applied.clients["sqs"].send_message(
+        QueueUrl=outputs["queue_url"], MessageBody=body(payment_id="pay-held"), MessageGroupId="held"
+    )
+    # No apply ends a stop.
+    assert changes(plan(applied.terraform, *applied.variables())) == {}
+    counts = applied.clients["sqs"].get_queue_attributes(QueueUrl=outputs["queue_url"], AttributeNames=["All"])
+    assert counts["Attributes"]["ApproximateNumberOfMessages"] == "1"
+    assert [mapping["State"] for mapping in mappings(applied)] == ["Disabled"]
+    schedule = f"{WORKFLOW}-reconcile"
+    assert applied.clients["scheduler"].get_schedule(Name=schedule)["State"] == "DISABLED"
+    script(applied, "stop", "--start")
+    wait_until_settled(applied, outputs["queue_url"])
+    assert item_of(applied, "pay-held")["status"] == {"S": "completed"}
+    assert applied.clients["scheduler"].get_schedule(Name=schedule)["State"] == "ENABLED"
+
+
+def mappings(applied: Loopback) -> list[dict[str, Any]]:
+    pages = applied.clients["lambda"].get_paginator("list_event_source_mappings").paginate(FunctionName=FUNCTION)
+    return [each for page in pages for each in page["EventSourceMappings"]]
+
+
 def switch_durable_mode_on(applied: Loopback) -> None:
     """What ministack asks for beside the DurableConfig that AWS has: a field of the preview, which boto3 refuses."""
     with closing(http.client.HTTPConnection(urlsplit(applied.services.url).netloc, timeout=30)) as connection:

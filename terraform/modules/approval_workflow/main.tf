@@ -215,6 +215,11 @@ resource "aws_scheduler_schedule" "reconcile" {
     arn      = aws_lambda_alias.live["reconcile"].arn
     role_arn = aws_iam_role.scheduler.arn
   }
+
+  # `make stop` suspends it.
+  lifecycle {
+    ignore_changes = [state]
+  }
 }
 
 resource "aws_cloudwatch_log_group" "this" {

@@ -150,4 +150,9 @@ resource "aws_lambda_event_source_mapping" "payment_queue" {
       maximum_concurrency = scaling_config.value
     }
   }
+
+  # `make stop` disables it, and an apply must not set payments going again.
+  lifecycle {
+    ignore_changes = [enabled]
+  }
 }

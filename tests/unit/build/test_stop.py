@@ -1,0 +1,117 @@
+"""`make stop | start`: nothing is received, nothing is leased, and what can still charge is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from boto3.dynamodb.types import TypeSerializer
+
+from tests.support.build_scripts import load
+from tests.support.parking import decisions
+from tests.support.payments import World, whole_item
+
+stop = load("stop")
+
+
+class Functions:
+    def __init__(self, mappings: int = 1) -> None:
+        self.states = {f"mapping-{number}": "Enabled" for number in range(mappings)}
+        self.answers = 0
+
+    def get_paginator(self, operation: str) -> Functions:
+        assert operation == "list_event_source_mappings"
+        return self
+
+    def paginate(self, FunctionName: str) -> list[dict[str, Any]]:
+        assert FunctionName == "cloudcafe-payment-processor-dev:live"
+        return [{"EventSourceMappings": [{"UUID": name} for name in self.states]}]
+
+    def update_event_source_mapping(self, UUID: str, Enabled: bool) -> None:
+        self.states[UUID] = "Enabled" if Enabled else "Disabled"
+        self.answers = 0
+
+    def get_event_source_mapping(self, UUID: str) -> dict[str, str]:
+        self.answers += 1
+        # AWS is about it for a while.
+        return {"State": "Disabling" if self.answers < 3 else self.states[UUID]}
+
+
+class Scheduler:
+    def __init__(self) -> None:
+        self.schedule = {
+            "Name": "payment-processor-dev-reconcile",
+            "ScheduleExpression": "rate(10 minutes)",
+            "FlexibleTimeWindow": {"Mode": "OFF"},
+            "Target": {"Arn": "arn:live", "RoleArn": "arn:role"},
+            "State": "ENABLED",
+            "CreationDate": "what an update does not take",
+        }
+
+    def get_schedule(self, Name: str) -> dict[str, Any]:
+        assert Name == self.schedule["Name"]
+        return dict(self.schedule)
+
+    def update_schedule(self, **schedule: Any) -> None:
+        assert "CreationDate" not in schedule
+        self.schedule = schedule
+
+
+def test_mapping_and_schedule_are_switched_off_and_on_and_nothing_else_of_them_changes():
+    functions, scheduler = Functions(), Scheduler()
+    slept: list[float] = []
+    before = scheduler.get_schedule("payment-processor-dev-reconcile")
+    switch = stop.Switch("dev", functions, scheduler, sleep=slept.append)
+    switch.set(on=False)
+    assert (functions.states, scheduler.schedule["State"]) == ({"mapping-0": "Disabled"}, "DISABLED")
+    assert len(slept) == 2
+    switch.set(on=True)
+    assert functions.states == {"mapping-0": "Enabled"}
+    del before["CreationDate"]
+    assert scheduler.schedule == before
+
+
+def test_an_environment_without_a_mapping_is_said():
+    with pytest.raises(stop.StopError, match="has no mapping: nothing feeds it"):
+        stop.Switch("dev", Functions(mappings=0), Scheduler()).set(on=False)
+
+
+def world_of(*items: dict[str, Any]) -> World:
+    world = World()
+    for number, item in enumerate(items):
+        key = f"txn-{number}"
+        world.dynamodb.put_item(
+            TableName="transactions",
+            Item=stored(whole_item({**item, "transaction_id": key, "payment_id": str(number)})),
+        )
+    return world
+
+
+def stored(item: dict[str, Any]) -> Any:
+    return {name: TypeSerializer().serialize(value) for name, value in item.items()}
+
+
+def test_it_waits_until_no_lease_is_left(capsys: pytest.CaptureFixture[str]) -> None:
+    world = World()
+    now = world.clock.now_ms()
+    world = world_of({"lease_until": now + 7000}, {"lease_until": now - 1})
+
+    def sleep(seconds: float) -> None:
+        world.clock.ms += round(1000 * seconds)
+
+    found = decisions(world)
+    assert stop.leased(found) == 1
+    stop.wait_until_nothing_is_leased(found, sleep)
+    assert capsys.readouterr().out.count("1 payments are being worked on") == 2
+    assert stop.leased(found) == 0
+    with pytest.raises(stop.StopError, match="payments are still leased"):
+        stop.wait_until_nothing_is_leased(decisions(world_of({"lease_until": now * 2})), lambda seconds: None)
+
+
+def test_what_can_still_charge_is_counted() -> None:
+    approved = {"status": "pending_approval", "decision": "approve"}
+    rejected = {"status": "pending_approval", "decision": "reject"}
+    waiting = {"status": "pending_approval"}
+    charging = {"generation": 1, "approval_name": "dev-1-1", "approval_expires_at": 1, "approval_reasons": ["risk"]}
+    world = world_of(approved, approved, rejected, waiting, {}, charging)
+    assert stop.can_charge(decisions(world)) == (3, 1)
