@@ -27,13 +27,16 @@ ITEM_WRITES = 3
 INDEX_WRITES = 3
 # Lambda polls an idle queue with five long polls of 20 s ("Using Lambda with Amazon SQS").
 IDLE_POLLS_PER_SECOND = Decimal(5) / 20
-# ProcessedPayments, FailedPayments, Conflicts, Duration, ColdStart, LambdaErrors, and the two that feed alarms.
-CUSTOM_METRICS = 8
+# ProcessedPayments, FailedPayments, Conflicts, Duration, ColdStart, LambdaErrors, two of reconcile that feed alarms,
+# and its two for each of three states.
+CUSTOM_METRICS = 14
 # Measured in local runs: one line a payment, one of metrics an invocation; Lambda adds three platform records to that.
 LOG_BYTES_PER_PAYMENT = 320
 LOG_BYTES_PER_INVOCATION = 560 + 3 * 250
-# Of module observability; the approval workflow, which is not priced here, has its own.
-ALARMS = 11
+# 31, of which three judge a sum of 6, 4 and 2 metrics; each metric is priced.
+ALARMS = 40
+# Of raw messages, and of the links to the approval page.
+KEYS = 2
 DASHBOARDS = 1
 
 
@@ -136,7 +139,7 @@ def bill(traffic: Traffic, prices: dict[str, Any]) -> list[Line]:
         line("CloudWatch metrics", Decimal(CUSTOM_METRICS), "metrics", watch["custom_metric_month"]),
         line("CloudWatch alarms", Decimal(ALARMS), "alarms", watch["alarm_month"]),
         line("CloudWatch dashboard", Decimal(DASHBOARDS), "dashboards", watch["dashboard_month"]),
-        line("KMS key", Decimal(1), "keys", prices["kms"]["key_month"]),
+        line("KMS keys", Decimal(KEYS), "keys", prices["kms"]["key_month"]),
     ]
 
 

@@ -189,7 +189,7 @@ def metrics_page() -> str:
     ]
     judged = [
         (
-            f"`{alarm.name}`",
+            f"[`{alarm.name}`](runbook.md#{alarm.name})",
             f"{alarm.namespace} `{alarm.metric}`",
             f"{alarm.statistic} > {alarm.threshold} in {alarm.periods} x {alarm.period_seconds} s",
             alarm.description,
@@ -203,8 +203,9 @@ def metrics_page() -> str:
         table(("metric", "unit", "dimensions", "from", "what it says", "alarms"), own),
         "## Alarms",
         "Each is named `cloudcafe-payment-processor-<environment>-<alarm>` and sends to one SNS topic. A metric "
-        "without data is an idle system and no alarm. With an approval workflow there are "
-        "[five more](terraform.md), on its functions' own metrics.",
+        "without data is an idle system and no alarm. [The runbook](runbook.md) has what to do, and those that are not "
+        "over one metric of this system: on the table, the queue's mapping, and workflow, page and reconcile "
+        "(`payment-processor-<environment>-<alarm>`).",
         table(("alarm", "metric", "when", "what it means"), judged),
     )
 

@@ -17,7 +17,7 @@ from handler.domain.ports import Ports
 from handler.domain.process import alarmed
 from handler.domain.reconcile import reconcile_pending, settle_parked, settle_stuck
 from handler.domain.rules import Rules
-from handler.domain.states import FINAL
+from handler.domain.states import FINAL, Status
 
 if TYPE_CHECKING:
     from handler.adapters.approval.support import Handler
@@ -31,10 +31,24 @@ OLD: Final = "OldOpenPayments"
 PARKED: Final = "ParkedPayments"
 # CloudWatch's word for none.
 _UNIT: Final = "None"
+# How many payments are open after a run, and the age of the oldest, by state.
+OPEN_METRICS: Final[Mapping[Status, tuple[str, str]]] = {
+    "processing": ("OpenProcessing", "OldestProcessingSeconds"),
+    "pending_approval": ("OpenPendingApproval", "OldestPendingApprovalSeconds"),
+    "parked": ("OpenParked", "OldestParkedSeconds"),
+}
 # What each metric says of one run. docs/metrics.md is made from it.
 METRICS: Final = {
     OLD: "Payments that stay open although their lease, or the time to decide, is long over.",
     PARKED: "Payments that are parked and wait for an operator; what takes its method's days counts after three weeks.",
+    **{
+        name: meaning
+        for state, (count, oldest) in OPEN_METRICS.items()
+        for name, meaning in (
+            (count, f"Payments that are {state}, whatever their age."),
+            (oldest, f"The age in seconds of the oldest payment that is {state}; 0 without any."),
+        )
+    },
 }
 
 
@@ -53,7 +67,12 @@ class ReconcileFunction:
         # A gateway that hangs takes all the time that there is, and approvals need none of it: they come first.
         old = self._pending(work.remaining_ms) + self._stuck(work)
         parked = self._parked(work)
-        for name, value in ((OLD, old), (PARKED, parked)):
+        now_ms = self._ports.clock.now_ms()
+        values = {OLD: old, PARKED: parked}
+        for state, (count, oldest) in OPEN_METRICS.items():
+            since = list(self._decisions.log.open_since(state))
+            values |= {count: len(since), oldest: max(0, now_ms - min(since, default=now_ms)) // 1000}
+        for name, value in values.items():
             self._metrics.add_metric(name, _UNIT, value)
         self._metrics.flush_metrics()
         return {"old_open_payments": old, "parked_payments": parked}

@@ -183,6 +183,7 @@ module "observability" {
     failed_starts = module.queue.failed_starts_queue_name
   }
   table_name            = module.transaction_table.table_name
+  polled                = var.event_source_enabled
   duration_alarm_ms     = 1000 * (var.timeout_seconds - var.gateway_deadline_seconds - var.safety_margin_seconds)
   concurrency_limit     = local.maximum_concurrency
   endpoints             = merge({ for address in var.alarm_emails : address => "email" }, var.alarm_endpoints)

@@ -95,6 +95,9 @@ class TransactionLog(Protocol):
     def open_transaction_ids(self, status: Status | Literal["conflict"]) -> Iterator[str]:
         """Ids of the open items in a state, or of all conflicts, from an index that may lag: read each to decide."""
 
+    def open_since(self, status: Status | Literal["conflict"]) -> Iterator[int]:
+        """Of the same: when each was made, in ms, to count them and to tell their age."""
+
 
 class PaymentGateway(Protocol):
     """The port to the money.

@@ -152,13 +152,25 @@ run "the_stack" {
     error_message = "A gateway that hangs must not starve reconcile."
   }
   assert {
-    condition = { for key, alarm in aws_cloudwatch_metric_alarm.failures : key => [alarm.metric_name, alarm.dimensions.FunctionName] } == {
-      execution-failed    = ["DurableExecutionFailed", "payment-processor-dev"]
-      execution-timed-out = ["DurableExecutionTimedOut", "payment-processor-dev"]
-      page-errors         = ["Errors", "payment-processor-dev-page"]
-      reconcile-errors    = ["Errors", "payment-processor-dev-reconcile"]
-    }
+    condition = jsonencode({ for key, alarm in aws_cloudwatch_metric_alarm.failures : key => [alarm.metric_name, lookup(alarm.dimensions, "FunctionName", "")] if alarm.namespace == "AWS/Lambda" }) == jsonencode({
+      execution-failed        = ["DurableExecutionFailed", "payment-processor-dev"]
+      execution-storage       = ["DurableExecutionStorageWrittenBytes", "payment-processor-dev"]
+      execution-timed-out     = ["DurableExecutionTimedOut", "payment-processor-dev"]
+      executions-running      = ["ApproximateRunningDurableExecutionsUtilization", ""]
+      page-errors             = ["Errors", "payment-processor-dev-page"]
+      reconcile-errors        = ["Errors", "payment-processor-dev-reconcile"]
+      workflow-events-dropped = ["AsyncEventsDropped", "payment-processor-dev"]
+    })
     error_message = "Every function that can fail must have its alarm."
+  }
+  assert {
+    condition = alltrue([
+      { for key in ["page-refusals", "page-unavailable"] : key => aws_cloudwatch_metric_alarm.failures[key].metric_name } == { page-refusals = "4xx", page-unavailable = "5xx" },
+      aws_cloudwatch_metric_alarm.failures["page-throttled"].metric_name == aws_cloudwatch_log_metric_filter.throttled.metric_transformation[0].name,
+      aws_cloudwatch_metric_alarm.failures["old-approvals"].threshold == 64800,
+      aws_cloudwatch_metric_alarm.failures["notices-failed"].metric_name == "NumberOfNotificationsFailed",
+    ])
+    error_message = "What the page turns away, approvals that nobody decides, and messages that reach nobody must be alarms."
   }
   assert {
     condition = (

@@ -525,6 +525,7 @@ run "observability" {
     benchmark_log_group_names = ["/aws/lambda/cloudcafe-payment-processor-dev-bench-pure-128"]
     queue_names               = { payment = "p.fifo", dead_letter = "d.fifo", rejected = "r.fifo", failed_starts = "f" }
     table_name                = "cloudcafe-payment-transactions-dev"
+    polled                    = true
     duration_alarm_ms         = 20000
     concurrency_limit         = 100
     endpoints                 = { "payments@example.com" = "email", "https://events.example.com/alarms" = "https" }
@@ -538,14 +539,18 @@ run "observability" {
   }
   assert {
     condition = toset(keys(aws_cloudwatch_metric_alarm.this)) == toset([
-      "concurrency", "conflicts", "dead-letters", "duration-p99", "errors", "failed-starts", "message-age", "old-open-payments", "parked-payments",
-      "payment-alarms",
+      "concurrency", "conflicts", "dead-letters", "dropped-events", "duration-p99", "errors", "failed-destinations", "failed-notifications",
+      "failed-starts", "message-age", "old-open-payments", "parked-payments", "payment-alarms",
       "rejected-messages", "throttles",
     ])
     error_message = "Every alarm must be there."
   }
   assert {
-    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.this : contains(alarm.alarm_actions, aws_sns_topic.alarms.arn)])
+    condition     = { for key, alarm in aws_cloudwatch_metric_alarm.sums : key => length(alarm.metric_query) } == { queue-unpolled = 3, table-errors = 5, table-throttles = 7 }
+    error_message = "Throttles and errors of table and indexes, and a queue that nobody polls, must be alarms."
+  }
+  assert {
+    condition     = alltrue([for alarm in merge(aws_cloudwatch_metric_alarm.this, aws_cloudwatch_metric_alarm.sums) : contains(alarm.alarm_actions, aws_sns_topic.alarms.arn)])
     error_message = "Every alarm must reach the topic."
   }
   assert {

@@ -193,13 +193,23 @@ class DynamoDbTransactionLog:
         return self.update(TAKE_OVER_STUCK, transaction_id, values)
 
     def open_transaction_ids(self, status: Status | Literal["conflict"]) -> Iterator[str]:
+        return (keys["transaction_id"]["S"] for keys in self._open(status))
+
+    def open_since(self, status: Status | Literal["conflict"]) -> Iterator[int]:
+        return (int(keys["created_at"]["N"]) for keys in self._open(status))
+
+    def _open(self, status: Status | Literal["conflict"]) -> Iterator[Attributes]:
         for shard in range(OPEN_SHARDS):
             request: dict[str, Any] = {
                 "TableName": self._table_name,
                 "IndexName": OPEN_SHARD_INDEX,
                 "KeyConditionExpression": "#open_shard = :open_shard",
-                "ProjectionExpression": "#transaction_id",
-                "ExpressionAttributeNames": {"#open_shard": "open_shard", "#transaction_id": "transaction_id"},
+                "ProjectionExpression": "#transaction_id, #created_at",
+                "ExpressionAttributeNames": {
+                    "#open_shard": "open_shard",
+                    "#transaction_id": "transaction_id",
+                    "#created_at": "created_at",
+                },
                 "ExpressionAttributeValues": {":open_shard": {"S": f"{status}#{shard}"}},
             }
             while True:
@@ -207,8 +217,7 @@ class DynamoDbTransactionLog:
                     answer = self._client.query(**request)
                 except AwsError as error:
                     raise TransactionLogUnavailableError(f"query {status}#{shard}: {error}") from error
-                for item in answer["Items"]:
-                    yield item["transaction_id"]["S"]
+                yield from answer["Items"]
                 if "LastEvaluatedKey" not in answer:
                     break
                 request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]

@@ -69,10 +69,89 @@ locals {
       namespace   = local.namespace, metric = "ParkedPayments", dimensions = { environment = var.environment }
       statistic   = "Maximum", threshold = 0, periods = 1
     }
+    dropped-events = {
+      description = "Lambda dropped an asynchronous invocation of the payment function without having run it."
+      namespace   = "AWS/Lambda", metric = "AsyncEventsDropped", dimensions = local.function
+      statistic   = "Sum", threshold = 0, periods = 1
+    }
+    failed-destinations = {
+      description = "Lambda could not put an asynchronous invocation that failed onto the failed-starts queue: its event is gone."
+      namespace   = "AWS/Lambda", metric = "DestinationDeliveryFailures", dimensions = local.function
+      statistic   = "Sum", threshold = 0, periods = 1
+    }
+    failed-notifications = {
+      description = "SNS could not deliver an alarm to one of its endpoints, so that somebody was not told."
+      namespace   = "AWS/SNS", metric = "NumberOfNotificationsFailed", dimensions = { TopicName = aws_sns_topic.alarms.name }
+      statistic   = "Sum", threshold = 0, periods = 1
+    }
     payment-alarms = {
       description = "A function saw what must never be, for example two different outcomes of one charge, or could not reach the approvers or, for several payments in a row, the gateway, or the gateway refuses the key or does not know a payment that it prepared. Search the logs of the payment function, the approval workflow and reconcile for \"alarm\": the line says what to look at."
       namespace   = local.namespace, metric = local.alarm_lines_metric, dimensions = {}
       statistic   = "Sum", threshold = 0, periods = 1
+    }
+  }
+}
+
+locals {
+  # Judged over the sum of metrics that CloudWatch has one by one.
+  sums = merge(
+    {
+      table-throttles = {
+        description = "DynamoDB throttled the table or an index: payments come again later. On demand a hot key or a burst does that, provisioned a maximum that is too low."
+        metrics = [for pair in setproduct(["ReadThrottleEvents", "WriteThrottleEvents"], [{}, { GlobalSecondaryIndexName = "open-shard-index" }, { GlobalSecondaryIndexName = "customer-index" }]) :
+        { namespace = "AWS/DynamoDB", name = pair[0], dimensions = merge({ TableName = var.table_name }, pair[1]) }]
+        comparison = "GreaterThanThreshold", threshold = 0, period = 60, periods = 3, missing = "notBreaching"
+      }
+      table-errors = {
+        description = "DynamoDB failed by itself (HTTP 500) on the table: payments come again later, and AWS's health page says more."
+        metrics = [for operation in ["GetItem", "PutItem", "UpdateItem", "Query"] :
+        { namespace = "AWS/DynamoDB", name = "SystemErrors", dimensions = { TableName = var.table_name, Operation = operation } }]
+        comparison = "GreaterThanThreshold", threshold = 0, period = 60, periods = 3, missing = "notBreaching"
+      }
+    },
+    # A mapping that polls, polls an empty queue too.
+    var.polled ? {
+      queue-unpolled = {
+        description = "Nobody has asked the payment queue for messages for a quarter of an hour: its mapping is disabled, by `make stop` for example, or lacks its rights or its function."
+        metrics = [for name in ["NumberOfEmptyReceives", "NumberOfMessagesReceived"] :
+        { namespace = "AWS/SQS", name = name, dimensions = { QueueName = var.queue_names.payment } }]
+        comparison = "LessThanThreshold", threshold = 1, period = 300, periods = 3, missing = "breaching"
+      }
+    } : {},
+  )
+}
+
+resource "aws_cloudwatch_metric_alarm" "sums" {
+  for_each = local.sums
+
+  alarm_name          = "${local.name}-${each.key}"
+  alarm_description   = "${each.value.description} Runbook: docs/runbook.md#${each.key}"
+  evaluation_periods  = each.value.periods
+  comparison_operator = each.value.comparison
+  threshold           = each.value.threshold
+  treat_missing_data  = each.value.missing
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
+  tags                = var.tags
+
+  metric_query {
+    id          = "sum"
+    expression  = "SUM(METRICS())"
+    label       = each.key
+    return_data = true
+  }
+
+  dynamic "metric_query" {
+    for_each = each.value.metrics
+    content {
+      id = "m${metric_query.key}"
+      metric {
+        namespace   = metric_query.value.namespace
+        metric_name = metric_query.value.name
+        dimensions  = metric_query.value.dimensions
+        stat        = "Sum"
+        period      = each.value.period
+      }
     }
   }
 }
@@ -137,7 +216,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   for_each = local.alarms
 
   alarm_name         = "${local.name}-${each.key}"
-  alarm_description  = each.value.description
+  alarm_description  = "${each.value.description} Runbook: docs/runbook.md#${each.key}"
   namespace          = each.value.namespace
   metric_name        = each.value.metric
   dimensions         = each.value.dimensions

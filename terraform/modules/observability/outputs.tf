@@ -10,5 +10,5 @@ output "dashboard_url" {
 
 output "alarm_names" {
   description = "Names of the alarms."
-  value       = sort([for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_name])
+  value       = sort([for alarm in merge(aws_cloudwatch_metric_alarm.this, aws_cloudwatch_metric_alarm.sums) : alarm.alarm_name])
 }

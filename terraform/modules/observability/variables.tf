@@ -33,6 +33,11 @@ variable "queue_names" {
   })
 }
 
+variable "polled" {
+  description = "Whether the payment queue's mapping takes messages, so that its silence is an alarm."
+  type        = bool
+}
+
 variable "table_name" {
   description = "Name of the transaction table."
   type        = string

@@ -50,7 +50,10 @@ def test_terraform_names_the_metrics_that_are_published():
     [shown] = re.findall(r"for metric in \[(.*?)\] :\n +metric => \[local\.namespace", dashboard)
     assert set(re.findall(r'"(\w+)"', shown)) <= own
     judged = {alarm.metric for alarm in pages.read_alarms() if alarm.namespace == queue_function.NAMESPACE}
-    assert judged == {*reconcile_function.METRICS, "Conflicts", "PaymentAlarms-<environment>"}
+    assert judged == {reconcile_function.OLD, reconcile_function.PARKED, "Conflicts", "PaymentAlarms-<environment>"}
+    waiting = reconcile_function.OPEN_METRICS["pending_approval"][1]
+    alarms = (ROOT / "terraform" / "modules" / "approval_workflow" / "alarms.tf").read_text()
+    assert f'metric = "{waiting}", dimensions = {{ environment = var.environment }}' in alarms
     assert reconcile_function.NAMESPACE == queue_function.NAMESPACE
 
 
@@ -62,3 +65,21 @@ def test_an_alarm_in_another_layout_is_not_left_out_silently(tmp_path, monkeypat
     monkeypatch.setattr(pages, "ROOT", tmp_path)
     with pytest.raises(ValueError, match="another layout"):
         pages.read_alarms()
+
+
+def test_every_alarm_names_a_page_of_the_runbook():
+    runbook = set(re.findall(r"^## (.+)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE))
+    named = set()
+    for path in (ROOT / "terraform" / "modules").glob("*/*.tf"):
+        text = path.read_text()
+        for key in re.findall(r"Runbook: docs/runbook\.md#(\S+)\"", text):
+            if key != "${each.key}":
+                named.add(key)
+                continue
+            for block in re.findall(
+                r"^  (?:alarms|sums|failures) += (?:merge\(|\{)\n(.*?)^  [})]", text, re.DOTALL | re.MULTILINE
+            ):
+                named |= set(re.findall(r"^ +([a-z0-9-]+) += \{\n +description = ", block, re.MULTILINE))
+        assert text.count("alarm_description") == text.count("Runbook: docs/runbook.md#"), path
+    assert named == runbook
+    assert len(named) == 31

@@ -16,7 +16,7 @@ from handler.domain.payment import GatewayResult
 from handler.domain.process import read, settle
 from handler.domain.reconcile import CHARGE_TAKES_MAX_MS, OVERDUE_MS
 from handler.domain.validate import from_canonical
-from handler.reconcile_function import NAMESPACE, ReconcileFunction
+from handler.reconcile_function import METRICS, NAMESPACE, OPEN_METRICS, ReconcileFunction
 from tests.support.approvals import (
     ARN,
     CALLBACK,
@@ -193,6 +193,21 @@ def test_a_parked_payment_is_counted_unless_its_charge_takes_its_methods_days(mo
     assert function({}, Context()) == {"old_open_payments": 0, "parked_payments": 0}
     world.clock.ms += CHARGE_TAKES_MAX_MS
     assert function({}, Context()) == {"old_open_payments": 0, "parked_payments": 1}
+
+
+def test_open_payments_are_counted_by_state_with_the_age_of_the_oldest(monkeypatch, capsys):
+    world = pending()
+    open_ids(world, monkeypatch)
+    item = world.dynamodb.items["txn-pay-abc123"]
+    older = {"transaction_id": {"S": "txn-older"}, "created_at": {"N": str(int(item["created_at"]["N"]) - 10_000)}}
+    world.dynamodb.items["txn-older"] = {**item, **older}
+    world.clock.ms += 90_000
+    ReconcileFunction(world.rules, world.ports, decisions(world), create_metrics(NAMESPACE, "", "dev"))({}, Context())
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    said = {state: [document[name] for name in names] for state, names in OPEN_METRICS.items()}
+    assert said == {"processing": [[0.0], [0.0]], "pending_approval": [[2.0], [100.0]], "parked": [[0.0], [0.0]]}
+    [metrics] = document["_aws"]["CloudWatchMetrics"]
+    assert {metric["Name"] for metric in metrics["Metrics"]} == set(METRICS)
 
 
 def test_a_payment_that_is_restarted_again_and_again_is_counted(monkeypatch):
