@@ -54,6 +54,7 @@ def advise(record: dict[str, Any], balance: float, cold_share: float) -> Advice:
         savings.append(Saving("memory", f"{cheapest.memory_size} MB", saving))
         taken = f"the {support} support, the compiled engine and {cheapest.memory_size} MB"
         notes.append(_by_waits(cheapest_by_waits(rows, prices, engine=COMPILED, **of)))
+        notes += _best_of_batches(rows)
     answer = f"Take {taken}{_against_the_usual(rows, support)}."
     return Advice(answer, [one for one in savings if one is not None], [*notes, *record["lacking"]])
 
@@ -139,6 +140,20 @@ def _against_the_usual(rows: Sequence[dict[str, Any]], support: str) -> str:
     if theirs is None:
         return text
     return f"{text}, and ${theirs['usd_per_million_duration']:.2f} with what one would write instead"
+
+
+def _best_of_batches(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Each way to work through batches at its own best size: the duration of a million payments, and the whole bill."""
+    parts = []
+    for variant in dict.fromkeys(row["variant"] for row in rows if row["waits"] and row["messages"] > 1):
+        mine = [row for row in rows if row["variant"] == variant and row["waits"] and row["usd_per_million_duration"]]
+        if mine:
+            best = min(mine, key=lambda row: float(row["usd_per_million_duration"]))
+            parts.append(
+                f"{variant} ${best['usd_per_million_duration']:.2f} at {best['memory_size']} MB, "
+                f"${best['usd_per_million_warm']:.2f} with requests"
+            )
+    return [f"A million payments in batches of ten, each way at its best size: {'; '.join(parts)}."] if parts else []
 
 
 def _all_sizes(found: Sequence[Choice], balance: float, cold_share: float, waits_ms: float) -> str:

@@ -79,7 +79,7 @@ class Plan:
         if not self.groups_at_once:
             found.append("rows of groups at once are refused: this code has no setting GROUP_CONCURRENCY")
         if not self.prepares_ahead:
-            found.append("rows of prepares sent ahead are refused: this code has no setting for them")
+            found.append("rows of prepares sent ahead are refused: this code has no setting PREPARE_AHEAD")
         return found
 
     def function(self, support: str, variant: str = "", **changed: object) -> Cell:
@@ -194,6 +194,6 @@ def shipped(**changed: object) -> Plan:
         kernels=tuple(kernels_present()),
         supports=tuple(one for one in SUPPORTS if find_spec(f"handler.adapters.support.{one}")),
         groups_at_once="GROUP_CONCURRENCY" in names,
-        prepares_ahead="PREPARES_AHEAD" in names,
+        prepares_ahead="PREPARE_AHEAD" in names,
     )
     return replace(plan, **changed)  # type: ignore[arg-type]
