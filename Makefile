@@ -140,10 +140,11 @@ test-wheel: setup $(WHEELS)  ## wheels: same bytes from another folder, every Py
 # All that Terraform takes; a ZIP is for one. What is made for all of them ends with RUNTIME, whose ZIPs dist/ then holds.
 RUNTIMES := python3.11 python3.12 python3.13
 RUNTIME ?= python3.13
+SUPPORT ?= lean
 PACKAGED := $(filter-out $(RUNTIME),$(RUNTIMES)) $(RUNTIME)
 .PHONY: package
-package: setup $(WHEELS)  ## dist/*.zip for Lambda; RUNTIME=python3.11, DIRTY=1 before a commit
-	$(PY) build/package.py lambda --runtime $(RUNTIME) $(if $(DIRTY),--allow-dirty)
+package: setup $(WHEELS)  ## dist/*.zip for Lambda; RUNTIME=python3.11, SUPPORT=standard, DIRTY=1 before a commit
+	$(PY) build/package.py lambda --runtime $(RUNTIME) --support $(SUPPORT) $(if $(DIRTY),--allow-dirty)
 
 .PHONY: test-package
 test-package: setup $(WHEELS)  ## ZIPs for every runtime, each within its recorded sizes
@@ -174,9 +175,9 @@ move: setup  ## give alias live to VERSION=8 of FUNCTION=queue, in STEPS=10,50 o
 .PHONY: record-sizes
 record-sizes: setup $(WHEELS)
 	@rm -f build/sizes.json
-	@for runtime in $(PACKAGED); do \
-	  $(PY) build/package.py lambda --runtime $$runtime --record-size --allow-dirty || exit 1; \
-	done
+	@for runtime in $(PACKAGED); do for support in standard lean; do \
+	  $(PY) build/package.py lambda --runtime $$runtime --support $$support --record-size --allow-dirty || exit 1; \
+	done; done
 
 .PHONY: lock
 lock: $(TOOLS)/.installed  ## resolve the functions' dependencies anew and write build/*.lock

@@ -37,8 +37,8 @@ def sizes() -> list[Bar]:
         raise SystemExit(f"{manifest.relative_to(ROOT)} is missing: run `make package`")
     total = json.loads(manifest.read_text())["sizes"]["total"]
     return [
-        Bar("zip_zipped_mb", total["zipped"] / MEGABYTE, 5.0),
-        Bar("zip_unzipped_mb", total["unzipped"] / MEGABYTE, 16.0),
+        Bar("zip_zipped_mb", total["zipped"] / MEGABYTE, 0.6),
+        Bar("zip_unzipped_mb", total["unzipped"] / MEGABYTE, 2.0),
     ]
 
 

@@ -293,9 +293,10 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
         "SUPPORT",
         _one_of("lean", "standard"),
-        "standard",
+        "lean",
         ("queue function",),
-        "What it writes its log and metric lines with: Powertools (`standard`), or our own code (`lean`).",
+        "What it stands on: AWS clients, log and metric lines of our own (`lean`), or botocore and Powertools "
+        "(`standard`); a package has one of them (docs/packaging.md).",
     ),
     Setting("RULE_TABLE_PATH", Kind("a path"), "", _PAYING, "A compiled rule table in place of the built-in one."),
     Setting("FRAUD_ITERATIONS", _whole(0, 10**7), "10000", _PAYING, "Rounds of SHA-256 of a fingerprint."),

@@ -41,7 +41,7 @@ from local.ministack import ServicesError
 from local.report import Result, figures, invocations, report, shown
 from local.resources import Times
 from local.stream import RunError
-from local.system import PROVISIONS, LocalSystem, new_directory
+from local.system import PROVISIONS, SUPPORTS, LocalSystem, new_directory
 
 # The protocol's times by 15: a killed invocation's messages come back after 12 s instead of 3 minutes.
 SCALE = 15
@@ -88,6 +88,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--seconds-max", type=_positive, default=300, help="then the audit says what is left (%(default)s)"
     )
+    parser.add_argument("--support", choices=SUPPORTS, default="lean", help="what the function stands on (%(default)s)")
     parser.add_argument("--package", type=Path, help="an unpacked deployment package (built when not given)")
     return parser.parse_args(arguments)
 
@@ -150,6 +151,7 @@ def run(options: argparse.Namespace, console: Console) -> Result:
                 endpoints={"AWS_ENDPOINT_URL_DYNAMODB": faults.url, **approvals.endpoints},
                 mapping=options.mapping,
                 provision=options.provision,
+                support=options.support,
                 directory=directory,
             )
         )

@@ -32,6 +32,8 @@ from local.terraform import Terraform, apply, check_installed
 from local.worker_logs import WorkerLogs
 
 PROVISIONS = ("local", "terraform")
+# What the queue function may stand on; a package has one of them.
+SUPPORTS = ("lean", "standard")
 RUNS_KEPT = 20
 _SERVICES = ("sqs", "dynamodb", "lambda", "iam", "cloudwatch", "logs", "secretsmanager", "sns", "sts")
 
@@ -59,6 +61,7 @@ class LocalSystem:
         memory_size: int = 512,
         mapping: str = "local",
         provision: str = "local",
+        support: str = "lean",
         python: str = sys.executable,
         runtime_python: Path | None = None,
         port: int = 0,
@@ -68,8 +71,8 @@ class LocalSystem:
     ) -> None:
         """Nothing starts before `__enter__`.
 
-        `package` is an unpacked deployment package for this host, built from this checkout when None; `times` the
-        protocol's times; `gateway_url` is the gateway simulator's, which is met as Stripe is, and without one the
+        `package` is an unpacked deployment package for this host, built on `support` when None; `times` the protocol's
+        times; `gateway_url` is the gateway simulator's, which is met as Stripe is, and without one the
         functions approve everything by themselves; `variables` are added to the function's; `endpoints`
         (AWS_ENDPOINT_URL_<SERVICE>) are no settings of the function, but what this machine has elsewhere than at
         `endpoint_url`; `mapping` is `local` (ours), `ministack` (its own mapping and worker) or `none`; `provision`
@@ -85,7 +88,8 @@ class LocalSystem:
         self._concurrency = concurrency
         self.times = times or Times()
         self._gateway_url = gateway_url
-        self._variables = variables or {}
+        self._support = support
+        self._variables = {"SUPPORT": support, **(variables or {})}
         self._endpoints = endpoints or {}
         self.names = Names(environment)
         self._handler = handler
@@ -116,7 +120,9 @@ class LocalSystem:
         environment("ministack")
         runtime_python = self.runtime_python or environment("runtime", self._python) / "python"
         self.log_directory.mkdir(parents=True, exist_ok=True)
-        package = (self._package or host_package(self.directory / "package", self._python)).resolve()
+        package = (
+            self._package or host_package(self.directory / "package", self._python, support=self._support)
+        ).resolve()
         with ExitStack() as ends:
             self._ends = ends
             self.processes = ends.enter_context(ProcessGroup(self.directory / "tmp", self.directory / "code"))
@@ -335,10 +341,13 @@ class LocalSystem:
             self.mapping.stop()
 
 
-def host_package(folder: Path, python: str = sys.executable, function: str = "processor") -> Path:
+def host_package(
+    folder: Path, python: str = sys.executable, function: str = "processor", support: str = "lean"
+) -> Path:
     """Build a function's package for this machine into `folder` and return it. Raises InstallationError."""
+    what = ["--function", function, "--support", support, "--out", str(folder)]
     built = subprocess.run(
-        [python, str(ROOT / "build" / "package.py"), "host", "--function", function, "--out", str(folder)],
+        [python, str(ROOT / "build" / "package.py"), "host", *what],
         capture_output=True,
         text=True,
         check=False,

@@ -774,9 +774,9 @@ variable "scoring_kernel" {
 }
 
 variable "support" {
-  description = "What the queue function writes its log and metric lines with: standard (Powertools), or lean, our own code."
+  description = "What the queue function stands on: lean, our own AWS clients, log and metric lines, or standard, botocore and Powertools; the ZIP has one of them (make package SUPPORT=standard)."
   type        = string
-  default     = "standard"
+  default     = "lean"
 
   validation {
     condition     = contains(["lean", "standard"], var.support)

@@ -46,11 +46,11 @@ def run(
     counts: dict[Cell, int] = defaultdict(int)
     for sample in taken:
         counts[sample.cell] += 1
-    built: dict[tuple[str, str], Built] = {}
+    built: dict[tuple[str, str, str], Built] = {}
     for cell, _ in plan.cells():
-        key = (cell.package, cell.engine)
+        key = (cell.package, cell.engine, cell.support)
         if key not in built:
-            built[key] = build(cell.package, cell.engine, python)  # type: ignore[arg-type]
+            built[key] = build(*key[:2], python, cell.support or "lean")  # type: ignore[arg-type]
     order = random.Random(seed)
     rounds = max(count for _, count in plan.cells())
     samples = list(taken)
@@ -61,7 +61,7 @@ def run(
             for cell in cells:
                 if counts[cell] > number:
                     continue
-                sample = lab.sample(cell, built[cell.package, cell.engine], warm_invocations(cell))
+                sample = lab.sample(cell, built[cell.package, cell.engine, cell.support], warm_invocations(cell))
                 sample.round = number
                 samples.append(sample)
                 lines.write(json.dumps(sample.as_document()) + "\n")

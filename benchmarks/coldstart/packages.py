@@ -111,10 +111,13 @@ class Built:
     handler: str
 
 
-def build(package: Package, engine: EngineName, python: str) -> Built:
-    """Build one package for the interpreter `python`; quick when it stands already. Raises InstallationError."""
+def build(package: Package, engine: EngineName, python: str, support: str = "lean") -> Built:
+    """Build one package for the interpreter `python`; quick when it stands already. Raises InstallationError.
+
+    `support` is what our own package stands on; those with the SDK in them have the reference.
+    """
     version = _run([python, "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"]).strip()
-    folder = FOLDER / f"{package}-{engine}-{version}"
+    folder = FOLDER / f"{package}-{support}-{engine}-{version}"
     if package == "empty":
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "empty.py").write_text(_EMPTY)
@@ -123,7 +126,8 @@ def build(package: Package, engine: EngineName, python: str) -> Built:
     if package == "usual":
         return Built(_usual(folder, python), "usual.lambda_handler")
     if package in ("packaged", "no_read", "no_read_all_roots", *_READY):
-        _run([python, str(ROOT / "build" / "package.py"), "host", "--engine", engine, "--out", str(folder)])
+        what = ["--engine", engine, "--support", support, "--out", str(folder)]
+        _run([python, str(ROOT / "build" / "package.py"), "host", *what])
         if package.startswith("no_read"):
             if package == "no_read_all_roots":
                 (folder / "handler" / "amazon_roots.pem").unlink()
@@ -172,7 +176,7 @@ def _naive(folder: Path, engine: EngineName, python: str, *, compiled_bytecode: 
         stamp.write_text(wanted)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(dependencies, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shipped = build("packaged", engine, python).folder
+    shipped = build("packaged", engine, python, "standard").folder
     for ours in ("handler", "scoring"):
         shutil.copytree(shipped / ours, folder / ours, ignore=shutil.ignore_patterns("__pycache__", "amazon_roots.pem"))
     (folder / "naive.py").write_text(_NAIVE)

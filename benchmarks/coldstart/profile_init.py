@@ -40,7 +40,7 @@ def profile(lab: Lab, python: str, runs: int = 5) -> list[dict[str, Any]]:
 def by_import(lab: Lab, python: str) -> tuple[list[tuple[str, float]], float]:
     """Modules by their own time (wall ms, CPython's -X importtime), slowest first, and the CPU ms of the whole init."""
     plan = shipped()
-    built = build("packaged", "compiled", python)
+    built = build("packaged", "compiled", python, plan.support)
     variables = lab.variables(plan.function(plan.support), built, "127.0.0.1:1")
     done = subprocess.run(
         [str(lab.runtime_python), "-X", "importtime", "-c", _PROGRAM],

@@ -35,7 +35,7 @@ def build_zip(target: Target, dependencies: Files, revision: str | None, record_
     check_imports(files, interpreter)
     content = zip_bytes(files)
     sizes = part_sizes(content)
-    check_sizes(target.runtime, target.stem, sizes, record_size)
+    check_sizes(target.runtime, target.size_name, sizes, record_size)
     manifest = describe(target, files, content, sizes=sizes, revision=revision, interpreter=interpreter)
     DIST.mkdir(exist_ok=True)
     path = DIST / f"{target.stem}.zip"

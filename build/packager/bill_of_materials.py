@@ -23,7 +23,7 @@ def software_bill_of_materials(target: Target, files: Files, content: bytes) -> 
         if name.endswith(".dist-info/METADATA")
         for message in [HeaderParser().parsestr(text.decode())]
     }
-    pins = read_lock(target.function.lock)
+    pins = read_lock(target.function.lock) if target.function.lock else []
     references = {pin.name: f"pkg:pypi/{pin.name}@{pin.version}" for pin in pins}
     digest = hashlib.sha256(content).hexdigest()
     version = _project_version()

@@ -11,7 +11,7 @@ from packager.archive import build_zip
 from packager.bytecode import bytecode, find_interpreter
 from packager.dependencies import dependency_files
 from packager.files import ROOT, PackageError
-from packager.functions import ARCHITECTURES, DEFAULT_RUNTIME, ENGINES, FUNCTIONS, Target
+from packager.functions import ARCHITECTURES, DEFAULT_RUNTIME, ENGINES, FUNCTIONS, SUPPORTS, Function, Target, processor
 from packager.host import build_host
 from packager.locks import LockError
 from packager.manifest import clean_revision
@@ -31,13 +31,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cloud.add_argument("--runtime", default=DEFAULT_RUNTIME, help=f"default: {DEFAULT_RUNTIME}")
     cloud.add_argument("--allow-dirty", action="store_true", help="package a checkout that differs from its commit")
     cloud.add_argument("--record-size", action="store_true", help="write build/sizes.json instead of checking it")
+    for command in (host, cloud):
+        command.add_argument("--support", choices=SUPPORTS, default="lean", help="of the processor; default: lean")
     options = parser.parse_args(arguments)
+    functions: dict[str, Function] = {**FUNCTIONS, "processor": processor(options.support)}
     try:
         if options.command == "host":
-            build_host(FUNCTIONS[options.function], options.engine, options.out.absolute())
+            build_host(functions[options.function], options.engine, options.out.absolute())
         else:
             revision = clean_revision(options.allow_dirty)
-            for function in FUNCTIONS.values():
+            for function in functions.values():
                 dependencies = dependency_files(function)
                 dependencies |= bytecode(dependencies, find_interpreter(options.runtime))
                 for architecture in options.architecture or ARCHITECTURES:

@@ -11,17 +11,23 @@ import zipfile
 from packager.botocore_data import botocore_data
 from packager.files import Files, PackageError
 from packager.functions import Function
-from packager.locks import locked_wheels
+from packager.locks import PROCESSOR, locked_wheels
 
 
 def dependency_files(function: Function) -> Files:
-    """The locked wheels' files as they are, but for botocore's data, which is cut to what the function calls."""
+    """The locked wheels' files as they are, but for botocore's data, which is cut to what the function calls.
+
+    A function that ships no dependency has Amazon's roots out of botocore's wheel, too.
+    """
     files: Files = {}
-    for pin, path in locked_wheels(function.lock):
+    for pin, path in locked_wheels(function.lock or PROCESSOR):
         with zipfile.ZipFile(path) as wheel:
             if pin.name == "botocore":
-                files |= botocore_data(wheel, function.operations)
                 files["handler/amazon_roots.pem"] = _amazon_roots(wheel.read("botocore/cacert.pem").decode())
+            if function.lock is None:
+                continue
+            if pin.name == "botocore":
+                files |= botocore_data(wheel, function.operations)
             files |= {name: wheel.read(name) for name in wheel.namelist() if _is_shipped(name)}
     return files
 

@@ -13,6 +13,8 @@ from packager.locks import PROCESSOR, WORKFLOW, Lock
 # Lambda's name of an architecture -> the wheel's and the ELF file's.
 ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}
 ENGINES = ("compiled", "pure")
+# What the queue function stands on: a package has one of them, and SUPPORT must name it.
+SUPPORTS = ("lean", "standard")
 DEFAULT_RUNTIME = "python3.13"
 
 
@@ -23,7 +25,10 @@ class Function:
     archive: str
     """Its ZIP is `dist/<archive>-<architecture>-<engine>.zip`."""
     handler: str
-    lock: Lock
+    support: str
+    """Of SUPPORTS."""
+    lock: Lock | None
+    """What it ships beside our own code; None: nothing."""
     excluded: tuple[str, ...]
     """Our paths that it does not ship: what only operators run, and what only the other function does."""
     operations: Mapping[str, tuple[str, ...]]
@@ -43,7 +48,14 @@ class Target:
     def stem(self) -> str:
         return f"{self.function.archive}-{self.architecture}-{self.engine}"
 
+    @property
+    def size_name(self) -> str:
+        """Its name in build/sizes.json: a package of the reference has the same file name as the lean one."""
+        is_reference = self.function.archive == PROCESSOR_ARCHIVE and self.function.support == "standard"
+        return f"{self.stem}-standard" if is_reference else self.stem
 
+
+PROCESSOR_ARCHIVE = "payment-processor"
 # What each function's part of handler/ calls, and the durable execution SDK by itself.
 PROCESSOR_OPERATIONS = {
     "dynamodb": ("GetItem", "PutItem", "Query", "UpdateItem"),
@@ -79,19 +91,31 @@ _APPROVALS = (
     "handler/reconcile_function.py",
     "handler/workflow.py",
 )
-FUNCTIONS = {
-    "processor": Function(
-        archive="payment-processor",
+_LEAN, _STANDARD = "handler/adapters/support/lean/", "handler/adapters/support/standard.py"
+
+
+def processor(support: str) -> Function:
+    """The queue function on one support: without the other, and the lean one without any dependency."""
+    is_lean = support == "lean"
+    return Function(
+        archive=PROCESSOR_ARCHIVE,
         handler="handler.lambda_handler",
-        lock=PROCESSOR,
-        excluded=_OPERATORS + _APPROVALS,
+        support=support,
+        lock=None if is_lean else PROCESSOR,
+        excluded=(*_OPERATORS, *_APPROVALS, _STANDARD if is_lean else _LEAN),
         operations=PROCESSOR_OPERATIONS,
-    ),
+    )
+
+
+FUNCTIONS = {
+    "processor": processor("lean"),
     "workflow": Function(
         archive="payment-workflow",
         handler="handler.workflow.lambda_handler",
+        # People's clients and the durable execution SDK stand on boto3 anyway.
+        support="standard",
         lock=WORKFLOW,
-        excluded=_OPERATORS,
+        excluded=(*_OPERATORS, _LEAN),
         operations=WORKFLOW_OPERATIONS,
     ),
 }

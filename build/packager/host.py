@@ -14,7 +14,7 @@ from packager.bytecode import bytecode
 from packager.dependencies import dependency_files
 from packager.files import CACHE, Files, PackageError, digest, write_tree
 from packager.functions import Function
-from packager.locks import read_lock
+from packager.locks import PROCESSOR, read_lock
 from packager.ours import host_extension, our_files
 
 
@@ -27,7 +27,7 @@ def build_host(function: Function, engine: str, out: Path) -> None:
     recipe = digest(
         {
             **{path.name: path.read_bytes() for path in Path(__file__).parent.glob("*.py")},
-            "lock": repr(read_lock(function.lock)).encode(),
+            "lock": repr((function.lock, read_lock(function.lock or PROCESSOR))).encode(),
             "interpreter": f"{sys.executable} {sys.version}".encode(),
         }
     )

@@ -45,7 +45,10 @@ def describe(
         # As Lambda's own CodeSha256 spells it, to compare with what is deployed.
         "code_sha256": base64.b64encode(digest.digest()).decode(),
         "rule_table": {"format": table.version, "rules": table.rule_count, "sha256": table.checksum},
-        "dependencies": {pin.name: pin.version for pin in read_lock(target.function.lock)},
+        "support": target.function.support,
+        "dependencies": {
+            pin.name: pin.version for pin in (read_lock(target.function.lock) if target.function.lock else ())
+        },
         "sizes": sizes,
         "files": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
     }

@@ -29,7 +29,7 @@ def lab():
 @pytest.mark.parametrize("support", shipped().supports)
 def test_a_sample_of_the_packaged_function_shows_its_init_and_invocations(lab, engine, support):
     cell = Cell(engine, engine, "packaged", support=support)
-    sample = lab.sample(cell, build("packaged", engine, sys.executable), warm=2)
+    sample = lab.sample(cell, build("packaged", engine, sys.executable, support), warm=2)
     assert sample.error == ""
     assert sample.init_cpu_ms > 0
     assert len(sample.warm_ms) == 2

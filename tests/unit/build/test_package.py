@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from elftools.elf.elffile import ELFFile
 
+from handler.adapters.support.lean.clients import SERVICES
 from handler.domain.canonical import VERSIONS
 from tests.support.build_scripts import ROOT, load
 
@@ -26,7 +27,9 @@ load("packager.command")
 packager = sys.modules["packager"]
 PackageError = packager.files.PackageError
 FUNCTIONS = packager.functions.FUNCTIONS
-PROCESSOR = FUNCTIONS["processor"]
+# The reference, which ships what the checks of dependencies are about; the lean one ships none.
+PROCESSOR = packager.functions.processor("standard")
+LEAN = FUNCTIONS["processor"]
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +41,20 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def files(host: Path) -> dict[str, bytes]:
+def lean_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package on the lean support for this machine."""
+    out = tmp_path_factory.mktemp("lean") / "package"
+    packager.host.build_host(LEAN, "auto", out)
+    return out
+
+
+def files_of(host: Path) -> dict[str, bytes]:
     return {path.relative_to(host).as_posix(): path.read_bytes() for path in host.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def files(host: Path) -> dict[str, bytes]:
+    return files_of(host)
 
 
 def isolated(folder: Path, program: str) -> str:
@@ -180,6 +195,31 @@ def test_every_licence_travels_along(files: dict[str, bytes]) -> None:
         assert any(name.endswith("METADATA") for name in names), pin.name
 
 
+def test_the_lean_package_has_our_own_code_alone(lean_host: Path) -> None:
+    files = files_of(lean_host)
+    assert {name.partition("/")[0] for name in files} == {"handler", "scoring"}
+    assert "handler/amazon_roots.pem" in files
+    assert sum(map(len, files.values())) < 2_000_000
+
+
+def test_a_package_refuses_the_support_that_it_does_not_have(host: Path, lean_host: Path) -> None:
+    for folder, other in ((host, "lean"), (lean_host, "standard")):
+        program = f"""
+from handler.queue_function import create
+try:
+    create({{"SUPPORT": {other!r}}})
+except Exception as error:
+    print(error)
+"""
+        assert isolated(folder, program).startswith(f"SUPPORT is {other!r}; allowed: a support that was packaged")
+
+
+def test_the_lean_clients_have_the_operations_listed() -> None:
+    assert {name: set(known.operations) for name, known in SERVICES.items()} == {
+        name: set(operations) for name, operations in LEAN.operations.items()
+    }
+
+
 def test_what_only_operators_run_stays_out(files: dict[str, bytes]) -> None:
     assert not [name for name in files if name.startswith(PROCESSOR.excluded)]
     assert not [name for name in files if name.endswith((".pyx", ".c", ".h", ".rules"))]
@@ -187,14 +227,21 @@ def test_what_only_operators_run_stays_out(files: dict[str, bytes]) -> None:
     assert not [name for name in files if name.startswith(("boto3", "numpy", "awslambdaric"))]
 
 
+@pytest.mark.parametrize("support", packager.functions.SUPPORTS)
 def test_the_processor_has_what_its_choices_import_and_of_approvals_the_starter_alone(
-    host: Path, files: dict[str, bytes]
+    support: str, host: Path, lean_host: Path
 ) -> None:
-    program = """
+    host = lean_host if support == "lean" else host
+    files = files_of(host)
+    credentials = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    program = (
+        f"import os; os.environ |= {credentials | {'SUPPORT': support}!r}"
+        + """
 import json, sys
-from handler.queue_function import create
-create({"SUPPORT": "lean"})
-create({"SUPPORT": "standard"})
+from handler import queue_function
+def create(variables):
+    return queue_function.create({"SUPPORT": os.environ["SUPPORT"], **variables})
+create({})
 create({
     "DYNAMODB_TABLE": "transactions", "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
     "REJECTED_QUEUE_URL": "http://127.0.0.1:9/000000000000/q",
@@ -213,6 +260,7 @@ except Exception as error:
     assert "GATEWAY_SECRET_ARN" in str(error), error
 print(json.dumps([name for name in sys.modules if name.partition(".")[0] == "handler"]))
 """
+    )
     imported = set(json.loads(isolated(host, program).splitlines()[-1]))
     sources = {name for name in files if name.startswith("handler/") and name.endswith(".py")}
     assert {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in sources} == imported
@@ -247,14 +295,14 @@ def test_every_source_has_bytecode_that_import_takes_unchecked(files: dict[str, 
             assert files[compiled][4:8] == b"\1\0\0\0", name
 
 
-def test_the_package_answers_the_published_test_event_alone(host: Path) -> None:
+def test_the_package_answers_the_published_test_event_alone(lean_host: Path) -> None:
     program = """
 import json, handler
 body = {"payment_id": "t-1", "order_id": "o", "customer_id": "c", "amount": 25.99, "payment_method": "credit_card"}
 answer = handler.lambda_handler({"Records": [{"messageId": "m", "body": json.dumps(body)}]}, {})
 print(json.dumps(answer))
 """
-    answer = json.loads(isolated(host, program).splitlines()[-1])
+    answer = json.loads(isolated(lean_host, program).splitlines()[-1])
     assert answer["body"]["processed"] == 1
 
 
@@ -438,8 +486,8 @@ def test_sizes_are_recorded_for_every_runtime_that_terraform_takes() -> None:
     steps = re.findall(r"^CI_(?:FIRST|STEPS) := ((?:.*\\\n)*.*)$", makefile, re.MULTILINE)
     assert "test-package" in " ".join(steps).split()
     archives = {
-        packager.functions.Target(function, architecture, engine, "").stem
-        for function in FUNCTIONS.values()
+        packager.functions.Target(function, architecture, engine, "").size_name
+        for function in (*FUNCTIONS.values(), PROCESSOR)
         for architecture in packager.functions.ARCHITECTURES
         for engine in packager.functions.ENGINES
     }
@@ -506,7 +554,8 @@ def test_the_same_zip_comes_out_of_another_checkout(
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     shutil.copyfile(ROOT / "pyproject.toml", copy / "pyproject.toml")
     shutil.copytree(ROOT / ".build" / "wheels", copy / ".build" / "wheels")
-    command = ["build/package.py", "lambda", "--architecture=arm64", "--engine=pure", "--record-size"]
+    command = ["build/package.py", "lambda", "--architecture=arm64", "--engine=pure", "--support=standard"]
+    command.append("--record-size")
     subprocess.run([sys.executable, *command, f"--runtime={manifest['runtime']}"], cwd=copy, check=True)
     assert (copy / "dist" / path.name).read_bytes() == path.read_bytes()
     assert (copy / "dist" / path.with_suffix(".cdx.json").name).read_bytes() == path.with_suffix(

@@ -11,9 +11,11 @@ from benchmarks import card_ids
 from benchmarks.coldstart import packages, plan
 from handler.domain import errors, score
 from handler.domain.rules import PRODUCTION
-from handler.settings import read_settings
+from handler.settings import SETTINGS, read_settings
+from local import system
 from scoring import model
 from scoring.kernel import CHOICES, ENGINES
+from tests.support import aws
 from tests.support.build_scripts import ROOT, load
 
 
@@ -31,6 +33,12 @@ def names(text: str) -> tuple[str, ...]:
 
 def test_the_domain_reads_risks_on_the_scale_that_scoring_writes_them_on():
     assert (score.RISK_SCALE, score.APPROVAL_RISK) == (model.FULL, model.REVIEW_RISK)
+
+
+def test_every_list_of_supports_is_the_same():
+    (allowed,) = (setting.kind.choices for setting in SETTINGS if setting.name == "SUPPORT")
+    assert tuple(allowed) == system.SUPPORTS == aws.SUPPORTS == load("packager.functions").SUPPORTS
+    assert [set(names(found)) for found in terraform(r'\[((?:"\w+", )*"lean"(?:, "\w+")*)\]')] == [set(allowed)]
 
 
 def test_every_list_of_engines_is_the_same():
