@@ -287,12 +287,13 @@ def test_a_gateway_and_a_url_that_contradict_each_other_fail_init():
     [({}, "simulated"), (STRIPE, "stripe")],
 )
 @pytest.mark.usefixtures("gateway_key", "credentials")
-def test_init_says_which_gateway_it_has_and_that_the_simulated_one_moves_no_money(caplog, given, name):
+def test_init_says_which_gateway_it_has_and_that_the_simulated_one_moves_no_money(capsys, given, name):
     create({"SCORING_ENGINE": "pure", **given})
-    [ready] = [line for line in caplog.records if line.getMessage() == "ready"]
-    assert (ready.gateway, ready.gateway_url) == (name, given.get("GATEWAY_URL", ""))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    [ready] = [line for line in lines if line["message"] == "ready"]
+    assert (ready["gateway"], ready["gateway_url"]) == (name, given.get("GATEWAY_URL", ""))
     told = "the gateway is simulated: it approves every payment, and no money moves"
-    warned = [line.levelname for line in caplog.records if line.getMessage() == told]
+    warned = [line["level"] for line in lines if line["message"] == told]
     assert warned == ["WARNING"] * (name == "simulated")
 
 
@@ -315,12 +316,11 @@ def test_only_a_function_in_lambda_without_a_workflow_declines_what_needs_a_pers
 
 
 @pytest.mark.usefixtures("credentials")
-def test_a_function_in_lambda_without_a_workflow_says_so_at_init(caplog):
+def test_a_function_in_lambda_without_a_workflow_says_so_at_init(capsys):
     create({**SIMULATED_IN_LAMBDA, "SCORING_ENGINE": "pure"})
-    assert "approval_unavailable" in caplog.text
-    caplog.clear()
+    assert "approval_unavailable" in capsys.readouterr().out
     create({**SIMULATED_IN_LAMBDA, "APPROVAL_FUNCTION_ARN": WORKFLOW, "SCORING_ENGINE": "pure"})
-    assert "approval_unavailable" not in caplog.text
+    assert "approval_unavailable" not in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("credentials")

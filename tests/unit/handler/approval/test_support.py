@@ -20,6 +20,7 @@ from handler.adapters.approval.signing import FileSigner
 from handler.adapters.approval.support import observe
 from handler.domain.approval.token import Invitation, callback_digest, write_token
 from handler.domain.errors import ConfigurationError
+from handler.reconcile_function import METRICS
 from tests.support.approvals import CALLBACK
 
 ROOT = Path(__file__).parents[4]
@@ -192,7 +193,7 @@ def test_reconcile_counts_in_the_one_dimension_that_its_alarms_name(variables):
     assert definition == {
         "Namespace": "CloudCafe/Lambda",
         "Dimensions": [["environment"]],
-        "Metrics": [{"Name": "OldOpenPayments", "Unit": "None"}, {"Name": "ParkedPayments", "Unit": "None"}],
+        "Metrics": [{"Name": name, "Unit": "None"} for name in METRICS],
     }
     assert (line["environment"], line["OldOpenPayments"], line["ParkedPayments"]) == ("dev", [0.0], [0.0])
 
