@@ -1,0 +1,99 @@
+"""What init imports on the lean support: the list of modules, so that none comes back unseen."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[4]
+
+# Beside our own code and what a bare interpreter has. Modules with an underscore belong to one of these.
+ALLOWED = {
+    # Lambda's runtime client has them all anyway.
+    *("base64", "binascii", "bisect", "collections", "contextlib", "copyreg", "datetime", "decimal", "enum", "errno"),
+    *(
+        "fnmatch",
+        "functools",
+        "gc",
+        "glob",
+        "importlib",
+        "itertools",
+        "json",
+        "keyword",
+        "linecache",
+        "logging",
+        "math",
+    ),
+    *(
+        "numbers",
+        "ntpath",
+        "operator",
+        "pathlib",
+        "re",
+        "reprlib",
+        "string",
+        "struct",
+        "textwrap",
+        "threading",
+        "token",
+    ),
+    *("tokenize", "traceback", "types", "typing", "uuid", "warnings", "weakref"),
+    # `pathlib` brings them on 3.11 and 3.12, `uuid` the last.
+    *("ipaddress", "urllib", "platform", "atexit", "grp", "pwd"),
+    # The limited-API extension asks for `inspect`, and that for the rest.
+    *("inspect", "ast", "dis", "opcode"),
+    # Ours: hashing, the rule table, connections and TLS.
+    *("array", "hashlib", "hmac", "mmap", "select", "selectors", "socket", "ssl"),
+}
+# What was there once, and took most of init.
+NEVER = {
+    "asyncio",
+    "aws_lambda_powertools",
+    "botocore",
+    "concurrent",
+    "email",
+    "encodings.idna",
+    "http",
+    "random",
+    "urllib3",
+}
+PROGRAM = f"""
+import os, sys
+before = set(sys.modules)
+sys.path.insert(0, {str(ROOT)!r})
+os.environ |= {{
+    "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": "https://127.0.0.1:9",
+    "REJECTED_QUEUE_URL": "http://127.0.0.1:9/000000000000/q", "APPROVAL_FUNCTION_ARN": "f:live", "SUPPORT": "lean",
+}}
+from handler import lambda_handler
+print("modules", *sorted(set(sys.modules) - before))
+"""
+
+
+@pytest.fixture(scope="module")
+def imported() -> set[str]:
+    """The modules of init against an endpoint with TLS, in an interpreter without any site-packages."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-B", "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"NO_PROXY": "*"},
+    )
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("modules ")]
+    return set(line.split()[1:])
+
+
+def test_init_imports_what_is_listed_and_nothing_else(imported: set[str]) -> None:
+    tops = {name.partition(".")[0] for name in imported}
+    own = {"handler", "scoring"}
+    private = {name for name in tops if name.startswith("_")} | {"cython_runtime"}
+    assert tops - own - private <= ALLOWED
+    assert {"ssl", "socket", "handler"} <= tops
+
+
+def test_what_took_most_of_init_does_not_come_back(imported: set[str]) -> None:
+    assert not {name for name in imported for never in NEVER if name == never or name.startswith(f"{never}.")}
