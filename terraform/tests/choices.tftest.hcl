@@ -112,13 +112,13 @@ run "a_gateway_with_few_calls" {
   variables {
     package_directory         = "tests/packages"
     gateway                   = "stripe"
-    gateway_mode              = "test"
+    gateway_mode              = "live"
     gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
     canonical_version_written = 2
   }
 
   assert {
-    condition     = jsonencode(output.concurrency) == jsonencode({ account = 1000, mapping = 7, reserved = null })
+    condition     = jsonencode(output.concurrency) == jsonencode({ account = 1000, mapping = 3, reserved = null })
     error_message = "Without maximum_concurrency the mapping must keep to the gateway's calls."
   }
 }
@@ -132,7 +132,7 @@ run "production_reserves_what_its_mapping_uses" {
     gateway                  = "stripe"
     gateway_mode             = "live"
     gateway_secret_arn       = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
-    gateway_calls_per_second = 1000
+    gateway_calls_per_second = 2000
 
     canonical_version_written = 2
     approval_workflow         = { approvers = ["alice@example.com"] }
@@ -155,7 +155,7 @@ run "production_in_a_new_account" {
     gateway                  = "stripe"
     gateway_mode             = "live"
     gateway_secret_arn       = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
-    gateway_calls_per_second = 1000
+    gateway_calls_per_second = 2000
 
     canonical_version_written = 2
     approval_workflow         = { approvers = ["alice@example.com"] }
