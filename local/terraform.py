@@ -194,8 +194,10 @@ def apply(
         "safety_margin_seconds": times.safety_margin_seconds,
         "retry_delay_seconds": times.retry_delay_seconds,
         "park_after_seconds": times.park_after_seconds,
-        # The root has 100, which could ask a gateway more often than it takes in test mode; its least is 2.
+        # Its least is 2.
         "maximum_concurrency": max(2, concurrency),
+        # Enough for ten groups of each batch: the simulator answers 429 itself to what is too much.
+        "gateway_calls_per_second": 34 * max(2, concurrency),
         "event_source_enabled": polled,
         "scoring_engine": "auto",
         **{name.lower(): value for name, value in own.items()},

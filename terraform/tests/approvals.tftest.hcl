@@ -58,7 +58,8 @@ run "outside_dev_without_approvers" {
     gateway_mode              = "test"
     gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
     canonical_version_written = 2
-    maximum_concurrency       = 7
+    maximum_concurrency       = 2
+    group_concurrency         = 3
   }
 
   assert {

@@ -294,7 +294,8 @@ run "roots_that_are_no_file" {
     gateway_mode              = "test"
     gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
     canonical_version_written = 2
-    maximum_concurrency       = 7
+    maximum_concurrency       = 2
+    group_concurrency         = 3
     gateway_ca_file           = "/etc/pki/tls/certs"
   }
   expect_failures = [var.gateway_ca_file]
@@ -318,7 +319,8 @@ run "broken_rules_6" {
     gateway_mode              = "test"
     gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
     canonical_version_written = 2
-    maximum_concurrency       = 7
+    maximum_concurrency       = 2
+    group_concurrency         = 3
     message_retention_seconds = 1209601
     held_versions             = { queue = 3 }
     provisioned_concurrency   = 101
@@ -509,7 +511,8 @@ run "a_currency_that_stripe_does_not_list" {
     gateway_mode              = "test"
     gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
     canonical_version_written = 2
-    maximum_concurrency       = 7
+    maximum_concurrency       = 2
+    group_concurrency         = 3
     payment_currency          = "CLF"
   }
   expect_failures = [var.gateway]
@@ -522,7 +525,8 @@ run "another_currency_that_stripe_does_not_list" {
     gateway_mode              = "test"
     gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
     canonical_version_written = 2
-    maximum_concurrency       = 7
+    maximum_concurrency       = 2
+    group_concurrency         = 3
     other_currencies          = { IQD = { amount_max = "1", rate = "1" } }
   }
   expect_failures = [var.gateway]

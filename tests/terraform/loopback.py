@@ -63,7 +63,8 @@ class Loopback:
             "gateway_url": self.gateway_url,
             "canonical_version_written": "2",
             # What a gateway in test mode takes.
-            "maximum_concurrency": "7",
+            "maximum_concurrency": "2",
+            "group_concurrency": "3",
             "benchmark_memory_sizes": "[128]",
             "provisioned_concurrency": "1",
             "approval_workflow": json.dumps({"approvers": [APPROVER]}),

@@ -28,6 +28,7 @@ from local import traffic
 from local.audit import audit
 from local.evidence import QUEUE_COUNTS, Sent, cloudwatch_logs, collect
 from local.installation import ROOT, environment
+from local.ministack import CREDENTIALS
 from local.terraform import Command
 from tests.support.payments import body
 from tests.terraform.installation import changes, plan
@@ -87,8 +88,12 @@ def test_the_queue_function_starts_the_workflow_at_its_alias(applied: Loopback) 
     assert workflow["APPROVERS"] == APPROVER
 
 
-def test_the_page_composes_in_production_from_its_own_variables_alone(applied: Loopback) -> None:
-    # Beside these, Lambda sets the region. Credentials are asked for at the first call, and there is none.
+def test_the_page_composes_in_production_from_its_own_variables_alone(
+    applied: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Beside these, Lambda sets region and credentials.
+    for name in CREDENTIALS:
+        monkeypatch.setenv(name, applied.terraform.environment[name])
     given = variables(applied, f"{WORKFLOW}-page", "$LATEST") | {"ENVIRONMENT": "prod", "AWS_REGION": "eu-central-1"}
     decisions = compose_decisions(given)
     assert decisions.environment == "prod"
