@@ -138,6 +138,7 @@ class _Socket:
         *(
             OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
             OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n",
+            OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcXY0\r\n\r\n",
         ),
         *(OK + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n", OK + b"Transfer-Encoding: chunked\r\n\r\n\r\n"),
         *(
