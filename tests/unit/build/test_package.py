@@ -2,8 +2,10 @@
 
 import ast
 import hashlib
+import importlib.util
 import io
 import json
+import marshal
 import os
 import re
 import shutil
@@ -293,6 +295,42 @@ def test_every_source_has_bytecode_that_import_takes_unchecked(files: dict[str, 
             compiled = f"{folder}/__pycache__/{base[:-3]}.{tag}.pyc".removeprefix("/")
             # Flags 1: a hash instead of a time stamp, and not to be checked (PEP 552).
             assert files[compiled][4:8] == b"\1\0\0\0", name
+
+
+def test_the_bytecode_of_our_own_code_has_its_assertions_and_lines_and_no_docstring() -> None:
+    source = '''"""A module."""
+
+from __future__ import annotations
+
+
+class Only:
+    """Nothing else."""
+
+
+def add(a, b):
+    """Add."""
+    assert a, "no a"
+    return __name__ and a + b
+'''
+    codes: dict[str, dict[str, Any]] = {}
+    for name in ("handler/module.py", "dependency/module.py"):
+        [content] = packager.bytecode.bytecode({name: source.encode()}, sys.executable).values()
+        assert content[8:16] == importlib.util.source_hash(source.encode())
+        codes[name] = {"__name__": name}
+        exec(marshal.loads(content[16:]), codes[name])
+    ours, theirs = codes.values()
+    assert (theirs["__doc__"], theirs["add"].__doc__, theirs["Only"].__doc__) == ("A module.", "Add.", "Nothing else.")
+    assert (ours.get("__doc__"), ours["add"].__doc__, ours["Only"].__doc__) == (None, None, None)
+    assert ours["add"](1, 2) == 3
+    assert [*ours["add"].__code__.co_lines()] == [*theirs["add"].__code__.co_lines()]
+    with pytest.raises(AssertionError, match="no a"):
+        ours["add"](0, 2)
+
+
+def test_no_code_of_ours_that_ships_reads_a_docstring() -> None:
+    for function in FUNCTIONS.values():
+        for name, source in packager.ours.our_files(function).items():
+            assert not name.endswith(".py") or b"__doc__" not in source, name
 
 
 def test_the_package_answers_the_published_test_event_alone(lean_host: Path) -> None:
