@@ -89,6 +89,16 @@ def test_a_run_with_every_fault_passes_its_audit_and_leaves_no_process(every_fau
     assert directory not in alive
 
 
+def test_a_run_on_the_reference_support_passes_the_same_audit(tmp_path: Path) -> None:
+    figures = tmp_path / "run.json"
+    with redirect_stdout(StringIO()) as output:
+        code = run.main([*STREAM, "--support", "standard", "--json", str(figures), "--seconds-max", "150"])
+    assert code == 0, output.getvalue()
+    assert set(json.loads(figures.read_text())["audit"].values()) == {True}
+    directory = next(word for word in output.getvalue().split() if word.startswith(".build/local/"))
+    assert Path(directory.rstrip("."), "package", "botocore").is_dir()
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=lambda how: how.name)
 def test_a_run_that_is_ended_leaves_neither_gateway_nor_services_nor_environments(
     how: signal.Signals, package: str
