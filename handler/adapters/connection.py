@@ -9,7 +9,7 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _INTERIM_MAX: Final = 8
 _KEPT_SECONDS_MAX: Final = 50.0
 _HEX_DIGITS: Final = frozenset(b"0123456789abcdefABCDEF")
 _HOST_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")
+_UNRESERVED: Final = _HOST_CHARACTERS | {"~"}
 
 
 class Answer(NamedTuple):
@@ -81,6 +82,21 @@ def host_header(url: Url) -> str:
     """The value of `Host`: the port only where it is not the scheme's own."""
     host = f"[{url.host}]" if ":" in url.host else url.host
     return host if url.port == (443 if url.scheme == "https" else 80) else f"{host}:{url.port}"
+
+
+def quoted(text: str, kept: str = "") -> str:
+    """Percent-encoded but for unreserved characters and those of `kept`."""
+    if _UNRESERVED.union(kept).issuperset(text):
+        return text
+    return "".join(
+        each if each in _UNRESERVED or each in kept else "".join(f"%{byte:02X}" for byte in each.encode())
+        for each in text
+    )
+
+
+def form(fields: Sequence[tuple[str, str]]) -> str:
+    """Names and values as `application/x-www-form-urlencoded`."""
+    return "&".join("=".join(quoted(each, " ").replace(" ", "+") for each in field) for field in fields)
 
 
 def request_bytes(method: str, target: str, headers: Mapping[str, str], payload: bytes | None) -> bytes:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Literal
-from urllib.parse import urlencode
 
+from handler.adapters.connection import form
 from handler.adapters.gateways.deadline_connection import Answer, DeadlineConnection, is_own, spends_key
 from handler.adapters.gateways.stripe_amounts import from_stripe, to_stripe
 from handler.adapters.secrets import read_by
@@ -194,7 +194,7 @@ class StripeGateway:
 
     def status(self, gateway_ref: str) -> GatewayResult:
         """Read a payment intent by id. Raises the errors of a call that took no effect, and GatewayAnswerError."""
-        path = f"/v1/payment_intents/{gateway_ref}?{urlencode([_EXPANDED])}"
+        path = f"/v1/payment_intents/{gateway_ref}?{form([_EXPANDED])}"
         try:
             answer = self._call("GET", path, None, None)
         except UnknownOutcomeError as error:
@@ -283,7 +283,7 @@ class StripeGateway:
         payload = None
         if fields is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
-            payload = urlencode(fields).encode()
+            payload = form(fields).encode()
         answer = self.connection.call(method, path, headers, payload, deadline)
         said = {"gateway_call": f"{method} {path.partition('?')[0]}", "gateway_answer": _said(answer)}
         names = {"gateway_ref": _word(answer.document.get("id")), "idempotency_key": key or ""}

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from urllib.parse import quote, urlencode
 
 import pytest
 import trustme
@@ -25,7 +26,9 @@ from handler.adapters.connection import (
     NotReachedError,
     Peer,
     Url,
+    form,
     host_header,
+    quoted,
     read_answer,
     read_url,
     request_bytes,
@@ -243,6 +246,16 @@ def test_the_host_header_has_the_port_only_where_it_is_not_the_schemes_own():
     assert host_header(Url("https", "a.example", 443)) == "a.example"
     assert host_header(Url("http", "a.example", 443)) == "a.example:443"
     assert host_header(Url("http", "::1", 8080)) == "[::1]:8080"
+
+
+@given(strategies.text(max_size=20), strategies.sampled_from(["", "/", "=;:+&[]{}\"',"]))
+def test_a_text_is_quoted_as_the_standard_library_quotes_it(text, kept):
+    assert quoted(text, kept) == quote(text, safe=kept)
+
+
+@given(strategies.lists(strategies.tuples(strategies.text(max_size=9), strategies.text(max_size=9))))
+def test_a_form_is_written_as_the_standard_library_writes_it(fields):
+    assert form(fields) == urlencode(fields)
 
 
 @pytest.mark.parametrize("value", ["a\r\nb: c", "a\nb"])

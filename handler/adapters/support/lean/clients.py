@@ -24,13 +24,14 @@ from handler.adapters.connection import (
     Peer,
     Url,
     host_header,
+    quoted,
     request_bytes,
 )
 from handler.adapters.support.endpoints import endpoint, read_roots, require_no_proxy
 from handler.adapters.support.errors import AwsError
 from handler.adapters.support.lean.credentials import find_credentials
 from handler.adapters.support.lean.retries import Retries, is_throttled, may_go_again
-from handler.adapters.support.lean.signing import Keys, Signer, quoted
+from handler.adapters.support.lean.signing import Keys, Signer
 
 if TYPE_CHECKING:
     import ssl

@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies
 
 from benchmarks.aws_requests import Reference, lean_sends, random_call
 from handler.adapters.support.lean.clients import SERVICES
-from handler.adapters.support.lean.signing import Keys, Signer, quoted
+from handler.adapters.support.lean.signing import Keys, Signer
 
 ROOT = Path(__file__).parents[4]
 
@@ -101,13 +101,6 @@ def test_the_kept_key_is_of_its_day_and_its_secret():
                 for signer in (kept, Signer("service", "us-east-1"))
             }
             assert len(signed) == 1
-
-
-@given(strategies.text(max_size=20), strategies.sampled_from(["", "/", "=;:+&[]{}\"',"]))
-def test_a_text_is_quoted_as_the_standard_library_quotes_it(text, kept):
-    from urllib.parse import quote
-
-    assert quoted(text, kept) == quote(text, safe=kept)
 
 
 REFERENCE = Reference()
