@@ -161,15 +161,15 @@ ENVIRONMENT ?= dev
 ARCHITECTURE ?= arm64
 ENGINE ?= compiled
 FUNCTION ?= queue
-# A canary's shares in per cent and the seconds that each is watched; STEPS= is none.
-CANARY = $(if $(filter undefined,$(origin STEPS)),,--steps "$(STEPS)") $(if $(HOLD),--hold $(HOLD))
+# A canary's shares in per cent and the seconds that each is watched; SHARES= is none.
+CANARY = $(if $(filter undefined,$(origin SHARES)),,--shares "$(SHARES)") $(if $(HOLD),--hold $(HOLD))
 .PHONY: deploy-code
-deploy-code: package  ## new code behind alias live; ENVIRONMENT=dev ARCHITECTURE=arm64 FUNCTION=workflow STEPS=10,50 HOLD=240
+deploy-code: package  ## new code behind alias live; ENVIRONMENT=dev ARCHITECTURE=arm64 FUNCTION=workflow SHARES=10,50 HOLD=240
 	$(PY) build/deploy.py --environment $(ENVIRONMENT) --function $(FUNCTION) $(CANARY) \
 	  --zip dist/payment-$(if $(filter queue,$(FUNCTION)),processor,workflow)-$(ARCHITECTURE)-$(ENGINE).zip
 
 .PHONY: move
-move: setup  ## give alias live to VERSION=8 of FUNCTION=queue, in STEPS=10,50 of HOLD=240 seconds
+move: setup  ## give alias live to VERSION=8 of FUNCTION=queue, in SHARES=10,50 of HOLD=240 seconds
 	$(PY) build/deploy.py --environment $(ENVIRONMENT) --function $(FUNCTION) $(CANARY) $(if $(VERSION),--version $(VERSION))
 
 .PHONY: record-sizes
@@ -237,7 +237,7 @@ plan: setup terraform/.terraform  ## what apply would change; ENVIRONMENT=dev ME
 	@$(PY) terraform/region.py
 	held=$$($(DEPLOY) --held) && TF_WORKSPACE=$(ENVIRONMENT) $(TERRAFORM) plan $$held $(TF_VARIABLES)
 
-apply: setup terraform/.terraform  ## provision ENVIRONMENT=dev with MEMORY_SIZE=512, then move live (STEPS=10,50 HOLD=240)
+apply: setup terraform/.terraform  ## provision ENVIRONMENT=dev with MEMORY_SIZE=512, then move live (SHARES=10,50 HOLD=240)
 	@$(PY) terraform/region.py
 	held=$$($(DEPLOY) --proven) && TF_WORKSPACE=$(ENVIRONMENT) $(TERRAFORM) apply $$held $(TF_VARIABLES)
 	$(if $(MOVED_BY_HAND),,$(DEPLOY) --published $(CANARY))

@@ -26,7 +26,7 @@ from packager.published import FIRST, description, list_versions, versions_writt
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # An alarm judges whole minutes, some of them three in a row.
-STEPS, HOLD_SECONDS = (10, 50), 240.0
+SHARES, HOLD_SECONDS = (10, 50), 240.0
 
 
 class DeployError(Exception):
@@ -103,15 +103,15 @@ def _deploy(environment: Environment, options: argparse.Namespace, endpoint: str
     if version is None:
         print(f"{live.function}:live is version {live.version()} and runs this ZIP already")
         return
-    print(environment.follow(options.function, version, options.steps, options.hold))
+    print(environment.follow(options.function, version, options.shares, options.hold))
     print(f"{manifest['engine']}, {manifest['architecture']}; back again: make rollback ENVIRONMENT={environment.name}")
 
 
-def _steps(text: str) -> tuple[int, ...]:
-    steps = tuple(int(one) for one in text.replace(",", " ").split())
-    if not all(1 <= one <= 99 for one in steps) or list(steps) != sorted(set(steps)):
+def _shares(text: str) -> tuple[int, ...]:
+    shares = tuple(int(one) for one in text.replace(",", " ").split())
+    if not all(1 <= one <= 99 for one in shares) or list(shares) != sorted(set(shares)):
         raise ValueError
-    return steps
+    return shares
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -124,11 +124,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--held", action="store_true", help="print the flags of a plan that leaves live alone")
     parser.add_argument("--proven", action="store_true", help="the same, and mark what has served without an alarm")
     parser.add_argument("--published", action="store_true", help="move every function to the newest that is published")
-    parser.add_argument("--steps", type=_steps, help="shares of a canary in per cent (10,50); none in dev")
+    parser.add_argument("--shares", type=_shares, help="shares of a canary in per cent (10,50); none in dev")
     parser.add_argument("--hold", type=float, default=HOLD_SECONDS, help="seconds that each share is watched (240)")
     options = parser.parse_args(arguments)
-    if options.steps is None:
-        options.steps = () if options.environment == "dev" else STEPS
+    if options.shares is None:
+        options.shares = () if options.environment == "dev" else SHARES
     endpoint = os.environ.get("AWS_ENDPOINT_URL_LAMBDA") or os.environ.get("AWS_ENDPOINT_URL") or ""
     try:
         environment = Environment(options.environment)
@@ -138,9 +138,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(" ".join(environment.held()))
         elif options.published:
             for role in environment.existing():
-                print(environment.follow(role, None, options.steps if role == "queue" else (), options.hold))
+                print(environment.follow(role, None, options.shares if role == "queue" else (), options.hold))
         elif options.zip is None:
-            print(environment.follow(options.function, options.version, options.steps, options.hold))
+            print(environment.follow(options.function, options.version, options.shares, options.hold))
         else:
             _deploy(environment, options, endpoint)
     except (ClientError, BotoCoreError, WaiterError) as error:

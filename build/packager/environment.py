@@ -77,7 +77,7 @@ class Environment:
         }
         return flags + ([f"-var=held_versions={json.dumps(back, separators=(',', ':'))}"] if back else [])
 
-    def follow(self, role: str, version: str | None, steps: Sequence[int], hold_seconds: float) -> str:
+    def follow(self, role: str, version: str | None, shares: Sequence[int], hold_seconds: float) -> str:
         """Move `live` to `version`, or to the newest if that did not come back, prune, and say so. Raises MoveError."""
         live = self.live(role)
         target, before = version or live.newest(), live.version()
@@ -89,7 +89,7 @@ class Environment:
             )
         else:
             self.check_reads(live, target)
-            live.move(target, steps, hold_seconds)
+            live.move(target, shares, hold_seconds)
             said = f"{live.function}: live moved from version {before} to {target}"
         deleted = live.prune(self._waits(live.function) if role == "workflow" else lambda version: False)
         return said + (f"; deleted versions {', '.join(deleted)}" if deleted else "")
@@ -97,9 +97,11 @@ class Environment:
     def roll_back(self, role: str, version: str | None = None) -> tuple[str, str]:
         """Move `live` to the version that proved itself last, or to `version`, at once; returns (from, to).
 
-        Raises MoveError.
+        Under way to a new version, in shares, the way back is to the one that has the rest. Raises MoveError.
         """
         live = self.live(role)
+        if version is None and (withdrawn := live.withdraw()):
+            return withdrawn
         before = live.version()
         target = version
         if target is None:

@@ -51,7 +51,7 @@ class Live:
         """The version that has `live`, or the greater part of it."""
         return str(self._functions.get_alias(FunctionName=self.function, Name=LIVE)["FunctionVersion"])
 
-    def move(self, target: str, steps: Sequence[int] = (), hold_seconds: float = 0, *, back: bool = False) -> str:
+    def move(self, target: str, shares: Sequence[int] = (), hold_seconds: float = 0, *, back: bool = False) -> str:
         """Give `target` all of `live`, first its shares in per cent, `hold_seconds` each; returns what had it before.
 
         With shares, an alarm of the function's brings everything back. `back`: the version that has `live` is the one
@@ -60,12 +60,12 @@ class Live:
         alias = self._functions.get_alias(FunctionName=self.function, Name=LIVE)
         before = str(alias["FunctionVersion"])
         standing = self._standing()
-        if steps and standing is None:
-            raise MoveError(f"none of {self.function}'s alarms is there to bring a canary back: move at once, STEPS=")
-        if steps and standing:
+        if shares and standing is None:
+            raise MoveError(f"none of {self.function}'s alarms is there to bring a canary back: move at once, SHARES=")
+        if shares and standing:
             raise MoveError(
                 f"{', '.join(standing)} stands already, and a canary could not be told from that: see to it first, or "
-                "move at once, STEPS="
+                "move at once, SHARES="
             )
         self._wait_until_active(target)
         if self._provisioned(LIVE):
@@ -78,7 +78,7 @@ class Live:
         count = self._provisioned(before)
         if count and before != target:
             self._provision(target, count)
-        for percent in steps if before != target else ():
+        for percent in shares if before != target else ():
             self._point(before, {target: percent / 100})
             self._say(f"{self.function}: version {target} has {percent} % of {LIVE} for {hold_seconds:g} s")
             if rang := self._rings(hold_seconds):
@@ -99,6 +99,20 @@ class Live:
         if count and before != target:
             self._release(before)
         return before
+
+    def withdraw(self) -> tuple[str, str] | None:
+        """Take a canary's share away and mark it as returned; returns it and what has `live`, None without a canary."""
+        alias = self._functions.get_alias(FunctionName=self.function, Name=LIVE)
+        version, shares = str(alias["FunctionVersion"]), self._weights(alias)
+        if not shares:
+            return None
+        canary = max(shares, key=int)
+        self._point(version, {})
+        self._mark(RETURNED, canary)
+        self._wait_until_whole()
+        if self._provisioned(canary):
+            self._release(canary)
+        return canary, version
 
     def prove_if_quiet(self) -> None:
         """Mark the version that has `live` as proven, if it has all of it and none of its alarms stands."""

@@ -165,8 +165,8 @@ def test_rollback_goes_to_the_version_that_served_before(
 def test_shares_that_are_none_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for steps in ("50,10", "0", "100", "ten"):
         with pytest.raises(SystemExit):
-            run(tmp_path / "none.zip", "--steps", steps)
-        assert "--steps" in capsys.readouterr().err
+            run(tmp_path / "none.zip", "--shares", steps)
+        assert "--shares" in capsys.readouterr().err
 
 
 # The last one: no other package here reads what it leaves written.

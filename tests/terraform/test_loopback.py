@@ -405,7 +405,9 @@ def test_stop_holds_payments_on_the_queue_until_start(applied: Loopback) -> None
     # The one above, which its own workflow left alone.
     assert "payments that wait for a decision, of which an approval charges: 1" in said
     applied.clients["sqs"].send_message(
-        QueueUrl=outputs["queue_url"], MessageBody=body(payment_id="pay-held"), MessageGroupId="held"
+        QueueUrl=outputs["queue_url"],
+        MessageBody=body(payment_id="pay-held", payment_token="pm_card_visa"),
+        MessageGroupId="held",
     )
     # No apply ends a stop.
     assert changes(plan(applied.terraform, *applied.variables())) == {}
@@ -539,7 +541,7 @@ def test_a_version_that_terraform_published_gets_live_by_the_procedure(applied: 
     assert held == ["-var=live_version=2"]
     applied.terraform.run("apply", "-auto-approve", *applied.variables(memory_size="256"), *held)
     assert memory_sizes(applied, "live", "3") == [1024, 256]
-    said = script(applied, "deploy", "--published", "--steps", "10,50", "--hold", "0.2")
+    said = script(applied, "deploy", "--published", "--shares", "10,50", "--hold", "0.2")
     assert f"{FUNCTION}: version 3 has 10 % of live" in said
     assert f"{FUNCTION}: live moved from version 2 to 3" in said
     # The others went along with the apply.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
 import pytest
 
-from tests.support.build_scripts import load
+from tests.support.build_scripts import ROOT, load
 from tests.support.functions import Alarms, Functions
 
 load("packager.published")
@@ -74,7 +75,7 @@ def test_an_alarm_brings_everything_back_and_the_version_is_known_as_returned():
     ("alarms", "said"),
     [
         (Alarms(errors=["ALARM"]), "errors stands already, and a canary could not be told from that"),
-        (Alarms(), "none of .* alarms is there to bring a canary back: move at once, STEPS="),
+        (Alarms(), "none of .* alarms is there to bring a canary back: move at once, SHARES="),
     ],
 )
 def test_a_canary_that_nothing_could_bring_back_is_not_begun(alarms, said):
@@ -173,3 +174,15 @@ def test_versions_that_executions_wait_on_stay():
     said = environment_of(functions).follow("workflow", None, (), 0)
     assert said == f"{WORKFLOW}: live is version 9; deleted versions 6, 5, 4, 3, 1"
     assert "2" in functions.versions[WORKFLOW]
+
+
+def test_make_leaves_the_shares_to_the_procedure_unless_they_are_given():
+    def printed(*arguments: str) -> str:
+        command = ["make", "--dry-run", "move", *arguments]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()[-1]
+
+    assert "build/deploy.py --environment prod" in printed("ENVIRONMENT=prod")
+    assert "--shares" not in printed("ENVIRONMENT=prod")
+    assert '--shares "5"' in printed("ENVIRONMENT=prod", "SHARES=5")
+    assert '--shares ""' in printed("ENVIRONMENT=prod", "SHARES=")

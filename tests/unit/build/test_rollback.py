@@ -46,11 +46,25 @@ def roll_back(functions: Functions, version: str | None = None, role: str = "que
 @pytest.mark.parametrize("versions", [(OLD, OLD), (OLD, READER), (READER, WRITER), (OLD, READER, WRITER)])
 def test_live_goes_back_to_code_that_reads_what_was_written(versions):
     functions = functions_of(*versions)
-    functions.aliases[QUEUE, "live"]["RoutingConfig"] = {"AdditionalVersionWeights": {"1": 0.1}}
     before = len(versions)
     assert roll_back(functions) == (str(before), str(before - 1))
     alias = functions.aliases[QUEUE, "live"]
     assert (alias["FunctionVersion"], alias["RoutingConfig"]["AdditionalVersionWeights"]) == (str(before - 1), {})
+
+
+def test_a_canary_under_way_loses_its_share_and_what_has_the_rest_has_it_all():
+    functions = functions_of(READER, READER, READER)
+    functions.aliases[QUEUE, "live"] = {
+        "FunctionVersion": "2",
+        "RoutingConfig": {"AdditionalVersionWeights": {"3": 0.1}},
+    }
+    for version in ("2", "3"):
+        functions.provisioned[QUEUE, version] = {"RequestedProvisionedConcurrentExecutions": 20}
+    assert roll_back(functions) == ("3", "2")
+    assert functions.calls == [("live", "2", {}), ("returned", "3"), ("release", "3")]
+    assert "live stays at version 2, as 3 came back" in environments.Environment("dev", functions, Alarms()).follow(
+        "queue", None, (), 0
+    )
 
 
 def test_live_goes_back_past_a_canary_that_failed_to_the_version_that_proved_itself():
