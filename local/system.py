@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -286,17 +286,17 @@ class LocalSystem:
         return self.pool.invoke(event)
 
     def provision(self) -> None:
-        """Follow `put-provisioned-concurrency-config` on the alias: that many environments stay warm.
+        """Follow `put-provisioned-concurrency-config` on the alias or its version: that many environments stay warm.
 
         At most as many as the mapping's concurrency: more could not be busy at once here.
         """
+        functions, function, wanted = self.clients["lambda"], self.names.function, 0
         try:
-            found = self.clients["lambda"].get_provisioned_concurrency_config(
-                FunctionName=self.names.function, Qualifier=ALIAS
-            )
-            wanted = int(found["RequestedProvisionedConcurrentExecutions"])
-        except self.clients["lambda"].exceptions.ProvisionedConcurrencyConfigNotFoundException:
-            wanted = 0
+            version = functions.get_alias(FunctionName=function, Name=ALIAS)["FunctionVersion"]
+            for qualifier in (ALIAS, version):
+                with suppress(functions.exceptions.ProvisionedConcurrencyConfigNotFoundException):
+                    found = functions.get_provisioned_concurrency_config(FunctionName=function, Qualifier=qualifier)
+                    wanted = max(wanted, int(found["RequestedProvisionedConcurrentExecutions"]))
         except (BotoCoreError, ClientError) as error:
             self.note(f"provisioned concurrency: {error}")
             return
