@@ -16,6 +16,9 @@ import boto3
 from packager.live import Live, MoveError
 from packager.published import list_versions, versions_read, versions_written
 
+# Of a durable execution that may still come back to its version.
+UNFINISHED: Final = ("RUNNING", "PAUSING", "PAUSED")
+
 
 class Role(NamedTuple):
     """One function, and the alarms that tell of its code; `{}` stands for the environment."""
@@ -148,7 +151,7 @@ class Environment:
 
         def waits(version: str) -> bool:
             pages = self.functions.get_paginator("list_durable_executions_by_function").paginate(
-                FunctionName=function, Qualifier=version, Statuses=["RUNNING"]
+                FunctionName=function, Qualifier=version, Statuses=list(UNFINISHED)
             )
             return any(page["DurableExecutions"] for page in pages)
 

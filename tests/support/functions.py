@@ -29,7 +29,7 @@ class Functions:
         }
         self.aliases: dict[tuple[str, str], dict[str, Any]] = {}
         self.provisioned: dict[tuple[str, str], dict[str, Any]] = {}
-        self.executions: dict[tuple[str, str], list[str]] = {}
+        self.executions: dict[tuple[str, str], dict[str, str]] = {}
         self.calls: list[tuple[Any, ...]] = []
         # How often an answer shows what Lambda is still about.
         self.pending: dict[tuple[str, str], int] = {}
@@ -114,8 +114,8 @@ class _Pages:
         if self._operation == "list_aliases":
             return [{"Aliases": [one]} for (name, _), one in functions.aliases.items() if name == FunctionName]
         assert self._operation == "list_durable_executions_by_function"
-        assert more["Statuses"] == ["RUNNING"]
-        return [{"DurableExecutions": functions.executions.get((FunctionName, more["Qualifier"]), [])}]
+        executions = functions.executions.get((FunctionName, more["Qualifier"]), {})
+        return [{"DurableExecutions": [arn for arn, status in executions.items() if status in more["Statuses"]]}]
 
 
 class Alarms:
