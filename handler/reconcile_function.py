@@ -15,7 +15,7 @@ from handler.domain.claim import Work
 from handler.domain.errors import RetryableError
 from handler.domain.ports import Ports
 from handler.domain.process import alarmed
-from handler.domain.reconcile import reconcile_pending, settle_parked, settle_stuck
+from handler.domain.reconcile import in_turn, reconcile_pending, settle_parked, settle_stuck
 from handler.domain.rules import Rules
 from handler.domain.states import FINAL, Status
 
@@ -94,7 +94,7 @@ class ReconcileFunction:
 
     def _pending(self, remaining_ms: Callable[[], int]) -> int:
         decisions, old = self._decisions, 0
-        for name in decisions.log.open_transaction_ids("pending_approval"):
+        for name in in_turn(decisions.log.open_transaction_ids("pending_approval"), decisions.clock.now_ms()):
             if remaining_ms() < self._rules.times.least_remaining_ms:
                 break
             try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from handler.adapters.approval.support import create_metrics
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
+from handler.adapters.table.parking_log import DynamoDbParkingLog
 from handler.domain.errors import (
     ApprovalStartError,
     GatewayKeyRefusedError,
@@ -12,7 +14,10 @@ from handler.domain.errors import (
     GatewayUnavailableError,
 )
 from handler.domain.payment import GatewayResult
-from handler.domain.reconcile import STUCK_AFTER_MS, Finding
+from handler.domain.reconcile import RUNS_EVERY_MS, STUCK_AFTER_MS, Finding
+from handler.domain.states import OPEN
+from handler.reconcile_function import NAMESPACE, ReconcileFunction
+from tests.support.parking import decisions
 from tests.support.payments import KEY, FixedClock, ScriptedGateway, World, message, reconcile, send
 
 START = FixedClock().now_ms()
@@ -182,3 +187,31 @@ def test_settled_and_waiting_payments_are_none_of_its_business(world):
     assert reconcile(world) == []
     send(world, message(message_id="m-2", text=None))
     assert world.item()["status"] == "completed"
+
+
+@pytest.mark.parametrize("status", sorted(OPEN))
+def test_runs_that_never_have_time_for_all_look_at_each_in_the_end(status, world, monkeypatch):
+    names, looked_at = [f"txn-{number}" for number in range(40)], []
+
+    class HasTimeForThree:
+        aws_request_id = "r-1"
+
+        def __init__(self) -> None:
+            self.until = len(looked_at) + 3
+
+        def get_remaining_time_in_millis(self) -> int:
+            return 30_000 if len(looked_at) < self.until else 0
+
+    def listed(_: object, found: str) -> list[str]:
+        return names if found == status else []
+
+    monkeypatch.setattr(DynamoDbParkingLog, "open_transaction_ids", listed)
+    monkeypatch.setattr(DynamoDbParkingLog, "get", lambda _, name: looked_at.append(name))
+    metrics = create_metrics(NAMESPACE, "", "dev")
+    function = ReconcileFunction(world.rules, world.ports, decisions(world), metrics)
+    # 14 would do if each took up where the one before ended, which nothing remembers.
+    for _ in range(2 * 14):
+        function({}, HasTimeForThree())
+        world.clock.ms += RUNS_EVERY_MS
+    assert len(looked_at) == 2 * 14 * 3
+    assert set(looked_at) == set(names)
