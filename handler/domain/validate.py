@@ -18,10 +18,9 @@ _PAYMENT_METHOD = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_TOKEN = re.compile(r"(?:pm|card|src)_[A-Za-z0-9_]+")
 
-_LIMIT_FAULTS: Final = frozenset(
-    {"amount_too_large", "unsupported_currency", "single_use_token", "token_missing", "card_number"}
-)
+_LIMIT_FAULTS: Final = frozenset({"amount_too_large", "unsupported_currency", "card_number"})
 
 
 class Limits(NamedTuple):
@@ -103,8 +102,11 @@ def validate(
     if faults:
         widest = Limits(currency, AMOUNT_MINOR_MAX)
         can_be_wider = limits != widest or as_declared is not None
-        # Any, not all: an amount of another currency's digits is malformed here and none there.
-        is_limited = can_be_wider and any(fault.reason_code in _LIMIT_FAULTS for fault in faults)
+        # Any, not all: an amount of another currency's digits is malformed here and none there. An instrument that this
+        # gateway cannot charge was none of another gateway's matter.
+        is_limited = can_be_wider and (
+            limits.needs_token or any(fault.reason_code in _LIMIT_FAULTS for fault in faults)
+        )
         left = [fault for fault in card_faults if as_declared is None or fault.reason_code != "card_number"]
         beyond_limits = validate(as_declared or document, widest, version, left).payment if is_limited else None
         stated = _stated(texts, amount_minor, currency, faults)
@@ -224,11 +226,10 @@ def _instrument(token: str, customer: str, faults: list[Fault]) -> None:
         faults.append(Fault("payment_token", "token_missing"))
     elif kind in ("tok", "ctoken"):
         faults.append(Fault("payment_token", "single_use_token"))
-    elif kind in ("card", "src"):
-        if not customer:
-            faults.append(Fault("gateway_customer_id", "missing"))
-    elif kind != "pm" or not re.fullmatch(r"[A-Za-z0-9_]+", token):
+    elif not _TOKEN.fullmatch(token):
         faults.append(Fault("payment_token", "malformed"))
+    elif kind != "pm" and not customer:
+        faults.append(Fault("gateway_customer_id", "missing"))
 
 
 def _currency(document: dict[str, Document], limits: Limits) -> str:

@@ -129,6 +129,10 @@ def test_in_memory_no_secret_can_be_read():
         ("ctoken_1", "", Fault("payment_token", "single_use_token")),
         ("4242", "", Fault("payment_token", "malformed")),
         ("pm_a b", "", Fault("payment_token", "malformed")),
+        ("pm", "", Fault("payment_token", "malformed")),
+        ("pm_", "", Fault("payment_token", "malformed")),
+        ("card_a/../b", "cus_1", Fault("payment_token", "malformed")),
+        ("src_", "cus_1", Fault("payment_token", "malformed")),
         ("pm_a\n", "", Fault("payment_token", "control_character")),
     ],
 )
@@ -161,10 +165,11 @@ def test_every_sample_names_an_instrument_that_stripe_can_charge():
         assert payment.payment_token == "pm_card_visa"
 
 
-@pytest.mark.parametrize("version", [1, 2])
-def test_a_payment_that_was_claimed_without_an_instrument_is_the_same_payment_afterwards(version):
-    before = validate(parse(body()), Limits(), version)
-    after = validate(parse(body()), Limits(needs_token=True), version)
+@pytest.mark.parametrize(("version", "token"), [(1, None), *((2, one) for one in (None, "4242", "card_1", "tok_1"))])
+def test_a_payment_that_was_claimed_under_a_gateway_without_instruments_is_the_same_afterwards(version, token):
+    text = body(payment_token=token)
+    before = validate(parse(text), Limits(), version)
+    after = validate(parse(text), Limits(needs_token=True), version)
     assert after.payment is None
     assert after.claimed == before.payment
 
