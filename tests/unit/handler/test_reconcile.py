@@ -191,7 +191,8 @@ def test_settled_and_waiting_payments_are_none_of_its_business(world):
 
 @pytest.mark.parametrize("status", sorted(OPEN))
 def test_runs_that_never_have_time_for_all_look_at_each_in_the_end(status, world, monkeypatch):
-    names, looked_at = [f"txn-{number}" for number in range(40)], []
+    names = [f"txn-{number}" for number in range(40)]
+    looked_at: list[str] = []
 
     class HasTimeForThree:
         aws_request_id = "r-1"
