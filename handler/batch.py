@@ -7,6 +7,7 @@ over as an empty one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -57,11 +58,14 @@ def settle_groups(
     settle: Callable[[int], object],
     workers: Workers,
     asks_alone: Callable[[], bool] = lambda: False,
+    ahead: Callable[[int], None] | None = None,
 ) -> list[int]:
     """Settle each message by its place, groups at once and each in its order; the places of those that must come back.
 
     Where `settle` raises, the message comes back, and so do the later ones of its group, untried. Other groups go on.
     For as long as `asks_alone()` at the beginning, the messages are settled one after the other, in the batch's order.
+    `ahead` is called, by workers that find no group to work on, for messages that wait behind another one of theirs; it
+    never raises.
     """
     turns = _Turns(messages)
 
@@ -84,9 +88,14 @@ def settle_groups(
         while settle_next():
             pass
 
+    def go_ahead(place: int) -> None:
+        if ahead is not None and turns.waits(place):
+            ahead(place)
+
     while asks_alone() and settle_next():
         pass
-    workers.run([settle_all] * min(workers.at_once, turns.groups_left()))
+    jobs: list[Callable[[], None]] = [settle_all] * min(workers.at_once, turns.groups_left())
+    workers.run(jobs + [partial(go_ahead, place) for place in turns.behind_others()])
     return sorted(turns.returned)
 
 
@@ -105,6 +114,14 @@ class _Turns:
 
     def groups_left(self) -> int:
         return len({self._groups[place] for place in self._waiting})
+
+    def behind_others(self) -> list[int]:
+        """The places that wait behind another one of their group."""
+        firsts = {self._groups[place]: place for place in reversed(self._waiting)}
+        return [place for place in self._waiting if place not in firsts.values()]
+
+    def waits(self, place: int) -> bool:
+        return place in self._waiting
 
     def begin(self) -> int | None:
         with self._lock:

@@ -48,13 +48,14 @@ class Services(NamedTuple):
     source_queue: SourceQueue
     ids: Ids
     workers: Workers
+    prepares_ahead: bool = False
 
 
 def compose(settings: Settings, engine: Engine, logger: AnyLogger, aws_client: Clients | None) -> Services:
     """What the queue function works with. Raises as `compose_ports`."""
     ports, _, source_queue = compose_ports(settings, engine, logger, aws_client, DynamoDbTransactionLog)
     workers = ThreadWorkers(settings.group_concurrency)
-    return Services(_rules(settings), ports, source_queue, RandomIds(), workers)
+    return Services(_rules(settings), ports, source_queue, RandomIds(), workers, settings.prepares_ahead)
 
 
 def compose_ports(

@@ -8,12 +8,13 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from handler.adapters.workers import SharedBreaker
+from handler.ahead import PreparesAhead
 from handler.batch import messages_of, settle_groups, told_apart
 from handler.composition import Services, aws_clients, compose
 from handler.domain.claim import Work
 from handler.domain.errors import PaymentError
 from handler.domain.payment import Message
-from handler.domain.process import read, settle
+from handler.domain.process import prepare_ahead, read, settle
 from handler.domain.reading import Reading
 from handler.settings import read_settings
 from handler.support import load_support
@@ -39,6 +40,10 @@ METRICS: Final = {
     "Conflicts": (
         "Count",
         "Of the processed ones, those whose payment_id is taken by other content: kept beside it, and not charged.",
+    ),
+    "PreparedInVain": (
+        "Count",
+        "Prepares that were sent ahead and that no claim used; only with `PREPARE_AHEAD`.",
     ),
     "ColdStart": (
         "Count",
@@ -108,7 +113,7 @@ class QueueFunction:
         cold_start, self._cold_start = self._cold_start, False
         try:
             messages = messages_of(event, self._services.ids.new_id)
-            outcomes, returned = self._process(told_apart(messages), context)
+            outcomes, returned, in_vain = self._process(told_apart(messages), context)
         except Exception:
             self._publish({"LambdaErrors": 1})
             raise
@@ -127,6 +132,7 @@ class QueueFunction:
                 "ColdStart": int(cold_start),
                 "Duration": duration_ms,
                 "LambdaErrors": 0,
+                **in_vain,
             }
         )
         body = {
@@ -139,8 +145,8 @@ class QueueFunction:
         failures = [{"itemIdentifier": message_id} for message_id in failed_ids]
         return {"statusCode": 200, "body": body, "batchItemFailures": failures}
 
-    def _process(self, messages: list[Message], context: Any) -> tuple[list[str], list[int]]:
-        """What became of the messages that ended, and the places of those that come back."""
+    def _process(self, messages: list[Message], context: Any) -> tuple[list[str], list[int], dict[str, float]]:
+        """What became of the messages that ended, the places of those that come back, and what was prepared in vain."""
         services = self._services
         remaining_ms = self._remaining_ms(context)
         readings = read(messages, services.rules, services.ports, remaining_ms)
@@ -148,21 +154,44 @@ class QueueFunction:
         outcomes: list[str] = []
         self._breaker.begin_batch()
 
+        def work_on(place: int) -> Work:
+            return Work(f"{request_id}:{messages[place].message_id}", remaining_ms, breaker=self._breaker)
+
         def settle_one(place: int) -> None:
             """Process one payment. Returning acknowledges the message; raising asks for redelivery."""
-            owner = f"{request_id}:{messages[place].message_id}"
-            outcomes.append(self._settle(readings[place], Work(owner, remaining_ms, breaker=self._breaker)))
+            ahead = prepares.take(place) if prepares is not None else None
+            outcomes.append(self._settle(readings[place], work_on(place)._replace(ahead=ahead)))
 
-        return outcomes, settle_groups(messages, settle_one, services.workers, lambda: self._breaker.is_open)
+        def prepare(place: int) -> str:
+            return self._prepare_ahead(readings[place], work_on(place))
+
+        prepares = PreparesAhead(len(messages), services.workers, prepare) if services.prepares_ahead else None
+        returned = settle_groups(
+            messages,
+            settle_one,
+            services.workers,
+            lambda: self._breaker.is_open,
+            prepares.send if prepares is not None else None,
+        )
+        return outcomes, returned, self._in_vain(prepares, readings) if prepares is not None else {}
+
+    def _prepare_ahead(self, reading: Reading, work: Work) -> str:
+        try:
+            return prepare_ahead(reading, self._services.rules, self._services.ports, work)
+        except Exception:
+            self._logger.exception("a prepare ahead failed unexpectedly, and is forgotten", extra=_keys(reading))
+            return ""
+
+    def _in_vain(self, prepares: PreparesAhead, readings: list[Reading]) -> dict[str, float]:
+        places = prepares.in_vain()
+        for place in places:
+            gateway_ref = prepares.gateway_ref(place)
+            self._logger.info("prepared in vain", extra={**_keys(readings[place]), "gateway_ref": gateway_ref})
+        return {"PreparedInVain": len(places)}
 
     def _settle(self, reading: Reading, work: Work) -> str:
         services = self._services
-        message = reading.message
-        keys = {
-            "message_id": message.message_id,
-            "message_group_id": message.group,
-            "correlation_id": reading.validation.payment_id,
-        }
+        message, keys = reading.message, _keys(reading)
         try:
             self._breaker.require()
             outcome = settle(reading, services.rules, services.ports, work)
@@ -205,3 +234,13 @@ class QueueFunction:
         for name, value in values.items():
             self._metrics.add_metric(name, METRICS[name][0], value)
         self._metrics.flush_metrics()
+
+
+def _keys(reading: Reading) -> dict[str, str]:
+    """The fields of a log line that say which message it is about."""
+    message = reading.message
+    return {
+        "message_id": message.message_id,
+        "message_group_id": message.group,
+        "correlation_id": reading.validation.payment_id,
+    }

@@ -108,6 +108,9 @@ _TIME: Final = Kind(
     f"seconds from 0.001, {_DIGITS}, in the protocol's proportions", _SECONDS, least=0.001, most=999_999
 )
 
+# Where PREPARE_AHEAD says nothing; no gateway named is the simulated one.
+_PREPARES_AHEAD: Final = {"": "true", "simulated": "true"}
+
 _PAYING: Final[tuple[Reader, ...]] = ("queue function", "workflow", "reconcile")
 _ALL: Final[tuple[Reader, ...]] = ("queue function", "workflow", "page", "reconcile", "command line")
 
@@ -249,6 +252,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "10",
         ("queue function",),
         "How many message groups of a batch are charged at once; 1: the batch in its order.",
+    ),
+    Setting(
+        "PREPARE_AHEAD",
+        _one_of("true", "false"),
+        "",
+        ("queue function",),
+        "Whether idle workers prepare payments that wait behind another one of their group; if not given, with the "
+        "simulated gateway alone, as each duplicate may make an intent at a real one.",
     ),
     Setting("FUNCTION_TIMEOUT_SECONDS", _TIME, "30", _PAYING, "The queue function's time-out."),
     Setting("VISIBILITY_TIMEOUT_SECONDS", _TIME, "180", _PAYING, "How long the queue hides a message in work."),
@@ -451,6 +462,7 @@ class Settings(NamedTuple):
     gateway_off_session: bool
     gateway_secret_arn: str
     group_concurrency: int
+    prepares_ahead: bool
     approval_function_arn: str
     # By currency: how many of the reference currency one of it is, as numerator and denominator.
     rates: Mapping[str, tuple[int, int]]
@@ -507,6 +519,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         gateway_off_session=read.text("GATEWAY_OFF_SESSION") == "true",
         gateway_secret_arn=read.text("GATEWAY_SECRET_ARN"),
         group_concurrency=read.number("GROUP_CONCURRENCY"),
+        prepares_ahead=(read.text("PREPARE_AHEAD") or _PREPARES_AHEAD.get(read.text("GATEWAY"))) == "true",
         approval_function_arn=read.text("APPROVAL_FUNCTION_ARN"),
         rates={code: _fraction(rate) for code, rate in rates.items()},
         fraud_iterations=read.number("FRAUD_ITERATIONS"),

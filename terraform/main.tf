@@ -136,6 +136,7 @@ module "payment_function" {
     PAYMENT_QUEUE_URL     = module.queue.payment_queue_url
     SUPPORT               = var.support
     GROUP_CONCURRENCY     = format("%d", var.group_concurrency)
+    PREPARE_AHEAD         = var.prepare_ahead == null ? "" : tostring(var.prepare_ahead)
     APPROVAL_FUNCTION_ARN = local.approval_function_arn == null ? "" : local.approval_function_arn
   })
 

@@ -654,6 +654,12 @@ variable "group_concurrency" {
   }
 }
 
+variable "prepare_ahead" {
+  description = "Whether payments that wait behind another one of their group are prepared at the gateway meanwhile (true or false); null: with the simulated gateway alone, as each duplicate may make an intent at a real one."
+  type        = bool
+  default     = null
+}
+
 variable "gateway_calls_per_second" {
   description = "Calls a second that the gateway takes from this environment (1 or more); null: with stripe its published 100 in mode live and 25 in mode test, else not looked at. A plan whose groups at once, group_concurrency of each concurrent batch, would ask more often is refused, at one call in 0.3 s each."
   type        = number

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from threading import RLock, Semaphore, Thread
+from threading import Lock, RLock, Semaphore, Thread
 from typing import TYPE_CHECKING
 
 from handler.domain.breaker import Breaker
@@ -16,6 +16,11 @@ from handler.domain.errors import RetryableError
 if TYPE_CHECKING:
     from typing import Protocol
 
+    class AnyLock(Protocol):
+        def acquire(self, blocking: bool = True) -> bool: ...
+
+        def release(self) -> None: ...
+
     class Workers(Protocol):
         """Who does several things at once, as many as `at_once`."""
 
@@ -23,6 +28,9 @@ if TYPE_CHECKING:
 
         def run(self, jobs: Sequence[Callable[[], None]]) -> None:
             """Do the jobs, begun in their order; returns when all have ended, and raises what one of them raised."""
+
+        def new_lock(self) -> AnyLock:
+            """A lock that one of them may wait for while another one has it."""
 
 
 class ThreadWorkers:
@@ -37,6 +45,9 @@ class ThreadWorkers:
         self._threads = 0
         self._handed_over: deque[Callable[[], None]] = deque()
         self._has_work = Semaphore(0)
+
+    def new_lock(self) -> AnyLock:
+        return Lock()
 
     def run(self, jobs: Sequence[Callable[[], None]]) -> None:
         waiting = deque(jobs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Literal
 
-from handler.domain.claim import Claim, Work
+from handler.domain.claim import Claim, Standing, Work
 from handler.domain.errors import (
     ChargeInProgressError,
     GatewayAnswerError,
@@ -44,7 +44,8 @@ def charge(claim: Claim, payment: Payment, rules: Rules, ports: Ports, work: Wor
     gateway_ref, is_new = claim.gateway_ref, False
     if not gateway_ref:
         work.require_time(times)
-        gateway_ref, is_new = _store(_prepare(claim, payment, rules.environment, ports), claim, ports, times, work)
+        prepared = _ahead(claim, work) or _prepare(claim, payment, rules.environment, ports)
+        gateway_ref, is_new = _store(prepared, claim, ports, times, work)
     if not is_new:
         result = _ask(gateway_ref, gateway, times, work)
         if result.state != "prepared":
@@ -58,6 +59,14 @@ def charge(claim: Claim, payment: Payment, rules: Rules, ports: Ports, work: Wor
                 claim = _next_key(claim, ports)
             result = _confirm(gateway_ref, claim, payment, rules, ports, work=work)
     return gateway_ref, settled(result, payment.amount_minor, payment.currency)
+
+
+def _ahead(claim: Claim, work: Work) -> str:
+    """What was prepared for the claim that made the item; nobody who took it over or corrects it may use that."""
+    if work.ahead is None or claim.attempt != 1:
+        return ""
+    work.ahead.is_used = True
+    return work.ahead.gateway_ref
 
 
 def _confirm(
@@ -120,13 +129,31 @@ def _store(gateway_ref: str, claim: Claim, ports: Ports, times: Times, work: Wor
     )
     if stored is None:
         return gateway_ref, True
-    # Without another one there, whoever has the payment now may get this very reference under its key.
-    if stored.gateway_ref != gateway_ref and (stored.gateway_ref or stored.final_status):
-        with suppress(RetryableError):
-            work.require_time(times)
-            ports.gateway.cancel(gateway_ref)
+    if _is_lost(gateway_ref, stored):
+        _cancel_lost(gateway_ref, ports, times, work)
     _require_mine(stored, claim)
     return stored.gateway_ref, False
+
+
+def _is_lost(gateway_ref: str, stored: Item) -> bool:
+    # Without another one there, whoever has the payment now may get this very reference under its key.
+    return stored.gateway_ref != gateway_ref and bool(stored.gateway_ref or stored.final_status)
+
+
+def _cancel_lost(gateway_ref: str, ports: Ports, times: Times, work: Work) -> None:
+    with suppress(RetryableError):
+        work.require_time(times)
+        ports.gateway.cancel(gateway_ref)
+
+
+def cancel_in_vain(standing: Standing, ports: Ports, times: Times, work: Work) -> None:
+    """Cancel what was prepared ahead for a message that needs no charge, as well as that goes, if nobody can store it.
+
+    A conflict's is under a key that the payment never has.
+    """
+    gateway_ref = work.ahead.gateway_ref if work.ahead is not None else ""
+    if gateway_ref and (standing.outcome == "conflict" or _is_lost(gateway_ref, standing.item)):
+        _cancel_lost(gateway_ref, ports, times, work)
 
 
 def _require_mine(stored: Item, claim: Claim) -> None:

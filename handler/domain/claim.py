@@ -41,17 +41,28 @@ Decision = Literal[
 ]
 
 
+class Ahead:
+    """What a prepare that was sent before its message's claim has brought: "" for nothing. The charge may use it."""
+
+    __slots__ = ("gateway_ref", "is_used")
+
+    def __init__(self, gateway_ref: str = "") -> None:
+        self.gateway_ref = gateway_ref
+        self.is_used = False
+
+
 class Work(NamedTuple):
     """Who works on a payment: `owner` is `<request id>:<message id>` or an execution's ARN.
 
     Without `takes_over` a payment that a message brought is left to its message, even where its lease is over.
-    `breaker` is that of the queue function's environment; others have none.
+    `breaker` is that of the queue function's environment, `ahead` what was prepared for this message; others have none.
     """
 
     owner: str
     remaining_ms: Callable[[], int]
     takes_over: bool = True
     breaker: Breaker | None = None
+    ahead: Ahead | None = None
 
     def require_time(self, times: Times) -> None:
         """Raise NotEnoughTimeError where less than a gateway call and its record is left."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Literal
 
-from handler.domain.charge import charge
+from handler.domain.charge import cancel_in_vain, charge, idempotency_key
 from handler.domain.claim import Claim, Standing, Work, claim
 from handler.domain.ending import end
 from handler.domain.errors import (
@@ -26,7 +26,7 @@ from handler.domain.errors import (
 )
 from handler.domain.item import Item, new_item
 from handler.domain.park import park_or_release
-from handler.domain.payment import Fault, Message, Payment, transaction_id
+from handler.domain.payment import Assessment, Fault, Message, Payment, transaction_id
 from handler.domain.ports import Notifier, Ports
 from handler.domain.reading import Reading, examine_in_time
 from handler.domain.record import record, refuse
@@ -48,6 +48,25 @@ def read(messages: Sequence[Message], rules: Rules, ports: Ports, remaining_ms: 
     for place, assessment in zip(places, score(payments, ports.scoring), strict=True):
         readings[place] = readings[place]._replace(assessment=assessment)
     return readings
+
+
+def prepare_ahead(reading: Reading, rules: Rules, ports: Ports, work: Work) -> str:
+    """The gateway's reference of a payment before its claim, "" where it may not be prepared or that failed."""
+    validation, assessment = reading.validation, reading.assessment
+    payment = validation.payment
+    if payment is None or not isinstance(assessment, Assessment) or reading.message.receives > 1:
+        return ""
+    if rules.routing.route(payment, assessment) != "processing" or (work.breaker is not None and work.breaker.is_open):
+        return ""
+    claim_to_come = Claim(payment.transaction_id, work.owner, 1, request_hash=validation.request_hash)
+    try:
+        work.require_time(rules.times)
+        return ports.gateway.prepare(
+            payment, idempotency_key(rules.environment, payment.payment_id, claim_to_come, "prepare")
+        )
+    except RetryableError:
+        # It comes to it again in its turn, under the same key.
+        return ""
 
 
 def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:
@@ -89,6 +108,7 @@ def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:
         return _set_aside(reading, error, rules, ports, work)
     with alarmed(ports.notifier):
         if isinstance(claimed, Standing):
+            cancel_in_vain(claimed, ports, rules.times, work)
             if claimed.outcome == "pending_approval" and not claimed.item.execution_arn:
                 _start_approval(claimed.item, ports)
             return claimed.outcome

@@ -10,6 +10,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from greenlet import getcurrent, greenlet
+
+from tests.simulation.ahead import AheadRules
 from tests.simulation.clauses import accepted_without
 from tests.simulation.gateway import REFUSAL_CODE, Gateway, Intent
 from tests.simulation.keys import KeyRules
@@ -134,9 +137,10 @@ class Auditor:
         self._asked: set[tuple[str, str]] = set()
         # (invocation, transaction id): the reference that was refused, as long as it is to be cancelled; who does it.
         self._to_cancel: dict[tuple[str, str], str] = {}
-        self._ends_lost: set[tuple[str, str]] = set()
+        self._ends_lost: set[tuple[greenlet, str]] = set()
         self.parking = ParkingRules(world, self.fail)
         self.keys = KeyRules(self.fail)
+        self.ahead = AheadRules(self.fail)
 
     def fail(self, rule: str, what: str) -> None:
         self.world.violation(rule, what)
@@ -149,8 +153,13 @@ class Auditor:
         if intent == "release":
             self._released.add((invocation.name, request["Key"]["transaction_id"]["S"]))
         if intent in _TAKING:
+            owner = (
+                request["Item"]["owner"] if "Item" in request else request["ExpressionAttributeValues"].get(":owner")
+            )
+            self.ahead.begins(invocation, owner["S"] if owner else "")
             self.parking.breaker.begins(invocation, (request.get("Item") or request["Key"])["transaction_id"]["S"])
         if intent in ("release", "park", "record", "refuse"):
+            self.ahead.holds("")
             self.parking.try_ended(invocation, request["Key"]["transaction_id"]["S"])
         if intent in ("record", "refuse"):
             self.parking.breaker.answered(invocation)
@@ -177,7 +186,10 @@ class Auditor:
             prepared = request["ExpressionAttributeValues"][":gateway_ref"]["S"]
             if self._is_lost(prepared):
                 self._to_cancel[invocation.name, key] = prepared
-        if write.intent in _TAKING and (image is None or image.get("owner") == owner):
+        is_taken = image is None or image.get("owner") == owner
+        if write.intent in _TAKING:
+            self.ahead.holds(key if is_taken else "")
+        if write.intent in _TAKING and is_taken:
             # A workflow owns by another name, and lets go in its own way.
             self._held.add((owner["S"] if owner else "", key))
 
@@ -198,6 +210,7 @@ class Auditor:
             self._kept(invocation, intent, before, after)
         self.parking.wrote(invocation, write, before, after)
         self.keys.wrote(invocation, intent, before, after)
+        self.ahead.wrote(invocation, intent, after)
         self._leased(invocation, write, before, after)
         if intent in _TAKING and invocation.place:
             self._is_its_own(invocation, after)
@@ -552,16 +565,40 @@ class Auditor:
                 self.fail("order in the group", f"{message.name} was claimed before {earlier.name} was settled")
 
     # ---- gateway ----
-    def prepare_called(self, invocation: Invocation, payment: Payment) -> None:
-        """What is charged is what the item's hash covers: fields that its version does not know count as absent."""
-        self.parking.called(invocation, payment.transaction_id)
+    def prepare_called(self, invocation: Invocation, payment: Payment, key: str) -> bool:
+        """What is charged is what the item's hash covers: fields that its version does not know count as absent.
+
+        Whether it is sent ahead.
+        """
         told = (payment.customer_name, payment.payment_token, payment.gateway_customer_id)
+        if self.ahead.is_ahead(invocation, payment.transaction_id):
+            self._has_time(invocation, "prepare")
+
+            def fits(sent: Sent) -> bool:
+                # A retry sends the text of its item's version, which may tell the gateway less.
+                is_told = sent.retry > 0 or sent.read(invocation.release.writes).told == told
+                is_it = is_told and sent.amount_minor == payment.amount_minor
+                return is_it and "processing" in self._routes(invocation, sent)
+
+            is_open = self.parking.breaker.must_be_open(invocation)
+            self.ahead.called(invocation, payment.payment_id, key, fits, is_open=is_open)
+            return True
+        self.parking.called(invocation, payment.transaction_id)
         if told != self._told.get(payment.transaction_id):
             self.fail("charged as claimed", f"{payment.transaction_id} is charged with {told}")
+        return False
 
-    def gateway_call(self, invocation: Invocation, call: str, gateway_ref: str, key: str) -> None:
+    def prepared(self, invocation: Invocation, key: str, gateway_ref: str, ahead_under: str) -> None:
+        self.ahead.prepared(invocation, key, gateway_ref, ahead_under)
+
+    def _has_time(self, invocation: Invocation, call: str) -> None:
         if invocation.remaining_ms() < LEAST_REMAINING_MS:
             self.fail("time for an answer", f"{invocation.name} began {call} with {invocation.remaining_ms()} ms left")
+
+    def gateway_call(self, invocation: Invocation, call: str, gateway_ref: str, key: str) -> None:
+        self._has_time(invocation, call)
+        if call == "cancel" and self._cancels_in_vain(invocation, gateway_ref):
+            return
         if call == "cancel" and self._is_lost(gateway_ref):
             self._cancels_lost(invocation, gateway_ref)
             return
@@ -572,6 +609,8 @@ class Auditor:
             named = key.split(":")[1] if ":" in key else ""
             payment_id = self.gateway.intents[gateway_ref].payment_id if gateway_ref else named
             self.keys.called(invocation, call, payment_id, key, self.table.item(f"txn-{payment_id}") or {})
+        if call in ("status", "cancel") and self._stored(gateway_ref) != gateway_ref:
+            self.fail("asked about what is stored", f"{invocation.name}: {call} of {gateway_ref}")
         if call == "cancel" and invocation.name[:2] != "op" and self.gateway.intents[gateway_ref].state == "prepared":
             self.fail("only what ended is cancelled", f"{invocation.name} cancelled {gateway_ref}, which was prepared")
         if call != "charge":
@@ -589,17 +628,32 @@ class Auditor:
         self._charged.add(gateway_ref)
         self._asked.discard((invocation.name, gateway_ref))
 
+    def _stored(self, gateway_ref: str) -> str:
+        item = self.table.item(f"txn-{self.gateway.intents[gateway_ref].payment_id}") or {}
+        return str(item.get("gateway_ref", ""))
+
     def _is_lost(self, gateway_ref: str) -> bool:
         """Whether a reference can never be stored any more: its payment has another one, or ended without any."""
         item = self.table.item(f"txn-{self.gateway.intents[gateway_ref].payment_id}") or {}
         return item.get("gateway_ref", "") != gateway_ref and ("gateway_ref" in item or item.get("status") in _FINAL)
+
+    def _cancels_in_vain(self, invocation: Invocation, gateway_ref: str) -> bool:
+        """Whether this is the cancel of what was prepared ahead and that nobody may use any more."""
+        key = f"txn-{self.gateway.intents[gateway_ref].payment_id}"
+        item, is_lost = self.table.item(key) or {}, self._is_lost(gateway_ref)
+        if self._to_cancel.get((invocation.name, key)) == gateway_ref or item.get("gateway_ref") == gateway_ref:
+            return False
+        if not item or not self.ahead.may_cancel(invocation, gateway_ref, item, is_lost=is_lost):
+            return False
+        self._ends_lost.add((getcurrent(), key))
+        return True
 
     def _cancels_lost(self, invocation: Invocation, gateway_ref: str) -> None:
         """Best effort: how it ends says nothing of the payment."""
         key = f"txn-{self.gateway.intents[gateway_ref].payment_id}"
         if self._to_cancel.pop((invocation.name, key), "") != gateway_ref:
             self.fail("a lost reference is cancelled", f"{invocation.name} cancels {gateway_ref} of {key} unasked")
-        self._ends_lost.add((invocation.name, key))
+        self._ends_lost.add((getcurrent(), key))
 
     def _must_have_cancelled(self, invocation: Invocation, key: str) -> None:
         left = self._to_cancel.pop((invocation.name, key), "")
@@ -627,8 +681,8 @@ class Auditor:
 
     def gateway_failed(self, invocation: Invocation, payment_id: str, call: str, failure: str) -> None:
         key = f"txn-{payment_id}"
-        if call == "cancel" and (invocation.name, key) in self._ends_lost:
-            self._ends_lost.discard((invocation.name, key))
+        if call == "cancel" and (getcurrent(), key) in self._ends_lost:
+            self._ends_lost.discard((getcurrent(), key))
         else:
             self.parking.gateway_failed(invocation, key, call, failure)
 

@@ -36,7 +36,11 @@ REFUSAL_CODE = "resource_missing"
 class Observer(Protocol):
     """What the auditor wants to know; each is told when it happens."""
 
-    def prepare_called(self, invocation: Invocation, payment: Payment) -> None: ...
+    def prepare_called(self, invocation: Invocation, payment: Payment, key: str) -> bool:
+        """Whether it is sent ahead of the payment's claim."""
+
+    def prepared(self, invocation: Invocation, key: str, gateway_ref: str, ahead_under: str) -> None:
+        """What a prepare brought; `ahead_under`: its key, where it was sent ahead."""
 
     def gateway_call(self, invocation: Invocation, call: str, gateway_ref: str, key: str) -> None: ...
 

@@ -37,12 +37,22 @@ class GatewayClient:
     def prepare(self, payment: Payment, key: str) -> str:
         what = payment.payment_id
         key = self._environment.release.key(key)
-        self._gateway.observer.prepare_called(self._environment.invocation, payment)
-        self._gateway.observer.gateway_call(self._environment.invocation, "prepare", "", key)
-        with self._told(what, key):
-            return self._call(  # type: ignore[no-any-return]
-                "prepare", what, what, lambda: self._gateway.prepare(payment, key), GatewayUnavailableError
-            )
+        invocation, observer = self._environment.invocation, self._gateway.observer
+
+        def effect() -> str:
+            return self._gateway.prepare(payment, key)
+
+        is_ahead = observer.prepare_called(invocation, payment, key)
+        gateway_ref: str
+        if is_ahead:
+            # However it fails, it is forgotten.
+            gateway_ref = self._answer("prepare", what, what, effect, GatewayUnavailableError)
+        else:
+            observer.gateway_call(invocation, "prepare", "", key)
+            with self._told(what, key):
+                gateway_ref = self._call("prepare", what, what, effect, GatewayUnavailableError)
+        observer.prepared(invocation, payment.transaction_id, gateway_ref, key if is_ahead else "")
+        return gateway_ref
 
     @contextmanager
     def _told(self, payment_id: str, key: str) -> Iterator[None]:

@@ -29,7 +29,7 @@ SEEDS_MAX = 600
 # Races that few seeds meet: those that do are played first.
 _RARE_SEEDS = (
     258, 857, 189, 74, 591, 814, 830, 862, 1260, 8230, 732, 840, 1549, 2761, 74941,
-    127, 488, 2875, 145, 1411, 94,
+    127, 488, 2875, 145, 1411, 94, 323, 264,
 )  # fmt: skip
 
 
@@ -297,6 +297,33 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
             "            if False:\n                claim",
         ),
     ),
+    "a reference prepared ahead is used although its claim was refused": (
+        Edit(_CHARGE, "work.ahead is None or claim.attempt != 1", "work.ahead is None"),
+    ),
+    "a reference prepared ahead is not stored": (
+        Edit(
+            _CHARGE,
+            "gateway_ref, is_new = _store(prepared, claim, ports, times, work)",
+            "gateway_ref, is_new = (prepared, True) if work.ahead else _store(prepared, claim, ports, times, work)",
+        ),
+    ),
+    "what waits for a person or is declined is prepared ahead": (
+        Edit(_PROCESS, 'if rules.routing.route(payment, assessment) != "processing" or', "if"),
+    ),
+    "what was received before is prepared ahead": (Edit(_PROCESS, " or reading.message.receives > 1:", ":"),),
+    "payments are prepared ahead while the breaker is open": (
+        Edit(_PROCESS, "(work.breaker is not None and work.breaker.is_open)", "False"),
+    ),
+    "a prepare ahead has a key of its own": (
+        Edit(_PROCESS, "request_hash=validation.request_hash)", "request_hash='ahead')"),
+    ),
+    "a prepare that fails ahead is no ordinary failure": (
+        Edit(
+            _PROCESS,
+            "    except RetryableError:\n        # It comes",
+            "    except NotImplementedError:\n        # It comes",
+        ),
+    ),
     "the next key is used before it is written": (
         Edit(_CHARGE, "claim = _next_key(claim, ports)", "claim = claim._replace(gateway_try=claim.gateway_try + 1)"),
     ),
@@ -307,22 +334,33 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "whatever the gateway refuses is declined": (
         Edit(_PROCESS, "            if not error.is_final:\n", "            if False:\n"),
     ),
-    "a lost reference is not cancelled": (Edit(_CHARGE, "            ports.gateway.cancel(gateway_ref)\n", ""),),
+    "a lost reference is not cancelled": (
+        Edit(
+            _CHARGE, "        _cancel_lost(gateway_ref, ports, times, work)\n    _require", "        pass\n    _require"
+        ),
+    ),
     "the reference that stands is cancelled for the lost one": (
         Edit(
             _CHARGE,
-            "            ports.gateway.cancel(gateway_ref)\n",
-            "            ports.gateway.cancel(stored.gateway_ref)\n",
+            "        _cancel_lost(gateway_ref, ports, times, work)\n    _require",
+            "        _cancel_lost(stored.gateway_ref, ports, times, work)\n    _require",
         ),
     ),
     "a reference that its own write had stored is cancelled": (
-        Edit(_CHARGE, "if stored.gateway_ref != gateway_ref and (", "if ("),
+        Edit(_CHARGE, "return stored.gateway_ref != gateway_ref and bool(", "return bool("),
+    ),
+    "what was prepared in vain is cancelled although the payment may get it": (
+        Edit(
+            _CHARGE,
+            'if gateway_ref and (standing.outcome == "conflict" or _is_lost(gateway_ref, standing.item)):',
+            "if gateway_ref:",
+        ),
     ),
     "the reference is not stored": (
         Edit(
             _CHARGE,
-            "_store(_prepare(claim, payment, rules.environment, ports), claim, ports, times, work)",
-            "_prepare(claim, payment, rules.environment, ports), True",
+            "gateway_ref, is_new = _store(prepared, claim, ports, times, work)",
+            "gateway_ref, is_new = prepared, True",
         ),
     ),
     "a workflow takes over what a message brought": (Edit(_CLAIM, " or not work.takes_over", ""),),
@@ -336,8 +374,8 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "what wider limits had claimed counts as failed": (
         Edit(
             _FUNCTION,
-            "outcomes.append(self._settle(readings[place], Work(owner, remaining_ms, breaker=self._breaker)))",
-            "outcomes.append(self._settle(readings[place], Work(owner, remaining_ms, breaker=self._breaker)))\n"
+            "outcomes.append(self._settle(readings[place], work_on(place)._replace(ahead=ahead)))",
+            "outcomes.append(self._settle(readings[place], work_on(place)._replace(ahead=ahead)))\n"
             '            outcomes[-1] = "rejected" if readings[place].validation.faults else outcomes[-1]',
         ),
     ),
@@ -572,10 +610,10 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         ),
     ),
     "a worker has the time that its message began with": (
-        Edit(_FUNCTION, "Work(owner, remaining_ms,", "Work(owner, lambda left_ms=remaining_ms(): left_ms,"),
+        Edit(_FUNCTION, '}", remaining_ms,', '}", lambda left_ms=remaining_ms(): left_ms,'),
     ),
     "all workers ask at once while the breaker is open": (
-        Edit(_FUNCTION, "services.workers, lambda: self._breaker.is_open)", "services.workers, lambda: False)"),
+        Edit(_FUNCTION, "            lambda: self._breaker.is_open,\n", "            lambda: False,\n"),
     ),
     "no message is returned": (
         Edit(_FUNCTION, 'failures = [{"itemIdentifier": message_id} for message_id in failed_ids]', "failures = []"),

@@ -47,6 +47,7 @@ class Profile:
     park_after_seconds: int
     # Workers of an environment.
     group_concurrency: int
+    prepare_ahead: bool
 
     @cached_property
     def menu(self) -> list[tuple[str, float]]:
@@ -94,4 +95,5 @@ def drawn(world: World) -> Profile:
         park_after_tries=world.pick("profile/park after tries", (5, 5, 2)),
         park_after_seconds=world.pick("profile/park after", (6 * 3600, 6 * 3600, 600)),
         group_concurrency=world.pick("profile/group concurrency", (10, 10, 10, 3, 1)),
+        prepare_ahead=world.pick("profile/prepare ahead", (False, True)),
     )

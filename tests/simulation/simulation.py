@@ -122,12 +122,30 @@ class Notifier:
             self._auditor.fail("no alarm", f"{reason_code} {transaction_id}: {detail}")
 
 
+class GreenletLock:
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._is_taken = False
+
+    def acquire(self, blocking: bool = True) -> bool:
+        while self._is_taken and blocking:
+            self._environment.invocation.sleep(10)
+        is_free, self._is_taken = not self._is_taken, True
+        return is_free
+
+    def release(self) -> None:
+        self._is_taken = False
+
+
 class GreenletWorkers:
     """`Workers` of an environment: each is a greenlet of the invocation that is under way in it."""
 
     def __init__(self, environment: Environment, at_once: int) -> None:
         self.at_once = at_once
         self._environment = environment
+
+    def new_lock(self) -> GreenletLock:
+        return GreenletLock(self._environment)
 
     def run(self, jobs: Sequence[Callable[[], None]]) -> None:
         self._environment.invocation.run_at_once(jobs, self.at_once)
@@ -220,6 +238,7 @@ class Simulation:
             GreenletWorkers(
                 environment, self.world.profile.group_concurrency if environment.release.has_workers else 1
             ),
+            prepares_ahead=self.world.profile.prepare_ahead,
         )
         return QueueFunction(services, _LOGGER, Metrics(), _FUNCTION_TIMEOUT_MS / 1000)
 
@@ -445,6 +464,8 @@ class Simulation:
         environment.invocation = invocation
         where = f"{environment.name} ({environment.release.name})"
         world.tell(f"{invocation.name} in {where}: {', '.join(message.name for message in batch)}")
+        firsts = {message.message_id: message.sent for message in batch if message.receives == 1}
+        self.auditor.ahead.received(invocation, firsts)
         event = {"Records": [_record(message) for message in batch]}
 
         receipts = [record["receiptHandle"] for record in event["Records"]]
