@@ -95,6 +95,10 @@ def test_for_as_long_as_one_is_to_ask_alone_they_go_in_their_order_and_then_at_o
         tried.append(place)
         if place > 1:
             met.wait()
+        else:
+            # Long enough for another worker to begin, if there were one.
+            threading.Event().wait(0.02)
+            assert tried == list(range(place + 1))
 
     assert settle_groups(messages("abcde"), settle, ThreadWorkers(10), lambda: len(tried) < 2) == []
     assert tried[:2] == [0, 1]
@@ -175,6 +179,8 @@ class Down(ScriptedGateway):
     def prepare(self, payment, key):
         self.calls.append("prepare")
         if not self.is_up:
+            # Long enough for other workers to ask, too, if they did.
+            threading.Event().wait(0.02)
             raise GatewayNotReachedError("down")
         return super().prepare(payment, key)
 
