@@ -28,6 +28,7 @@ from handler.adapters.gateways.stripe import VERSION, Mode, StripeGateway
 from handler.domain.errors import (
     ConfigurationError,
     GatewayAnswerError,
+    GatewayBusyError,
     GatewayKeyRefusedError,
     GatewayReferenceUnknownError,
     GatewayRefusedError,
@@ -235,6 +236,21 @@ def test_a_402_to_prepare_is_the_payments_own_failure_and_spends_its_key(world: 
     with pytest.raises(GatewayUnavailableError) as caught_page:
         gateway.prepare(PAYMENT, PREPARE)
     assert not caught_page.value.spends_key
+
+
+@pytest.mark.parametrize(
+    ("status_code", "code"), [(409, "idempotency_key_in_use"), (409, "lock_timeout"), (429, "lock_timeout")]
+)
+@pytest.mark.parametrize("call", ["prepare", "status", "cancel"])
+def test_a_gateway_that_works_on_the_same_payment_is_busy_and_spends_no_key(
+    world: World, call: str, status_code: int, code: str
+) -> None:
+    gateway = world.adapter()
+    said = Answer(status_code, {"error": {"type": "invalid_request_error", "code": code}}, {})
+    gateway.connection.call = lambda *_: said  # type: ignore[method-assign]
+    with pytest.raises(GatewayBusyError, match=f"{status_code} invalid_request_error {code}") as caught:
+        gateway.prepare(PAYMENT, PREPARE) if call == "prepare" else getattr(gateway, call)("pi_1")
+    assert not caught.value.spends_key
 
 
 def test_a_bank_debit_is_in_progress_for_days(world: World) -> None:

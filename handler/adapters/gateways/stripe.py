@@ -149,6 +149,8 @@ class StripeGateway:
                     code,
                     is_final=is_request and param.partition("[")[0] in _OF_THE_PAYMENT,
                 )
+            if _is_busy(answer):
+                raise GatewayBusyError(f"Stripe works on the payment already: {_said(answer)}")
             raise GatewayUnavailableError(f"Stripe did not prepare the payment: {_said(answer)}")
         gateway_ref = answer.document.get("id")
         if not isinstance(gateway_ref, str) or not _INTENT.fullmatch(gateway_ref):
@@ -372,7 +374,7 @@ def _refused(gateway_ref: str, answer: Answer) -> GatewayUnavailableError:
     error = _error(answer)
     if answer.status_code < 500 and not is_own(answer):
         return GatewayUnavailableError(f"what stands in front of Stripe answered about {gateway_ref}: {_said(answer)}")
-    if answer.status_code == 409 or error.get("code") == "lock_timeout":
+    if _is_busy(answer):
         return GatewayBusyError(f"Stripe works on {gateway_ref} already: {_said(answer)}")
     if answer.status_code == 404:
         return GatewayReferenceUnknownError(
@@ -383,6 +385,10 @@ def _refused(gateway_ref: str, answer: Answer) -> GatewayUnavailableError:
     if answer.status_code >= 500:
         return GatewayFailedError(f"Stripe failed about {gateway_ref}: {_said(answer)}", spends_key=spends_key(answer))
     return GatewayUnavailableError(f"Stripe did nothing about {gateway_ref}: {_said(answer)}")
+
+
+def _is_busy(answer: Answer) -> bool:
+    return is_own(answer) and (answer.status_code == 409 or _error(answer).get("code") == "lock_timeout")
 
 
 def _error(answer: Answer) -> dict[str, Any]:
