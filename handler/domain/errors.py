@@ -206,8 +206,9 @@ class GatewayReferenceUnknownError(GatewayUnavailableError):
 
 
 class GatewayRefusedError(GatewayUnavailableError):
-    """The gateway refuses this payment; nothing took effect. `code` is the gateway's own, "" where it has none.
+    """The gateway refuses this payment; nothing took effect.
 
+    `code` is the gateway's own, `request_id` its name for the request; "" where it has none, or was not asked.
     `is_final`: the same request will always be refused, and no reference was made.
     """
 
@@ -215,9 +216,10 @@ class GatewayRefusedError(GatewayUnavailableError):
     is_own_failure = True
     spends_key = True
 
-    def __init__(self, message: str, code: str = "", *, is_final: bool = False) -> None:
+    def __init__(self, message: str, code: str = "", request_id: str = "", *, is_final: bool = False) -> None:
         super().__init__(message)
         self.code = code
+        self.request_id = request_id
         self.is_final = is_final
 
 

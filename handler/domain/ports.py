@@ -70,8 +70,10 @@ class TransactionLog(Protocol):
         self, transaction_id: str, *, owner: str, attempt: int, status: str, gateway: GatewayResult, now: int
     ) -> Item | None: ...
 
-    def refuse(self, transaction_id: str, *, owner: str, attempt: int, code: str, now: int) -> Item | None:
-        """`code` is the gateway's own, "" where it has none."""
+    def refuse(
+        self, transaction_id: str, *, owner: str, attempt: int, code: str, request_id: str, now: int
+    ) -> Item | None:
+        """`code` and `request_id` are the gateway's own, "" where it has none."""
 
     def release(self, transaction_id: str, *, owner: str, attempt: int, tries: int, now: int) -> Item | None: ...
 

@@ -47,7 +47,12 @@ def refuse(claim: Claim, error: GatewayRefusedError, ports: Ports) -> Status:
     Raises the error itself where a reference is stored after all, and as `record` does.
     """
     stored = ports.log.refuse(
-        claim.transaction_id, owner=claim.owner, attempt=claim.attempt, code=error.code, now=ports.clock.now_ms()
+        claim.transaction_id,
+        owner=claim.owner,
+        attempt=claim.attempt,
+        code=error.code,
+        request_id=error.request_id,
+        now=ports.clock.now_ms(),
     )
     if stored is None:
         return "declined"

@@ -5,6 +5,7 @@ What every gateway keeps is in test_gateway_conformance.py.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -284,6 +285,7 @@ def test_a_token_that_stripe_does_not_know_is_a_final_refusal_of_the_payment(wor
     ) as caught:
         world.adapter().prepare(PAYMENT._replace(payment_token="pm_unknown"), PREPARE)
     assert (caught.value.code, caught.value.is_final) == ("resource_missing", True)
+    assert re.fullmatch("req_[0-9]+", caught.value.request_id)
 
 
 def test_a_refusal_that_is_not_about_the_payment_is_not_final(world: World) -> None:

@@ -147,6 +147,7 @@ class StripeGateway:
                 raise GatewayRefusedError(
                     f"Stripe refused to prepare the payment: {_said(answer)}",
                     code,
+                    _request_id(answer),
                     is_final=is_request and param.partition("[")[0] in _OF_THE_PAYMENT,
                 )
             if _is_busy(answer):
@@ -381,7 +382,8 @@ def _refused(gateway_ref: str, answer: Answer) -> GatewayUnavailableError:
             f"Stripe does not know {gateway_ref}; is the key of its account? {_said(answer)}"
         )
     if answer.status_code == 400:
-        return GatewayRefusedError(f"Stripe refused {gateway_ref}: {_said(answer)}", _word(error.get("code")))
+        said = f"Stripe refused {gateway_ref}: {_said(answer)}"
+        return GatewayRefusedError(said, _word(error.get("code")), _request_id(answer))
     if answer.status_code >= 500:
         return GatewayFailedError(f"Stripe failed about {gateway_ref}: {_said(answer)}", spends_key=spends_key(answer))
     return GatewayUnavailableError(f"Stripe did nothing about {gateway_ref}: {_said(answer)}")

@@ -142,8 +142,10 @@ class DynamoDbTransactionLog:
         }
         return self.update(NEXT_KEY, transaction_id, values)
 
-    def refuse(self, transaction_id: str, *, owner: str, attempt: int, code: str, now: int) -> Item | None:
-        refused = GatewayResult("declined", 0, "", code=code)
+    def refuse(
+        self, transaction_id: str, *, owner: str, attempt: int, code: str, request_id: str, now: int
+    ) -> Item | None:
+        refused = GatewayResult("declined", 0, "", code=code, request_id=request_id)
         return self.update(REFUSE, transaction_id, outcome_values(owner, attempt, "declined", refused, now))
 
     def record(

@@ -27,7 +27,7 @@ from tests.support.parking import send
 from tests.support.payments import ScriptedGateway, World, message, reading
 
 PREPARED = GatewayResult("prepared", 2599, "USD")
-REFUSED = GatewayRefusedError("HTTP 400", "resource_missing", is_final=True)
+REFUSED = GatewayRefusedError("HTTP 400", "resource_missing", "req_1", is_final=True)
 
 
 class KeyedGateway(ScriptedGateway):
@@ -169,7 +169,8 @@ def test_a_payment_that_the_gateway_refuses_for_good_is_declined_with_its_code_a
     assert send(world) == "declined"
     item = world.item()
     assert (item["status"], item["reason_code"]) == ("declined", "gateway_refused")
-    assert (item["gateway_response"]["status"], item["gateway_response"]["code"]) == ("declined", "resource_missing")
+    said = [item["gateway_response"][name] for name in ("status", "code", "request_id")]
+    assert said == ["declined", "resource_missing", "req_1"]
     assert item["processed_at"]
     assert not {"open_shard", "lease_until", "gateway_ref", "gateway_try"} & item.keys()
     assert send(world, message(message_id="m-2"), "r-2:m-2") == "duplicate"
