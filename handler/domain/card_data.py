@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Final, NamedTuple
 
-from handler.domain.canonical import INSTRUMENT, without_instrument
+from handler.domain.canonical import INSTRUMENT_NAMES, without_instrument
 from handler.domain.parse import Document, NumberText
 from handler.domain.payment import Fault
 from handler.domain.ports import FindCardNumbers
@@ -40,15 +40,15 @@ _EXPONENT_NUMBER: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?[eE][+-]?0*[0-9]{1,2
 _SHAPE_PART: Final = re.compile(r"([#@*])(?:\{([0-9]{1,2})(?:-([0-9]{1,2}))?\})?|(,)|([A-Za-z0-9_.:/ -])")
 _SHAPE_CLASSES: Final = {"#": "[0-9]", "@": "[A-Za-z]", "*": "[0-9A-Za-z]"}
 
-# The name in any of its usual spellings, what may stand between it and its value, and the value to its next delimiter.
+# The name, what may stand between it and its value, and the value to its next delimiter.
 # No two parts begin alike and the name's rest is bounded: a body made to be slow costs no more than its length.
-_INSTRUMENT_NAMES: Final = "|".join(name.replace("_", "[_-]?") for name in INSTRUMENT)
 _INSTRUMENT_PAIR: Final = (
-    rf"(?i)((?:{_INSTRUMENT_NAMES})\w{{0,32}}(?:\\[nrt]|%[0-9a-f]{{2}}|\W)+(?:[ub](?=['\"]))?['\"]?)"
+    rf"(?i)((?:{INSTRUMENT_NAMES})\w{{0,32}}(?:\\[nrt]|%[0-9a-f]{{2}}|\W)+(?:[ub](?=['\"]))?['\"]?)"
     r"\w[^\s\\'\",;&}\]<>%]*"
 )
 # What a gateway itself makes, under whatever name.
-_INSTRUMENT_SHAPE: Final = r"\b(pm|card|src|tok|ctoken|cus)_[A-Za-z0-9]{14,}"
+_TOKEN_SHAPE: Final = r"(?:\b|(?<=\\[nrt]))(pm|card|src|tok|ctoken)_[A-Za-z0-9]{14,}"
+_CUSTOMER_SHAPE: Final = r"\b(cus)_[A-Za-z0-9]{14,}"
 
 
 class Masked(NamedTuple):
@@ -124,15 +124,18 @@ def mask_unreadable(body: str, find_card_numbers: FindCardNumbers) -> str:
     next delimiter, and so does whatever looks like an instrument.
     """
     text = without_verification_pairs(_ESCAPED.sub(_decode_printable, body))
-    text = re.sub(_INSTRUMENT_SHAPE, r"\1_***", re.sub(_INSTRUMENT_PAIR, r"\1***", text))
+    text = re.sub(_INSTRUMENT_PAIR, r"\1***", text)
+    for shape in (_TOKEN_SHAPE, _CUSTOMER_SHAPE):
+        text = re.sub(shape, r"\1_***", text)
     return mask_texts([text], find_card_numbers)[0]
 
 
 def masked_body(document: Document) -> str:
-    """The text of a masked document for the rejected queue, without its instrument; ASCII only, so that lone surrogates
-    survive.
+    """The text of a masked document for the rejected queue, without its instrument or what looks like a token; ASCII
+    only, so that lone surrogates survive. What looks like the gateway's customer may be a sender's own id, and stays.
     """
-    return without_instrument(json.dumps(document, ensure_ascii=True, separators=(",", ":")))
+    text = without_instrument(json.dumps(document, ensure_ascii=True, separators=(",", ":")))
+    return re.sub(_TOKEN_SHAPE, r"\1_***", text)
 
 
 def mask_group(group: str, find_card_numbers: FindCardNumbers, id_shapes: str = "") -> tuple[str, tuple[Fault, ...]]:

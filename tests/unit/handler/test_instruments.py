@@ -103,6 +103,16 @@ def unusable() -> World:
     return world
 
 
+def misspelled() -> World:
+    """What a sender's mistake makes of it: the copy of a message that can be read, and names no such field."""
+    world = World(rules=RULES)
+    assert deliver(world, body(payment_id="", paymentToken=TOKEN, **{"Gateway-Customer-ID": CUSTOMER})) == "unusable"
+    assert deliver(world, body(payment_id="", token="pm_1swordfish7890")) == "unusable"
+    text = f"\ncard_1{'swordfish' * 2}, and {json.dumps(json.dumps({'x': 'tok_1swordfish7890'}))}"
+    assert deliver(world, body(payment_id="", description=text)) == "unusable"
+    return world
+
+
 def unreadable() -> World:
     world = World(rules=RULES)
     assert deliver(world, body(**SENT)[:-1]) == "unusable"
@@ -175,7 +185,7 @@ def settled_by_reconcile() -> World:
 
 
 ENDS = (
-    *(completed, declined, rejected, in_conflict, in_conflict_with_what_is_no_token, unusable, unreadable),
+    *(completed, declined, rejected, in_conflict, in_conflict_with_what_is_no_token, unusable, misspelled, unreadable),
     *(charged_on_approval, rejected_by_a_person, expired, expired_by_reconcile),
     *(retried, given_up, settled_by_reconcile),
 )
