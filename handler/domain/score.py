@@ -13,6 +13,7 @@ from handler.domain.states import Status
 
 RISK_SCALE: Final = 10**9
 APPROVAL_RISK: Final = 7 * 10**8
+_ASCII_LOWER: Final = {code: code + 32 for code in b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 
 class Routing(NamedTuple):
@@ -66,5 +67,4 @@ def identity(payment: Payment) -> bytes:
 
 
 def _fold(text: str) -> str:
-    folded = "".join(chr(ord(character) + 32) if "A" <= character <= "Z" else character for character in text)
-    return " ".join(part for part in folded.split(" ") if part)
+    return " ".join([part for part in text.translate(_ASCII_LOWER).split(" ") if part])

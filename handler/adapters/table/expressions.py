@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any, NotRequired, TypedDict
 
 from handler.adapters.table.writes import Write
@@ -25,6 +26,8 @@ _CONSTANTS: Mapping[str, Any] = {
     ":reject": "reject",
     ":zero": 0,
 }
+# A union would be made anew at each value.
+_NUMBERS = (int, Decimal)
 _NAME = re.compile(r"#(\w+)")
 _VALUE = re.compile(r":\w+")
 
@@ -42,24 +45,39 @@ class UpdateExpressions(Expressions):
     UpdateExpression: str
 
 
+@cache
 def assignments(write: Write) -> str:
     return f"SET {', '.join(write.set)}" + (f" REMOVE {', '.join(write.remove)}" if write.remove else "")
 
 
 def condition(write: Write, values: Mapping[str, Any]) -> Expressions:
     """A write's condition, with the names and values of its update too: `status` and `owner` are reserved words."""
-    condition = " AND ".join(write.condition)
-    text = f"{condition} {assignments(write)}" if write.set else condition
-    given = {**_CONSTANTS, **values}
-    used = sorted(set(_VALUE.findall(text)))
+    text, names, used, constants = _spelled(write)
     parameters = Expressions(
-        ConditionExpression=condition,
-        ExpressionAttributeNames={f"#{name}": name for name in sorted(set(_NAME.findall(text)))},
+        ConditionExpression=text,
+        ExpressionAttributeNames=dict(names),
         ReturnValuesOnConditionCheckFailure="ALL_OLD",
     )
     if used:
-        parameters["ExpressionAttributeValues"] = {name: to_attribute(given[name]) for name in used}
+        parameters["ExpressionAttributeValues"] = {
+            name: to_attribute(values[name]) if name in values else constants[name] for name in used
+        }
     return parameters
+
+
+# The writes are constants of the code, a dozen in a payment's path: each is taken apart once.
+@cache
+def _spelled(write: Write) -> tuple[str, dict[str, str], list[str], dict[str, AttributeValue]]:
+    """The condition; its names and the update's, by their aliases; its values' names; and those that are constant."""
+    condition = " AND ".join(write.condition)
+    text = f"{condition} {assignments(write)}" if write.set else condition
+    used = sorted(set(_VALUE.findall(text)))
+    return (
+        condition,
+        {f"#{name}": name for name in sorted(set(_NAME.findall(text)))},
+        used,
+        {name: to_attribute(_CONSTANTS[name]) for name in used if name in _CONSTANTS},
+    )
 
 
 def to_attributes(item: Mapping[str, Any]) -> dict[str, AttributeValue]:
@@ -73,12 +91,12 @@ def from_attributes(attributes: Mapping[str, AttributeValue]) -> dict[str, Any]:
 
 
 def to_attribute(value: Any) -> AttributeValue:
+    if isinstance(value, str):
+        return {"S": value}
     # bool before int, of which it is a subclass.
     if isinstance(value, bool):
         return {"BOOL": value}
-    if isinstance(value, str):
-        return {"S": value}
-    if isinstance(value, int | Decimal):
+    if isinstance(value, _NUMBERS):
         return {"N": str(value)}
     # Named tuples are rows of named values, as reasons and faults are.
     if isinstance(value, tuple) and hasattr(value, "_asdict"):

@@ -7,6 +7,7 @@ import pytest
 
 from handler.adapters import fraud
 from handler.domain.payment import Address, Payment
+from handler.domain.score import identity
 from scoring.model import FIELDS
 
 TEXTS = {name: f"the {name}" for name in FIELDS}
@@ -40,3 +41,11 @@ def test_field_that_scoring_knows_and_payments_lack_is_an_error_at_init(monkeypa
     monkeypatch.setattr(fraud, "FIELDS", (*FIELDS, "shipping_note"))
     with pytest.raises(TypeError, match="scoring screens shipping_note, which handler"):
         fraud.TableFraudScoring(None, None, iterations=1)
+
+
+def test_the_identity_folds_ascii_case_and_spaces_and_nothing_else():
+    address = Address("1  MAIN Street ", "K\u00d6LN", "\u0130L", "[@`{AZ az]")
+    payment = Payment("pay-1", "ord-1", "CUST-1", 2599, "USD", "credit_card", "Ada\tLovelace", billing_address=address)
+    parts = ["address", "ada\tlovelace", "1 main street", "k\u00d6ln", "\u0130l", "[@`{az az]"]
+    assert identity(payment) == "\x1f".join(parts).encode()
+    assert identity(payment._replace(billing_address=None)) == b"customer\x1fcust-1"

@@ -9,6 +9,7 @@ from botocore.stub import ANY
 
 from handler.adapters.support.errors import AwsError
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
+from handler.adapters.table.expressions import condition as spelled
 from handler.adapters.table.expressions import from_attributes, to_attributes
 from handler.adapters.table.memory import MemoryDynamoDb
 from handler.adapters.table.parking_writes import PARKING_WRITES
@@ -229,6 +230,22 @@ def test_the_table_of_transitions_is_what_the_writes_do():
         after = [part.removeprefix("#status = ") for part in write.set if part.startswith("#status = ")] or [before]
         moves |= {(start, end) for start in states[before] for end in states.get(after[0], {after[0].strip(":")})}
     assert moves == TRANSITIONS
+
+
+def test_a_request_shares_nothing_with_the_next_one_of_its_write():
+    whole = spelled(CLAIM_CORRECTED, {":seen": 1, ":message_id": "m-1"})
+    names, values = whole["ExpressionAttributeNames"], whole["ExpressionAttributeValues"]
+    assert values == {":message_id": {"S": "m-1"}, ":rejected": {"S": "rejected"}, ":seen": {"N": "1"}}
+    assert "#status" in names
+    names.clear()
+    values.clear()
+    again = spelled(CLAIM_CORRECTED, {":seen": 2, ":message_id": "m-2"})
+    assert "#status" in again["ExpressionAttributeNames"]
+    assert again["ExpressionAttributeValues"] == {
+        ":message_id": {"S": "m-2"},
+        ":rejected": {"S": "rejected"},
+        ":seen": {"N": "2"},
+    }
 
 
 def test_the_in_memory_table_reads_conditions_as_the_service_does():
