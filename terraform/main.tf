@@ -232,7 +232,6 @@ module "approval_workflow" {
   table_arn                  = module.transaction_table.table_arn
   table_kms_key_arn          = var.table_kms_key_arn
   rejected_queue_arn         = module.queue.rejected_queue_arn
-  raw_messages_key_arn       = module.queue.raw_messages_key_arn
   secret_arns                = local.secret_arns
   vpc                        = var.vpc
   deletion_protection        = local.deletion_protection

@@ -17,7 +17,7 @@ locals {
   decide            = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [var.table_arn] }
   executions        = ["${local.function_arn}:*"]
   read_secrets      = length(var.secret_arns) == 0 ? [] : [{ actions = ["secretsmanager:GetSecretValue"], resources = var.secret_arns }]
-  use_table_key     = var.table_kms_key_arn == null ? [] : [{ actions = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"], resources = [var.table_kms_key_arn] }]
+  use_table_key     = var.table_kms_key_arn == null ? [] : [{ actions = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"], resources = [var.table_kms_key_arn] }]
 
   # As AWSLambdaVPCAccessExecutionRole has them.
   join_network = var.vpc == null ? [] : [{ actions = ["ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"], resources = ["*"] }]
@@ -29,7 +29,6 @@ locals {
       local.keep_transactions,
       { actions = ["lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState"], resources = local.executions },
       { actions = ["sqs:SendMessage"], resources = [var.rejected_queue_arn] },
-      { actions = ["kms:Decrypt", "kms:GenerateDataKey"], resources = [var.raw_messages_key_arn] },
       { actions = ["sns:Publish"], resources = [aws_sns_topic.approvals.arn] },
       { actions = ["kms:GenerateMac"], resources = [aws_kms_key.links.arn] },
     ])

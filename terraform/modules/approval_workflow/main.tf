@@ -89,9 +89,10 @@ resource "aws_cloudformation_stack" "workflow" {
       # Without its function no version is left, and Lambda deletes a function with all of them. One that a failed first
       # apply has made goes again: under its name the next try could make none.
       Function = {
-        Type           = "AWS::Lambda::Function"
-        DeletionPolicy = var.deletion_protection ? "RetainExceptOnCreate" : "Delete"
-        Properties     = local.function
+        Type                = "AWS::Lambda::Function"
+        DeletionPolicy      = var.deletion_protection ? "RetainExceptOnCreate" : "Delete"
+        UpdateReplacePolicy = var.deletion_protection ? "Retain" : "Delete"
+        Properties          = local.function
       }
       # Executions that wait are pinned to their version, which a new one leaves alone. One that a failed update has made
       # goes again: the next try could publish nothing new.

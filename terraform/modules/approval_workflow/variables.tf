@@ -88,12 +88,6 @@ variable "rejected_queue_arn" {
   type        = string
 }
 
-variable "raw_messages_key_arn" {
-  description = "Key of the queues."
-  type        = string
-}
-
-
 variable "secret_arns" {
   description = "Secrets that the handler may read."
   type        = list(string)
