@@ -1,5 +1,6 @@
 """One initialised copy of the root for all tests that need no AWS, one applied to ministack, and one of a run."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.terraform.installation import Terraform
+from tests.terraform.installation import Plan, Terraform
 from tests.terraform.loopback import Loopback
 from tests.terraform.provisioned_run import ProvisionedRun
 
@@ -35,6 +36,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
     return Terraform(Path(tmp_path_factory.mktemp("offline")))
+
+
+@pytest.fixture(scope="session")
+def plans(terraform: Terraform) -> dict[str, Plan]:
+    """What each run of terraform/tests/permissions.tftest.hcl plans."""
+    printed = terraform.run("test", "-json", "-verbose", "-filter=tests/permissions.tftest.hcl")
+    lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    return {
+        line["@testrun"]: {each["address"]: each["change"]["after"] for each in line["test_plan"]["resource_changes"]}
+        for line in lines
+        if "test_plan" in line
+    }
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from local import terraform
+
+# The planned values of a resource or data source by its address.
+Plan = Mapping[str, dict[str, Any]]
 
 
 class Terraform(terraform.Terraform):

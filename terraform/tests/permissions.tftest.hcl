@@ -1,0 +1,180 @@
+# Plans whose policies are written out in full, for tests/terraform/test_permissions.py: by the provider itself, which
+# asks AWS nothing here, over resources whose ARNs are given.
+
+provider "aws" {
+  region                      = "eu-central-1"
+  access_key                  = "none"
+  secret_key                  = "none"
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  skip_requesting_account_id  = true
+}
+
+override_data {
+  target = module.queue.data.aws_caller_identity.current
+  values = { account_id = "123456789012" }
+}
+
+override_resource {
+  target          = module.queue.aws_kms_key.raw_messages
+  override_during = plan
+  values          = { arn = "arn:aws:kms:eu-central-1:123456789012:key/11111111-1111-1111-1111-111111111111" }
+}
+
+override_resource {
+  target          = module.queue.aws_sqs_queue.payment
+  override_during = plan
+  values = {
+    arn = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-test.fifo"
+    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/cloudcafe-payment-processing-test.fifo"
+  }
+}
+
+override_resource {
+  target          = module.queue.aws_sqs_queue.rejected
+  override_during = plan
+  values = {
+    arn = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-test-rejected.fifo"
+    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/cloudcafe-payment-processing-test-rejected.fifo"
+  }
+}
+
+override_resource {
+  target          = module.queue.aws_sqs_queue.dead_letter
+  override_during = plan
+  values          = { arn = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-test-dlq.fifo" }
+}
+
+override_resource {
+  target          = module.queue.aws_sqs_queue.failed_starts
+  override_during = plan
+  values          = { arn = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-test-failed-starts" }
+}
+
+override_resource {
+  target          = module.transaction_table.aws_dynamodb_table.this
+  override_during = plan
+  values          = { arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/cloudcafe-payment-transactions-test" }
+}
+
+override_resource {
+  target          = module.payment_function.aws_cloudwatch_log_group.this
+  override_during = plan
+  values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/cloudcafe-payment-processor-test" }
+}
+
+override_resource {
+  target          = module.approval_workflow.aws_cloudwatch_log_group.this["workflow"]
+  override_during = plan
+  values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/payment-processor-test" }
+}
+
+override_resource {
+  target          = module.approval_workflow.aws_cloudwatch_log_group.this["page"]
+  override_during = plan
+  values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/payment-processor-test-page" }
+}
+
+override_resource {
+  target          = module.approval_workflow.aws_cloudwatch_log_group.this["reconcile"]
+  override_during = plan
+  values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/payment-processor-test-reconcile" }
+}
+
+override_resource {
+  target          = module.approval_workflow.aws_kms_key.links
+  override_during = plan
+  values          = { arn = "arn:aws:kms:eu-central-1:123456789012:key/22222222-2222-2222-2222-222222222222" }
+}
+
+override_resource {
+  target          = module.approval_workflow.aws_iam_role.this
+  override_during = plan
+  values          = { arn = "arn:aws:iam::123456789012:role/workflow" }
+}
+
+override_resource {
+  target          = module.code_bucket.aws_s3_bucket.this
+  override_during = plan
+  values = {
+    arn = "arn:aws:s3:::cloudcafe-code-test-123456789012-eu-central-1"
+    id  = "cloudcafe-code-test-123456789012-eu-central-1"
+  }
+}
+
+override_resource {
+  target          = module.observability.aws_sns_topic.alarms
+  override_during = plan
+  values          = { arn = "arn:aws:sns:eu-central-1:123456789012:cloudcafe-payments-test-alarms" }
+}
+
+override_resource {
+  target          = module.approval_workflow.aws_sns_topic.approvals
+  override_during = plan
+  values          = { arn = "arn:aws:sns:eu-central-1:123456789012:payment-approvals-test" }
+}
+
+override_resource {
+  target          = module.approval_workflow.aws_apigatewayv2_api.page
+  override_during = plan
+  values = {
+    api_endpoint  = "https://abc.execute-api.eu-central-1.amazonaws.com"
+    execution_arn = "arn:aws:execute-api:eu-central-1:123456789012:abc"
+  }
+}
+
+override_resource {
+  target          = module.benchmark_functions[0].module.table.aws_dynamodb_table.this
+  override_during = plan
+  values          = { arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/cloudcafe-payment-transactions-test-bench" }
+}
+
+override_resource {
+  target          = module.benchmark_functions[0].aws_sqs_queue.rejected
+  override_during = plan
+  values = {
+    arn = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-test-bench-rejected.fifo"
+    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/cloudcafe-payment-processing-test-bench-rejected.fifo"
+  }
+}
+
+override_resource {
+  target          = module.benchmark_functions[0].aws_cloudwatch_log_group.this
+  override_during = plan
+  values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/cloudcafe-payment-processor-test-bench-pure-128" }
+}
+
+variables {
+  environment               = "test"
+  workspace_is_environment  = false
+  package_directory         = "tests/packages"
+  account_concurrency       = 1000
+  canonical_version_written = 2
+  gateway                   = "stripe"
+  gateway_mode              = "test"
+  gateway_url               = "https://gateway.example.com"
+  gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:gateway-AbCdEf"
+  gateway_calls_per_second  = 2000
+  alarm_emails              = ["payments@example.com"]
+  approval_workflow         = { approvers = ["alice@example.com"] }
+}
+
+run "what_must_be" {
+  command = plan
+  variables {
+    approvals = false
+  }
+}
+
+run "all_that_may_be" {
+  command = plan
+  variables {
+    tracing                       = true
+    fingerprint_pepper_secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:pepper-AbCdEf"
+    table_kms_key_arn             = "arn:aws:kms:eu-central-1:123456789012:key/33333333-3333-3333-3333-333333333333"
+    vpc                           = { subnet_ids = ["subnet-0123456789abcdef0"], security_group_ids = ["sg-01234567"] }
+    benchmark_memory_sizes        = [128]
+    benchmark_engines             = ["pure"]
+    dead_letter_reader_arns       = ["arn:aws:iam::123456789012:role/payments-on-call"]
+  }
+}

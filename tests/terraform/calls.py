@@ -1,0 +1,289 @@
+"""What each function asks of AWS, read off its code: an entry is composed for real, from the variables that Terraform
+gives it, and then its code is followed from there to every adapter that holds a client of AWS.
+
+The rule it keeps: nothing is listed by hand. Followed is by name: `ports.log.get` is the method `get` of the object
+that is somewhere held as `log`. An object that goes by another name is missed, and its permission then has no call.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import textwrap
+import types
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import handler
+
+
+@dataclass(frozen=True, order=True)
+class Call:
+    """An operation and what it is asked of, as the request names it: a URL, a name or an ARN."""
+
+    service: str
+    operation: str
+    target: str
+
+
+# What names the resource in a request of each service.
+TARGETS = {
+    "dynamodb": "TableName",
+    "kms": "KeyId",
+    "lambda": "FunctionName",
+    "secretsmanager": "SecretId",
+    "sns": "TopicArn",
+    "sqs": "QueueUrl",
+}
+
+
+class Client:
+    """Stands for a client of AWS: notes what is called in init, and answers what init needs."""
+
+    def __init__(self, service: str, calls: set[Call]) -> None:
+        self.service = service
+        self._calls = calls
+
+    def __getattr__(self, operation: str) -> Callable[..., dict[str, Any]]:
+        if operation.startswith("__"):
+            raise AttributeError(operation)
+
+        def call(**request: Any) -> dict[str, Any]:
+            self._calls.add(Call(self.service, operation, request[TARGETS[self.service]]))
+            return {"SecretString": "sk_test_of_nobody", "VersionId": "1"}
+
+        return call
+
+
+def calls_of(
+    entry: str, create: str, supports: Iterable[str], variables: Mapping[str, str], patch: pytest.MonkeyPatch
+) -> set[Call]:
+    """Every call that the function of module `entry` can make; `create` composes it, with clients of `supports`.
+
+    `variables` are Terraform's and those that Lambda sets itself.
+    """
+    calls: set[Call] = set()
+
+    def create_clients(*_: object) -> Callable[[str], Client]:
+        return lambda service: Client(service, calls)
+
+    for name in supports:
+        patch.setattr(importlib.import_module(name), "create_clients", create_clients)
+    held = _held(getattr(importlib.import_module(entry), create)(variables))
+    taken = _taken(entry, {name for _, names in held for name in names})
+    for adapter, names in held:
+        client = _client(adapter)
+        if client is None:
+            continue
+        methods = [method for kind in type(adapter).__mro__[:-1] for method in _methods(kind)]
+        used = {after for before, after in taken if before in names}
+        while more := {each for one in methods if one.name in used for each in one.own} - used:
+            used |= more
+        for method in methods:
+            if method.name in used:
+                target = _target(adapter, method, client.service) if method.operations else ""
+                calls |= {Call(client.service, operation, target) for operation in method.operations}
+    return calls
+
+
+# ---- what was composed ------------------------------------------------------------------------------------------
+
+
+def _held(root: Any) -> list[tuple[Any, set[str]]]:
+    """Objects of ours that can be reached from `root`, and the names that they go by there, without underscores."""
+    found: dict[int, tuple[Any, set[str]]] = {}
+    waiting = [("", root)]
+    while waiting:
+        name, value = waiting.pop()
+        if id(value) not in found:
+            found[id(value)] = (value, set())
+            waiting += _parts(name, value)
+            # What makes a client or asks it is made at once: `lambda: read_text(aws_client("secretsmanager"), arn)`.
+            is_function = isinstance(value, types.FunctionType) and not inspect.signature(value).parameters
+            if is_function and "aws_client" in value.__code__.co_freevars:
+                value()
+        found[id(value)][1].add(name.lstrip("_"))
+    return [(value, names) for value, names in found.values() if _is_ours(type(value))]
+
+
+def _parts(name: str, value: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, functools.partial):
+        return [(name, each) for each in (value.func, *value.args, *value.keywords.values())]
+    if isinstance(value, types.MethodType):
+        return [(name, value.__self__), (name, value.__func__)]
+    if isinstance(value, types.FunctionType):
+        cells = zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
+        return [(free, cell.cell_contents) for free, cell in cells]
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return [(each, getattr(value, each)) for each in value._fields]
+    if isinstance(value, dict):
+        return [(name, each) for each in value.values()]
+    if isinstance(value, list | tuple | set | frozenset):
+        return [(name, each) for each in value]
+    if not _is_ours(type(value)):
+        return []
+    slots = (slot for kind in type(value).__mro__ for slot in getattr(kind, "__slots__", ()))
+    return [*getattr(value, "__dict__", {}).items(), *((slot, getattr(value, slot)) for slot in slots)]
+
+
+def _is_ours(kind: type) -> bool:
+    return str(kind.__module__).startswith("handler")
+
+
+def _client(adapter: Any) -> Client | None:
+    client = getattr(adapter, "_client", None)
+    if isinstance(client, types.FunctionType):
+        client = client()
+    return client if isinstance(client, Client) else None
+
+
+# ---- what an adapter calls --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Method:
+    name: str
+    module: str
+    operations: set[str]
+    """Those that it takes from the client."""
+    own: set[str]
+    """What it takes from its own object."""
+    values: dict[str, ast.expr]
+    """By the names that they have in its requests."""
+
+
+def _methods(kind: type) -> Iterator[Method]:
+    for name, method in vars(kind).items():
+        if not isinstance(method, types.FunctionType):
+            continue
+        nodes = list(ast.walk(ast.parse(textwrap.dedent(inspect.getsource(method)))))
+        operations, own = set(), set()
+        values: dict[str, ast.expr] = {}
+        for node in nodes:
+            if isinstance(node, ast.Call):
+                values |= {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
+            elif isinstance(node, ast.Dict):
+                pairs = zip(node.keys, node.values, strict=True)
+                values |= {str(key.value): value for key, value in pairs if isinstance(key, ast.Constant)}
+            elif isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("self._client", "self._client()"):
+                operations.add(node.attr)
+            elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self":
+                own.add(node.attr)
+        yield Method(name, kind.__module__, operations, own, values)
+
+
+def _target(adapter: Any, method: Method, service: str) -> str:
+    """What the requests of a method name; nothing where it comes with the payment, such as a callback's id."""
+    named = method.values.get(TARGETS[service])
+    if named is None or not ast.unparse(named).startswith("self."):
+        return ""
+    target = str(getattr(adapter, ast.unparse(named).removeprefix("self.")))
+    index = method.values.get("IndexName")
+    if index is None:
+        return target
+    return f"{target}/index/{vars(importlib.import_module(method.module))[ast.unparse(index)]}"
+
+
+# ---- what the code reaches --------------------------------------------------------------------------------------
+
+# A module and a name in it; a method's begins with a dot.
+Name = tuple[str, str]
+
+
+@dataclass
+class Module:
+    """What a module of ours defines, and where what it imports comes from."""
+
+    definitions: dict[str, list[ast.FunctionDef | ast.ClassDef]]
+    imported: dict[str, Name]
+
+
+@functools.cache
+def _modules() -> dict[str, Module]:
+    sources = {each.name: _source(each.name) for each in pkgutil.walk_packages(handler.__path__, "handler.")}
+    return {name: _module(ast.parse(source), sources.keys()) for name, source in sources.items()}
+
+
+def _source(module: str) -> str:
+    spec = importlib.util.find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).read_text()
+
+
+def _module(tree: ast.Module, known: Collection[str]) -> Module:
+    found = Module({}, {})
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.definitions.setdefault(node.name, []).append(node)
+        for method in node.body if isinstance(node, ast.ClassDef) else []:
+            if isinstance(method, ast.FunctionDef):
+                found.definitions.setdefault(f".{method.name}", []).append(method)
+    for line in ast.walk(tree):
+        if isinstance(line, ast.ImportFrom) and line.module and line.module.startswith("handler"):
+            for each in line.names:
+                whole = f"{line.module}.{each.name}"
+                found.imported[each.asname or each.name] = (whole, "") if whole in known else (line.module, each.name)
+    return found
+
+
+def _taken(entry: str, held: set[str]) -> set[tuple[str, str]]:
+    """What the code takes from objects that is reached from all that module `entry` defines.
+
+    As pairs: the last name before the dot, without underscore, and the name after it. `held` are names of what was
+    composed.
+    """
+    imported, waiting = set(), {entry}
+    while waiting:
+        module = waiting.pop()
+        imported.add(module)
+        waiting |= {name for name, _ in _modules()[module].imported.values() if name in _modules()} - imported
+    taken: set[tuple[str, str]] = set()
+    seen: set[Name] = set()
+    names: set[Name] = {(entry, name) for name in _modules()[entry].definitions}
+    while names:
+        seen.add(reached := names.pop())
+        module, defined = reached
+        for node in _modules()[module].definitions.get(defined, []) if module in imported else []:
+            called = {id(each.func) for each in ast.walk(node) if isinstance(each, ast.Call)}
+            for part in (each for line in _at_once(node) for each in ast.walk(line)):
+                if isinstance(part, ast.Name):
+                    names.add(_defined(module, part.id))
+                elif isinstance(part, ast.Attribute):
+                    before = _last(part.value)
+                    taken.add((before, part.attr))
+                    # `item.status` is no method of a gateway, only because one is called so.
+                    if id(part) in called or before in held | {"self"}:
+                        name = f".{part.attr}"
+                        names |= {(each, name) for each in imported if name in _modules()[each].definitions}
+                    names.add((_defined(module, before)[0], part.attr))
+        names -= seen
+    return taken
+
+
+def _last(node: ast.expr) -> str:
+    """The last name of `ports.log` or `self._client()`, without underscore."""
+    if isinstance(node, ast.Call):
+        return _last(node.func)
+    return node.attr.lstrip("_") if isinstance(node, ast.Attribute) else getattr(node, "id", "").lstrip("_")
+
+
+def _defined(module: str, name: str) -> Name:
+    return _modules()[module].imported.get(name, (module, name))
+
+
+def _at_once(node: ast.FunctionDef | ast.ClassDef) -> list[ast.stmt]:
+    """What runs when a function is called, or a class is made; its other methods are reached by their own names."""
+    if isinstance(node, ast.FunctionDef):
+        return node.body
+    return [
+        each for each in node.body if not isinstance(each, ast.FunctionDef) or each.name in ("__init__", "__call__")
+    ]
