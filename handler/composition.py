@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import scoring
 from handler.adapters.fraud import TableFraudScoring
 from handler.adapters.gateways.registry import Deployment, choose
 from handler.adapters.queues import SqsRejectedQueue, SqsSourceQueue
@@ -27,7 +26,7 @@ from handler.domain.ports import (
 from handler.domain.rules import Rules
 from handler.settings import Settings
 from scoring.model import FIELDS
-from scoring.table import RuleTableError, Table, open_table
+from scoring.table import BUILT_IN, RuleTableError, Table, open_table
 
 if TYPE_CHECKING:
     from handler.adapters.workers import Workers
@@ -123,14 +122,14 @@ def _rules(settings: Settings) -> Rules:
 
 
 def _rule_table(settings: Settings, engine: Engine) -> Table:
-    path = Path(settings.rule_table_path) if settings.rule_table_path else Path(scoring.__path__[0], "rules.table")
+    path = settings.rule_table_path or BUILT_IN
     try:
         table = open_table(path)
         # The engine in use must read it, too: better no init than an environment that returns every message.
         engine.screen(table, [("",) * len(FIELDS)])
         return table
     except (OSError, ValueError, RuleTableError) as error:
-        raise ConfigurationError("RULE_TABLE_PATH", str(path), f"a rule table that can be read ({error})") from error
+        raise ConfigurationError("RULE_TABLE_PATH", path, f"a rule table that can be read ({error})") from error
 
 
 def approval_starter(aws_client: Clients | None, settings: Settings) -> ApprovalStarter:
@@ -146,8 +145,9 @@ def approval_starter(aws_client: Clients | None, settings: Settings) -> Approval
 def aws_clients(settings: Settings, support: Support) -> Clients:
     """The clients of a support, for AWS or whatever the SDK's variables name. Raises ConfigurationError."""
     # The package brings Amazon's roots alone: loading the SDK's whole list is a tenth of init. Elsewhere, that list.
-    roots = Path(__file__).with_name("amazon_roots.pem")
-    return support.create_clients(settings.region, str(roots) if settings.aws_endpoints and roots.exists() else None)
+    roots = os.path.join(os.path.dirname(__file__), "amazon_roots.pem")
+    is_trusted_alone = settings.aws_endpoints and os.path.exists(roots)
+    return support.create_clients(settings.region, roots if is_trusted_alone else None)
 
 
 def payment_gateway(settings: Settings, aws_client: Clients | None, logger: AnyLogger) -> PaymentGateway:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
-import uuid
 from typing import Any, Protocol
 
 from handler.domain.item import Item
@@ -31,7 +31,13 @@ class SystemClock:
 
 class RandomIds:
     def new_id(self) -> str:
-        return str(uuid.uuid4())
+        # A random UUID (RFC 9562, version 4), in whose shape nothing is taken for a card number. For `uuid` imports
+        # `platform` before 3.12, 3 CPU-ms of init.
+        drawn = bytearray(os.urandom(16))
+        drawn[6] = drawn[6] & 0x0F | 0x40
+        drawn[8] = drawn[8] & 0x3F | 0x80
+        digits = drawn.hex()
+        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 class LoggingNotifier:

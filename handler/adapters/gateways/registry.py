@@ -104,7 +104,7 @@ def _stripe(deployment: Deployment) -> PaymentGateway:
         url=deployment.url or URL,
         deadline_seconds=deployment.deadline_seconds,
         # A stand-in's host is signed by anybody.
-        ca_file=deployment.ca_file or ("" if deployment.url else str(ROOTS)),
+        ca_file=deployment.ca_file or ("" if deployment.url else ROOTS),
         off_session=deployment.off_session,
         logger=deployment.logger,
     )

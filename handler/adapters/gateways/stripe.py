@@ -7,10 +7,10 @@ own SDK is the judge of this file in the tests; to import it would cost a cold s
 from __future__ import annotations
 
 import logging
+import os
 import re
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Literal
 
@@ -39,7 +39,7 @@ _LOG = logging.getLogger(__name__)
 
 URL: Final = "https://api.stripe.com"
 # All that Stripe's hosts may be signed by, from its own SDK as it is ("TLS certificates"): a test compares them.
-ROOTS: Final = Path(__file__).with_name("stripe_roots.pem")
+ROOTS: Final = os.path.join(os.path.dirname(__file__), "stripe_roots.pem")
 # Answers keep the shape of this version whatever the account's default is; 402, cancel and refunds were read in it.
 VERSION: Final = "2026-10-28.endive"
 

@@ -87,7 +87,8 @@ def tls_url(authority: trustme.CA) -> Iterator[str]:
 
 def test_stripes_roots_are_those_that_its_own_sdk_ships():
     # If they differ, Stripe has announced others: copy the SDK's file over ours.
-    assert ROOTS.read_bytes() == Path(stripe.__file__).with_name("data").joinpath("ca-certificates.crt").read_bytes()
+    its_own = Path(stripe.__file__).with_name("data") / "ca-certificates.crt"
+    assert Path(ROOTS).read_bytes() == its_own.read_bytes()
 
 
 def test_stripes_own_host_is_trusted_by_the_roots_that_stripe_names_and_a_stand_in_by_the_systems(ca_file):
@@ -106,7 +107,7 @@ def test_a_host_that_the_file_does_not_sign_is_not_reached(tls_url, ca_file):
     assert connection.call("GET", "/", {}, None).status_code == 200
     connection.close()
     with pytest.raises(GatewayNotReachedError, match="CERTIFICATE_VERIFY_FAILED"):
-        DeadlineConnection(tls_url, 30.0, str(ROOTS)).call("GET", "/", {}, None)
+        DeadlineConnection(tls_url, 30.0, ROOTS).call("GET", "/", {}, None)
 
 
 def revocations() -> bytes:
@@ -116,7 +117,7 @@ def revocations() -> bytes:
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no certificate", ROOTS.read_bytes()[:5000], revocations()])
+@pytest.mark.parametrize("content", [None, b"", b"no certificate", Path(ROOTS).read_bytes()[:5000], revocations()])
 def test_a_file_without_roots_fails_init_and_names_the_variable(tmp_path, content):
     path = tmp_path / "roots.pem"
     if content is not None:

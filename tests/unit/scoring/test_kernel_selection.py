@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import inspect
 import os
 import subprocess
 import sys
@@ -107,6 +108,42 @@ def test_a_damaged_extension_is_an_error_and_not_the_pure_engine(monkeypatch: py
     monkeypatch.setattr(kernel, "importlib", SimpleNamespace(import_module=damaged))
     with pytest.raises(ImportError, match="file too short"):
         kernel.load_engine()
+
+
+def test_what_stands_in_for_inspect_is_equal_to_it_where_the_extension_looks() -> None:
+    assert {name: getattr(inspect, name) for name in kernel.CODE_FLAGS} == kernel.CODE_FLAGS
+
+
+def test_the_extension_is_imported_without_inspect_and_leaves_no_stand_in() -> None:
+    program = (
+        "import sys; from scoring import kernel; assert 'inspect' not in sys.modules\n"
+        "engine = kernel.load_engine('compiled'); assert 'inspect' not in sys.modules\n"
+        "import inspect; assert inspect.iscoroutinefunction and inspect.signature(engine.score_batch)\n"
+        "print(engine.kernels_known.__code__.co_flags)"
+    )
+    done = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True, check=True)
+    # The flags that the extension was given are in its functions: this one is optimized, with locals of its own.
+    assert int(done.stdout) & 3 == 3
+
+
+def test_inspect_stays_as_it_is_where_it_was_imported_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+
+    def importing(name: str) -> ModuleType:
+        seen.append(sys.modules["inspect"])
+        return importlib.import_module(name)
+
+    monkeypatch.setattr(kernel, "importlib", SimpleNamespace(import_module=importing))
+    kernel.load_engine("compiled")
+    assert sys.modules["inspect"] is inspect
+    assert all(each is inspect for each in seen)
+
+
+def test_no_stand_in_is_left_by_an_extension_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_extension(monkeypatch)
+    monkeypatch.delitem(sys.modules, "inspect")
+    kernel.load_engine("auto")
+    assert "inspect" not in sys.modules
 
 
 @pytest.mark.parametrize("function", ["sha256_chain", "sha256_chains", "cold_start_work"])
