@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from handler.adapters.fraud import TableFraudScoring
 from handler.adapters.gateways.registry import Deployment, choose
@@ -14,6 +14,7 @@ from handler.adapters.system import AnyLogger, LoggingNotifier, RandomIds, Recor
 from handler.adapters.table.transaction_log import DynamoDbTransactionLog
 from handler.adapters.workers import ThreadWorkers
 from handler.domain.errors import ConfigurationError, TableRefusedError, TransactionLogUnavailableError
+from handler.domain.named_tuple import NamedTuple
 from handler.domain.ports import (
     ApprovalStarter,
     Ids,

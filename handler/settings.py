@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from handler.adapters.gateways.registry import CHARGES_INSTRUMENTS, GATEWAYS
 from handler.domain.canonical import VERSIONS
@@ -15,6 +15,7 @@ from handler.domain.card_data import shapes_pattern
 from handler.domain.currencies import DIGITS
 from handler.domain.errors import ConfigurationError
 from handler.domain.money import AMOUNT_MINOR_MAX, to_minor
+from handler.domain.named_tuple import NamedTuple
 from handler.domain.rules import BODY_BYTES_MAX, Parking, Rules
 from handler.domain.score import Routing
 from handler.domain.times import Times
@@ -24,7 +25,6 @@ from scoring.kernel import CHOICES
 Reader = Literal["queue function", "workflow", "page", "reconcile", "command line"]
 
 
-# Plain classes: to make a NamedTuple takes every init 60 us.
 class Kind:
     """What a variable may be: `allowed` says it in words, and the rest says it to the code, as far as it is given."""
 

@@ -10,7 +10,9 @@ import select
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+from handler.domain.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     import ssl

@@ -11,10 +11,11 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final
 
 from handler.domain.errors import UnknownItemError
 from handler.domain.money import as_text, to_minor
+from handler.domain.named_tuple import NamedTuple
 from handler.domain.parse import Document, NumberText
 from handler.domain.payment import Fault
 

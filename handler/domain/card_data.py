@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from handler.domain.canonical import INSTRUMENT_NAMES, without_instrument
+from handler.domain.named_tuple import NamedTuple
 from handler.domain.parse import Document, NumberText
 from handler.domain.payment import Fault
 from handler.domain.ports import FindCardNumbers

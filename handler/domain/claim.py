@@ -6,12 +6,13 @@ Protocol, queue function, steps 1 to 4: every refused write is decided from the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from handler.domain.breaker import Breaker
 from handler.domain.canonical import text_hash
 from handler.domain.errors import AlreadyInProgressError, DamagedItemError, NotEnoughTimeError, OwnershipLostError
 from handler.domain.item import FIRST_VERSION, Item, conflict_of, correction_of
+from handler.domain.named_tuple import NamedTuple
 from handler.domain.payment import Payment
 from handler.domain.ports import Ports, TransactionLog
 from handler.domain.states import FINAL, Status

@@ -4,16 +4,18 @@ The rule it keeps: what is read from the table is an `Item` with all that its st
 it lacks; nobody else subscripts an item.
 """
 
-# No postponed annotations here: a named tuple compiles each that is a text, some forty of them in every cold start.
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 from handler.domain.canonical import without_instrument
 from handler.domain.errors import DamagedItemError, UnknownItemError
 from handler.domain.money import to_major
+from handler.domain.named_tuple import NamedTuple
 from handler.domain.payment import Assessment, Fault, Message, Payment, Reason, Stated, transaction_id
 from handler.domain.states import CONFLICT, FINAL, OPEN, Status, open_shard
 

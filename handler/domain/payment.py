@@ -5,7 +5,9 @@ Named tuples, here and in what else the queue function imports: each data class 
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from handler.domain.named_tuple import NamedTuple
 
 
 class Message(NamedTuple):

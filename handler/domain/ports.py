@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 from handler.domain.item import Item
+from handler.domain.named_tuple import NamedTuple
 from handler.domain.payment import Assessment, GatewayResult, Message, Payment, RefundResult
 from handler.domain.states import Status
 

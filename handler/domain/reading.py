@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from handler.domain.card_data import mask_group, mask_unreadable, masked_body
 from handler.domain.claim import InVersion
 from handler.domain.errors import NotEnoughTimeError, ReadingTooSlowError, RetryableError
+from handler.domain.named_tuple import NamedTuple
 from handler.domain.parse import Document, UnreadableBodyError, parse
 from handler.domain.payment import Assessment, Fault, Message
 from handler.domain.ports import FindCardNumbers

@@ -7,8 +7,9 @@ whoever shows it to people looks here. docs/reason-codes.md is made from it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
+from handler.domain.named_tuple import NamedTuple
 from handler.domain.parse import NESTING_MAX
 
 # record: final, the message is recorded and acknowledged. redeliver: it comes again, and the cause lies outside of the

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from handler.domain.item import FIRST_VERSION
+from handler.domain.named_tuple import NamedTuple
 from handler.domain.score import Routing
 from handler.domain.times import Times
 from handler.domain.validate import Limits

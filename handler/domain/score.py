@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 from handler.domain.errors import ScoringError
+from handler.domain.named_tuple import NamedTuple
 from handler.domain.payment import Assessment, Payment
 from handler.domain.ports import FraudScoring
 from handler.domain.states import Status

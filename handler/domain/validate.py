@@ -6,10 +6,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 from handler.domain.canonical import ADDRESS_TEXTS, REQUIRED_TEXTS, canonical_text, text_hash, version_rules
 from handler.domain.money import AMOUNT_MINOR_MAX, to_minor
+from handler.domain.named_tuple import NamedTuple
 from handler.domain.parse import Document, NumberText
 from handler.domain.payment import Address, Fault, Payment, Stated
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache, lru_cache
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
+from handler.domain.named_tuple import NamedTuple
 from handler.domain.parse import Document, NumberText
 
 # certain: a fault, and removed. open: removed, and the payment goes on.

@@ -7,13 +7,14 @@ rules of an older one decide on a hash alone (protocol, "Versions of the canonic
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from handler.domain.canonical import newest_version, version_rules
 from handler.domain.card_data import Masked, mask_documents
 from handler.domain.item import FIRST_VERSION
 from handler.domain.mask_1 import mask_1
 from handler.domain.money import AMOUNT_MINOR_MAX
+from handler.domain.named_tuple import NamedTuple
 from handler.domain.parse import Document
 from handler.domain.payment import Fault
 from handler.domain.ports import FindCardNumbers

@@ -9,7 +9,7 @@ import json
 import ssl
 import time
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from handler.adapters.connection import (
     BadAnswerError,
@@ -21,6 +21,7 @@ from handler.adapters.connection import (
     request_bytes,
 )
 from handler.domain.errors import ConfigurationError, GatewayAnswerError, GatewayNotReachedError, UnknownOutcomeError
+from handler.domain.named_tuple import NamedTuple
 
 # An answer is a few kilobytes; more is not from a gateway.
 _ANSWER_BYTES_MAX: Final = 65_536

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from handler.adapters.system import AnyLogger
 from handler.domain.errors import ConfigurationError
+from handler.domain.named_tuple import NamedTuple
 from handler.domain.ports import PaymentGateway
 from handler.domain.rules import PRODUCTION
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from handler.domain.approval.ports import ApprovalLog, Decisions
 from handler.domain.card_data import mask_texts
 from handler.domain.errors import ApprovalRefusedError, ItemChangedError
 from handler.domain.item import Item, timestamp
+from handler.domain.named_tuple import NamedTuple
 from handler.domain.ports import FindCardNumbers
 from handler.domain.score import RISK_SCALE
 

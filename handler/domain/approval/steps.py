@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from handler.domain.approval.decision import DECISIONS, stored_item
 from handler.domain.approval.ports import ApprovalLog, ApprovalNotices
@@ -16,6 +16,7 @@ from handler.domain.claim import Claim, InVersion, Standing, Work, as_held, clai
 from handler.domain.errors import ApprovalRefusedError, ItemChangedError, NoticeError, ScoringError
 from handler.domain.item import Item, approval_name, new_item
 from handler.domain.money import as_text
+from handler.domain.named_tuple import NamedTuple
 from handler.domain.payment import Assessment, Message, Payment, Reason, transaction_id
 from handler.domain.ports import FindCardNumbers, FraudScoring, Ports
 from handler.domain.process import pay

@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from typing import Final, NamedTuple
+from typing import Final
 
 from handler.domain.approval.ports import Signer
 from handler.domain.errors import ApprovalRefusedError
 from handler.domain.item import Item
+from handler.domain.named_tuple import NamedTuple
 
 VERSION: Final = 1
 LENGTH_MAX: Final = 2048

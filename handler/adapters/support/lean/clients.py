@@ -14,7 +14,7 @@ from binascii import a2b_base64, crc32
 from collections.abc import Callable, Mapping
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from handler.adapters.connection import (
     Answer,
@@ -32,6 +32,7 @@ from handler.adapters.support.errors import AwsError
 from handler.adapters.support.lean.credentials import find_credentials
 from handler.adapters.support.lean.retries import Retries, is_throttled, may_go_again
 from handler.adapters.support.lean.signing import Keys, Signer
+from handler.domain.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     import ssl

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from handler.adapters.connection import quoted
+from handler.domain.named_tuple import NamedTuple
 
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 
