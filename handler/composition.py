@@ -14,7 +14,6 @@ from handler.adapters.system import AnyLogger, LoggingNotifier, RandomIds, Recor
 from handler.adapters.table.transaction_log import DynamoDbTransactionLog
 from handler.adapters.workers import ThreadWorkers
 from handler.domain.errors import ConfigurationError, TableRefusedError, TransactionLogUnavailableError
-from handler.domain.named_tuple import NamedTuple
 from handler.domain.ports import (
     ApprovalStarter,
     Ids,
@@ -25,6 +24,7 @@ from handler.domain.ports import (
     TransactionLog,
 )
 from handler.domain.rules import Rules
+from handler.domain.typed import NamedTuple
 from handler.settings import Settings
 from scoring.model import FIELDS
 from scoring.table import BUILT_IN, RuleTableError, Table, open_table

@@ -15,10 +15,10 @@ from handler.domain.card_data import shapes_pattern
 from handler.domain.currencies import DIGITS
 from handler.domain.errors import ConfigurationError
 from handler.domain.money import AMOUNT_MINOR_MAX, to_minor
-from handler.domain.named_tuple import NamedTuple
 from handler.domain.rules import BODY_BYTES_MAX, Parking, Rules
 from handler.domain.score import Routing
 from handler.domain.times import Times
+from handler.domain.typed import NamedTuple
 from handler.domain.validate import Limits
 from scoring.kernel import CHOICES
 

@@ -10,11 +10,16 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from scoring.model import Payment, Score
     from scoring.table import Table
+else:
+    # Nobody looks at a protocol while the code runs.
+    Protocol = object
 
 ENGINES = ("compiled", "pure")
 CHOICES = ("auto", *ENGINES)

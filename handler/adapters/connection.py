@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from handler.domain.named_tuple import NamedTuple
+from handler.domain.typed import NamedTuple
 
 if TYPE_CHECKING:
     import ssl

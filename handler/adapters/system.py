@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import time
-from typing import Any, Protocol
+from typing import Any
 
 from handler.domain.item import Item
+from handler.domain.typed import Protocol
 
 _LOG = logging.getLogger(__name__)
 

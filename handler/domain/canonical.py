@@ -15,9 +15,9 @@ from typing import Final
 
 from handler.domain.errors import UnknownItemError
 from handler.domain.money import as_text, to_minor
-from handler.domain.named_tuple import NamedTuple
 from handler.domain.parse import Document, NumberText
 from handler.domain.payment import Fault
+from handler.domain.typed import NamedTuple
 
 # Text fields and their longest length in characters.
 REQUIRED_TEXTS: Final = {"order_id": 64, "customer_id": 64, "payment_method": 32}

@@ -14,10 +14,10 @@ from functools import cache
 from typing import Final
 
 from handler.domain.canonical import INSTRUMENT_NAMES, without_instrument
-from handler.domain.named_tuple import NamedTuple
 from handler.domain.parse import Document, NumberText
 from handler.domain.payment import Fault
 from handler.domain.ports import FindCardNumbers
+from handler.domain.typed import NamedTuple
 from handler.domain.verification_data import (
     NOWHERE,
     REMOVED,

@@ -12,11 +12,11 @@ from handler.domain.breaker import Breaker
 from handler.domain.canonical import text_hash
 from handler.domain.errors import AlreadyInProgressError, DamagedItemError, NotEnoughTimeError, OwnershipLostError
 from handler.domain.item import FIRST_VERSION, Item, conflict_of, correction_of
-from handler.domain.named_tuple import NamedTuple
 from handler.domain.payment import Payment
 from handler.domain.ports import Ports, TransactionLog
 from handler.domain.states import FINAL, Status
 from handler.domain.times import Times
+from handler.domain.typed import NamedTuple
 from handler.domain.validate import Validation
 
 # A refusal is decided anew each time; more of them than this means that somebody else is at work.

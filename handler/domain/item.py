@@ -15,9 +15,9 @@ from typing import Any, Final, Literal
 from handler.domain.canonical import without_instrument
 from handler.domain.errors import DamagedItemError, UnknownItemError
 from handler.domain.money import to_major
-from handler.domain.named_tuple import NamedTuple
 from handler.domain.payment import Assessment, Fault, Message, Payment, Reason, Stated, transaction_id
 from handler.domain.states import CONFLICT, FINAL, OPEN, Status, open_shard
+from handler.domain.typed import NamedTuple
 
 # Items of 0.1, which stored no version.
 FIRST_VERSION: Final = 1

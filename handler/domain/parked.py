@@ -7,7 +7,7 @@ cancelled that the gateway could still charge, and running either again is alway
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Literal, Protocol
+from typing import Literal
 
 from handler.domain.approval.decision import kept_comment
 from handler.domain.approval.ports import Decisions
@@ -18,6 +18,7 @@ from handler.domain.item import Item
 from handler.domain.ports import PaymentGateway
 from handler.domain.reconcile import restart_charge
 from handler.domain.times import Times
+from handler.domain.typed import Protocol
 
 
 class RetryQueue(Protocol):

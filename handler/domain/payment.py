@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from handler.domain.named_tuple import NamedTuple
+from handler.domain.typed import NamedTuple
 
 
 class Message(NamedTuple):

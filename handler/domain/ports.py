@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 from handler.domain.item import Item
-from handler.domain.named_tuple import NamedTuple
 from handler.domain.payment import Assessment, GatewayResult, Message, Payment, RefundResult
 from handler.domain.states import Status
+from handler.domain.typed import NamedTuple, Protocol
 
 
 class Clock(Protocol):

@@ -13,11 +13,11 @@ from typing import Final
 from handler.domain.card_data import mask_group, mask_unreadable, masked_body
 from handler.domain.claim import InVersion
 from handler.domain.errors import NotEnoughTimeError, ReadingTooSlowError, RetryableError
-from handler.domain.named_tuple import NamedTuple
 from handler.domain.parse import Document, UnreadableBodyError, parse
 from handler.domain.payment import Assessment, Fault, Message
 from handler.domain.ports import FindCardNumbers
 from handler.domain.rules import Rules
+from handler.domain.typed import NamedTuple
 from handler.domain.validate import Validation
 from handler.domain.versions import read_in_version, read_written
 

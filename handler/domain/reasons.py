@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from handler.domain.named_tuple import NamedTuple
 from handler.domain.parse import NESTING_MAX
+from handler.domain.typed import NamedTuple
 
 # record: final, the message is recorded and acknowledged. redeliver: it comes again, and the cause lies outside of the
 # payment. count: it comes again, and the cause is the payment itself, so that it counts as a failure of its own.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from handler.domain.item import FIRST_VERSION
-from handler.domain.named_tuple import NamedTuple
 from handler.domain.score import Routing
 from handler.domain.times import Times
+from handler.domain.typed import NamedTuple
 from handler.domain.validate import Limits
 
 # The environments whose money is real: nothing is simulated there, and nothing measured.

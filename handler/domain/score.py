@@ -7,10 +7,10 @@ from types import MappingProxyType
 from typing import Final
 
 from handler.domain.errors import ScoringError
-from handler.domain.named_tuple import NamedTuple
 from handler.domain.payment import Assessment, Payment
 from handler.domain.ports import FraudScoring
 from handler.domain.states import Status
+from handler.domain.typed import NamedTuple
 
 RISK_SCALE: Final = 10**9
 APPROVAL_RISK: Final = 7 * 10**8

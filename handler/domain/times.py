@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handler.domain.named_tuple import NamedTuple
+from handler.domain.typed import NamedTuple
 
 
 class Times(NamedTuple):

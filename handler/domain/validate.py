@@ -10,9 +10,9 @@ from typing import Final
 
 from handler.domain.canonical import ADDRESS_TEXTS, REQUIRED_TEXTS, canonical_text, text_hash, version_rules
 from handler.domain.money import AMOUNT_MINOR_MAX, to_minor
-from handler.domain.named_tuple import NamedTuple
 from handler.domain.parse import Document, NumberText
 from handler.domain.payment import Address, Fault, Payment, Stated
+from handler.domain.typed import NamedTuple
 
 _PAYMENT_ID = re.compile(r"[A-Za-z0-9_-]{1,48}")
 _PAYMENT_METHOD = re.compile(r"[a-z][a-z0-9_]{0,31}")

@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import cache, lru_cache
 from typing import Final, Literal
 
-from handler.domain.named_tuple import NamedTuple
 from handler.domain.parse import Document, NumberText
+from handler.domain.typed import NamedTuple
 
 # certain: a fault, and removed. open: removed, and the payment goes on.
 Judgement = Literal["certain", "open", ""]

@@ -14,11 +14,11 @@ from handler.domain.card_data import Masked, mask_documents
 from handler.domain.item import FIRST_VERSION
 from handler.domain.mask_1 import mask_1
 from handler.domain.money import AMOUNT_MINOR_MAX
-from handler.domain.named_tuple import NamedTuple
 from handler.domain.parse import Document
 from handler.domain.payment import Fault
 from handler.domain.ports import FindCardNumbers
 from handler.domain.rules import Rules
+from handler.domain.typed import NamedTuple
 from handler.domain.validate import Limits, Validation, validate
 
 _NO_FAULTS: Final[tuple[Fault, ...]] = ()

@@ -21,7 +21,7 @@ from handler.adapters.connection import (
     request_bytes,
 )
 from handler.domain.errors import ConfigurationError, GatewayAnswerError, GatewayNotReachedError, UnknownOutcomeError
-from handler.domain.named_tuple import NamedTuple
+from handler.domain.typed import NamedTuple
 
 # An answer is a few kilobytes; more is not from a gateway.
 _ANSWER_BYTES_MAX: Final = 65_536

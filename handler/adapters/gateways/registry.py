@@ -11,9 +11,9 @@ from typing import Final
 
 from handler.adapters.system import AnyLogger
 from handler.domain.errors import ConfigurationError
-from handler.domain.named_tuple import NamedTuple
 from handler.domain.ports import PaymentGateway
 from handler.domain.rules import PRODUCTION
+from handler.domain.typed import NamedTuple
 
 
 class Deployment(NamedTuple):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
-from typing import Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from handler.adapters.table.writes import Write
 
@@ -32,17 +32,19 @@ _NAME = re.compile(r"#(\w+)")
 _VALUE = re.compile(r":\w+")
 
 
-class Expressions(TypedDict):
-    """The parameters by which a write is conditional; names are aliases throughout."""
+if TYPE_CHECKING:
+    from typing import NotRequired, TypedDict
 
-    ConditionExpression: str
-    ExpressionAttributeNames: dict[str, str]
-    ExpressionAttributeValues: NotRequired[dict[str, AttributeValue]]
-    ReturnValuesOnConditionCheckFailure: str
+    class Expressions(TypedDict):
+        """The parameters by which a write is conditional; names are aliases throughout."""
 
+        ConditionExpression: str
+        ExpressionAttributeNames: dict[str, str]
+        ExpressionAttributeValues: NotRequired[dict[str, AttributeValue]]
+        ReturnValuesOnConditionCheckFailure: str
 
-class UpdateExpressions(Expressions):
-    UpdateExpression: str
+    class UpdateExpressions(Expressions):
+        UpdateExpression: str
 
 
 @cache
@@ -53,11 +55,11 @@ def assignments(write: Write) -> str:
 def condition(write: Write, values: Mapping[str, Any]) -> Expressions:
     """A write's condition, with the names and values of its update too: `status` and `owner` are reserved words."""
     text, names, used, constants = _spelled(write)
-    parameters = Expressions(
-        ConditionExpression=text,
-        ExpressionAttributeNames=dict(names),
-        ReturnValuesOnConditionCheckFailure="ALL_OLD",
-    )
+    parameters: Expressions = {
+        "ConditionExpression": text,
+        "ExpressionAttributeNames": dict(names),
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
     if used:
         parameters["ExpressionAttributeValues"] = {
             name: to_attribute(values[name]) if name in values else constants[name] for name in used

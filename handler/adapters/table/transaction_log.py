@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, Final, Literal, Protocol, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
 from handler.adapters.support.errors import AwsError
 from handler.adapters.table.expressions import (
     Attributes,
-    Expressions,
-    UpdateExpressions,
     assignments,
     condition,
     from_attributes,
@@ -35,6 +33,10 @@ from handler.domain.errors import RetryableError, TableRefusedError, Transaction
 from handler.domain.item import GatewayResponse, Item, from_stored, timestamp, to_stored
 from handler.domain.payment import GatewayResult
 from handler.domain.states import OPEN_SHARDS, Status, open_shard
+from handler.domain.typed import Protocol
+
+if TYPE_CHECKING:
+    from handler.adapters.table.expressions import Expressions, UpdateExpressions
 
 # The sparse index of open items (protocol, "Index"); read with `query`, written by DynamoDB itself.
 OPEN_SHARD_INDEX = "open-shard-index"

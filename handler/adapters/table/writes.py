@@ -5,7 +5,7 @@ The conditions are the protocol (docs/protocol.md); a test drops each in turn an
 
 from __future__ import annotations
 
-from handler.domain.named_tuple import NamedTuple
+from handler.domain.typed import NamedTuple
 
 
 class Write(NamedTuple):

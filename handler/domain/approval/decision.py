@@ -13,9 +13,9 @@ from handler.domain.approval.ports import ApprovalLog, Decisions
 from handler.domain.card_data import mask_texts
 from handler.domain.errors import ApprovalRefusedError, ItemChangedError
 from handler.domain.item import Item, timestamp
-from handler.domain.named_tuple import NamedTuple
 from handler.domain.ports import FindCardNumbers
 from handler.domain.score import RISK_SCALE
+from handler.domain.typed import NamedTuple
 
 DECISIONS: Final = ("approve", "reject")
 COMMENT_LENGTH_MAX: Final = 1000

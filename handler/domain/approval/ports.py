@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from handler.domain.item import Item
 from handler.domain.payment import GatewayResult, Reason
 from handler.domain.ports import ApprovalStarter, Clock, FindCardNumbers, TransactionLog
+from handler.domain.typed import Protocol
 
 
 class ApprovalLog(TransactionLog, Protocol):

@@ -16,7 +16,6 @@ from handler.domain.claim import Claim, InVersion, Standing, Work, as_held, clai
 from handler.domain.errors import ApprovalRefusedError, ItemChangedError, NoticeError, ScoringError
 from handler.domain.item import Item, approval_name, new_item
 from handler.domain.money import as_text
-from handler.domain.named_tuple import NamedTuple
 from handler.domain.payment import Assessment, Message, Payment, Reason, transaction_id
 from handler.domain.ports import FindCardNumbers, FraudScoring, Ports
 from handler.domain.process import pay
@@ -24,6 +23,7 @@ from handler.domain.reading import Reading, examine
 from handler.domain.rules import Rules
 from handler.domain.score import APPROVAL_RISK, RISK_SCALE, score
 from handler.domain.states import FINAL, OPEN, Status
+from handler.domain.typed import NamedTuple
 
 _BARE_COMMENT: Final = "sent with the callback"
 

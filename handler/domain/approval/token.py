@@ -14,7 +14,7 @@ from typing import Final
 from handler.domain.approval.ports import Signer
 from handler.domain.errors import ApprovalRefusedError
 from handler.domain.item import Item
-from handler.domain.named_tuple import NamedTuple
+from handler.domain.typed import NamedTuple
 
 VERSION: Final = 1
 LENGTH_MAX: Final = 2048

@@ -32,7 +32,7 @@ from handler.adapters.support.errors import AwsError
 from handler.adapters.support.lean.credentials import find_credentials
 from handler.adapters.support.lean.retries import Retries, is_throttled, may_go_again
 from handler.adapters.support.lean.signing import Keys, Signer
-from handler.domain.named_tuple import NamedTuple
+from handler.domain.typed import NamedTuple
 
 if TYPE_CHECKING:
     import ssl

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from handler.adapters.connection import quoted
-from handler.domain.named_tuple import NamedTuple
+from handler.domain.typed import NamedTuple
 
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 

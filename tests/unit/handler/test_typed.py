@@ -8,10 +8,10 @@ import typing
 
 import pytest
 
-from handler.domain import named_tuple
+from handler.domain import typed
 
 
-class Ours(named_tuple.NamedTuple):
+class Ours(typed.NamedTuple):
     """A docstring."""
 
     name: str

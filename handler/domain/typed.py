@@ -1,19 +1,21 @@
-"""`NamedTuple` without what it costs: each class of `typing`'s takes 0.2 CPU-ms to make, all of ours a quarter of init.
+"""`NamedTuple` and `Protocol` without what `typing`'s cost init: a named tuple of its takes 0.2 CPU-ms to make.
 
-The rule it keeps: to the type checker it is `typing.NamedTuple`, and its instances do what that one's do. Of a class,
-it asks for `from __future__ import annotations` in its module.
+The rule it keeps: to the type checker they are `typing`'s. While the code runs, a named tuple does what `typing`'s does
+in a module with `from __future__ import annotations`, and a protocol is a class that nobody looks at.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-__all__ = ["NamedTuple"]
+__all__ = ["NamedTuple", "Protocol"]
 
 if TYPE_CHECKING:
-    from typing import NamedTuple
+    from typing import NamedTuple, Protocol
 else:
     from collections import _tuplegetter
+
+    Protocol = object
 
     class _Row(tuple):
         __slots__ = ()
