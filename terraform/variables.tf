@@ -33,6 +33,12 @@ variable "tags" {
     condition     = alltrue([for key in keys(var.tags) : !startswith(lower(key), "aws:") && length(key) >= 1 && length(key) <= 128])
     error_message = "tags must have keys of 1 to 128 characters that do not begin with aws:, which AWS keeps for itself."
   }
+
+  # AWS takes 50 of most things, and two are set here.
+  validation {
+    condition     = length(var.tags) <= 48 && alltrue([for value in values(var.tags) : length(value) <= 256])
+    error_message = "tags must be at most 48, with values of at most 256 characters."
+  }
 }
 
 # ---- function -----------------------------------------------------------------------------------------------------

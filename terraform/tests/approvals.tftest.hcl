@@ -98,7 +98,12 @@ run "the_stack" {
     vpc                        = null
     alarm_topic_arn            = "arn:aws:sns:eu-central-1:123456789012:alarms"
     log_retention_days         = 30
-    tags                       = {}
+    tags                       = { Project = "payments" }
+  }
+
+  assert {
+    condition     = aws_cloudformation_stack.workflow.tags == tomap({ Project = "payments" }) && aws_s3_object.package.tags == null
+    error_message = "S3 takes ten tags of an object: the ZIP must have none of those that everything else has."
   }
 
   assert {

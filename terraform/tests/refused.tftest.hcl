@@ -568,3 +568,14 @@ run "a_network_of_other_names" {
   }
   expect_failures = [var.vpc]
 }
+
+run "a_tag_too_many" {
+  command = plan
+  variables {
+    tags = { for number in [
+      1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,
+      26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49,
+    ] : "tag-${number}" => "one" }
+  }
+  expect_failures = [var.tags]
+}

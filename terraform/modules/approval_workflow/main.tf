@@ -71,7 +71,13 @@ resource "aws_s3_object" "package" {
   bucket = var.code_bucket
   key    = "payment-workflow/${var.package.source_code_hash == null ? "none" : substr(sha256(var.package.source_code_hash), 0, 32)}.zip"
   source = var.package.path
-  tags   = var.tags
+
+  # S3 takes ten tags of an object, and of most other things AWS takes 50: it has none, the caller's default ones neither.
+  override_provider {
+    default_tags {
+      tags = {}
+    }
+  }
 
   # Versions that executions wait on were made from it.
   lifecycle {
