@@ -61,12 +61,14 @@ else:
 
     def _in_order(cls, values, named):
         fields = cls._fields
-        given = dict(zip(fields, values, strict=False))
-        wrong = values[len(fields) :] or [name for name in named if name in given or name not in fields]
-        given = {**cls._field_defaults, **given, **named}
-        missing = [name for name in fields if name not in given]
-        if wrong or missing:
+        given = {**cls._field_defaults, **dict(zip(fields, values, strict=False)), **named}
+        is_once = len(values) <= len(fields) and named.keys().isdisjoint(fields[: len(values)])
+        # Not by searching the fields: an item has over forty.
+        if not is_once or len(given) != len(fields):
             raise TypeError(f"{cls.__name__} takes {', '.join(fields)}, each once: {len(values)} and {[*named]} given")
-        return [given[name] for name in fields]
+        try:
+            return [given[name] for name in fields]
+        except KeyError as error:
+            raise TypeError(f"{cls.__name__} has no value for {error}") from None
 
     NamedTuple = type.__new__(_Meta, "NamedTuple", (), {})

@@ -82,6 +82,7 @@ def test_values_come_by_place_by_name_or_by_default(given, named):
         (("a", 1, (), None), {}),
         (("a",), {"name": "b"}),
         (("a",), {"other": "b"}),
+        ((), {"other": "b"}),
         (("a", 1, ()), {"other": "b"}),
         (("a", 1, ()), {"count": 1}),
     ],
