@@ -76,7 +76,7 @@ BUGS = {
                 "(UnknownOutcomeError, GatewayRefusedError) as error:\n"
                 "        result = _ask(gateway_ref, gateway, times, work)\n",
                 "(UnknownOutcomeError, GatewayRefusedError) as error:\n"
-                "        result = gateway.charge(gateway_ref, key, payment.off_session)\n",
+                "        result = _confirm(gateway_ref, claim, payment, rules, ports, work=work)\n",
             ),
         ),
         faults="charge.timeout_after",
