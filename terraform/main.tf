@@ -84,6 +84,7 @@ module "queue" {
   message_retention_seconds  = var.message_retention_seconds
   max_receive_count          = var.max_receive_count
   dead_letter_reader_arns    = var.dead_letter_reader_arns
+  payment_reader_arns        = ["arn:${local.table_arn[1]}:iam::${local.table_arn[4]}:role/${local.function_name}-${local.table_arn[3]}"]
   tags                       = local.tags
 }
 
@@ -129,6 +130,7 @@ module "payment_function" {
   table_arn               = module.transaction_table.table_arn
   table_kms_key_arn       = var.table_kms_key_arn
   secret_arns             = local.secret_arns
+  secrets_kms_key_arns    = var.secrets_kms_key_arns
   approval_function_arn   = local.approval_function_arn
   vpc                     = var.vpc
 
@@ -233,6 +235,7 @@ module "approval_workflow" {
   table_kms_key_arn          = var.table_kms_key_arn
   rejected_queue_arn         = module.queue.rejected_queue_arn
   secret_arns                = local.secret_arns
+  secrets_kms_key_arns       = var.secrets_kms_key_arns
   vpc                        = var.vpc
   deletion_protection        = local.deletion_protection
   held_versions              = var.held_versions

@@ -299,7 +299,7 @@ variable "max_receive_count" {
 }
 
 variable "dead_letter_reader_arns" {
-  description = "Principals (patterns with * allowed) that may read dead letters and failed starts, which are raw; empty: nobody."
+  description = "Principals (patterns with * allowed) that may read dead letters, failed starts and waiting payments, which are raw; empty: nobody but the payment function, and that its own queue alone."
   type        = set(string)
   default     = []
 
@@ -603,8 +603,19 @@ variable "gateway_off_session" {
   default     = true
 }
 
+variable "secrets_kms_key_arns" {
+  description = "Customer keys that the gateway's secret and the pepper are encrypted with; empty: the account's aws/secretsmanager key."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.secrets_kms_key_arns : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", arn))])
+    error_message = "secrets_kms_key_arns must be ARNs of KMS keys (not of aliases), such as arn:aws:kms:us-east-1:123456789012:key/..."
+  }
+}
+
 variable "gateway_secret_arn" {
-  description = "Secrets Manager secret with the gateway's key, set by a person, under the account's aws/secretsmanager key; empty: a gateway without a key. It is read in init, and anew when the gateway refuses it."
+  description = "Secrets Manager secret with the gateway's key, set by a person; empty: a gateway without a key. It is read in init, and anew when the gateway refuses it."
   type        = string
   default     = ""
 
@@ -819,7 +830,7 @@ variable "fraud_iterations" {
 }
 
 variable "fingerprint_pepper_secret_arn" {
-  description = "Secrets Manager secret with the pepper of fingerprints, set by a person, under the account's aws/secretsmanager key; null: no pepper. Changing it voids blocklists."
+  description = "Secrets Manager secret with the pepper of fingerprints, set by a person; null: no pepper. Changing it voids blocklists."
   type        = string
   default     = null
 

@@ -155,6 +155,7 @@ variables {
   gateway_url               = "https://gateway.example.com"
   gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:gateway-AbCdEf"
   gateway_calls_per_second  = 2000
+  dead_letter_reader_arns   = ["arn:aws:iam::123456789012:role/payments-on-call"]
   alarm_emails              = ["payments@example.com"]
   approval_workflow         = { approvers = ["alice@example.com"] }
 }
@@ -172,9 +173,9 @@ run "all_that_may_be" {
     tracing                       = true
     fingerprint_pepper_secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:pepper-AbCdEf"
     table_kms_key_arn             = "arn:aws:kms:eu-central-1:123456789012:key/33333333-3333-3333-3333-333333333333"
+    secrets_kms_key_arns          = ["arn:aws:kms:eu-central-1:123456789012:key/44444444-4444-4444-4444-444444444444"]
     vpc                           = { subnet_ids = ["subnet-0123456789abcdef0"], security_group_ids = ["sg-01234567"] }
     benchmark_memory_sizes        = [128]
     benchmark_engines             = ["pure"]
-    dead_letter_reader_arns       = ["arn:aws:iam::123456789012:role/payments-on-call"]
   }
 }

@@ -553,6 +553,14 @@ run "more_calls_than_the_gateway_takes" {
   expect_failures = [var.gateway_calls_per_second]
 }
 
+run "an_alias_as_the_secrets_key" {
+  command = plan
+  variables {
+    secrets_kms_key_arns = ["arn:aws:kms:eu-central-1:123456789012:alias/secrets"]
+  }
+  expect_failures = [var.secrets_kms_key_arns]
+}
+
 run "a_network_without_subnets" {
   command = plan
   variables {

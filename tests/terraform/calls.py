@@ -15,7 +15,7 @@ import inspect
 import pkgutil
 import textwrap
 import types
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,9 @@ class Call:
     operation: str
     target: str
 
+
+# A module and a name in it; a method's begins with a dot.
+Name = tuple[str, str]
 
 # What names the resource in a request of each service.
 TARGETS = {
@@ -57,19 +60,17 @@ class Client:
             raise AttributeError(operation)
 
         def call(**request: Any) -> dict[str, Any]:
-            self._calls.add(Call(self.service, operation, request[TARGETS[self.service]]))
-            return {"SecretString": "sk_test_of_nobody", "VersionId": "1"}
+            target = request["QueueName"] if operation == "get_queue_url" else request[TARGETS[self.service]]
+            self._calls.add(Call(self.service, operation, target))
+            return {"SecretString": "sk_test_of_nobody", "VersionId": "1", "QueueUrl": target}
 
         return call
 
 
 def calls_of(
-    entry: str, create: str, supports: Iterable[str], variables: Mapping[str, str], patch: pytest.MonkeyPatch
+    begins: Collection[Name], create: Callable[[], Any], supports: Iterable[str], patch: pytest.MonkeyPatch
 ) -> set[Call]:
-    """Every call that the function of module `entry` can make; `create` composes it, with clients of `supports`.
-
-    `variables` are Terraform's and those that Lambda sets itself.
-    """
+    """Every call of code that begins at these functions; `create` composes it, with clients of `supports`."""
     calls: set[Call] = set()
 
     def create_clients(*_: object) -> Callable[[str], Client]:
@@ -77,8 +78,8 @@ def calls_of(
 
     for name in supports:
         patch.setattr(importlib.import_module(name), "create_clients", create_clients)
-    held = _held(getattr(importlib.import_module(entry), create)(variables))
-    taken = _taken(entry, {name for _, names in held for name in names})
+    held = _held(create())
+    taken = _taken(begins, {name for _, names in held for name in names})
     for adapter, names in held:
         client = _client(adapter)
         if client is None:
@@ -194,9 +195,6 @@ def _target(adapter: Any, method: Method, service: str) -> str:
 
 # ---- what the code reaches --------------------------------------------------------------------------------------
 
-# A module and a name in it; a method's begins with a dot.
-Name = tuple[str, str]
-
 
 @dataclass
 class Module:
@@ -235,20 +233,25 @@ def _module(tree: ast.Module, known: Collection[str]) -> Module:
     return found
 
 
-def _taken(entry: str, held: set[str]) -> set[tuple[str, str]]:
-    """What the code takes from objects that is reached from all that module `entry` defines.
+def all_of(module: str) -> set[Name]:
+    """All that a module of ours defines."""
+    return {(module, name) for name in _modules()[module].definitions}
+
+
+def _taken(begins: Collection[Name], held: set[str]) -> set[tuple[str, str]]:
+    """What the code takes from objects that is reached from where it begins.
 
     As pairs: the last name before the dot, without underscore, and the name after it. `held` are names of what was
     composed.
     """
-    imported, waiting = set(), {entry}
+    imported, waiting = set(), {module for module, _ in begins}
     while waiting:
         module = waiting.pop()
         imported.add(module)
         waiting |= {name for name, _ in _modules()[module].imported.values() if name in _modules()} - imported
     taken: set[tuple[str, str]] = set()
     seen: set[Name] = set()
-    names: set[Name] = {(entry, name) for name in _modules()[entry].definitions}
+    names = set(begins)
     while names:
         seen.add(reached := names.pop())
         module, defined = reached

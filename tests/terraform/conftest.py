@@ -40,11 +40,14 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
 
 @pytest.fixture(scope="session")
 def plans(terraform: Terraform) -> dict[str, Plan]:
-    """What each run of terraform/tests/permissions.tftest.hcl plans."""
+    """What each run of terraform/tests/permissions.tftest.hcl plans; at "outputs", the outputs."""
     printed = terraform.run("test", "-json", "-verbose", "-filter=tests/permissions.tftest.hcl")
     lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
     return {
-        line["@testrun"]: {each["address"]: each["change"]["after"] for each in line["test_plan"]["resource_changes"]}
+        line["@testrun"]: {
+            **{each["address"]: each["change"]["after"] for each in line["test_plan"]["resource_changes"]},
+            "outputs": {name: each.get("after") for name, each in line["test_plan"]["output_changes"].items()},
+        }
         for line in lines
         if "test_plan" in line
     }

@@ -27,6 +27,7 @@ def policies(plans: dict[str, Plan]) -> dict[str, dict[str, Any]]:
             found[address] = {"Version": "2012-10-17", "Statement": of_document(planned)}
         elif isinstance(text, str) and text.startswith("{"):
             found[address] = json.loads(text)
+    found |= {name: json.loads(text) for name, text in plans["all_that_may_be"]["outputs"]["policies"].items()}
     for policy in found.values():
         for statement in policy["Statement"]:
             for keys in statement.get("Condition", {}).values():

@@ -1,12 +1,10 @@
 """Every call that a function makes, against the policy that its role gets; and every permission, against the calls.
 
-Held here: what the code asks of AWS (calls.py), and what AWS's services ask in the role's name, is allowed; whatever is
-allowed is asked for. Exceptions have their reasons in EXCEPTIONS.
+Held here: what the code asks of AWS (calls.py), and what AWS's services ask in the role's name (asked.py), is allowed;
+whatever is allowed is asked for. So for people. Exceptions have their reasons in EXCEPTIONS.
 """
 
-import json
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -14,56 +12,19 @@ import pytest
 from botocore import xform_name
 
 from local.terraform import SOURCE
-from tests.support.build_scripts import load
-from tests.terraform.calls import Call, calls_of
+from tests.terraform.asked import (
+    ARN,
+    FUNCTIONS,
+    PACKAGES,
+    asked_by_code,
+    asked_by_people,
+    asked_by_services,
+    calls,
+    with_keys,
+)
 from tests.terraform.installation import Plan
-from tests.terraform.policies import Request, Statement, allows, matching, of_document
+from tests.terraform.policies import Request, Statement, allows, denies, matching, of_document, of_text
 
-# It imports all the others.
-load("packager.command")
-PACKAGES = sys.modules["packager"].functions
-ARN = "arn:aws:{}:eu-central-1:123456789012:{}"
-BENCHMARK = "module.benchmark_functions[0]"
-
-
-@dataclass(frozen=True)
-class Function:
-    """Where a function's code begins, which supports it may have, its role's policy, and what it is planned as."""
-
-    entry: str
-    create: str
-    supports: tuple[str, ...]
-    document: str
-    resource: str
-    support: str = ""
-    """What SUPPORT says, where it is a choice."""
-
-
-_STANDARD, _LEAN = "handler.adapters.support.standard", "handler.adapters.support.lean"
-_OF_PEOPLE = ("handler.adapters.approval.support",)
-_WORKFLOW = "module.approval_workflow"
-_DOCUMENT = "data.aws_iam_policy_document.this"
-
-
-def _queue_function(module: str, resource: str, support: str) -> Function:
-    supports = (_LEAN if support == "lean" else _STANDARD,)
-    return Function(
-        "handler.queue_function", "create", supports, f"{module}.{_DOCUMENT}", f"{module}.{resource}", support
-    )
-
-
-def _function(entry: str, name: str, resource: str) -> Function:
-    return Function(entry, "_create", _OF_PEOPLE, f'{_WORKFLOW}.{_DOCUMENT}["{name}"]', f"{_WORKFLOW}.{resource}")
-
-
-FUNCTIONS = {
-    "queue function, lean": _queue_function("module.payment_function", "aws_lambda_function.this", "lean"),
-    "queue function, standard": _queue_function("module.payment_function", "aws_lambda_function.this", "standard"),
-    "benchmark function": _queue_function(BENCHMARK, 'aws_lambda_function.this["pure-128"]', "lean"),
-    "workflow": _function("handler.workflow", "workflow", "aws_cloudformation_stack.workflow"),
-    "page": _function("handler.approval_page", "page", "aws_lambda_function.page"),
-    "reconcile": _function("handler.reconcile_function", "reconcile", "aws_lambda_function.reconcile"),
-}
 RUNS = ("what_must_be", "all_that_may_be")
 
 # What may be a call without a permission, and why. There is no permission without a call.
@@ -77,128 +38,6 @@ UNCALLED = {
 }
 
 
-def variables_of(function: Function, plan: Plan) -> dict[str, str]:
-    planned = plan[function.resource]
-    if "template_body" in planned:
-        properties = json.loads(planned["template_body"])["Resources"]["Function"]["Properties"]
-        given = dict(properties["Environment"]["Variables"])
-    else:
-        given = dict(planned["environment"][0]["variables"])
-    # Lambda's own.
-    given |= {"AWS_REGION": "eu-central-1", "AWS_LAMBDA_FUNCTION_NAME": "function", "AWS_ACCESS_KEY_ID": "none"}
-    given |= {"AWS_SECRET_ACCESS_KEY": "none"}
-    return given | ({"SUPPORT": function.support} if function.support else {})
-
-
-# ---- what is asked in a role's name -----------------------------------------------------------------------------
-
-
-def calls(function: Function, plan: Plan) -> set[Call]:
-    with pytest.MonkeyPatch.context() as patch:
-        return calls_of(function.entry, function.create, function.supports, variables_of(function, plan), patch)
-
-
-def asked_by_code(function: Function, plan: Plan) -> Iterator[Request]:
-    yield from (Request(action(call), resource(call)) for call in calls(function, plan))
-    if function.entry == "handler.workflow":
-        # The durable execution SDK's own; tests/unit/build/test_package.py holds that they are all.
-        for operation in PACKAGES.DURABLE_OPERATIONS:
-            yield Request(f"lambda:{operation}", EXECUTION)
-
-
-EXECUTION = ARN.format("lambda", "function:payment-processor-test:3/durable-execution/name/id")
-
-
-def action(call: Call) -> str:
-    """IAM's name of an operation ("Actions, resources, and condition keys for AWS services")."""
-    name = "".join(part.capitalize() for part in call.operation.split("_"))
-    renamed = {"lambda:Invoke": "lambda:InvokeFunction"}
-    whole = f"{call.service}:{name.removesuffix('Batch')}"
-    return renamed.get(whole, whole)
-
-
-def resource(call: Call) -> str:
-    if call.service == "dynamodb":
-        return ARN.format("dynamodb", f"table/{call.target}")
-    if call.service == "sqs":
-        return ARN.format("sqs", call.target.rpartition("/")[2])
-    # Callback and execution are the workflow's.
-    return call.target or EXECUTION
-
-
-def asked_by_services(name: str, function: Function, plan: Plan) -> Iterator[Request]:
-    """What Lambda itself asks with the role of a function; each with the page of AWS that says so."""
-    planned = plan[function.resource]
-    if "template_body" in planned:
-        template = json.loads(planned["template_body"])["Resources"]["Function"]["Properties"]
-        network, traced = "VpcConfig" in template, template["TracingConfig"]["Mode"] == "Active"
-        log_group = template["LoggingConfig"]["LogGroup"]
-    else:
-        network, traced = bool(planned["vpc_config"]), planned.get("tracing_config") == [{"mode": "Active"}]
-        log_group = planned["logging_config"][0]["log_group"]
-    # "Sending Lambda function logs to CloudWatch Logs"
-    for each in ("logs:CreateLogStream", "logs:PutLogEvents"):
-        yield Request(each, ARN.format("logs", f"log-group:{log_group}:log-stream:2026/11/28/[1]0"))
-    if network:
-        # "Giving Lambda functions access to resources in an Amazon VPC"
-        for each in ("AssignPrivateIpAddresses", "CreateNetworkInterface", "DeleteNetworkInterface"):
-            yield Request(f"ec2:{each}", ARN.format("ec2", "network-interface/eni-1"))
-        yield Request("ec2:UnassignPrivateIpAddresses", ARN.format("ec2", "network-interface/eni-1"))
-        for each in ("DescribeNetworkInterfaces", "DescribeSubnets"):
-            yield Request(f"ec2:{each}", "*")
-    if traced:
-        # "Visualize Lambda function invocations using AWS X-Ray"
-        for each in ("xray:PutTraceSegments", "xray:PutTelemetryRecords"):
-            yield Request(each, "*")
-    if name.startswith("queue function"):
-        # "Creating and configuring an Amazon SQS event source mapping"
-        for each in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"):
-            yield Request(each, plan["module.queue.aws_sqs_queue.payment"]["arn"])
-        # "Capturing records of Lambda asynchronous invocations"
-        yield Request("sqs:SendMessage", plan["module.queue.aws_sqs_queue.failed_starts"]["arn"])
-
-
-# What a service asks of the key of what it keeps encrypted, in the name of who calls it: "Key management" of SQS,
-# "Managing encrypted tables in DynamoDB", "Secret encryption and decryption in AWS Secrets Manager".
-_OF_TABLE = ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "ReEncryptFrom", "ReEncryptTo")
-KEY_ACTIONS = {
-    "sqs:SendMessage": ("Decrypt", "GenerateDataKey"),
-    "sqs:ReceiveMessage": ("Decrypt",),
-    "dynamodb:GetItem": _OF_TABLE,
-    "dynamodb:PutItem": _OF_TABLE,
-    "dynamodb:Query": _OF_TABLE,
-    "dynamodb:UpdateItem": _OF_TABLE,
-    "secretsmanager:GetSecretValue": ("Decrypt",),
-}
-
-
-def keys(plan: Plan) -> dict[str, str]:
-    """The customer's key by the ARN of what is encrypted with it."""
-    found = {}
-    for address, planned in plan.items():
-        if ".aws_sqs_queue." in address and str(planned["kms_master_key_id"]).startswith("arn:"):
-            found[planned["arn"]] = planned["kms_master_key_id"]
-        elif ".aws_dynamodb_table." in address and planned.get("server_side_encryption"):
-            key = str(planned["server_side_encryption"][0].get("kms_key_arn"))
-            # Without a key of its own there is none, or what stands for it in the plan.
-            if key.startswith("arn:"):
-                found[planned["arn"]] = key
-    return found
-
-
-def with_keys(requests: Iterable[Request], plan: Plan) -> Iterator[Request]:
-    encrypted = keys(plan)
-    for each in requests:
-        yield each
-        key = encrypted.get(each.resource.partition("/index/")[0])
-        for operation in KEY_ACTIONS.get(each.action, ()) if key else ():
-            service = each.action.partition(":")[0]
-            yield Request(f"kms:{operation}", str(key), {"kms:ViaService": f"{service}.eu-central-1.amazonaws.com"})
-
-
-# ---- both ways --------------------------------------------------------------------------------------------------
-
-
 @dataclass
 class Compared:
     refused: list[str]
@@ -209,23 +48,68 @@ class Compared:
 def compared(plans: dict[str, Plan]) -> Compared:
     found = Compared([], [])
     for run in RUNS:
-        plan = plans[run]
         used: dict[str, set[tuple[str, str]]] = {}
         policies: dict[str, list[Statement]] = {}
-        for name, function in FUNCTIONS.items():
-            if function.document not in plan:
-                assert (run, name) == ("what_must_be", "benchmark function")
-                continue
-            policy = policies[function.document] = of_document(plan[function.document])
-            asked = [*asked_by_code(function, plan), *asked_by_services(name, function, plan)]
-            for request in with_keys(asked, plan):
-                used.setdefault(function.document, set()).update(matching(policy, "Allow", request))
-                if not allows(policy, request) and (name, request.action) not in EXCEPTIONS:
-                    found.refused.append(f"{run}: {name} may not {request.action} on {request.resource}")
+        queues = {
+            planned["arn"]: of_text(planned["policy"])
+            for address, planned in plans[run].items()
+            if address.startswith("module.queue.aws_sqs_queue.")
+        }
+        for who, document, policy, asked in _roles(plans[run]):
+            policies[document] = policy
+            for request in with_keys(asked, plans[run]):
+                used.setdefault(document, set()).update(matching(policy, "Allow", request))
+                allowed = allows(policy, request) and not denies(
+                    queues.get(request.resource, []), as_principal(who, request)
+                )
+                if not allowed and (who, request.action) not in EXCEPTIONS:
+                    found.refused.append(f"{run}: {who} may not {request.action} on {request.resource}")
         for document, policy in policies.items():
             given = {(each, on) for statement in policy for each in statement["Action"] for on in statement["Resource"]}
             found.unused += [f"{run}: {document}: {each} on {on}" for each, on in given - used[document]]
     return found
+
+
+def as_principal(who: str, request: Request) -> Request:
+    """A request as the policy of a queue sees it."""
+    role = {"on_call": "payments-on-call"}.get(who, who)
+    if who.startswith("queue function"):
+        role = "cloudcafe-payment-processor-test-eu-central-1"
+    principal = f"arn:aws:iam::123456789012:role/{role}"
+    return Request(request.action, request.resource, {"aws:SecureTransport": "true", "aws:PrincipalArn": principal})
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_nobody_else_reads_what_is_raw(run: str, plans: dict[str, Plan]) -> None:
+    readers = {"payment": {"on_call", "queue function"}, "dead_letter": {"on_call"}, "failed_starts": {"on_call"}}
+    for name, may in readers.items():
+        planned = plans[run][f"module.queue.aws_sqs_queue.{name}"]
+        policy = of_text(planned["policy"])
+        for each in (
+            "ReceiveMessage",
+            "DeleteMessage",
+            "ChangeMessageVisibility",
+            "PurgeQueue",
+            "StartMessageMoveTask",
+        ):
+            request = Request(f"sqs:{each}", planned["arn"])
+            people = ("on_call", "queue function", "producer", "approver", "workflow")
+            assert {who for who in people if not denies(policy, as_principal(who, request))} == may, (name, each)
+
+
+def _roles(plan: Plan) -> Iterator[tuple[str, str, list[Statement], Iterable[Request]]]:
+    """Who has which policy, and what is asked in whose name."""
+    for name, function in FUNCTIONS.items():
+        # Benchmark functions are made on request only.
+        if function.document in plan:
+            asked = [*asked_by_code(function, plan), *asked_by_services(name, function, plan)]
+            yield name, function.document, of_document(plan[function.document]), asked
+    for person, text in plan["outputs"]["policies"].items():
+        yield person, person, of_text(text), asked_by_people(person, plan)
+    schedule = plan['module.approval_workflow.aws_lambda_alias.live["reconcile"]']
+    started = ARN.format("lambda", f"function:{schedule['function_name']}:{schedule['name']}")
+    scheduler = of_text(plan["module.approval_workflow.aws_iam_role_policy.scheduler"]["policy"])
+    yield "scheduler", "scheduler", scheduler, [Request("lambda:InvokeFunction", started)]
 
 
 def test_no_function_makes_a_call_that_its_role_may_not(

@@ -9,6 +9,15 @@ data "aws_iam_policy_document" "assume" {
       type        = "Service"
       identifiers = ["${each.value}.amazonaws.com"]
     }
+    # "Confused deputy prevention in EventBridge Scheduler".
+    dynamic "condition" {
+      for_each = each.value == "scheduler" ? [local.account] : []
+      content {
+        test     = "StringEquals"
+        variable = "aws:SourceAccount"
+        values   = [condition.value]
+      }
+    }
   }
 }
 
@@ -16,8 +25,11 @@ locals {
   keep_transactions = { actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [var.table_arn] }
   decide            = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [var.table_arn] }
   executions        = ["${local.function_arn}:*"]
-  read_secrets      = length(var.secret_arns) == 0 ? [] : [{ actions = ["secretsmanager:GetSecretValue"], resources = var.secret_arns }]
-  use_table_key     = var.table_kms_key_arn == null ? [] : [{ actions = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"], resources = [var.table_kms_key_arn] }]
+  read_secrets = concat(
+    length(var.secret_arns) == 0 ? [] : [{ actions = ["secretsmanager:GetSecretValue"], resources = var.secret_arns }],
+    length(var.secrets_kms_key_arns) == 0 ? [] : [{ actions = ["kms:Decrypt"], resources = var.secrets_kms_key_arns, via = "secretsmanager" }],
+  )
+  use_table_key = var.table_kms_key_arn == null ? [] : [{ actions = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"], resources = [var.table_kms_key_arn], via = "dynamodb" }]
 
   # As AWSLambdaVPCAccessExecutionRole has them.
   join_network = var.vpc == null ? [] : [{ actions = ["ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"], resources = ["*"] }]
@@ -80,6 +92,14 @@ data "aws_iam_policy_document" "this" {
     content {
       actions   = statement.value.actions
       resources = statement.value.resources
+      dynamic "condition" {
+        for_each = compact([try(statement.value.via, null)])
+        content {
+          test     = "StringEquals"
+          variable = "kms:ViaService"
+          values   = ["${condition.value}.${local.region}.amazonaws.com"]
+        }
+      }
     }
   }
 }

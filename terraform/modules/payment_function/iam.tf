@@ -1,5 +1,9 @@
 # What the handler's adapters call, on the resources they call it on, and nothing else.
 
+locals {
+  region = split(":", var.table_arn)[3]
+}
+
 data "aws_iam_policy_document" "assume" {
   statement {
     actions = ["sts:AssumeRole"]
@@ -50,6 +54,11 @@ data "aws_iam_policy_document" "this" {
     sid       = "ReadAndWriteRawMessages"
     actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
     resources = [var.raw_messages_key_arn]
+    condition {
+      test     = "StringEquals"
+      variable = "kms:ViaService"
+      values   = ["sqs.${local.region}.amazonaws.com"]
+    }
   }
 
   statement {
@@ -64,6 +73,11 @@ data "aws_iam_policy_document" "this" {
       sid       = "UseTheTablesKey"
       actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
       resources = [statement.value]
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["dynamodb.${local.region}.amazonaws.com"]
+      }
     }
   }
 
@@ -73,6 +87,20 @@ data "aws_iam_policy_document" "this" {
       sid       = "ReadSecrets"
       actions   = ["secretsmanager:GetSecretValue"]
       resources = statement.value
+    }
+  }
+
+  dynamic "statement" {
+    for_each = length(var.secrets_kms_key_arns) == 0 ? [] : [var.secrets_kms_key_arns]
+    content {
+      sid       = "UseTheSecretsKeys"
+      actions   = ["kms:Decrypt"]
+      resources = statement.value
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["secretsmanager.${local.region}.amazonaws.com"]
+      }
     }
   }
 

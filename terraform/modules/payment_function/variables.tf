@@ -112,6 +112,11 @@ variable "table_kms_key_arn" {
   type        = string
 }
 
+variable "secrets_kms_key_arns" {
+  description = "Customer keys that the secrets are encrypted with."
+  type        = set(string)
+}
+
 variable "secret_arns" {
   description = "Secrets that the handler may read."
   type        = list(string)

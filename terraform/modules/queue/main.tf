@@ -82,10 +82,10 @@ data "aws_iam_policy_document" "raw_messages_key" {
 # Raw bodies may hold what a sender should never have sent; who reads them is named, not implied by an account.
 data "aws_iam_policy_document" "queue" {
   for_each = {
-    payment       = { arn = local.payment_queue_arn, raw = false }
-    dead_letter   = { arn = local.dead_letter_queue_arn, raw = true }
-    rejected      = { arn = local.rejected_queue_arn, raw = false }
-    failed_starts = { arn = local.failed_starts_queue_arn, raw = true }
+    payment       = { arn = local.payment_queue_arn, raw = true, readers = setunion(var.dead_letter_reader_arns, var.payment_reader_arns) }
+    dead_letter   = { arn = local.dead_letter_queue_arn, raw = true, readers = var.dead_letter_reader_arns }
+    rejected      = { arn = local.rejected_queue_arn, raw = false, readers = [] }
+    failed_starts = { arn = local.failed_starts_queue_arn, raw = true, readers = var.dead_letter_reader_arns }
   }
 
   statement {
@@ -116,7 +116,7 @@ data "aws_iam_policy_document" "queue" {
       actions   = local.reading
       resources = [statement.value]
       dynamic "condition" {
-        for_each = length(var.dead_letter_reader_arns) > 0 ? [var.dead_letter_reader_arns] : []
+        for_each = length(each.value.readers) > 0 ? [each.value.readers] : []
         content {
           test     = "ArnNotLike"
           variable = "aws:PrincipalArn"

@@ -28,6 +28,11 @@ output "rejected_queue_name" {
   value       = aws_sqs_queue.rejected.name
 }
 
+output "dead_letter_queue_arn" {
+  description = "ARN of the dead-letter queue."
+  value       = aws_sqs_queue.dead_letter.arn
+}
+
 output "dead_letter_queue_url" {
   description = "URL of the queue of raw messages that were received too often."
   value       = aws_sqs_queue.dead_letter.url

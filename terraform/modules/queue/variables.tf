@@ -19,7 +19,12 @@ variable "max_receive_count" {
 }
 
 variable "dead_letter_reader_arns" {
-  description = "Principals that may read dead letters and failed starts; empty: nobody."
+  description = "Principals that may read dead letters, failed starts and waiting payments; empty: nobody."
+  type        = set(string)
+}
+
+variable "payment_reader_arns" {
+  description = "Principals that may read waiting payments beside those: the payment function's role."
   type        = set(string)
 }
 

@@ -1,0 +1,106 @@
+# What people need, as policies to attach to whatever roles or groups an account has for them. Reading dead letters takes
+# a place in dead_letter_reader_arns too.
+
+locals {
+  functions_arn = join(":", ["arn", local.table_arn[1], "lambda", local.table_arn[3], local.table_arn[4], "function"])
+  all_functions = [for name in ["cloudcafe-payment-processor-${var.environment}", "payment-processor-${var.environment}", "payment-processor-${var.environment}-page", "payment-processor-${var.environment}-reconcile"] : "${local.functions_arn}:${name}"]
+  executions    = ["${local.functions_arn}:payment-processor-${var.environment}:*"]
+
+  read_and_decide = [
+    { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [module.transaction_table.table_arn] },
+    { actions = ["dynamodb:Query"], resources = ["${module.transaction_table.table_arn}/index/open-shard-index"] },
+  ]
+  use_tables_key = var.table_kms_key_arn == null ? [] : [{
+    actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
+    resources = [var.table_kms_key_arn]
+    via       = "dynamodb"
+  }]
+  send_payments = [
+    { actions = ["sqs:SendMessage"], resources = [module.queue.payment_queue_arn] },
+    { actions = ["kms:Decrypt", "kms:GenerateDataKey"], resources = [module.queue.raw_messages_key_arn], via = "sqs" },
+  ]
+
+  people = {
+    # Whoever sends payments, and so may charge.
+    producer = local.send_payments
+
+    # payments approvals list | show | approve | reject
+    approver = concat(local.read_and_decide, local.use_tables_key, [
+      { actions = ["lambda:SendDurableExecutionCallbackSuccess"], resources = local.executions },
+    ])
+
+    # Dead letters and their redrive, failed starts, rejected copies, and payments parked list | show | retry | cancel, which
+    # asks the gateway what became of a payment.
+    on_call = concat(local.read_and_decide, local.use_tables_key, local.send_payments, [
+      # A payment that was approved is charged by its execution, or by another where that is closed.
+      { actions = ["lambda:GetDurableExecution"], resources = local.executions },
+      { actions = ["lambda:InvokeFunction"], resources = [module.approval_workflow.alias_arn] },
+      { actions = ["sqs:GetQueueUrl"], resources = [module.queue.payment_queue_arn] },
+      {
+        actions   = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
+        resources = [module.queue.dead_letter_queue_arn, module.queue.failed_starts_queue_arn, module.queue.rejected_queue_arn]
+      },
+      {
+        actions   = ["sqs:CancelMessageMoveTask", "sqs:ListMessageMoveTasks", "sqs:StartMessageMoveTask"]
+        resources = [module.queue.dead_letter_queue_arn]
+      },
+      ], var.gateway_secret_arn == "" ? [] : [
+      { actions = ["secretsmanager:GetSecretValue"], resources = [var.gateway_secret_arn] },
+      ], length(var.secrets_kms_key_arns) == 0 ? [] : [
+      { actions = ["kms:Decrypt"], resources = var.secrets_kms_key_arns, via = "secretsmanager" },
+    ])
+
+    # make deploy-code and make rollback. Terraform itself makes roles and keys: whoever applies it may do anything.
+    deployer = [
+      {
+        actions = [
+          "lambda:CreateAlias",
+          "lambda:DeleteAlias",
+          "lambda:DeleteFunction",
+          "lambda:DeleteProvisionedConcurrencyConfig",
+          "lambda:GetAlias",
+          "lambda:GetFunction",
+          "lambda:GetFunctionConfiguration",
+          "lambda:GetProvisionedConcurrencyConfig",
+          "lambda:ListAliases",
+          "lambda:ListDurableExecutionsByFunction",
+          "lambda:ListVersionsByFunction",
+          "lambda:PublishVersion",
+          "lambda:PutProvisionedConcurrencyConfig",
+          "lambda:UpdateAlias",
+          "lambda:UpdateFunctionCode",
+        ]
+        resources = flatten([for arn in local.all_functions : [arn, "${arn}:*"]])
+      },
+      {
+        actions   = ["cloudwatch:DescribeAlarms"]
+        resources = [join(":", ["arn", local.table_arn[1], "cloudwatch", local.table_arn[3], local.table_arn[4], "alarm", "*"])]
+      },
+    ]
+  }
+}
+
+data "aws_iam_policy_document" "people" {
+  for_each = local.people
+
+  dynamic "statement" {
+    for_each = each.value
+    content {
+      actions   = statement.value.actions
+      resources = statement.value.resources
+      dynamic "condition" {
+        for_each = compact([try(statement.value.via, null)])
+        content {
+          test     = "StringEquals"
+          variable = "kms:ViaService"
+          values   = ["${condition.value}.${local.table_arn[3]}.amazonaws.com"]
+        }
+      }
+    }
+  }
+}
+
+output "policies" {
+  description = "Policies to attach, as JSON: producer, approver (command line), on_call, deployer (deploy-code, rollback)."
+  value       = { for name, document in data.aws_iam_policy_document.people : name => document.json }
+}
