@@ -65,6 +65,16 @@ locals {
   }
 }
 
+# The packages have botocore's data of no other partition.
+data "aws_partition" "current" {
+  lifecycle {
+    postcondition {
+      condition     = self.partition == "aws"
+      error_message = "The region is in AWS's partition ${self.partition} (China, GovCloud and the like), where this does not run: set AWS_REGION to one of partition aws, such as us-east-1."
+    }
+  }
+}
+
 module "package" {
   source = "./modules/deployment_package"
 

@@ -8,15 +8,13 @@ import botocore.session
 
 def problem(region: str) -> str | None:
     """What is wrong with `region` (a name such as us-east-1) as one sentence, or None."""
-    session = botocore.session.get_session()
-    known = [
-        name
-        for partition in session.get_available_partitions()
-        for name in session.get_available_regions("lambda", partition)
-    ]
+    # The packages have botocore's data of no other partition, such as those of China and GovCloud.
+    known = botocore.session.get_session().get_available_regions("lambda", "aws")
     if region in known:
         return None
-    return f"AWS_REGION is {region}, which has no Lambda: export AWS_REGION=us-east-1, or another of {', '.join(known)}"
+    return (
+        f"AWS_REGION is {region}, which is unsupported: export AWS_REGION=us-east-1, or another of {', '.join(known)}"
+    )
 
 
 def main() -> int:
