@@ -392,7 +392,7 @@ DEFINED_ELSEWHERE: Final[Mapping[str, str]] = {
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "the SDK's; the file of that token, read at each renewal",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI": "the SDK's; with it, something outside is meant, and not memory",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "the SDK's; with it, something outside is meant, and not memory",
-    "AWS_DEFAULT_REGION": "the SDK's; the command line's region where `AWS_REGION` is not set",
+    "AWS_DEFAULT_REGION": "the SDK's; the command line's region where `AWS_REGION` is not set, before the profile's",
     "AWS_ENDPOINT_URL": "the SDK's; with it, something outside is meant, and not AWS's own endpoints",
     "AWS_ENDPOINT_URL_DYNAMODB": "the SDK's; with it, something outside is meant, and not AWS's own endpoints",
     "AWS_ENDPOINT_URL_LAMBDA": "the SDK's; with it, something outside is meant, and not AWS's own endpoints",

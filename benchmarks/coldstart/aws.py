@@ -273,9 +273,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; 1 where an invocation failed, 2 where the target was refused or the cost is above the limit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--environment", default="dev")
-    parser.add_argument(
-        "--region", default=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
-    )
+    # boto3 reads the profile, but not the variable that everything else here does.
+    region = os.environ.get("AWS_REGION") or boto3.Session().region_name or "us-east-1"
+    parser.add_argument("--region", default=region)
     parser.add_argument("--cold", type=int, default=10, help="cold starts a function (59 give a p95)")
     parser.add_argument("--warm", type=int, default=5, help="warm invocations after each cold start")
     parser.add_argument("--stress", type=int, default=3, help="cold starts with STRESS_MODE=cold_start")

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import botocore.session
+
 from handler.adapters.support.errors import AwsError
 from handler.approval_composition import caller_identity, compose_decisions
 from handler.cli import conflicts, parked
@@ -84,8 +86,14 @@ def _variables(options: argparse.Namespace, environment: Mapping[str, str]) -> d
         "APPROVAL_FUNCTION_ARN": environment.get("APPROVAL_FUNCTION_ARN") or f"payment-processor-{name}:live",
         "DYNAMODB_TABLE": table or f"cloudcafe-payment-transactions-{name}",
         "PAYMENT_QUEUE_URL": "" if options.environment else environment.get("PAYMENT_QUEUE_URL", ""),
-        "AWS_REGION": environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1",
+        "AWS_REGION": environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or _region(environment),
     }
+
+
+def _region(environment: Mapping[str, str]) -> str:
+    """The region of the caller's profile, as the AWS CLI takes it."""
+    profile = botocore.session.Session(profile=environment.get("AWS_PROFILE") or None)
+    return profile.get_config_variable("region") or "us-east-1"
 
 
 def _list(decisions: Decisions, options: argparse.Namespace) -> int:

@@ -189,3 +189,26 @@ def test_the_command_line_restarts_under_the_environments_workflow(monkeypatch):
 
 def _no_decisions():
     raise ConfigurationError("DYNAMODB_TABLE", None, "a table")
+
+
+@pytest.mark.parametrize(
+    ("variables", "region"),
+    [
+        ({"AWS_PROFILE": "payments"}, "eu-west-3"),
+        ({}, "eu-north-1"),
+        ({"AWS_PROFILE": "payments", "AWS_DEFAULT_REGION": "eu-west-1"}, "eu-west-1"),
+        ({"AWS_DEFAULT_REGION": "eu-west-1", "AWS_REGION": "eu-west-2"}, "eu-west-2"),
+    ],
+)
+def test_the_command_line_works_in_the_region_of_the_profile_where_no_variable_names_one(
+    monkeypatch, tmp_path, variables, region
+):
+    profiles = tmp_path / "config"
+    profiles.write_text("[default]\nregion = eu-north-1\n[profile payments]\nregion = eu-west-3\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(profiles))
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_REGION", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    given = []
+    monkeypatch.setattr(cli, "compose_decisions", lambda environment: given.append(environment) or _no_decisions())
+    assert cli.main(["approvals", "list"], variables) == 1
+    assert [each["AWS_REGION"] for each in given] == [region]
