@@ -11,6 +11,12 @@ variable "environment" {
     error_message = "environment must be 1 to 15 of a-z, 0-9 and -, beginning with a letter."
   }
 
+  # The queue function of dev-bench would have the name of dev's benchmark functions, and so on.
+  validation {
+    condition     = !can(regex("-(bench|dlq|rejected|page|reconcile)$", var.environment))
+    error_message = "environment must not end with -bench, -dlq, -rejected, -page or -reconcile: parts of another environment have such names."
+  }
+
   # With one state for two environments, planning the second destroys the first.
   validation {
     condition     = !var.workspace_is_environment || terraform.workspace == var.environment

@@ -596,3 +596,13 @@ run "a_region_of_another_partition" {
   }
   expect_failures = [data.aws_partition.current]
 }
+
+run "an_environment_named_like_a_part_of_another" {
+  command = plan
+  variables {
+    environment              = "dev-bench"
+    workspace_is_environment = false
+    gateway                  = "simulated"
+  }
+  expect_failures = [var.environment]
+}
