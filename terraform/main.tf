@@ -22,9 +22,13 @@ locals {
   workflow_runtime = "python3.13"
 
   # Of the functions that handle real payments.
-  live_variables = merge(local.handler_variables, {
-    DYNAMODB_TABLE                = module.transaction_table.table_name
-    REJECTED_QUEUE_URL            = module.queue.rejected_queue_url
+  live_variables = merge(local.chosen_variables, {
+    DYNAMODB_TABLE     = module.transaction_table.table_name
+    REJECTED_QUEUE_URL = module.queue.rejected_queue_url
+  })
+
+  # Those of them that a plan knows.
+  chosen_variables = merge(local.handler_variables, {
     GATEWAY                       = coalesce(var.gateway, "simulated")
     GATEWAY_URL                   = var.gateway_url
     GATEWAY_CA_FILE               = var.gateway_ca_file
@@ -34,6 +38,8 @@ locals {
     SCORING_ENGINE                = var.scoring_engine
     FINGERPRINT_PEPPER_SECRET_ARN = var.fingerprint_pepper_secret_arn == null ? "" : var.fingerprint_pepper_secret_arn
   })
+
+  variables_bytes = 1000 + length(jsonencode(merge(local.chosen_variables, { APPROVERS = join(",", var.approval_workflow.approvers) })))
 
   # Of all functions. Lambda reserves AWS_REGION and sets it itself.
   handler_variables = {
@@ -62,6 +68,18 @@ locals {
     PARK_AFTER_TRIES           = format("%d", var.park_after_tries)
     PARK_AFTER_SECONDS         = tostring(var.park_after_seconds)
     POWERTOOLS_LOG_LEVEL       = var.log_level
+  }
+}
+
+# Lambda takes 4 KB of variables, names and quotes included. What only an apply knows of the workflow's, which has the most
+# (names, URLs and ARNs of what it makes), is below 1,000 bytes.
+output "variables_bytes" {
+  description = "Bytes of Lambda's 4,096 that the workflow's environment variables take at most."
+  value       = local.variables_bytes
+
+  precondition {
+    condition     = local.variables_bytes <= 4096
+    error_message = "The workflow's environment variables would have up to ${local.variables_bytes} bytes, and Lambda takes 4096 in all: name fewer approval_workflow.approvers and other_currencies, or shorter id_shapes."
   }
 }
 

@@ -248,3 +248,18 @@ run "a_time_out_longer_than_reconciles_own" {
     error_message = "Reconcile must have the time that one payment needs, whatever the gateway's deadline."
   }
 }
+
+run "as_many_approvers_as_lambda_has_room_for" {
+  command = plan
+  variables {
+    approval_workflow = { approvers = [for number in range(40) : "approver-${format("%02d", number)}@payments.example.com"] }
+  }
+}
+
+run "more_approvers_than_lambda_has_room_for" {
+  command = plan
+  variables {
+    approval_workflow = { approvers = [for number in range(80) : "approver-${format("%02d", number)}@payments.example.com"] }
+  }
+  expect_failures = [output.variables_bytes]
+}
