@@ -41,6 +41,8 @@ locals {
 
   variables_bytes = 1000 + length(jsonencode(merge(local.chosen_variables, { APPROVERS = join(",", var.approval_workflow.approvers) })))
 
+  workflow_memory_sizes = { for function, own in var.approval_workflow.memory_sizes : function => coalesce(own, var.memory_size) }
+
   # Of all functions. Lambda reserves AWS_REGION and sets it itself.
   handler_variables = {
     ENVIRONMENT           = var.environment
@@ -251,7 +253,7 @@ module "approval_workflow" {
   code_bucket                = module.code_bucket.bucket_name
   architecture               = var.architecture
   runtime                    = local.workflow_runtime
-  memory_size                = var.memory_size
+  memory_sizes               = local.workflow_memory_sizes
   timeout_seconds            = var.timeout_seconds
   tracing                    = var.tracing
   environment_variables      = local.live_variables

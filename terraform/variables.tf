@@ -508,13 +508,14 @@ variable "approvals" {
 }
 
 variable "approval_workflow" {
-  description = "The approval workflow: its approvers' e-mail addresses (empty: the command line decides), by address another endpoint that takes an approver's links (a protocol of SNS and its endpoint), how long they may take (1 to 86400 s), how long closed executions are kept (1 to 90 days), the share of fraud checks that fail on purpose (0 to 1)."
+  description = "The approval workflow: its approvers' e-mail addresses (empty: the command line decides), by address another endpoint that takes an approver's links (a protocol of SNS and its endpoint), how long they may take (1 to 86400 s), how long closed executions are kept (1 to 90 days), the share of fraud checks that fail on purpose (0 to 1), the memory of workflow, page and reconcile where it is not memory_size (128 to 10240 MB)."
   type = object({
     approvers                  = optional(set(string), [])
     endpoints                  = optional(map(object({ protocol = string, endpoint = string })), {})
     timeout_seconds            = optional(number, 86400)
     retention_days             = optional(number, 14)
     fraud_service_failure_rate = optional(number, 0)
+    memory_sizes               = optional(object({ workflow = optional(number), page = optional(number), reconcile = optional(number) }), {})
   })
   default  = {}
   nullable = false
@@ -530,6 +531,10 @@ variable "approval_workflow" {
   validation {
     condition     = can(regex("^(0(\\.[0-9]{1,6})?|1(\\.0{1,6})?)$", tostring(var.approval_workflow.fraud_service_failure_rate)))
     error_message = "approval_workflow.fraud_service_failure_rate must be a share from 0 to 1 with at most six digits after the point."
+  }
+  validation {
+    condition     = alltrue([for size in values(var.approval_workflow.memory_sizes) : size >= 128 && size <= 10240 && floor(size) == size if size != null])
+    error_message = "approval_workflow.memory_sizes must be whole numbers of MB from 128 to 10240."
   }
   validation {
     condition     = alltrue([for one in var.approval_workflow.approvers : can(regex("^[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$", one)) && length(one) <= 64])

@@ -78,7 +78,7 @@ run "the_stack" {
     code_bucket           = "code"
     architecture          = "arm64"
     runtime               = "python3.13"
-    memory_size           = 512
+    memory_sizes          = { workflow = 512, page = 256, reconcile = 1024 }
     timeout_seconds       = 30
     tracing               = false
     environment_variables = { ENVIRONMENT = "dev" }
@@ -101,6 +101,13 @@ run "the_stack" {
     tags                       = { Project = "payments" }
   }
 
+  assert {
+    condition = [
+      jsondecode(aws_cloudformation_stack.workflow.template_body).Resources.Function.Properties.MemorySize,
+      aws_lambda_function.page.memory_size, aws_lambda_function.reconcile.memory_size
+    ] == [512, 256, 1024]
+    error_message = "Each function must have its own memory."
+  }
   assert {
     condition     = aws_cloudformation_stack.workflow.tags == tomap({ Project = "payments" }) && aws_s3_object.package.tags == null
     error_message = "S3 takes ten tags of an object: the ZIP must have none of those that everything else has."
@@ -203,7 +210,7 @@ run "a_time_out_longer_than_reconciles_own" {
     code_bucket                = "code"
     architecture               = "arm64"
     runtime                    = "python3.13"
-    memory_size                = 512
+    memory_sizes               = { workflow = 512, page = 256, reconcile = 1024 }
     timeout_seconds            = 900
     tracing                    = true
     environment_variables      = {}
@@ -262,4 +269,17 @@ run "more_approvers_than_lambda_has_room_for" {
     approval_workflow = { approvers = [for number in range(80) : "approver-${format("%02d", number)}@payments.example.com"] }
   }
   expect_failures = [output.variables_bytes]
+}
+
+run "memory_of_one_function" {
+  command = plan
+  variables {
+    memory_size       = 1769
+    approval_workflow = { memory_sizes = { page = 256 } }
+  }
+
+  assert {
+    condition     = local.workflow_memory_sizes == { workflow = 1769, page = 256, reconcile = 1769 }
+    error_message = "Functions of the workflow must have memory_size, but those that are given their own."
+  }
 }

@@ -460,7 +460,7 @@ run "broken_rules_7" {
     package_path              = "tests/packages/python3.11.zip"
     runtime                   = "python3.11"
     alarm_emails              = ["me"]
-    approval_workflow         = { approvers = ["me"], timeout_seconds = 90000, retention_days = 0, fraud_service_failure_rate = 2 }
+    approval_workflow         = { approvers = ["me"], timeout_seconds = 90000, retention_days = 0, fraud_service_failure_rate = 2, memory_sizes = { page = 64 } }
   }
   expect_failures = [
     var.payment_currency,

@@ -49,7 +49,7 @@ locals {
     Handler       = "handler.workflow.lambda_handler"
     Runtime       = var.runtime
     Architectures = [var.architecture]
-    MemorySize    = var.memory_size
+    MemorySize    = var.memory_sizes.workflow
     Timeout       = var.timeout_seconds
     Environment   = { Variables = local.workflow_variables }
     TracingConfig = { Mode = local.tracing_mode }
@@ -143,7 +143,7 @@ resource "aws_lambda_function" "page" {
   publish          = true
   runtime          = var.runtime
   architectures    = [var.architecture]
-  memory_size      = var.memory_size
+  memory_size      = var.memory_sizes.page
   timeout          = 10
   tags             = var.tags
 
@@ -175,7 +175,7 @@ resource "aws_lambda_function" "reconcile" {
   publish          = true
   runtime          = var.runtime
   architectures    = [var.architecture]
-  memory_size      = var.memory_size
+  memory_size      = var.memory_sizes.reconcile
   timeout          = local.reconcile_timeout_seconds
   tags             = var.tags
 

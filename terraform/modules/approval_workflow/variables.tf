@@ -33,9 +33,9 @@ variable "runtime" {
   type        = string
 }
 
-variable "memory_size" {
+variable "memory_sizes" {
   description = "Memory of each function in MB (128 to 10240)."
-  type        = number
+  type        = object({ workflow = number, page = number, reconcile = number })
 }
 
 variable "timeout_seconds" {
