@@ -93,8 +93,8 @@ run "the_stack" {
     table_arn                  = "arn:aws:dynamodb:eu-central-1:123456789012:table/transactions"
     table_kms_key_arn          = null
     rejected_queue_arn         = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
-    raw_messages_key_arn       = "arn:aws:kms:eu-central-1:123456789012:key/1"
     secret_arns                = []
+    secrets_kms_key_arns       = []
     vpc                        = null
     alarm_topic_arn            = "arn:aws:sns:eu-central-1:123456789012:alarms"
     log_retention_days         = 30
@@ -222,8 +222,8 @@ run "a_time_out_longer_than_reconciles_own" {
     table_arn                  = "arn:aws:dynamodb:eu-central-1:123456789012:table/transactions"
     table_kms_key_arn          = null
     rejected_queue_arn         = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
-    raw_messages_key_arn       = "arn:aws:kms:eu-central-1:123456789012:key/1"
     secret_arns                = []
+    secrets_kms_key_arns       = []
     vpc                        = { subnet_ids = ["subnet-0123456789abcdef0"], security_group_ids = ["sg-01234567"] }
     alarm_topic_arn            = "arn:aws:sns:eu-central-1:123456789012:alarms"
     log_retention_days         = 30

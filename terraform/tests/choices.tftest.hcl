@@ -210,6 +210,7 @@ run "queue" {
     message_retention_seconds  = 1209600
     max_receive_count          = 1000
     dead_letter_reader_arns    = []
+    payment_reader_arns        = ["arn:aws:iam::123456789012:role/payments"]
     tags                       = {}
   }
 
@@ -323,6 +324,7 @@ run "function_with_provisioned_concurrency_and_canary" {
     table_arn               = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
     table_kms_key_arn       = null
     secret_arns             = []
+    secrets_kms_key_arns    = []
     vpc                     = { subnet_ids = ["subnet-0123456789abcdef0"], security_group_ids = ["sg-01234567"] }
     approval_function_arn   = null
     tags                    = {}
@@ -399,6 +401,7 @@ run "canary_of_the_version_that_is_live" {
     table_arn               = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
     table_kms_key_arn       = null
     secret_arns             = []
+    secrets_kms_key_arns    = []
     vpc                     = null
     approval_function_arn   = null
     tags                    = {}
@@ -439,6 +442,7 @@ run "held_version_that_does_not_read_what_is_written" {
     table_arn               = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
     table_kms_key_arn       = null
     secret_arns             = []
+    secrets_kms_key_arns    = []
     vpc                     = null
     approval_function_arn   = null
     tags                    = {}
@@ -483,6 +487,7 @@ run "held_version_that_does_not_say_what_it_reads" {
     table_arn               = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
     table_kms_key_arn       = null
     secret_arns             = []
+    secrets_kms_key_arns    = []
     vpc                     = null
     approval_function_arn   = null
     tags                    = {}
