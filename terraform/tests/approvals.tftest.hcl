@@ -102,6 +102,10 @@ run "the_stack" {
   }
 
   assert {
+    condition     = { for one in aws_apigatewayv2_stage.page.route_settings : one.route_key => [one.throttling_burst_limit, one.throttling_rate_limit] } == { "GET /approvals" = [20, 10], "POST /approvals" = [20, 10] } && length(aws_apigatewayv2_stage.page.default_route_settings) == 0
+    error_message = "A flood of one route must not take the other's requests."
+  }
+  assert {
     condition = [
       jsondecode(aws_cloudformation_stack.workflow.template_body).Resources.Function.Properties.MemorySize,
       aws_lambda_function.page.memory_size, aws_lambda_function.reconcile.memory_size
@@ -138,10 +142,6 @@ run "the_stack" {
       !contains(flatten([for allowed in values(local.permissions) : allowed[*].actions]), "xray:PutTraceSegments"),
     ])
     error_message = "Nothing must be traced unasked."
-  }
-  assert {
-    condition     = aws_apigatewayv2_stage.page.default_route_settings[0].throttling_rate_limit == 10
-    error_message = "The page must be throttled."
   }
   assert {
     condition     = !strcontains(aws_apigatewayv2_stage.page.access_log_settings[0].format, "path") && !strcontains(aws_apigatewayv2_stage.page.access_log_settings[0].format, "query")

@@ -298,9 +298,14 @@ resource "aws_apigatewayv2_stage" "page" {
   auto_deploy = true
   tags        = var.tags
 
-  default_route_settings {
-    throttling_burst_limit = 20
-    throttling_rate_limit  = 10
+  # Each route by itself: a flood of links that are none must not keep a decision out.
+  dynamic "route_settings" {
+    for_each = aws_apigatewayv2_route.page
+    content {
+      route_key              = route_settings.value.route_key
+      throttling_burst_limit = 20
+      throttling_rate_limit  = 10
+    }
   }
 
   # Without query and path: the token is in the query.
