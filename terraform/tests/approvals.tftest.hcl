@@ -102,6 +102,14 @@ run "the_stack" {
   }
 
   assert {
+    condition     = startswith(aws_cloudwatch_log_group.access.name, "/aws/vendedlogs/") && aws_cloudwatch_log_metric_filter.throttled.log_group_name == aws_cloudwatch_log_group.access.name
+    error_message = "The page's access log must not take room in the account's resource policy of logs."
+  }
+  assert {
+    condition     = [for one in aws_apigatewayv2_stage.page.access_log_settings : one.destination_arn] == [aws_cloudwatch_log_group.access.arn]
+    error_message = "The access log must be written there."
+  }
+  assert {
     condition     = { for one in aws_apigatewayv2_stage.page.route_settings : one.route_key => [one.throttling_burst_limit, one.throttling_rate_limit] } == { "GET /approvals" = [20, 10], "POST /approvals" = [20, 10] } && length(aws_apigatewayv2_stage.page.default_route_settings) == 0
     error_message = "A flood of one route must not take the other's requests."
   }

@@ -95,7 +95,7 @@ resource "aws_cloudwatch_metric_alarm" "failures" {
 # The API has a metric of all 4xx, none of 429.
 resource "aws_cloudwatch_log_metric_filter" "throttled" {
   name           = "${local.name}-page-throttled"
-  log_group_name = aws_cloudwatch_log_group.this["page"].name
+  log_group_name = aws_cloudwatch_log_group.access.name
   pattern        = "{ $.status = \"429\" }"
 
   metric_transformation {
