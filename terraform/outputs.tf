@@ -88,12 +88,14 @@ output "commands" {
       --message-body '{"payment_id":"pay-1","order_id":"ord-1","customer_id":"cust-1","amount":25.99,"payment_method":"credit_card","payment_token":"pm_card_visa"}'
 
     # A thousand, in 50 message groups: no more batches run at once than there are groups
-    for i in {1..1000}; do
-      aws sqs send-message --region ${local.table_arn[3]} \
-        --queue-url ${module.queue.payment_queue_url} \
-        --message-group-id "payment-group-$((i % 50))" \
-        --message-body "{\"payment_id\":\"load-$i\",\"order_id\":\"ord-$i\",\"customer_id\":\"cust-$i\",\"amount\":$((RANDOM % 100 + 10)).99,\"payment_method\":\"credit_card\",\"payment_token\":\"pm_card_visa\"}" &
-    done; wait
+    for batch in {0..99}; do
+      entries=
+      for i in $(seq $((10 * batch + 1)) $((10 * batch + 10))); do
+        entries="$entries,{\"Id\":\"$i\",\"MessageGroupId\":\"payment-group-$((i % 50))\",\"MessageBody\":\"{\\\"payment_id\\\":\\\"load-$i\\\",\\\"order_id\\\":\\\"ord-$i\\\",\\\"customer_id\\\":\\\"cust-$i\\\",\\\"amount\\\":$((RANDOM % 100 + 10)).99,\\\"payment_method\\\":\\\"credit_card\\\",\\\"payment_token\\\":\\\"pm_card_visa\\\"}\"}"
+      done
+      aws sqs send-message-batch --region ${local.table_arn[3]} \
+        --queue-url ${module.queue.payment_queue_url} --entries "[$${entries#,}]" --query Failed
+    done
 
     # Past the queue, one batch (from the repository)
     aws lambda invoke --region ${local.table_arn[3]} --function-name ${module.payment_function.function_name} --qualifier live \

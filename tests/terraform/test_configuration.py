@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -199,3 +200,29 @@ def test_an_unknown_region_is_refused_with_what_to_do() -> None:
         )
         assert done.returncode == code, done.stderr
         assert code == 0 or (f"AWS_REGION is {region}" in done.stderr and "export AWS_REGION=us-east-1" in done.stderr)
+
+
+def test_the_published_thousand_payments_are_sent_by_a_process_for_ten_one_after_another(tmp_path: Path) -> None:
+    text = (SOURCE / "outputs.tf").read_text()
+    loop = re.search(r"^    # A thousand.*?\n(.*?)\n\n", text, re.DOTALL | re.MULTILINE)
+    assert loop
+    # As Terraform prints it.
+    printed = re.sub(r"(?<!\$)\$\{[^}]*\}", "known", loop.group(1)).replace("$${", "${")
+    (tmp_path / "aws").write_text("#!/bin/bash\nprintf '%s\\0' \"$@\"\nprintf '\\n'\n")
+    (tmp_path / "aws").chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-euc", printed],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    calls = [line.split("\0") for line in done.stdout.splitlines()]
+    batches = [json.loads(call[call.index("--entries") + 1]) for call in calls]
+    assert {(len(batch), *call[:2]) for batch, call in zip(batches, calls, strict=True)} == {
+        (10, "sqs", "send-message-batch")
+    }
+    bodies = [json.loads(entry["MessageBody"]) for batch in batches for entry in batch]
+    assert [body["payment_id"] for body in bodies] == [f"load-{number}" for number in range(1, 1001)]
+    assert len({entry["MessageGroupId"] for batch in batches for entry in batch}) == 50
+    assert "&" not in printed
