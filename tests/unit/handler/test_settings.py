@@ -208,7 +208,8 @@ def given(text: str, name: str) -> dict[str, str]:
 
 def passed() -> Mapping[str, dict[str, str]]:
     """Variable -> expression that Terraform passes, by function."""
-    live = {**given(MAIN, "handler_variables"), **given(MAIN, "live_variables")}
+    of_all = (given(MAIN, name) for name in ("handler_variables", "chosen_variables", "live_variables"))
+    live = {name: expression for given_to_all in of_all for name, expression in given_to_all.items()}
     return {
         "queue function": {**live, **given(MAIN, "environment_variables")},
         "workflow": {**live, **given(WORKFLOW, "workflow_variables")},
