@@ -146,16 +146,6 @@ def _queue(sqs: Any, name: str, attributes: dict[str, str]) -> tuple[str, str]:
 
 
 def _table(dynamodb: Any, name: str) -> None:
-    def index(index_name: str, key: str) -> dict[str, Any]:
-        return {
-            "IndexName": index_name,
-            "KeySchema": [
-                {"AttributeName": key, "KeyType": "HASH"},
-                {"AttributeName": "created_at", "KeyType": "RANGE"},
-            ],
-            "Projection": {"ProjectionType": "KEYS_ONLY"},
-        }
-
     dynamodb.create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
@@ -164,10 +154,18 @@ def _table(dynamodb: Any, name: str) -> None:
         AttributeDefinitions=[
             {"AttributeName": "transaction_id", "AttributeType": "S"},
             {"AttributeName": "open_shard", "AttributeType": "S"},
-            {"AttributeName": "customer_id", "AttributeType": "S"},
             {"AttributeName": "created_at", "AttributeType": "N"},
         ],
-        GlobalSecondaryIndexes=[index("open-shard-index", "open_shard"), index("customer-index", "customer_id")],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "open-shard-index",
+                "KeySchema": [
+                    {"AttributeName": "open_shard", "KeyType": "HASH"},
+                    {"AttributeName": "created_at", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
+        ],
     )
 
 

@@ -318,7 +318,7 @@ variable "dead_letter_reader_arns" {
 # ---- table --------------------------------------------------------------------------------------------------------
 
 variable "provisioned_capacity" {
-  description = "Null: on demand. Else capacity units (1 to 40000) between which auto-scaling moves the table, and the utilisation it aims at (20 to 90 %); indexes have the maximum."
+  description = "Null: on demand. Else capacity units (1 to 40000) between which auto-scaling moves the table, and the utilisation it aims at (20 to 90 %); the index has the maximum."
   type = object({
     read_min           = number
     read_max           = number

@@ -1,5 +1,5 @@
-# One item per payment. Indexes hold keys only: whoever finds an item through one reads it again, consistently, before
-# acting on it, and a payment then costs each index a write when it enters and one when it leaves, none in between.
+# One item per payment. The index holds keys only: whoever finds an item through it reads it again, consistently, before
+# acting on it, and a payment then costs the index a write when it enters and one when it leaves, none in between.
 
 locals {
   provisioned = var.provisioned_capacity != null
@@ -30,30 +30,16 @@ resource "aws_dynamodb_table" "this" {
   }
 
   attribute {
-    name = "customer_id"
-    type = "S"
-  }
-
-  attribute {
     name = "created_at"
     type = "N"
   }
 
-  # Sparse: only open payments and conflicts carry open_shard.
+  # Sparse: only open payments and conflicts carry open_shard. An index that throttles throttles its table, and capacities
+  # of indexes that auto-scaling moves cannot be told from changes of their definition (ignore_changes takes the whole
+  # block). So it has the maximum, unscaled.
   global_secondary_index {
     name            = "open-shard-index"
     hash_key        = "open_shard"
-    range_key       = "created_at"
-    projection_type = "KEYS_ONLY"
-    read_capacity   = local.provisioned ? var.provisioned_capacity.read_max : null
-    write_capacity  = local.provisioned ? var.provisioned_capacity.write_max : null
-  }
-
-  # An index that throttles throttles its table, and capacities of indexes that auto-scaling moves cannot be told from
-  # changes of their definition (ignore_changes takes the whole block). So indexes have the maximum, unscaled.
-  global_secondary_index {
-    name            = "customer-index"
-    hash_key        = "customer_id"
     range_key       = "created_at"
     projection_type = "KEYS_ONLY"
     read_capacity   = local.provisioned ? var.provisioned_capacity.read_max : null
