@@ -291,3 +291,12 @@ run "memory_of_one_function" {
     error_message = "Functions of the workflow must have memory_size, but those that are given their own."
   }
 }
+
+run "a_region_of_another_partition" {
+  command = plan
+  override_data {
+    target = data.aws_partition.current
+    values = { partition = "aws-cn" }
+  }
+  expect_failures = [data.aws_partition.current]
+}

@@ -588,15 +588,6 @@ run "a_tag_too_many" {
   expect_failures = [var.tags]
 }
 
-run "a_region_of_another_partition" {
-  command = plan
-  override_data {
-    target = data.aws_partition.current
-    values = { partition = "aws-cn" }
-  }
-  expect_failures = [data.aws_partition.current]
-}
-
 run "an_environment_named_like_a_part_of_another" {
   command = plan
   variables {
