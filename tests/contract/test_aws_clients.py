@@ -323,7 +323,7 @@ def test_bytes_that_trickle_in_do_not_outlast_the_deadline_of_a_call(
     monkeypatch.setattr(lean_clients, "_ANSWER_SECONDS", 0.2)
     with closing(Server([b"trickle"] * 4)) as server:
         client = connect("lean", server.url)("dynamodb")
-        with pytest.raises(AwsError, match=r"GetItem: no answer within 0\.2 s"):
+        with pytest.raises(AwsError, match=r"GetItem: no answer within 0\.2\d* s"):
             client.get_item(**GET)
         assert server.requests == 3
 
