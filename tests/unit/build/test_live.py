@@ -179,7 +179,7 @@ def test_versions_that_executions_wait_on_stay():
 
 def test_make_leaves_the_shares_to_the_procedure_unless_they_are_given():
     def printed(*arguments: str) -> str:
-        command = ["make", "--dry-run", "move", *arguments]
+        command = ["make", "--no-print-directory", "--dry-run", "move", *arguments]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         return done.stdout.splitlines()[-1]
 
