@@ -188,7 +188,9 @@ class Auditor:
                 self._to_cancel[invocation.name, key] = prepared
         is_taken = image is None or image.get("owner") == owner
         if write.intent in _TAKING:
-            self.ahead.holds(key if is_taken else "")
+            # What is claimed as an end has none to charge: its worker goes on to others.
+            is_charged = request.get("Item", {"status": {"S": "processing"}})["status"]["S"] == "processing"
+            self.ahead.holds(key if is_taken and is_charged else "")
         if write.intent in _TAKING and is_taken:
             # A workflow owns by another name, and lets go in its own way.
             self._held.add((owner["S"] if owner else "", key))
@@ -534,9 +536,9 @@ class Auditor:
         """Whether a payment is larger than what was accepted at some time until now."""
         return 0 < self.world.was_lowered_to < sent.amount_minor
 
-    def _routes(self, invocation: Invocation, sent: Sent) -> tuple[str, ...]:
-        """The states that an item may be claimed in."""
-        expected = sent.read(invocation.release.writes).expected
+    def _routes(self, invocation: Invocation, sent: Sent, version: int = 0) -> tuple[str, ...]:
+        """The states that an item may be claimed in; `version` 0 for the one that its release writes."""
+        expected = sent.read(version or invocation.release.writes).expected
         if expected == "pending_approval" and not self.world.profile.workflow:
             # Nobody would ever be asked.
             expected = "declined"
@@ -575,10 +577,12 @@ class Auditor:
             self._has_time(invocation, "prepare")
 
             def fits(sent: Sent) -> bool:
-                # A retry sends the text of its item's version, which may tell the gateway less.
+                # A retry sends the text of its item's version, which may tell the gateway less, and which any version
+                # takes: what the first message spelled in its own way is normalised there.
                 is_told = sent.retry > 0 or sent.read(invocation.release.writes).told == told
                 is_it = is_told and sent.amount_minor == payment.amount_minor
-                return is_it and "processing" in self._routes(invocation, sent)
+                versions = invocation.release.reads if sent.retry > 0 else (invocation.release.writes,)
+                return is_it and any("processing" in self._routes(invocation, sent, version) for version in versions)
 
             is_open = self.parking.breaker.must_be_open(invocation)
             self.ahead.called(invocation, payment.payment_id, key, fits, is_open=is_open)

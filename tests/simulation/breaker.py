@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from greenlet import getcurrent, greenlet
+
 from tests.simulation.world import Invocation
 
 _UNREACHED, _PAYMENTS = 5, 2
@@ -41,8 +43,8 @@ class BreakerRules:
         self._seen: dict[tuple[str, str], int | None] = {}
         # Of an invocation, the payment that asks, or asked in vain, while the breaker is open.
         self._alone: dict[str, str] = {}
-        # By invocation, the payments that workers began with before it opened.
-        self._under_way: dict[str, set[str]] = defaultdict(set)
+        # By invocation, the workers that began with a payment before it opened: two may bring the same one.
+        self._under_way: dict[str, set[tuple[greenlet, str]]] = defaultdict(set)
 
     def must_be_open(self, invocation: Invocation) -> bool:
         return self._must[invocation.place].is_open
@@ -53,15 +55,16 @@ class BreakerRules:
     def begins(self, invocation: Invocation, key: str) -> None:
         """A worker is about to claim a payment."""
         if not self.must_be_open(invocation):
-            self._under_way[invocation.name].add(key)
+            self._under_way[invocation.name].add((getcurrent(), key))
 
     def asks(self, invocation: Invocation, key: str) -> None:
-        is_under_way = key in self._under_way[invocation.name] or not self.must_be_open(invocation)
+        has_begun = (getcurrent(), key) in self._under_way[invocation.name]
+        is_under_way = has_begun or not self.must_be_open(invocation)
         if not is_under_way and self._alone.setdefault(invocation.name, key) != key:
             self.fail("one message at a time asks", f"{invocation.name} asks about {key} with an open breaker")
 
     def try_ended(self, invocation: Invocation, key: str) -> None:
-        self._under_way[invocation.name].discard(key)
+        self._under_way[invocation.name].discard((getcurrent(), key))
 
     def call_ended(self, invocation: Invocation, key: str, call: str, failure: str) -> str:
         """Take in how a call of the gateway ended; of a 5xx, whether it is the payment's own failure."""
