@@ -184,8 +184,13 @@ class Auditor:
         key = (request.get("Item") or request["Key"])["transaction_id"]["S"]
         if write.intent == "store_gateway_ref" and image is not None:
             prepared = request["ExpressionAttributeValues"][":gateway_ref"]["S"]
-            if self._is_lost(prepared):
+            stood = {name: next(iter(value.values())) for name, value in image.items()}
+            # As it was then, not as it is by now: who was refused decides from what it was shown.
+            if _is_lost(prepared, stood):
                 self._to_cancel[invocation.name, key] = prepared
+        if write.intent == "put_new" and "#conflict#" in key:
+            # Where another message brought the same content before, its copy is this one's, too.
+            self._kept_as_conflicts.add(request["Item"].get("message_id", {"S": ""})["S"])
         is_taken = image is None or image.get("owner") == owner
         if write.intent in _TAKING:
             # What is claimed as an end has none to charge: its worker goes on to others.
@@ -637,9 +642,7 @@ class Auditor:
         return str(item.get("gateway_ref", ""))
 
     def _is_lost(self, gateway_ref: str) -> bool:
-        """Whether a reference can never be stored any more: its payment has another one, or ended without any."""
-        item = self.table.item(f"txn-{self.gateway.intents[gateway_ref].payment_id}") or {}
-        return item.get("gateway_ref", "") != gateway_ref and ("gateway_ref" in item or item.get("status") in _FINAL)
+        return _is_lost(gateway_ref, self.table.item(f"txn-{self.gateway.intents[gateway_ref].payment_id}") or {})
 
     def _cancels_in_vain(self, invocation: Invocation, gateway_ref: str) -> bool:
         """Whether this is the cancel of what was prepared ahead and that nobody may use any more."""
@@ -833,8 +836,12 @@ class Auditor:
         item = self.table.item(key)
         if item is None:
             return "no item"
-        # A duplicate of what was rejected: what followed has a message of its own.
-        is_another = item.get("message_id") != message.message_id and self._is_followed(key, sent)
+        # A duplicate of what was rejected: what followed has a message of its own. So has what older code keeps as a
+        # conflict while newer code takes it from another message as the correction.
+        is_ended = self._is_followed(key, sent) or (
+            key in self._followed and message.message_id in self._kept_as_conflicts
+        )
+        is_another = item.get("message_id") != message.message_id and is_ended
         if is_another or any(message.message_id == each for each, *_ in self._followed.get(key, ())):
             return ""
         content = sent.read(self._version[key]).content
@@ -938,3 +945,8 @@ def _approval_names(item: dict[str, Any]) -> set[str]:
     names = {f"{ENVIRONMENT}-{item['payment_id']}-{number + 1}" for number in range(item.get("generation", 0))}
     own = item.get("approval_name")
     return names | {own} if own else names
+
+
+def _is_lost(gateway_ref: str, item: Mapping[str, Any]) -> bool:
+    """Whether a reference can never be stored any more: its payment has another one, or ended without any."""
+    return item.get("gateway_ref", "") != gateway_ref and ("gateway_ref" in item or item.get("status") in _FINAL)
