@@ -171,6 +171,7 @@ def payment_gateway(settings: Settings, aws_client: Clients | None, logger: AnyL
             off_session=settings.gateway_off_session,
             ca_file=settings.gateway_ca_file,
             logger=logger,
+            connects=settings.in_lambda and not settings.is_snapshot,
         )
     )
 

@@ -477,6 +477,8 @@ class Settings(NamedTuple):
     in_lambda: bool
     # Init ran ahead of any payment. A restored snapshot counts as a cold start, as Powertools counts it.
     init_ran_ahead: bool
+    # Init runs for a snapshot, in which no connection lasts.
+    is_snapshot: bool
     # No endpoint, no credentials, not in Lambda: everything stays inside the process.
     in_memory: bool
 
@@ -531,6 +533,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         aws_endpoints=not any(environment.get(variable) for variable in _ELSEWHERE),
         in_lambda=bool(environment.get("AWS_LAMBDA_FUNCTION_NAME")),
         init_ran_ahead=environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") in _AHEAD,
+        is_snapshot=environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start",
         in_memory=not any(environment.get(variable) for variable in _OUTSIDE),
     )
 

@@ -887,7 +887,7 @@ def test_a_connection_with_an_unread_answer_on_it_is_not_used_again(world: World
 def test_bytes_that_trickle_in_do_not_outlast_the_deadline(name: str) -> None:
     server = _RawServer(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n", b" ", forever=True)
     with closing(server), closing(ADAPTERS[name](server.url, LONG, lambda: API_KEY)) as gateway:
-        gateway.connection.connect()
+        gateway.connection.connect(LONG)
         gateway.connection.deadline_seconds = SHORT
         with pytest.raises(UnknownOutcomeError, match=f"within {SHORT} s"):
             gateway.charge("pi_0", KEY)

@@ -81,10 +81,13 @@ class DeadlineConnection:
                 return Answer(error.status_code, {}, error.headers)
             raise GatewayAnswerError(f"the gateway's answer to {method}: {error}") from error
 
-    def connect(self) -> None:
-        """Have a connection, so that the next call need not wait for one. Raises GatewayNotReachedError."""
+    def connect(self, seconds: float) -> None:
+        """Have a connection within so many seconds, so that the next call need not wait for one.
+
+        Raises GatewayNotReachedError.
+        """
         try:
-            self._peer.open(time.monotonic() + self.deadline_seconds)
+            self._peer.open(time.monotonic() + seconds)
         except NotReachedError as error:
             raise GatewayNotReachedError(f"the gateway at {error}") from error
 

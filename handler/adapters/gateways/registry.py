@@ -10,10 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from handler.adapters.system import AnyLogger
-from handler.domain.errors import ConfigurationError
+from handler.domain.errors import ConfigurationError, GatewayNotReachedError
 from handler.domain.ports import PaymentGateway
 from handler.domain.rules import PRODUCTION
 from handler.domain.typed import NamedTuple
+
+# What init waits for a gateway that is silent: each payment has its own deadline, and none needs this.
+_CONNECT_SECONDS: Final = 1.0
 
 
 class Deployment(NamedTuple):
@@ -38,6 +41,8 @@ class Deployment(NamedTuple):
     ca_file: str = ""
     # Takes a line for each call that the gateway answered.
     logger: AnyLogger = logging.getLogger(__name__)
+    # A connection is opened at once: name look-up and TLS are then no matter of the first payment's.
+    connects: bool = False
 
 
 def choose(deployment: Deployment) -> PaymentGateway:
@@ -98,7 +103,7 @@ def _stripe(deployment: Deployment) -> PaymentGateway:
         raise ConfigurationError("GATEWAY_MODE", None, "test | live, as GATEWAY is stripe")
     if deployment.read_secret is None:
         raise ConfigurationError("GATEWAY_SECRET_ARN", None, "the secret that holds Stripe's key, as GATEWAY is stripe")
-    return StripeGateway(
+    gateway = StripeGateway(
         deployment.read_secret,
         mode="live" if deployment.mode == "live" else "test",
         environment=deployment.environment,
@@ -109,6 +114,12 @@ def _stripe(deployment: Deployment) -> PaymentGateway:
         off_session=deployment.off_session,
         logger=deployment.logger,
     )
+    if deployment.connects:
+        try:
+            gateway.connection.connect(_CONNECT_SECONDS)
+        except GatewayNotReachedError as error:
+            deployment.logger.warning("not reached in init: %s", error)
+    return gateway
 
 
 GATEWAYS: Final[Mapping[str, Callable[[Deployment], PaymentGateway]]] = {

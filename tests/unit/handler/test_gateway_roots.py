@@ -7,6 +7,7 @@ import logging
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from handler.adapters.connection import NotReachedError, Peer
 from handler.adapters.gateways.deadline_connection import DeadlineConnection
 from handler.adapters.gateways.stripe import ROOTS, StripeGateway
 from handler.composition import payment_gateway
@@ -108,6 +110,43 @@ def test_a_host_that_the_file_does_not_sign_is_not_reached(tls_url, ca_file):
     connection.close()
     with pytest.raises(GatewayNotReachedError, match="CERTIFICATE_VERIFY_FAILED"):
         DeadlineConnection(tls_url, 30.0, ROOTS).call("GET", "/", {}, None)
+
+
+def in_lambda(url: str, ca_file: str, **variables: str) -> StripeGateway:
+    given = {**VARIABLES, "AWS_LAMBDA_FUNCTION_NAME": "f", "GATEWAY_URL": url, "GATEWAY_CA_FILE": ca_file, **variables}
+    gateway = payment_gateway(read_settings(given), lambda service: SecretsManager(), LOG)
+    assert isinstance(gateway, StripeGateway)
+    return gateway
+
+
+def nowhere(*_: object) -> None:
+    raise NotReachedError("no new connection in this test")
+
+
+def test_init_in_lambda_opens_the_connection_that_the_first_payment_uses(tls_url, ca_file, monkeypatch, caplog):
+    with closing(in_lambda(tls_url, ca_file)) as gateway:
+        monkeypatch.setattr(Peer, "_open", nowhere)
+        assert gateway.connection.call("GET", "/", {}, None).status_code == 200
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "variables", [{"AWS_LAMBDA_FUNCTION_NAME": ""}, {"AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start"}]
+)
+def test_outside_of_lambda_and_for_a_snapshot_init_opens_no_connection(ca_file, variables, monkeypatch, caplog):
+    monkeypatch.setattr(Peer, "_open", nowhere)
+    in_lambda("https://127.0.0.1:1", ca_file, **variables)
+    assert not caplog.records
+
+
+def test_a_gateway_that_is_not_reached_in_init_is_a_warning_and_stops_nothing(ca_file, monkeypatch, caplog):
+    monkeypatch.setattr(Peer, "_open", nowhere)
+    in_lambda("https://127.0.0.1:1", ca_file)
+    [record] = caplog.records
+    assert (record.levelname, record.getMessage()) == (
+        "WARNING",
+        "not reached in init: the gateway at no new connection in this test",
+    )
 
 
 def revocations() -> bytes:
