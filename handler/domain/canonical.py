@@ -29,12 +29,11 @@ ADDRESS_TEXTS: Final = {"street": 256, "city": 128, "state": 64, "zip": 16}
 INSTRUMENT: Final = ("payment_token", "gateway_customer_id")
 # Their names in any of the usual spellings.
 INSTRUMENT_NAMES: Final = "|".join(name.replace("_", "[_-]?") for name in INSTRUMENT)
-_INSTRUMENT_KEY: Final = rf'(?i)[{{,]"(?:{INSTRUMENT_NAMES})":'
+_INSTRUMENT_KEY: Final = re.compile(rf'(?i)[{{,]"(?:{INSTRUMENT_NAMES})":')
 
-# Texts: only what version 2 needs is compiled, where it is read.
-_CURRENCY: Final = r"[A-Za-z]{3}"
+_CURRENCY: Final = re.compile(r"[A-Za-z]{3}")
 # Bounded before any conversion: int(Decimal("1e3000000")) runs for minutes.
-_NUMBER: Final = r"[0-9]{1,24}(?:\.[0-9]{1,24})?(?:[eE][+-]?[0-9]{1,2})?"
+_NUMBER: Final = re.compile(r"[0-9]{1,24}(?:\.[0-9]{1,24})?(?:[eE][+-]?[0-9]{1,2})?")
 
 
 class Version(NamedTuple):
@@ -105,7 +104,7 @@ def without_instrument(text: str) -> str:
     """A canonical or masked text, JSON without spaces, with stars for the instrument, whatever type it has."""
     shown, at = [], 0
     # Inside of a string every quotation mark has a backslash in front.
-    for key in re.finditer(_INSTRUMENT_KEY, text):
+    for key in _INSTRUMENT_KEY.finditer(text):
         if key.start() < at:
             continue
         shown.append(text[at : key.end()])
@@ -148,9 +147,9 @@ def _unified(document: dict[str, Document]) -> dict[str, Document]:
     if isinstance(address, dict):
         spelled["billing_address"] = {name: _composed(value) for name, value in address.items()}
     currency, amount = document.get("currency"), document.get("amount")
-    if isinstance(currency, str) and not isinstance(currency, NumberText) and re.fullmatch(_CURRENCY, currency):
+    if isinstance(currency, str) and not isinstance(currency, NumberText) and _CURRENCY.fullmatch(currency):
         spelled["currency"] = currency.upper()
-    if isinstance(amount, NumberText) and re.fullmatch(_NUMBER, amount):
+    if isinstance(amount, NumberText) and _NUMBER.fullmatch(amount):
         spelled["amount"] = NumberText(_plain(Decimal(amount)))
     return spelled
 

@@ -71,9 +71,18 @@ def _words(name: str) -> tuple[str, ...]:
     return tuple(words)
 
 
+# Whatever a pattern of names finds has one of these in it. A name without any is asked no pattern, and none is compiled
+# where all are so.
+_SIGNS: Final = (
+    *("cvv", "cvc", "ccv", "csc", "cvn", "cvd", "cve", "cvx", "cvp", "cav2", "cv2"),
+    *("security", "cardsec", "verification", "validation", "cardcode", "cardidentification", "signaturepanel"),
+    *("pinblock", "encryptedpin", "pindata", "strip", "swipedata", "track", "emvdata", "iccdata", "chipdata"),
+)
+
+
 @cache
 def _patterns() -> tuple[re.Pattern[str], ...]:
-    """Of single words and of a whole name without its separators; compiled where the first suspicious name comes."""
+    """Of single words and of a whole name without its separators."""
     suffix = "(?:code|number|num|no|nr|value|val|data|digits?)?"
     return tuple(
         map(
@@ -98,6 +107,16 @@ def _kind(name: str) -> Kind:
     """What a field of this name may hold."""
     words = _words(name)
     joined = "".join(words)
+    if any(sign in joined for sign in _SIGNS) and (kind := _kind_by_pattern(words, joined)):
+        return kind
+    if "cid" in words or joined == "cardcid":
+        return "card id"
+    if {"pin", "mpin"} & set(words) or joined in ("pincode", "cardpin", "pinnumber"):
+        return "pin" if set(words) <= {*_PIN_WORDS, "pincode", "cardpin", "pinnumber"} else "some pin"
+    return "track" if "track" in joined and re.fullmatch("(?:full)?tracks?[123]?", joined) else ""
+
+
+def _kind_by_pattern(words: Collection[str], joined: str) -> Kind:
     strong, code, phrase, block, stripe = _patterns()
     if any(strong.fullmatch(word) for word in words) or strong.fullmatch(joined):
         return "check" if _ABOUT & set(words) else "strong code"
@@ -107,11 +126,7 @@ def _kind(name: str) -> Kind:
         return "pin block"
     if stripe.search(joined):
         return "stripe"
-    if "cid" in words or joined == "cardcid":
-        return "card id"
-    if {"pin", "mpin"} & set(words) or joined in ("pincode", "cardpin", "pinnumber"):
-        return "pin" if set(words) <= {*_PIN_WORDS, "pincode", "cardpin", "pinnumber"} else "some pin"
-    return "track" if re.fullmatch("(?:full)?tracks?[123]?", joined) else ""
+    return ""
 
 
 def judge(name: str, value: Document, place: Place) -> Judgement:

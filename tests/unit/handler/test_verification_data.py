@@ -1,6 +1,7 @@
 """Security codes, PINs and track data are told from other things by name, place and value, and kept nowhere."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from handler.domain.card_data import VERIFICATION_FAULT, Masked, mask_documents, mask_texts, mask_unreadable
 from handler.domain.parse import parse
+from handler.domain.verification_data import _SIGNS, _kind, _patterns
 from scoring import _pure
 from tests.support.payments import ADDRESS, CARD
 
@@ -242,3 +244,22 @@ def test_masking_a_masked_document_changes_nothing(name, value):
     once = found({name: value, "x": {"name": name, "value": value}})
     again = found(once.document)
     assert (again.document, again.faults) == (once.document, ())
+
+
+@pytest.mark.parametrize("pattern", _patterns(), ids=lambda pattern: pattern.pattern[:20])
+def test_whatever_a_pattern_of_names_finds_has_a_sign_in_it_without_which_no_pattern_is_asked(pattern):
+    @given(st.from_regex(pattern, fullmatch=True))
+    def has_a_sign(name: str) -> None:
+        assert any(sign in name for sign in _SIGNS)
+
+    has_a_sign()
+
+
+def test_the_names_of_an_ordinary_payment_compile_no_pattern():
+    _patterns.cache_clear()
+    _kind.cache_clear()
+    event = json.loads((Path(__file__).parents[3] / "events" / "low_risk.json").read_text())
+    assert found(event | {"shipping_address": ADDRESS, "discount": "3"}).faults == ()
+    assert _patterns.cache_info().currsize == 0
+    found({"cvv": ""})
+    assert _patterns.cache_info().currsize == 1
