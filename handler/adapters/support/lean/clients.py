@@ -111,10 +111,13 @@ class _Caller:
     def now(self) -> float:
         return time.time() + self.skew_seconds
 
-    def learns(self, answer: Answer) -> bool:
-        """Whether the answer's date is far from what was signed with; from now on, the signature's is nearer."""
+    def learns(self, answer: Answer, signed_at: float) -> bool:
+        """Whether the answer's date is far from `signed_at`; from now on, the signature's is nearer.
+
+        Not from `now()`: of requests that were under way at once, another one may have learned the time already.
+        """
         sent_at = _seconds(answer.headers.get("date", ""))
-        if sent_at is None or abs(sent_at - self.now()) < _SKEW_SECONDS:
+        if sent_at is None or abs(sent_at - signed_at) < _SKEW_SECONDS:
             return False
         self.skew_seconds = sent_at - time.time()
         return True
@@ -174,7 +177,8 @@ class Client:
             tries += 1
             answer, throttled = None, False
             try:
-                answer = self._peer.exchange(self._signed(path, headers, payload), deadline)
+                signed_at = self._caller.now()
+                answer = self._peer.exchange(self._signed(path, headers, payload, signed_at), deadline)
                 document = _document(answer)
                 if 200 <= answer.status_code < 300:
                     self._retries.give_back(cost)
@@ -182,7 +186,7 @@ class Client:
                 code = _code(answer, document)
                 failure = AwsError(operation, code, _text(document), document)
                 throttled = is_throttled(code, answer.status_code)
-                if code in _SKEWED and self._caller.learns(answer):
+                if code in _SKEWED and self._caller.learns(answer, signed_at):
                     answer = None
                 elif not may_go_again(code, answer.status_code):
                     raise failure
@@ -198,9 +202,9 @@ class Client:
                 raise failure
             time.sleep(pause)
 
-    def _signed(self, path: str, headers: Mapping[str, str], payload: bytes) -> bytes:
+    def _signed(self, path: str, headers: Mapping[str, str], payload: bytes, signed_at: float) -> bytes:
         keys = self._caller.keys()
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._caller.now()))
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(signed_at))
         signed = {**headers, "host": self._host, "x-amz-date": stamp}
         if keys.token:
             signed["x-amz-security-token"] = keys.token

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from zlib import crc32
 
@@ -75,18 +75,19 @@ class Given:
     def __init__(
         self, service: str, *answers: Answer | Exception, clock: Clock | None = None, caller: Any = None
     ) -> None:
-        self.client: Any = Client(
-            service, "us-east-1", Url("http", "127.0.0.1", 9), None, caller or _Caller(lambda: KEYS)
-        )
+        self.client: Any = Client(service, "us-east-1", NOWHERE, None, caller or _Caller(lambda: KEYS))
         self.client._peer.exchange = self._exchange
         self.requests: list[bytes] = []
         self.deadlines: list[float] = []
+        self.meanwhile: list[Callable[[], object]] = []
         self._answers = list(answers)
         self._clock = clock
 
     def _exchange(self, request: bytes, deadline: float) -> Answer:
         self.requests.append(request)
         self.deadlines.append(deadline)
+        while self.meanwhile:
+            self.meanwhile.pop()()
         if self._clock is not None:
             self._clock.seconds += self._clock.answer_seconds
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
@@ -104,22 +105,17 @@ class Given:
 
 
 def test_an_answer_is_its_json_object():
-    assert Given("dynamodb", succeeded({"Item": {"a": {"S": "b"}}})).client.get_item(**GET) == {
-        "Item": {"a": {"S": "b"}}
-    }
+    item = {"Item": {"a": {"S": "b"}}}
+    assert Given("dynamodb", succeeded(item)).client.get_item(**GET) == item
     assert Given("sqs", succeeded(b"")).client.send_message(MessageBody="a") == {}
 
 
 def test_a_secret_of_bytes_is_bytes():
-    answer = Given("secretsmanager", succeeded({"SecretBinary": "AP8=", "VersionId": "v"})).client.get_secret_value(
-        SecretId="s"
-    )
-    assert answer == {"SecretBinary": b"\x00\xff", "VersionId": "v"}
+    given_ = Given("secretsmanager", succeeded({"SecretBinary": "AP8=", "VersionId": "v"}))
+    assert given_.client.get_secret_value(SecretId="s") == {"SecretBinary": b"\x00\xff", "VersionId": "v"}
     for wrong in ("AP8", 7):
-        assert (
-            Given("secretsmanager", succeeded({"SecretBinary": wrong})).fails("get_secret_value", SecretId="s").code
-            == ""
-        )
+        given_ = Given("secretsmanager", succeeded({"SecretBinary": wrong}))
+        assert given_.fails("get_secret_value", SecretId="s").code == ""
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[1]", b"\xff", b"[" * 100_000, b"null", b"1" * 5000])
@@ -360,6 +356,16 @@ def test_a_clock_that_is_wrong_is_corrected_by_what_the_service_says_for_all_cli
     assert stamps[0] != right
     assert stamps[2] == right
     assert abs(int(stamps[1][9:15]) - int(right[9:15])) <= 1
+
+
+def test_what_was_signed_before_another_one_learned_the_time_is_signed_anew(clock):
+    caller = _Caller(lambda: KEYS)
+    refused = failed("InvalidSignatureException", date=date(clock.seconds + 3600))
+    other = Given("sqs", refused, succeeded({}), caller=caller)
+    given_ = Given("dynamodb", refused, succeeded({}), caller=caller)
+    given_.meanwhile.append(lambda: other.client.send_message(MessageBody="a"))
+    assert given_.client.get_item(**GET) == {}
+    assert len(other.requests) == len(given_.requests) == 2
 
 
 @pytest.mark.parametrize(
