@@ -39,6 +39,8 @@ _USABLE_SECONDS: Final = 30
 _ASKED_AGAIN_SECONDS: Final = 10.0
 _TRIES: Final = 3
 _ANSWER_SECONDS: Final = 2.0
+# Of all tries: a call that waits for a renewal has five seconds in all.
+_DEADLINE_SECONDS: Final = 3.0
 _ANSWER_BYTES_MAX: Final = 65_536
 
 
@@ -94,6 +96,7 @@ class _Endpoint:
         self._peer = Peer(url, tls, body_bytes_max=_ANSWER_BYTES_MAX)
         self._lock = Lock()
         self._asked_at = 0.0
+        self._failed_at, self._failure = 0.0, ""
         try:
             self._keys, self._ends_at = self._asked()
         except AwsError as error:
@@ -103,11 +106,14 @@ class _Endpoint:
         left = self._ends_at - time.time()
         if left > _RENEWED_SECONDS:
             return self._keys
-        is_usable = left > _USABLE_SECONDS
+        is_usable, came_at = left > _USABLE_SECONDS, time.monotonic()
         # One thread renews; the others go on with what is still good, or wait for it.
         if not self._lock.acquire(blocking=not is_usable):
             return self._keys
         try:
+            # Each asking for itself, one after the other, ten of them would outlast the invocation.
+            if not is_usable and came_at < self._failed_at:
+                raise AwsError("renewal", "", self._failure)
             self._renew(is_usable)
             return self._keys
         finally:
@@ -122,20 +128,27 @@ class _Endpoint:
         try:
             self._keys, self._ends_at = self._asked()
         except AwsError as error:
+            self._failed_at, self._failure = time.monotonic(), str(error)
             if not is_usable:
                 raise
             _LOG.warning("credentials are not renewed yet, the present ones are still good: %s", error)
 
     def _asked(self) -> tuple[Keys, float]:
-        failure = "no time"
+        failure, deadline = "", time.monotonic() + _DEADLINE_SECONDS
         for _ in range(_TRIES):
+            begun = time.monotonic()
+            if begun >= deadline:
+                break
             try:
-                answer = self._peer.exchange(self._request(), time.monotonic() + _ANSWER_SECONDS)
+                answer = self._peer.exchange(self._request(), min(deadline, begun + _ANSWER_SECONDS))
             except (NotReachedError, NoAnswerError, BadAnswerError) as error:
                 failure = str(error)
                 continue
             if answer.status_code == 200:
-                return _read(answer.body)
+                keys, ends_at = _read(answer.body)
+                if ends_at <= time.time():
+                    raise AwsError("credentials", "", "those that the endpoint gives have ended")
+                return keys, ends_at
             failure = f"HTTP {answer.status_code}"
             if answer.status_code < 500 and answer.status_code != 429:
                 break

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies
 
-from handler.adapters.connection import Answer, Peer
+from handler.adapters.connection import Answer, NoAnswerError, Peer
 from handler.adapters.support.errors import AwsError
 from handler.adapters.support.lean import credentials
 from handler.adapters.support.lean.credentials import find_credentials
@@ -254,6 +254,78 @@ def test_of_many_threads_one_renews_and_the_others_wait_only_for_credentials_tha
         thread.join()
     assert found[2:] == ["AKID3"] * 4
     assert len(endpoint.asked) == 3
+
+
+def test_credentials_that_have_ended_when_they_are_given_are_none(endpoint, clock):
+    endpoint.answers = [(200, keys_of(1, clock.seconds - 1))]
+    with pytest.raises(ConfigurationError, match=f"^{URI} is .*have ended"):
+        find_credentials({URI: endpoint.uri})
+    endpoint.answers = [(200, keys_of(2, clock.seconds + 1))]
+    find = find_credentials({URI: endpoint.uri})
+    clock.passes(1)
+    with pytest.raises(AwsError, match="have ended"):
+        find()
+
+
+class CountedLock:
+    """A lock that says how many have come to it."""
+
+    def __init__(self) -> None:
+        self.came = 0
+        self._lock = threading.Lock()
+
+    def acquire(self, *, blocking: bool) -> bool:
+        self.came += 1
+        return self._lock.acquire(blocking)
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def test_those_that_waited_for_a_renewal_share_its_failure_and_ask_no_more(endpoint, clock, monkeypatch):
+    lock = CountedLock()
+    monkeypatch.setattr(credentials, "Lock", lambda: lock)
+    endpoint.answers = [(200, keys_of(1, clock.seconds + 3600)), (404, {})]
+    find = find_credentials({URI: endpoint.uri})
+    clock.passes(3600)
+    failures: list[str] = []
+
+    def ask() -> None:
+        with pytest.raises(AwsError, match="HTTP 404") as caught:
+            find()
+        failures.append(str(caught.value))
+
+    endpoint.may_answer.clear()
+    threads = [threading.Thread(target=ask) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    while lock.came < 10:
+        time.sleep(0.001)
+    endpoint.may_answer.set()
+    for thread in threads:
+        thread.join()
+    assert len(failures) == 10
+    assert len(endpoint.asked) == 2
+    # Whoever comes later asks again.
+    endpoint.answers = [(200, keys_of(2, clock.seconds + 3600))]
+    assert find().key_id == "AKID2"
+
+
+def test_all_tries_of_a_renewal_have_one_deadline(endpoint, clock, monkeypatch):
+    endpoint.answers = [(200, keys_of(1, clock.seconds + 3600))]
+    find = find_credentials({URI: endpoint.uri})
+    clock.passes(3600)
+    deadlines: list[float] = []
+
+    def exchange(_peer: Peer, _request: bytes, deadline: float) -> Answer:
+        deadlines.append(deadline)
+        clock.passes(2)
+        raise NoAnswerError("no answer within 2 s")
+
+    monkeypatch.setattr(Peer, "exchange", exchange)
+    with pytest.raises(AwsError, match="no answer within 2 s"):
+        find()
+    assert [round(each - deadlines[0], 3) for each in deadlines] == [0, 1]
 
 
 NAMES = strategies.sampled_from(["AccessKeyId", "SecretAccessKey", "Token", "Expiration"])
