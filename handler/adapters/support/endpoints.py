@@ -5,7 +5,7 @@ The rule it keeps: what is set and cannot be meant fails init by the name of its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from handler.adapters.connection import Url, read_url
@@ -50,6 +50,14 @@ def wrong_endpoint(environment: Mapping[str, str], service: str) -> Configuratio
     )
 
 
+def require_endpoints(environment: Mapping[str, str], is_endpoint: Callable[[str], bool]) -> None:
+    """Raises ConfigurationError where a variable names none, be it of a service that is asked later or never."""
+    for service in _VARIABLES:
+        value = environment.get(_variable(environment, service))
+        if value and not is_endpoint(value):
+            raise wrong_endpoint(environment, service)
+
+
 def _variable(environment: Mapping[str, str], service: str) -> str:
     own = _VARIABLES.get(service, "")
     return own if environment.get(own) else "AWS_ENDPOINT_URL"
@@ -71,17 +79,20 @@ def read_roots(environment: Mapping[str, str], ca_file: str | None) -> ssl.SSLCo
     variable = next((name for name in _ROOTS if environment.get(name)), "")
     file = ca_file or environment.get(variable)
     try:
-        return create_default_context(cafile=file)
+        context = create_default_context(cafile=file)
+        # OpenSSL takes a file of revocations alone.
+        if file and not context.cert_store_stats()["x509"]:
+            raise ValueError("it has no certificate")
+        return context
     except (OSError, SSLError, ValueError) as error:
         if ca_file or not variable:
             raise
         raise ConfigurationError(variable, file, f"a file of PEM certificates ({error})") from error
 
 
-def require_no_proxy(environment: Mapping[str, str], services: Iterable[str], region: str) -> None:
+def require_no_proxy(environment: Mapping[str, str], urls: Iterable[Url]) -> None:
     """Raises ConfigurationError where a service would be asked through an HTTP proxy, which botocore alone can."""
-    for service in services:
-        url = endpoint(environment, service, region)
+    for url in urls:
         variable = next((name for name in _PROXIES[url.scheme] if environment.get(name)), "")
         if variable and not _is_excepted(url.host, environment.get("no_proxy") or environment.get("NO_PROXY", "")):
             # Its value may hold a password.

@@ -6,13 +6,15 @@ import os
 from collections.abc import Callable
 from threading import Lock
 from typing import Any, Final, TextIO
+from urllib.parse import urlsplit
 
 from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, PartialCredentialsError
 from botocore.session import Session, get_session
+from botocore.utils import is_valid_uri
 
-from handler.adapters.support.endpoints import require_roots, wrong_endpoint
+from handler.adapters.support.endpoints import require_endpoints, require_roots, wrong_endpoint
 from handler.adapters.support.errors import AwsError
 from handler.domain.errors import ConfigurationError
 
@@ -45,11 +47,12 @@ def create_clients(
 
     A client has one method an operation, named and called as botocore's, which raises AwsError alone. `ca_file` holds
     the roots that are trusted, None: those of the SDK's variables, else the system's. Raises ConfigurationError for
-    credentials that are missing or not to be had, a file without certificates, and, as a client does when it is made,
-    an endpoint that is none. `maker` turns a session into what makes a client of it, as botocore's `create_client`.
+    credentials that are missing or not to be had, a file without certificates, and an endpoint that is none. `maker`
+    turns a session into what makes a client of it, as botocore's `create_client`.
     """
     session = get_session()
     _require_credentials(session)
+    require_endpoints(os.environ, _is_endpoint)
     require_roots(os.environ, ca_file)
     make, lock = maker(session), Lock()
     clients: dict[str, _Client] = {}
@@ -66,6 +69,14 @@ def create_clients(
             return clients[service]
 
     return client
+
+
+def _is_endpoint(url: str) -> bool:
+    """Whether botocore takes it, which looks at the port in the first call alone."""
+    try:
+        return is_valid_uri(url) and urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def _require_credentials(session: Session) -> None:

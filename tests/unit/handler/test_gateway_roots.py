@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 import ssl
 import threading
@@ -14,9 +13,6 @@ from pathlib import Path
 import pytest
 import stripe
 import trustme
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from handler.adapters.connection import NotReachedError, Peer
 from handler.adapters.gateways.deadline_connection import DeadlineConnection
@@ -24,6 +20,7 @@ from handler.adapters.gateways.stripe import ROOTS, StripeGateway
 from handler.composition import payment_gateway
 from handler.domain.errors import ConfigurationError, GatewayNotReachedError
 from handler.settings import read_settings
+from tests.support.certificates import revocations
 
 VARIABLES = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
@@ -147,13 +144,6 @@ def test_a_gateway_that_is_not_reached_in_init_is_a_warning_and_stops_nothing(ca
         "WARNING",
         "not reached in init: the gateway at no new connection in this test",
     )
-
-
-def revocations() -> bytes:
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "nobody")])
-    builder = x509.CertificateRevocationListBuilder().issuer_name(name).last_update(now).next_update(now)
-    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate", Path(ROOTS).read_bytes()[:5000], revocations()])

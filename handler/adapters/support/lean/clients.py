@@ -82,20 +82,20 @@ SERVICES: Final = {
 def create_clients(region: str, ca_file: str | None) -> Callable[[str], Any]:
     """What makes and keeps one client a service, by the service's name at AWS, as the reference's function does."""
     environment = os.environ
-    require_no_proxy(environment, SERVICES, region)
+    urls = {service: endpoint(environment, service, region) for service in SERVICES}
+    require_no_proxy(environment, urls.values())
+    # Now, and not at the first call of a service that needs them: a file that is none must fail init.
+    needs_roots = any(url.scheme == "https" for url in urls.values())
+    roots = read_roots(environment, ca_file) if needs_roots else None
     caller = _Caller(find_credentials(environment))
     lock = Lock()
     clients: dict[str, Client] = {}
-    roots: list[ssl.SSLContext] = []
 
     def client(service: str) -> Client:
         with lock:
             if service not in clients:
-                url = endpoint(environment, service, region)
-                if url.scheme == "https" and not roots:
-                    roots.append(read_roots(environment, ca_file))
-                tls = roots[0] if url.scheme == "https" else None
-                clients[service] = Client(service, region, url, tls, caller)
+                url = urls[service]
+                clients[service] = Client(service, region, url, roots if url.scheme == "https" else None, caller)
             return clients[service]
 
     return client

@@ -11,6 +11,7 @@ from handler.adapters.support.endpoints import endpoint, read_roots
 from handler.domain.errors import ConfigurationError
 from handler.queue_function import create
 from tests.support.aws import SUPPORTS
+from tests.support.certificates import revocations
 
 ONE = "http://127.0.0.1:1"
 QUEUE = f"{ONE}/000000000000/rejected.fifo"
@@ -74,11 +75,12 @@ def test_an_endpoint_that_is_no_url_fails_init_by_its_name(monkeypatch, support,
 LATER = ["AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL_SECRETS_MANAGER"]
 
 
+@pytest.mark.parametrize("support", SUPPORTS)
 @pytest.mark.parametrize("variable", LATER)
-def test_an_endpoint_that_is_asked_later_is_looked_at_in_init(monkeypatch, variable):
+def test_an_endpoint_that_is_asked_later_is_looked_at_in_init(monkeypatch, support, variable):
     monkeypatch.setenv(variable, "http://user:swordfish@host:port")
     with pytest.raises(ConfigurationError, match=rf"^{variable} is '\*\*\*@host:port'"):
-        init("lean")
+        init(support)
 
 
 @pytest.mark.parametrize("support", SUPPORTS)
@@ -101,13 +103,14 @@ def test_credentials_that_cannot_be_had_fail_init_by_the_name_of_their_endpoint(
 
 @pytest.mark.parametrize("support", SUPPORTS)
 @pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
-@pytest.mark.parametrize("content", [None, "", "no certificate\n"])
+@pytest.mark.parametrize("content", [None, b"", b"no certificate\n", revocations()])
 def test_a_root_file_without_certificates_fails_init_by_its_name(monkeypatch, tmp_path, support, variable, content):
     path = Path(tmp_path, "roots.pem")
     if content is not None:
-        path.write_text(content)
+        path.write_bytes(content)
     monkeypatch.setenv(variable, str(path))
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://127.0.0.1:1")
+    # Of a service that is asked later.
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", "https://127.0.0.1:1")
     with pytest.raises(ConfigurationError, match=f"^{variable} is '{path}'; allowed: a file of PEM certificates"):
         init(support)
 
