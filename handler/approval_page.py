@@ -1,14 +1,14 @@
 """The approval page: one payment behind a signed link, and the decision that an approver sends from there.
 
-The rule it keeps: opening a link never decides, as mail scanners do that; who decided comes from the token alone; and
-no token is ever logged.
+The rule it keeps: opening a link never decides, as mail scanners do that; who decided comes from the token alone, and
+is an approver now, not only when the link was sent; and no token is ever logged.
 """
 
 from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
@@ -40,6 +40,7 @@ class ApprovalPage:
 
     decisions: Decisions
     signer: Signer
+    approvers: Collection[str]
 
     def __call__(self, event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
         """One request in, one HTML page out; it raises for nothing that a visitor can send."""
@@ -89,6 +90,9 @@ class ApprovalPage:
     def _invited(self, token: str, decision: str = "") -> tuple[Invitation, Item]:
         """The token's invitation and its item, still open for it, or decided so by the same approver."""
         invitation = read_token(token, self.signer, self.decisions.clock.now_ms())
+        if invitation.approver not in self.approvers:
+            _LOG.warning("%s: %s is no approver any more", invitation.transaction_id, invitation.approver)
+            raise ApprovalRefusedError("approver_removed")
         item = self.decisions.log.get(invitation.transaction_id)
         if item is None:
             raise ApprovalRefusedError("unknown", f"There is no payment {invitation.transaction_id} any more.")
@@ -135,9 +139,15 @@ def _response(status_code: int, page: str) -> dict[str, Any]:
 def _create(environment: Mapping[str, str]) -> Handler:
     from handler.adapters.approval import support
     from handler.approval_composition import compose_decisions, compose_signer
+    from handler.domain.errors import ConfigurationError
+    from handler.settings import read_approval_settings
 
     observed = support.observe("payment-approval-page", environment)
-    return observed(ApprovalPage(compose_decisions(environment, support), compose_signer(environment, support)))
+    decisions, signer = compose_decisions(environment, support), compose_signer(environment, support)
+    if "APPROVERS" not in environment:
+        # New code on the variables of an older release, which had none here, would take everybody for removed.
+        raise ConfigurationError("APPROVERS", None, "the approvers whose links are taken, empty for none")
+    return observed(ApprovalPage(decisions, signer, read_approval_settings(environment).approvers))
 
 
 __getattr__ = lazy_entry(globals(), _create)

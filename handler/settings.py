@@ -369,8 +369,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "APPROVERS",
         Kind("names or e-mail addresses, separated by commas", rf"[ ,]*{_APPROVER}( *,[ ,]*{_APPROVER})*[ ,]*"),
         "",
-        ("workflow",),
-        "Who gets a link of their own to decide by.",
+        ("workflow", "page"),
+        "Who gets a link of their own to decide by, and whose links the page takes; without any it takes none.",
     ),
     Setting(
         "FRAUD_SERVICE_FAILURE_RATE",

@@ -16,6 +16,9 @@ import boto3
 from packager.live import Live, MoveError
 from packager.published import list_versions, versions_read, versions_written
 
+# What Terraform or a deployment changed last, published or not.
+LATEST: Final = "$LATEST"
+
 # Of a durable execution that may still come back to its version.
 UNFINISHED: Final = ("RUNNING", "PAUSING", "PAUSED")
 
@@ -91,7 +94,7 @@ class Environment:
                 f"{live.function}: live stays at version {before}, as {target} came back (VERSION={target} tries anew)"
             )
         else:
-            self.check_reads(live, target)
+            self.check(role, live, target)
             live.move(target, shares, hold_seconds)
             said = f"{live.function}: live moved from version {before} to {target}"
         deleted = live.prune(self._waits(live.function) if role == "workflow" else lambda version: False)
@@ -116,11 +119,14 @@ class Environment:
                     f"one to go back to, make rollback VERSION=; it has {_listed(there)}"
                 )
             target = earlier[0]
-        self.check_reads(live, target)
+        self.check(role, live, target)
         return live.move(target, back=True), target
 
-    def check_reads(self, live: Live, target: str) -> None:
-        """Raises MoveError where a version is not there, or its code does not read what was written."""
+    def check(self, role: str, live: Live, target: str) -> None:
+        """Raises MoveError where a version is not there, or its code does not read what was written.
+
+        And where it is one of the page that takes decisions of somebody who was removed since: it keeps its list.
+        """
         there = self._versions(live.function)
         if target not in there:
             raise MoveError(f"{live.function} has no version {target}; it has {_listed(there)}")
@@ -134,6 +140,14 @@ class Environment:
                 f"them for ever. live stays at version {live.version()}; {way}, or mend the newest code and deploy it"
             )
 
+        if role == "page":
+            newest = self._versions(live.function, latest=True)[LATEST]
+            if removed := _approvers(there[target]) - _approvers(newest):
+                raise MoveError(
+                    f"version {target} of {live.function} takes decisions of {', '.join(sorted(removed))}, who is no "
+                    f"approver any more. live stays at version {live.version()}: mend the newest code and deploy it"
+                )
+
     def written(self) -> set[int]:
         """Versions of the canonical text that any function was published to write."""
         names = (ROLES[role].function.format(self.name) for role in ("queue", "workflow"))
@@ -144,7 +158,7 @@ class Environment:
             found = list_versions(self.functions, function)
         except self.functions.exceptions.ResourceNotFoundException:
             return {}
-        return {str(one["Version"]): one for one in found if latest or one["Version"] != "$LATEST"}
+        return {str(one["Version"]): one for one in found if latest or one["Version"] != LATEST}
 
     def _waits(self, function: str) -> Callable[[str], bool]:
         """Whether executions wait on a version."""
@@ -156,6 +170,11 @@ class Environment:
             return any(page["DurableExecutions"] for page in pages)
 
         return waits
+
+
+def _approvers(configuration: Mapping[str, Any]) -> set[str]:
+    variables = configuration.get("Environment", {}).get("Variables", {})
+    return set(filter(None, variables.get("APPROVERS", "").split(",")))
 
 
 def _listed(versions: Iterable[str]) -> str:

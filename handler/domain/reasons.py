@@ -156,6 +156,9 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     "token_invalid": ReasonCode(
         "This link is not valid. Open the link from the notification as it is, in full.", "refuse", status=403
     ),
+    "approver_removed": ReasonCode(
+        "You are no approver any more: nothing was decided. Another approver can decide.", "refuse", status=403
+    ),
     "token_expired": ReasonCode("This link has expired: the time to decide is over.", "refuse", status=410),
     "request_too_long": ReasonCode(
         "That is too long to be a reason: a few sentences are enough.", "refuse", status=413

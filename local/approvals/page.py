@@ -14,15 +14,15 @@ from local.loopback import ask
 
 
 class Page:
-    """Its `url` is known before it serves."""
+    """Its `url` is known before it serves; the last of `versions`, pools of the page's function, answers."""
 
     def __init__(self, port: int = 0) -> None:
+        self.versions: list[EnvironmentPool] = []
         self._server = Server(self._serve, port)
         self.url = f"{self._server.url}/approvals"
 
-    def open(self, pool: EnvironmentPool) -> None:
-        """Serve from now on, with the page's function in `pool`."""
-        self._pool = pool
+    def open(self) -> None:
+        """Serve from now on. There is a version."""
         self._server.start("approval-page")
 
     def close(self) -> None:
@@ -49,7 +49,7 @@ class Page:
             "body": base64.b64encode(request.content).decode(),
             "isBase64Encoded": True,
         }
-        outcome = self._pool.invoke(json.dumps(event).encode())
+        outcome = self.versions[-1].invoke(json.dumps(event).encode())
         if outcome.error_type:
             request.reply(502, b"", {"Cache-Control": "no-store"})
             return

@@ -104,11 +104,11 @@ class Approvals:
             **self._extra,
         }
         self.publish(package)
-        page = f"{self.function}-page"
-        page_pool = self._pool(package, "handler.approval_page.lambda_handler", page, "1", deciding)
+        self._page_function = (package, deciding)
+        self.appoint(*self.approvers)
         self._engine = DurableEngine(directory, system.processes, self.endpoint_url, system.note)
         self._api.open(self._engine, directory / "names.sqlite", system.endpoint_url)
-        self._page.open(page_pool)
+        self._page.open()
         self._engine.start()
         self._engine.keep()
         self.environment_variables = {
@@ -124,7 +124,7 @@ class Approvals:
         finally:
             self._api.close()
             self._page.close()
-            for pool in (*self._api.versions.values(), page_pool):
+            for pool in (*self._api.versions.values(), *self._page.versions):
                 pool.stop()
             self._engine.stop()
 
@@ -139,6 +139,15 @@ class Approvals:
         )
         self._api.live = version
         return version
+
+    def appoint(self, *approvers: str) -> None:
+        """Publish the page with other approvers, as an apply does; executions of the workflow stay on theirs."""
+        package, deciding = self._page_function
+        variables = {**deciding, "APPROVERS": ",".join(approvers)}
+        version = str(len(self._page.versions) + 1)
+        self._page.versions.append(
+            self._pool(package, "handler.approval_page.lambda_handler", f"{self.function}-page", version, variables)
+        )
 
     def environments(self) -> list[ExecutionEnvironment]:
         """Those of the workflow that are alive now, of every version."""

@@ -126,6 +126,13 @@ run "the_stack" {
   }
 
   assert {
+    condition = [
+      one(aws_lambda_function.page.environment).variables.APPROVERS,
+      jsondecode(aws_cloudformation_stack.workflow.template_body).Resources.Function.Properties.Environment.Variables.APPROVERS
+    ] == ["alice@example.com,bob@example.com", "alice@example.com,bob@example.com"]
+    error_message = "The page must know whom the workflow asks: whoever is taken off the list has no good links any more."
+  }
+  assert {
     condition     = jsondecode(aws_cloudformation_stack.workflow.template_body).Resources.Function.Properties.DurableConfig.ExecutionTimeout == 90000
     error_message = "An execution must outlive the longest wait."
   }

@@ -254,6 +254,20 @@ def test_forged_and_foreign_links_are_refused(shared: Site):
     assert visit(url.replace("/approvals", "/other"))[0] == 404
 
 
+def test_the_link_of_somebody_who_was_removed_says_so_and_decides_nothing(shared: Site):
+    key = shared.send("removed")
+    url = shared.link(key)
+    decision = {"t": token(url), "decision": "approve", "comment": "still here"}
+    shared.approvals.appoint("bob")
+    answers = [visit(url), visit(url, decision)]
+    assert [(status, "You are no approver any more" in page) for status, page in answers] == [(403, True)] * 2
+    assert "decision" not in shared.item(key)
+    logs = "".join(path.read_text() for path in shared.system.log_directory.rglob("*-page/2/*"))
+    assert f"{key}: alice is no approver any more" in logs
+    assert token(url) not in logs
+    shared.approvals.appoint("alice", "bob")
+
+
 def one(browser: Chrome, selector: str) -> WebElement:
     """The first element of a CSS selector."""
     return browser.find_element(By.CSS_SELECTOR, selector)

@@ -8,7 +8,7 @@ import hmac
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -285,9 +285,9 @@ def _request(method: str = "GET", query: str = "", form: str | bytes = "") -> di
     return event | {"body": form}
 
 
-def visit(world: ApprovalWorld, **given: Any) -> dict[str, Any]:
+def visit(world: ApprovalWorld, *, approvers: Sequence[str] = ("alice", "bob"), **given: Any) -> dict[str, Any]:
     """The page's answer to a request of this `method`, `query` and `form`."""
-    return ApprovalPage(decisions(world), TestSigner())(_request(**given), {})
+    return ApprovalPage(decisions(world), TestSigner(), frozenset(approvers))(_request(**given), {})
 
 
 def post(world: ApprovalWorld, **fields: str) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def test_the_queue_function_starts_the_workflow_at_its_alias(applied: Loopback) 
     queue_function, workflow = (variables(applied, name) for name in (FUNCTION, WORKFLOW))
     assert {name: workflow[name] for name in shared} == {name: queue_function[name] for name in shared}
     assert workflow["APPROVAL_PAGE_URL"] == outputs["approval_page_url"]
-    assert workflow["APPROVERS"] == APPROVER
+    assert workflow["APPROVERS"] == variables(applied, f"{WORKFLOW}-page")["APPROVERS"] == APPROVER
 
 
 def test_the_page_composes_in_production_from_its_own_variables_alone(

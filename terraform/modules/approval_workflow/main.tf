@@ -18,12 +18,16 @@ locals {
   # FUNCTION_TIMEOUT_SECONDS stays the queue function's: it says in which proportions payments are leased.
   reconcile_timeout_seconds = max(300, var.timeout_seconds)
 
+  # Of the page too: a link is good for as long as its approver is one.
+  approvers = join(",", keys(var.approvers))
+
   deciding_variables = {
     DYNAMODB_TABLE            = split("/", var.table_arn)[1]
     ENVIRONMENT               = var.environment
     CANONICAL_VERSION_WRITTEN = lookup(var.environment_variables, "CANONICAL_VERSION_WRITTEN", "1")
     APPROVAL_KEY_ID           = aws_kms_key.links.arn
     APPROVAL_FUNCTION_ARN     = local.alias_arn
+    APPROVERS                 = local.approvers
     SCORING_ENGINE            = "pure"
     POWERTOOLS_TRACE_DISABLED = tostring(!var.tracing)
   }
@@ -36,7 +40,7 @@ locals {
     APPROVAL_TIMEOUT_SECONDS   = format("%d", var.approval_timeout_seconds)
     APPROVAL_TOPIC_ARN         = aws_sns_topic.approvals.arn
     APPROVAL_PAGE_URL          = "${aws_apigatewayv2_api.page.api_endpoint}/approvals"
-    APPROVERS                  = join(",", keys(var.approvers))
+    APPROVERS                  = local.approvers
     FRAUD_SERVICE_FAILURE_RATE = tostring(var.fraud_service_failure_rate)
     POWERTOOLS_TRACE_DISABLED  = tostring(!var.tracing)
   })

@@ -149,3 +149,18 @@ def test_terraform_and_the_scripts_describe_a_version_alike():
     assert f'reads = "{form}"' in workflow
     # Function, page and reconcile.
     assert workflow.count('${local.reads}"') == 3
+
+
+def test_the_page_never_goes_back_to_a_version_whose_approvers_were_removed_since():
+    page = f"{WORKFLOW}-page"
+    functions = functions_of(READER, **{page: [configuration(*READER) for _ in range(3)]})
+    for version, approvers in (("1", "alice,bob"), ("2", "alice"), ("3", "alice,carol")):
+        functions.versions[page][version]["Environment"]["Variables"]["APPROVERS"] = approvers
+    with pytest.raises(packager_live.MoveError, match="takes decisions of bob, who is no approver any more") as caught:
+        roll_back(functions, "1", role="page")
+    assert "live stays at version 3" in str(caught.value)
+    # One who came since has to wait there, and that is all.
+    assert roll_back(functions, "2", role="page") == ("3", "2")
+    # By name, as well.
+    with pytest.raises(packager_live.MoveError, match="who is no approver any more"):
+        environments.Environment("dev", functions, Alarms()).follow("page", "1", (), 0)

@@ -149,3 +149,39 @@ def test_a_link_to_a_payment_whose_new_workflow_has_not_asked_yet_says_so():
         assert answer["statusCode"] == CATALOGUE["not_asked"].status == 409
         assert "its workflow has not taken it up: wait for a new link" in answer["body"]
     assert "decision" not in world.item()
+
+
+def test_a_link_of_somebody_who_is_no_approver_any_more_decides_nothing(caplog):
+    caplog.set_level("DEBUG")
+    world = pending()
+    sent = token(world, "alice")
+    form = urlencode({"t": sent, "decision": "approve", "comment": "checked"})
+    for answer in (
+        visit(world, query=urlencode({"t": sent}), approvers=("bob",)),
+        visit(world, method="POST", form=form, approvers=("bob",)),
+        visit(world, method="POST", form=form, approvers=()),
+    ):
+        assert answer["statusCode"] == CATALOGUE["approver_removed"].status == 403
+        assert "You are no approver any more: nothing was decided" in answer["body"]
+        # Nothing of the payment is shown either.
+        assert "9999.99" not in answer["body"]
+        assert "<form" not in answer["body"]
+    assert "decision" not in world.item()
+    assert world.callbacks.woken == []
+    assert caplog.text.count("txn-pay-abc123: alice is no approver any more") == 3
+    assert caplog.text.count("refused: approver_removed") == 3
+    assert sent not in caplog.text
+    # The others' links, and their own once they are back, are good still.
+    assert visit(world, query=urlencode({"t": token(world, "bob")}), approvers=("bob",))["statusCode"] == 200
+    assert visit(world, method="POST", form=form, approvers=("bob", "alice"))["statusCode"] == 200
+    assert world.item()["decided_by"] == "alice"
+
+
+def test_who_decided_and_is_no_approver_any_more_wakes_nobody():
+    world = pending()
+    form = urlencode({"t": token(world), "decision": "approve", "comment": "checked"})
+    assert visit(world, method="POST", form=form)["statusCode"] == 200
+    woken = list(world.callbacks.woken)
+    assert visit(world, method="POST", form=form, approvers=("bob",))["statusCode"] == 403
+    # What was decided in time stands.
+    assert (world.item()["decision"], world.callbacks.woken) == ("approve", woken)

@@ -83,6 +83,7 @@ def variables(tmp_path: Path) -> Iterator[dict[str, str]]:
         "REJECTED_QUEUE_URL": "http://127.0.0.1:1/123456789012/rejected.fifo",
         "SCORING_ENGINE": "pure",
         "APPROVAL_KEY_ID": f"file:{tmp_path / 'key'}",
+        "APPROVERS": "alice,bob",
     }
     server.shutdown()
     server.server_close()
