@@ -6,6 +6,7 @@ only when its state is recorded.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -401,7 +402,7 @@ def test_a_worker_that_lost_the_payment_may_not_record_and_does_not_release_it()
     assert world.item()["lease_until"] > 0
 
 
-def late(world: World, status: str, **attributes: Any) -> str:
+def late(world: World, status: str, answers: Sequence[GatewayResult] = (), **attributes: Any) -> str:
     """Charge, while another worker records `status` for the same payment."""
 
     class Slow(ScriptedGateway):
@@ -409,8 +410,14 @@ def late(world: World, status: str, **attributes: Any) -> str:
             world.change(**whole_item(world.item(), status=status, owner="req-2:m-1", attempt=2, **attributes))
             return super().charge(gateway_ref, key)
 
-    world.gateway = Slow()
+    world.gateway = Slow(charge=list(answers))
     return send(world)
+
+
+def test_what_was_given_up_while_its_decline_was_on_its_way_is_no_contradiction():
+    world = World()
+    assert late(world, "cancelled", [declined()]) == "cancelled"
+    assert world.notifier.alarms == []
 
 
 def test_the_same_outcome_recorded_by_another_is_success():
@@ -420,7 +427,8 @@ def test_the_same_outcome_recorded_by_another_is_success():
 
 
 @pytest.mark.parametrize(
-    ("status", "attributes"), [("declined", {}), ("completed", {"gateway_ref": "sim_2599_USD_other"})]
+    ("status", "attributes"),
+    [("declined", {}), ("cancelled", {}), ("completed", {"gateway_ref": "sim_2599_USD_other"})],
 )
 def test_a_contradicting_outcome_raises_an_alarm_and_changes_nothing(status, attributes):
     world = World()
