@@ -11,10 +11,12 @@ import itertools
 import json
 import logging
 import random
+import re
 import sys
 import threading
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,11 +31,12 @@ from handler.queue_function import METRICS
 
 LEVELS = ("debug", "info", "warning", "error", "critical", "exception")
 VARIABLES = ("POWERTOOLS_LOG_LEVEL", "LOG_LEVEL", "AWS_LAMBDA_LOG_LEVEL", "POWERTOOLS_LOGGER_SAMPLE_RATE")
+SWITCHES = ("POWERTOOLS_DEV", "POWERTOOLS_METRICS_DISABLED")
 
 
 @pytest.fixture(autouse=True)
 def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in (*VARIABLES, "_X_AMZN_TRACE_ID"):
+    for variable in (*VARIABLES, *SWITCHES, "_X_AMZN_TRACE_ID"):
         monkeypatch.delenv(variable, raising=False)
 
 
@@ -212,6 +215,40 @@ def test_a_wrong_level_or_rate_is_an_error_of_init_that_names_its_variable(varia
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationError, match=f"^{variable} is '{value}'"):
         lean.create_logger("service")
+
+
+@pytest.mark.parametrize("disabled", [None, "true", "False", "ON", "0"])
+@pytest.mark.parametrize("dev", [None, "1", "Yes", "off"])
+def test_powertools_switches_do_the_same_to_log_and_metric_lines(dev, disabled, monkeypatch):
+    for variable, value in zip(SWITCHES, (dev, disabled), strict=True):
+        if value is not None:
+            monkeypatch.setenv(variable, value)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        line = same(lambda logger: logger.info("completed", extra={"faults": [{"a": 1}], "none": []}))
+        published = {support: metric_line(support) for support in (lean, standard)}
+    assert (line.count("\n") > 1) == (dev in ("1", "Yes"))
+    assert published[lean] == published[standard]
+    is_off = disabled in ("true", "ON") or (disabled is None and dev in ("1", "Yes"))
+    assert (published[lean] == "") == is_off
+
+
+def metric_line(support: Any) -> str:
+    metrics = support.create_metrics("CloudCafe/Lambda", "payment-processor", "dev")
+    metrics.add_metric("ProcessedPayments", "Count", 1)
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        metrics.flush_metrics()
+    if support is standard:
+        # Those that are off it keeps, in its class.
+        metrics.clear_metrics()
+    return re.sub('"Timestamp":[0-9]{13},', "", output.getvalue())
+
+
+@pytest.mark.parametrize("value", ["", "perhaps", "2"])
+@pytest.mark.parametrize("variable", SWITCHES)
+def test_a_switch_in_no_position_is_an_error_of_init_that_names_it(variable, value, monkeypatch):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=f"^{variable} is "):
+        lean.create_metrics("CloudCafe/Lambda", "service", "dev")
 
 
 @pytest.mark.parametrize(("rate", "drawn"), [("0.5", 0.5), ("0.5", 0.51), ("0", 0.0), ("1", 0.99), ("", 0.0)])

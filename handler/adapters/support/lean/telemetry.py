@@ -26,14 +26,16 @@ _LEVELS: Final = {
 }
 # Attributes of a record that are no field of their line; what else it has was handed over as `extra`.
 _RECORD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"asctime", "level", "location", "timestamp"}
-_line = JSONEncoder(default=str, separators=(",", ":"), ensure_ascii=False).encode
+# What Powertools takes for a switch's position, in any case of letters.
+_ON: Final = ("1", "y", "yes", "t", "true", "on")
+_OFF: Final = ("0", "n", "no", "f", "false", "off")
 _blob = JSONEncoder(separators=(",", ":")).encode
 
 
 def create_logger(service: str, stream: TextIO | None = None) -> logging.Logger:
     """A logger of JSON lines with `service` in each, on `stream`, else standard output.
 
-    Raises ConfigurationError for a level or a sampling rate that is none.
+    Raises ConfigurationError for a level, a sampling rate or a switch that is none.
     """
     # Not of logging's tree: no root handler prints a line again, and each has the stream that it was made with.
     logger = logging.Logger(service)
@@ -47,7 +49,7 @@ def create_logger(service: str, stream: TextIO | None = None) -> logging.Logger:
     if rate and _is_sampled(rate):
         logger.setLevel(logging.DEBUG)
     handler = logging.StreamHandler(stream or sys.stdout)
-    handler.setFormatter(_Lines(service, rate))
+    handler.setFormatter(_Lines(service, rate, indent=4 if _is_on("POWERTOOLS_DEV") else None))
     logger.addHandler(handler)
     return logger
 
@@ -55,9 +57,22 @@ def create_logger(service: str, stream: TextIO | None = None) -> logging.Logger:
 def create_metrics(namespace: str, service: str, environment: str) -> EmbeddedMetrics:
     """Metrics in CloudWatch's embedded metric format, one line on standard output a flush.
 
-    Their dimensions are `environment` and `service`, which is none where it is empty.
+    Their dimensions are `environment` and `service`, which is none where it is empty. Raises ConfigurationError for a
+    switch that is none.
     """
-    return EmbeddedMetrics(namespace, {"environment": environment, **({"service": service} if service else {})})
+    # On a developer's machine they are off unless they are said to be on.
+    is_off = _is_on("POWERTOOLS_METRICS_DISABLED", default=_is_on("POWERTOOLS_DEV"))
+    dimensions = {"environment": environment, **({"service": service} if service else {})}
+    return EmbeddedMetrics(namespace, dimensions, is_off=is_off)
+
+
+def _is_on(variable: str, *, default: bool = False) -> bool:
+    said = os.environ.get(variable)
+    if said is None:
+        return default
+    if said.lower() not in _ON + _OFF:
+        raise ConfigurationError(variable, said, "true or false")
+    return said.lower() in _ON
 
 
 def _is_sampled(rate: str) -> bool:
@@ -76,8 +91,9 @@ class _Lines(logging.Formatter):
     Whatever else goes wrong is logging's own to report on standard error, and stops no payment.
     """
 
-    def __init__(self, service: str, sampling_rate: str | None) -> None:
+    def __init__(self, service: str, sampling_rate: str | None, indent: int | None) -> None:
         super().__init__()
+        self._line = JSONEncoder(default=str, separators=(",", ":"), ensure_ascii=False, indent=indent).encode
         self._service = service
         self._sampling_rate = sampling_rate
 
@@ -111,7 +127,7 @@ class _Lines(logging.Formatter):
             line["stack_trace"] = None
         trace_id = os.environ.get("_X_AMZN_TRACE_ID", "")
         line["xray_trace_id"] = trace_id.split(";")[0].replace("Root=", "") if trace_id else None
-        return _line({name: value for name, value in line.items() if value is not None})
+        return self._line({name: value for name, value in line.items() if value is not None})
 
 
 def _message(record: logging.LogRecord) -> Any:
@@ -131,7 +147,8 @@ def _message(record: logging.LogRecord) -> Any:
 class EmbeddedMetrics:
     """The metrics of one line: `add_metric` for each, then `flush_metrics`."""
 
-    def __init__(self, namespace: str, dimensions: dict[str, str]) -> None:
+    def __init__(self, namespace: str, dimensions: dict[str, str], *, is_off: bool) -> None:
+        self._is_off = is_off
         self._namespace = namespace
         self._dimensions = dimensions
         self._metrics: dict[str, tuple[str, list[float]]] = {}
@@ -143,6 +160,8 @@ class EmbeddedMetrics:
 
     def flush_metrics(self) -> None:
         metrics, self._metrics = self._metrics, {}
+        if self._is_off:
+            return
         described = [{"Name": name, "Unit": unit} for name, (unit, _) in metrics.items()]
         document = {
             "_aws": {
