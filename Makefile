@@ -301,6 +301,10 @@ benchmark-packaging: package  ## sizes of the ZIP, seconds of the wheels (OPTION
 profile-init: setup  ## where a cold start goes, by step and by import
 	$(PY) -m benchmarks profile-init $(OPTIONS)
 
+.PHONY: profile-payment
+profile-payment: setup  ## where the CPU time of a warm payment goes, by step
+	$(PY) -m benchmarks profile-payment $(OPTIONS)
+
 # ---- approvals ------------------------------------------------------------------------------------------------
 .PHONY: test-approvals
 test-approvals: setup  ## the approval workflow through the local system, its page in headless Chromium

@@ -19,6 +19,7 @@ BENCHMARKS = {
     "compare": "benchmarks.coldstart.compare",
     "aws": "benchmarks.coldstart.aws",
     "profile-init": "benchmarks.coldstart.profile_init",
+    "profile-payment": "benchmarks.coldstart.profile_payment",
 }
 DEFAULT = "coldstart"
 # What `make setup` does not install; it is asked for before anything is measured.

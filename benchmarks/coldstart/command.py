@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks.coldstart import matrix, profile_init, report
+from benchmarks.coldstart import matrix, profile_init, profile_payment, report
 from benchmarks.coldstart.advice import advise, waited_ms
 from benchmarks.coldstart.bars import bars_of
 from benchmarks.coldstart.packages import FOLDER
@@ -183,6 +183,7 @@ def _measure(
                 "quota": quota.kind if quota is not None else "computed",
                 "python": lab.python_version,
                 "init_profile": profile_init.profile(lab, options.python),
+                "payment_profile": profile_payment.profile(lab, options.python),
                 **waits,
             }
     finally:

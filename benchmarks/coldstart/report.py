@@ -51,6 +51,7 @@ _COLUMNS = (
 _INVOCATIONS, _THROUGHPUT = "First and warm invocation by memory size", "Payments a second"
 _FRONTIER, _STRESS = "Cost against latency", "The stress scenario against 10 seconds"
 _IMPORTS = "Where init goes"
+_STEPS = "Where the CPU time of a warm payment goes"
 
 
 def terminal() -> Console:
@@ -122,7 +123,12 @@ def page(record: dict[str, Any], found: dict[str, Sequence[Choice]], advice: Adv
         (
             _IMPORTS,
             "CPU milliseconds by what is imported, and for what init does besides.",
-            _imports(record["init_profile"]),
+            _profile(_IMPORTS, record["init_profile"]),
+        ),
+        (
+            _STEPS,
+            "CPU milliseconds by step, the lean support; one payment an invocation, a processor to itself.",
+            _profile(_STEPS, record["payment_profile"]),
         ),
     )
     figures = "".join(
@@ -278,9 +284,9 @@ def _frontier(found: dict[str, Sequence[Choice]]) -> str:
     return charts.lines(_FRONTIER, series, *labels, logarithmic_x=False, logarithmic_y=False)
 
 
-def _imports(profile: Sequence[dict[str, Any]]) -> str:
+def _profile(name: str, profile: Sequence[dict[str, Any]]) -> str:
     top = sorted(profile, key=lambda entry: -entry["cpu_ms"])[:12]
-    return charts.bars(_IMPORTS, [(entry["name"], entry["cpu_ms"]) for entry in top], "CPU ms")
+    return charts.bars(name, [(entry["name"], entry["cpu_ms"]) for entry in top], "CPU ms")
 
 
 def _of(words: str) -> str:

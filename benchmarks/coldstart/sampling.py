@@ -162,7 +162,7 @@ class Lab:
     ) -> None:
         for number in range(1 + warm):
             before = usage(api.pid)
-            invocation, payment_ids, messages = self._invocation(sample.cell)
+            invocation, payment_ids, messages = self.invocation(sample.cell)
             api.submit(invocation)
             answer = answers.get(timeout=_PATIENCE_SECONDS)
             duration_ms = (answer.usage.at_ns - before.at_ns) / 1e6
@@ -179,7 +179,7 @@ class Lab:
             # The runtime asks again at once; the next event waits until it has.
             ready.get(timeout=_PATIENCE_SECONDS)
 
-    def _invocation(self, cell: Cell) -> tuple[Invocation, set[str], int]:
+    def invocation(self, cell: Cell) -> tuple[Invocation, set[str], int]:
         """The next events of the mix under fresh payment ids; with those ids and its number of messages."""
         records: list[dict[str, Any]] = []
         payment_ids: set[str] = set()

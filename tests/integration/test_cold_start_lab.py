@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
+from benchmarks.coldstart import profile_payment
 from benchmarks.coldstart.packages import Built, build
 from benchmarks.coldstart.plan import shipped
 from benchmarks.coldstart.profile_init import REST, profile
-from benchmarks.coldstart.sample import Cell
+from benchmarks.coldstart.sample import Cell, LabError
 from benchmarks.coldstart.sampling import Lab
 
 LIAR = """
@@ -96,3 +97,25 @@ def test_the_profile_names_what_init_imports_and_the_rest(lab):
     packages = {one["name"]: one["cpu_ms"] for one in profile(lab, sys.executable, runs=1)}
     assert packages["handler"] > 0
     assert REST in packages
+
+
+@pytest.fixture
+def few_payments(monkeypatch):
+    monkeypatch.setattr(profile_payment, "_PAYMENTS", 3)
+    monkeypatch.setattr(profile_payment, "_BEFORE", 1)
+
+
+@pytest.mark.usefixtures("few_payments")
+def test_the_steps_of_a_warm_payment_are_measured_each(lab):
+    steps = {one["name"]: one["cpu_ms"] for one in profile_payment.profile(lab, sys.executable, runs=1)}
+    assert steps.keys() == {*profile_payment.STEPS, profile_payment.REST}
+    assert all(cpu_ms > 0 for cpu_ms in steps.values())
+    assert list(steps.values()) == sorted(steps.values(), reverse=True)
+
+
+@pytest.mark.usefixtures("few_payments")
+def test_a_step_that_no_payment_takes_is_an_error_and_no_row(lab, monkeypatch):
+    unused = {"refunds": ("handler.adapters.gateways.stripe:StripeGateway.refund",)}
+    monkeypatch.setattr(profile_payment, "STEPS", profile_payment.STEPS | unused)
+    with pytest.raises(LabError, match="no payment takes: refunds"):
+        profile_payment.profile(lab, sys.executable, runs=1)

@@ -84,5 +84,6 @@ def record_of(plan: Plan = PLAN, **changed: Any) -> dict[str, Any]:
         "lacking": plan.lacking(),
         "quick": False,
         "init_profile": [{"name": "ssl", "cpu_ms": 19.0}, {"name": "handler", "cpu_ms": 8.0}],
+        "payment_profile": [{"name": "HTTP and TLS", "cpu_ms": 0.7}, {"name": "score", "cpu_ms": 0.25}],
         **changed,
     }

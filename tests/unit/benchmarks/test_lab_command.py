@@ -40,7 +40,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
         journal.touch()
         waits = {"gateway_ms": options.gateway_ms, "table_ms": options.table_ms}
         profile = [{"name": "ssl", "cpu_ms": 19.0}]
-        return samples, {"quota": "cgroup v1", "python": "3.13.0", "init_profile": profile, **waits}
+        profiles = {"init_profile": profile, "payment_profile": profile}
+        return samples, {"quota": "cgroup v1", "python": "3.13.0", **profiles, **waits}
 
     def ran(*arguments: str, change: Change = nothing) -> int:
         options = command._options
