@@ -23,6 +23,8 @@ _VARIABLES: Final = {
 _PROXIES: Final = {"http": ("http_proxy", "HTTP_PROXY"), "https": ("https_proxy", "HTTPS_PROXY")}
 _ENDPOINT: Final = "http://host:port or https://host, without path or user information"
 _ROOTS: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+# How regions begin whose partitions have another suffix than amazonaws.com; a test compares botocore's data.
+_OTHER_SUFFIXES: Final = ("cn-", "us-iso", "eu-iso", "eusc-")
 _KINDS: Final = ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT")
 
 
@@ -38,7 +40,19 @@ def endpoint(environment: Mapping[str, str], service: str, region: str) -> Url:
         value = environment.get(variable, "")
         if value.lower() not in ("", "false"):
             raise ConfigurationError(variable, value, f"{_VARIABLES[service]}, or SUPPORT=standard, instead")
+    if region.startswith(_OTHER_SUFFIXES):
+        raise wrong_region(region, _VARIABLES[service])
     return Url("https", f"{service}.{region}.amazonaws.com", 443)
+
+
+def asks_aws(environment: Mapping[str, str]) -> bool:
+    """Whether the region decides where some service is."""
+    return not all(environment.get(_variable(environment, service)) for service in _VARIABLES)
+
+
+def wrong_region(region: str, variable: str) -> ConfigurationError:
+    """The error of a region whose endpoints nobody here knows."""
+    return ConfigurationError("AWS_REGION", region, f"a region of AWS's partition aws, or its endpoint in {variable}")
 
 
 def wrong_endpoint(environment: Mapping[str, str], service: str) -> ConfigurationError:

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, PartialCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, PartialCredentialsError, UnknownRegionError
 from botocore.session import Session, get_session
 from botocore.utils import is_valid_uri
 
-from handler.adapters.support.endpoints import require_endpoints, require_roots, wrong_endpoint
+from handler.adapters.support.endpoints import asks_aws, require_endpoints, require_roots, wrong_endpoint, wrong_region
 from handler.adapters.support.errors import AwsError
 from handler.domain.errors import ConfigurationError
 
@@ -53,6 +53,8 @@ def create_clients(
     session = get_session()
     _require_credentials(session)
     require_endpoints(os.environ, _is_endpoint)
+    if asks_aws(os.environ):
+        _require_region(session, region)
     require_roots(os.environ, ca_file)
     make, lock = maker(session), Lock()
     clients: dict[str, _Client] = {}
@@ -69,6 +71,14 @@ def create_clients(
             return clients[service]
 
     return client
+
+
+def _require_region(session: Session, region: str) -> None:
+    """A package's botocore has the partition `aws` alone, and would ask it for a region of any other."""
+    try:
+        session.get_partition_for_region(region)
+    except UnknownRegionError as error:
+        raise wrong_region(region, "AWS_ENDPOINT_URL") from error
 
 
 def _is_endpoint(url: str) -> bool:

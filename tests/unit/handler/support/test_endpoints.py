@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from botocore.loaders import create_loader
 
 from handler.adapters.connection import Url
 from handler.adapters.support.endpoints import endpoint, read_roots
@@ -56,6 +57,30 @@ def test_a_services_own_variable_stands_above_the_one_of_all(given, service, url
 def test_an_endpoint_of_another_kind_is_refused_and_not_passed_over(variable):
     with pytest.raises(ConfigurationError, match=rf"^{variable} is 'True'; allowed: AWS_ENDPOINT_URL_SQS, or SUPPORT"):
         endpoint({variable: "True"}, "sqs", "eu-west-1")
+
+
+PARTITIONS = create_loader().load_data("endpoints")["partitions"]
+REGIONS = [(region, each["dnsSuffix"]) for each in PARTITIONS for region in each["regions"]]
+
+
+@pytest.mark.parametrize(("region", "suffix"), REGIONS)
+def test_a_region_is_asked_by_the_suffix_of_its_partition_or_refused(region, suffix):
+    if suffix == "amazonaws.com":
+        assert endpoint({}, "sqs", region).host == f"sqs.{region}.{suffix}"
+        return
+    with pytest.raises(ConfigurationError, match=rf"^AWS_REGION is '{region}'; allowed: .*AWS_ENDPOINT_URL_SQS"):
+        endpoint({}, "sqs", region)
+    assert endpoint({"AWS_ENDPOINT_URL": ONE}, "sqs", region).port == 1
+
+
+def test_the_reference_refuses_a_region_that_its_data_do_not_know(monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    variables = {"SUPPORT": "standard", "AWS_ACCESS_KEY_ID": "AKID", "REJECTED_QUEUE_URL": QUEUE}
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", ONE)
+    with pytest.raises(ConfigurationError, match=r"^AWS_REGION is 'mars-east-1'"):
+        create({**variables, "AWS_REGION": "mars-east-1"})
+    monkeypatch.setenv("AWS_ENDPOINT_URL", ONE)
+    create({**variables, "AWS_ENDPOINT_URL": ONE, "AWS_REGION": "mars-east-1"})
 
 
 @pytest.mark.parametrize("support", SUPPORTS)
