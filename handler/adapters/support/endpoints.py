@@ -23,6 +23,7 @@ _VARIABLES: Final = {
 _PROXIES: Final = {"http": ("http_proxy", "HTTP_PROXY"), "https": ("https_proxy", "HTTPS_PROXY")}
 _ENDPOINT: Final = "http://host:port or https://host, without path or user information"
 _ROOTS: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+_IGNORED: Final = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
 # How regions begin whose partitions have another suffix than amazonaws.com; a test compares botocore's data.
 _OTHER_SUFFIXES: Final = ("cn-", "us-iso", "eu-iso", "eusc-")
 _KINDS: Final = ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT")
@@ -35,6 +36,10 @@ def endpoint(environment: Mapping[str, str], service: str, region: str) -> Url:
         url = read_url(value)
         if url is None:
             raise wrong_endpoint(environment, service)
+        ignored = environment.get(_IGNORED, "")
+        if ignored.lower() == "true":
+            named = _variable(environment, service)
+            raise ConfigurationError(_IGNORED, ignored, f"no value beside {named}, or SUPPORT=standard")
         return url
     for variable in _KINDS:
         value = environment.get(variable, "")

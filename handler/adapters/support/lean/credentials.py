@@ -29,6 +29,7 @@ from handler.domain.errors import ConfigurationError
 _LOG = logging.getLogger(__name__)
 
 _URI: Final = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
+_PROFILES: Final = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
 _TOKEN: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
 _TOKEN_FILE: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"
 # Where credentials may come from without TLS ("Container credential provider", AWS SDKs and Tools Reference Guide).
@@ -49,6 +50,10 @@ def find_credentials(environment: Mapping[str, str]) -> Callable[[], Keys]:
 
     Its calls raise AwsError where credentials have ended and are not renewed. Raises ConfigurationError.
     """
+    for variable in _PROFILES:
+        if environment.get(variable):
+            allowed = "no value, as a profile's settings are known with SUPPORT=standard alone"
+            raise ConfigurationError(variable, environment[variable], allowed)
     key_id, secret = environment.get("AWS_ACCESS_KEY_ID", ""), environment.get("AWS_SECRET_ACCESS_KEY", "")
     if key_id:
         if not secret:

@@ -103,7 +103,10 @@ def test_variables_are_taken_as_they_are():
     ("variables", "named"),
     [
         ({}, "AWS_ACCESS_KEY_ID is not set"),
-        ({"AWS_PROFILE": "dev"}, "AWS_ACCESS_KEY_ID is not set; .*SUPPORT=standard"),
+        ({"AWS_PROFILE": "dev"}, "AWS_PROFILE is 'dev'; .*SUPPORT=standard"),
+        # Its keys would not be used, but its region's, its certificates' and its endpoints' settings would.
+        ({**VARIABLES, "AWS_PROFILE": "dev"}, "AWS_PROFILE is 'dev'"),
+        ({**VARIABLES, "AWS_DEFAULT_PROFILE": "dev"}, "AWS_DEFAULT_PROFILE is 'dev'"),
         ({"AWS_SECRET_ACCESS_KEY": "swordfish"}, "AWS_ACCESS_KEY_ID is not set"),
         ({"AWS_ACCESS_KEY_ID": "AKID"}, "AWS_SECRET_ACCESS_KEY is not set"),
         ({**VARIABLES, "AWS_ACCESS_KEY_ID": "AKID EXAMPLE"}, "AWS_ACCESS_KEY_ID is"),

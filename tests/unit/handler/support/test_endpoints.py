@@ -83,6 +83,15 @@ def test_the_reference_refuses_a_region_that_its_data_do_not_know(monkeypatch):
     create({**variables, "AWS_ENDPOINT_URL": ONE, "AWS_REGION": "mars-east-1"})
 
 
+def test_endpoints_that_botocore_would_pass_over_are_not_asked_in_silence():
+    given = {"AWS_ENDPOINT_URL_SQS": ONE, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "True"}
+    allowed = "no value beside AWS_ENDPOINT_URL_SQS, or SUPPORT=standard"
+    with pytest.raises(ConfigurationError, match=f"^AWS_IGNORE_CONFIGURED_ENDPOINT_URLS is 'True'; allowed: {allowed}"):
+        endpoint(given, "sqs", "eu-west-1")
+    assert endpoint(given, "lambda", "eu-west-1").scheme == "https"
+    assert endpoint({**given, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false"}, "sqs", "eu-west-1").port == 1
+
+
 @pytest.mark.parametrize("support", SUPPORTS)
 def test_init_passes_with_an_endpoint_that_does_not_answer(support):
     init(support)
