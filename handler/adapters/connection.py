@@ -6,10 +6,12 @@ the standard library's e-mail package, and has time-outs for each read but no de
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from handler.domain.typed import NamedTuple
@@ -137,6 +139,10 @@ class Peer:
         self._answer_seconds = answer_seconds
         # Those that nobody uses, and since when; taken and given back by operations that are atomic.
         self._idle: list[tuple[socket.socket, float]] = []
+        if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+            # Whoever wakes up from a snapshot is another one, whose clock may not say how long it slept ("Lambda
+            # SnapStart": network connections).
+            import_module("snapshot_restore_py").register_before_snapshot(self.close)
 
     def exchange(self, request: bytes, deadline: float) -> Answer:
         """Send a request and read its answer, by `deadline` (of time.monotonic).
