@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from handler.adapters.connection import Url, read_url
+from handler.adapters.connection import Url, host_header, read_url
 from handler.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -110,14 +110,19 @@ def read_roots(environment: Mapping[str, str], ca_file: str | None) -> ssl.SSLCo
 
 
 def require_no_proxy(environment: Mapping[str, str], urls: Iterable[Url]) -> None:
-    """Raises ConfigurationError where a service would be asked through an HTTP proxy, which botocore alone can."""
+    """Raises ConfigurationError where one would be asked through an HTTP proxy, which botocore alone can."""
+    excepted = environment.get("no_proxy", environment.get("NO_PROXY", ""))
     for url in urls:
         variable = next((name for name in _PROXIES[url.scheme] if environment.get(name)), "")
-        if variable and not _is_excepted(url.host, environment.get("no_proxy") or environment.get("NO_PROXY", "")):
+        if variable and not _is_excepted(url, excepted):
+            host = f"[{url.host}]" if ":" in url.host else url.host
             # Its value may hold a password.
-            raise ConfigurationError(variable, "***", f"no value, {url.host} in NO_PROXY, or SUPPORT=standard")
+            raise ConfigurationError(variable, "***", f"no value, {host} in NO_PROXY, or SUPPORT=standard")
 
 
-def _is_excepted(host: str, excepted: str) -> bool:
-    names = [name.strip().lstrip(".").lower() for name in excepted.split(",")]
-    return "*" in names or any(name and (host == name or host.endswith(f".{name}")) for name in names)
+def _is_excepted(url: Url, excepted: str) -> bool:
+    """As Python's `urllib` reads NO_PROXY, and botocore with it: names and ends of names, with the port or without."""
+    host = host_header(url).lower()
+    without_port = host.rpartition(":")[0] if host.endswith(f":{url.port}") else host
+    names = {f".{name.strip().lstrip('.').lower()}" for name in excepted.split(",")} - {"."}
+    return excepted == "*" or any(f".{each}".endswith(name) for each in (host, without_port) for name in names)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from botocore.loaders import create_loader
+from botocore.utils import get_environ_proxies
+from hypothesis import given, strategies
 
-from handler.adapters.connection import Url
-from handler.adapters.support.endpoints import endpoint, read_roots
+from handler.adapters.connection import Url, read_url
+from handler.adapters.support.endpoints import endpoint, read_roots, require_no_proxy
 from handler.domain.errors import ConfigurationError
 from handler.queue_function import create
 from tests.support.aws import SUPPORTS
@@ -174,3 +178,35 @@ def test_a_host_that_is_excepted_is_asked_without_the_proxy(monkeypatch, variabl
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
     monkeypatch.setenv(variable, excepted)
     init("lean")
+
+
+NAMES = ["a.b", "b", ".b", "*.b", "*", "a.b:1", "a.b:80", "A.B", "xa.b", "::1", "[::1]", "[::1]:1", "127.0.0.0/8", " "]
+HOSTS = ["a.b", "a.b:1", "A.b", "x.a.b", "[::1]:1", "127.0.0.1:80"]
+PROXIES = strategies.fixed_dictionaries(
+    {},
+    optional={
+        **{name: strategies.sampled_from(["", "http://proxy"]) for name in ("http_proxy", "HTTP_PROXY")},
+        **{
+            name: strategies.lists(strategies.sampled_from(NAMES), max_size=3).map(",".join)
+            for name in ("no_proxy", "NO_PROXY")
+        },
+    },
+)
+
+
+@given(strategies.sampled_from(HOSTS), PROXIES)
+def test_nobody_is_asked_without_a_proxy_whom_botocore_would_ask_through_one(host, proxies):
+    url = read_url(f"http://{host}")
+    assert url is not None
+    with mock.patch.dict(os.environ, proxies, clear=True):
+        is_proxied = "http" in get_environ_proxies(f"http://{host}")
+        try:
+            require_no_proxy(os.environ, [url])
+        except ConfigurationError:
+            return
+    assert not is_proxied
+
+
+@pytest.mark.parametrize("excepted", ["a.b:1", "x, .b:1", "A.B"])
+def test_a_host_is_excepted_with_its_port_too(excepted):
+    require_no_proxy({"HTTP_PROXY": "http://proxy", "NO_PROXY": excepted}, [Url("http", "a.b", 1)])
