@@ -6,6 +6,7 @@ What comes back is whole or an error that says whether the request can have take
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import time
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from handler.adapters.connection import (
     read_url,
     request_bytes,
 )
+from handler.adapters.support.endpoints import proxy_of
 from handler.domain.errors import ConfigurationError, GatewayAnswerError, GatewayNotReachedError, UnknownOutcomeError
 from handler.domain.typed import NamedTuple
 
@@ -40,7 +42,7 @@ class DeadlineConnection:
 
     url: `http[s]://host[:port]`. deadline_seconds: total of one call, over connecting, sending and reading (name
     resolution alone has no deadline of its own in Python). ca_file: a PEM file of the roots that an https host is
-    trusted by; empty: all of the system's. Raises ConfigurationError for another URL or file.
+    trusted by; empty: all of the system's. Raises ConfigurationError for another URL or file, and for an HTTP proxy.
     """
 
     def __init__(self, url: str, deadline_seconds: float = 5.0, ca_file: str = "") -> None:
@@ -51,6 +53,9 @@ class DeadlineConnection:
             )
         if ca_file and parts.scheme != "https":
             raise ConfigurationError("GATEWAY_CA_FILE", ca_file, "no value, as GATEWAY_URL is without TLS")
+        if proxy := proxy_of(os.environ, parts):
+            allowed = f"no value, or {host_header(parts)} in NO_PROXY, as the gateway is asked directly"
+            raise ConfigurationError(proxy, "***", allowed)
         tls = _trusting(ca_file) if parts.scheme == "https" else None
         self._host = host_header(parts)
         self._peer = Peer(parts, tls, body_bytes_max=_ANSWER_BYTES_MAX)

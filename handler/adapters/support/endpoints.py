@@ -109,19 +109,23 @@ def read_roots(environment: Mapping[str, str], ca_file: str | None) -> ssl.SSLCo
         raise ConfigurationError(variable, file, f"a file of PEM certificates ({error})") from error
 
 
-def require_no_proxy(environment: Mapping[str, str], urls: Iterable[Url]) -> None:
-    """Raises ConfigurationError where one would be asked through an HTTP proxy, which botocore alone can."""
+def proxy_of(environment: Mapping[str, str], url: Url) -> str:
+    """The variable whose HTTP proxy a host would be asked through, as botocore reads them, or ""."""
+    variable = next((name for name in _PROXIES[url.scheme] if environment.get(name)), "")
     excepted = environment.get("no_proxy", environment.get("NO_PROXY", ""))
+    return "" if _is_excepted(url, excepted) else variable
+
+
+def require_no_proxy(environment: Mapping[str, str], urls: Iterable[Url]) -> None:
+    """Raises ConfigurationError where a service would be asked through an HTTP proxy, which botocore alone can."""
     for url in urls:
-        variable = next((name for name in _PROXIES[url.scheme] if environment.get(name)), "")
-        if variable and not _is_excepted(url, excepted):
-            host = f"[{url.host}]" if ":" in url.host else url.host
+        if variable := proxy_of(environment, url):
             # Its value may hold a password.
-            raise ConfigurationError(variable, "***", f"no value, {host} in NO_PROXY, or SUPPORT=standard")
+            raise ConfigurationError(variable, "***", f"no value, {host_header(url)} in NO_PROXY, or SUPPORT=standard")
 
 
 def _is_excepted(url: Url, excepted: str) -> bool:
-    """As Python's `urllib` reads NO_PROXY, and botocore with it: names and ends of names, with the port or without."""
+    """By names and ends of names, with the port or without, as Python's `urllib` reads NO_PROXY."""
     host = host_header(url).lower()
     without_port = host.rpartition(":")[0] if host.endswith(f":{url.port}") else host
     names = {f".{name.strip().lstrip('.').lower()}" for name in excepted.split(",")} - {"."}

@@ -13,6 +13,7 @@ import pytest
 from handler.adapters.gateways.deadline_connection import DeadlineConnection
 from handler.adapters.gateways.stripe import StripeGateway
 from handler.domain.errors import (
+    ConfigurationError,
     GatewayAnswerError,
     GatewayBusyError,
     GatewayKeyRefusedError,
@@ -187,3 +188,14 @@ def test_of_calls_that_are_refused_with_one_key_at_once_one_reads_the_secret_and
             at_once(5, ask)
     assert sorted(server.keys) == ["sk_test_new_secret"] * 5 + ["sk_test_old_secret"] * 5
     assert read == secrets
+
+
+def test_a_proxy_that_would_be_passed_over_is_refused(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:swordfish@proxy:3128")
+    monkeypatch.setenv("NO_PROXY", "amazonaws.com")
+    refused = r"^HTTPS_PROXY is '\*\*\*'; allowed: no value, or gateway\.example in NO_PROXY"
+    with pytest.raises(ConfigurationError, match=refused):
+        DeadlineConnection("https://gateway.example")
+    DeadlineConnection("http://gateway.example")
+    monkeypatch.setenv("NO_PROXY", "amazonaws.com,gateway.example")
+    DeadlineConnection("https://gateway.example")

@@ -165,7 +165,7 @@ def test_a_proxy_is_refused_with_a_clear_sentence_and_its_password_not_shown(mon
     monkeypatch.setenv(variable, "http://user:swordfish@proxy:3128")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    allowed = r"no value, 127\.0\.0\.1 in NO_PROXY, or SUPPORT=standard"
+    allowed = r"no value, 127\.0\.0\.1:1 in NO_PROXY, or SUPPORT=standard"
     with pytest.raises(ConfigurationError, match=rf"^{variable} is '\*\*\*'; allowed: {allowed}$"):
         init("lean")
 
