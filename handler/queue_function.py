@@ -68,6 +68,8 @@ def create(environment: Mapping[str, str]) -> QueueFunction:
         engine.cold_start_work(settings.stress_operations)
     if settings.in_memory:
         print("no endpoint and no credentials: table and queues are in memory", file=sys.stderr)
+    elif not settings.in_lambda:
+        print(f"table and queues are {_outside(environment, settings.region)}", file=sys.stderr)
     if not services.rules.routing.asks:
         logger.warning("APPROVAL_FUNCTION_ARN is not set: what needs a person is declined, approval_unavailable")
     gateway = settings.gateway or "simulated"
@@ -80,6 +82,13 @@ def create(environment: Mapping[str, str]) -> QueueFunction:
     return QueueFunction(
         services, logger, metrics, times.function_timeout_seconds, cold_start=not settings.init_ran_ahead
     )
+
+
+def _outside(environment: Mapping[str, str], region: str) -> str:
+    """Where a snippet's payments go, for whoever runs it."""
+    variable = next((name for name in ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL") if environment.get(name)), "")
+    # User information before an @ may be a password.
+    return f"at {environment[variable].rpartition('@')[2]} ({variable})" if variable else f"AWS's own, in {region}"
 
 
 class QueueFunction:

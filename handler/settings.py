@@ -437,7 +437,7 @@ _ELSEWHERE: Final = (*_ENDPOINTS, "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 # arrives ("Scaling Lambda Managed Instances").
 _AHEAD: Final = ("provisioned-concurrency", "lambda-managed-instances")
 # Any of these says that there is something outside to talk to. Asking the SDK instead would wait for an instance role.
-_OUTSIDE: Final = (
+OUTSIDE: Final = (
     "AWS_LAMBDA_FUNCTION_NAME",
     *_ENDPOINTS,
     "AWS_ACCESS_KEY_ID",
@@ -539,7 +539,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         in_lambda=bool(environment.get("AWS_LAMBDA_FUNCTION_NAME")),
         init_ran_ahead=environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") in _AHEAD,
         is_snapshot=environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start",
-        in_memory=not any(environment.get(variable) for variable in _OUTSIDE),
+        in_memory=not any(environment.get(variable) for variable in OUTSIDE),
     )
 
 

@@ -38,6 +38,7 @@ from local.gateway import process
 from local.gateway.process import GatewayError
 from local.installation import InstallationError
 from local.ministack import ServicesError
+from local.options import output, package, positive
 from local.report import Result, figures, invocations, report, shown
 from local.resources import Times
 from local.stream import RunError
@@ -75,29 +76,22 @@ def main(arguments: list[str]) -> int:
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local run", description=__doc__)
-    parser.add_argument("--payments", type=_positive, default=200, help="payments, 1 or more (%(default)s)")
-    parser.add_argument("--groups", type=_positive, default=20, help="message groups, 1 or more (%(default)s)")
-    parser.add_argument("--concurrency", type=_positive, default=4, help="execution environments at most (%(default)s)")
+    parser.add_argument("--payments", type=positive, default=200, help="payments, 1 or more (%(default)s)")
+    parser.add_argument("--groups", type=positive, default=20, help="message groups, 1 or more (%(default)s)")
+    parser.add_argument("--concurrency", type=positive, default=4, help="execution environments at most (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="decides stream and faults (%(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--json", type=output, metavar="FILE", help="write the figures there")
     parser.add_argument(
         "--faults", type=_faults, default="on", metavar="on|off|NAMES", help="all, none, or some, comma between (on)"
     )
     parser.add_argument("--mapping", choices=("local", "ministack"), default="local", help="who polls the queue")
     parser.add_argument("--provision", choices=PROVISIONS, default="local", help="who makes queues, table and function")
     parser.add_argument(
-        "--seconds-max", type=_positive, default=300, help="then the audit says what is left (%(default)s)"
+        "--seconds-max", type=positive, default=300, help="then the audit says what is left (%(default)s)"
     )
     parser.add_argument("--support", choices=SUPPORTS, default="lean", help="what the function stands on (%(default)s)")
-    parser.add_argument("--package", type=Path, help="an unpacked deployment package (built when not given)")
+    parser.add_argument("--package", type=package, help="an unpacked deployment package (built when not given)")
     return parser.parse_args(arguments)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return value
 
 
 def _faults(text: str) -> str:

@@ -3,11 +3,11 @@
 import argparse
 import sys
 import time
-from pathlib import Path
 
 from local.approvals.workflow import Approvals
 from local.installation import InstallationError
 from local.ministack import CREDENTIALS, REGION, ServicesError
+from local.options import environment, package, port, positive
 from local.system import PROVISIONS, LocalSystem
 
 PORT = 4566
@@ -43,13 +43,13 @@ def main(arguments: list[str]) -> int:
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local up", description=__doc__)
-    parser.add_argument("--port", type=int, default=PORT, help="port on 127.0.0.1, 0 for any free one (%(default)s)")
-    parser.add_argument("--concurrency", type=int, default=4, help="environments at most (%(default)s)")
-    parser.add_argument("--environment", default="dev", help="the suffix of all names (%(default)s)")
+    parser.add_argument("--port", type=port, default=PORT, help="port on 127.0.0.1, 0 for any free one (%(default)s)")
+    parser.add_argument("--concurrency", type=positive, default=4, help="environments at most (%(default)s)")
+    parser.add_argument("--environment", type=environment, default="dev", help="the suffix of all names (%(default)s)")
     parser.add_argument("--mapping", choices=("local", "ministack"), default="local", help="who polls the queue")
     parser.add_argument("--provision", choices=PROVISIONS, default="local", help="who makes queues, table and function")
-    parser.add_argument("--page-port", type=int, default=0, help="port of the approval page (any free one)")
-    parser.add_argument("--package", type=Path, help="an unpacked deployment package (built when not given)")
+    parser.add_argument("--page-port", type=port, default=0, help="port of the approval page (any free one)")
+    parser.add_argument("--package", type=package, help="an unpacked deployment package (built when not given)")
     return parser.parse_args(arguments)
 
 
@@ -58,16 +58,28 @@ def _introduce(system: LocalSystem, approvals: Approvals) -> None:
     print(f"# {names.function}:live is up behind {names.queue}; logs are in {system.log_directory}")
     print("# The gateway is simulated: it approves every payment, and no money moves.")
     print("# In another terminal:")
-    print(f"export AWS_ENDPOINT_URL={system.endpoint_url}")
-    print(f"export AWS_ENDPOINT_URL_LAMBDA={approvals.endpoint_url}")
-    for name, value in CREDENTIALS.items():
+    for name, value in _exports(system, approvals).items():
         print(f"export {name}={value}")
-    print(f"export AWS_DEFAULT_REGION={REGION}")
-    print(f"export QUEUE_URL={system.resources.queue_url}")
     print(
         "# Risky payments wait for `payments approvals list`, or for the links of their approvers, which appear here."
     )
     print("# Ctrl-C stops it; the queue and the table go with it.", flush=True)
+
+
+def _exports(system: LocalSystem, approvals: Approvals) -> dict[str, str]:
+    """What the AWS CLI, `payments`, `python -m handler` and the README's snippet need to meet this system."""
+    return {
+        "AWS_ENDPOINT_URL": system.endpoint_url,
+        **approvals.endpoints,
+        **CREDENTIALS,
+        "AWS_DEFAULT_REGION": REGION,
+        "QUEUE_URL": system.resources.queue_url,
+        "ENVIRONMENT": system.names.environment,
+        "DYNAMODB_TABLE": system.names.table,
+        "REJECTED_QUEUE_URL": system.resources.rejected_queue_url,
+        **approvals.variables,
+        **system.gateway_variables,
+    }
 
 
 def _wait(system: LocalSystem, approvals: Approvals) -> None:

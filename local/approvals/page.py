@@ -11,13 +11,20 @@ from local.approvals.mail import Link
 from local.approvals.server import Request, Server
 from local.environment_pool import EnvironmentPool
 from local.loopback import ask
+from local.ministack import bound_socket
 
 
 class Page:
-    """Its `url` is known before it serves; the last of `versions`, pools of the page's function, answers."""
+    """Its `url` is known before it serves; the last of `versions`, pools of the page's function, answers.
+
+    Raises ServicesError for a port that cannot be had.
+    """
 
     def __init__(self, port: int = 0) -> None:
         self.versions: list[EnvironmentPool] = []
+        if port:
+            # A port in use is told with its owner, as the services' own is.
+            bound_socket(port).close()
         self._server = Server(self._serve, port)
         self.url = f"{self._server.url}/approvals"
 

@@ -61,8 +61,8 @@ class Approvals:
         self.approvers = approvers
         self._extra = variables or {}
         self._package = package
-        self._api = LambdaApi(self.function)
         self._page = Page(page_port)
+        self._api = LambdaApi(self.function)
         self.endpoint_url = self._api.url
         self.page_url = self._page.url
 

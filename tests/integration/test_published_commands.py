@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,7 @@ class Terminal:
     def __init__(self, exports: dict[str, str], logs: Path, home: Path) -> None:
         self.logs = logs
         self.home = home
+        self.exports = exports
         #: For waiting: a CLI process costs most of a CPU-second.
         self.endpoint_url = exports["AWS_ENDPOINT_URL"]
         self._environ = {
@@ -83,11 +85,15 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
         process.communicate(timeout=30)
 
 
-def status(terminal: Terminal, payment_id: str) -> str | None:
-    """The item's status, read past the CLI."""
+def item(terminal: Terminal, payment_id: str) -> dict[str, Any]:
+    """A payment's item as it is stored, read past the CLI; an empty one where there is none."""
     dynamodb = client("dynamodb", terminal.endpoint_url)
     found = dynamodb.get_item(TableName=TABLE, Key={"transaction_id": {"S": f"txn-{payment_id}"}})
-    return str(found["Item"]["status"]["S"]) if "Item" in found else None
+    return dict(found.get("Item", {}))
+
+
+def status(terminal: Terminal, payment_id: str) -> str | None:
+    return item(terminal, payment_id).get("status", {}).get("S")
 
 
 def metric_sum(terminal: Terminal, metric: str) -> float:
@@ -187,6 +193,32 @@ def test_lambda_invoke_runs_the_function_behind_the_alias(terminal: Terminal) ->
     key = '{"transaction_id": {"S": "txn-test-123"}}'
     found = terminal.ask(f"aws dynamodb get-item --table-name {TABLE} --key '{key}' --query Item.amount_minor.N")
     assert found == "2599"
+
+
+def test_the_page_shows_the_lines_that_are_printed(terminal: Terminal) -> None:
+    page = (ROOT / "docs" / "local.md").read_text()
+    shown = dict(re.findall(r"^export (\w+)=(.*)$", page, re.MULTILINE))
+    assert list(shown) == list(terminal.exports)
+
+    def anywhere(lines: dict[str, str]) -> dict[str, str]:
+        return {name: re.sub(r"(?<=127\.0\.0\.1):\d+", ":PORT", value) for name, value in lines.items()}
+
+    assert anywhere(shown) == anywhere(terminal.exports)
+
+
+def test_the_snippet_and_its_command_meet_the_local_system_and_say_so(terminal: Terminal) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    snippet = next(block for block in blocks if "handler.lambda_handler" in block)
+    (terminal.home / "snippet.py").write_text(snippet.replace("test-123", "test-456"))
+    python = f"PYTHONPATH={ROOT} {sys.executable}"
+    said = terminal.run(f"{python} snippet.py 2>&1")
+    assert f"table and queues are at {terminal.endpoint_url} (AWS_ENDPOINT_URL)" in said
+    assert status(terminal, "test-456") == "completed"
+    # One that asks a person, for whom the local workflow is started.
+    said = terminal.run(f"{python} -m handler {ROOT}/events/high_risk.json 2>&1")
+    assert f"table and queues are at {terminal.endpoint_url} (AWS_ENDPOINT_URL)" in said
+    assert '"processed": 1' in said
+    wait_for(lambda: "callback_id" in item(terminal, "pay-high-001"))
 
 
 MOVE_ALIAS = f"""
