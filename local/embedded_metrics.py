@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from local import threads
 from local.execution_environment import ExecutionEnvironment, Outcome
 
 DATA_PER_CALL_MAX = 1000
@@ -43,7 +44,7 @@ def metric_data(line: str) -> Iterator[tuple[str, dict[str, Any]]]:
                             **({} if isinstance(value, list) else {"Value": float(value)}),
                         },
                     )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError):
         # CloudWatch drops a line that is not valid EMF; it stays in the log.
         return
 
@@ -58,8 +59,7 @@ class MetricForwarder:
         self._data: queue.SimpleQueue[tuple[str, dict[str, Any]] | None] = queue.SimpleQueue()
         self._busy = 0
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._forward, name="metrics", daemon=True)
-        self._thread.start()
+        self._thread = threads.start("metrics", self._forward, problem)
 
     def line(self, line: str) -> None:
         """Take the metrics of one log line."""

@@ -16,6 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from local import threads
 from local.execution_environment import INIT_SECONDS_MAX, ExecutionEnvironment, FunctionVersion, Outcome
 from local.process_group import ProcessGroup
 
@@ -112,8 +113,7 @@ class EnvironmentPool:
         self._busy: list[ExecutionEnvironment] = []
         self._kept = 0
         self._stopped = threading.Event()
-        self._reaper = threading.Thread(target=self._end_idle, name="environment-reaper", daemon=True)
-        self._reaper.start()
+        threads.start("environment-reaper", self._end_idle)
 
     def invoke(self, event: bytes) -> Outcome:
         """Run one event in a warm environment, or in a new one when there is none. Raises ConfigurationError."""

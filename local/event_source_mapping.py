@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from local import threads
 from local.execution_environment import Outcome
 
 BATCH_SIZE_MAX = 10
@@ -107,8 +108,7 @@ class EventSourceMapping:
         self._free = threading.Semaphore(concurrency)
         self._workers = ThreadPoolExecutor(concurrency, thread_name_prefix="mapping")
         self._in_flight: set[str] = set()
-        self._poller = threading.Thread(target=self._poll, name="mapping-poll", daemon=True)
-        self._poller.start()
+        self._poller = threads.start("mapping-poll", self._poll, lambda sentence: failed(RuntimeError(sentence)))
 
     @property
     def in_flight(self) -> list[str]:

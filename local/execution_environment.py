@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from local import threads
 from local.process_group import ProcessGroup
 from local.runtime_api import Answer, Invocation, RuntimeApi, Usage, usage
 
@@ -261,7 +262,7 @@ class ExecutionEnvironment:
                 self._changed.notify_all()
             api.close()
 
-        threading.Thread(target=watch, name=f"environment-{self.number}", daemon=True).start()
+        threads.start(f"environment-{self.number}", watch)
         return process
 
     def _kill_process(self) -> None:

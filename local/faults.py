@@ -163,7 +163,7 @@ class TableFaults:
             return self._throttle()
         status, answer = self._forward(body, headers)
         if status == 200 and fault == "late_record" and operation == "UpdateItem":
-            self._deliver_late(payment_id, _key(document), document["TableName"])
+            self._deliver_late(payment_id, _key(document), str(document.get("TableName")))
         return status, answer
 
     def _kill_once(self, payment_id: str) -> bool:
@@ -174,7 +174,7 @@ class TableFaults:
     def _hold(self, payment_id: str, body: bytes, headers: dict[str, str]) -> bool:
         """Keep the victim's first record write back, and swallow what its sender repeats meanwhile."""
         key = f"txn-{payment_id}"
-        item = self._item(key, json.loads(body)["TableName"], headers)
+        item = self._item(key, str(_document(body).get("TableName")), headers)
         attempt = int(item["attempt"]["N"])
         with self._lock:
             held = self._late.get(payment_id)
@@ -195,7 +195,7 @@ class TableFaults:
         if attempt_then == attempt_sent:
             return
         status, answer = self._forward(body, headers)
-        kind = "accepted" if status == 200 else json.loads(answer).get("__type", "").rpartition("#")[2]
+        kind = "accepted" if status == 200 else str(_document(answer).get("__type", "")).rpartition("#")[2]
         with self._lock:
             del self._late[payment_id]
             self.late_writes.append(LateWrite(payment_id, attempt_sent, attempt_then, status == 200, kind))
@@ -222,7 +222,10 @@ class TableFaults:
     def _item(self, key: str, table: str, headers: dict[str, str]) -> dict[str, Any]:
         body = json.dumps({"TableName": table, "Key": {"transaction_id": {"S": key}}, "ConsistentRead": True}).encode()
         _, answer = self._forward(body, {**headers, "x-amz-target": "DynamoDB_20120810.GetItem"})
-        item: dict[str, Any] = json.loads(answer)["Item"]
+        try:
+            item: dict[str, Any] = json.loads(answer)["Item"]
+        except (ValueError, LookupError) as error:
+            raise ConnectionAbortedError(f"no item in {answer[:200]!r}") from error
         return item
 
     def _forward(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
@@ -242,16 +245,19 @@ def _document(body: bytes) -> dict[str, Any]:
 
 
 def _key(document: dict[str, Any]) -> str:
-    holder = document.get("Item") or document.get("Key") or {}
-    return str(holder.get("transaction_id", {}).get("S", ""))
+    found: Any = document.get("Item") or document.get("Key")
+    for name in ("transaction_id", "S"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def _stage(operation: str, document: dict[str, Any]) -> str:
     """`claim` for the first write of an item, `record` for a final state of it, else empty."""
     if operation == "PutItem":
         return "claim"
-    values = document.get("ExpressionAttributeValues", {}).values()
-    final = {"S": "completed"} in values or {"S": "declined"} in values
+    values = document.get("ExpressionAttributeValues")
+    given = list(values.values()) if isinstance(values, dict) else []
+    final = {"S": "completed"} in given or {"S": "declined"} in given
     return "record" if operation == "UpdateItem" and final else ""
 
 

@@ -15,6 +15,8 @@ from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from local import threads
+
 HOST = "127.0.0.1"
 
 
@@ -40,8 +42,7 @@ class LoopbackServer(ThreadingHTTPServer):
 
     def start(self, name: str) -> None:
         """Serve from now on, in a thread of that name."""
-        self._serving = threading.Thread(target=self._serve, name=name, daemon=True)
-        self._serving.start()
+        self._serving = threads.start(name, self._serve)
 
     def stop(self) -> None:
         """Take no more connections; those that are open end with their clients."""

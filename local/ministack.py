@@ -10,11 +10,11 @@ import os
 import shutil
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from local import threads
 from local.installation import environment
 from local.loopback import HOST
 from local.process_group import ProcessGroup
@@ -180,7 +180,7 @@ class Ministack:
             if not self._stopping:
                 died(f"ministack (pid {self.pid}) died under way: {self._end()}")
 
-        threading.Thread(target=wait, name="ministack-watch", daemon=True).start()
+        threads.start("ministack-watch", wait, died)
 
     def _end(self) -> str:
         code = self._process.returncode

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from local import threads
+
 POLL_SECONDS = 2.0
 
 
@@ -28,8 +30,7 @@ class WorkerLogs:
         self._seen: set[str] = set()
         self._since_ms = 0
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._poll, name="worker-logs", daemon=True)
-        self._thread.start()
+        self._thread = threads.start("worker-logs", self._poll, problem)
 
     def stop(self) -> None:
         """Copy what is there now, then end."""

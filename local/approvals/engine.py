@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from local import threads
 from local.loopback import HOST, ask
 from local.ministack import ACCOUNT, CREDENTIALS, REGION, ServicesError
 from local.process_group import ProcessGroup
@@ -38,7 +39,7 @@ class DurableEngine:
         self._problem = problem
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name="durable-engine", daemon=True)
+        self._keeper: threading.Thread | None = None
         self.port = 0
         self.starts = 0
 
@@ -70,14 +71,15 @@ class DurableEngine:
 
     def keep(self) -> None:
         """From now on, start it again whenever it died."""
-        self._keeper.start()
+        self._keeper = threads.start("durable-engine", self._keep, self._problem)
 
     def stop(self) -> None:
         self._stopping.set()
         if self._process is not None:
             # Twice: this ends a start that is under way, and one may have begun just before.
             self._process.kill()
-            self._keeper.join()
+            if self._keeper is not None:
+                self._keeper.join()
             self._process.kill()
             self._process.wait()
 

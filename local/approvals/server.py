@@ -34,8 +34,10 @@ class Request(LoopbackHandler):
         self.content = self.body()
         try:
             self.server.serve(self)
-        except (ServicesError, OSError) as error:
-            refuse(self, 503, "ServiceException", str(error))
+        # Whoever asked is answered, and tries again or says what it heard; a closed connection would say nothing.
+        except Exception as error:  # noqa: BLE001
+            said = str(error) if isinstance(error, ServicesError | OSError) else f"{type(error).__name__}: {error}"
+            refuse(self, 503, "ServiceException", said)
 
     do_POST = do_PUT = do_DELETE = do_HEAD = do_GET
 

@@ -158,8 +158,10 @@ def test_the_load_loop_settles_every_payment_and_shows_in_the_metrics(terminal: 
 
 def test_the_load_loop_run_again_says_that_nobody_is_charged(terminal: Terminal) -> None:
     def kept() -> list[str]:
-        found = client("dynamodb", terminal.endpoint_url).scan(TableName=TABLE, ProjectionExpression="transaction_id")
-        return [item["transaction_id"]["S"] for item in found["Items"] if "#conflict#" in item["transaction_id"]["S"]]
+        scan = client("dynamodb", terminal.endpoint_url).get_paginator("scan")
+        pages = scan.paginate(TableName=TABLE, ProjectionExpression="transaction_id")
+        names = [each["transaction_id"]["S"] for page in pages for each in page["Items"]]
+        return [name for name in names if "#conflict#" in name]
 
     terminal.run(send("{201..208}"))
     wait_for(lambda: all(status(terminal, f"pay-{number}") == "completed" for number in range(201, 209)))

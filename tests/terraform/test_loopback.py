@@ -524,7 +524,8 @@ def done(printed: str) -> list[tuple[str, str]]:
 def provisioned(applied: Loopback) -> dict[str, int]:
     """Provisioned concurrency of the payment function by version."""
     functions, found = applied.clients["lambda"], {}
-    for version in functions.list_versions_by_function(FunctionName=FUNCTION)["Versions"]:
+    pages = functions.get_paginator("list_versions_by_function").paginate(FunctionName=FUNCTION)
+    for version in [version for page in pages for version in page["Versions"]]:
         with suppress(functions.exceptions.ProvisionedConcurrencyConfigNotFoundException):
             config = functions.get_provisioned_concurrency_config(FunctionName=FUNCTION, Qualifier=version["Version"])
             found[version["Version"]] = config["RequestedProvisionedConcurrentExecutions"]

@@ -5,15 +5,19 @@ An exception that leaves a thread is a warning of pytest's, which fails the test
 
 from __future__ import annotations
 
+import ast
+import json
+import sqlite3
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from local import event_source_mapping
+from local import event_source_mapping, threads
 from local.approvals.engine import DurableEngine
 from local.approvals.lambda_api import LambdaApi
+from local.approvals.server import Request, Server
 from local.event_source_mapping import EventSourceMapping
 from local.loopback import ask
 from local.ministack import ServicesError
@@ -33,6 +37,7 @@ def test_an_engine_that_stays_down_is_a_problem_of_the_system(
     monkeypatch.setattr(engine, "start", fail)
     engine._process = SimpleNamespace(poll=lambda: 1)  # type: ignore[assignment]
     engine.keep()
+    assert engine._keeper is not None
     engine._keeper.join(timeout=30)
     assert problems == [f"the durable engine died and stays down: {error}"]
 
@@ -54,6 +59,43 @@ def test_a_mapping_that_stops_while_it_hands_out_begins_nothing(monkeypatch: pyt
     mappings[0]._poller.join(timeout=30)
     assert not mappings[0]._poller.is_alive()
     assert begun == []
+
+
+def test_what_leaves_a_thread_is_told_to_its_owner(capfd: pytest.CaptureFixture[str]) -> None:
+    problems: list[str] = []
+
+    def fail() -> None:
+        raise KeyError("what")
+
+    threads.start("worker", fail, problems.append).join(timeout=30)
+    threads.start("orphan", fail).join(timeout=30)
+    assert problems == ["thread worker: KeyError: 'what'"]
+    assert capfd.readouterr().err == "local: thread orphan: KeyError: 'what'\n"
+
+
+def test_every_thread_of_the_local_system_is_started_where_that_is_held() -> None:
+    folder = Path(threads.__file__).parent
+    starting = {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("Thread", "Timer")
+    }
+    assert starting == {"threads.py"}
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), sqlite3.OperationalError("disk full"), ServicesError("gone")])
+def test_a_request_that_fails_is_answered(error: Exception, capfd: pytest.CaptureFixture[str]) -> None:
+    def fail(_request: Request) -> None:
+        raise error
+
+    server = Server(fail)
+    server.start("failing")
+    status, answer, headers = ask(server.server_port, "GET", "/")
+    server.stop()
+    assert (status, headers["x-amzn-errortype"]) == (503, "ServiceException")
+    assert str(error) in json.loads(answer)["Message"]
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("payload", [b"\xff", b"{", b"no json"])

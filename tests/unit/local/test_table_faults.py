@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -191,6 +191,48 @@ def test_a_body_that_is_no_call_is_passed_on_for_the_services_to_refuse(
     faults.stop()
     assert table.refused == [body]
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"Item": "text"},
+        {"Key": {"transaction_id": 5}},
+        {"Item": {"transaction_id": {"S": ["txn-pay-1"]}}},
+        {"Key": {"transaction_id": {"S": "txn-pay-1"}}, "ExpressionAttributeValues": ["completed"]},
+        {"Key": {"transaction_id": {"S": "txn-pay-2"}}, "ExpressionAttributeValues": {":s": {"S": "completed"}}},
+    ],
+    ids=str,
+)
+def test_a_call_that_is_none_is_passed_on_and_is_no_error_of_the_proxy(
+    table: Table, document: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    faults = proxy(table, {"throttled_claim": "pay-1", "late_record": "pay-2"})
+    faults._stopped.set()
+    with closing(http.client.HTTPConnection(urlsplit(faults.url).netloc, timeout=30)) as connection:
+        connection.request("POST", "/", json.dumps(document), {"X-Amz-Target": "DynamoDB_20120810.UpdateItem"})
+        with suppress(http.client.RemoteDisconnected):
+            assert connection.getresponse().status == 200
+    faults.stop()
+    assert table.arrived
+    assert capfd.readouterr().err == ""
+
+
+def test_services_that_end_their_answers_are_no_error_of_the_proxy(capfd: pytest.CaptureFixture[str]) -> None:
+    class Ending(LoopbackHandler):
+        def do_POST(self) -> None:
+            self.body()
+            self.reply(503, b"<html>going away</html>")
+
+    server = LoopbackServer(Ending)
+    server.start("ending")
+    faults = TableFaults({"late_record": "pay-1"}, 1, kill=lambda payment_id: None, throttle_rate=0.0)
+    faults.upstream = server.address
+    with pytest.raises(http.client.RemoteDisconnected):
+        call(faults, "UpdateItem", "pay-1", "record", "completed")
+    faults.stop()
+    server.stop()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_body_that_is_cut_reaches_nobody_and_is_no_error_of_the_proxy(
