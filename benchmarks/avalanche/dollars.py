@@ -1,0 +1,73 @@
+"""What an avalanche costs: quantities of the run at the prices of `prices.json`, line by line.
+
+One rule: prices are exact decimals, quantities whole numbers; nothing here is a float but a duration that is rounded up
+before it is priced.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from benchmarks.avalanche.parameters import Parameters
+from benchmarks.avalanche.rules import write_units
+from benchmarks.cost import (
+    INDEX_WRITES,
+    ITEM_WRITES,
+    LOG_BYTES_PER_INVOCATION,
+    LOG_BYTES_PER_PAYMENT,
+    MILLION,
+    read_prices,
+)
+
+_GIB = Decimal(2**30)
+_CENTS = Decimal("0.000001")
+
+
+@dataclass(frozen=True)
+class Quantities:
+    """What is billed of a run. `billed_ms` is the sum over invocations, each with its init rounded up once."""
+
+    seconds: float
+    invocations: int
+    billed_ms: int
+    payments_tried: int
+    cold_starts: int
+    sends: int
+    receives: int
+    deletes: int
+    delays: int
+
+
+def kept_seconds(seconds: float) -> int:
+    """How long what is provisioned is billed: five minutes begun (AWS Lambda Pricing, "Provisioned Concurrency")."""
+    return max(1, math.ceil(seconds / 300)) * 300
+
+
+def dollars(of: Quantities, parameters: Parameters) -> dict[str, Decimal]:
+    """USD by line, and their `total`; without free tiers, storage and what costs the same every month."""
+    prices: dict[str, Any] = read_prices()
+    function, table = parameters.function, parameters.table
+    lambda_prices = prices["lambda"]
+    gb = Decimal(function.memory_size) / 1024
+    provisioned = function.provisioned_concurrency > 0
+    duration = lambda_prices["provisioned_duration_gb_second" if provisioned else "gb_second"][function.architecture]
+    units = ITEM_WRITES * write_units(table.item_bytes) + INDEX_WRITES
+    logs = of.payments_tried * LOG_BYTES_PER_PAYMENT + of.invocations * LOG_BYTES_PER_INVOCATION
+    lines = {
+        "lambda_requests": of.invocations * lambda_prices["requests_per_million"] / MILLION,
+        "lambda_duration": of.billed_ms * gb * duration / 1000,
+        "sqs_requests": (of.sends + of.receives + of.deletes + of.delays)
+        * prices["sqs"]["fifo_requests_per_million"]
+        / MILLION,
+        "dynamodb_writes": of.payments_tried * units * prices["dynamodb"]["write_units_per_million"] / MILLION,
+        "dynamodb_reads": of.cold_starts * prices["dynamodb"]["read_units_per_million"] / MILLION,
+        "logs": Decimal(logs) / _GIB * prices["cloudwatch"]["logs_gb"],
+    }
+    if provisioned:
+        kept = kept_seconds(of.seconds) * function.provisioned_concurrency
+        lines["lambda_provisioned"] = kept * gb * lambda_prices["provisioned_gb_second"][function.architecture]
+    lines = {name: Decimal(amount).quantize(_CENTS) for name, amount in lines.items()}
+    return lines | {"total": sum(lines.values(), Decimal(0))}

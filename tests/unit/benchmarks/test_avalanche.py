@@ -1,0 +1,126 @@
+"""The simulated avalanche: nothing is lost, groups keep their order, and one seed gives one result."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from benchmarks.avalanche.distributions import Constant, Exponential, LogNormal, Samples
+from benchmarks.avalanche.parameters import (
+    Function,
+    Gateway,
+    Invocations,
+    Mapping,
+    Parameters,
+    Payments,
+    Queue,
+    Table,
+    Traffic,
+)
+from benchmarks.avalanche.result import COMPLETED, FATES, Result
+from benchmarks.avalanche.simulation import simulate
+
+NOTHING = Constant(0.0)
+WORK = Invocations(
+    init_ms=Samples((280.0, 300.0, 330.0)),
+    init_throttled_ms=Constant(1000.0),
+    first_ms=Constant(40.0),
+    warm_ms=Constant(15.0),
+    message_ms=Constant(12.0),
+)
+# Everything that takes time takes a round number of it, and nothing is drawn.
+EXACT = Parameters(
+    Traffic(messages=4, groups=2),
+    Function(Invocations(Constant(300.0), Constant(900.0), Constant(40.0), Constant(20.0), Constant(10.0))),
+    mapping=Mapping(receive_ms=Constant(5.0), delete_ms=Constant(5.0), batch_size=1),
+    gateway=Gateway(call_ms=Constant(100.0)),
+    table=Table(call_ms=Constant(10.0)),
+)
+
+
+def assert_conserved(result: Result) -> None:
+    assert result.sent == result.deduplicated + result.accepted
+    assert result.accepted == sum(getattr(result, fate) for fate in FATES)
+
+
+def assert_groups_in_order(result: Result) -> None:
+    """Whatever was charged of a group was settled in the order of the queue."""
+    arrays = result.arrays
+    charged = arrays.fate == COMPLETED
+    for group in np.unique(arrays.group):
+        settled = arrays.settled[charged & (arrays.group == group)]
+        assert (np.diff(settled) > 0).all()
+
+
+def test_two_groups_of_two_messages_are_settled_when_a_pencil_says() -> None:
+    # Received at 0, in its environment at 5 ms, whose init takes 300 and the first invocation 40; then three writes of
+    # 10 and two calls of 100. The second of a group comes after a delete and a receive of 5 each.
+    first = 5 + 300 + 40 + 230
+    second = first + 5 + 5 + 20 + 230
+    result = simulate(replace(EXACT, queue=Queue(sends_per_second=0)))
+    assert result.arrays.settled.tolist() == [1000 * moment for moment in (first, first, second, second)]
+    assert (result.invocations, result.cold_starts, result.concurrency_max) == (4, 2, 2)
+    assert result.completion_seconds == second / 1000
+
+
+def test_one_seed_gives_one_result_on_every_machine() -> None:
+    result = simulate(Parameters(Traffic(1000, 50, ramp_seconds=20.0, round_robin=False), Function(WORK)), seed=7)
+    assert result.digest() == "c628915d26ed5c3113336cec28fe57b21e95e4ab9b6c1bf0992f1f281494c0a6"
+
+
+def test_another_seed_gives_another_result() -> None:
+    parameters = Parameters(Traffic(200, 50, ramp_seconds=20.0), Function(WORK))
+    assert simulate(parameters, seed=1).digest() == simulate(parameters, seed=1).digest()
+    assert simulate(parameters, seed=1).digest() != simulate(parameters, seed=2).digest()
+
+
+def test_nothing_is_lost_whatever_goes_wrong_and_groups_keep_their_order() -> None:
+    parameters = Parameters(
+        Traffic(2000, 40, burst_seconds=10.0, duplicate_share=0.1, duplicate_delay_seconds=400.0),
+        Function(WORK, crash_share=0.02),
+        queue=Queue(max_receive_count=6, in_flight_max=150),
+        payments=Payments(failing_share=0.01, failure_share=0.05, declined_share=0.05),
+        gateway=Gateway(LogNormal(200.0, 3000.0), calls_per_second=20.0),
+        table=Table(write_units=10.0),
+    )
+    result = simulate(parameters)
+    assert_conserved(result)
+    assert_groups_in_order(result)
+    # Each of them did go wrong.
+    assert min(result.errors, result.parked, result.dead_lettered, result.declined, result.duplicate) > 0
+    assert min(result.table_throttles, result.gateway_throttles, result.gateway_timeouts) > 0
+    assert result.unsettled == 0
+
+
+def test_what_the_horizon_cuts_off_is_unsettled() -> None:
+    result = simulate(replace(EXACT, traffic=Traffic(1000, 1), horizon_seconds=10.0))
+    assert_conserved(result)
+    assert 0 < result.completed < 1000
+    assert result.unsettled == 1000 - result.completed
+    assert result.completion_seconds == 10.0
+
+
+def test_the_local_mapping_shares_one_receive_out_to_all_free_slots() -> None:
+    mapping = Mapping(shares_out=True, growth=False, maximum_concurrency=4)
+    local = simulate(Parameters(Traffic(100, 10), Function(WORK), Queue(sends_per_second=0), mapping))
+    assert_conserved(local)
+    assert_groups_in_order(local)
+    # Ten messages of ten groups: three, three, two and two.
+    assert sorted(local.arrays.batch[:4].tolist()) == [2, 2, 3, 3]
+    assert local.concurrency_max == 4
+
+
+def test_a_series_adds_up_to_the_result() -> None:
+    result = simulate(Parameters(Traffic(500, 100, burst_seconds=5.0), Function(WORK)))
+    assert sum(result.series.settled) == 500
+    assert max(result.series.concurrency) == result.concurrency_max
+    assert result.series.queue_depth[-1] == 0
+    assert len({len(values) for values in vars(result.series).values()}) == 1
+
+
+def test_distributions_have_the_means_that_they_say() -> None:
+    random = np.random.Generator(np.random.PCG64(1))
+    for distribution in (Constant(3.0), Exponential(3.0), LogNormal(3.0, 9.0), Samples((1.0, 2.0, 6.0))):
+        drawn = distribution.draw(random, 200_000)
+        assert abs(drawn.mean() / 1000 / distribution.mean_ms - 1) < 0.02
