@@ -17,7 +17,8 @@
 - `distributions`: what durations are drawn from, measured samples or a formula.
 - `rules`: AWS's rules, a small function each, with its page.
 - `traffic`: when which message of which group is sent.
-- `simulation`: `simulate(parameters, seed)`, the event queue over batches; no input or output.
+- `fifo`, `charges`, `simulation`: the queue, what the function does with a batch, and `simulate(parameters, seed)`, the
+  event queue over batches; no input or output.
 - `result`: one `Result` with counts, latencies, dollars and a series by the second; `as_document()` is JSON, `arrays`
   has every message and every invocation.
 
