@@ -23,7 +23,7 @@ from benchmarks.cost import (
 )
 
 _GIB = Decimal(2**30)
-_CENTS = Decimal("0.000001")
+_NANODOLLARS = Decimal("0.000000001")
 
 
 @dataclass(frozen=True)
@@ -69,5 +69,5 @@ def dollars(of: Quantities, parameters: Parameters) -> dict[str, Decimal]:
     if provisioned:
         kept = kept_seconds(of.seconds) * function.provisioned_concurrency
         lines["lambda_provisioned"] = kept * gb * lambda_prices["provisioned_gb_second"][function.architecture]
-    lines = {name: Decimal(amount).quantize(_CENTS) for name, amount in lines.items()}
+    lines = {name: Decimal(amount).quantize(_NANODOLLARS) for name, amount in lines.items()}
     return lines | {"total": sum(lines.values(), Decimal(0))}

@@ -68,6 +68,11 @@ class Sample:
     def as_document(self) -> dict[str, Any]:
         return asdict(self)
 
+    @classmethod
+    def read(cls, document: dict[str, Any]) -> Sample:
+        """What `as_document` made; records of before lack fields, which have their defaults."""
+        return cls(Cell(**document["cell"]), **{name: value for name, value in document.items() if name != "cell"})
+
 
 def read_event(text: str) -> tuple[Event, float]:
     """`FILE` or `FILE=WEIGHT`: one message or a queue batch, as in `events/`. Raises LabError with what is wrong."""
@@ -92,4 +97,4 @@ def read_journal(journal: Path) -> Iterable[Sample]:
             document = json.loads(line)
         except ValueError:
             continue
-        yield Sample(Cell(**document.pop("cell")), **document)
+        yield Sample.read(document)
