@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.request
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -111,6 +112,7 @@ class EnvironmentPool:
         self._lock = threading.Lock()
         self._idle: list[ExecutionEnvironment] = []
         self._busy: list[ExecutionEnvironment] = []
+        self._starting = 0
         self._kept = 0
         self._stopped = threading.Event()
         threads.start("environment-reaper", self._end_idle)
@@ -136,13 +138,19 @@ class EnvironmentPool:
             environment = self._new(version, ahead=True)
             with self._lock:
                 self._busy.append(environment)
-            environment.init()
+            self._init(environment)
             self._give_back(environment)
 
     def environments(self) -> list[ExecutionEnvironment]:
         """Those alive now, busy ones first; a busy one has `request_id` and `event`."""
         with self._lock:
             return [*self._busy, *self._idle]
+
+    def states(self) -> Counter[str]:
+        """How many are `starting` (in their init), `busy` (with an invocation) and `idle` now."""
+        with self._lock:
+            idle = sum(not each.ended for each in self._idle)
+            return Counter(starting=self._starting, busy=len(self._busy) - self._starting, idle=idle)
 
     def stop(self) -> None:
         """Kill them all; an invocation under way ends as a crash."""
@@ -175,8 +183,17 @@ class EnvironmentPool:
                     self._busy.append(environment)
                     return environment
             environment.kill()
-        environment.init()
+        self._init(environment)
         return environment
+
+    def _init(self, environment: ExecutionEnvironment) -> None:
+        with self._lock:
+            self._starting += 1
+        try:
+            environment.init()
+        finally:
+            with self._lock:
+                self._starting -= 1
 
     def _give_back(self, environment: ExecutionEnvironment) -> None:
         with self._lock:

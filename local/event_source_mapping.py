@@ -6,6 +6,7 @@ visible: it returns when its visibility time-out ends.
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,11 +23,17 @@ POLL_SECONDS = 5
 
 @dataclass(frozen=True)
 class Batch:
-    """One finished batch: message ids as received, those that failed, and how the invocation ended."""
+    """One finished batch: message ids as received, those that failed, and how the invocation ended.
+
+    From `begun_ms`, when an environment was asked for, until `ended_ms`, when what was done had left the queue; both in
+    milliseconds since the epoch.
+    """
 
     message_ids: tuple[str, ...]
     failed: tuple[str, ...]
     outcome: Outcome
+    begun_ms: int
+    ended_ms: int
 
 
 def failed_ids(message_ids: list[str], outcome: Outcome) -> list[str]:
@@ -158,6 +165,7 @@ class EventSourceMapping:
             return []
 
     def _run(self, messages: list[dict[str, Any]]) -> None:
+        begun_ms = time.time_ns() // 10**6
         ids = [message["MessageId"] for message in messages]
         self._in_flight.update(ids)
         try:
@@ -166,7 +174,7 @@ class EventSourceMapping:
             outcome = self._invoke(event)
             failed = failed_ids(ids, outcome)
             self._delete([message for message in messages if message["MessageId"] not in failed])
-            self._finished(Batch(tuple(ids), tuple(failed), outcome))
+            self._finished(Batch(tuple(ids), tuple(failed), outcome, begun_ms, time.time_ns() // 10**6))
         except Exception as error:  # noqa: BLE001
             if not self._stopping.is_set():
                 self._failed(error)

@@ -163,6 +163,13 @@ def collect(
     )
 
 
+def logs_of(directory: Path, logs: Any) -> dict[str, str]:
+    """Every log of the run in this folder by name, ministack's own and its workers' included, and CloudWatch's."""
+    # Each function numbers its environments from 1.
+    files = {str(path.relative_to(directory)): path for path in sorted(directory.rglob("*.log"))}
+    return {name: path.read_text(errors="replace") for name, path in files.items()} | cloudwatch_logs(logs)
+
+
 def cloudwatch_logs(logs: Any) -> dict[str, str]:
     """All lines of every log group by its name."""
     groups = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,21 +107,25 @@ def report(console: Console, result: Result) -> None:
     if evidence.struck:
         struck = ", ".join(f"{fault} {times}" for fault, times in sorted(evidence.struck.items()))
         console.print(f"Faults that struck: {struck}", highlight=False)
-    for name, sentences in result.problems.items():
+    tell_audit(console, result.problems, result.directory)
+
+
+def tell_audit(console: Console, problems: Mapping[str, Sequence[str]], directory: Path) -> None:
+    """Each check with the first sentences against it; `directory` is where the rest of a run's evidence lies."""
+    for name, sentences in problems.items():
         console.print(f"audit {'FAILED' if sentences else 'passed'}  {name}", highlight=False, markup=False)
         for sentence in sentences[:_EVIDENCE_LINES_MAX]:
             console.print(f"        {sentence}", highlight=False, markup=False)
         if len(sentences) > _EVIDENCE_LINES_MAX:
             console.print(f"        and {len(sentences) - _EVIDENCE_LINES_MAX} more", highlight=False)
-    failed = sum(bool(sentences) for sentences in result.problems.values())
+    failed = sum(bool(sentences) for sentences in problems.values())
     if failed:
         console.print(
-            f"{failed} of {len(result.problems)} checks failed; logs, gateway.sqlite and the rest are in "
-            f"{shown(result.directory)}",
+            f"{failed} of {len(problems)} checks failed; logs, gateway.sqlite and the rest are in {shown(directory)}",
             highlight=False,
         )
     else:
-        console.print(f"all {len(result.problems)} checks passed", highlight=False)
+        console.print(f"all {len(problems)} checks passed", highlight=False)
 
 
 def shown(directory: Path) -> Path:

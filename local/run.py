@@ -22,7 +22,7 @@ from rich.console import Console
 from local import stream, traffic
 from local.approvals.workflow import Approvals
 from local.audit import audit
-from local.evidence import Delivery, cloudwatch_logs, collect
+from local.evidence import Delivery, collect, logs_of
 from local.faults import (
     CALLS_PER_SECOND,
     GATEWAY_FAULTS,
@@ -174,7 +174,7 @@ def run(options: argparse.Namespace, console: Console) -> Result:
             dead_letter_queue_url=system.resources.dead_letter_queue_url,
             deliveries=_deliveries(system, options),
             gateway_database=database,
-            logs=_logs(system),
+            logs=logs_of(system.directory, system.clients["logs"]),
             late_writes=faults.late_writes,
             planned={fault: POISON_TRIES if fault == POISON else 1 for fault in planned},
             struck=faults.struck,
@@ -203,14 +203,6 @@ def _deliveries(system: LocalSystem, options: argparse.Namespace) -> list[Delive
     if options.mapping != "local":
         return None
     return [Delivery(batch.message_ids, batch.failed, batch.outcome.error_type) for batch in system.batches]
-
-
-def _logs(system: LocalSystem) -> dict[str, str]:
-    """Every log of this run by name, ministack's own and its workers' included."""
-    files = sorted(system.directory.rglob("*.log"))
-    # Each function numbers its environments from 1.
-    logs = {str(path.relative_to(system.directory)): path.read_text(errors="replace") for path in files}
-    return logs | cloudwatch_logs(system.clients["logs"])
 
 
 def _introduce(

@@ -31,17 +31,17 @@ def running(
     seed: int,
     rates: Mapping[str, float],
     planned: Mapping[str, str],
-    delay_seconds: float,
-    calls_per_second: int,
+    delay_seconds: float = 0.0,
+    calls_per_second: int | None = None,
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """The process and its URL, in a process group of its own.
 
     `rates` are `<call>.<fault>` -> probability; `planned` maps `<call>.<fault>` to the payment that it is ordered for;
     each strikes once, the poison always; a delay takes `delay_seconds`. What is above `calls_per_second` is
-    answered 429. Raises GatewayError.
+    answered 429; None: nothing is. Raises GatewayError.
     """
     command = [sys.executable, "-m", "local.gateway", "--database", str(database), "--seed", str(seed)]
-    command += [f"--calls-per-second={calls_per_second}"]
+    command += [] if calls_per_second is None else [f"--calls-per-second={calls_per_second}"]
     command += [f"--rate={name}={rate}" for name, rate in rates.items()]
     with ProcessGroup() as processes:
         started = processes.start(command, stdout=subprocess.PIPE, cwd=ROOT)
