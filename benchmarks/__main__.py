@@ -20,6 +20,7 @@ BENCHMARKS = {
     "aws": "benchmarks.coldstart.aws",
     "profile-init": "benchmarks.coldstart.profile_init",
     "profile-payment": "benchmarks.coldstart.profile_payment",
+    "avalanche-live": "benchmarks.avalanche.live",
 }
 DEFAULT = "coldstart"
 # What `make setup` does not install; it is asked for before anything is measured.

@@ -1,0 +1,239 @@
+"""`make avalanche`: the published avalanche, really, through the local system, and the audit of what became of it.
+
+The rule: the exit code is the audit's. 0 means that every check passed; 1 that one failed or the run could not be
+finished, which it says; 2 that the parameters are impossible.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.avalanche import published, view
+from benchmarks.avalanche.play import one_round
+from benchmarks.avalanche.seen import Round, figures, impact
+from benchmarks.coldstart.report import terminal
+from benchmarks.measure import Bar, new_record, write_record
+from local import stream
+from local.audit import audit
+from local.evidence import Delivery, Sent, collect, logs_of
+from local.gateway import process
+from local.gateway.process import GatewayError
+from local.installation import InstallationError
+from local.ministack import ServicesError
+from local.report import shown, tell_audit
+from local.stream import RunError
+from local.system import SUPPORTS, LocalSystem, new_directory
+from scoring.kernel import CHOICES
+
+# A compressed ramp: long enough to see environments come one by one.
+RAMP_SECONDS = 15.0
+CONCURRENCY = 10
+# What an environment of the real function takes here at the most (`make benchmark-local`).
+ENVIRONMENT_MB = 100
+CLEAN_MESSAGES = 1_000
+
+
+@dataclass(frozen=True)
+class Played:
+    """All rounds, each with its number of groups; the sentences against each check; where logs and ledger lie."""
+
+    rounds: list[tuple[int, Round]]
+    problems: dict[str, list[str]]
+    directory: Path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Play, audit, compare; the audit's exit code."""
+    options = _options(arguments)
+    console = terminal()
+    try:
+        for groups in options.groups:
+            published.check(
+                messages=options.messages,
+                groups=groups,
+                concurrency=options.concurrency,
+                ramp_seconds=options.ramp_seconds,
+                quota=min(published.ACCOUNT_CONCURRENCY, published.MAPPING_CONCURRENCY),
+            )
+        check_memory(options.concurrency, available_mb())
+    except published.ImpossibleError as error:
+        print(f"avalanche: {error}", file=sys.stderr)
+        return 2
+    console.print(
+        f"{options.messages} messages along {options.ramp_seconds:g} s, at most {options.concurrency} environments; an "
+        f"init sleeps {options.stress_delay_seconds:g} s and hashes {options.stress_operations:,} times. The gateway "
+        "is simulated: no money moves.",
+        highlight=False,
+    )
+    try:
+        played = play(options, console)
+    except (RunError, GatewayError, ServicesError, InstallationError) as error:
+        print(f"avalanche: {error}", file=sys.stderr)
+        return 1
+    _report(options, console, played)
+    return 1 if any(played.problems.values()) else 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make avalanche", description=__doc__)
+    add = parser.add_argument
+    add("--messages", type=int, default=published.MESSAGES, help="payments a round (%(default)s)")
+    add(
+        "--groups",
+        type=lambda text: [int(part) for part in text.split(",")],
+        default=[published.GROUPS],
+        metavar="N[,N]",
+        help="message groups, a round for each: 10 as published, 10,1000 compares (10)",
+    )
+    add("--concurrency", type=int, default=CONCURRENCY, help="execution environments at most (%(default)s)")
+    add("--ramp-seconds", type=float, default=RAMP_SECONDS, help="published: 300 to 600; 0: all at once (%(default)s)")
+    add("--engine", choices=CHOICES, default="auto", help="what scores and hashes (%(default)s)")
+    add("--stress-operations", type=int, default=10_000_000, help="SHA-256 operations in each init (%(default)s)")
+    add("--stress-delay-seconds", type=float, default=3.0, help="the delay in each init (%(default)s)")
+    add("--support", choices=SUPPORTS, default="lean", help="what the function stands on (%(default)s)")
+    add("--rounds", type=int, default=1, help="how often each is played; from 3 on, with its noise (%(default)s)")
+    add("--seed", type=int, default=1, help="decides the amounts (%(default)s)")
+    add(
+        "--seconds-max",
+        type=float,
+        default=600.0,
+        help="after its ramp; then the audit says what is left (%(default)s)",
+    )
+    add("--package", type=Path, help="an unpacked deployment package (built when not given)")
+    add("--record", action="store_true", help="keep the record in benchmarks/record, too")
+    options = parser.parse_args(arguments)
+    if options.rounds < 1:
+        parser.error(f"--rounds {options.rounds}: 1 or more")
+    return options
+
+
+def available_mb() -> int | None:
+    """Memory that is not in use on this machine; None where it cannot be read."""
+    try:
+        text = Path("/proc/meminfo").read_text()
+    except OSError:
+        return None
+    return next(int(line.split()[1]) // 1024 for line in text.splitlines() if line.startswith("MemAvailable:"))
+
+
+def check_memory(environments: int, available: int | None) -> None:
+    """Raises ImpossibleError where this machine cannot hold so many environments."""
+    if available is not None and environments * ENVIRONMENT_MB > available:
+        raise published.ImpossibleError(
+            f"{environments} execution environments of {ENVIRONMENT_MB} MB: this machine has {available} MB free, "
+            f"which hold {available // ENVIRONMENT_MB}"
+        )
+
+
+def play(options: argparse.Namespace, console: Console) -> Played:
+    """All rounds, and the audit over all of them. Raises RunError, GatewayError, ServicesError, InstallationError."""
+    directory = new_directory()
+    database = directory / "gateway.sqlite"
+    rounds: list[tuple[int, Round]] = []
+    sent: list[Sent] = []
+    with ExitStack() as stack:
+        gateway, gateway_url = stack.enter_context(process.running(database, seed=options.seed, rates={}, planned={}))
+        variables = {
+            "STRESS_MODE": "cold_start",
+            "STRESS_OPERATIONS": str(options.stress_operations),
+            "STRESS_DELAY_SECONDS": f"{options.stress_delay_seconds:g}",
+            "SCORING_ENGINE": options.engine,
+        }
+        system = stack.enter_context(
+            LocalSystem(
+                package=options.package,
+                concurrency=options.concurrency,
+                gateway_url=gateway_url,
+                variables=variables,
+                support=options.support,
+                directory=directory,
+            )
+        )
+        with stream.services_watched(system):
+            for groups, number in product(options.groups, range(1, options.rounds + 1)):
+                title = f"{options.messages} messages, {groups} groups, round {number} of {options.rounds}"
+                with view.View(console, title) as shown:
+                    seen, round_sent = one_round(
+                        system,
+                        gateway,
+                        published.messages(options.messages, groups, f"g{groups}-r{number}", options.seed),
+                        published.due_seconds(options.messages, options.ramp_seconds),
+                        shown.show,
+                        seconds_max=options.ramp_seconds + options.seconds_max,
+                    )
+                rounds.append((groups, seen))
+                sent += round_sent
+        evidence = collect(
+            system.clients,
+            environment=system.names.environment,
+            sent=sent,
+            table=system.names.table,
+            queue_url=system.resources.queue_url,
+            rejected_queue_url=system.resources.rejected_queue_url,
+            dead_letter_queue_url=system.resources.dead_letter_queue_url,
+            deliveries=[Delivery(each.message_ids, each.failed, each.outcome.error_type) for each in system.batches],
+            gateway_database=database,
+            logs=logs_of(directory, system.clients["logs"]),
+            late_writes=(),
+            planned={},
+            struck={},
+        )
+    return Played(rounds, {**audit(evidence), "the_system_itself_had_no_errors": system.problems}, directory)
+
+
+def _report(options: argparse.Namespace, console: Console, played: Played) -> None:
+    for groups in options.groups:
+        seen = next(found for of, found in reversed(played.rounds) if of == groups)
+        console.print(
+            view.impact_table(
+                impact(seen, groups=groups, environments_max=options.concurrency, ramp_seconds=options.ramp_seconds)
+            )
+        )
+    console.print(view.figures_table([(f"{groups} groups", figures(seen)) for groups, seen in played.rounds]))
+    tell_audit(console, played.problems, played.directory)
+    bars = bars_of(options.messages, played)
+    for bar in bars:
+        print(bar)
+    document = record(options, played, bars)
+    path = played.directory / "avalanche.json"
+    write_record(path, document)
+    if options.record:
+        write_record(path := new_record("avalanche-live.json"), document)
+    console.print(f"record: {shown(path)}", highlight=False)
+
+
+def bars_of(messages: int, played: Played) -> list[Bar]:
+    """How many messages of each round ended clean, 0 where a check failed; no bar for a run that is smaller than it."""
+    if messages < CLEAN_MESSAGES:
+        return []
+    clean = min(sum(each.settled is not None for each in seen.payments) for _, seen in played.rounds)
+    return [Bar("avalanche_live_audit", 0 if any(played.problems.values()) else clean, CLEAN_MESSAGES, at_least=True)]
+
+
+def record(options: argparse.Namespace, played: Played, bars: Sequence[Bar]) -> dict[str, Any]:
+    """What simulator and report read: settings, each round with its messages, invocations and moments, the audit."""
+    names = (
+        "messages",
+        "concurrency",
+        "ramp_seconds",
+        "engine",
+        "stress_operations",
+        "stress_delay_seconds",
+        "support",
+    )
+    return {
+        "target": "local",
+        "settings": {name: getattr(options, name) for name in names},
+        "rounds": [{"groups": groups, **seen.as_document()} for groups, seen in played.rounds],
+        "audit": played.problems,
+        "bars": [bar.as_document() for bar in bars],
+    }

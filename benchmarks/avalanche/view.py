@@ -1,0 +1,138 @@
+"""The avalanche on a terminal while it comes down: a live table, or plain lines where nobody sees it move.
+
+The rule: it shows moments and computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from benchmarks.avalanche.seen import Moment
+
+_BARS = "▁▂▃▄▅▆▇█"
+_WIDTH = 48
+_PLAIN_SECONDS = 5.0
+# What each row is called, how its value is written, and the number that its curve follows.
+_ROWS: tuple[tuple[str, Callable[[Moment], str], Callable[[Moment], float]], ...] = (
+    ("sent / settled", lambda m: f"{m.sent} / {m.settled}", lambda m: m.settled),
+    ("queue depth", lambda m: f"{m.visible} + {m.in_flight} in flight", lambda m: m.visible + m.in_flight),
+    ("oldest message", lambda m: f"{m.oldest_seconds:.1f} s", lambda m: m.oldest_seconds),
+    (
+        "environments",
+        lambda m: f"{m.starting} starting, {m.busy} busy, {m.idle} idle",
+        lambda m: m.starting + m.busy + m.idle,
+    ),
+    (
+        "cold share",
+        lambda m: "-" if m.cold_share is None else f"{100 * m.cold_share:.0f} %",
+        lambda m: m.cold_share or 0,
+    ),
+    (
+        "p99 duration, with init",
+        lambda m: "-" if m.duration_p99_ms is None else f"{m.duration_p99_ms:,.0f} ms, {m.with_init_p99_ms:,.0f} ms",
+        lambda m: m.with_init_p99_ms or 0,
+    ),
+)
+
+
+class View:
+    """A context manager; `show` takes each moment."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._console = console
+        self._title = title
+        self._moments: list[Moment] = []
+        self._live = Live(console=console, refresh_per_second=8) if console.is_terminal else None
+        self._said = -_PLAIN_SECONDS
+
+    def __enter__(self) -> View:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+        elif self._moments:
+            self._say(self._moments[-1])
+
+    def show(self, moment: Moment) -> None:
+        """Redraw the table, or say a line every few seconds."""
+        self._moments.append(moment)
+        if self._live is not None:
+            self._live.update(self._table())
+        elif moment.seconds - self._said >= _PLAIN_SECONDS:
+            self._said = moment.seconds
+            self._say(moment)
+
+    def _say(self, moment: Moment) -> None:
+        columns = "; ".join(f"{name} {value(moment)}" for name, value, _ in _ROWS)
+        self._console.print(f"{moment.seconds:6.1f} s  {columns}", highlight=False, markup=False)
+
+    def _table(self) -> Table:
+        now = self._moments[-1]
+        table = Table(title=f"{self._title}, {now.seconds:.0f} s", title_justify="left", show_header=False)
+        table.add_column(width=23, no_wrap=True)
+        table.add_column(width=34, no_wrap=True)
+        table.add_column(width=_WIDTH, no_wrap=True)
+        for name, value, curve in _ROWS:
+            table.add_row(name, value(now), sparkline([curve(moment) for moment in self._moments]))
+        return table
+
+
+def sparkline(values: Sequence[float], width: int = _WIDTH) -> str:
+    """Values as bars from 0 to the largest; of more values than `width`, the largest of each part."""
+    if len(values) > width:
+        edges = [round(place * len(values) / width) for place in range(width + 1)]
+        values = [max(values[start:end]) for start, end in pairwise(edges)]
+    most = max(values, default=0) or 1
+    return "".join(_BARS[min(len(_BARS) - 1, int(len(_BARS) * max(0.0, value) / most))] for value in values)
+
+
+def impact_table(rows: Sequence[tuple[str, str, str]]) -> Table:
+    """The published 'Expected impact' beside what was seen."""
+    table = Table(title="The published expected impact, and what was seen", title_justify="left")
+    for header in ("published", "seen", "why"):
+        table.add_column(header)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+# A figure's name in a record, what it is called here, and how it is written.
+_FIGURES: tuple[tuple[str, str, str], ...] = (
+    ("settled", "messages settled", "{:,}"),
+    ("completion_seconds", "all settled after, s", "{:.1f}"),
+    ("latency_p50_seconds", "latency p50, s", "{:.2f}"),
+    ("latency_p99_seconds", "latency p99, s", "{:.2f}"),
+    ("oldest_seconds", "greatest age of the oldest message, s", "{:.2f}"),
+    ("concurrency", "concurrent executions, most", "{}"),
+    ("invocations", "invocations", "{}"),
+    ("cold_invocations", "of them cold", "{}"),
+    ("all_warm_seconds", "last init over after, s", "{:.1f}"),
+    ("init_p50_ms", "init p50, ms", "{:,.0f}"),
+    ("duration_p50_ms", "duration p50, ms", "{:,.0f}"),
+    ("duration_p99_ms", "duration p99, ms", "{:,.0f}"),
+    ("with_init_p99_ms", "duration with init p99, ms", "{:,.0f}"),
+)
+
+
+def figures_table(rounds: Sequence[tuple[str, dict[str, Any]]]) -> Table:
+    """A column a round."""
+    table = Table(title="What was seen", title_justify="left")
+    table.add_column("")
+    for name, _ in rounds:
+        table.add_column(name, justify="right")
+    for figure, says, form in _FIGURES:
+        values = [found[figure] for _, found in rounds]
+        table.add_row(says, *("-" if value is None else form.format(value) for value in values))
+    return table
