@@ -155,7 +155,7 @@ def run(options: argparse.Namespace, console: Console) -> Result:
         _introduce(console, options, messages, planned, directory)
         started = time.monotonic()
         with stream.services_watched(system):
-            sent = stream.send(system, messages)
+            sent = stream.send(system.clients["sqs"], system.resources.queue_url, messages)
             stream.wait(
                 system,
                 gateway,

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
@@ -38,15 +39,13 @@ def services_watched(system: LocalSystem) -> Iterator[None]:
         raise RunError(f"the loopback AWS services refused a call: {error}") from error
 
 
-def send(system: LocalSystem, messages: Sequence[traffic.Message]) -> list[Sent]:
-    """Send in order, ten at a time; what the queue drops it answers with the first message's id."""
+def send(sqs: Any, queue_url: str, messages: Sequence[traffic.Message]) -> list[Sent]:
+    """Send in order, ten at a time; what the queue drops it answers with the first message's id. Raises RunError."""
     sent: list[Sent] = []
     for start in range(0, len(messages), 10):
         part = messages[start : start + 10]
         now_ms = time.time_ns() // 1_000_000
-        answer = system.clients["sqs"].send_message_batch(
-            QueueUrl=system.resources.queue_url, Entries=[_entry(message) for message in part]
-        )
+        answer = sqs.send_message_batch(QueueUrl=queue_url, Entries=[_entry(message) for message in part])
         if answer.get("Failed"):
             raise RunError(f"the queue refused messages: {answer['Failed']}")
         taken = {entry["Id"]: entry for entry in answer["Successful"]}

@@ -9,7 +9,10 @@ from __future__ import annotations
 import subprocess
 import time
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.avalanche.seen import Invocation, Moment, Payment, Round, quantile
 from local import stream
@@ -41,52 +44,73 @@ def one_round(
     for environment in system.environments():
         environment.kill()
     first = len(system.batches)
-    sent: list[Sent] = []
-    settled: set[str] = set()
-    looked_at = -_LOOK_SECONDS
     begun_ms = time.time_ns() // 10**6
     moments: list[Moment] = []
-    while (now := time.time_ns() / 1e9 - begun_ms / 1000) < seconds_max:
-        due = messages[len(sent) : bisect_right(due_seconds, now)][:_BATCH]
-        if due:
-            sent += stream.send(system, due)
-        batches = system.batches[first:]
-        settled = {name for batch in batches for name in set(batch.message_ids) - set(batch.failed)}
-        ended = len(sent) == len(messages) and len(settled) == len(messages)
-        if ended or now - looked_at >= _LOOK_SECONDS:
-            looked_at = now
-            _check(system, gateway)
-            moments.append(_moment(system, now, begun_ms=begun_ms, sent=sent, settled=settled, batches=batches))
-            show(moments[-1])
-        if ended:
-            break
-        if not due:
-            time.sleep(_PAUSE_SECONDS)
+
+    def look(seconds: float, sent: Sequence[Sent]) -> Moment:
+        system.check()
+        if gateway.poll() is not None:
+            raise RunError(f"the payment gateway (pid {gateway.pid}) died under way with {gateway.returncode}")
+        moments.append(_moment(system, seconds, begun_ms, sent, system.batches[first:]))
+        show(moments[-1])
+        return moments[-1]
+
+    sqs, queue_url = system.clients["sqs"], system.resources.queue_url
+    timing = Timing(due_seconds, begun_ms, look_seconds=_LOOK_SECONDS, seconds_max=seconds_max)
+    sent = send_and_watch(sqs, queue_url, messages, timing, look)
     return round_of(sent, system.batches[first:], begun_ms, moments), sent
 
 
-def _check(system: LocalSystem, gateway: subprocess.Popen[bytes]) -> None:
-    system.check()
-    if gateway.poll() is not None:
-        raise RunError(f"the payment gateway (pid {gateway.pid}) died under way with {gateway.returncode}")
+@dataclass(frozen=True)
+class Timing:
+    """When each message is due, from `begun_ms` since the epoch on; how often is looked, and when it is given up."""
+
+    due_seconds: Sequence[float]
+    begun_ms: int
+    look_seconds: float
+    seconds_max: float
+
+
+def send_and_watch(
+    sqs: Any,
+    queue_url: str,
+    messages: Sequence[Message],
+    timing: Timing,
+    look: Callable[[float, Sequence[Sent]], Moment],
+) -> list[Sent]:
+    """Send each message when it is due; looked at until a moment has all of them settled, or the time is up."""
+    sent: list[Sent] = []
+    looked_at = -timing.look_seconds
+    while (now := time.time_ns() / 1e9 - timing.begun_ms / 1000) < timing.seconds_max:
+        due = messages[len(sent) : bisect_right(timing.due_seconds, now)][:_BATCH]
+        if due:
+            sent += stream.send(sqs, queue_url, due)
+        if now - looked_at >= timing.look_seconds:
+            looked_at = now
+            if look(now, sent).settled == len(messages):
+                break
+        elif not due:
+            time.sleep(_PAUSE_SECONDS)
+    return sent
 
 
 def _moment(
-    system: LocalSystem, now: float, *, begun_ms: int, sent: Sequence[Sent], settled: set[str], batches: Sequence[Batch]
+    system: LocalSystem, seconds: float, begun_ms: int, sent: Sequence[Sent], batches: Sequence[Batch]
 ) -> Moment:
     depth = system.clients["sqs"].get_queue_attributes(
         QueueUrl=system.resources.queue_url, AttributeNames=list(QUEUE_COUNTS)
     )["Attributes"]
+    settled = {name for batch in batches for name in set(batch.message_ids) - set(batch.failed)}
     oldest_ms = min((each.sent_ms for each in sent if each.message_id not in settled), default=None)
-    states = system.pool.states() if system.pool is not None else {}
+    states = system.pool.states() if system.pool is not None else Counter[str]()
     outcomes = [batch.outcome for batch in batches]
     return Moment(
-        seconds=round(now, 3),
+        seconds=round(seconds, 3),
         sent=len(sent),
         settled=len(settled),
         visible=int(depth["ApproximateNumberOfMessages"]),
         in_flight=int(depth["ApproximateNumberOfMessagesNotVisible"]),
-        oldest_seconds=0.0 if oldest_ms is None else round(now - (oldest_ms - begun_ms) / 1000, 3),
+        oldest_seconds=0.0 if oldest_ms is None else round(seconds - (oldest_ms - begun_ms) / 1000, 3),
         starting=states["starting"],
         busy=states["busy"],
         idle=states["idle"],

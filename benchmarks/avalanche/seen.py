@@ -16,9 +16,10 @@ from benchmarks.avalanche.published import EXPECTED, RAMP_SECONDS
 
 @dataclass(frozen=True)
 class Moment:
-    """One look at the system; `starting` environments are in their init, `oldest_seconds` is 0 without any message.
+    """One look at the system; None is what cannot be seen, or not yet.
 
-    cold_share and the two p99 are of the invocations that have ended, None before the first.
+    `starting` environments are in their init, `oldest_seconds` is 0 without any message; cold_share and the two p99 are
+    of the invocations that have ended. On AWS only the queue and the table can be looked at.
     """
 
     seconds: float
@@ -26,13 +27,13 @@ class Moment:
     settled: int
     visible: int
     in_flight: int
-    oldest_seconds: float
-    starting: int
-    busy: int
-    idle: int
-    cold_share: float | None
-    duration_p99_ms: float | None
-    with_init_p99_ms: float | None
+    oldest_seconds: float | None = None
+    starting: int | None = None
+    busy: int | None = None
+    idle: int | None = None
+    cold_share: float | None = None
+    duration_p99_ms: float | None = None
+    with_init_p99_ms: float | None = None
 
 
 @dataclass(frozen=True)

@@ -19,27 +19,29 @@ from benchmarks.avalanche.seen import Moment
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 48
 _PLAIN_SECONDS = 5.0
-# What each row is called, how its value is written, and the number that its curve follows.
-_ROWS: tuple[tuple[str, Callable[[Moment], str], Callable[[Moment], float]], ...] = (
-    ("sent / settled", lambda m: f"{m.sent} / {m.settled}", lambda m: m.settled),
-    ("queue depth", lambda m: f"{m.visible} + {m.in_flight} in flight", lambda m: m.visible + m.in_flight),
-    ("oldest message", lambda m: f"{m.oldest_seconds:.1f} s", lambda m: m.oldest_seconds),
+# What each row is called, how its value is written, the attributes without which it cannot be, and its curve's number.
+_ROWS: tuple[tuple[str, str, tuple[str, ...], Callable[[Moment], float]], ...] = (
+    ("sent / settled", "{0.sent} / {0.settled}", (), lambda m: m.settled),
+    ("queue depth", "{0.visible} + {0.in_flight} in flight", (), lambda m: m.visible + m.in_flight),
+    ("oldest message", "{0.oldest_seconds:.1f} s", ("oldest_seconds",), lambda m: m.oldest_seconds or 0),
     (
         "environments",
-        lambda m: f"{m.starting} starting, {m.busy} busy, {m.idle} idle",
-        lambda m: m.starting + m.busy + m.idle,
+        "{0.starting} starting, {0.busy} busy, {0.idle} idle",
+        ("starting", "busy", "idle"),
+        lambda m: (m.starting or 0) + (m.busy or 0) + (m.idle or 0),
     ),
-    (
-        "cold share",
-        lambda m: "-" if m.cold_share is None else f"{100 * m.cold_share:.0f} %",
-        lambda m: m.cold_share or 0,
-    ),
+    ("cold share", "{0.cold_share:.0%}", ("cold_share",), lambda m: m.cold_share or 0),
     (
         "p99 duration, with init",
-        lambda m: "-" if m.duration_p99_ms is None else f"{m.duration_p99_ms:,.0f} ms, {m.with_init_p99_ms:,.0f} ms",
+        "{0.duration_p99_ms:,.0f} ms, {0.with_init_p99_ms:,.0f} ms",
+        ("duration_p99_ms", "with_init_p99_ms"),
         lambda m: m.with_init_p99_ms or 0,
     ),
 )
+
+
+def _value(form: str, needs: Sequence[str], moment: Moment) -> str:
+    return "-" if any(getattr(moment, name) is None for name in needs) else form.format(moment)
 
 
 class View:
@@ -75,7 +77,7 @@ class View:
             self._say(moment)
 
     def _say(self, moment: Moment) -> None:
-        columns = "; ".join(f"{name} {value(moment)}" for name, value, _ in _ROWS)
+        columns = "; ".join(f"{name} {_value(form, needs, moment)}" for name, form, needs, _ in _ROWS)
         self._console.print(f"{moment.seconds:6.1f} s  {columns}", highlight=False, markup=False)
 
     def _table(self) -> Table:
@@ -84,8 +86,8 @@ class View:
         table.add_column(width=23, no_wrap=True)
         table.add_column(width=34, no_wrap=True)
         table.add_column(width=_WIDTH, no_wrap=True)
-        for name, value, curve in _ROWS:
-            table.add_row(name, value(now), sparkline([curve(moment) for moment in self._moments]))
+        for name, form, needs, curve in _ROWS:
+            table.add_row(name, _value(form, needs, now), sparkline([curve(moment) for moment in self._moments]))
         return table
 
 

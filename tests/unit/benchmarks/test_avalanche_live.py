@@ -187,7 +187,7 @@ def console_of(**options) -> tuple[Console, io.StringIO]:
 
 
 def moment(seconds: float) -> Moment:
-    return Moment(seconds, 9, 4, 3, 2, 1.5, 1, 2, 3, None, None, None)
+    return Moment(seconds, 9, 4, 3, 2, 1.5, 1, 2, 3)
 
 
 def text_of(table) -> str:
@@ -215,7 +215,7 @@ def test_on_a_terminal_a_table_is_redrawn():
         shown.show(replace(moment(1.0), cold_share=0.5, duration_p99_ms=20.0, with_init_p99_ms=3600.0))
     drawn = output.getvalue()
     assert "\x1b" in drawn
-    for text in ("60 messages, 1 s", "50 %", "20 ms, 3,600 ms", "1 starting, 2 busy, 3 idle", "▁█"):
+    for text in ("60 messages, 1 s", "50%", "20 ms, 3,600 ms", "1 starting, 2 busy, 3 idle", "▁█"):
         assert text in drawn
 
 
