@@ -112,9 +112,11 @@ up: setup  ## keep the system running on 127.0.0.1:4566 for the AWS CLI (PORT=..
 benchmark-local: setup  ## the local system's own cost: warm invocation, idle CPU, memory, start
 	$(PY) -m benchmarks.local_system
 
+# TARGET=aws sends it to what `make apply` deployed.
+TARGET ?= live
 .PHONY: avalanche
-avalanche: setup  ## the published cold-start avalanche, live here, audited (ARGS="--groups 10,1000 --ramp-seconds 300")
-	$(PY) -m benchmarks avalanche-live $(ARGS)
+avalanche: setup  ## the published cold-start avalanche, audited (ARGS="--groups 10,1000 --ramp-seconds 300"; TARGET=aws ENVIRONMENT=dev)
+	$(PY) -m benchmarks avalanche-$(TARGET) $(if $(filter aws,$(TARGET)),--environment $(ENVIRONMENT)) $(ARGS)
 
 # ---- package --------------------------------------------------------------------------------------------------
 # The compilers and checkers are some 500 MB that only packaging needs: an environment of their own.

@@ -21,6 +21,7 @@ BENCHMARKS = {
     "profile-init": "benchmarks.coldstart.profile_init",
     "profile-payment": "benchmarks.coldstart.profile_payment",
     "avalanche-live": "benchmarks.avalanche.live",
+    "avalanche-aws": "benchmarks.avalanche.aws",
 }
 DEFAULT = "coldstart"
 # What `make setup` does not install; it is asked for before anything is measured.

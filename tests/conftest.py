@@ -15,7 +15,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 # Seconds of waiting for other processes: begun first, they end while other modules compute.
-LONG_WAITS = ("test_run", "test_published_commands", "test_local_system")
+LONG_WAITS = ("test_run", "test_published_commands", "test_local_system", "test_avalanche")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,7 +5,7 @@ The rule: it shows moments and computes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from types import TracebackType
 from typing import Any
@@ -137,4 +137,17 @@ def figures_table(rounds: Sequence[tuple[str, dict[str, Any]]]) -> Table:
     for figure, says, form in _FIGURES:
         values = [found[figure] for _, found in rounds]
         table.add_row(says, *("-" if value is None else form.format(value) for value in values))
+    return table
+
+
+def series_table(series: Mapping[str, dict[str, Any]]) -> Table:
+    """CloudWatch's series: their statistic, their greatest value and their curve; what it does not have is empty."""
+    table = Table(title="What CloudWatch has of it, by the minute", title_justify="left")
+    for header in ("", "statistic", "greatest", "total", ""):
+        table.add_column(header)
+    for name, found in series.items():
+        values = [value for _, value in found["points"]]
+        total = f"{sum(values):,.0f}" if found["statistic"] == "Sum" else ""
+        shown = (f"{max(values):,.0f}", total, sparkline(values)) if values else ("-", "", "")
+        table.add_row(name, found["statistic"], *shown)
     return table

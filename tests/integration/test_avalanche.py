@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.avalanche import live
+from benchmarks import measure
+from benchmarks.avalanche import aws, cloudwatch, live
 from local.installation import BUILD
-from local.system import host_package
+from local.ministack import CREDENTIALS
+from local.system import LocalSystem, host_package
 
 STRESS = ("--stress-operations", "1000", "--stress-delay-seconds", "0.2")
 
@@ -40,3 +42,38 @@ def test_an_avalanche_starts_cold_grows_to_its_maximum_and_passes_its_audit(pack
         assert found["moments"][-1]["settled"] == 60
         # The stress is in each init.
         assert all(each["init_ms"] is None or each["init_ms"] >= 200 for each in found["invocations"])
+
+
+def test_on_aws_the_same_messages_go_to_a_deployed_queue_and_cloudwatch_is_read_back(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Against loopback services, whose own mapping and workers are what is deployed there.
+    monkeypatch.setattr(measure, "RECORDS", tmp_path)
+    monkeypatch.setattr(cloudwatch, "_POLL_SECONDS", 0.2)
+    variables = {"STRESS_MODE": "cold_start", "STRESS_OPERATIONS": "1000", "STRESS_DELAY_SECONDS": "0.2"}
+    with LocalSystem(package=Path(package), mapping="ministack", variables=variables) as system:
+        for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": system.endpoint_url}.items():
+            monkeypatch.setenv(name, value)
+        outputs = tmp_path / "outputs.json"
+        found = {
+            "queue_url": system.resources.queue_url,
+            "queue_arn": system.resources.queue_arn,
+            "dead_letter_queue_url": system.resources.dead_letter_queue_url,
+            "table_name": system.names.table,
+            "function_name": system.names.function,
+            "concurrency": {"account": 1000, "mapping": 10, "reserved": None},
+        }
+        outputs.write_text(json.dumps({name: {"value": value} for name, value in found.items()}))
+        size = ["--messages", "24", "--groups", "4", "--ramp-seconds", "0", "--metrics-seconds", "30"]
+        code = aws.main(["--outputs", str(outputs), *size, "--yes"])
+        assert code == 0, capsys.readouterr()
+    said = capsys.readouterr().out
+    assert "at most 4 environments, STRESS_MODE=cold_start" in said
+    assert "all 8 checks passed" in said
+    record = json.loads(Path(said.rpartition("record: ")[2].strip()).read_text())
+    assert record["rounds"][0]["figures"]["settled"] == 24
+    series = record["cloudwatch"]["series"]
+    assert sum(value for _, value in series["processed"]["points"]) == 24
+    assert sum(value for _, value in series["cold_starts"]["points"]) >= 1
+    # What the services do not publish is nothing, and no zero.
+    assert series["throttles"]["points"] == []
