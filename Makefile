@@ -208,8 +208,8 @@ test-simulation-versions: setup  ## the same seeds give the same histories on ev
 PAYMENTS ?= 1000000
 JOBS ?= 2
 .PHONY: record-simulation
-record-simulation: setup  ## the long run, kept in tests/simulation/record.json; PAYMENTS=1000000 JOBS=2
-	nice -n 19 $(PY) -m tests.simulation --record $(PAYMENTS) --jobs $(JOBS) $(if $(SEED),--seed $(SEED))
+record-simulation: setup  ## the long run, kept in tests/simulation/record.json; PAYMENTS=1000000 JOBS=2 RESUME=yes
+	nice -n 19 $(PY) -m tests.simulation --record $(PAYMENTS) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) $(if $(RESUME),--resume)
 
 .PHONY: simulation-histories
 simulation-histories: setup  ## commit other history hashes after a deliberate change of handler or models

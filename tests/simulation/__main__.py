@@ -30,13 +30,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--messages", default=None, help="of a shrunk history: message numbers to keep")
     parser.add_argument("--faults", default=None, help="of a shrunk history: fault names to keep")
     parser.add_argument("--record", type=int, default=None, help="play that many payments and keep a record of them")
+    parser.add_argument("--resume", action="store_true", help="--record goes on with the run that the record holds")
     parser.add_argument("--histories", action="store_true", help="print the committed seeds' history hashes")
     options = parser.parse_args(arguments)
     if options.histories:
         print(histories())
         return 0
     if options.record is not None:
-        return record(options.seed or 0, options.record, options.jobs)
+        return record(options.seed or 0, options.record, options.jobs, resume=options.resume)
     if options.seed is not None and options.seeds is None:
         return _tell(options.seed, options.steps, _cut(options.messages, options.faults))
     return _campaign(options.seed or 0, options.seeds or 2_000, options.steps, options.jobs)

@@ -1,6 +1,6 @@
 """The recorded long run: as many payments as asked for, written down as it goes, so that a run cut short says so.
 
-The rule: the record names the commit that was played, and its bars are what this run measured.
+The rule: the record names every commit that was played and from which seed on, and each seed that ever failed in it.
 """
 
 from __future__ import annotations
@@ -50,9 +50,12 @@ def play(task: tuple[int, int]) -> Played:
     )
 
 
-def record(first: int, payments_wanted: int, jobs: int) -> int:
-    """The long run and what CI plays, kept in record.json with their bars. Returns the exit code."""
-    kept = play_long(first, payments_wanted, jobs, RECORD)
+def record(first: int, payments_wanted: int, jobs: int, *, resume: bool = False) -> int:
+    """The long run and what CI plays, kept in record.json with their bars. Returns the exit code.
+
+    `resume` goes on with the run that record.json holds, where it stopped.
+    """
+    kept = play_long(first, payments_wanted, jobs, RECORD, resume=resume)
     bars = [
         Bar("payments_of_the_long_run", kept["payments"], payments_wanted, at_least=True),
         Bar("failing_seeds_of_the_long_run", len(kept["failing"]), 0),
@@ -63,23 +66,33 @@ def record(first: int, payments_wanted: int, jobs: int) -> int:
     return int(not all(bar.ok for bar in bars))
 
 
-def play_long(first: int, payments_wanted: int, jobs: int, path: Path) -> dict[str, Any]:
+def play_long(first: int, payments_wanted: int, jobs: int, path: Path, *, resume: bool = False) -> dict[str, Any]:
     """Play seeds from `first` until so many payments are done; `path` holds what was played, at any moment.
 
-    `payments` counts distinct contents of payments, not deliveries.
+    `payments` counts distinct contents of payments, not deliveries. With `resume` the run in `path` goes on, and what
+    failed in it is played again first: what holds now is `mended` since.
     """
-    kept: dict[str, Any] = {
+    before = json.loads(path.read_text()) if resume else {}
+    first, seeds = before.get("first_seed", first), before.get("seeds", 0)
+    part = {
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--", *_PLAYED)),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "from_seed": first + seeds,
+    }
+    kept: dict[str, Any] = {
+        "parts": [*before.get("parts", ()), part],
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {jobs} used",
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "first_seed": first,
         "payments_wanted": payments_wanted,
     }
-    started = time.monotonic()
-    payments = faults = steps = seeds = 0
-    failing: list[dict[str, object]] = []
+    started = time.monotonic() - before.get("seconds", 0)
+    payments, faults, steps = (before.get(name, 0) for name in ("payments", "faults", "steps"))
+    again = {each["seed"]: play((each["seed"], STEPS_MAX)).rule for each in before.get("failing", ())}
+    failing: list[dict[str, object]] = [{"seed": seed, "rule": rule} for seed, rule in again.items() if rule]
+    mended = [each for each in before.get("failing", ()) if not again[each["seed"]]]
+    kept["mended"] = [*before.get("mended", ()), *mended]
     # Blocks rather than one long map: a pool takes all the tasks it is given at once.
     with ExitStack() as stack:
         # One job plays in this process, as its tests patch what is played.
