@@ -6,9 +6,11 @@ an answer or an AwsError, the lean one's within its deadline.
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import struct
+import subprocess
 import threading
 import time
 import uuid
@@ -32,6 +34,7 @@ from handler.domain.errors import ApprovalStartRefusedError, TableRefusedError, 
 from handler.domain.item import Item, from_stored
 from handler.support import load_support
 from local.faults import TableFaults
+from local.installation import environment
 from local.ministack import CREDENTIALS, REGION, Ministack
 from local.process_group import ProcessGroup
 from tests.support.approvals import pending
@@ -43,22 +46,39 @@ Client = Callable[[str], Any]
 Connect = Callable[[str, str], Client]
 
 
-@pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ministack]:
+@pytest.fixture(scope="module", params=["ministack", "moto"])
+def services_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Two stand-ins for AWS by different people: what both take is not one's own idea of the protocol."""
+    folder = tmp_path_factory.mktemp("services")
     with ProcessGroup() as processes:
-        services = Ministack(processes, tmp_path_factory.mktemp("services"))
-        yield services
-        services.stop()
+        if request.param == "moto":
+            yield from _moto(processes, folder / "moto.log")
+        else:
+            services = Ministack(processes, folder)
+            yield services.url
+            services.stop()
+
+
+def _moto(processes: ProcessGroup, log: Path) -> Iterator[str]:
+    command = [str(environment("moto") / "python"), "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    with log.open("wb") as output:
+        started = processes.start(command, stdout=output, stderr=subprocess.STDOUT)
+    while not (found := re.search(r"Running on (http://127\.0\.0\.1:[0-9]+)\n", log.read_text())):
+        assert started.poll() is None, log.read_text()
+        time.sleep(0.02)
+    yield found[1]
+    processes.stop()
+    started.wait()
 
 
 @pytest.fixture
-def aws(services: Ministack) -> Iterator[Client]:
+def aws(services_url: str) -> Iterator[Client]:
     """boto3's clients, which make what is asked about."""
     keys = {name.lower(): value for name, value in CREDENTIALS.items()}
     with ExitStack() as ends:
 
         def client(service: str) -> Any:
-            made = boto3.client(service, region_name=REGION, endpoint_url=services.url, **keys)
+            made = boto3.client(service, region_name=REGION, endpoint_url=services_url, **keys)
             ends.callback(made.close)
             return made
 
@@ -91,8 +111,8 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
 
 
 @pytest.fixture
-def clients(support: str, services: Ministack, connect: Connect) -> Client:
-    return connect(support, services.url)
+def clients(support: str, services_url: str, connect: Connect) -> Client:
+    return connect(support, services_url)
 
 
 @pytest.fixture
@@ -183,10 +203,10 @@ def test_a_function_that_is_not_there_is_not_started(clients: Client) -> None:
 
 
 def test_the_proxys_throttles_are_outlasted_or_an_error_with_their_word(
-    services: Ministack, support: str, table: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    services_url: str, support: str, table: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faults = TableFaults({"throttled_claim": "1"}, 1, kill=lambda payment_id: None, throttle_rate=0.0)
-    faults.upstream = urlsplit(services.url).netloc
+    faults.upstream = urlsplit(services_url).netloc
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     with closing(_Stopped(faults)):
         log = DynamoDbTransactionLog(connect(support, faults.url)("dynamodb"), table)
