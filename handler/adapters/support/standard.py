@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, PartialCredentialsError, UnknownRegionError
+from botocore.parsers import ResponseParserError
 from botocore.session import Session, get_session
 from botocore.utils import is_valid_uri
 
@@ -92,11 +93,14 @@ def _is_endpoint(url: str) -> bool:
 def _require_credentials(session: Session) -> None:
     needed = "credentials that botocore finds"
     try:
-        if session.get_credentials() is None:
+        credentials = session.get_credentials()
+        if credentials is None:
             raise ConfigurationError("AWS_ACCESS_KEY_ID", None, needed)
+        # Asked for now, as the first call would: those of an endpoint may have ended.
+        credentials.get_frozen_credentials()
     except PartialCredentialsError as error:
         raise ConfigurationError(error.kwargs["cred_var"].upper(), None, needed) from error
-    except (BotoCoreError, ValueError) as error:
+    except (BotoCoreError, ClientError, RuntimeError, ValueError) as error:
         variable = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
         named = variable if os.environ.get(variable) else "AWS_PROFILE"
         raise ConfigurationError(named, os.environ.get(named), f"{needed} ({error})") from error
@@ -118,7 +122,8 @@ class _Client:
                 said = error.response["Error"]
                 code = said.get("Code") or str(error.response["ResponseMetadata"]["HTTPStatusCode"])
                 raise AwsError(error.operation_name, code, said.get("Message", ""), error.response) from error
-            except BotoCoreError as error:
+            except (BotoCoreError, ResponseParserError, RuntimeError, ValueError) as error:
+                # Bytes that are no text, and credentials that have ended when they are renewed, have none of its own.
                 raise AwsError(name, "", str(error)) from error
 
         return call

@@ -7,10 +7,15 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
+from botocore.parsers import ResponseParserError
 
 from handler.adapters import support
+from handler.adapters.support.errors import AwsError
+from handler.adapters.support.standard import _Client
 from handler.domain.errors import ConfigurationError
 from handler.queue_function import create
 from handler.support import load_support
@@ -56,3 +61,21 @@ def test_a_line_says_its_level_place_message_time_and_service(name):
     line = json.loads(stream.getvalue())
     assert list(line) == ["level", "location", "message", "timestamp", "service", "message_id"]
     assert line["location"].startswith("test_a_line_says_its_level_place_message_time_and_service:")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnicodeDecodeError("utf-8", b"\x8b", 0, 1, "invalid start byte"),
+        RuntimeError("Credentials were refreshed, but the refreshed credentials are still expired."),
+        ResponseParserError("no JSON"),
+        ReadTimeoutError(endpoint_url="http://127.0.0.1:1"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_the_reference_ends_a_call_with_is_an_aws_error(error):
+    client = _Client(mock.Mock(get_item=mock.Mock(side_effect=error)))
+    with pytest.raises(AwsError, match=r"^get_item: ") as caught:
+        client.get_item(TableName="t")
+    assert caught.value.code == ""
+    assert caught.value.__cause__ is error

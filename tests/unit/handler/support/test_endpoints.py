@@ -139,6 +139,15 @@ def test_credentials_that_cannot_be_had_fail_init_by_the_name_of_their_endpoint(
         init(support)
 
 
+def test_credentials_that_have_ended_when_they_are_given_fail_init_with_the_reference(monkeypatch):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{ONE}/keys")
+    ended = {"AccessKeyId": "A", "SecretAccessKey": "s", "Token": "t", "Expiration": "2020-01-01T00:00:00Z"}
+    monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.retrieve_full_uri", lambda *_, **__: ended)
+    with pytest.raises(ConfigurationError, match=r"^AWS_CONTAINER_CREDENTIALS_FULL_URI is .* still expired"):
+        init("standard")
+
+
 @pytest.mark.parametrize("support", SUPPORTS)
 @pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
 @pytest.mark.parametrize("content", [None, b"", b"no certificate\n", revocations()])
