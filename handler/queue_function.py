@@ -228,9 +228,14 @@ class QueueFunction:
         for message in messages:
             if message.message_id in failed_ids:
                 groups.setdefault(message.group, []).append(message)
-        for returned in groups.values():
-            seconds = times.longest_delay if self._breaker.is_open else times.retry_delay(returned[0].receives)
-            self._services.source_queue.delay(returned, seconds)
+        waits = [
+            (message, times.longest_delay if self._breaker.is_open else times.retry_delay(returned[0].receives))
+            for returned in groups.values()
+            for message in returned
+        ]
+        # In one call: where SQS is slow, one for each of ten groups would outlast the invocation.
+        if waits:
+            self._services.source_queue.delay(waits)
 
     def _remaining_ms(self, context: Any) -> Callable[[], int]:
         remaining: Callable[[], int] | None = getattr(context, "get_remaining_time_in_millis", None)

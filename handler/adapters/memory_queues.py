@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from handler.domain.payment import Message
 
@@ -23,5 +23,5 @@ class MemorySourceQueue:
     def __init__(self) -> None:
         self.delays: list[tuple[str, int]] = []
 
-    def delay(self, messages: Any, seconds: int) -> None:
-        self.delays.extend((message.message_id, seconds) for message in messages)
+    def delay(self, waits: Sequence[tuple[Message, int]]) -> None:
+        self.delays.extend((message.message_id, seconds) for message, seconds in waits)

@@ -53,10 +53,10 @@ class SqsSourceQueue:
         self._client = client
         self._queue_url = queue_url
 
-    def delay(self, messages: Sequence[Message], seconds: int) -> None:
+    def delay(self, waits: Sequence[tuple[Message, int]]) -> None:
         entries = [
             {"Id": str(index), "ReceiptHandle": message.receipt_handle, "VisibilityTimeout": seconds}
-            for index, message in enumerate(messages[:_BATCH_MAX])
+            for index, (message, seconds) in enumerate(waits[:_BATCH_MAX])
             if message.receipt_handle
         ]
         if not entries:

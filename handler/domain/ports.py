@@ -160,8 +160,8 @@ class RejectedQueue(Protocol):
 
 
 class SourceQueue(Protocol):
-    def delay(self, messages: Sequence[Message], seconds: int) -> None:
-        """Hide returned messages for so many seconds; best effort, never raises for the queue's sake."""
+    def delay(self, waits: Sequence[tuple[Message, int]]) -> None:
+        """Hide each returned message for so many seconds; best effort, never raises for the queue's sake."""
 
 
 class Notifier(Protocol):

@@ -174,7 +174,8 @@ def test_rejected_copies_and_delays_arrive(clients: Client, aws: Client) -> None
     [received] = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"], VisibilityTimeout=600)["Messages"]
     assert received["Body"] == 'K\u00f6ln \U0001f600 "'
     assert received["MessageAttributes"]["reason_code"]["StringValue"] == "not_json"
-    SqsSourceQueue(lambda: clients("sqs"), url).delay([message()._replace(receipt_handle=received["ReceiptHandle"])], 0)
+    returned = message()._replace(receipt_handle=received["ReceiptHandle"])
+    SqsSourceQueue(lambda: clients("sqs"), url).delay([(returned, 0)])
     assert sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"] == received["Body"]
 
 

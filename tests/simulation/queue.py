@@ -152,8 +152,8 @@ class QueueClient:
         def effect() -> None:
             for entry in Entries:
                 self._queue.change_visibility(entry["ReceiptHandle"], entry["VisibilityTimeout"])
-            names = ", ".join(entry["ReceiptHandle"] for entry in Entries)
-            self._queue.world.tell(f"queue: {names} hidden for {Entries[0]['VisibilityTimeout']} s")
+            hidden = ", ".join(f"{entry['ReceiptHandle']} for {entry['VisibilityTimeout']} s" for entry in Entries)
+            self._queue.world.tell(f"queue: hidden {hidden}")
 
         return self._send("delay", Entries[0]["ReceiptHandle"].partition("/")[0], effect)
 

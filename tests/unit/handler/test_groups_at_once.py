@@ -156,6 +156,23 @@ def test_what_fails_in_one_group_waits_with_its_later_ones_and_counts_once():
     assert "txn-p6" not in world.dynamodb.items
 
 
+def test_what_comes_back_of_ten_groups_is_delayed_in_one_call():
+    calls: list[list[tuple[str, int]]] = []
+
+    class Counted(MemorySourceQueue):
+        def delay(self, waits):
+            calls.append([(message.message_id, seconds) for message, seconds in waits])
+
+    class Failing(ScriptedGateway):
+        def prepare(self, payment, key):
+            raise GatewayUnavailableError("503")
+
+    event = payments(*TEN)
+    event["Records"][3]["attributes"]["ApproximateReceiveCount"] = "3"
+    function_over(World(gateway=Failing()), 10, Counted())(event, Context())
+    assert calls == [[(f"m-{n}", 20 if n == TEN[3] else 5) for n in TEN]]
+
+
 def test_each_message_looks_at_the_time_that_is_left_when_its_turn_comes():
     world = World()
 

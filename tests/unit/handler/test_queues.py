@@ -84,8 +84,21 @@ def test_a_refusal_makes_the_message_come_again(client, stubber):
 
 def test_a_delay_that_fails_is_not_an_error(client, stubber):
     stubber.add_client_error("change_message_visibility_batch", "InvalidMessageContents")
-    SqsSourceQueue(lambda: client, "https://queue").delay([message()], 5)
+    SqsSourceQueue(lambda: client, "https://queue").delay([(message(), 5)])
 
 
 def test_messages_without_a_receipt_are_not_delayed(client):
-    SqsSourceQueue(lambda: client, "https://queue").delay([], 5)
+    SqsSourceQueue(lambda: client, "https://queue").delay([(message()._replace(receipt_handle=""), 5)])
+
+
+def test_all_that_a_batch_returns_is_delayed_in_one_call_each_by_its_own_time(client, stubber):
+    entries = [
+        {"Id": "0", "ReceiptHandle": "receipt-1", "VisibilityTimeout": 5},
+        {"Id": "1", "ReceiptHandle": "receipt-2", "VisibilityTimeout": 80},
+    ]
+    answer = {"Successful": [{"Id": "0"}, {"Id": "1"}], "Failed": []}
+    stubber.add_response("change_message_visibility_batch", answer, {"QueueUrl": "https://queue", "Entries": entries})
+    waits = [
+        (message()._replace(receipt_handle=entry["ReceiptHandle"]), entry["VisibilityTimeout"]) for entry in entries
+    ]
+    SqsSourceQueue(lambda: client, "https://queue").delay(waits)
