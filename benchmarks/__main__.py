@@ -45,6 +45,8 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
+    if not named and {"-h", "--help"} & set(options):
+        print(f"python -m benchmarks NAME [options]; NAME is one of {', '.join(BENCHMARKS)}; without one, {DEFAULT}:\n")
     sys.argv = [f"python -m benchmarks {name}", *options]
     status: int = import_module(BENCHMARKS[name]).main()
     return status

@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="four minutes: few samples, two memory sizes, no record")
+    size.add_argument("--quick", action="store_true", help="a few minutes: few samples, two memory sizes, no record")
     size.add_argument("--full", action="store_true", help="59 samples in every cell, 11 of those that wait")
     parser.add_argument("--memory", type=_memory_sizes, default=MEMORY_SIZES, help="MB, such as 128,512,1769")
     parser.add_argument("--python", default=sys.executable, help="interpreter of the version to measure")

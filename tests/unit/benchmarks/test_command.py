@@ -20,3 +20,12 @@ def test_a_benchmark_without_its_peers_says_what_to_install_before_it_measures(m
     assert missing in said
     assert "pip install --editable '.[benchmark]'" in said
     assert "Traceback" not in said
+
+
+def test_help_without_a_name_names_every_benchmark(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--help"])
+    with pytest.raises(SystemExit):
+        command.main()
+    said = capsys.readouterr().out
+    assert all(name in said for name in command.BENCHMARKS)
+    assert "--quick" in said
