@@ -17,11 +17,14 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from benchmarks.avalanche import cloudwatch, deployed, published, settled, view
+from benchmarks.avalanche import cloudwatch, deployed, prediction, published, settled, view
 from benchmarks.avalanche.deployed import Deployed, Function, RefusedError
 from benchmarks.avalanche.live import RAMP_SECONDS
+from benchmarks.avalanche.parameters import ImpossibleParametersError, Traffic
 from benchmarks.avalanche.play import Timing, send_and_watch
+from benchmarks.avalanche.result import Result
 from benchmarks.avalanche.seen import Moment, Round, figures
+from benchmarks.avalanche.simulation import simulate
 from benchmarks.coldstart.report import terminal
 from benchmarks.cost import read_prices
 from benchmarks.measure import new_record, write_record
@@ -39,21 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     try:
         target = deployed.read_outputs(options.environment, options.outputs)
-        published.check(
-            messages=options.messages,
-            groups=options.groups,
-            concurrency=target.concurrency,
-            ramp_seconds=options.ramp_seconds,
-            quota=target.account_concurrency,
-        )
+        traffic = Traffic(options.messages, options.groups, ramp_seconds=options.ramp_seconds)
         clients = {name: boto3.client(name, region_name=target.region) for name in _SERVICES}
         function = deployed.check_target(target, clients["lambda"], clients["sqs"])
+        parameters = prediction.parameters_of(target, function, traffic)
         _agree(options, target, function, clients["sts"].get_caller_identity()["Account"])
-    except (RefusedError, published.ImpossibleError, ClientError, BotoCoreError) as error:
+    except (RefusedError, ImpossibleParametersError, ClientError, BotoCoreError) as error:
         print(f"refused, nothing was sent: {error}", file=sys.stderr)
         return 2
     try:
-        return _run(options, target, function, clients)
+        return _run(options, target, function, clients, simulate(parameters, options.seed))
     except (RunError, ClientError, BotoCoreError) as error:
         print(f"avalanche: not finished, what was sent goes on being paid: {error}", file=sys.stderr)
         return 1
@@ -66,7 +64,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--outputs", type=Path, metavar="FILE", help="of `terraform output -json`, instead of asking terraform")
     add("--messages", type=int, default=published.MESSAGES, help="payments (%(default)s)")
     add("--groups", type=int, default=published.GROUPS, help="message groups (%(default)s)")
-    add("--ramp-seconds", type=float, default=RAMP_SECONDS, help="published: 300 to 600; 0: all at once (%(default)s)")
+    add(
+        "--ramp-seconds",
+        type=published.seconds,
+        default=RAMP_SECONDS,
+        help="published: 300 to 600; 0: all at once (%(default)s)",
+    )
     add("--seed", type=int, default=1, help="decides the amounts (%(default)s)")
     add("--limit-usd", type=Decimal, default=Decimal(1), help="refuse above this estimate (%(default)s)")
     add("--yes", action="store_true", help="agree to the cost without being asked")
@@ -101,7 +104,9 @@ def _agree(options: argparse.Namespace, target: Deployed, function: Function, ac
         raise RefusedError("nobody agreed")
 
 
-def _run(options: argparse.Namespace, target: Deployed, function: Function, clients: dict[str, Any]) -> int:
+def _run(
+    options: argparse.Namespace, target: Deployed, function: Function, clients: dict[str, Any], expected: Result
+) -> int:
     console = terminal()
     begun = datetime.now(UTC)
     begun_ms = round(begun.timestamp() * 1000)
@@ -122,7 +127,8 @@ def _run(options: argparse.Namespace, target: Deployed, function: Function, clie
         seconds_max=options.metrics_seconds,
     )
     console.print(view.figures_table([("", figures(seen))]))
-    console.print(view.series_table(series))
+    predicted = prediction.series_of(expected, begun.timestamp() % cloudwatch.PERIOD_SECONDS)
+    console.print(view.series_table(series, predicted))
     path = new_record("avalanche-aws.json")
     tell_audit(console, problems, path.parent)
     names = ("environment", "messages", "groups", "ramp_seconds")
@@ -137,6 +143,7 @@ def _run(options: argparse.Namespace, target: Deployed, function: Function, clie
         "settings": settings,
         "rounds": [{"groups": options.groups, **seen.as_document()}],
         "cloudwatch": {"period_seconds": cloudwatch.PERIOD_SECONDS, "begun": begun.isoformat(), "series": series},
+        "prediction": {"series": predicted, "figures": expected.as_document() | {"series": None}},
         "audit": problems,
     }
     write_record(path, document)

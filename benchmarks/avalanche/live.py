@@ -17,7 +17,8 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.avalanche import published, view
+from benchmarks.avalanche import against, published, view
+from benchmarks.avalanche.parameters import ImpossibleParametersError, Traffic
 from benchmarks.avalanche.play import one_round
 from benchmarks.avalanche.seen import Round, figures, impact
 from benchmarks.coldstart.report import terminal
@@ -56,16 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     console = terminal()
     try:
-        for groups in options.groups:
-            published.check(
-                messages=options.messages,
-                groups=groups,
-                concurrency=options.concurrency,
-                ramp_seconds=options.ramp_seconds,
-                quota=min(published.ACCOUNT_CONCURRENCY, published.MAPPING_CONCURRENCY),
-            )
+        check(options)
         check_memory(options.concurrency, available_mb())
-    except published.ImpossibleError as error:
+    except ImpossibleParametersError as error:
         print(f"avalanche: {error}", file=sys.stderr)
         return 2
     console.print(
@@ -95,12 +89,17 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="message groups, a round for each: 10 as published, 10,1000 compares (10)",
     )
     add("--concurrency", type=int, default=CONCURRENCY, help="execution environments at most (%(default)s)")
-    add("--ramp-seconds", type=float, default=RAMP_SECONDS, help="published: 300 to 600; 0: all at once (%(default)s)")
+    add(
+        "--ramp-seconds",
+        type=published.seconds,
+        default=RAMP_SECONDS,
+        help="published: 300 to 600; 0: all at once (%(default)s)",
+    )
     add("--engine", choices=CHOICES, default="auto", help="what scores and hashes (%(default)s)")
     add("--stress-operations", type=int, default=10_000_000, help="SHA-256 operations in each init (%(default)s)")
     add("--stress-delay-seconds", type=float, default=3.0, help="the delay in each init (%(default)s)")
     add("--support", choices=SUPPORTS, default="lean", help="what the function stands on (%(default)s)")
-    add("--rounds", type=int, default=1, help="how often each is played; from 3 on, with its noise (%(default)s)")
+    add("--rounds", type=int, default=1, help="how often each is played, to see its noise (%(default)s)")
     add("--seed", type=int, default=1, help="decides the amounts (%(default)s)")
     add(
         "--seconds-max",
@@ -116,6 +115,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
+def check(options: argparse.Namespace) -> None:
+    """Raises ImpossibleParametersError for what the simulator refuses, too."""
+    for groups in options.groups:
+        traffic = Traffic(options.messages, groups, ramp_seconds=options.ramp_seconds)
+        against.local_parameters(traffic, options.concurrency, against.invocations_of([]))
+
+
 def available_mb() -> int | None:
     """Memory that is not in use on this machine; None where it cannot be read."""
     try:
@@ -126,9 +132,9 @@ def available_mb() -> int | None:
 
 
 def check_memory(environments: int, available: int | None) -> None:
-    """Raises ImpossibleError where this machine cannot hold so many environments."""
+    """Raises ImpossibleParametersError where this machine cannot hold so many environments."""
     if available is not None and environments * ENVIRONMENT_MB > available:
-        raise published.ImpossibleError(
+        raise ImpossibleParametersError(
             f"{environments} execution environments of {ENVIRONMENT_MB} MB: this machine has {available} MB free, "
             f"which hold {available // ENVIRONMENT_MB}"
         )
@@ -193,22 +199,40 @@ def play(options: argparse.Namespace, console: Console) -> Played:
 def _report(options: argparse.Namespace, console: Console, played: Played) -> None:
     for groups in options.groups:
         seen = next(found for of, found in reversed(played.rounds) if of == groups)
-        console.print(
-            view.impact_table(
-                impact(seen, groups=groups, environments_max=options.concurrency, ramp_seconds=options.ramp_seconds)
-            )
-        )
+        rows = impact(seen, groups=groups, environments_max=options.concurrency, ramp_seconds=options.ramp_seconds)
+        console.print(view.impact_table(rows, groups))
     console.print(view.figures_table([(f"{groups} groups", figures(seen)) for groups, seen in played.rounds]))
+    comparisons = compare(options, played)
+    for groups, comparison in comparisons.items():
+        different = [one.what for one in comparison.exact if not one.same]
+        print(
+            f"beside the simulator, {groups} groups, given this run's inits and invocations: "
+            f"{'differs in ' + ', '.join(different) if different else 'the same counts and order'}"
+        )
+        for row in comparison.times:
+            print(row)
     tell_audit(console, played.problems, played.directory)
     bars = bars_of(options.messages, played)
     for bar in bars:
         print(bar)
-    document = record(options, played, bars)
+    document = record(options, played, bars) | {
+        "simulated": {str(groups): comparison.as_document() for groups, comparison in comparisons.items()}
+    }
     path = played.directory / "avalanche.json"
     write_record(path, document)
     if options.record:
         write_record(path := new_record("avalanche-live.json"), document)
     console.print(f"record: {shown(path)}", highlight=False)
+
+
+def compare(options: argparse.Namespace, played: Played) -> dict[int, against.Comparison]:
+    """By groups, where all of their rounds settled everything: the simulator is given no other end."""
+    found = {}
+    for groups in options.groups:
+        rounds = [seen for of, seen in played.rounds if of == groups]
+        if all(payment.settled is not None for seen in rounds for payment in seen.payments):
+            found[groups] = against.compare(rounds, groups=groups, concurrency=options.concurrency)
+    return found
 
 
 def bars_of(messages: int, played: Played) -> list[Bar]:

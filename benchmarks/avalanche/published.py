@@ -1,16 +1,21 @@
-"""The published scenario 'Cold Start Avalanche': its messages, its ramp, its expected impact, and what is impossible.
+"""The published scenario 'Cold Start Avalanche': its messages, its ramp, its expected impact.
 
 The rule: whoever plays it, live, on AWS or simulated, sends the messages of this module at the times of this module.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from benchmarks.avalanche.parameters import Traffic
+from benchmarks.avalanche.rules import SECOND
+from benchmarks.avalanche.traffic import offered
 from local.traffic import Message
 
 MESSAGES = 1_000
@@ -18,15 +23,7 @@ MESSAGES = 1_000
 GROUPS = 10
 # "Gradual ramp-up over 5-10 minutes"
 RAMP_SECONDS = (300.0, 600.0)
-# AWS: "Lambda quotas", concurrent executions of an account that asked for no more.
-ACCOUNT_CONCURRENCY = 1_000
-# AWS: "Configuring scaling behavior for SQS event source mappings", maximum concurrency.
-MAPPING_CONCURRENCY = 1_000
 _COMPLETED = frozenset({"completed"})
-
-
-class ImpossibleError(ValueError):
-    """Parameters that no run can have; the message names the rule that they break."""
 
 
 @dataclass(frozen=True)
@@ -47,22 +44,12 @@ EXPECTED = (
 )
 
 
-def check(*, messages: int, groups: int, concurrency: int, ramp_seconds: float, quota: int) -> None:
-    """Raises ImpossibleError; `quota` is the account's, of concurrent executions."""
-    if messages < 1:
-        raise ImpossibleError(f"{messages} messages: an avalanche has 1 or more")
-    if not 1 <= groups <= messages:
-        raise ImpossibleError(
-            f"{groups} groups for {messages} messages: a group is what at least one message names, so 1 to {messages}"
-        )
-    if not (math.isfinite(ramp_seconds) and ramp_seconds >= 0):
-        raise ImpossibleError(
-            f"a ramp of {ramp_seconds:g} s: no message is sent before the first, so 0 s (all at once) or more"
-        )
-    if not 1 <= concurrency <= quota:
-        raise ImpossibleError(
-            f'{concurrency} concurrent executions: 1 to the account\'s quota of {quota} (AWS: "Lambda quotas")'
-        )
+def seconds(text: str) -> float:
+    """An option's value; whether a ramp may be so long, the simulator's parameters say. Raises ArgumentTypeError."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return value
 
 
 def messages(count: int, groups: int, run: str, seed: int = 1) -> list[Message]:
@@ -89,9 +76,7 @@ def messages(count: int, groups: int, run: str, seed: int = 1) -> list[Message]:
     return made
 
 
-def due_seconds(count: int, ramp_seconds: float) -> Sequence[float]:
-    """When each message is sent, in seconds from the beginning; a ramp of 0 sends everything at once.
-
-    The rate rises evenly from nothing, so that message i of n comes at the root of i/n of the ramp.
-    """
-    return [ramp_seconds * math.sqrt(number / count) for number in range(count)]
+def due_seconds(count: int, ramp_seconds: float) -> list[float]:
+    """When each message is sent, in seconds from the beginning, as the simulator sends; a ramp of 0 is all at once."""
+    moments = offered(Traffic(count, 1, ramp_seconds=ramp_seconds), np.random.default_rng())
+    return [float(moment) for moment in moments / SECOND]

@@ -17,7 +17,7 @@ from rich.table import Table
 from benchmarks.avalanche.seen import Moment
 
 _BARS = "▁▂▃▄▅▆▇█"
-_WIDTH = 48
+_NAME_WIDTH, _VALUE_WIDTH, _WIDTH = 23, 30, 48
 _PLAIN_SECONDS = 5.0
 # What each row is called, how its value is written, the attributes without which it cannot be, and its curve's number.
 _ROWS: tuple[tuple[str, str, tuple[str, ...], Callable[[Moment], float]], ...] = (
@@ -83,11 +83,13 @@ class View:
     def _table(self) -> Table:
         now = self._moments[-1]
         table = Table(title=f"{self._title}, {now.seconds:.0f} s", title_justify="left", show_header=False)
-        table.add_column(width=23, no_wrap=True)
-        table.add_column(width=34, no_wrap=True)
-        table.add_column(width=_WIDTH, no_wrap=True)
+        table.add_column(width=_NAME_WIDTH, no_wrap=True)
+        table.add_column(width=_VALUE_WIDTH, no_wrap=True)
+        # What the terminal leaves beside both, and the lines between.
+        width = min(_WIDTH, max(1, self._console.width - _NAME_WIDTH - _VALUE_WIDTH - 10))
+        table.add_column(width=width, no_wrap=True)
         for name, form, needs, curve in _ROWS:
-            table.add_row(name, _value(form, needs, now), sparkline([curve(moment) for moment in self._moments]))
+            table.add_row(name, _value(form, needs, now), sparkline([curve(moment) for moment in self._moments], width))
         return table
 
 
@@ -100,9 +102,9 @@ def sparkline(values: Sequence[float], width: int = _WIDTH) -> str:
     return "".join(_BARS[min(len(_BARS) - 1, int(len(_BARS) * max(0.0, value) / most))] for value in values)
 
 
-def impact_table(rows: Sequence[tuple[str, str, str]]) -> Table:
+def impact_table(rows: Sequence[tuple[str, str, str]], groups: int) -> Table:
     """The published 'Expected impact' beside what was seen."""
-    table = Table(title="The published expected impact, and what was seen", title_justify="left")
+    table = Table(title=f"The published expected impact, and what was seen with {groups} groups", title_justify="left")
     for header in ("published", "seen", "why"):
         table.add_column(header)
     for row in rows:
@@ -140,14 +142,16 @@ def figures_table(rounds: Sequence[tuple[str, dict[str, Any]]]) -> Table:
     return table
 
 
-def series_table(series: Mapping[str, dict[str, Any]]) -> Table:
-    """CloudWatch's series: their statistic, their greatest value and their curve; what it does not have is empty."""
-    table = Table(title="What CloudWatch has of it, by the minute", title_justify="left")
-    for header in ("", "statistic", "greatest", "total", ""):
+def series_table(series: Mapping[str, dict[str, Any]], predicted: Mapping[str, dict[str, Any]]) -> Table:
+    """CloudWatch's series beside the simulated ones: total or greatest value and curve; what is not there is empty."""
+    table = Table(title="What CloudWatch has of it, by the minute, and what was predicted", title_justify="left")
+    for header in ("", "", "CloudWatch", "", "predicted", ""):
         table.add_column(header)
     for name, found in series.items():
-        values = [value for _, value in found["points"]]
-        total = f"{sum(values):,.0f}" if found["statistic"] == "Sum" else ""
-        shown = (f"{max(values):,.0f}", total, sparkline(values)) if values else ("-", "", "")
-        table.add_row(name, found["statistic"], *shown)
+        summed = found["statistic"] == "Sum"
+        cells: list[str] = []
+        for one in (found, predicted.get(name, {"points": []})):
+            values = [value for _, value in one["points"]]
+            cells += [f"{sum(values) if summed else max(values):,.0f}", sparkline(values, 24)] if values else ["-", ""]
+        table.add_row(name, "total" if summed else f"greatest {found['statistic']}", *cells)
     return table

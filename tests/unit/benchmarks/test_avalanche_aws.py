@@ -13,8 +13,10 @@ import pytest
 from botocore.stub import Stubber
 from rich.console import Console
 
-from benchmarks.avalanche import aws, cloudwatch, deployed, published, settled, view
+from benchmarks.avalanche import aws, cloudwatch, deployed, prediction, published, settled, view
 from benchmarks.avalanche.deployed import Deployed, Function, RefusedError
+from benchmarks.avalanche.parameters import ImpossibleParametersError, Traffic
+from benchmarks.avalanche.simulation import simulate
 from benchmarks.cost import read_prices
 from local.evidence import Sent
 
@@ -250,8 +252,13 @@ def test_every_page_of_the_metrics_is_read_and_a_metric_without_points_is_empty(
         "processed": {"statistic": "Sum", "points": [(-30.0, 5.0), (30.0, 40.0), (90.0, 60.0)]},
     }
     output = io.StringIO()
-    Console(file=output, width=120).print(view.series_table(found))
-    assert "105" in output.getvalue()
+    Console(file=output, width=120).print(
+        view.series_table(found, {"processed": {"points": [(-30.0, 98.0), (30.0, 1.0)]}})
+    )
+    rows = {line.split()[1]: line for line in output.getvalue().splitlines() if "total" in line}
+    assert "105" in rows["processed"]
+    assert "99" in rows["processed"]
+    assert rows["throttles"].count("-") == 2
 
 
 class Late:
@@ -378,21 +385,58 @@ def test_without_an_answer_or_above_its_limit_nothing_is_sent(tmp_path, monkeypa
     assert "TF_ARGS='-var stress_mode=cold_start'` slows them" in capsys.readouterr().out
 
 
+def test_production_is_refused_before_any_client_is_made(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: pytest.fail("a client was made"))
+    target(tmp_path)
+    assert aws.main(["--outputs", str(tmp_path / "outputs.json"), "--environment", "production"]) == 2
+    assert "refused, nothing was sent: production is production's" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
-    ("changes", "rule"),
+    ("traffic", "outputs_changes", "rule"),
     [
-        (("--groups", "1001"), "1001 groups for 1000 messages"),
-        (("--ramp-seconds", "-1"), "a ramp of -1 s"),
-        (("--environment", "production"), "production is production's"),
+        (Traffic(1000, 1001), {}, "1001 groups for 1000 messages"),
+        (Traffic(1000, 10, ramp_seconds=-1), {}, "ramp_seconds is -1: time does not run backwards"),
+        (
+            Traffic(1000, 10),
+            {"concurrency": {"account": 3000, "mapping": 2000, "reserved": None}},
+            "maximum_concurrency 2000: its quota is 2 to 1000",
+        ),
     ],
 )
-def test_what_is_impossible_or_productions_is_refused_before_any_client_is_made(
-    changes, rule, tmp_path, monkeypatch, capsys
-):
-    def no_client(*_: Any, **__: Any) -> None:
-        pytest.fail("a client was made")
+def test_what_is_impossible_is_refused_with_the_rule_that_it_breaks(traffic, outputs_changes, rule, tmp_path):
+    with pytest.raises(ImpossibleParametersError, match=rule):
+        prediction.parameters_of(target(tmp_path, **outputs_changes), Function(512, "arm64", GOOD), traffic)
 
-    monkeypatch.setattr(boto3, "client", no_client)
-    target(tmp_path)
-    assert aws.main(["--outputs", str(tmp_path / "outputs.json"), *changes]) == 2
-    assert rule in capsys.readouterr().err
+
+def test_a_prediction_is_of_the_function_behind_the_alias(tmp_path):
+    traffic = Traffic(60, 6)
+    found = prediction.parameters_of(target(tmp_path), Function(512, "arm64", GOOD), traffic)
+    assert found.mapping.maximum_concurrency == 100
+    assert (found.function.memory_size, found.function.architecture) == (512, "arm64")
+    assert "compiled" in found.function.invocations.label
+    # The stress's delay is in every init.
+    assert found.function.invocations.init_ms.mean_ms > 3000
+    pure = Function(1769, "x86_64", {**GOOD, "SCORING_ENGINE": "pure", "STRESS_MODE": "none"})
+    plain = prediction.parameters_of(target(tmp_path), pure, traffic).function.invocations
+    assert "pure" in plain.label
+    assert plain.init_ms.mean_ms < 3000
+
+
+def test_predicted_series_lie_in_cloudwatchs_own_minutes_and_add_up(tmp_path):
+    # All at once, 18 s before a minute's end; every init takes some 3.6 s.
+    traffic = Traffic(60, 6)
+    result = simulate(prediction.parameters_of(target(tmp_path), Function(512, "arm64", GOOD), traffic), 1)
+    found = prediction.series_of(result, 42.0)
+    assert set(found) < {metric.name for metric in cloudwatch.metrics_of(target(tmp_path))}
+    for name, count in (("sent", 60), ("processed", 60), ("deleted", 60), ("invocations", result.invocations)):
+        assert sum(value for _, value in found[name]["points"]) == count, name
+    assert sum(value for _, value in found["cold_starts"]["points"]) == result.cold_starts
+    assert {(at + 42.0) % 60 for series in found.values() for at, _ in series["points"]} == {0.0}
+    assert max(value for _, value in found["concurrency"]["points"]) == result.concurrency_max
+    # Split at the minute's end, one avalanche is in two minutes; begun with the minute, in one.
+    late, early = (prediction.series_of(result, second)["processed"]["points"] for second in (59.0, 0.0))
+    assert [at for at, _ in late] == [1.0]
+    assert [at for at, _ in early] == [0.0]
+    # As CloudWatch's, without init.
+    assert max(value for _, value in found["duration_max_ms"]["points"]) < 3000

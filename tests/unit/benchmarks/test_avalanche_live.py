@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.avalanche import live, published, seen, view
+from benchmarks.avalanche.parameters import ImpossibleParametersError
 from benchmarks.avalanche.play import round_of
 from benchmarks.avalanche.seen import Invocation, Moment, Payment, Round
 from local.event_source_mapping import Batch
@@ -50,31 +51,32 @@ def test_the_rate_of_a_ramp_rises_evenly():
 @pytest.mark.parametrize(
     ("changes", "rule"),
     [
-        ({"groups": 61}, "61 groups for 60 messages: a group is what at least one message names, so 1 to 60"),
-        ({"groups": 0}, "0 groups for 60 messages"),
-        ({"messages": 0}, "0 messages: an avalanche has 1 or more"),
-        ({"concurrency": 1001}, "1001 concurrent executions: 1 to the account's quota of 1000"),
-        ({"concurrency": 0}, "0 concurrent executions"),
-        ({"ramp_seconds": -1.0}, "a ramp of -1 s"),
-        ({"ramp_seconds": float("nan")}, "a ramp of nan s"),
-        ({"ramp_seconds": float("inf")}, "a ramp of inf s"),
+        ({"groups": "61"}, "61 groups for 60 messages: a group has at least one message"),
+        ({"groups": "6,0"}, "60 messages in 0 groups: both are at least 1"),
+        ({"messages": "0"}, "0 messages in 6 groups: both are at least 1"),
+        ({"concurrency": "1001"}, "maximum_concurrency 1001: its quota is 1 to 1000"),
+        ({"concurrency": "0"}, "maximum_concurrency 0: its quota is 1 to 1000"),
+        ({"ramp-seconds": "-1"}, "ramp_seconds is -1.0: time does not run backwards"),
     ],
 )
 def test_what_is_impossible_is_refused_with_the_rule_that_it_breaks(changes, rule, capsys):
-    possible = {"messages": 60, "groups": 60, "concurrency": 1000, "ramp_seconds": 0.0, "quota": 1000}
-    published.check(**possible)
-    with pytest.raises(published.ImpossibleError) as refused:
-        published.check(**{**possible, **changes})
-    assert rule in str(refused.value)
-    options = {name: value for name, value in {**possible, "concurrency": 2, **changes}.items() if name != "quota"}
-    assert live.main([f"--{name.replace('_', '-')}={value}" for name, value in options.items()]) == 2
+    possible = {"messages": "60", "groups": "6", "concurrency": "2", "ramp-seconds": "0"}
+    live.check(live._options([f"--{name}={value}" for name, value in possible.items()]))
+    assert live.main([f"--{name}={value}" for name, value in {**possible, **changes}.items()]) == 2
     assert rule in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "soon"])
+def test_a_ramp_is_a_number(text, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        live.main([f"--ramp-seconds={text}"])
+    assert text in capsys.readouterr().err
 
 
 def test_more_environments_than_the_machine_holds_are_refused():
     live.check_memory(10, 1000)
     live.check_memory(1000, None)
-    with pytest.raises(published.ImpossibleError, match="this machine has 1000 MB free, which hold 10"):
+    with pytest.raises(ImpossibleParametersError, match="this machine has 1000 MB free, which hold 10"):
         live.check_memory(11, 1000)
 
 
