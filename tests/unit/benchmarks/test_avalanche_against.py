@@ -60,6 +60,17 @@ def test_a_run_as_regular_as_its_simulation_is_the_same_in_counts_order_and_time
     assert "order of each group" in {one["what"] for one in document["exact"]}
 
 
+def test_one_receive_is_shared_out_to_the_environments_that_are_free():
+    # Nine messages in one receive: two environments have a group each, 20 ms of work and 30 a message, none has both.
+    groups = [tuple(number for number in range(1, 10) if number % 2 == rest) for rest in (1, 0)]
+    cold = [invocation(0.0, numbers, 20.0 + 30.0 * len(numbers), 500.0) for numbers in groups]
+    ends = {number: each.ended for each in cold for number in each.messages}
+    seen = Round([Payment(number, f"g{number % 2}", 0.0, None, ends[number]) for number in range(1, 10)], cold)
+    found = against.compare([seen], groups=2, concurrency=2)
+    assert [one.what for one in found.exact if not one.same] == []
+    assert [time.ratio[0] for time in found.times] == pytest.approx([1.0] * 4, abs=0.05)
+
+
 def settled(payments: list[Payment], number: int, at: float | None) -> list[Payment]:
     return [replace(each, settled=at) if each.number == number else each for each in payments]
 

@@ -175,6 +175,13 @@ def test_a_round_keeps_when_each_message_was_sent_begun_and_settled():
     ]
 
 
+def test_a_message_whose_deliveries_all_failed_is_not_settled():
+    sent = [Sent(message, f"m{message.number}", "1", 10_000) for message in published.messages(2, 2, "x")]
+    found = round_of(sent, [Batch(("m1", "m2"), ("m2",), outcome(None), 11_000, 12_000)], 10_000, [])
+    assert [each.settled for each in found.payments] == [2.0, None]
+    assert seen.figures(found)["settled"] == 1
+
+
 def test_a_curve_ends_with_now_and_keeps_every_peak():
     assert view.sparkline([0, 1, 2, 4]) == "▁▃▅█"
     assert view.sparkline([]) == ""
