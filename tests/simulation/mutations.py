@@ -619,7 +619,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         Edit(_FUNCTION, 'failures = [{"itemIdentifier": message_id} for message_id in failed_ids]', "failures = []"),
     ),
     "returned messages do not wait": (
-        Edit(_FUNCTION, "        for returned in groups.values():\n", "        for returned in ():\n"),
+        Edit(_FUNCTION, "            for returned in groups.values()\n", "            for returned in ()\n"),
     ),
     "returned messages wait each for its own": (
         Edit(_FUNCTION, "setdefault(message.group, [])", "setdefault(message.message_id, [])"),
