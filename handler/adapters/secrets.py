@@ -23,10 +23,11 @@ def read_pepper(client: Any, secret_arn: str) -> tuple[bytes, str]:
         raise ConfigurationError(
             "FINGERPRINT_PEPPER_SECRET_ARN", secret_arn, f"a secret that the function may read ({error})"
         ) from error
-    value = answer["SecretBinary"] if "SecretBinary" in answer else answer["SecretString"].encode()
-    if not value:
+    value = answer.get("SecretBinary") or answer.get("SecretString", "").encode()
+    version: str = answer.get("VersionId", "")
+    if not value or not version:
         raise ConfigurationError("FINGERPRINT_PEPPER_SECRET_ARN", secret_arn, "a secret that is not empty")
-    return value, answer["VersionId"]
+    return value, version
 
 
 def read_text(client: Any, secret_arn: str) -> str:

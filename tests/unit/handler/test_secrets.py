@@ -9,11 +9,12 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from handler.adapters.gateways.stripe import StripeGateway
-from handler.adapters.secrets import read_by
+from handler.adapters.secrets import read_by, read_pepper
 from handler.adapters.table.memory import MemoryDynamoDb
 from handler.composition import compose
 from handler.domain.errors import ConfigurationError
@@ -55,6 +56,15 @@ def test_pepper_and_key_and_a_key_that_is_read_again_come_through_the_client_tha
     assert isinstance(gateway, StripeGateway)
     assert gateway._read_key() == "sk_test_12345678"
     assert secrets.read == ["pepper", "key", "key"]
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"VersionId": "1"}, {"SecretString": "pepper"}, {"SecretString": "", "VersionId": "1"}]
+)
+def test_an_answer_without_a_pepper_fails_by_the_name_of_its_secret(answer):
+    client = mock.Mock(get_secret_value=lambda SecretId: answer)
+    with pytest.raises(ConfigurationError, match=r"^FINGERPRINT_PEPPER_SECRET_ARN is "):
+        read_pepper(client, f"{ARN}pepper")
 
 
 @pytest.mark.usefixtures("credentials")
