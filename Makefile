@@ -171,12 +171,12 @@ FUNCTION ?= queue
 CANARY = $(if $(filter undefined,$(origin SHARES)),,--shares "$(SHARES)") $(if $(HOLD),--hold $(HOLD))
 .PHONY: deploy-code
 deploy-code: package  ## new code behind alias live; ENVIRONMENT=dev ARCHITECTURE=arm64 FUNCTION=workflow SHARES=10,50 HOLD=240
-	$(PY) build/deploy.py --environment $(ENVIRONMENT) --function $(FUNCTION) $(CANARY) \
+	$(DEPLOY) --function $(FUNCTION) $(CANARY) \
 	  --zip dist/payment-$(if $(filter queue,$(FUNCTION)),processor,workflow)-$(ARCHITECTURE)-$(ENGINE).zip
 
 .PHONY: move
 move: setup  ## give alias live to VERSION=8 of FUNCTION=queue, in SHARES=10,50 of HOLD=240 seconds
-	$(PY) build/deploy.py --environment $(ENVIRONMENT) --function $(FUNCTION) $(CANARY) $(if $(VERSION),--version $(VERSION))
+	$(DEPLOY) --function $(FUNCTION) $(CANARY) $(if $(VERSION),--version $(VERSION))
 
 .PHONY: record-sizes
 record-sizes: setup $(WHEELS)
@@ -235,8 +235,12 @@ init: terraform-installed  ## terraform init, and the workspace of ENVIRONMENT=d
 terraform/.terraform: | terraform-installed
 	$(TERRAFORM) init $(TF_INIT_FLAGS)
 
+# What the environment's things are called, by its outputs; without Terraform here, as the local system calls them.
+OUTPUTS = if [ -d terraform/.terraform ]; then TF_WORKSPACE=$(ENVIRONMENT) $(TERRAFORM) output -json; fi
+NAMED = --environment $(ENVIRONMENT) --outputs "$$outputs"
+
 # Terraform publishes, build/deploy.py moves alias live: in a plan it stays where it is, but where TF_ARGS say so.
-DEPLOY = $(PY) build/deploy.py --environment $(ENVIRONMENT)
+DEPLOY = outputs=$$($(OUTPUTS)) && $(PY) build/deploy.py $(NAMED)
 MOVED_BY_HAND = $(findstring live_version,$(TF_ARGS))
 .PHONY: plan apply destroy
 plan: setup terraform/.terraform  ## what apply would change; ENVIRONMENT=dev MEMORY_SIZE=512 TF_ARGS='-var ...'
@@ -253,14 +257,14 @@ destroy: terraform/.terraform  ## remove ENVIRONMENT=dev; outside dev apply dele
 
 .PHONY: rollback
 rollback: setup  ## move alias live of ENVIRONMENT=dev back to the version that proved itself, or VERSION=3; FUNCTION=workflow
-	@$(PY) build/rollback.py --environment $(ENVIRONMENT) --function $(FUNCTION) $(if $(VERSION),--version $(VERSION))
+	@outputs=$$($(OUTPUTS)) && $(PY) build/rollback.py $(NAMED) --function $(FUNCTION) $(if $(VERSION),--version $(VERSION))
 
 .PHONY: stop start
 stop: setup  ## ENVIRONMENT=dev takes no more messages and charges nothing but what is approved; says how much that is
-	@$(PY) build/stop.py --environment $(ENVIRONMENT)
+	@outputs=$$($(OUTPUTS)) && $(PY) build/stop.py $(NAMED)
 
 start: setup  ## ENVIRONMENT=dev takes messages again
-	@$(PY) build/stop.py --environment $(ENVIRONMENT) --start
+	@outputs=$$($(OUTPUTS)) && $(PY) build/stop.py $(NAMED) --start
 
 .PHONY: cost
 cost: setup  ## what a month costs; MEMORY_SIZE=512 ARGS='--payments 1000000 --duration-ms 40' (ARGS=--help)
@@ -296,8 +300,8 @@ benchmark-gateways: setup  ## init and first payment with Stripe beside the simu
 	$(PY) -m benchmarks gateways $(OPTIONS)
 
 .PHONY: benchmark-aws
-benchmark-aws: setup  ## the same columns from benchmark functions on AWS (OPTIONS="--environment dev --limit-usd 1")
-	$(PY) -m benchmarks aws $(OPTIONS)
+benchmark-aws: setup  ## the same columns from benchmark functions on AWS; ENVIRONMENT=dev (OPTIONS="--limit-usd 1")
+	outputs=$$($(OUTPUTS)) && $(PY) -m benchmarks aws $(NAMED) $(OPTIONS)
 
 .PHONY: benchmark-packaging
 benchmark-packaging: package  ## sizes of the ZIP, seconds of the wheels (OPTIONS=--cold-cache: of test-arm64 too)

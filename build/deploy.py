@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from handler.domain.rules import PRODUCTION
-from packager.environment import ROLES, Environment
+from packager.environment import Environment
 from packager.live import LIVE, MoveError
+from packager.names import ALARMS, names_of
 from packager.published import FIRST, description, list_versions, versions_written
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -118,7 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """One command; 1 with the reason on standard error when `live` is where it was."""
     parser = argparse.ArgumentParser(prog="build/deploy.py", description="Publish code and move alias live to it.")
     parser.add_argument("--environment", required=True, help="dev, staging ...; prod takes no --zip")
-    parser.add_argument("--function", choices=ROLES, default="queue", help="default: queue")
+    parser.add_argument("--outputs", default="", help="what `terraform output -json` says, if anything")
+    parser.add_argument("--function", choices=ALARMS, default="queue", help="default: queue")
     parser.add_argument("--zip", type=Path, help="a ZIP of dist/, its manifest beside it")
     parser.add_argument("--version", help="a published version, in place of a ZIP")
     parser.add_argument("--held", action="store_true", help="print the flags of a plan that leaves live alone")
@@ -130,8 +132,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.shares is None:
         options.shares = () if options.environment == "dev" else SHARES
     endpoint = os.environ.get("AWS_ENDPOINT_URL_LAMBDA") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    names = names_of(options.environment, options.outputs)
     try:
-        environment = Environment(options.environment)
+        environment = Environment(options.environment, names=names)
         if options.held or options.proven:
             for live in environment.existing().values() if options.proven else ():
                 live.prove_if_quiet()
@@ -146,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ClientError, BotoCoreError, WaiterError) as error:
         where = endpoint or "AWS"
         print(
-            f"build/deploy.py: {ROLES[options.function].function.format(options.environment)} at {where}: {error}\n"
+            f"build/deploy.py: {names.functions[options.function]} at {where}: {error}\n"
             "check the name, the region (AWS_REGION), the credentials and, for the local system, "
             "AWS_ENDPOINT_URL; `aws lambda get-alias --name live` says where the alias is",
             file=sys.stderr,

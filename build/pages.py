@@ -205,7 +205,7 @@ def metrics_page() -> str:
         "Each is named `cloudcafe-payment-processor-<environment>-<alarm>` and sends to one SNS topic. A metric "
         "without data is an idle system and no alarm. [The runbook](runbook.md) has what to do, and those that are not "
         "over one metric of this system: on the table, the queue's mapping, and workflow, page and reconcile "
-        "(`payment-processor-<environment>-<alarm>`).",
+        "(`payment-processor-<environment>-<alarm>`). Terraform's `name_prefix` stands in front of all these names.",
         table(("alarm", "metric", "when", "what it means"), judged),
     )
 

@@ -20,6 +20,7 @@ from handler.approval_composition import compose_decisions
 from handler.cli.items import open_items
 from handler.domain.approval.ports import Decisions
 from handler.domain.errors import ConfigurationError, PaymentError
+from packager.names import Names, names_of
 
 # Longer than any lease: a function's time-out is 900 s at most.
 LEASED_SECONDS_MAX: Final = 1200.0
@@ -34,10 +35,10 @@ class Switch:
     """The queue's mapping and reconcile's schedule of one environment, over boto3 clients of Lambda and scheduler."""
 
     def __init__(
-        self, environment: str, functions: Any, scheduler: Any, *, sleep: Callable[[float], None] = time.sleep
+        self, names: Names, functions: Any, scheduler: Any, *, sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        self._function = f"cloudcafe-payment-processor-{environment}:live"
-        self._schedule = f"payment-processor-{environment}-reconcile"
+        self._function = f"{names.functions['queue']}:live"
+        self._schedule = names.schedule
         self._functions = functions
         self._scheduler = scheduler
         self._sleep = sleep
@@ -85,12 +86,12 @@ def wait_until_nothing_is_leased(decisions: Decisions, sleep: Callable[[float], 
     raise StopError("payments are still leased: something but the queue's mapping has them taken up")
 
 
-def _variables(environment: str, variables: Mapping[str, str]) -> dict[str, str]:
+def _variables(environment: str, names: Names, variables: Mapping[str, str]) -> dict[str, str]:
     return {
         **variables,
         "ENVIRONMENT": environment,
-        "DYNAMODB_TABLE": f"cloudcafe-payment-transactions-{environment}",
-        "APPROVAL_FUNCTION_ARN": f"payment-processor-{environment}:live",
+        "DYNAMODB_TABLE": names.table,
+        "APPROVAL_FUNCTION_ARN": f"{names.functions['workflow']}:live",
     }
 
 
@@ -100,13 +101,15 @@ def main(arguments: list[str] | None = None) -> int:
         prog="build/stop.py", description="Stop payments of one environment, or start them."
     )
     parser.add_argument("--environment", required=True, help="for example dev")
+    parser.add_argument("--outputs", default="", help="what `terraform output -json` says, if anything")
     parser.add_argument("--start", action="store_true", help="take messages and reconcile again")
     options = parser.parse_args(arguments)
+    names = names_of(options.environment, options.outputs)
     try:
         # boto3 does not read AWS_REGION, which Terraform and Lambda do.
         region = os.environ.get("AWS_REGION") or None
         switch = Switch(
-            options.environment,
+            names,
             boto3.client("lambda", region_name=region),
             boto3.client("scheduler", region_name=region),
         )
@@ -114,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.start:
             print(f"{options.environment} takes messages from the queue again, and reconcile runs every 10 minutes")
             return 0
-        decisions = compose_decisions(_variables(options.environment, os.environ))
+        decisions = compose_decisions(_variables(options.environment, names, os.environ))
         wait_until_nothing_is_leased(decisions)
         approved, waiting = can_charge(decisions)
     except (StopError, PaymentError, ConfigurationError, ClientError, BotoCoreError) as error:

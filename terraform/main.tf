@@ -4,7 +4,7 @@
 locals {
   tags = merge({ Project = "cloudcafe-payment-processor", Environment = var.environment }, var.tags)
 
-  function_name       = "cloudcafe-payment-processor-${var.environment}"
+  function_name       = "${var.name_prefix}cloudcafe-payment-processor-${var.environment}"
   deletion_protection = coalesce(var.deletion_protection, var.environment != "dev")
 
   table_arn         = split(":", module.transaction_table.table_arn) # [3] is the region, [4] the account
@@ -109,19 +109,20 @@ module "package" {
 module "queue" {
   source = "./modules/queue"
 
+  name_prefix                = var.name_prefix
   environment                = var.environment
   visibility_timeout_seconds = var.visibility_timeout_seconds
   message_retention_seconds  = var.message_retention_seconds
   max_receive_count          = var.max_receive_count
   dead_letter_reader_arns    = var.dead_letter_reader_arns
-  payment_reader_arns        = ["arn:${local.table_arn[1]}:iam::${local.table_arn[4]}:role/${local.function_name}-${local.table_arn[3]}"]
+  payment_reader_arns        = ["arn:${local.table_arn[1]}:iam::${local.table_arn[4]}:role${var.role_path}${local.function_name}-${local.table_arn[3]}"]
   tags                       = local.tags
 }
 
 module "transaction_table" {
   source = "./modules/transaction_table"
 
-  name                   = "cloudcafe-payment-transactions-${var.environment}"
+  name                   = "${var.name_prefix}cloudcafe-payment-transactions-${var.environment}"
   provisioned_capacity   = var.provisioned_capacity
   point_in_time_recovery = var.point_in_time_recovery
   kms_key_arn            = var.table_kms_key_arn
@@ -164,6 +165,9 @@ module "payment_function" {
   approval_function_arn   = local.approval_function_arn
   vpc                     = var.vpc
 
+  role_path                = var.role_path
+  permissions_boundary_arn = var.permissions_boundary_arn
+
   environment_variables = merge(local.live_variables, {
     PAYMENT_QUEUE_URL     = module.queue.payment_queue_url
     SUPPORT               = var.support
@@ -191,6 +195,7 @@ module "benchmark_functions" {
   source = "./modules/benchmark_functions"
   count  = length(var.benchmark_memory_sizes) > 0 ? 1 : 0
 
+  name_prefix           = var.name_prefix
   environment           = var.environment
   packages              = module.benchmark_package
   memory_sizes          = var.benchmark_memory_sizes
@@ -199,11 +204,15 @@ module "benchmark_functions" {
   timeout_seconds       = var.timeout_seconds
   environment_variables = local.handler_variables
   tags                  = local.tags
+
+  role_path                = var.role_path
+  permissions_boundary_arn = var.permissions_boundary_arn
 }
 
 module "observability" {
   source = "./modules/observability"
 
+  name_prefix               = var.name_prefix
   environment               = var.environment
   function_name             = module.payment_function.function_name
   log_group_name            = module.payment_function.log_group_name
@@ -228,7 +237,7 @@ module "observability" {
 module "code_bucket" {
   source = "./modules/code_bucket"
 
-  name          = join("-", ["cloudcafe-code", var.environment, local.table_arn[4], local.table_arn[3]])
+  name          = join("-", ["${var.name_prefix}cloudcafe-code", var.environment, local.table_arn[4], local.table_arn[3]])
   force_destroy = !local.deletion_protection
   tags          = local.tags
 }
@@ -248,6 +257,7 @@ module "workflow_package" {
 module "approval_workflow" {
   source = "./modules/approval_workflow"
 
+  name_prefix                = var.name_prefix
   environment                = var.environment
   package                    = module.workflow_package
   code_bucket                = module.code_bucket.bucket_name
@@ -267,6 +277,8 @@ module "approval_workflow" {
   secret_arns                = local.secret_arns
   secrets_kms_key_arns       = var.secrets_kms_key_arns
   vpc                        = var.vpc
+  role_path                  = var.role_path
+  permissions_boundary_arn   = var.permissions_boundary_arn
   deletion_protection        = local.deletion_protection
   held_versions              = var.held_versions
   alarm_topic_arn            = module.observability.alarm_topic_arn
@@ -286,7 +298,7 @@ resource "aws_dynamodb_table" "deletion_guard" {
   #checkov:skip=CKV_AWS_119:it is empty and nothing writes to it
   #checkov:skip=CKV_AWS_28:it is empty and nothing writes to it
   #checkov:skip=CKV2_AWS_16:on demand it costs nothing, as nothing reads or writes it
-  name                        = "cloudcafe-deletion-guard-${var.environment}"
+  name                        = "${var.name_prefix}cloudcafe-deletion-guard-${var.environment}"
   billing_mode                = "PAY_PER_REQUEST"
   hash_key                    = "nothing"
   deletion_protection_enabled = local.deletion_protection

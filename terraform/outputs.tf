@@ -58,6 +58,20 @@ output "newest_version" {
   value       = module.payment_function.newest_version
 }
 
+locals {
+  function_names = merge({ queue = local.function_name }, module.approval_workflow.function_names)
+}
+
+output "names" {
+  description = "What the scripts of build/ find by name: functions by role, alarms, the schedule of reconcile, the table."
+  value = {
+    functions = local.function_names
+    alarms    = merge(module.observability.alarm_names, module.approval_workflow.alarm_names)
+    schedule  = module.approval_workflow.schedule_name
+    table     = module.transaction_table.table_name
+  }
+}
+
 output "benchmark_function_names" {
   description = "Benchmark functions by <engine>-<MB>."
   value       = merge(module.benchmark_functions[*].function_names...)
@@ -114,6 +128,11 @@ output "commands" {
       --namespace AWS/Lambda --metric-name ConcurrentExecutions --statistics Maximum \
       --dimensions Name=FunctionName,Value=${module.payment_function.function_name} --period 60 \
       --start-time "$(date -u -d '-1 hour' +%FT%TZ)" --end-time "$(date -u +%FT%TZ)"
+
+    # See and decide what waits, from the repository
+    export AWS_REGION=${local.table_arn[3]} ENVIRONMENT=${var.environment} DYNAMODB_TABLE=${module.transaction_table.table_name} \
+      APPROVAL_FUNCTION_ARN=${module.approval_workflow.alias_arn} PAYMENT_QUEUE_URL=${module.queue.payment_queue_url}
+    .venv/bin/payments approvals list
 
     # What Terraform would overwrite, so use it instead (from the repository): memory size, stress, provisioned concurrency
     make apply ENVIRONMENT=${var.environment} MEMORY_SIZE=1024

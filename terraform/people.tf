@@ -3,8 +3,8 @@
 
 locals {
   functions_arn = join(":", ["arn", local.table_arn[1], "lambda", local.table_arn[3], local.table_arn[4], "function"])
-  all_functions = [for name in ["cloudcafe-payment-processor-${var.environment}", "payment-processor-${var.environment}", "payment-processor-${var.environment}-page", "payment-processor-${var.environment}-reconcile"] : "${local.functions_arn}:${name}"]
-  executions    = ["${local.functions_arn}:payment-processor-${var.environment}:*"]
+  all_functions = [for role in ["queue", "workflow", "page", "reconcile"] : "${local.functions_arn}:${local.function_names[role]}"]
+  executions    = ["${local.functions_arn}:${local.function_names.workflow}:*"]
 
   read_and_decide = [
     { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [module.transaction_table.table_arn] },
@@ -35,7 +35,6 @@ locals {
       # A payment that was approved is charged by its execution, or by another where that is closed.
       { actions = ["lambda:GetDurableExecution"], resources = local.executions },
       { actions = ["lambda:InvokeFunction"], resources = [module.approval_workflow.alias_arn] },
-      { actions = ["sqs:GetQueueUrl"], resources = [module.queue.payment_queue_arn] },
       {
         actions   = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
         resources = [module.queue.dead_letter_queue_arn, module.queue.failed_starts_queue_arn, module.queue.rejected_queue_arn]
@@ -44,6 +43,9 @@ locals {
         actions   = ["sqs:CancelMessageMoveTask", "sqs:ListMessageMoveTasks", "sqs:StartMessageMoveTask"]
         resources = [module.queue.dead_letter_queue_arn]
       },
+      # Behind a prefix the command line is told the queue's URL (output commands), else it finds it by its name.
+      ], var.name_prefix != "" ? [] : [
+      { actions = ["sqs:GetQueueUrl"], resources = [module.queue.payment_queue_arn] },
       ], var.gateway_secret_arn == "" ? [] : [
       { actions = ["secretsmanager:GetSecretValue"], resources = [var.gateway_secret_arn] },
       ], length(var.secrets_kms_key_arns) == 0 ? [] : [

@@ -24,6 +24,61 @@ variable "environment" {
   }
 }
 
+variable "name_prefix" {
+  description = "What every name begins with, where an account asks for that: of a-z, 0-9 and -, beginning with a letter and ending with -, such as shop-. Another one replaces everything, so give it before the first apply. Two environments of one name in a region would share their metrics, whatever their prefixes."
+  type        = string
+  default     = ""
+
+  # S3 refuses buckets that begin with xn--.
+  validation {
+    condition     = can(regex("^([a-z][a-z0-9]*(-[a-z0-9]+)*-)?$", var.name_prefix))
+    error_message = "name_prefix must be of a-z, 0-9 and single -, beginning with a letter and ending with -, such as shop-, or empty."
+  }
+
+  validation {
+    condition     = !startswith(var.name_prefix, "sthree-") && !startswith(var.name_prefix, "amzn-s3-demo-")
+    error_message = "name_prefix must not begin with sthree- or amzn-s3-demo-: S3 keeps these for itself, and the bucket of code begins with it."
+  }
+
+  # Its workflow would have the name of the queue function without the prefix.
+  validation {
+    condition     = !endswith("-${var.name_prefix}", "-cloudcafe-")
+    error_message = "name_prefix must not end with cloudcafe-: some names begin with that by themselves, and another environment's parts would have the same ones."
+  }
+
+  validation {
+    condition     = length(var.name_prefix) + length(var.environment) <= 15
+    error_message = "name_prefix and environment must have at most 15 characters together: the longest names, a benchmark function's and its role's, have room for no more within Lambda's and IAM's 64."
+  }
+}
+
+variable "role_path" {
+  description = "IAM path of every role, such as /payments/, where an account asks for one. Another one replaces the roles, so give it before the first apply."
+  type        = string
+  default     = "/"
+
+  validation {
+    condition     = can(regex("^/([A-Za-z0-9+=,.@_-]+/)*$", var.role_path)) && length(var.role_path) <= 512
+    error_message = "role_path must begin and end with /, have A-Z, a-z, 0-9 and + = , . @ _ - between, and at most 512 characters."
+  }
+
+  validation {
+    condition     = !startswith(var.role_path, "/aws-")
+    error_message = "role_path must not begin with /aws-, where AWS alone makes roles."
+  }
+}
+
+variable "permissions_boundary_arn" {
+  description = "Policy that bounds what every role may do, where an account asks for one; null: none. What it must allow is in docs/terraform.md."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary_arn == null || can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary_arn))
+    error_message = "permissions_boundary_arn must be the ARN of an IAM policy, such as arn:aws:iam::123456789012:policy/payments-boundary, or null."
+  }
+}
+
 variable "workspace_is_environment" {
   description = "Whether the workspace must be named like the environment. False where the caller of this module keeps states apart."
   type        = bool

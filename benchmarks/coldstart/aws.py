@@ -34,7 +34,7 @@ from local.installation import ROOT
 from scoring.kernel import ENGINES
 
 _NAME = re.compile(
-    rf"cloudcafe-payment-processor-(?P<environment>[a-z0-9-]+)-bench-(?P<engine>{'|'.join(ENGINES)})-(?P<memory>\d+)"
+    rf"([a-z0-9]+-)*cloudcafe-payment-processor-(?P<environment>[a-z0-9-]+)-bench-(?P<engine>{'|'.join(ENGINES)})-(?P<memory>\d+)"
 )
 # What a cold and a warm invocation may cost at the most, in billed milliseconds, for the estimate alone.
 _COLD_MS_MAX, _WARM_MS_MAX = 1_500, 500
@@ -118,15 +118,24 @@ def _event() -> bytes:
     return json.dumps({"Records": [record]}).encode()
 
 
-def targets(client: Any, logs: Any, environment: str) -> list[Target]:
-    """All benchmark functions of one environment. Raises RefusedError where there are none or one must not be run."""
+def targets(client: Any, logs: Any, environment: str, outputs: str = "") -> list[Target]:
+    """All benchmark functions of one environment. Raises RefusedError where there are none or one must not be run.
+
+    `outputs` is what `terraform output -json` said, and names them; without, those are found that have no prefix.
+    """
     if environment in PRODUCTION:
         raise RefusedError(f"environment {environment} is never measured: use another one's benchmark functions")
     prefix = f"cloudcafe-payment-processor-{environment}-bench-"
-    found = []
-    for page in client.get_paginator("list_functions").paginate():
-        names = [one["FunctionName"] for one in page["Functions"] if one["FunctionName"].startswith(prefix)]
-        found += [Target(client, logs, client.get_function_configuration(FunctionName=name)) for name in names]
+    named = json.loads(outputs or "{}").get("benchmark_function_names", {"value": {}})["value"]
+    names = list(named.values()) or [
+        one["FunctionName"]
+        for page in client.get_paginator("list_functions").paginate()
+        for one in page["Functions"]
+        if one["FunctionName"].startswith(prefix)
+    ]
+    if others := [name for name in names if prefix not in name]:
+        raise RefusedError(f"{others[0]} is not of environment {environment}: make benchmark-aws ENVIRONMENT=...")
+    found = [Target(client, logs, client.get_function_configuration(FunctionName=name)) for name in names]
     if not found:
         raise RefusedError(
             f"there is no function {prefix}*: `make apply ENVIRONMENT={environment}` with the variables of "
@@ -273,6 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; 1 where an invocation failed, 2 where the target was refused or the cost is above the limit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--environment", default="dev")
+    parser.add_argument("--outputs", default="", help="what `terraform output -json` says, if anything")
     # boto3 reads the profile, but not the variable that everything else here does.
     region = os.environ.get("AWS_REGION") or boto3.Session().region_name or "us-east-1"
     parser.add_argument("--region", default=region)
@@ -288,7 +298,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "lambda", region_name=options.region, config=Config(read_timeout=900, retries={"total_max_attempts": 2})
     )
     try:
-        found = targets(client, boto3.client("logs", region_name=options.region), options.environment)
+        found = targets(client, boto3.client("logs", region_name=options.region), options.environment, options.outputs)
         stress = options.stress + (0 if options.skip_hashing else 2 * len(_KERNELS["arm64"]))
         usd = estimate_usd(found, options.cold, options.warm, stress, prices)
         print(

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import boto3
 
 from packager.live import Live, MoveError
+from packager.names import ALARMS, Names, names_of
 from packager.published import list_versions, versions_read, versions_written
 
 # What Terraform or a deployment changed last, published or not.
@@ -23,44 +24,29 @@ LATEST: Final = "$LATEST"
 UNFINISHED: Final = ("RUNNING", "PAUSING", "PAUSED")
 
 
-class Role(NamedTuple):
-    """One function, and the alarms that tell of its code; `{}` stands for the environment."""
-
-    function: str
-    prefix: str
-    alarms: tuple[str, ...]
-
-
-_QUEUE: Final = "cloudcafe-payment-processor-{}"
-_WORKFLOW: Final = "payment-processor-{}"
-ROLES: Final[Mapping[str, Role]] = {
-    "queue": Role(_QUEUE, _QUEUE, ("errors", "throttles", "duration-p99", "failed-starts", "payment-alarms")),
-    "workflow": Role(_WORKFLOW, _WORKFLOW, ("execution-failed", "execution-timed-out")),
-    "page": Role(f"{_WORKFLOW}-page", _WORKFLOW, ("page-errors",)),
-    "reconcile": Role(f"{_WORKFLOW}-reconcile", _WORKFLOW, ("reconcile-errors",)),
-}
-
-
 class Environment:
-    """One environment; `functions` and `cloudwatch` are boto3 clients, those of the shell's region when None."""
+    """One environment; `functions` and `cloudwatch` are boto3 clients, those of the shell's region when None.
 
-    def __init__(self, name: str, functions: Any = None, cloudwatch: Any = None) -> None:
+    Its things are called what `names` says, and without it as the local system calls them.
+    """
+
+    def __init__(self, name: str, functions: Any = None, cloudwatch: Any = None, *, names: Names | None = None) -> None:
         # boto3 does not read the variable that everything else here does.
         region = os.environ.get("AWS_REGION") or None
         self.name = name
+        self.names = names or names_of(name)
         self.functions = functions or boto3.client("lambda", region_name=region)
         self.cloudwatch = cloudwatch or boto3.client("cloudwatch", region_name=region)
 
     def live(self, role: str) -> Live:
         """Alias `live` of a function, there or not."""
-        one = ROLES[role]
-        alarms = [f"{one.prefix.format(self.name)}-{alarm}" for alarm in one.alarms]
-        return Live(self.functions, one.function.format(self.name), cloudwatch=self.cloudwatch, alarms=alarms)
+        name, alarms = self.names.functions[role], self.names.alarms_of(role)
+        return Live(self.functions, name, cloudwatch=self.cloudwatch, alarms=alarms)
 
     def existing(self) -> dict[str, Live]:
         """Alias `live` of every function that is there, by role."""
         found = {}
-        for role in ROLES:
+        for role in ALARMS:
             live = self.live(role)
             try:
                 live.version()
@@ -150,7 +136,7 @@ class Environment:
 
     def written(self) -> set[int]:
         """Versions of the canonical text that any function was published to write."""
-        names = (ROLES[role].function.format(self.name) for role in ("queue", "workflow"))
+        names = (self.names.functions[role] for role in ("queue", "workflow"))
         return versions_written(one for name in names for one in self._versions(name, latest=True).values())
 
     def _versions(self, function: str, *, latest: bool = False) -> dict[str, Mapping[str, Any]]:

@@ -94,6 +94,35 @@ run "every_choice_of_the_root" {
   }
 }
 
+run "names_with_a_prefix" {
+  command = plan
+  variables {
+    package_directory        = "tests/packages"
+    name_prefix              = "team-a-shop-"
+    role_path                = "/payments/eu/"
+    permissions_boundary_arn = "arn:aws:iam::123456789012:policy/payments-boundary"
+  }
+
+  assert {
+    condition = output.names.functions == {
+      queue     = "team-a-shop-cloudcafe-payment-processor-dev"
+      workflow  = "team-a-shop-payment-processor-dev"
+      page      = "team-a-shop-payment-processor-dev-page"
+      reconcile = "team-a-shop-payment-processor-dev-reconcile"
+    }
+    error_message = "Scripts must find the functions by the outputs."
+  }
+  assert {
+    condition = [
+      output.names.alarms["errors"], output.names.alarms["execution-failed"], output.names.alarms["reconcile-stopped"], output.names.schedule, output.names.table
+      ] == [
+      "team-a-shop-cloudcafe-payment-processor-dev-errors", "team-a-shop-payment-processor-dev-execution-failed",
+      "team-a-shop-payment-processor-dev-reconcile-stopped", "team-a-shop-payment-processor-dev-reconcile", "team-a-shop-cloudcafe-payment-transactions-dev"
+    ]
+    error_message = "Scripts must find alarms, schedule and table by the outputs."
+  }
+}
+
 run "a_new_account" {
   command = plan
   variables {

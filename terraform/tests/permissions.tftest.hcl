@@ -25,8 +25,8 @@ override_resource {
   target          = module.queue.aws_sqs_queue.payment
   override_during = plan
   values = {
-    arn = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-test.fifo"
-    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/cloudcafe-payment-processing-test.fifo"
+    arn = "arn:aws:sqs:eu-central-1:123456789012:shop-cloudcafe-payment-processing-test.fifo"
+    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/shop-cloudcafe-payment-processing-test.fifo"
   }
 }
 
@@ -34,51 +34,51 @@ override_resource {
   target          = module.queue.aws_sqs_queue.rejected
   override_during = plan
   values = {
-    arn = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-test-rejected.fifo"
-    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/cloudcafe-payment-processing-test-rejected.fifo"
+    arn = "arn:aws:sqs:eu-central-1:123456789012:shop-cloudcafe-payment-processing-test-rejected.fifo"
+    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/shop-cloudcafe-payment-processing-test-rejected.fifo"
   }
 }
 
 override_resource {
   target          = module.queue.aws_sqs_queue.dead_letter
   override_during = plan
-  values          = { arn = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-test-dlq.fifo" }
+  values          = { arn = "arn:aws:sqs:eu-central-1:123456789012:shop-cloudcafe-payment-processing-test-dlq.fifo" }
 }
 
 override_resource {
   target          = module.queue.aws_sqs_queue.failed_starts
   override_during = plan
-  values          = { arn = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-test-failed-starts" }
+  values          = { arn = "arn:aws:sqs:eu-central-1:123456789012:shop-cloudcafe-payment-processing-test-failed-starts" }
 }
 
 override_resource {
   target          = module.transaction_table.aws_dynamodb_table.this
   override_during = plan
-  values          = { arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/cloudcafe-payment-transactions-test" }
+  values          = { arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/shop-cloudcafe-payment-transactions-test" }
 }
 
 override_resource {
   target          = module.payment_function.aws_cloudwatch_log_group.this
   override_during = plan
-  values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/cloudcafe-payment-processor-test" }
+  values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/shop-cloudcafe-payment-processor-test" }
 }
 
 override_resource {
   target          = module.approval_workflow.aws_cloudwatch_log_group.this["workflow"]
   override_during = plan
-  values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/payment-processor-test" }
+  values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/shop-payment-processor-test" }
 }
 
 override_resource {
   target          = module.approval_workflow.aws_cloudwatch_log_group.this["page"]
   override_during = plan
-  values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/payment-processor-test-page" }
+  values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/shop-payment-processor-test-page" }
 }
 
 override_resource {
   target          = module.approval_workflow.aws_cloudwatch_log_group.this["reconcile"]
   override_during = plan
-  values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/payment-processor-test-reconcile" }
+  values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/shop-payment-processor-test-reconcile" }
 }
 
 override_resource {
@@ -97,21 +97,21 @@ override_resource {
   target          = module.code_bucket.aws_s3_bucket.this
   override_during = plan
   values = {
-    arn = "arn:aws:s3:::cloudcafe-code-test-123456789012-eu-central-1"
-    id  = "cloudcafe-code-test-123456789012-eu-central-1"
+    arn = "arn:aws:s3:::shop-cloudcafe-code-test-123456789012-eu-central-1"
+    id  = "shop-cloudcafe-code-test-123456789012-eu-central-1"
   }
 }
 
 override_resource {
   target          = module.observability.aws_sns_topic.alarms
   override_during = plan
-  values          = { arn = "arn:aws:sns:eu-central-1:123456789012:cloudcafe-payments-test-alarms" }
+  values          = { arn = "arn:aws:sns:eu-central-1:123456789012:shop-cloudcafe-payments-test-alarms" }
 }
 
 override_resource {
   target          = module.approval_workflow.aws_sns_topic.approvals
   override_during = plan
-  values          = { arn = "arn:aws:sns:eu-central-1:123456789012:payment-approvals-test" }
+  values          = { arn = "arn:aws:sns:eu-central-1:123456789012:shop-payment-approvals-test" }
 }
 
 override_resource {
@@ -126,25 +126,28 @@ override_resource {
 override_resource {
   target          = module.benchmark_functions[0].module.table.aws_dynamodb_table.this
   override_during = plan
-  values          = { arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/cloudcafe-payment-transactions-test-bench" }
+  values          = { arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/shop-cloudcafe-payment-transactions-test-bench" }
 }
 
 override_resource {
   target          = module.benchmark_functions[0].aws_sqs_queue.rejected
   override_during = plan
   values = {
-    arn = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-test-bench-rejected.fifo"
-    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/cloudcafe-payment-processing-test-bench-rejected.fifo"
+    arn = "arn:aws:sqs:eu-central-1:123456789012:shop-cloudcafe-payment-processing-test-bench-rejected.fifo"
+    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/shop-cloudcafe-payment-processing-test-bench-rejected.fifo"
   }
 }
 
 override_resource {
   target          = module.benchmark_functions[0].aws_cloudwatch_log_group.this
   override_during = plan
-  values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/cloudcafe-payment-processor-test-bench-pure-128" }
+  values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/shop-cloudcafe-payment-processor-test-bench-pure-128" }
 }
 
 variables {
+  name_prefix               = "shop-"
+  role_path                 = "/payments/"
+  permissions_boundary_arn  = "arn:aws:iam::123456789012:policy/payments-boundary"
   environment               = "test"
   workspace_is_environment  = false
   package_directory         = "tests/packages"
@@ -177,5 +180,17 @@ run "all_that_may_be" {
     vpc                           = { subnet_ids = ["subnet-0123456789abcdef0"], security_group_ids = ["sg-01234567"] }
     benchmark_memory_sizes        = [128]
     benchmark_engines             = ["pure"]
+  }
+}
+
+# What a system is called that was applied before these three could be said.
+run "names_as_ever" {
+  command = plan
+  variables {
+    name_prefix              = ""
+    role_path                = "/"
+    permissions_boundary_arn = null
+    benchmark_memory_sizes   = [128]
+    benchmark_engines        = ["pure"]
   }
 }

@@ -12,6 +12,8 @@ variables {
 run "broken_rules_1" {
   command = plan
   variables {
+    role_path                     = "payments/"
+    permissions_boundary_arn      = "payments-boundary"
     environment                   = "Dev"
     tags                          = { "aws:owner" = "me" }
     memory_size                   = 127
@@ -52,6 +54,8 @@ run "broken_rules_1" {
     package_directory             = ""
   }
   expect_failures = [
+    var.role_path,
+    var.permissions_boundary_arn,
     var.environment,
     var.tags,
     var.memory_size,
@@ -96,6 +100,7 @@ run "broken_rules_1" {
 run "broken_rules_2" {
   command = plan
   variables {
+    role_path               = "/aws-reserved/"
     id_shapes               = "INV?{13}"
     payment_currency        = "JPY"
     payment_amount_max      = "100.5"
@@ -112,6 +117,7 @@ run "broken_rules_2" {
     account_concurrency     = 0
   }
   expect_failures = [
+    var.role_path,
     var.id_shapes,
     var.payment_amount_max,
     var.other_currencies,
@@ -130,6 +136,8 @@ run "broken_rules_2" {
 run "broken_rules_3" {
   command = plan
   variables {
+    name_prefix                = "cloudcafe-"
+    role_path                  = "//"
     id_shapes                  = "INV#{13},#{0}"
     payment_currency           = "KWD"
     payment_amount_max         = "999999999999"
@@ -144,6 +152,8 @@ run "broken_rules_3" {
     gateway_url                = "http://gateway.example.com"
   }
   expect_failures = [
+    var.name_prefix,
+    var.role_path,
     var.id_shapes,
     var.payment_amount_max,
     var.other_currencies,
@@ -159,6 +169,7 @@ run "broken_rules_3" {
 run "broken_rules_4" {
   command = plan
   variables {
+    name_prefix                = "twelve-more-"
     gateway                    = "simulated"
     environment                = "prod"
     workspace_is_environment   = false
@@ -170,6 +181,7 @@ run "broken_rules_4" {
     approvals                  = false
   }
   expect_failures = [
+    var.name_prefix,
     var.gateway,
     var.approvals,
     var.approval_workflow,
@@ -183,6 +195,7 @@ run "broken_rules_4" {
 run "broken_rules_5" {
   command = plan
   variables {
+    name_prefix              = "shop"
     gateway                  = "paypal"
     snap_start               = true
     runtime                  = "python3.11"
@@ -191,6 +204,7 @@ run "broken_rules_5" {
     safety_margin_seconds    = 0
   }
   expect_failures = [
+    var.name_prefix,
     var.gateway,
     var.snap_start,
     var.gateway_deadline_seconds,
@@ -201,6 +215,7 @@ run "broken_rules_5" {
 run "empty_texts" {
   command = plan
   variables {
+    permissions_boundary_arn      = ""
     package_path                  = ""
     table_kms_key_arn             = ""
     gateway                       = ""
@@ -208,6 +223,7 @@ run "empty_texts" {
     package_directory             = ""
   }
   expect_failures = [
+    var.permissions_boundary_arn,
     var.package_path,
     var.table_kms_key_arn,
     var.gateway,
@@ -220,6 +236,7 @@ run "empty_texts" {
 run "seconds_with_more_digits_than_the_function_takes" {
   command = plan
   variables {
+    name_prefix              = "Shop-"
     gateway_url              = "https://x:99999"
     gateway_deadline_seconds = 1.1234567
     safety_margin_seconds    = 1.1234567
@@ -228,6 +245,7 @@ run "seconds_with_more_digits_than_the_function_takes" {
     approval_workflow        = { fraud_service_failure_rate = 0.1234567 }
   }
   expect_failures = [
+    var.name_prefix,
     var.gateway_url,
     var.gateway_deadline_seconds,
     var.safety_margin_seconds,
@@ -240,12 +258,14 @@ run "seconds_with_more_digits_than_the_function_takes" {
 run "seconds_below_a_millisecond" {
   command = plan
   variables {
+    name_prefix              = "sthree-"
     gateway_url              = "https://user:secret@gateway.example.com"
     gateway_deadline_seconds = 0.0000001
     safety_margin_seconds    = 0.0009
     retry_delay_seconds      = 0.0009
   }
   expect_failures = [
+    var.name_prefix,
     var.gateway_url,
     var.gateway_deadline_seconds,
     var.safety_margin_seconds,
@@ -313,6 +333,7 @@ run "simulated_gateway_with_a_url" {
 run "broken_rules_6" {
   command = plan
   variables {
+    name_prefix               = "shop--"
     environment               = "staging"
     workspace_is_environment  = false
     gateway                   = "stripe"
@@ -329,6 +350,7 @@ run "broken_rules_6" {
     alarm_endpoints           = { "http://events.example.com" = "https" }
   }
   expect_failures = [
+    var.name_prefix,
     var.message_retention_seconds,
     var.held_versions,
     var.provisioned_concurrency,

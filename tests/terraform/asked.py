@@ -100,7 +100,7 @@ def asked_by_code(function: Function, plan: Plan) -> Iterator[Request]:
             yield Request(f"lambda:{operation}", EXECUTION)
 
 
-EXECUTION = ARN.format("lambda", "function:payment-processor-test:3/durable-execution/name/id")
+EXECUTION = ARN.format("lambda", "function:shop-payment-processor-test:3/durable-execution/name/id")
 
 
 def action(call: Call) -> str:
@@ -206,7 +206,9 @@ COMMANDS: dict[str, set[Name]] = {
 
 
 def asked_on_the_command_line(person: str, plan: Plan) -> Iterator[Request]:
-    variables = variables_of(FUNCTIONS["reconcile"], plan) | {"PAYMENT_QUEUE_URL": ""}
+    # As output `commands` exports them.
+    url = plan["module.queue.aws_sqs_queue.payment"]["url"]
+    variables = variables_of(FUNCTIONS["reconcile"], plan) | {"PAYMENT_QUEUE_URL": url}
 
     def create() -> list[object]:
         composed: list[object] = [approval_composition.compose_decisions(variables)]
@@ -237,7 +239,7 @@ def asked_by_deploying(plan: Plan) -> Iterator[Request]:
                 named.add(str(ast.literal_eval(node.args[0])))
     session = botocore.session.get_session()
     functions = [FUNCTIONS[name] for name in ("queue function, lean", "page", "reconcile")]
-    names = ["payment-processor-test", *(plan[each.resource]["function_name"] for each in functions)]
+    names = ["shop-payment-processor-test", *(plan[each.resource]["function_name"] for each in functions)]
     for operation in session.get_service_model("lambda").operation_names:
         if xform_name(operation) in named:
             for name in names:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 from botocore import xform_name
 
+from local.installation import ROOT
 from local.terraform import SOURCE
 from tests.terraform.asked import (
     ARN,
@@ -38,6 +39,12 @@ UNCALLED = {
 }
 
 
+# The services that docs/terraform.md tells a boundary to leave to the roles, and a boundary that leaves no more.
+[_LEFT] = re.findall(r"must leave them what they do with ([^:]*):", (ROOT / "docs" / "terraform.md").read_text())
+SERVICES = set(re.findall(r"`([a-z0-9]+)`", _LEFT)) - {"vpc", "tracing"}
+BOUNDARY: list[Statement] = [{"Effect": "Allow", "Action": [f"{one}:*" for one in SERVICES], "Resource": ["*"]}]
+
+
 @dataclass
 class Compared:
     refused: list[str]
@@ -59,9 +66,10 @@ def compared(plans: dict[str, Plan]) -> Compared:
             policies[document] = policy
             for request in with_keys(asked, plans[run]):
                 used.setdefault(document, set()).update(matching(policy, "Allow", request))
-                allowed = allows(policy, request) and not denies(
-                    queues.get(request.resource, []), as_principal(who, request)
-                )
+                # A role may do what its policy and its boundary allow; people have no boundary of ours.
+                bounded = document in plans[run]["outputs"]["policies"] or allows(BOUNDARY, request)
+                allowed = bounded and allows(policy, request)
+                allowed = allowed and not denies(queues.get(request.resource, []), as_principal(who, request))
                 if not allowed and (who, request.action) not in EXCEPTIONS:
                     found.refused.append(f"{run}: {who} may not {request.action} on {request.resource}")
         for document, policy in policies.items():
@@ -74,7 +82,7 @@ def as_principal(who: str, request: Request) -> Request:
     """A request as the policy of a queue sees it."""
     role = {"on_call": "payments-on-call"}.get(who, who)
     if who.startswith("queue function"):
-        role = "cloudcafe-payment-processor-test-eu-central-1"
+        role = "payments/shop-cloudcafe-payment-processor-test-eu-central-1"
     principal = f"arn:aws:iam::123456789012:role/{role}"
     return Request(request.action, request.resource, {"aws:SecureTransport": "true", "aws:PrincipalArn": principal})
 
@@ -117,6 +125,25 @@ def test_no_function_makes_a_call_that_its_role_may_not(
 ) -> None:
     bar("calls_without_permission", str(len(compared.refused)), "0", not compared.refused)
     assert compared.refused == []
+
+
+def test_the_published_boundary_leaves_no_more_than_roles_use(plans: dict[str, Plan]) -> None:
+    used = {
+        action.partition(":")[0]
+        for who, _, policy, _ in _roles(plans["all_that_may_be"])
+        for statement in policy
+        for action in statement["Action"]
+        if who not in plans["all_that_may_be"]["outputs"]["policies"]
+    }
+    assert used == SERVICES
+
+
+def test_without_a_prefix_who_is_on_call_may_find_the_queue_by_its_name(plans: dict[str, Plan]) -> None:
+    def actions(run: str) -> set[str]:
+        policy = of_text(plans[run]["outputs"]["policies"]["on_call"])
+        return {action for statement in policy for action in statement["Action"]}
+
+    assert actions("names_as_ever") - actions("what_must_be") == {"sqs:GetQueueUrl"}
 
 
 def test_no_role_may_what_its_function_never_asks(

@@ -62,10 +62,12 @@ resource "aws_iam_role" "this" {
   for_each = local.permissions
 
   # Roles belong to no region; the name carries one, so that an environment can exist in two.
-  name               = "${local.name}-${each.key}-${local.region}"
-  description        = "Role of the approval ${each.key} of ${var.environment}."
-  assume_role_policy = data.aws_iam_policy_document.assume["lambda"].json
-  tags               = var.tags
+  name                 = "${local.name}-${each.key}-${local.region}"
+  description          = "Role of the approval ${each.key} of ${var.environment}."
+  path                 = var.role_path
+  permissions_boundary = var.permissions_boundary_arn
+  assume_role_policy   = data.aws_iam_policy_document.assume["lambda"].json
+  tags                 = var.tags
 }
 
 resource "aws_iam_role_policy" "this" {
@@ -105,10 +107,12 @@ data "aws_iam_policy_document" "this" {
 }
 
 resource "aws_iam_role" "scheduler" {
-  name               = "${local.name}-scheduler-${local.region}"
-  description        = "Starts the reconcile function of ${var.environment}."
-  assume_role_policy = data.aws_iam_policy_document.assume["scheduler"].json
-  tags               = var.tags
+  name                 = "${local.name}-scheduler-${local.region}"
+  description          = "Starts the reconcile function of ${var.environment}."
+  path                 = var.role_path
+  permissions_boundary = var.permissions_boundary_arn
+  assume_role_policy   = data.aws_iam_policy_document.assume["scheduler"].json
+  tags                 = var.tags
 }
 
 resource "aws_iam_role_policy" "scheduler" {

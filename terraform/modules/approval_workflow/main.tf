@@ -2,7 +2,7 @@
 # function, version and alias; the rest is Terraform's own.
 
 locals {
-  name      = "payment-processor-${var.environment}"
+  name      = "${var.name_prefix}payment-processor-${var.environment}"
   region    = split(":", var.table_arn)[3]
   account   = split(":", var.table_arn)[4]
   partition = split(":", var.table_arn)[1]
@@ -266,7 +266,7 @@ resource "aws_kms_key" "links" {
 }
 
 resource "aws_sns_topic" "approvals" {
-  name              = "payment-approvals-${var.environment}"
+  name              = "${var.name_prefix}payment-approvals-${var.environment}"
   kms_master_key_id = "alias/aws/sns"
   tags              = var.tags
 }

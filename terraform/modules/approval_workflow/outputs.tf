@@ -3,6 +3,21 @@ output "alias_arn" {
   value       = local.alias_arn
 }
 
+output "function_names" {
+  description = "Functions by role: workflow, page, reconcile."
+  value       = { workflow = local.name, page = aws_lambda_function.page.function_name, reconcile = aws_lambda_function.reconcile.function_name }
+}
+
+output "schedule_name" {
+  description = "Schedule of reconcile."
+  value       = aws_scheduler_schedule.reconcile.name
+}
+
+output "alarm_names" {
+  description = "Names of the alarms by what they tell."
+  value       = merge({ for key, alarm in aws_cloudwatch_metric_alarm.failures : key => alarm.alarm_name }, { reconcile-stopped = aws_cloudwatch_metric_alarm.reconcile_stopped.alarm_name })
+}
+
 output "live_version" {
   description = "Version behind alias live; executions that wait stay on theirs."
   value       = aws_cloudformation_stack.workflow.outputs["LiveVersion"]

@@ -1,3 +1,9 @@
+variable "name_prefix" {
+  description = "What every name begins with, such as shop-; empty: nothing."
+  type        = string
+  default     = ""
+}
+
 variable "environment" {
   description = "Environment, the suffix of all names."
   type        = string
@@ -114,6 +120,18 @@ variable "vpc" {
     subnet_ids         = set(string)
     security_group_ids = set(string)
   })
+}
+
+variable "role_path" {
+  description = "IAM path of the roles."
+  type        = string
+  default     = "/"
+}
+
+variable "permissions_boundary_arn" {
+  description = "Policy that bounds the roles; null: none."
+  type        = string
+  default     = null
 }
 
 variable "tags" {

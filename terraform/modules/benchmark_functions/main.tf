@@ -6,20 +6,20 @@ locals {
     for pair in setproduct(keys(var.packages), var.memory_sizes) :
     "${pair[0]}-${pair[1]}" => { engine = pair[0], memory_size = pair[1] }
   }
-  name = "cloudcafe-payment-processor-${var.environment}-bench"
+  name = "${var.name_prefix}cloudcafe-payment-processor-${var.environment}-bench"
 }
 
 module "table" {
   source = "../transaction_table"
 
-  name                   = "cloudcafe-payment-transactions-${var.environment}-bench"
+  name                   = "${var.name_prefix}cloudcafe-payment-transactions-${var.environment}-bench"
   point_in_time_recovery = false
   deletion_protection    = false
   tags                   = var.tags
 }
 
 resource "aws_sqs_queue" "rejected" {
-  name                        = "cloudcafe-payment-processing-${var.environment}-bench-rejected.fifo"
+  name                        = "${var.name_prefix}cloudcafe-payment-processing-${var.environment}-bench-rejected.fifo"
   fifo_queue                  = true
   content_based_deduplication = true
   sqs_managed_sse_enabled     = true
@@ -89,10 +89,12 @@ data "aws_iam_policy_document" "assume" {
 }
 
 resource "aws_iam_role" "this" {
-  name               = "${local.name}-${split(":", module.table.table_arn)[3]}"
-  description        = "Role of the benchmark functions of ${var.environment}."
-  assume_role_policy = data.aws_iam_policy_document.assume.json
-  tags               = var.tags
+  name                 = "${local.name}-${split(":", module.table.table_arn)[3]}"
+  description          = "Role of the benchmark functions of ${var.environment}."
+  path                 = var.role_path
+  permissions_boundary = var.permissions_boundary_arn
+  assume_role_policy   = data.aws_iam_policy_document.assume.json
+  tags                 = var.tags
 }
 
 resource "aws_iam_role_policy" "this" {

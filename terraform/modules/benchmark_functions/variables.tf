@@ -1,3 +1,9 @@
+variable "name_prefix" {
+  description = "What every name begins with, such as shop-; empty: nothing."
+  type        = string
+  default     = ""
+}
+
 variable "environment" {
   description = "Environment in the names, for example dev."
   type        = string
@@ -34,6 +40,18 @@ variable "timeout_seconds" {
 variable "environment_variables" {
   description = "Environment variables of the handler, without table, queues, engine and gateway, which this module decides."
   type        = map(string)
+}
+
+variable "role_path" {
+  description = "IAM path of the roles."
+  type        = string
+  default     = "/"
+}
+
+variable "permissions_boundary_arn" {
+  description = "Policy that bounds the roles; null: none."
+  type        = string
+  default     = null
 }
 
 variable "tags" {

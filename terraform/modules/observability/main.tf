@@ -1,7 +1,7 @@
 # What wakes a person, and where that person looks first.
 
 locals {
-  name      = "cloudcafe-payment-processor-${var.environment}"
+  name      = "${var.name_prefix}cloudcafe-payment-processor-${var.environment}"
   namespace = "CloudCafe/Lambda"
   region    = split(":", aws_sns_topic.alarms.arn)[3]
   account   = split(":", aws_sns_topic.alarms.arn)[4]

@@ -9,6 +9,6 @@ output "dashboard_url" {
 }
 
 output "alarm_names" {
-  description = "Names of the alarms."
-  value       = sort([for alarm in merge(aws_cloudwatch_metric_alarm.this, aws_cloudwatch_metric_alarm.sums) : alarm.alarm_name])
+  description = "Names of the alarms by what they tell."
+  value       = { for key, alarm in merge(aws_cloudwatch_metric_alarm.this, aws_cloudwatch_metric_alarm.sums) : key => alarm.alarm_name }
 }

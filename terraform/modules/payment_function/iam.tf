@@ -16,10 +16,12 @@ data "aws_iam_policy_document" "assume" {
 
 resource "aws_iam_role" "this" {
   # Roles belong to no region; the name carries one, so that an environment can exist in two.
-  name               = "${var.function_name}-${split(":", aws_cloudwatch_log_group.this.arn)[3]}"
-  description        = "Role of ${var.function_name}."
-  assume_role_policy = data.aws_iam_policy_document.assume.json
-  tags               = var.tags
+  name                 = "${var.function_name}-${split(":", aws_cloudwatch_log_group.this.arn)[3]}"
+  description          = "Role of ${var.function_name}."
+  path                 = var.role_path
+  permissions_boundary = var.permissions_boundary_arn
+  assume_role_policy   = data.aws_iam_policy_document.assume.json
+  tags                 = var.tags
 }
 
 resource "aws_iam_role_policy" "this" {

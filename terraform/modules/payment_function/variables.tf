@@ -135,6 +135,18 @@ variable "vpc" {
   })
 }
 
+variable "role_path" {
+  description = "IAM path of the roles."
+  type        = string
+  default     = "/"
+}
+
+variable "permissions_boundary_arn" {
+  description = "Policy that bounds the roles; null: none."
+  type        = string
+  default     = null
+}
+
 variable "tags" {
   description = "Tags of every resource of the module."
   type        = map(string)

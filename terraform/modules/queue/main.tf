@@ -6,7 +6,7 @@ data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 
 locals {
-  name = "cloudcafe-payment-processing-${var.environment}"
+  name = "${var.name_prefix}cloudcafe-payment-processing-${var.environment}"
 
   # The queues name each other in their policies. Composed from the key's ARN, the names need no second resource per
   # policy, each of which the provider polls for 25 s, and no region data source, whose attribute changed its name in 6.x.

@@ -1,3 +1,9 @@
+variable "name_prefix" {
+  description = "What every name begins with, such as shop-; empty: nothing."
+  type        = string
+  default     = ""
+}
+
 variable "environment" {
   description = "Environment in the names of the queues, for example dev."
   type        = string

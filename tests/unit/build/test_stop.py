@@ -12,6 +12,7 @@ from tests.support.parking import decisions
 from tests.support.payments import World, whole_item
 
 stop = load("stop")
+names = load("packager.names")
 
 
 class Functions:
@@ -61,7 +62,7 @@ def test_mapping_and_schedule_are_switched_off_and_on_and_nothing_else_of_them_c
     functions, scheduler = Functions(), Scheduler()
     slept: list[float] = []
     before = scheduler.get_schedule("payment-processor-dev-reconcile")
-    switch = stop.Switch("dev", functions, scheduler, sleep=slept.append)
+    switch = stop.Switch(names.names_of("dev"), functions, scheduler, sleep=slept.append)
     switch.set(on=False)
     assert (functions.states, scheduler.schedule["State"]) == ({"mapping-0": "Disabled"}, "DISABLED")
     assert len(slept) == 2
@@ -73,7 +74,7 @@ def test_mapping_and_schedule_are_switched_off_and_on_and_nothing_else_of_them_c
 
 def test_an_environment_without_a_mapping_is_said():
     with pytest.raises(stop.StopError, match="has no mapping: nothing feeds it"):
-        stop.Switch("dev", Functions(mappings=0), Scheduler()).set(on=False)
+        stop.Switch(names.names_of("dev"), Functions(mappings=0), Scheduler()).set(on=False)
 
 
 def world_of(*items: dict[str, Any]) -> World:

@@ -345,9 +345,10 @@ def test_an_environments_name_is_bounded_by_the_longest_name_that_it_is_in():
     assert not ROWS["ENVIRONMENT"].kind.takes(name + "a")
     # Lambda's limit, reached by the benchmark functions, whose memory size has at most five digits.
     made = (ROOT / "terraform" / "modules" / "benchmark_functions" / "main.tf").read_text()
-    [form] = re.findall(r'^  name += "(cloudcafe-payment-processor-\$\{var\.environment\}-bench)"', made, re.MULTILINE)
+    [form] = re.findall(r'^  name += "(\$\{var\.name_prefix\}cloudcafe-payment-processor.*-bench)"', made, re.MULTILINE)
     assert 'function_name    = "${local.name}-${each.key}"' in made
-    assert len(f"{form.replace('${var.environment}', name)}-compiled-10240") == 64
+    # Together prefix and environment have 15 characters, too (tests/terraform/test_names.py).
+    assert len(f"{form.replace('${var.name_prefix}', '').replace('${var.environment}', name)}-compiled-10240") == 64
 
 
 @pytest.mark.parametrize("name", ["auto", *_compiled.kernels_known()])
