@@ -1,4 +1,4 @@
-"""Write the pages of docs/ that tell what the code already says: `make pages`.
+"""Write the pages that tell what the code already says, in docs/ and beside Terraform's modules: `make pages`.
 
 The rule it keeps: a page is made from the code alone and is the same on every machine, so that a test can hold that
 none has drifted. A new page is a function without arguments that returns Markdown, and its line in `PAGES`.
@@ -7,6 +7,7 @@ none has drifted. A new page is a function without arguments that returns Markdo
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -318,6 +319,59 @@ def settings_page() -> str:
     )
 
 
+def module_page(module: Path) -> str:
+    """Inputs, outputs and resources of a folder of Terraform. Raises ValueError for what does not say what it is."""
+    text = "\n".join(path.read_text() for path in sorted(module.glob("*.tf")))
+    introduction = re.match(r"(?:# .*\n)+", (module / "main.tf").read_text())
+    if introduction is None:
+        raise ValueError(f"{module / 'main.tf'} does not begin with what it is for")
+    inputs = [
+        (f"`{name}`", _described(name, body), _code(_argument(body, "type")), _code(_argument(body, "default")))
+        for name, body in _blocks("variable", text)
+    ]
+    outputs = [(f"`{name}`", _described(name, body)) for name, body in _blocks("output", text)]
+    kinds = sorted(set(re.findall(r'^resource "(\w+)"', text, re.MULTILINE)))
+    return page(
+        "Terraform: the whole system" if module.name == "terraform" else f"Terraform module `{module.name}`",
+        re.sub(r"^# ", "", introduction[0].strip(), flags=re.MULTILINE),
+        "## Inputs",
+        "An input without a default must be given.",
+        table(("input", "what it is", "type", "default"), inputs),
+        "## Outputs",
+        table(("output", "what it is"), outputs),
+        "## Resources",
+        ", ".join(f"`{kind}`" for kind in kinds) + ("." if kinds else "None."),
+    )
+
+
+def _blocks(kind: str, text: str) -> list[tuple[str, str]]:
+    return sorted(re.findall(rf'^{kind} "(\w+)" \{{\n(.*?)^\}}', text, re.DOTALL | re.MULTILINE))
+
+
+def _argument(body: str, name: str) -> str:
+    """An argument of a block on one line, empty where it has none."""
+    found = re.search(rf"^  {name} += (.*?)(?=^  [a-z#]|\Z)", body, re.DOTALL | re.MULTILINE)
+    lines = re.sub(r"^ *#.*\n", "", found[1] if found else "", flags=re.MULTILINE)
+    one = re.sub(r" +=", " =", re.sub(r",?\s*\n\s*", ", ", lines.strip()))
+    return re.sub(r"([({\[]), ", r"\1 ", re.sub(r", ([)}\]])", r" \1", one))
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else "none"
+
+
+def _described(name: str, body: str) -> str:
+    description = _argument(body, "description")
+    if not description:
+        raise ValueError(f"Terraform's {name} has no description")
+    return str(json.loads(description))
+
+
+#: Folders of Terraform with a README each.
+MODULES: Final = tuple(
+    folder for folder in (ROOT / "terraform", *sorted((ROOT / "terraform" / "modules").iterdir())) if folder.is_dir()
+)
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "item.md": item_page,
     "reason-codes.md": reasons_page,
@@ -329,6 +383,8 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
 def main() -> None:
     for name, made in PAGES.items():
         (DOCS / name).write_text(made())
+    for module in MODULES:
+        (module / "README.md").write_text(module_page(module))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The pages of docs/ that are made from the code: none has drifted, and each says all that there is."""
+"""The pages that are made from the code: none has drifted, and each says all that there is."""
 
 from __future__ import annotations
 
@@ -26,6 +26,56 @@ def test_every_page_that_is_made_is_in_the_generator():
 @pytest.mark.parametrize("name", pages.PAGES)
 def test_every_page_is_linked_from_the_readme(name):
     assert f"(docs/{name})" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("module", pages.MODULES, ids=lambda module: module.name)
+def test_a_readme_of_terraform_says_what_its_files_say(module):
+    made = pages.module_page(module)
+    assert (module / "README.md").read_text() == made, "run `make pages`"
+    files = "".join(path.read_text() for path in module.glob("*.tf"))
+    named = re.findall(r'^(?:variable|output) "(\w+)"', files, re.MULTILINE)
+    assert sorted(named) == sorted(re.findall(r"^\| `(\w+)` \| \S", made, re.MULTILINE))
+    # Only outputs have no type.
+    assert made.count("| none |") == len(re.findall(r'^variable "', files, re.MULTILINE)) - len(
+        re.findall(r"^  default +=", files, re.MULTILINE)
+    )
+
+
+def test_every_module_of_terraform_has_a_readme_and_the_table_of_modules_links_it():
+    table = (ROOT / "docs" / "terraform.md").read_text()
+    linked = set(re.findall(r"\]\(\.\./terraform/modules/(\w+)/README\.md\)", table))
+    assert linked == {path.parent.name for path in (ROOT / "terraform" / "modules").glob("*/main.tf")}
+    assert "(terraform/README.md)" in (ROOT / "README.md").read_text()
+
+
+def test_an_input_of_terraform_on_several_lines_is_told_on_one(tmp_path):
+    (tmp_path / "main.tf").write_text("""# What it is for,
+# in two lines.
+
+variable "vpc" {
+  description = "Say \\"where\\" | or not."
+  type = object({
+    # Sorted.
+    subnet_ids = set(string)
+    port       = optional(number, 443)
+  })
+  default = {
+    subnet_ids = []
+  }
+
+  validation {
+    condition     = true
+    error_message = "Never."
+  }
+}
+""")
+    made = pages.module_page(tmp_path)
+    assert "What it is for,\nin two lines." in made
+    row = '| `vpc` | Say "where" \\| or not. | `object({ subnet_ids = set(string), port = optional(number, 443) })` |'
+    assert f"{row} `{{ subnet_ids = [] }}` |" in made
+    (tmp_path / "main.tf").write_text('# What.\n\nvariable "vpc" {\n  type = string\n}\n')
+    with pytest.raises(ValueError, match="vpc has no description"):
+        pages.module_page(tmp_path)
 
 
 def test_every_attribute_of_the_item_has_a_meaning_and_a_write():
