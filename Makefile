@@ -216,10 +216,14 @@ simulation-histories: setup  ## commit other history hashes after a deliberate c
 	$(PY) -m tests.simulation --histories >tests/simulation/histories.json
 
 # ---- terraform ------------------------------------------------------------------------------------------------
-# One state per environment: the workspace has the environment's name, and Terraform refuses any other.
-TERRAFORM := terraform -chdir=terraform
+# One state per environment: the workspace has the environment's name, and Terraform refuses any other. Where it is says
+# build/state.py: here for dev, in a bucket for the others, but where STATE=local says that it may be lost.
 # A folder with unpacked providers, for machines that cannot reach the public registry.
 TF_INIT_FLAGS := -input=false $(if $(TF_PLUGIN_MIRROR),-plugin-dir=$(TF_PLUGIN_MIRROR) -lockfile=readonly)
+# Terraform's own data belong beside each state.
+unexport TF_DATA_DIR
+STATED = $(PY) build/state.py --environment $(ENVIRONMENT) $(if $(STATE),--state $(STATE)) --init '$(TF_INIT_FLAGS)'
+TERRAFORM = root=$$($(STATED)) && TF_WORKSPACE=$(ENVIRONMENT) terraform -chdir="$$root"
 TF_VARIABLES = $(if $(wildcard terraform/environments/$(ENVIRONMENT).tfvars),-var-file=environments/$(ENVIRONMENT).tfvars) \
   -var environment=$(ENVIRONMENT) $(if $(MEMORY_SIZE),-var memory_size=$(MEMORY_SIZE)) $(TF_ARGS)
 
@@ -227,13 +231,16 @@ TF_VARIABLES = $(if $(wildcard terraform/environments/$(ENVIRONMENT).tfvars),-va
 terraform-installed:
 	@command -v terraform >/dev/null || { echo "Terraform 1.11 or later is missing: https://developer.hashicorp.com/terraform/install"; exit 1; }
 
-.PHONY: init
-init: terraform-installed  ## terraform init, and the workspace of ENVIRONMENT=dev
-	$(TERRAFORM) init $(TF_INIT_FLAGS)
-	@TF_WORKSPACE= $(TERRAFORM) workspace select -or-create $(ENVIRONMENT)
+.PHONY: bootstrap migrate-state
+bootstrap: setup  ## the bucket that keeps the state of ENVIRONMENT=prod: once an environment, but dev
+	@$(STATED) --bootstrap
 
-terraform/.terraform: | terraform-installed
-	$(TERRAFORM) init $(TF_INIT_FLAGS)
+migrate-state: setup terraform-installed  ## a local state of ENVIRONMENT=prod to its bucket
+	@$(STATED) --migrate
+
+.PHONY: init
+init: setup terraform-installed  ## terraform init, and the workspace of ENVIRONMENT=dev
+	@root=$$($(STATED) --again) && TF_WORKSPACE= terraform -chdir="$$root" workspace select -or-create $(ENVIRONMENT)
 
 # What the environment's things are called, by its outputs; without Terraform here, as the local system calls them.
 OUTPUTS = if [ -d terraform/.terraform ]; then TF_WORKSPACE=$(ENVIRONMENT) $(TERRAFORM) output -json; fi
@@ -242,18 +249,21 @@ NAMED = --environment $(ENVIRONMENT) --outputs "$$outputs"
 # Terraform publishes, build/deploy.py moves alias live: in a plan it stays where it is, but where TF_ARGS say so.
 DEPLOY = outputs=$$($(OUTPUTS)) && $(PY) build/deploy.py $(NAMED)
 MOVED_BY_HAND = $(findstring live_version,$(TF_ARGS))
-.PHONY: plan apply destroy
-plan: setup terraform/.terraform  ## what apply would change; ENVIRONMENT=dev MEMORY_SIZE=512 TF_ARGS='-var ...'
+.PHONY: plan apply destroy terraform
+plan: setup terraform-installed  ## what apply would change; ENVIRONMENT=dev MEMORY_SIZE=512 TF_ARGS='-var ...'
 	@$(PY) terraform/region.py
-	held=$$($(DEPLOY) --held) && TF_WORKSPACE=$(ENVIRONMENT) $(TERRAFORM) plan $$held $(TF_VARIABLES)
+	held=$$($(DEPLOY) --held) && $(TERRAFORM) plan $$held $(TF_VARIABLES)
 
-apply: setup terraform/.terraform  ## provision ENVIRONMENT=dev with MEMORY_SIZE=512, then move live (SHARES=10,50 HOLD=240)
+apply: setup terraform-installed  ## provision ENVIRONMENT=dev with MEMORY_SIZE=512, then move live (SHARES=10,50 HOLD=240)
 	@$(PY) terraform/region.py
-	held=$$($(DEPLOY) --proven) && TF_WORKSPACE=$(ENVIRONMENT) $(TERRAFORM) apply $$held $(TF_VARIABLES)
+	held=$$($(DEPLOY) --proven) && $(TERRAFORM) apply $$held $(TF_VARIABLES)
 	$(if $(MOVED_BY_HAND),,$(DEPLOY) --published $(CANARY))
 
-destroy: terraform/.terraform  ## remove ENVIRONMENT=dev; outside dev apply deletion_protection=false first
-	TF_WORKSPACE=$(ENVIRONMENT) $(TERRAFORM) destroy $(TF_VARIABLES)
+destroy: setup terraform-installed  ## remove ENVIRONMENT=dev; outside dev apply deletion_protection=false first
+	$(TERRAFORM) destroy $(TF_VARIABLES)
+
+terraform: setup terraform-installed  ## any other command on the state of ENVIRONMENT=dev: ARGS='output -raw commands'
+	@$(TERRAFORM) $(ARGS)
 
 .PHONY: rollback
 rollback: setup  ## move alias live of ENVIRONMENT=dev back to the version that proved itself, or VERSION=3; FUNCTION=workflow

@@ -84,7 +84,6 @@ class Terraform:
         self.environment = {
             **{name: os.environ[name] for name in _PASSED if name in os.environ},
             **_plugin_settings(),
-            "TF_DATA_DIR": str(folder / "data"),
             "TF_IN_AUTOMATION": "1",
             "TF_CLI_ARGS": "-no-color",
             "CHECKPOINT_DISABLE": "1",

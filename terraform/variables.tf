@@ -22,6 +22,12 @@ variable "environment" {
     condition     = !var.workspace_is_environment || terraform.workspace == var.environment
     error_message = "environment is ${var.environment}, but the selected workspace, and so the state, is ${terraform.workspace}: run `terraform workspace select -or-create ${var.environment}` (or set TF_WORKSPACE, as `make plan ENVIRONMENT=${var.environment}` does), or set environment to ${terraform.workspace}."
   }
+
+  # No expression tells the backend. Where `make` works for an environment with a bucket, this file names it (build/state.py).
+  validation {
+    condition     = !contains(["prod", "production"], var.environment) || !var.workspace_is_environment || path.module != path.root || fileexists("${path.root}/backend.tf")
+    error_message = "environment is ${var.environment}, and a production environment keeps its state remote and locked: run `make bootstrap ENVIRONMENT=${var.environment}` once, then `make plan ENVIRONMENT=${var.environment}`, or name a backend of your own in a file backend.tf beside main.tf."
+  }
 }
 
 variable "name_prefix" {

@@ -21,9 +21,10 @@ class Terraform(terraform.Terraform):
         found = copy.copy(self)
         found.folder = self.folder / path
         found.folder.mkdir(exist_ok=True)
-        found.environment = {**self.environment, "TF_DATA_DIR": str(found.folder / ".terraform")}
+        found.environment = {**self.environment}
         # Without a lock file Terraform would write what others run into the cache again.
-        found.environment.pop("TF_PLUGIN_CACHE_DIR", None)
+        if not (found.folder / ".terraform.lock.hcl").exists():
+            found.environment.pop("TF_PLUGIN_CACHE_DIR", None)
         return found
 
     def resources(self, workspace: str = "dev") -> dict[str, dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The root applied to ministack on this machine, with packages built for this machine and the gateway's simulator."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,11 @@ class Loopback:
         if self._gateway.stdout is not None:
             self._gateway.stdout.close()
         self.processes.stop()
+
+
+def mirror() -> dict[str, str]:
+    """Where `make` finds the provider."""
+    return {name: os.environ[name] for name in ("TF_PLUGIN_MIRROR",) if name in os.environ}
 
 
 def unzipped(function: str, engine: str) -> Path:

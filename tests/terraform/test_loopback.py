@@ -28,20 +28,17 @@ from local import traffic
 from local.audit import audit
 from local.evidence import QUEUE_COUNTS, Sent, cloudwatch_logs, collect
 from local.installation import ROOT, environment
-from local.ministack import CREDENTIALS
-from local.terraform import Command
+from local.ministack import ACCOUNT, CREDENTIALS, REGION
+from local.terraform import init_flags
+from tests.support.build_scripts import load
 from tests.support.payments import body
 from tests.terraform.installation import changes, plan
 from tests.terraform.loopback import APPROVER, RUNTIME, Loopback, unzipped
+from tests.terraform.production import BUCKET, STATE_KEY, Production
 
-PROD = {
-    "environment": "prod",
-    "gateway_url": "https://gateway.example.com",
-    "benchmark_memory_sizes": "[]",
-    "alarm_emails": json.dumps([APPROVER]),
-}
 FUNCTION = "cloudcafe-payment-processor-dev"
 WORKFLOW = "payment-processor-dev"
+TERRAFORM_ITSELF = 'provider["terraform.io/builtin/terraform"]'
 
 
 @pytest.fixture(scope="module")
@@ -51,17 +48,11 @@ def applied(loopback: Loopback) -> Loopback:
 
 
 @pytest.fixture(scope="module")
-def production(applied: Loopback) -> Iterator[Command]:
-    """The apply of prod, which takes as long as the first; the tests between go on with dev, and with its packages."""
-    shutil.copytree(applied.package_directory, applied.package_directory.with_name("dist-prod"))
-    command = applied.terraform.start("apply", "-auto-approve", *of_production(applied), workspace="prod")
-    yield command
-    command.process.wait()
-
-
-def of_production(applied: Loopback, **changes: str) -> list[str]:
-    packages = applied.package_directory.with_name("dist-prod")
-    return applied.variables(**{**PROD, "package_directory": str(packages), **changes})
+def production(applied: Loopback) -> Iterator[Production]:
+    """The apply of prod, which takes as long as the first; the tests between go on with dev."""
+    found = Production(applied)
+    yield found
+    found.command.process.wait()
 
 
 def test_the_first_apply_makes_the_system(applied: Loopback) -> None:
@@ -246,7 +237,7 @@ def description(clients: dict[str, Any], queue_urls: list[str], table: str) -> d
     return dict(json.loads(json.dumps(found)))
 
 
-def test_payments_through_what_terraform_made_pass_the_audit(applied: Loopback, production: Command) -> None:
+def test_payments_through_what_terraform_made_pass_the_audit(applied: Loopback, production: Production) -> None:
     # Production is being applied meanwhile, which must not disturb dev.
     outputs = applied.terraform.outputs()
     stream = traffic.make(payments=60, groups=6, seed=8)
@@ -595,9 +586,11 @@ def test_billing_mode_changes_without_replacing_the_table(applied: Loopback) -> 
     }
 
 
-def test_production_beside_dev_leaves_dev_alone(applied: Loopback, production: Command) -> None:
-    production.finish()
-    outputs = applied.terraform.outputs("prod")
+def test_production_beside_dev_leaves_dev_alone(applied: Loopback, production: Production) -> None:
+    said = production.command.finish()
+    assert f"made: bucket {BUCKET} in us-east-1" in production.bootstrapped
+    assert "cloudcafe-payment-processor-prod: live is version 1" in said
+    outputs = production.terraform.outputs("prod")
     assert outputs["function_name"] == "cloudcafe-payment-processor-prod"
     table = applied.clients["dynamodb"].describe_table(TableName=outputs["table_name"])["Table"]
     assert table["DeletionProtectionEnabled"]
@@ -605,19 +598,78 @@ def test_production_beside_dev_leaves_dev_alone(applied: Loopback, production: C
     assert changes(plan(applied.terraform, *applied.variables(memory_size="256", live_version="2"))) == {}
 
 
+def test_production_keeps_its_state_in_its_bucket_alone_and_locked(applied: Loopback, production: Production) -> None:
+    s3 = applied.clients["s3"]
+    assert "made: " not in production.make("bootstrap").finish()
+    versions = s3.list_object_versions(Bucket=BUCKET)["Versions"]
+    state = [version for version in versions if version["Key"] == STATE_KEY]
+    assert len(state) > 1, versions
+    for folder in (applied.terraform.folder, production.terraform.folder):
+        assert not (folder / "terraform.tfstate.d" / "prod").exists()
+    # Another machine's lock holds off whatever would write.
+    held = {
+        "ID": "another",
+        "Operation": "OperationTypeApply",
+        "Who": "alice@laptop",
+        "Created": "2026-11-28T00:00:00Z",
+    }
+    s3.put_object(Bucket=BUCKET, Key=f"{STATE_KEY}.tflock", Body=json.dumps(held).encode())
+    said = production.make("plan", *production.variables()[1:]).finish(expect=2)
+    assert "Error acquiring the state lock" in said
+    assert "alice@laptop" in said
+    s3.delete_object(Bucket=BUCKET, Key=f"{STATE_KEY}.tflock")
+    # Its configuration is refused where the state would be local.
+    said = applied.terraform.run(
+        "plan", *production.variables()[1:], "-var=environment=prod", workspace="prod", expect=1
+    )
+    assert "run `make bootstrap ENVIRONMENT=prod` once" in " ".join(said.replace("│", " ").split())
+
+
+def test_a_local_state_moves_to_a_bucket_as_it_is(applied: Loopback, tmp_path: Path) -> None:
+    state = load("state")
+    root = state.Root(applied.terraform.folder, tmp_path / "terraform")
+    bucket = state.Bucket("sandbox", ACCOUNT, REGION, applied.clients["s3"])
+    bucket.make()
+    local = root.local_state("sandbox")
+    local.parent.mkdir(parents=True)
+    # What needs no provider: the move is of the file.
+    known = {"mode": "managed", "type": "terraform_data", "name": "kept", "provider": TERRAFORM_ITSELF, "instances": []}
+    written = {
+        "version": 4,
+        "terraform_version": "1.11.4",
+        "serial": 7,
+        "lineage": "0d1f2a7e-5a5a-4000-8000-000000000001",
+        "outputs": {"queue_url": {"value": "https://sqs", "type": "string"}},
+        "resources": [{**known, "instances": [{"schema_version": 0, "attributes": {"id": "one"}}]}],
+        "check_results": None,
+    }
+    local.write_text(json.dumps(written))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in applied.terraform.environment.items():
+            patch.setenv(name, value)
+        said = state.migrate(root, bucket, init_flags(locked=True))
+        # From now on its commands work there.
+        assert state.ready(root, bucket, [], again=False) == tmp_path / "terraform" / bucket.name
+    assert f"sandbox's state, 1 resources, is in bucket {bucket.name}" in said
+    moved = bucket.state()
+    assert {name: moved[name] for name in ("lineage", "outputs")} == {
+        name: written[name] for name in ("lineage", "outputs")
+    }
+    assert (local.exists(), local.with_suffix(".moved").exists()) == (False, True)
+
+
 def test_a_destroy_of_protected_production_is_refused_and_takes_nothing(
-    applied: Loopback, bar: Callable[[str, str, str, bool], None]
+    applied: Loopback, production: Production, bar: Callable[[str, str, str, bool], None]
 ) -> None:
-    resources, names = applied.terraform.resources("prod"), names_in(applied, "prod")
+    resources, names = production.terraform.resources("prod"), names_in(applied, "prod")
     # What nobody can make again: a message as it was sent, and the key that it is encrypted with.
-    outputs = applied.terraform.outputs("prod")
+    outputs = production.terraform.outputs("prod")
     dead_letters = outputs["dead_letter_queue_url"]
     applied.clients["sqs"].send_message(QueueUrl=dead_letters, MessageBody="{}", MessageGroupId="kept")
-    destroy = ("destroy", "-auto-approve", *of_production(applied))
     # A destroy takes along what depends on its target, and so the guard.
     targets: tuple[list[str], ...] = ([], ["-target=module.queue"])
-    said = [applied.terraform.run(*destroy, *target, workspace="prod", expect=1) for target in targets]
-    left = applied.terraform.resources("prod").keys()
+    said = [production.make("destroy", *production.variables(), *target).finish(expect=2) for target in targets]
+    left = production.terraform.resources("prod").keys()
     bar("resources_left_after_refused_destroy", str(len(left)), str(len(resources)), left == resources.keys())
     assert left == resources.keys()
     assert names_in(applied, "prod") == names
@@ -625,7 +677,8 @@ def test_a_destroy_of_protected_production_is_refused_and_takes_nothing(
         assert "aws_dynamodb_table.deletion_guard: Destroying" in each
         assert "protected against deletion" in each
     counts = {kind: len(names[kind]) for kind in ("queues", "tables", "functions", "buckets", "topics")}
-    assert counts == {"queues": 4, "tables": 2, "functions": 4, "buckets": 1, "topics": 2}
+    # One of the buckets has the state.
+    assert counts == {"queues": 4, "tables": 2, "functions": 4, "buckets": 2, "topics": 2}
     key = applied.clients["kms"].describe_key(KeyId=outputs["raw_messages_key_arn"])["KeyMetadata"]
     assert key["KeyState"] == "Enabled"
     kept = applied.clients["sqs"].receive_message(QueueUrl=dead_letters, VisibilityTimeout=0)["Messages"]
@@ -652,11 +705,10 @@ def names_in(applied: Loopback, environment: str) -> dict[str, set[str]]:
     return {kind: {each for each in names if name.search(each)} for kind, names in found.items()}
 
 
-def test_destroy_leaves_nothing_of_dev_and_all_of_production(applied: Loopback) -> None:
+def test_destroy_leaves_nothing_of_dev_and_all_of_production(applied: Loopback, production: Production) -> None:
     # Production is changed meanwhile: it lets go of its protection, as it must before it can be destroyed.
-    resources, names = applied.terraform.resources("prod").keys(), names_in(applied, "prod")
-    unprotected = of_production(applied, deletion_protection="false")
-    unprotecting = applied.terraform.start("apply", "-auto-approve", *unprotected, workspace="prod")
+    resources, names = production.terraform.resources("prod").keys(), names_in(applied, "prod")
+    unprotecting = production.make("apply", *production.variables(deletion_protection="false"))
     # Without the packages: a destroy must not need what it does not read.
     applied.package_directory.rename(applied.package_directory.with_name("gone"))
     destroying = applied.variables()
@@ -664,12 +716,15 @@ def test_destroy_leaves_nothing_of_dev_and_all_of_production(applied: Loopback) 
     unprotecting.finish()
     assert applied.terraform.resources() == {}
     assert all(not left for left in names_in(applied, "dev").values()), names_in(applied, "dev")
-    assert applied.terraform.resources("prod").keys() == resources
+    assert production.terraform.resources("prod").keys() == resources
     assert names_in(applied, "prod") == names
 
 
-def test_unprotected_production_is_destroyed_to_the_last(applied: Loopback) -> None:
+def test_unprotected_production_is_destroyed_to_the_last(applied: Loopback, production: Production) -> None:
     # The protection is what the state knows: no variable of a destroy counts.
-    applied.terraform.run("destroy", "-auto-approve", *of_production(applied), workspace="prod")
-    assert applied.terraform.resources("prod") == {}
-    assert all(not left for left in names_in(applied, "prod").values()), names_in(applied, "prod")
+    production.make("destroy", *production.variables()).finish()
+    assert production.terraform.resources("prod") == {}
+    left = names_in(applied, "prod")
+    # The bucket has the state of what was, and no destroy takes it.
+    assert left.pop("buckets") == {BUCKET}
+    assert not any(left.values()), left
