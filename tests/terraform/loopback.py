@@ -13,6 +13,7 @@ from local.ministack import Ministack
 from local.process_group import ProcessGroup
 from local.system import client
 from local.terraform import ARCHITECTURE, write_package
+from tests.terraform import examples
 from tests.terraform.installation import Terraform
 
 # ministack runs every python3.x function under its own interpreter, which is this one; durable functions ask for 3.13.
@@ -45,6 +46,10 @@ class Loopback:
             self.package(unzipped(function, engine), function, engine)
         self.terraform = Terraform(folder, self.services.url, start=self.processes.start)
         self.first_apply = self.terraform.start("apply", "-auto-approve", *self.variables())
+        bucket, package = examples.state_bucket(self.services.url), unzipped("workflow", "compiled")
+        self.examples = {
+            name: examples.begin(self.terraform, name, package, bucket, self.processes) for name in examples.EXAMPLES
+        }
 
     def package(self, folder: Path, function: str, engine: str) -> str:
         """Have the next plan find a folder as a function's package; returns its SHA-256 as Lambda tells it."""

@@ -12,11 +12,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from local.installation import ROOT, environment
 from local.resources import RECEIVE_COUNT_MAX
-from local.terraform import SOURCE, init_flags
+from local.terraform import SOURCE
 from tests.terraform.installation import Terraform
 
 Bar = Callable[[str, str, str, bool], None]
@@ -35,13 +33,6 @@ def test_files_are_formatted() -> None:
 def test_the_root_is_valid_and_warns_of_nothing(terraform: Terraform) -> None:
     found = json.loads(terraform.run("validate", "-json"))
     assert found["diagnostics"] == []
-
-
-@pytest.mark.parametrize("example", sorted(path.name for path in (SOURCE / "examples").iterdir()))
-def test_examples_are_valid(terraform: Terraform, example: str) -> None:
-    inside = terraform.inside(f"examples/{example}")
-    inside.run("init", "-backend=false", *init_flags(locked=False), workspace="default")
-    inside.run("validate", workspace="default")
 
 
 def test_native_tests_pass(terraform: Terraform) -> None:
@@ -186,6 +177,8 @@ def test_the_lock_file_serves_every_platform() -> None:
         found for path in CONFIGURATION for found in re.findall(r'^ +version += "(.*)"', path.read_text(), re.MULTILINE)
     }
     assert constraints == set(re.findall(r'constraints = "(.*)"', lock))
+    for example in (SOURCE / "examples").iterdir():
+        assert (example / ".terraform.lock.hcl").read_text() == lock
 
 
 def test_an_unknown_region_is_refused_with_what_to_do() -> None:

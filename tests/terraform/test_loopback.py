@@ -32,6 +32,7 @@ from local.ministack import ACCOUNT, CREDENTIALS, REGION
 from local.terraform import init_flags
 from tests.support.build_scripts import load
 from tests.support.payments import body
+from tests.terraform import examples
 from tests.terraform.installation import changes, plan
 from tests.terraform.loopback import APPROVER, RUNTIME, Loopback, unzipped
 from tests.terraform.production import BUCKET, STATE_KEY, Production
@@ -169,6 +170,21 @@ def test_every_policy_names_its_actions(applied: Loopback, bar: Callable[[str, s
     bar("terraform_wildcard_actions", str(wildcards), "0", wildcards == 0)
     assert len(policies) >= 8
     assert wildcards == 0
+
+
+@pytest.mark.parametrize("name", examples.EXAMPLES)
+def test_an_example_makes_the_system_with_its_committed_lock_file(applied: Loopback, name: str) -> None:
+    terraform, command = applied.examples[name]
+    command.finish()
+    workspace = examples.workspace(name)
+    assert terraform.outputs(workspace)
+    made = terraform.resources(workspace)
+    names = {each["name"] for each in made.values() if each["type"] == "aws_sqs_queue"}
+    assert "cloudcafe-payment-processing-staging.fifo" in names
+    # The one keeps its state where it says, the other where it is.
+    in_bucket = applied.clients["s3"].list_objects_v2(Bucket=f"cloudcafe-state-staging-{ACCOUNT}-{REGION}")
+    assert "env:/staging/payment-processor.tfstate" in [each["Key"] for each in in_bucket["Contents"]]
+    assert (terraform.folder / "terraform.tfstate").exists() == (name != "remote-state")
 
 
 def test_built_in_resources_of_the_local_system_are_those_of_terraform(applied: Loopback) -> None:

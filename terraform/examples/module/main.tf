@@ -23,7 +23,7 @@ module "payments" {
   gateway_mode              = "test"
   gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:payments-staging-stripe-AbCdEf"
   canonical_version_written = 2 # version 1 knows no payment_token
-  maximum_concurrency       = 7 # 0.3 x the 25 calls a second that mode test takes
+  group_concurrency         = 3 # in two batches at once: 0.3 x the 25 calls a second that mode test takes
   memory_size               = 1024
   approval_workflow         = { approvers = ["payments-on-call@example.com"] }
   alarm_emails              = ["payments-on-call@example.com"]

@@ -1,8 +1,9 @@
-# State in S3, locked there, one object per workspace: env:/<environment>/payment-processor.tfstate. The bucket is made
-# once, by hand or elsewhere, with versioning on:
+# State in S3, locked there, one object per workspace: env:/<environment>/payment-processor.tfstate. `make bootstrap
+# ENVIRONMENT=staging` makes such a bucket, and `make plan ENVIRONMENT=staging` does all of this with the root itself; here
+# for a configuration of your own:
 #
 #   terraform init -backend-config="bucket=<your state bucket>" -backend-config="region=us-east-1"
-#   terraform workspace select -or-create dev
+#   terraform workspace select -or-create staging
 #   terraform apply
 
 terraform {
@@ -30,9 +31,9 @@ module "payments" {
   gateway            = terraform.workspace == "dev" ? "simulated" : "stripe"
   gateway_mode       = terraform.workspace == "dev" ? "" : "test"
   gateway_secret_arn = terraform.workspace == "dev" ? "" : "arn:aws:secretsmanager:us-east-1:123456789012:secret:payments-stripe-AbCdEf"
-  # Version 1 knows no payment_token, and mode test takes 25 calls a second.
+  # Version 1 knows no payment_token, and mode test takes 25 calls a second: three groups each in two batches at once.
   canonical_version_written = 2
-  maximum_concurrency       = 7
+  group_concurrency         = 3
   approval_workflow         = { approvers = ["payments-on-call@example.com"] }
 }
 
