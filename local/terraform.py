@@ -80,7 +80,8 @@ class Terraform:
         self._start = start
         # Not what belongs to somebody's own deployment from the checkout.
         others = shutil.ignore_patterns(".terraform", "terraform.tfstate*", "terraform.tfvars*", "*.auto.tfvars*")
-        shutil.copytree(SOURCE, self.folder, ignore=others)
+        # Over an earlier copy, whose state stays.
+        shutil.copytree(SOURCE, self.folder, ignore=others, dirs_exist_ok=True)
         self.environment = {
             **{name: os.environ[name] for name in _PASSED if name in os.environ},
             **_plugin_settings(),

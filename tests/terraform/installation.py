@@ -51,9 +51,12 @@ def plan(root: terraform.Terraform, *arguments: str, workspace: str = "dev") -> 
     return planned
 
 
-def changes(planned: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What a plan would change, without what ministack's answers alone make look changed: attributes by address."""
-    expected = json.loads((terraform.SOURCE / "loopback-differences.json").read_text())
+def changes(planned: dict[str, Any], *, everything: bool = False) -> dict[str, dict[str, Any]]:
+    """What a plan would change, without what ministack's answers alone make look changed, or `everything`.
+
+    Attributes, each before and after, by address.
+    """
+    expected = {} if everything else json.loads((terraform.SOURCE / "loopback-differences.json").read_text())
     found = {}
     for resource in planned["resource_changes"]:
         change = resource["change"]

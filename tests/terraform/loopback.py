@@ -93,9 +93,9 @@ def mirror() -> dict[str, str]:
     return {name: os.environ[name] for name in ("TF_PLUGIN_MIRROR",) if name in os.environ}
 
 
-def unzipped(function: str, engine: str) -> Path:
-    """A package for this machine, kept for the next time."""
-    folder = ROOT / ".build" / f"terraform-{function}-{engine}"
+def unzipped(function: str, engine: str, whose: str = "terraform") -> Path:
+    """A package for this machine, kept for the next time by `whose` tests: others may run beside them."""
+    folder = ROOT / ".build" / f"{whose}-{function}-{engine}"
     command = [sys.executable, str(ROOT / "build" / "package.py"), "host", "--function", function]
     subprocess.run([*command, "--engine", engine, "--out", str(folder)], check=True)
     return folder
