@@ -139,7 +139,11 @@ def _proved(options: argparse.Namespace, system: Any, steps: Sequence[Step], nam
                 record.leave_out(step, step.not_here)
             else:
                 print(f"{number}/{len(steps)} {step.name}: {step.asked}", flush=True)
+                before = dict(system.variables)
                 goes_on = record.play(step, system)
+                if record.steps[-1]["result"] == "failed":
+                    # What AWS or the plan refused must not stand in the plans that follow.
+                    system.variables = before
     except KeyboardInterrupt:
         interrupted = True
         for step in steps[len(record.steps) :]:

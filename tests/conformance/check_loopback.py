@@ -71,8 +71,9 @@ def test_the_way_is_played_on_this_machine_and_its_record_says_what_was_not(
     for each, step in zip(record["steps"], STEPS, strict=True):
         wanted = ("not played", step.not_here) if step.not_here else ("ok", each["answered"])
         assert (each["result"], each["answered"]) == wanted, step.name
-        # What came of it was asked of AWS by a client or by Terraform, and is not our word alone.
         assert each["answered"], step.name
+    sent = {"call": "sqs:SendMessage", "status": 200, "code": "", "message": "", "times": 1}
+    assert sent in next(each["calls"] for each in record["steps"] if each["step"] == "a payment")
     assert ACCOUNT not in path.read_text()
     assert done.stdout.count("\nnot played  ") == sum(bool(step.not_here) for step in STEPS)
     assert not folder_of(ENVIRONMENT).exists()

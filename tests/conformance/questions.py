@@ -21,12 +21,13 @@ ALARM_SECONDS_MAX: Final = 600.0
 _LISTED_SECONDS_MAX: Final = 1200.0
 _MOVED_SECONDS_MAX: Final = 900.0
 _NOT_ENFORCED: Final = "ministack enforces no IAM, KMS or queue policy"
-_NO_METRICS: Final = "ministack makes no metrics of its services"
+_NO_METRICS: Final = "ministack has four metrics of Lambda, and none of durable executions"
 _NO_PATTERN: Final = "ministack has no TestMetricFilter"
-_NO_WEIGHTS: Final = "ministack sets and moves provisioned concurrency without refusing anything"
-_NO_SNAPSHOT: Final = "ministack makes no snapshot"
+_NO_WEIGHTS: Final = "ministack takes any weights beside provisioned concurrency, and moves at once"
+_NO_SNAPSHOT: Final = "ministack says On, and makes no snapshot"
 _NO_QUOTAS: Final = "ministack has no Service Quotas"
-_NO_SCHEDULE: Final = "ministack starts no schedule"
+_NO_SCHEDULE: Final = "ministack checks no role of a schedule, and its first run is ten minutes off"
+_NO_POLICIES: Final = "ministack writes no policy of its own for an access log"
 
 
 def polled_through_its_key(system: System) -> tuple[str, bool]:
@@ -257,7 +258,7 @@ PAID_THROUGH: Final = (
         "logs:DescribeResourcePolicies",
         "none for the access log alone",
         policies_of_log_groups,
-        _NOT_ENFORCED,
+        _NO_POLICIES,
     ),
 )
 # As long as nobody is named a reader.

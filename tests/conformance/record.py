@@ -27,7 +27,8 @@ _MASKS: Final = (
     (re.compile(r"([?&]t=)[\w.~%-]+"), r"\1<token>"),
 )
 _SAID_CHARACTERS_MAX: Final = 1200
-_COLUMN_CHARACTERS_MAX: Final = 90
+_LINE_CHARACTERS_MAX: Final = 100
+_COLUMN_CHARACTERS_MAX: Final = 60
 
 
 def masked(text: str) -> str:
@@ -153,12 +154,12 @@ class Record:
         return "\n".join(_aligned(rows))
 
 
-def _one_line(text: str) -> str:
+def _one_line(text: str, characters_max: int = _LINE_CHARACTERS_MAX) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= _COLUMN_CHARACTERS_MAX else f"{line[: _COLUMN_CHARACTERS_MAX - 3]}..."
+    return line if len(line) <= characters_max else f"{line[: characters_max - 3]}..."
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    short = [[_one_line(cell) for cell in row] for row in rows]
+    short = [[*(_one_line(cell, _COLUMN_CHARACTERS_MAX) for cell in row[:-1]), _one_line(row[-1])] for row in rows]
     widths = [max(len(row[column]) for row in short) for column in range(len(short[0]))]
     return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in short]

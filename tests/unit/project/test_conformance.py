@@ -1,6 +1,6 @@
 """`make conformance-aws`: what it refuses, what it asks, what it writes down, and that it leaves nothing.
 
-Held here without Terraform or AWS; tests/terraform/test_conformance.py plays the way itself on the loopback services.
+Held here without Terraform or AWS; tests/conformance/check_loopback.py plays the way itself on the loopback services.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
@@ -178,9 +180,14 @@ def test_after_a_step_that_raises_everything_is_removed_and_the_rest_is_not_play
 
 
 def test_a_question_that_fails_is_an_answer_and_the_way_goes_on(tmp_path):
-    steps = (APPLY, step("asked", raises(RuntimeError("no")), question=True), step("after"))
-    code, found = run(tmp_path, steps=steps)
+    def refused(system: System) -> tuple[str, bool]:
+        system.variables["provisioned_concurrency"] = "1"
+        raise RuntimeError("no")
+
+    code, found = run(tmp_path, steps=(APPLY, step("asked", refused, question=True), step("after")))
     assert (code, [each["result"] for each in found["steps"]]) == (1, ["ok", "failed", "ok"])
+    # No plan after it has what was refused.
+    assert "provisioned_concurrency" not in System.instances[0].variables
 
 
 def test_an_answer_that_differs_is_kept_and_the_way_goes_on(tmp_path):
@@ -252,22 +259,23 @@ def test_nothing_in_a_record_names_an_account_a_caller_or_a_link(text, kept):
     assert record.masked(text) == kept
 
 
+def operation(service: str, name: str) -> SimpleNamespace:
+    """What botocore's event has of an operation."""
+    return SimpleNamespace(name=name, service_model=SimpleNamespace(service_name=service))
+
+
 def test_a_record_has_of_every_step_what_was_asked_what_came_and_how_long_it_took(tmp_path, capsys):
     def asks(system: System) -> tuple[str, bool]:
-        model = type(
-            "Model", (), {"name": "UpdateAlias", "service_model": type("Service", (), {"service_name": "lambda"})}
-        )
+        model = operation("lambda", "UpdateAlias")
         refused = {"Error": {"Code": "InvalidParameterValueException", "Message": f"of {ACCOUNT}: no weights"}}
         for parsed, status in (({}, 200), ({}, 200), (refused, 400)):
-            answer = type("Response", (), {"status_code": status})
-            system.calls._answered(http_response=answer, parsed=parsed, model=model)
+            system.calls._answered(http_response=SimpleNamespace(status_code=status), parsed=parsed, model=model)
         return "refused", False
 
     code, found = run(tmp_path, steps=(APPLY, step("weights", asks, question=True)))
     assert code == 1
-    assert {"target", "at", "region", "environment", "memory_sizes", "estimate", "removed", "steps", "differs"} <= set(
-        found
-    )
+    facts = {"target", "at", "region", "environment", "memory_sizes", "estimate", "removed", "steps", "differs"}
+    assert facts <= set(found)
     assert found["target"] == "aws"
     for each in found["steps"]:
         assert set(each) == {"step", "asked", "expected", "answered", "calls", "result", "seconds"}
@@ -280,21 +288,19 @@ def test_a_record_has_of_every_step_what_was_asked_what_came_and_how_long_it_too
     assert re.search(r"weights +asked +400 InvalidParameterValueException: refused$", line)
 
 
-def test_a_clients_answers_are_heard(monkeypatch):
-    import botocore.session
-    from botocore.awsrequest import AWSResponse
-
+def test_what_a_session_hears_is_taken_once():
     calls, session = Calls(), botocore.session.Session()
     calls.hear(session)
-    given = {"region_name": "us-east-1", "aws_access_key_id": "a", "aws_secret_access_key": "b"}
-    client = session.create_client("sqs", **given)
-    body = type("Raw", (), {"stream": lambda self, *_, **__: iter([b'{"__type":"AccessDenied","message":"no"}'])})()
-    client.meta.events.register("before-send", lambda **_: AWSResponse("https://sqs", 403, {}, body))
-    with pytest.raises(ClientError):
-        client.list_queues()
-    assert calls.take() == [
-        {"call": "sqs:ListQueues", "status": 403, "code": "AccessDenied", "message": "no", "times": 1}
-    ]
+    parsed = {"Error": {"Code": "AccessDenied", "Message": "no"}}
+    # As a client of the session does it.
+    session.get_component("event_emitter").emit(
+        "after-call.lambda.GetAlias",
+        http_response=SimpleNamespace(status_code=403),
+        parsed=parsed,
+        model=operation("lambda", "GetAlias"),
+    )
+    heard = {"call": "lambda:GetAlias", "status": 403, "code": "AccessDenied", "message": "no", "times": 1}
+    assert calls.take() == [heard]
     assert calls.take() == []
 
 
