@@ -284,6 +284,15 @@ cost: setup  ## what a month costs; MEMORY_SIZE=512 ARGS='--payments 1000000 --d
 test-terraform: setup terraform-installed  ## Terraform checked, tested with mocks, and really applied on this machine
 	TF_PLUGIN_MIRROR=$(TF_PLUGIN_MIRROR) $(PY) -m pytest tests/terraform
 
+# A proof takes ZIPs as every apply does; it says what it costs and asks, and removes what it made.
+.PHONY: conformance-aws
+conformance-aws: package terraform-installed  ## the whole way on an account, and what AWS answered; ENVIRONMENT=sandbox OPTIONS=--yes
+	@$(PY) -m tests.conformance --environment $(ENVIRONMENT) --architecture $(ARCHITECTURE) $(OPTIONS)
+
+.PHONY: test-conformance
+test-conformance: setup terraform-installed  ## the same way on this machine, whose record says what was not played
+	TF_PLUGIN_MIRROR=$(TF_PLUGIN_MIRROR) $(PY) -m pytest tests/conformance/check_loopback.py
+
 # ---- benchmarks -----------------------------------------------------------------------------------------------
 $(VENV)/.benchmark: $(VENV)/.installed
 	$(PY) -m pip install --quiet --editable '.[benchmark]'
