@@ -27,7 +27,8 @@ NEVER = "**Nothing here has been applied to a real account.**"
 
 @pytest.fixture(autouse=True)
 def somewhere(monkeypatch, tmp_path):
-    """No folder of the checkout, and a Terraform that is there."""
+    """No folder of the checkout, whatever a test runs into, and a Terraform that is there."""
+    monkeypatch.setattr(command, "RECORD", tmp_path / "account.json")
     monkeypatch.setattr(system, "FOLDER", tmp_path / "conformance")
     monkeypatch.setattr(command, "check_installed", lambda: None)
     monkeypatch.setattr(System, "instances", [])
