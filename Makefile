@@ -344,8 +344,8 @@ test-approvals: setup  ## the approval workflow through the local system, its pa
 # writes the ZIPs that `test-arm64` writes too. Then two at a time, the long ones in front: a new step is one more word
 # there, as long as no other writes the same file.
 CI_FIRST := test test-package
-CI_STEPS := lint test-terraform test-mutations test-arm64 planted-bugs test-approvals test-simulation test-sanitize \
-  test-wheel test-simulation-versions
+CI_STEPS := lint test-terraform test-mutations test-arm64 planted-bugs test-conformance test-approvals test-simulation \
+  test-sanitize test-wheel test-simulation-versions
 .PHONY: ci
 ci: setup  ## all that CI runs, two steps at a time, each with its output whole and its seconds
 	@$(PY) build/ci.py --make "$(MAKE)" --first $(CI_FIRST) -- $(CI_STEPS)
