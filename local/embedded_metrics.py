@@ -9,11 +9,10 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from local import threads
-from local.execution_environment import ExecutionEnvironment, Outcome
+from local.execution_environment import Outcome
 
 DATA_PER_CALL_MAX = 1000
 #: Datapoints wait this long for company: one call for many invocations.
@@ -55,9 +54,7 @@ class MetricForwarder:
     def __init__(self, cloudwatch: Any, problem: Callable[[str], None]) -> None:
         self._cloudwatch = cloudwatch
         self._problem = problem
-        self._offsets: dict[Path, int] = {}
         self._data: queue.SimpleQueue[tuple[str, dict[str, Any]] | None] = queue.SimpleQueue()
-        self._busy = 0
         self._stopping = threading.Event()
         self._thread = threads.start("metrics", self._forward, problem)
 
@@ -66,18 +63,8 @@ class MetricForwarder:
         for datum in metric_data(line):
             self._data.put(datum)
 
-    def invoked(self, environment: ExecutionEnvironment, outcome: Outcome, concurrent: int) -> None:
-        """Take the metrics of one finished invocation: its log lines, and Lambda's own.
-
-        `concurrent` is how many invocations were under way, this one included.
-        """
-        path = environment.log_path
-        with path.open("rb") as log:
-            log.seek(self._offsets.get(path, 0))
-            lines = log.read()
-            self._offsets[path] = log.tell()
-        for line in lines.decode(errors="replace").splitlines():
-            self.line(line)
+    def invoked(self, function: str, outcome: Outcome, concurrent: int) -> None:
+        """Take Lambda's own metrics of one finished invocation; `concurrent` counts those under way, it included."""
         now = datetime.now(UTC)
         own = [
             ("Invocations", 1.0, "Count"),
@@ -91,7 +78,7 @@ class MetricForwarder:
                     "AWS/Lambda",
                     {
                         "MetricName": name,
-                        "Dimensions": [{"Name": "FunctionName", "Value": environment.function.name}],
+                        "Dimensions": [{"Name": "FunctionName", "Value": function}],
                         "Timestamp": now,
                         "Unit": unit,
                         "Value": value,

@@ -13,6 +13,7 @@ import urllib.request
 import zipfile
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,22 @@ class PublishedFunction:
         return self._code[sha256]
 
 
+def _nothing(*_: Any) -> None:
+    return
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who hears of a pool's environments: as one is made, when its init failed, and of each invocation's end.
+
+    The last one is told how many invocations were under way at once, itself included.
+    """
+
+    opened: Callable[[ExecutionEnvironment], None] = _nothing
+    init_failed: Callable[[ExecutionEnvironment], None] = _nothing
+    invoked: Callable[[ExecutionEnvironment, Outcome, int], None] = _nothing
+
+
 class EnvironmentPool:
     """Warm and busy environments. Callers bound the concurrency; the pool makes what they ask for."""
 
@@ -97,9 +114,9 @@ class EnvironmentPool:
         host_variables: dict[str, str],
         idle_seconds_max: float = 300.0,
         init_seconds_max: float = INIT_SECONDS_MAX,
-        after: Callable[[ExecutionEnvironment, Outcome], None] = lambda environment, outcome: None,
+        watch: Watch = Watch(),
     ) -> None:
-        """`idle_seconds_max` is how long an unused environment stays warm; `after` is called with each invocation."""
+        """`idle_seconds_max` is how long an unused environment stays warm."""
         self._function = function
         self._numbers = itertools.count(1)
         self._runtime_python = runtime_python
@@ -108,7 +125,7 @@ class EnvironmentPool:
         self._host_variables = host_variables
         self._init_seconds_max = init_seconds_max
         self._idle_seconds_max = idle_seconds_max
-        self._after = after
+        self._watch = watch
         self._lock = threading.Lock()
         self._idle: list[ExecutionEnvironment] = []
         self._busy: list[ExecutionEnvironment] = []
@@ -121,8 +138,10 @@ class EnvironmentPool:
         """Run one event in a warm environment, or in a new one when there is none. Raises ConfigurationError."""
         environment = self._take(self._function.current())
         try:
+            with self._lock:
+                concurrent = len(self._busy)
             outcome = environment.invoke(event)
-            self._after(environment, outcome)
+            self._watch.invoked(environment, outcome, concurrent)
         finally:
             self._give_back(environment)
         return outcome
@@ -159,7 +178,7 @@ class EnvironmentPool:
             environment.kill()
 
     def _new(self, version: FunctionVersion, *, ahead: bool = False) -> ExecutionEnvironment:
-        return ExecutionEnvironment(
+        environment = ExecutionEnvironment(
             version,
             number=next(self._numbers),
             runtime_python=self._runtime_python,
@@ -169,6 +188,8 @@ class EnvironmentPool:
             init_seconds_max=self._init_seconds_max,
             ahead=ahead,
         )
+        self._watch.opened(environment)
+        return environment
 
     def _take(self, version: FunctionVersion) -> ExecutionEnvironment:
         while True:
@@ -190,10 +211,12 @@ class EnvironmentPool:
         with self._lock:
             self._starting += 1
         try:
-            environment.init()
+            is_ready = environment.init()
         finally:
             with self._lock:
                 self._starting -= 1
+        if not is_ready:
+            self._watch.init_failed(environment)
 
     def _give_back(self, environment: ExecutionEnvironment) -> None:
         with self._lock:

@@ -5,7 +5,6 @@ returns does not (AWS: "Understanding the Lambda execution environment lifecycle
 """
 
 import contextlib
-import json
 import math
 import os
 import signal
@@ -21,7 +20,7 @@ from pathlib import Path
 
 from local import threads
 from local.process_group import ProcessGroup
-from local.runtime_api import Answer, Invocation, RuntimeApi, Usage, usage
+from local.runtime_api import Answer, Invocation, RuntimeApi, Usage, error_document, error_text, type_of_error, usage
 
 INIT_SECONDS_MAX = 10.0
 #: Off Linux awslambdaric has no native client; this folder's module stands in for it.
@@ -103,7 +102,7 @@ class ExecutionEnvironment:
         self.function = function
         self.number = number
         self.log_path = log_directory / f"environment-{number:04d}.log"
-        self._log_stream = f"{datetime.now(UTC):%Y/%m/%d}/[{function.version}]{uuid.uuid4().hex}"
+        self.log_stream = f"{datetime.now(UTC):%Y/%m/%d}/[{function.version}]{uuid.uuid4().hex}"
         self._python = runtime_python
         self._processes = processes
         self._host_variables = host_variables
@@ -114,6 +113,8 @@ class ExecutionEnvironment:
         self._process: _Process | None = None
         self._init_report: tuple[float, float | None] | None = None
         self._initialised = False
+        #: Why the last init failed, as a sentence; empty where it did not.
+        self.init_problem = ""
         self.request_id: str | None = None
         self.event: bytes | None = None
         self.idle_since = time.monotonic()
@@ -211,19 +212,26 @@ class ExecutionEnvironment:
         if status == "timeout":
             return self._lost(request_id, started, exited=False, since=process.started)
         answer = process.answers.pop() if process.answers else None
-        payload = answer.body if answer else _error("Runtime.ExitError", f"RequestId: {request_id} Error: init exited")
-        return self._end(request_id, payload, _error_type(payload), started=started, since=process.started)
+        said = f"RequestId: {request_id} Error: init exited"
+        payload = answer.body if answer else error_document("Runtime.ExitError", said)
+        return self._end(request_id, payload, type_of_error(payload), started=started, since=process.started)
 
     def _run_init(self, late: Callable[[], bool]) -> str:
         """Start a process and wait for its first `/next`: `success`, `error` or `timeout`."""
         process = self._start_process()
+        self.init_problem = ""
         with self._changed:
             while True:
                 if process.ready is not None:
                     return "success"
-                if process.answers or process.exited:
+                if process.answers:
+                    self.init_problem = error_text(process.answers[-1].body)
+                    return "error"
+                if process.exited:
+                    self.init_problem = f"its process ended: {_how(process)}"
                     return "error"
                 if late():
+                    self.init_problem = "it took too long"
                     return "timeout"
                 self._changed.wait(0.05)
 
@@ -295,29 +303,26 @@ class ExecutionEnvironment:
             "AWS_LAMBDA_FUNCTION_VERSION": function.version,
             "AWS_LAMBDA_INITIALIZATION_TYPE": "provisioned-concurrency" if self._ahead else "on-demand",
             "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
-            "AWS_LAMBDA_LOG_STREAM_NAME": self._log_stream,
+            "AWS_LAMBDA_LOG_STREAM_NAME": self.log_stream,
             "AWS_LAMBDA_RUNTIME_API": api_address,
             "LAMBDA_TASK_ROOT": str(function.code),
             "LAMBDA_RUNTIME_DIR": str(self._python.parent.parent),
         }
 
     def _answered(self, request_id: str, answer: Answer, started: float, before: Usage) -> Outcome:
-        error_type = None if answer.kind == "response" else _error_type(answer.body)
+        error_type = None if answer.kind == "response" else type_of_error(answer.body)
         return self._end(request_id, answer.body, error_type, started=started, since=before, answered=answer.usage)
 
     def _lost(self, request_id: str, started: float, *, exited: bool, since: Usage) -> Outcome:
         if exited:
             kind = "Runtime.ExitError"
-            process = self._process
-            code = process.popen.returncode if process is not None else None
-            how = f"signal: {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit status {code}"
-            sentence = f"RequestId: {request_id} Error: Runtime exited with error: {how}"
+            sentence = f"RequestId: {request_id} Error: Runtime exited with error: {_how(self._process)}"
         else:
             kind = "Sandbox.Timedout"
             limit = self.function.timeout_seconds
             sentence = f"RequestId: {request_id} Error: Task timed out after {limit:.2f} seconds"
         self._log_line(sentence)
-        return self._end(request_id, _error(kind, sentence), kind, started=started, since=since)
+        return self._end(request_id, error_document(kind, sentence), kind, started=started, since=since)
 
     def _end(
         self,
@@ -384,16 +389,9 @@ class ExecutionEnvironment:
             log.write(f"{line}\n".encode())
 
 
-def _error(kind: str, message: str) -> bytes:
-    return json.dumps({"errorType": kind, "errorMessage": message}).encode()
-
-
-def _error_type(body: bytes) -> str:
-    try:
-        document = json.loads(body)
-    except ValueError:
-        return "Unknown"
-    return str(document.get("errorType", "Unknown")) if isinstance(document, dict) else "Unknown"
+def _how(process: _Process | None) -> str:
+    code = process.popen.returncode if process is not None else None
+    return f"signal: {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit status {code}"
 
 
 def _trace_id() -> str:

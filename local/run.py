@@ -41,8 +41,9 @@ from local.ministack import ServicesError
 from local.options import output, package, positive
 from local.report import Result, figures, invocations, report, shown
 from local.resources import Times
+from local.run_folder import new_directory
 from local.stream import RunError
-from local.system import PROVISIONS, SUPPORTS, LocalSystem, new_directory
+from local.system import PROVISIONS, SUPPORTS, LocalSystem
 
 # The protocol's times by 15: a killed invocation's messages come back after 12 s instead of 3 minutes.
 SCALE = 15

@@ -4,6 +4,7 @@ It moves bytes and measures the process at each `/next` and each answer; it deci
 """
 
 import ctypes
+import json
 import queue
 import re
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from local.loopback import LoopbackHandler, LoopbackServer
 
@@ -154,3 +156,26 @@ class _Handler(LoopbackHandler):
                 HTTPStatus.BAD_REQUEST,
                 b'{"errorMessage":"no such invocation is pending","errorType":"InvalidRequestID"}',
             )
+
+
+def error_document(kind: str, message: str) -> bytes:
+    return json.dumps({"errorType": kind, "errorMessage": message}).encode()
+
+
+def type_of_error(body: bytes) -> str:
+    """What an error says that it is; `Unknown` where it says nothing."""
+    return str(_document(body).get("errorType", "Unknown"))
+
+
+def error_text(body: bytes) -> str:
+    """An error in one line, for a person."""
+    document = _document(body)
+    return f"{document.get('errorType', 'Unknown')}: {document.get('errorMessage', '')}".replace("\n", " ")
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}

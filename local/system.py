@@ -4,13 +4,10 @@ The rule: what it starts ends with it, and what it loses it says (`check`).
 """
 
 import errno
-import os
-import shutil
 import subprocess
 import sys
 import threading
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,21 +17,23 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.embedded_metrics import MetricForwarder
-from local.environment_pool import EnvironmentPool, PublishedFunction
+from local.environment_pool import EnvironmentPool, PublishedFunction, Watch
 from local.event_source_mapping import Batch, EventSourceMapping
 from local.execution_environment import INIT_SECONDS_MAX, ExecutionEnvironment, Outcome
 from local.gateway.payments import API_KEY
-from local.installation import BUILD, ROOT, InstallationError, environment
+from local.installation import ROOT, InstallationError, environment
+from local.log_groups import LogGroups, group_of
 from local.ministack import CREDENTIALS, REGION, Ministack, ServicesError
 from local.process_group import ProcessGroup
 from local.resources import ALIAS, Names, Resources, Times, create
+from local.run_folder import new_directory
+from local.status import Status
 from local.terraform import Terraform, apply, check_installed
 from local.worker_logs import WorkerLogs
 
 PROVISIONS = ("local", "terraform")
 # What the queue function may stand on; a package has one of them.
 SUPPORTS = ("lean", "standard")
-RUNS_KEPT = 20
 _SERVICES = ("sqs", "dynamodb", "lambda", "iam", "cloudwatch", "logs", "secretsmanager", "sns", "sts")
 
 
@@ -107,6 +106,7 @@ class LocalSystem:
         self._lock = threading.Lock()
         self._lost: str | None = None
         self._mapping_errors: list[str] = []
+        self.status = Status()
         self.batches: list[Batch] = []
         self.outcomes: list[Outcome] = []
         self.mapping: EventSourceMapping | None = None
@@ -147,11 +147,15 @@ class LocalSystem:
         self.resources = self._make_resources(package, runtime_python.resolve().name)
         self._metrics = MetricForwarder(client("cloudwatch", self.endpoint_url), self.note)
         self._ends.callback(self._metrics.stop)
+        self.watch = Watch(self._opened, self.status.init_failed, self._invoked)
+        self.log_groups = LogGroups(client("logs", self.endpoint_url), line=self._line, problem=self.note)
+        self._ends.callback(self.log_groups.stop)
         worker_logs = WorkerLogs(
             client("logs", self.endpoint_url),
-            f"/aws/lambda/{self.names.function}",
+            group_of(self.names.function),
             self.log_directory / "ministack-worker.log",
-            line=self._metrics.line,
+            line=self._line,
+            ours=self.log_groups.has,
             problem=self.note,
         )
         self._ends.callback(worker_logs.stop)
@@ -167,7 +171,7 @@ class LocalSystem:
             host_variables={"AWS_ENDPOINT_URL": self.endpoint_url, **self._endpoints, **CREDENTIALS},
             idle_seconds_max=self._idle_seconds_max,
             init_seconds_max=self.init_seconds_max,
-            after=self._invoked,
+            watch=self.watch,
         )
         self._ends.callback(self.pool.stop)
         if self._mapping_kind == "local":
@@ -256,14 +260,17 @@ class LocalSystem:
         """Execution environments alive now; a busy one has `pid`, `request_id`, `event`, `log_path`."""
         return self.pool.environments() if self.pool is not None else []
 
-    def queue_is_empty(self) -> bool:
-        """Whether the payment queue has no message left, visible or in flight."""
+    def queue_depth(self) -> dict[str, int]:
+        """Messages of the payment queue, `waiting` and `in flight`."""
         attributes = self.clients["sqs"].get_queue_attributes(
             QueueUrl=self.resources.queue_url, AttributeNames=["All"]
         )["Attributes"]
-        return all(
-            attributes[name] == "0" for name in ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-        )
+        names = {"waiting": "ApproximateNumberOfMessages", "in flight": "ApproximateNumberOfMessagesNotVisible"}
+        return {word: int(attributes[name]) for word, name in names.items()}
+
+    def queue_is_empty(self) -> bool:
+        """Whether the payment queue has no message left, visible or in flight."""
+        return not any(self.queue_depth().values())
 
     def kill_environment(self, pid: int | None = None, *, working_on: str = "") -> int | None:
         """SIGKILL one environment: by pid, or the busy one whose event contains `working_on`.
@@ -303,12 +310,21 @@ class LocalSystem:
         if self.pool is not None:
             self.pool.warm(min(wanted, self._concurrency))
 
-    def _invoked(self, environment: ExecutionEnvironment, outcome: Outcome) -> None:
-        with self._lock:
-            self.outcomes.append(outcome)
+    def _invoked(self, environment: ExecutionEnvironment, outcome: Outcome, concurrent: int) -> None:
+        if environment.function.name == self.names.function:
+            with self._lock:
+                self.outcomes.append(outcome)
         if self._metrics is not None:
-            busy = sum(each.request_id is not None for each in self.environments())
-            self._metrics.invoked(environment, outcome, busy + 1)
+            self._metrics.invoked(environment.function.name, outcome, concurrent)
+
+    def _opened(self, environment: ExecutionEnvironment) -> None:
+        self.log_groups.follow(environment.function.name, environment.log_stream, environment.log_path)
+
+    def _line(self, line: str) -> None:
+        """One line of any function's log: its metrics, and what became of a payment."""
+        if self._metrics is not None:
+            self._metrics.line(line)
+        self.status.line(line)
 
     def _finished(self, batch: Batch) -> None:
         with self._lock:
@@ -369,32 +385,3 @@ def client(service: str, endpoint_url: str, read_timeout: float = 20) -> Any:
             read_timeout=read_timeout, connect_timeout=5, retries={"total_max_attempts": 2}, max_pool_connections=32
         ),
     )
-
-
-def new_directory() -> Path:
-    """A folder for one run, named by time; the oldest beyond the last twenty go."""
-    runs = BUILD / "local"
-    runs.mkdir(parents=True, exist_ok=True)
-    for old in sorted(each for each in runs.iterdir() if each.is_dir())[:-RUNS_KEPT]:
-        if not _in_use(old):
-            shutil.rmtree(old, ignore_errors=True)
-    for attempt in range(1000):
-        folder = runs / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{attempt:03d}"
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            continue
-        (folder / "pid").write_text(str(os.getpid()))
-        return folder
-    raise ServicesError(f"cannot make a folder in {runs}")
-
-
-def _in_use(folder: Path) -> bool:
-    """Whether the process that made a run's folder still lives, `make up` for example."""
-    try:
-        os.kill(int((folder / "pid").read_text()), 0)
-    except PermissionError:
-        return True
-    except (OSError, ValueError):
-        return False
-    return True

@@ -4,11 +4,14 @@ import argparse
 import sys
 import time
 
+from rich.console import Console
+
 from local.approvals.workflow import Approvals
 from local.installation import InstallationError
 from local.ministack import CREDENTIALS, REGION, ServicesError
 from local.options import environment, package, port, positive
 from local.system import PROVISIONS, LocalSystem
+from local.view import View
 
 PORT = 4566
 #: How often the provisioned concurrency is looked up.
@@ -86,16 +89,18 @@ def _wait(system: LocalSystem, approvals: Approvals) -> None:
     said = 0
     provisioned_at = time.monotonic()
     try:
-        while True:
-            time.sleep(0.5)
-            system.check()
-            if time.monotonic() - provisioned_at > PROVISION_SECONDS:
-                system.provision()
-                provisioned_at = time.monotonic()
-            for link in approvals.mail():
-                print(f"# mail to {link.approver}: {link.transaction_id} {link.url}", flush=True)
-            for problem in system.problems[said:]:
-                print(f"local up: {problem}", file=sys.stderr, flush=True)
-                said += 1
+        with View(Console(), system.status) as view:
+            while True:
+                time.sleep(0.5)
+                system.check()
+                if time.monotonic() - provisioned_at > PROVISION_SECONDS:
+                    system.provision()
+                    provisioned_at = time.monotonic()
+                for link in approvals.mail():
+                    view.tell(f"# mail to {link.approver}: {link.transaction_id} {link.url}")
+                for problem in system.problems[said:]:
+                    view.tell(f"local up: {problem}", "red")
+                    said += 1
+                view.show(system.queue_depth(), [*system.environments(), *approvals.environments()])
     except KeyboardInterrupt:
         print("stopping", file=sys.stderr, flush=True)

@@ -197,6 +197,7 @@ class Approvals:
             },
             idle_seconds_max=IDLE_SECONDS_MAX,
             init_seconds_max=system.init_seconds_max,
+            watch=system.watch,
         )
 
 

@@ -159,6 +159,7 @@ def test_an_init_beyond_the_limit_is_killed_and_repeated_in_the_first_invocation
 def test_an_init_that_crashes_is_repeated_in_the_first_invocation(new_environment: NewEnvironment) -> None:
     environment = new_environment(UNTIL_GO.format(slow="os._exit(1)"))
     assert not environment.init()
+    assert environment.init_problem == "its process ended: exit status 1"
     (environment.function.code / "go").touch()
     assert environment.invoke(b"{}").payload == b'"served"'
 
@@ -166,6 +167,7 @@ def test_an_init_that_crashes_is_repeated_in_the_first_invocation(new_environmen
 def test_an_init_that_always_fails_fails_the_invocation_with_its_own_error(new_environment: NewEnvironment) -> None:
     environment = new_environment("raise ValueError('GATEWAY_DEADLINE_SECONDS is wrong')\n")
     assert not environment.init()
+    assert environment.init_problem == "ValueError: GATEWAY_DEADLINE_SECONDS is wrong"
     outcome = environment.invoke(b"{}")
     assert outcome.error_type == "ValueError"
     assert "GATEWAY_DEADLINE_SECONDS" in json.loads(outcome.payload)["errorMessage"]
@@ -175,6 +177,7 @@ def test_an_init_that_always_fails_fails_the_invocation_with_its_own_error(new_e
 def test_a_repeated_init_is_under_the_functions_time_out(new_environment: NewEnvironment) -> None:
     environment = new_environment("import time\ntime.sleep(600)\n", timeout_seconds=1, init_seconds_max=0.3)
     assert not environment.init()
+    assert environment.init_problem == "it took too long"
     outcome = environment.invoke(b"{}")
     assert outcome.error_type == "Sandbox.Timedout"
     assert environment.ended

@@ -20,7 +20,8 @@ import pytest
 
 from local.ministack import ServicesError
 from local.resources import Times, zipped
-from local.system import LocalSystem, new_directory
+from local.run_folder import new_directory
+from local.system import LocalSystem
 
 FAST = Times(
     function_timeout_seconds=1,
@@ -79,6 +80,17 @@ def seen(system: LocalSystem) -> list[dict[str, Any]]:
     return sorted((json.loads(line) for line in lines if line.startswith('{"group"')), key=lambda each: each["begun"])
 
 
+def logged(system: LocalSystem, *streams: str) -> list[str]:
+    """The function's log group in CloudWatch, line by line."""
+    only = {"logStreamNames": list(streams)} if streams else {}
+    try:
+        pages = system.clients["logs"].get_paginator("filter_log_events")
+        found = pages.paginate(logGroupName=f"/aws/lambda/{system.names.function}", **only)
+        return [event["message"] for page in found for event in page["events"]]
+    except system.clients["logs"].exceptions.ResourceNotFoundException:
+        return []
+
+
 def settled(system: LocalSystem) -> int:
     return sum(len(batch.message_ids) - len(batch.failed) for batch in system.batches)
 
@@ -89,10 +101,10 @@ def test_groups_run_side_by_side_and_each_stays_in_order(tmp_path: Path) -> None
         for number in range(90):
             send(system, f"group-{number % 6}", f"{number:03d}")
         wait_for(system, lambda: settled(system) == 90)
-        attributes = system.clients["sqs"].get_queue_attributes(
-            QueueUrl=system.resources.queue_url, AttributeNames=["All"]
-        )["Attributes"]
-    assert attributes["ApproximateNumberOfMessages"] == attributes["ApproximateNumberOfMessagesNotVisible"] == "0"
+        wait_for(system, system.queue_is_empty)
+        wait_for(system, lambda: len([line for line in logged(system) if line.startswith('{"group"')]) == 90)
+        streams = {environment.log_stream for environment in system.environments()}
+        assert {line.split()[0] for line in logged(system, *streams)} >= {"INIT_START", "START", "END", "REPORT"}
     calls = seen(system)
     assert len(calls) == 90
     for group in range(6):
@@ -248,8 +260,8 @@ def test_a_disk_with_no_room_is_refused_before_anything_starts(tmp_path: Path, m
 
 
 def test_old_runs_are_removed_but_never_one_that_still_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("local.system.BUILD", tmp_path)
-    monkeypatch.setattr("local.system.RUNS_KEPT", 1)
+    monkeypatch.setattr("local.run_folder.BUILD", tmp_path)
+    monkeypatch.setattr("local.run_folder.RUNS_KEPT", 1)
     first, second, third = (new_directory() for _ in range(3))
     for each in (first, second, third):
         (each / "kept").touch()

@@ -221,6 +221,10 @@ def test_the_snippet_and_its_command_meet_the_local_system_and_say_so(terminal: 
     assert f"table and queues are at {terminal.endpoint_url} (AWS_ENDPOINT_URL)" in said
     assert '"processed": 1' in said
     wait_for(lambda: "callback_id" in item(terminal, "pay-high-001"))
+    # What `aws logs tail` of version 2 asks, of every function.
+    for function in (FUNCTION, "payment-processor-dev"):
+        ask = f"aws logs filter-log-events --log-group-name /aws/lambda/{function} --query 'events[].message'"
+        wait_for(lambda ask=ask: "REPORT RequestId" in terminal.run(ask))
 
 
 MOVE_ALIAS = f"""

@@ -1,0 +1,73 @@
+"""What `make up` and `make run` tell while they work: what became of payments, and inits that fail.
+
+The rule: it is fed by log lines and callbacks, from any thread, and asks nobody.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections import Counter, deque
+from dataclasses import dataclass
+
+from local.execution_environment import ExecutionEnvironment
+
+_RECENT = 8
+_WORD = re.compile(r"[a-z_]+")
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What the function said of one message."""
+
+    payment_id: str
+    group: str
+    outcome: str
+
+
+class Status:
+    """Counts since the start, and the last few payments."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._outcomes: Counter[str] = Counter()
+        self._recent: deque[Settled] = deque(maxlen=_RECENT)
+        self._failed_inits: Counter[str] = Counter()
+
+    def line(self, line: str) -> None:
+        """Take one log line; only those that end a message count."""
+        if '"correlation_id"' not in line:
+            return
+        try:
+            said = json.loads(line)
+            outcome, payment_id, group = said["message"], said["correlation_id"], said["message_group_id"]
+        except (ValueError, LookupError, TypeError):
+            return
+        if said.get("level") != "INFO" or not isinstance(outcome, str) or not _WORD.fullmatch(outcome):
+            return
+        with self._lock:
+            self._outcomes[outcome] += 1
+            self._recent.append(Settled(str(payment_id), str(group), outcome))
+
+    def init_failed(self, environment: ExecutionEnvironment) -> None:
+        function = environment.function
+        with self._lock:
+            self._failed_inits[f"{function.name}, version {function.version}: {environment.init_problem}"] += 1
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """Messages by what became of them; one that came again counts again."""
+        with self._lock:
+            return dict(sorted(self._outcomes.items()))
+
+    @property
+    def recent(self) -> list[Settled]:
+        with self._lock:
+            return list(self._recent)
+
+    @property
+    def failed_inits(self) -> dict[str, int]:
+        """How often init failed by function, version and reason."""
+        with self._lock:
+            return dict(self._failed_inits)
