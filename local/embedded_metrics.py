@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from local import threads
-from local.execution_environment import Outcome
+from local.execution_environment import THROTTLED, Outcome
 
 DATA_PER_CALL_MAX = 1000
 #: Datapoints wait this long for company: one call for many invocations.
@@ -63,28 +63,33 @@ class MetricForwarder:
         for datum in metric_data(line):
             self._data.put(datum)
 
+    def put(self, namespace: str, name: str, unit: str, value: float, dimension: tuple[str, str]) -> None:
+        """Take one metric that a service of AWS publishes of itself."""
+        datum = {
+            "MetricName": name,
+            "Dimensions": [{"Name": dimension[0], "Value": dimension[1]}],
+            "Timestamp": datetime.now(UTC),
+            "Unit": unit,
+            "Value": value,
+        }
+        self._data.put((namespace, datum))
+
     def invoked(self, function: str, outcome: Outcome, concurrent: int) -> None:
-        """Take Lambda's own metrics of one finished invocation; `concurrent` counts those under way, it included."""
-        now = datetime.now(UTC)
-        own = [
-            ("Invocations", 1.0, "Count"),
-            ("Errors", float(outcome.error_type is not None), "Count"),
-            ("Duration", outcome.duration_ms, "Milliseconds"),
-            ("ConcurrentExecutions", float(concurrent), "Count"),
-        ]
-        for name, value, unit in own:
-            self._data.put(
-                (
-                    "AWS/Lambda",
-                    {
-                        "MetricName": name,
-                        "Dimensions": [{"Name": "FunctionName", "Value": function}],
-                        "Timestamp": now,
-                        "Unit": unit,
-                        "Value": value,
-                    },
-                )
-            )
+        """Take Lambda's own metrics of one finished invocation; `concurrent` counts those under way, it included.
+
+        One that was throttled never began, and counts as a throttle alone.
+        """
+        throttled = outcome.error_type == THROTTLED
+        own = [("Throttles", "Count", float(throttled))]
+        if not throttled:
+            own += [
+                ("Invocations", "Count", 1.0),
+                ("Errors", "Count", float(outcome.error_type is not None)),
+                ("Duration", "Milliseconds", outcome.duration_ms),
+                ("ConcurrentExecutions", "Count", float(concurrent)),
+            ]
+        for name, unit, value in own:
+            self.put("AWS/Lambda", name, unit, value, ("FunctionName", function))
 
     def stop(self) -> None:
         """Send what is queued, then end."""

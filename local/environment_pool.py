@@ -10,6 +10,7 @@ import itertools
 import threading
 import time
 import urllib.request
+import uuid
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -19,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from local import threads
-from local.execution_environment import INIT_SECONDS_MAX, ExecutionEnvironment, FunctionVersion, Outcome
+from local.execution_environment import INIT_SECONDS_MAX, THROTTLED, ExecutionEnvironment, FunctionVersion, Outcome
 from local.process_group import ProcessGroup
+from local.runtime_api import error_document
 
 
 class ConfigurationError(RuntimeError):
@@ -39,6 +41,7 @@ class PublishedFunction:
         self._lock = threading.Lock()
         self._read_at = 0.0
         self._version: FunctionVersion | None = None
+        self._reserved: int | None = None
 
     def keep_code(self, sha256: str, directory: Path) -> None:
         """Use `directory` for the package whose base64 SHA-256 is `sha256`, instead of unpacking a copy of it."""
@@ -52,7 +55,14 @@ class PublishedFunction:
                 self._read_at = time.monotonic()
             return self._version
 
+    @property
+    def reserved(self) -> int | None:
+        """The function's reserved concurrency as it was read with `current`, None without one; 0 stops it."""
+        return self._reserved
+
     def _read(self) -> FunctionVersion:
+        concurrency = self._client.get_function_concurrency(FunctionName=self._name)
+        self._reserved = concurrency.get("ReservedConcurrentExecutions")
         found = self._client.get_function_configuration(FunctionName=self._name, Qualifier=self._alias)
         arn = found["FunctionArn"].split(":")
         return FunctionVersion(
@@ -93,12 +103,12 @@ def _nothing(*_: Any) -> None:
 class Watch:
     """Who hears of a pool's environments: as one is made, when its init failed, and of each invocation's end.
 
-    The last one is told how many invocations were under way at once, itself included.
+    The last one is told the function's name, and how many invocations were under way at once, itself included.
     """
 
     opened: Callable[[ExecutionEnvironment], None] = _nothing
     init_failed: Callable[[ExecutionEnvironment], None] = _nothing
-    invoked: Callable[[ExecutionEnvironment, Outcome, int], None] = _nothing
+    invoked: Callable[[str, Outcome, int], None] = _nothing
 
 
 class EnvironmentPool:
@@ -136,14 +146,25 @@ class EnvironmentPool:
 
     def invoke(self, event: bytes) -> Outcome:
         """Run one event in a warm environment, or in a new one when there is none. Raises ConfigurationError."""
-        environment = self._take(self._function.current())
+        version = self._function.current()
+        reserved = self._function.reserved
+        with self._lock:
+            throttled = reserved is not None and len(self._busy) >= reserved
+        if throttled:
+            return self._throttled(version.name)
+        environment = self._take(version)
         try:
             with self._lock:
                 concurrent = len(self._busy)
             outcome = environment.invoke(event)
-            self._watch.invoked(environment, outcome, concurrent)
+            self._watch.invoked(version.name, outcome, concurrent)
         finally:
             self._give_back(environment)
+        return outcome
+
+    def _throttled(self, function: str) -> Outcome:
+        outcome = Outcome(str(uuid.uuid4()), error_document(THROTTLED, "Rate Exceeded."), THROTTLED, 0.0, None, None)
+        self._watch.invoked(function, outcome, 0)
         return outcome
 
     def warm(self, count: int) -> None:

@@ -23,6 +23,8 @@ from local.process_group import ProcessGroup
 from local.runtime_api import Answer, Invocation, RuntimeApi, Usage, error_document, error_text, type_of_error, usage
 
 INIT_SECONDS_MAX = 10.0
+#: Lambda's error of an invocation that reserved concurrency has no room for.
+THROTTLED = "TooManyRequestsException"
 #: Off Linux awslambdaric has no native client; this folder's module stands in for it.
 PORTABLE_CLIENT = Path(__file__).parent / "runtime_client"
 

@@ -19,12 +19,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.embedded_metrics import MetricForwarder
 from local.environment_pool import EnvironmentPool, PublishedFunction, Watch
 from local.event_source_mapping import Batch, EventSourceMapping
-from local.execution_environment import INIT_SECONDS_MAX, ExecutionEnvironment, Outcome
+from local.execution_environment import INIT_SECONDS_MAX, THROTTLED, ExecutionEnvironment, Outcome
 from local.gateway.payments import API_KEY
 from local.installation import ROOT, InstallationError, environment
 from local.log_groups import LogGroups, group_of
 from local.ministack import CREDENTIALS, REGION, Ministack, ServicesError
 from local.process_group import ProcessGroup
+from local.queue_metrics import QueueMetrics
 from local.resources import ALIAS, Names, Resources, Times, create
 from local.run_folder import new_directory
 from local.status import Status
@@ -159,6 +160,10 @@ class LocalSystem:
             problem=self.note,
         )
         self._ends.callback(worker_logs.stop)
+        resources = self.resources
+        urls = (resources.queue_url, resources.rejected_queue_url, resources.dead_letter_queue_url)
+        self.queue_metrics = QueueMetrics(client("sqs", self.endpoint_url), urls, self._metrics.put, self.note)
+        self._ends.callback(self.queue_metrics.stop)
         function = PublishedFunction(
             client("lambda", self.endpoint_url), self.names.function, ALIAS, self.directory / "code"
         )
@@ -310,12 +315,12 @@ class LocalSystem:
         if self.pool is not None:
             self.pool.warm(min(wanted, self._concurrency))
 
-    def _invoked(self, environment: ExecutionEnvironment, outcome: Outcome, concurrent: int) -> None:
-        if environment.function.name == self.names.function:
+    def _invoked(self, function: str, outcome: Outcome, concurrent: int) -> None:
+        if function == self.names.function and outcome.error_type != THROTTLED:
             with self._lock:
                 self.outcomes.append(outcome)
         if self._metrics is not None:
-            self._metrics.invoked(environment.function.name, outcome, concurrent)
+            self._metrics.invoked(function, outcome, concurrent)
 
     def _opened(self, environment: ExecutionEnvironment) -> None:
         self.log_groups.follow(environment.function.name, environment.log_stream, environment.log_path)

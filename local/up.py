@@ -101,6 +101,9 @@ def _wait(system: LocalSystem, approvals: Approvals) -> None:
                 for problem in system.problems[said:]:
                     view.tell(f"local up: {problem}", "red")
                     said += 1
-                view.show(system.queue_depth(), [*system.environments(), *approvals.environments()])
+                view.show(
+                    system.queue_depth() | {"s old": system.queue_metrics.oldest_seconds or 0},
+                    [*system.environments(), *approvals.environments()],
+                )
     except KeyboardInterrupt:
         print("stopping", file=sys.stderr, flush=True)

@@ -33,6 +33,7 @@ class _Fixed:
     """A version, which never changes: an alias moves to another one."""
 
     version: FunctionVersion
+    reserved: None = None
 
     def current(self) -> FunctionVersion:
         return self.version

@@ -154,6 +154,10 @@ def test_the_load_loop_settles_every_payment_and_shows_in_the_metrics(terminal: 
     assert statistics("AWS/Lambda", "Duration", own, "--statistics Average")[0]["Average"] > 0
     assert statistics("AWS/Lambda", "Duration", own, "--extended-statistics p99")[0]["ExtendedStatistics"]
     assert statistics("AWS/Lambda", "Errors", own, "--statistics Sum")[0]["Sum"] == 0
+    # What the other graphs and alarms of the dashboard read, past the CLI.
+    listing = client("cloudwatch", terminal.endpoint_url).get_paginator("list_metrics")
+    read = {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible", "Throttles", "Invocations"}
+    wait_for(lambda: read <= {each["MetricName"] for page in listing.paginate() for each in page["Metrics"]})
 
 
 def test_the_load_loop_run_again_says_that_nobody_is_charged(terminal: Terminal) -> None:
