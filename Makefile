@@ -105,8 +105,8 @@ planted-bugs: setup  ## plant bugs in copies of the tree and see the run's audit
 	$(PY) -m pytest tests/planted
 
 .PHONY: up
-up: setup  ## keep the system running on 127.0.0.1:4566 for the AWS CLI (PORT=..., PROVISION=terraform, Ctrl-C stops it)
-	@$(PY) -m local up $(if $(PORT),--port $(PORT)) $(if $(PROVISION),--provision $(PROVISION))
+up: setup  ## keep the system running on 127.0.0.1:4566 for the AWS CLI (PORT=..., ARGS="--concurrency 10", Ctrl-C stops it)
+	@$(PY) -m local up $(if $(PORT),--port $(PORT)) $(if $(PROVISION),--provision $(PROVISION)) $(ARGS)
 
 .PHONY: benchmark-local
 benchmark-local: setup  ## the local system's own cost: warm invocation, idle CPU, memory, start

@@ -181,6 +181,11 @@ class EnvironmentPool:
             self._init(environment)
             self._give_back(environment)
 
+    def warm_count(self) -> int:
+        """How many environments of the current version have their init behind them."""
+        revision = self._function.current().revision
+        return sum(each.initialised and each.function.revision == revision for each in self.environments())
+
     def environments(self) -> list[ExecutionEnvironment]:
         """Those alive now, busy ones first; a busy one has `request_id` and `event`."""
         with self._lock:

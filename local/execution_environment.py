@@ -114,7 +114,7 @@ class ExecutionEnvironment:
         self._changed = threading.Condition()
         self._process: _Process | None = None
         self._init_report: tuple[float, float | None] | None = None
-        self._initialised = False
+        self.initialised = False
         #: Why the last init failed, as a sentence; empty where it did not.
         self.init_problem = ""
         self.request_id: str | None = None
@@ -143,7 +143,7 @@ class ExecutionEnvironment:
         self._billed_init_ms = 0.0 if self._ahead else wall_ms
         if status == "success":
             self._init_report = None if self._ahead else (wall_ms, cpu_ms)
-            self._initialised = True
+            self.initialised = True
             return True
         self._log_line(f"INIT_REPORT Init Duration: {wall_ms:.2f} ms\tPhase: init\tStatus: {status}")
         self._kill_process()
@@ -167,7 +167,7 @@ class ExecutionEnvironment:
         self.request_id, self.event = request_id, event
         self._log_line(f"START RequestId: {request_id} Version: {self.function.version}")
         try:
-            if not self._initialised:
+            if not self.initialised:
                 outcome = self._repeat_init(request_id, started, deadline)
                 if outcome is not None:
                     return outcome
@@ -208,7 +208,7 @@ class ExecutionEnvironment:
         wall_ms, cpu_ms = self._since(process.started, process.ready or usage(process.popen.pid))
         self._init_report = (wall_ms, cpu_ms)
         if status == "success":
-            self._initialised = True
+            self.initialised = True
             return None
         self._log_line(f"INIT_REPORT Init Duration: {wall_ms:.2f} ms\tPhase: invoke\tStatus: {status}")
         if status == "timeout":

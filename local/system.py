@@ -7,14 +7,13 @@ import errno
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from local.embedded_metrics import MetricForwarder
 from local.environment_pool import EnvironmentPool, PublishedFunction, Watch
@@ -25,6 +24,7 @@ from local.installation import ROOT, InstallationError, environment
 from local.log_groups import LogGroups, group_of
 from local.ministack import CREDENTIALS, REGION, Ministack, ServicesError
 from local.process_group import ProcessGroup
+from local.provisioned import Provisioned
 from local.queue_metrics import QueueMetrics
 from local.resources import ALIAS, Names, Resources, Times, create
 from local.run_folder import new_directory
@@ -179,6 +179,8 @@ class LocalSystem:
             watch=self.watch,
         )
         self._ends.callback(self.pool.stop)
+        functions = client("lambda", self.endpoint_url)
+        self.provisioned = Provisioned(functions, self.names.function, self.pool, self._concurrency, self.note)
         if self._mapping_kind == "local":
             self.start_mapping()
         elif self._mapping_kind == "ministack" and self.terraform is None:
@@ -296,24 +298,6 @@ class LocalSystem:
         """Run one event in one of our execution environments, past the queue."""
         assert self.pool is not None
         return self.pool.invoke(event)
-
-    def provision(self) -> None:
-        """Follow `put-provisioned-concurrency-config` on the alias or its version: that many environments stay warm.
-
-        At most as many as the mapping's concurrency: more could not be busy at once here.
-        """
-        functions, function, wanted = self.clients["lambda"], self.names.function, 0
-        try:
-            version = functions.get_alias(FunctionName=function, Name=ALIAS)["FunctionVersion"]
-            for qualifier in (ALIAS, version):
-                with suppress(functions.exceptions.ProvisionedConcurrencyConfigNotFoundException):
-                    found = functions.get_provisioned_concurrency_config(FunctionName=function, Qualifier=qualifier)
-                    wanted = max(wanted, int(found["RequestedProvisionedConcurrentExecutions"]))
-        except (BotoCoreError, ClientError) as error:
-            self.note(f"provisioned concurrency: {error}")
-            return
-        if self.pool is not None:
-            self.pool.warm(min(wanted, self._concurrency))
 
     def _invoked(self, function: str, outcome: Outcome, concurrent: int) -> None:
         if function == self.names.function and outcome.error_type != THROTTLED:

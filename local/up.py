@@ -10,6 +10,7 @@ from local.approvals.workflow import Approvals
 from local.installation import InstallationError
 from local.ministack import CREDENTIALS, REGION, ServicesError
 from local.options import environment, package, port, positive
+from local.refusals import ENDPOINTS
 from local.system import PROVISIONS, LocalSystem
 from local.view import View
 
@@ -74,6 +75,7 @@ def _exports(system: LocalSystem, approvals: Approvals) -> dict[str, str]:
     return {
         "AWS_ENDPOINT_URL": system.endpoint_url,
         **approvals.endpoints,
+        **dict.fromkeys(ENDPOINTS, approvals.endpoint_url),
         **CREDENTIALS,
         "AWS_DEFAULT_REGION": REGION,
         "QUEUE_URL": system.resources.queue_url,
@@ -94,7 +96,7 @@ def _wait(system: LocalSystem, approvals: Approvals) -> None:
                 time.sleep(0.5)
                 system.check()
                 if time.monotonic() - provisioned_at > PROVISION_SECONDS:
-                    system.provision()
+                    system.provisioned.follow()
                     provisioned_at = time.monotonic()
                 for link in approvals.mail():
                     view.tell(f"# mail to {link.approver}: {link.transaction_id} {link.url}")

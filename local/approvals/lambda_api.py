@@ -10,6 +10,7 @@ import re
 import sqlite3
 import threading
 import uuid
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -19,10 +20,13 @@ from local.approvals.server import Request, Server, fault, refuse
 from local.environment_pool import EnvironmentPool
 from local.execution_environment import Outcome
 from local.loopback import ask
+from local.provisioned import Provisioned
+from local.refusals import refusal
 from local.resources import ALIAS
 
 _DURABLE = re.compile(r"/2025-12-01/durable-execution")
 _HOP_BY_HOP = {"connection", "content-length", "host", "keep-alive", "transfer-encoding", "date", "server"}
+_PROVISIONED = re.compile(r"/2019-09-30/functions/([^/]+)/provisioned-concurrency")
 _INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
 
 
@@ -38,8 +42,9 @@ class LambdaApi:
         self.versions: dict[str, EnvironmentPool] = {}
         self.live = ""
 
-    def open(self, engine: DurableEngine, names: Path, services_url: str) -> None:
+    def open(self, engine: DurableEngine, names: Path, services_url: str, provisioned: Provisioned) -> None:
         """Serve from now on; `names` is the sqlite file of the executions' names, `services_url` ministack's."""
+        self._provisioned = provisioned
         self._engine = engine
         self._names_path = names
         self._services_port = int(services_url.rsplit(":", 1)[1])
@@ -54,25 +59,41 @@ class LambdaApi:
 
     def _serve(self, request: Request) -> None:
         path = urlsplit(request.path).path
+        if refused := refusal(path, request.headers, request.content):
+            request.reply(400, refused.body, refused.headers)
+            return
         invoke = _INVOKE.fullmatch(path)
         if invoke and request.headers.get("X-Dex-Handler-Invoke") == "true":
             self._run(request, unquote(invoke[1]))
-        elif invoke and unquote(invoke[1]).rsplit(":function:", maxsplit=1)[-1].split(":")[0] == self.function:
+        elif invoke and _name(unquote(invoke[1])) == self.function:
             self._start(request, unquote(invoke[1]))
+        elif (found := _PROVISIONED.fullmatch(path)) and _name(unquote(found[1])) == self._provisioned.function:
+            self._pass_on(request, self._services_port, "ministack", self._told)
         elif _DURABLE.match(path):
             self._pass_on(request, self._engine.port, "the durable engine")
         else:
             # Every other function and operation is ministack's, so that one endpoint serves all of Lambda.
             self._pass_on(request, self._services_port, "ministack")
 
-    def _pass_on(self, request: Request, port: int, name: str) -> None:
+    def _told(self, status: int, body: bytes) -> bytes:
+        """What the services say of provisioned concurrency, put right."""
+        document = json.loads(body) if status < 300 and body else {}
+        for found in [document, *document.get("ProvisionedConcurrencyConfigs", [])]:
+            if "RequestedProvisionedConcurrentExecutions" in found:
+                found.update(self._provisioned.told(found))
+        return json.dumps(document).encode() if document else body
+
+    def _pass_on(
+        self, request: Request, port: int, name: str, told: Callable[[int, bytes], bytes] = lambda _, body: body
+    ) -> None:
         headers = {key: value for key, value in request.headers.items() if key.lower() not in _HOP_BY_HOP}
         try:
             status, body, answered = ask(port, request.command, request.path, request.content, headers)
         except OSError as error:
             request.reply(503, fault("ServiceException", f"{name} is down: {error}"))
             return
-        request.reply(status, body, {key: value for key, value in answered.items() if key.lower() not in _HOP_BY_HOP})
+        kept = {key: value for key, value in answered.items() if key.lower() not in _HOP_BY_HOP}
+        request.reply(status, told(status, body), kept)
 
     def _run(self, request: Request, function: str) -> None:
         """One invocation of the workflow's handler for the engine, in the version that the execution started on."""
@@ -113,3 +134,8 @@ class LambdaApi:
                 known = (payload, self._engine.start_execution(self.function, version, name, request.content), version)
                 names.execute("INSERT INTO names VALUES (?, ?, ?, ?)", (name, *known))
         request.reply(202, b"", {"X-Amz-Durable-Execution-Arn": known[1], "X-Amz-Executed-Version": known[2]})
+
+
+def _name(function: str) -> str:
+    """A function's name out of a name or an ARN, with a qualifier or not."""
+    return function.rsplit(":function:", maxsplit=1)[-1].split(":", maxsplit=1)[0]

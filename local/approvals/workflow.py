@@ -108,7 +108,7 @@ class Approvals:
         self._page_function = (package, deciding)
         self.appoint(*self.approvers)
         self._engine = DurableEngine(directory, system.processes, self.endpoint_url, system.note)
-        self._api.open(self._engine, directory / "names.sqlite", system.endpoint_url)
+        self._api.open(self._engine, directory / "names.sqlite", system.endpoint_url, system.provisioned)
         self._page.open()
         self._engine.start()
         self._engine.keep()
