@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from local import stream, traffic
-from local.approvals.workflow import Approvals
+from local.approvals.workflow import RECONCILE_SECONDS, Approvals
 from local.audit import audit
 from local.evidence import Delivery, collect, logs_of
 from local.faults import (
@@ -135,7 +135,9 @@ def run(options: argparse.Namespace, console: Console) -> Result:
             )
         )
         variables = {name: os.environ[name] for name in ("SCORING_ENGINE", "SUPPORT") if name in os.environ}
-        approvals = Approvals(timeout_seconds=APPROVAL_SECONDS, approvers=(APPROVER,))
+        approvals = Approvals(
+            timeout_seconds=APPROVAL_SECONDS, approvers=(APPROVER,), reconcile_seconds=RECONCILE_SECONDS / SCALE
+        )
         system = stack.enter_context(
             LocalSystem(
                 package=options.package,

@@ -14,6 +14,7 @@ from local.approvals.engine import DurableEngine
 from local.approvals.lambda_api import LambdaApi
 from local.approvals.mail import Link, Mail
 from local.approvals.page import Page
+from local.approvals.schedule import Schedule
 from local.environment_pool import EnvironmentPool
 from local.execution_environment import ExecutionEnvironment, FunctionVersion
 from local.installation import environment
@@ -24,6 +25,9 @@ from local.system import LocalSystem, client
 # A person waits for the page, and an approved charge for the workflow: on a busy machine neither gets along with a
 # run's scaled time-out, which only the queue function's messages need to come back soon.
 TIMEOUT_SECONDS_MIN = 10
+# As Terraform's schedule has it, and its time-out.
+RECONCILE_SECONDS = 600.0
+RECONCILE_TIMEOUT_SECONDS = 300
 # Waits end their environment at once here, to show that a suspended execution uses no process.
 IDLE_SECONDS_MAX = 1.0
 
@@ -51,8 +55,11 @@ class Approvals:
         page_port: int = 0,
         variables: dict[str, str] | None = None,
         package: Path | None = None,
+        reconcile_seconds: float = RECONCILE_SECONDS,
     ) -> None:
         """`timeout_seconds` is how long a person may take; `variables` are added to the workflow's.
+
+        Reconcile runs every `reconcile_seconds`.
 
         `package` is the workflow's unpacked deployment package, built from this checkout when None. It runs under the
         local system's own `runtime_python`, if that has one.
@@ -61,6 +68,7 @@ class Approvals:
         self.timeout_seconds = timeout_seconds
         self.approvers = approvers
         self._extra = variables or {}
+        self._reconcile_seconds = reconcile_seconds
         self._package = package
         self._page = Page(page_port)
         self._api = LambdaApi(self.function)
@@ -107,11 +115,17 @@ class Approvals:
         self.publish(package)
         self._page_function = (package, deciding)
         self.appoint(*self.approvers)
+        reconcile = f"{self.function}-reconcile"
+        paying = {**deciding, **system.times.variables(), **system.gateway_variables, **self.variables}
+        handler = "handler.reconcile_function.lambda_handler"
+        reconcile_pool = self._pool(package, handler, reconcile, "1", paying, timeout_seconds=RECONCILE_TIMEOUT_SECONDS)
+        self._schedule = Schedule(reconcile, self._reconcile_seconds, system.note)
         self._engine = DurableEngine(directory, system.processes, self.endpoint_url, system.note)
         self._api.open(self._engine, directory / "names.sqlite", system.endpoint_url, system.provisioned)
         self._page.open()
         self._engine.start()
         self._engine.keep()
+        self._schedule.start(reconcile_pool)
         self.environment_variables = {
             "AWS_ENDPOINT_URL": system.endpoint_url,
             "AWS_REGION": REGION,
@@ -123,9 +137,10 @@ class Approvals:
         try:
             yield self
         finally:
+            self._schedule.stop()
             self._api.close()
             self._page.close()
-            for pool in (*self._api.versions.values(), *self._page.versions):
+            for pool in (*self._api.versions.values(), *self._page.versions, reconcile_pool):
                 pool.stop()
             self._engine.stop()
 
@@ -171,7 +186,14 @@ class Approvals:
         return self._page.decide(link, decision, comment)
 
     def _pool(
-        self, package: Path, handler: str, name: str, version_number: str, variables: dict[str, str]
+        self,
+        package: Path,
+        handler: str,
+        name: str,
+        version_number: str,
+        variables: dict[str, str],
+        *,
+        timeout_seconds: int = 0,
     ) -> EnvironmentPool:
         system = self._system
         logs = system.log_directory / name / version_number
@@ -182,7 +204,7 @@ class Approvals:
             arn=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}:{version_number}",
             code=package,
             handler=handler,
-            timeout_seconds=max(system.times.function_timeout_seconds, TIMEOUT_SECONDS_MIN),
+            timeout_seconds=timeout_seconds or max(system.times.function_timeout_seconds, TIMEOUT_SECONDS_MIN),
             memory_size=512,
             variables=variables,
         )

@@ -17,10 +17,13 @@ import pytest
 from local import event_source_mapping, threads
 from local.approvals.engine import DurableEngine
 from local.approvals.lambda_api import LambdaApi
+from local.approvals.schedule import Schedule
 from local.approvals.server import Request, Server
 from local.event_source_mapping import EventSourceMapping
+from local.execution_environment import Outcome
 from local.loopback import ask
 from local.ministack import ServicesError
+from local.runtime_api import error_document
 
 
 @pytest.mark.parametrize("error", [ServicesError("it did not start"), OSError("no space left")])
@@ -96,6 +99,24 @@ def test_a_request_that_fails_is_answered(error: Exception, capfd: pytest.Captur
     assert (status, headers["x-amzn-errortype"]) == (503, "ServiceException")
     assert str(error) in json.loads(answer)["Message"]
     assert capfd.readouterr().err == ""
+
+
+def test_a_schedule_invokes_again_and_again_and_tells_of_each_failure() -> None:
+    answers = iter([None, "ValueError", None])
+    problems: list[str] = []
+    schedule = Schedule("reconcile", 0.001, problems.append)
+
+    def invoke(event: bytes) -> Outcome:
+        assert event == b"{}"
+        error = next(answers)
+        if schedule.runs == 2:
+            schedule.stop()
+        return Outcome("r", error_document("ValueError", "no table") if error else b"{}", error, 1.0, None, None)
+
+    schedule.start(SimpleNamespace(invoke=invoke))  # type: ignore[arg-type]
+    assert schedule._thread is not None
+    schedule._thread.join(timeout=30)
+    assert (schedule.runs, problems) == (3, ["reconcile: ValueError: no table"])
 
 
 @pytest.mark.parametrize("payload", [b"\xff", b"{", b"no json"])
