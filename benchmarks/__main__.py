@@ -32,7 +32,7 @@ NEEDS = {
 
 
 def main() -> int:
-    """Run what was named; 1 where a bar was missed, 2 for an unknown name or a missing peer."""
+    """Run what was named; 1 where a bar was missed, 2 for an unknown name or a missing peer, 130 after Ctrl-C."""
     named = len(sys.argv) > 1 and not sys.argv[1].startswith("-")
     name, options = (sys.argv[1], sys.argv[2:]) if named else (DEFAULT, sys.argv[1:])
     if name not in BENCHMARKS:
@@ -48,7 +48,11 @@ def main() -> int:
     if not named and {"-h", "--help"} & set(options):
         print(f"python -m benchmarks NAME [options]; NAME is one of {', '.join(BENCHMARKS)}; without one, {DEFAULT}:\n")
     sys.argv = [f"python -m benchmarks {name}", *options]
-    status: int = import_module(BENCHMARKS[name]).main()
+    try:
+        status: int = import_module(BENCHMARKS[name]).main()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
     return status
 
 

@@ -83,7 +83,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--messages", type=int, default=published.MESSAGES, help="payments a round (%(default)s)")
     add(
         "--groups",
-        type=lambda text: [int(part) for part in text.split(",")],
+        type=_groups,
         default=[published.GROUPS],
         metavar="N[,N]",
         help="message groups, a round for each: 10 as published, 10,1000 compares (10)",
@@ -113,6 +113,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     if options.rounds < 1:
         parser.error(f"--rounds {options.rounds}: 1 or more")
     return options
+
+
+def _groups(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of groups, nor several with commas between") from error
 
 
 def check(options: argparse.Namespace) -> None:
@@ -197,10 +204,17 @@ def play(options: argparse.Namespace, console: Console) -> Played:
 
 
 def _report(options: argparse.Namespace, console: Console, played: Played) -> None:
-    for groups in options.groups:
-        seen = next(found for of, found in reversed(played.rounds) if of == groups)
-        rows = impact(seen, groups=groups, environments_max=options.concurrency, ramp_seconds=options.ramp_seconds)
-        console.print(view.impact_table(rows, groups))
+    impacts = {
+        str(groups): impact(
+            next(seen for of, seen in reversed(played.rounds) if of == groups),
+            groups=groups,
+            environments_max=options.concurrency,
+            ramp_seconds=options.ramp_seconds,
+        )
+        for groups in options.groups
+    }
+    for name, rows in impacts.items():
+        console.print(view.impact_table(rows, name))
     console.print(view.figures_table([(f"{groups} groups", figures(seen)) for groups, seen in played.rounds]))
     comparisons = compare(options, played)
     for groups, comparison in comparisons.items():
@@ -216,7 +230,9 @@ def _report(options: argparse.Namespace, console: Console, played: Played) -> No
     for bar in bars:
         print(bar)
     document = record(options, played, bars) | {
-        "simulated": {str(groups): comparison.as_document() for groups, comparison in comparisons.items()}
+        # By groups: what was published, what their last round showed, and why they differ.
+        "expected_impact": impacts,
+        "simulated": {str(groups): comparison.as_document() for groups, comparison in comparisons.items()},
     }
     path = played.directory / "avalanche.json"
     write_record(path, document)

@@ -64,7 +64,7 @@ class View:
     ) -> None:
         if self._live is not None:
             self._live.stop()
-        elif self._moments:
+        elif self._moments and self._moments[-1].seconds != self._said:
             self._say(self._moments[-1])
 
     def show(self, moment: Moment) -> None:
@@ -102,7 +102,7 @@ def sparkline(values: Sequence[float], width: int = _WIDTH) -> str:
     return "".join(_BARS[min(len(_BARS) - 1, int(len(_BARS) * max(0.0, value) / most))] for value in values)
 
 
-def impact_table(rows: Sequence[tuple[str, str, str]], groups: int) -> Table:
+def impact_table(rows: Sequence[tuple[str, str, str]], groups: str) -> Table:
     """The published 'Expected impact' beside what was seen."""
     table = Table(title=f"The published expected impact, and what was seen with {groups} groups", title_justify="left")
     for header in ("published", "seen", "why"):

@@ -34,7 +34,7 @@ def test_an_avalanche_starts_cold_grows_to_its_maximum_and_passes_its_audit(pack
     # The simulator, given the same sends and what this run's invocations took, has the same counts and the same order.
     for comparison in record["simulated"].values():
         assert {each["what"] for each in comparison["exact"] if not each["same"]} == set()
-    assert set(record["simulated"]) == {"6", "1"}
+    assert set(record["simulated"]) == set(record["expected_impact"]) == {"6", "1"}
     many, one = record["rounds"]
     # Each round begins with no environment; one group never has two batches under way.
     assert [(found["groups"], found["figures"]["concurrency"]) for found in (many, one)] == [(6, 2), (1, 1)]

@@ -66,10 +66,14 @@ def test_what_is_impossible_is_refused_with_the_rule_that_it_breaks(changes, rul
     assert rule in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "soon"])
-def test_a_ramp_is_a_number(text, capsys):
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [("ramp-seconds", text) for text in ("nan", "inf", "-inf", "soon")]
+    + [("groups", text) for text in ("", "6,", "x")],
+)
+def test_ramps_and_groups_are_numbers(option, text, capsys):
     with pytest.raises(SystemExit, match="2"):
-        live.main([f"--ramp-seconds={text}"])
+        live.main([f"--{option}={text}"])
     assert text in capsys.readouterr().err
 
 
@@ -211,8 +215,10 @@ def test_where_the_output_is_no_terminal_lines_come_every_few_seconds_and_at_the
         for tenth in range(101):
             shown.show(moment(tenth / 10))
         shown.show(moment(10.2))
+    with view.View(console, "said already") as shown:
+        shown.show(moment(0.0))
     lines = output.getvalue().splitlines()
-    assert [float(line.split()[0]) for line in lines] == [0.0, 5.0, 10.0, 10.2]
+    assert [float(line.split()[0]) for line in lines] == [0.0, 5.0, 10.0, 10.2, 0.0]
     assert "queue depth 3 + 2 in flight; oldest message 1.5 s; environments 1 starting, 2 busy, 3 idle" in lines[0]
     assert "\x1b" not in output.getvalue()
 

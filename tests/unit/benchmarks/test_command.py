@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,3 +30,13 @@ def test_help_without_a_name_names_every_benchmark(monkeypatch, capsys):
     said = capsys.readouterr().out
     assert all(name in said for name in command.BENCHMARKS)
     assert "--quick" in said
+
+
+def test_a_benchmark_that_is_stopped_by_hand_says_so_without_a_traceback(monkeypatch, capsys):
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "packaging"])
+    monkeypatch.setattr(command, "import_module", lambda module: SimpleNamespace(main=stop))
+    assert command.main() == 130
+    assert capsys.readouterr().err == "stopped\n"
