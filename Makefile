@@ -334,6 +334,16 @@ profile-init: setup  ## where a cold start goes, by step and by import
 profile-payment: setup  ## where the CPU time of a warm payment goes, by step
 	$(PY) -m benchmarks profile-payment $(OPTIONS)
 
+# Folders on the peers' own path: they need nothing compiled but the numpy that is here.
+AVALANCHE_PEERS := .build/avalanche-peers
+$(AVALANCHE_PEERS)/.installed: benchmarks/avalanche/peers.lock | $(VENV)/.installed
+	$(PY) -m pip install --quiet --upgrade --target $(AVALANCHE_PEERS) --no-deps --require-hashes --requirement $<
+	@touch $@
+
+.PHONY: avalanche-simulation
+avalanche-simulation: setup $(AVALANCHE_PEERS)/.installed  ## checkouts at once, simulated (OPTIONS="--customers 1000000 --policies" | --bars)
+	$(PY) -m benchmarks avalanche-simulation $(OPTIONS)
+
 # ---- approvals ------------------------------------------------------------------------------------------------
 .PHONY: test-approvals
 test-approvals: setup  ## the approval workflow through the local system, its page in headless Chromium

@@ -18,6 +18,7 @@ BENCHMARKS = {
     "gateways": "benchmarks.coldstart.gateways",
     "compare": "benchmarks.coldstart.compare",
     "aws": "benchmarks.coldstart.aws",
+    "avalanche-simulation": "benchmarks.avalanche.command",
     "profile-init": "benchmarks.coldstart.profile_init",
     "profile-payment": "benchmarks.coldstart.profile_payment",
     "avalanche-live": "benchmarks.avalanche.live",

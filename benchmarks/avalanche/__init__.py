@@ -19,6 +19,9 @@
   event queue over batches; no input or output but the price list.
 - `result`, `dollars`: one `Result` with counts, latencies, dollars and a series by the second; `as_document()` is JSON,
   `arrays` has every message and every invocation.
+- `policies`: ways to run the function, and `compare`, which plays each on the same traffic; `command` is their command
+  line, `make avalanche-simulation`.
+- `bars`, `comparisons`, `peers`: what the simulator itself takes, beside SimFaaS and SimPy.
 - `known_queues`: M/M/1, M/M/c and M/D/1 through the same core, against their known answers.
 
 One rule: the same parameters and seed give the same result. Times are whole microseconds, and each kind of draw has a

@@ -41,7 +41,7 @@ class PeersMissingError(RuntimeError):
 def peer(name: str, count: int, seed: int) -> dict[str, Any]:
     """What one peer found and how long it took, in a process of its own. Raises PeersMissingError."""
     if not (PEERS / "simfaas").exists():
-        raise PeersMissingError(f"{PEERS.relative_to(ROOT)} is missing: make avalanche-simulation installs it")
+        raise PeersMissingError("SimFaaS and SimPy are not there: make avalanche-simulation installs them")
     done = subprocess.run(
         [sys.executable, Path(peers.__file__), name, str(count), str(seed)],
         capture_output=True,

@@ -28,7 +28,9 @@ _NANODOLLARS = Decimal("0.000000001")
 
 @dataclass(frozen=True)
 class Quantities:
-    """What is billed of a run. `billed_ms` is the sum over invocations, each with its init rounded up once."""
+    """What is billed of a run. `billed_ms` is the sum over invocations, each with its init rounded up once; `pollers`
+    is the most that provisioned mode had.
+    """
 
     seconds: float
     invocations: int
@@ -39,6 +41,7 @@ class Quantities:
     receives: int
     deletes: int
     delays: int
+    pollers: int = 0
 
 
 def kept_seconds(seconds: float) -> int:
@@ -69,5 +72,7 @@ def dollars(of: Quantities, parameters: Parameters) -> dict[str, Decimal]:
     if provisioned:
         kept = kept_seconds(of.seconds) * function.provisioned_concurrency
         lines["lambda_provisioned"] = kept * gb * lambda_prices["provisioned_gb_second"][function.architecture]
+    if of.pollers:
+        lines["lambda_pollers"] = of.pollers * math.ceil(of.seconds) * lambda_prices["sqs_poller_hour"] / 3600
     lines = {name: Decimal(amount).quantize(_NANODOLLARS) for name, amount in lines.items()}
     return lines | {"total": sum(lines.values(), Decimal(0))}

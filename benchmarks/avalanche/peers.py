@@ -49,7 +49,8 @@ def simfaas(requests: int, seed: int) -> dict[str, float]:
     }
 
 
-def _draws(batches: int, seed: int) -> list[float]:
+def draws(batches: int, seed: int) -> list[float]:
+    """How long each batch of the small model runs, the last one first."""
     draw = random.Random(seed)
     return [draw.expovariate(1.0) for _ in range(batches)]
 
@@ -58,12 +59,12 @@ def simpy(batches: int, seed: int) -> dict[str, float]:
     """Fifty pollers, each of which receives, runs and deletes a batch at a time, as SimPy's page would have it."""
     from simpy import Environment
 
-    draws = _draws(batches, seed)
+    left = draws(batches, seed)
     environment = Environment()
 
     def poller() -> Iterator[Any]:
-        while draws:
-            takes = draws.pop()
+        while left:
+            takes = left.pop()
             yield environment.timeout(_RECEIVE)
             yield environment.timeout(takes)
             yield environment.timeout(_DELETE)
@@ -77,7 +78,7 @@ def simpy(batches: int, seed: int) -> dict[str, float]:
 
 def heap(batches: int, seed: int) -> dict[str, float]:
     """The same with one heap of (moment, number, what happens)."""
-    draws = _draws(batches, seed)
+    left = draws(batches, seed)
     events: list[tuple[float, int, Any, float]] = []
     now, made = 0.0, 0
 
@@ -87,8 +88,8 @@ def heap(batches: int, seed: int) -> dict[str, float]:
         heappush(events, (moment, made, happen, takes))
 
     def receive(_: float) -> None:
-        if draws:
-            at(now + _RECEIVE, run, draws.pop())
+        if left:
+            at(now + _RECEIVE, run, left.pop())
 
     def run(takes: float) -> None:
         at(now + takes, delete, takes)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.avalanche.distributions import Microseconds
 from benchmarks.avalanche.dollars import Quantities, dollars
 from benchmarks.avalanche.parameters import Parameters
-from benchmarks.avalanche.rules import SECOND
+from benchmarks.avalanche.rules import POLLER_CONCURRENCY, SECOND
 from benchmarks.avalanche.traffic import Sent
 
 # Fates of a message; UNSETTLED is one that the horizon cut off.
@@ -195,6 +195,7 @@ def conclude(parameters: Parameters, seed: int, sent: Sent, ledger: Ledger, ende
         receives=ledger.receive_requests,
         deletes=ledger.delete_requests,
         delays=ledger.delay_requests,
+        pollers=_pollers(parameters, int(at_once.max(initial=0))),
     )
     return Result(
         seed=seed,
@@ -224,6 +225,12 @@ def conclude(parameters: Parameters, seed: int, sent: Sent, ledger: Ledger, ende
         series=_series(arrays, first, max(last, first), moments, at_once),
         arrays=arrays,
     )
+
+
+def _pollers(parameters: Parameters, concurrency: int) -> int:
+    """The most pollers of provisioned mode: as many as its invocations at once needed, and never below the least."""
+    least = parameters.mapping.pollers_min
+    return max(least, -(-concurrency // POLLER_CONCURRENCY)) if least else 0
 
 
 def _concurrency(arrays: Arrays) -> tuple[Microseconds, NDArray[np.int64]]:

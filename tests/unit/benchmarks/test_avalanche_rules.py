@@ -13,7 +13,7 @@ import pytest
 from benchmarks.avalanche import rules
 from benchmarks.avalanche.distributions import Constant, Samples
 from benchmarks.avalanche.dollars import Quantities, dollars, kept_seconds
-from benchmarks.avalanche.known_queues import QUEUES, observed
+from benchmarks.avalanche.known_queues import QUEUES, KnownQueue, observed
 from benchmarks.avalanche.parameters import (
     Function,
     Gateway,
@@ -263,6 +263,9 @@ def test_a_bill_can_be_checked_with_a_pencil() -> None:
     # Three writes of an item below 1 KiB, and two of its index.
     assert lines["dynamodb_writes"] == 10 * Decimal("0.625")
     assert lines["total"] == sum(amount for name, amount in lines.items() if name != "total")
+    # Two pollers for 100 s.
+    polled = dollars(replace(of, pollers=2), STORY)["lambda_pollers"]
+    assert abs(polled - 200 * Decimal("0.00925") / 3600) < Decimal("1e-9")
     on_demand = dollars(of, STORY)
     assert on_demand["lambda_duration"] == Decimal("0.5") * 1_000_000 * Decimal("0.0000133334")
     assert "lambda_provisioned" not in on_demand
@@ -360,9 +363,20 @@ def test_the_known_answers_are_the_textbooks() -> None:
     assert answers == pytest.approx({"M/M/1": 250.0, "M/M/5": 100 + 0.37784 * 100 / 1.5, "M/D/1": 175.0}, rel=1e-4)
 
 
+@pytest.mark.parametrize(("servers", "utilisation"), [(1, 0.9), (3, 0.95)])
+def test_customers_of_a_queue_with_constant_service_leave_when_the_recursion_says(servers, utilisation) -> None:
+    # Kiefer and Wolfowitz's recursion, exactly: each goes to the server that is free first.
+    arrays = simulate(KnownQueue("M/D/c", servers, utilisation, Constant(100.0)).parameters(500)).arrays
+    free = [0] * servers
+    for arrived, left in zip(arrays.offered.tolist(), arrays.settled.tolist(), strict=True):
+        free.sort()
+        free[0] = max(free[0], arrived) + 100_000
+        assert left == free[0]
+
+
 @pytest.mark.parametrize("queue", QUEUES, ids=lambda queue: queue.name)
 def test_a_known_queue_has_its_answer_within_the_confidence_interval(queue) -> None:
     found = observed(queue, 1_500)
     assert found.holds(queue.answer_ms)
     # An interval that holds everything would show nothing.
-    assert found.half < 0.15 * queue.answer_ms
+    assert found.half < 0.2 * queue.answer_ms
