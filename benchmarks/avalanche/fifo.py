@@ -34,7 +34,6 @@ class FifoQueue:
         ends = np.cumsum(np.bincount(sent.group, minlength=groups))
         self._head: list[int] = np.concatenate([[0], ends[:-1]]).tolist()
         self._tail = list(self._head)
-        self._locked = bytearray(groups)
         self.ready: list[tuple[int, int]] = []
         self.in_flight = 0
         self.receives = [0] * self._count
@@ -50,10 +49,11 @@ class FifoQueue:
         accepted = self._accepted
         if place == count or accepted[place] > now:
             return
-        group, tail, head, locked, ready = self._group, self._tail, self._head, self._locked, self.ready
+        group, tail, head, ready = self._group, self._tail, self._head, self.ready
         while place < count and accepted[place] <= now:
             which = group[place]
-            if head[which] == tail[which] and not locked[which]:
+            # With messages waiting or under way, the group is ready already, or will be once they are deleted or back.
+            if head[which] == tail[which]:
                 heappush(ready, (place, which))
             tail[which] += 1
             place += 1
@@ -93,7 +93,6 @@ class FifoQueue:
         return found, messages
 
     def _take(self, which: int, place: int, count: int) -> None:
-        self._locked[which] = 1
         self.in_flight += count
         receives, order = self.receives, self.order
         for at in range(place, place + count):
@@ -121,7 +120,6 @@ class FifoQueue:
     def unlock(self, which: int, returned: int) -> None:
         """Nothing of the group is under way any more; `returned` of its messages are visible again."""
         self.in_flight -= returned
-        self._locked[which] = 0
         place = self._head[which]
         if place < self._tail[which]:
             heappush(self.ready, (self.order[place], which))

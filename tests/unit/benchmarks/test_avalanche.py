@@ -64,6 +64,24 @@ def test_two_groups_of_two_messages_are_settled_when_a_pencil_says() -> None:
     assert result.completion_seconds == second / 1000
 
 
+def test_a_provisioned_environment_is_used_again_and_others_start_beside_it() -> None:
+    function = replace(EXACT.function, provisioned_concurrency=1)
+    one_group = simulate(replace(EXACT, traffic=Traffic(6, 1), function=function))
+    assert (one_group.invocations, one_group.cold_starts) == (6, 0)
+    two_groups = simulate(replace(EXACT, traffic=Traffic(6, 2), function=function))
+    assert (two_groups.invocations, two_groups.cold_starts) == (6, 1)
+
+
+def test_latency_ends_when_a_payment_is_settled_and_age_when_its_message_is_deleted() -> None:
+    result = simulate(replace(EXACT, traffic=Traffic(1, 1)))
+    # 5 to receive, 300, 40 and 230; the delete takes 5 more.
+    assert (result.latency_p50_ms, result.latency_p99_ms) == (575.0, 575.0)
+    assert result.oldest_message_seconds == 0.58
+    assert result.series.duration_p99_ms == [570.0]
+    assert result.series.duration_mean_ms == [570.0]
+    assert result.series.cold_share == [1.0]
+
+
 def test_one_seed_gives_one_result_on_every_machine() -> None:
     result = simulate(Parameters(Traffic(1000, 50, ramp_seconds=20.0, round_robin=False), Function(WORK)), seed=7)
     assert result.digest() == "47c6aafd4d1ebab6cf1247e9376194e0b1ca29010f1695c72caa4871f7a18b90"
