@@ -251,12 +251,12 @@ def test_a_bill_can_be_checked_with_a_pencil() -> None:
         sends=2_000_000,
         receives=1_000_000,
         deletes=1_000_000,
-        delays=0,
+        delays=1_000_000,
     )
     parameters = replace(STORY, function=replace(STORY.function, provisioned_concurrency=10))
     lines = dollars(of, parameters)
     assert lines["lambda_requests"] == Decimal("0.2")
-    assert lines["sqs_requests"] == Decimal("2.0")
+    assert lines["sqs_requests"] == Decimal("2.5")
     # Half a GB for a million seconds, at the price of provisioned environments; and ten of them kept for 300 s.
     assert lines["lambda_duration"] == Decimal("0.5") * 1_000_000 * Decimal("0.0000077778")
     assert lines["lambda_provisioned"] == Decimal("0.5") * 3_000 * Decimal("0.0000033334")
