@@ -31,8 +31,9 @@ from local.gateway.process import GatewayError
 from local.installation import InstallationError
 from local.ministack import ServicesError
 from local.report import shown, tell_audit
+from local.run_folder import new_directory
 from local.stream import RunError
-from local.system import SUPPORTS, LocalSystem, new_directory
+from local.system import SUPPORTS, LocalSystem
 from scoring.kernel import CHOICES
 
 # A compressed ramp: long enough to see environments come one by one.

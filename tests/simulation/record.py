@@ -92,7 +92,9 @@ def play_long(first: int, payments_wanted: int, jobs: int, path: Path, *, resume
     again = {each["seed"]: play((each["seed"], STEPS_MAX)).rule for each in before.get("failing", ())}
     failing: list[dict[str, object]] = [{"seed": seed, "rule": rule} for seed, rule in again.items() if rule]
     mended = [each for each in before.get("failing", ()) if not again[each["seed"]]]
-    kept["mended"] = [*before.get("mended", ()), *mended]
+    kept |= {"mended": [*before.get("mended", ()), *mended], "seeds": seeds, "payments": payments, "faults": faults}
+    kept |= {"steps": steps, "failing": failing, "seconds": before.get("seconds", 0)}
+    kept["complete"] = payments >= payments_wanted
     # Blocks rather than one long map: a pool takes all the tasks it is given at once.
     with ExitStack() as stack:
         # One job plays in this process, as its tests patch what is played.
