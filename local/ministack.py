@@ -111,11 +111,17 @@ class Ministack:
     """One running ministack. `port` 0 takes any free port; `url` is its endpoint."""
 
     def __init__(
-        self, processes: ProcessGroup, folder: Path, port: int = 0, variables: dict[str, str] | None = None
+        self,
+        processes: ProcessGroup,
+        folder: Path,
+        port: int = 0,
+        variables: dict[str, str] | None = None,
+        application: str = "ministack.app:app",
     ) -> None:
         """Start it and wait until it answers; `folder` gets its log and its scratch files.
 
-        `variables` are what functions in its workers find beside their own. Raises ServicesError (no disk, did not
+        `variables` are what functions in its workers find beside their own; `application` is what hypercorn serves, a
+        module or a file that changes ministack and has its app. Raises ServicesError (no disk, did not
         start) or PortInUse.
         """
         check_disk(folder)
@@ -143,7 +149,7 @@ class Ministack:
             # No worker processes: hypercorn's default forks one, a second process to lose.
             serve = [str(environment("ministack") / "hypercorn"), "--workers", "0", "--bind", f"fd://{bound.fileno()}"]
             self._process = processes.start(
-                [*serve, "ministack.app:app"],
+                [*serve, application],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environ,

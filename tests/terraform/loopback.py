@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,13 +13,15 @@ from local.installation import ROOT
 from local.ministack import Ministack
 from local.process_group import ProcessGroup
 from local.system import client
-from local.terraform import ARCHITECTURE, write_package
+from local.terraform import ARCHITECTURE, SOURCE, write_package
 from tests.terraform import examples
+from tests.terraform.first_user import FirstUser
 from tests.terraform.installation import Terraform
 
 # ministack runs every python3.x function under its own interpreter, which is this one; durable functions ask for 3.13.
 RUNTIME = "python3.13"
 APPROVER = "alice@example.com"
+NAMED = ROOT / "tests" / "terraform" / "ministack" / "named.py"
 SERVICES = ("sqs", "dynamodb", "lambda", "iam", "logs", "kms", "s3", "cloudwatch", "sns", "secretsmanager", "scheduler")
 
 
@@ -28,7 +31,8 @@ class Loopback:
     def __init__(self, folder: Path) -> None:
         """Start everything, and `terraform apply` of dev, which mostly waits: the caller has other things to do."""
         self.processes = ProcessGroup()
-        self.services = Ministack(self.processes, folder)
+        # The workflow leaves a payment alone that waits for an execution of another name.
+        self.services = Ministack(self.processes, folder, application=f"{NAMED}:app")
         self.clients: dict[str, Any] = {name: client(name, self.services.url) for name in SERVICES}
         self.gateway_database = folder / "gateway.sqlite"
         self._gateway = self.processes.start(
@@ -45,7 +49,9 @@ class Loopback:
         for function, engine in (("processor", "compiled"), ("processor", "pure"), ("workflow", "compiled")):
             self.package(unzipped(function, engine), function, engine)
         self.terraform = Terraform(folder, self.services.url, start=self.processes.start)
-        self.first_apply = self.terraform.start("apply", "-auto-approve", *self.variables())
+        given = {f"TF_VAR_{name}": value for name, value in {**missing_here(), **self.values()}.items()}
+        self.first_user = FirstUser(folder, {**self.terraform.environment, **given, **mirror()}, self.processes)
+        self.first_apply = self.first_user.begin("make apply")
         bucket, package = examples.state_bucket(self.services.url), unzipped("workflow", "compiled")
         self.examples = {
             name: examples.begin(self.terraform, name, package, bucket, self.processes) for name in examples.EXAMPLES
@@ -57,9 +63,9 @@ class Loopback:
         facts = {"architecture": ARCHITECTURE, "runtime": RUNTIME, "engine": engine}
         return write_package(archive, folder, canonical_versions_read=[1, 2], **facts)
 
-    def variables(self, **changes: str) -> list[str]:
-        """Flags of every plan and apply here: the file of what ministack lacks, this machine, then `changes`."""
-        values = {
+    def values(self) -> dict[str, str]:
+        """Variables of every plan and apply here: this machine, and the gateway of the audit."""
+        return {
             "package_directory": str(self.package_directory),
             "architecture": ARCHITECTURE,
             "runtime": RUNTIME,
@@ -74,8 +80,11 @@ class Loopback:
             "benchmark_memory_sizes": "[128]",
             "provisioned_concurrency": "1",
             "approval_workflow": json.dumps({"approvers": [APPROVER]}),
-            **changes,
         }
+
+    def variables(self, **changes: str) -> list[str]:
+        """The same as flags: the file of what ministack lacks, this machine, then `changes`."""
+        values = self.values() | changes
         return ["-var-file=loopback.tfvars", *(f"-var={name}={value}" for name, value in values.items())]
 
     def stop(self) -> None:
@@ -86,6 +95,11 @@ class Loopback:
         if self._gateway.stdout is not None:
             self._gateway.stdout.close()
         self.processes.stop()
+
+
+def missing_here() -> dict[str, str]:
+    """loopback.tfvars as variables: what ministack lacks."""
+    return dict(re.findall(r"^(\w+) = (.*)$", (SOURCE / "loopback.tfvars").read_text(), re.MULTILINE))
 
 
 def mirror() -> dict[str, str]:

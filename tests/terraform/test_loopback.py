@@ -33,6 +33,7 @@ from local.terraform import init_flags
 from tests.support.build_scripts import load
 from tests.support.payments import body
 from tests.terraform import examples
+from tests.terraform.first_user import steps
 from tests.terraform.installation import changes, plan
 from tests.terraform.loopback import APPROVER, RUNTIME, Loopback, unzipped
 from tests.terraform.production import BUCKET, STATE_KEY, Production
@@ -44,7 +45,9 @@ TERRAFORM_ITSELF = 'provider["terraform.io/builtin/terraform"]'
 
 @pytest.fixture(scope="module")
 def applied(loopback: Loopback) -> Loopback:
-    loopback.first_apply.finish()
+    # By the page for a first user.
+    assert "live is version 1" in loopback.first_apply.finish()
+    switch_durable_mode_on(loopback)
     return loopback
 
 
@@ -345,7 +348,6 @@ def test_benchmark_functions_answer_with_the_engine_of_their_name(applied: Loopb
 
 
 def test_a_risky_payment_of_the_queue_waits_and_its_workflow_is_started(applied: Loopback) -> None:
-    switch_durable_mode_on(applied)
     outputs = applied.terraform.outputs()
     applied.clients["sqs"].send_message(
         QueueUrl=outputs["queue_url"],
@@ -362,11 +364,18 @@ def test_a_risky_payment_of_the_queue_waits_and_its_workflow_is_started(applied:
         applied.clients["lambda"].get_durable_execution(DurableExecutionArn=each["DurableExecutionArn"])["InputPayload"]
         for each in started
     ]
-    # A busy queue function may repeat the start, which ministack, not keeping the name, takes for another.
-    # So far and no further: ministack gives the execution a name of its own, and the workflow rightly leaves an item
-    # alone that waits for one of another name. `make run` has the engine that keeps the name.
-    assert inputs
-    assert all(json.loads(each) == json.loads(item["request"]["S"]) for each in inputs)
+    assert [json.loads(each) for each in inputs] == [json.loads(item["request"]["S"])]
+
+
+def test_a_first_user_gets_from_nothing_to_an_approved_payment(
+    applied: Loopback, bar: Callable[[str, str, str, bool], None]
+) -> None:
+    applied.first_user.type_until("make destroy")
+    item = item_of(applied, "pay-high-001")
+    assert (item["status"], item["decision"]) == ({"S": "completed"}, {"S": "approve"})
+    count = len(steps())
+    bar("first_users_page_commands", str(count), "19", count < 20)
+    assert count < 20
 
 
 def test_a_person_decides_on_the_page_and_the_payment_is_charged(applied: Loopback) -> None:
@@ -410,7 +419,7 @@ def test_stop_holds_payments_on_the_queue_until_start(applied: Loopback) -> None
     outputs = applied.terraform.outputs()
     said = script(applied, "stop")
     assert "approved executions that can still charge: 0" in said
-    # The one above, which its own workflow left alone.
+    # The one above, about which nobody has said anything.
     assert "payments that wait for a decision, of which an approval charges: 1" in said
     applied.clients["sqs"].send_message(
         QueueUrl=outputs["queue_url"],
@@ -727,8 +736,8 @@ def test_destroy_leaves_nothing_of_dev_and_all_of_production(applied: Loopback, 
     unprotecting = production.make("apply", *production.variables(deletion_protection="false"))
     # Without the packages: a destroy must not need what it does not read.
     applied.package_directory.rename(applied.package_directory.with_name("gone"))
-    destroying = applied.variables()
-    applied.terraform.run("destroy", "-auto-approve", *destroying)
+    assert "Destroy complete!" in applied.first_user.begin("make destroy").finish()
+    assert applied.first_user.has_typed_all()
     unprotecting.finish()
     assert applied.terraform.resources() == {}
     assert all(not left for left in names_in(applied, "dev").values()), names_in(applied, "dev")
