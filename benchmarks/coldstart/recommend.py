@@ -5,10 +5,11 @@ The rule: a recommendation is computed from rows of one record and names the sha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks import tradeoff
 from benchmarks.coldstart.prices import billed
 
 
@@ -80,23 +81,13 @@ def recommend(found: Sequence[Choice], balance: float, architecture: str = "arm6
 
     Cost and latency are each scaled to 0..1 over the choices, so that neither unit decides.
     """
-    if not 0 <= balance <= 1:
-        raise ValueError(f"the balance is {balance}: it must be within 0 (cost) and 1 (speed)")
-    cost = _scaled([choice.usd_per_million[architecture] for choice in found])
-    speed = _scaled([choice.latency_ms for choice in found])
-    scores = [(1 - balance) * one + balance * other for one, other in zip(cost, speed, strict=True)]
-    return found[scores.index(min(scores))]
+    return tradeoff.balanced(found, _figures(architecture), balance)
 
 
 def frontier(found: Sequence[Choice], architecture: str = "arm64") -> list[Choice]:
     """The choices that no other beats in both cost and latency, by rising cost."""
-    efficient: list[Choice] = []
-    for choice in sorted(found, key=lambda one: (one.usd_per_million[architecture], one.latency_ms)):
-        if not efficient or choice.latency_ms < efficient[-1].latency_ms:
-            efficient.append(choice)
-    return efficient
+    return tradeoff.frontier(found, _figures(architecture))
 
 
-def _scaled(values: Sequence[float]) -> list[float]:
-    low, high = min(values), max(values)
-    return [0.0 if high == low else (value - low) / (high - low) for value in values]
+def _figures(architecture: str) -> Callable[[Choice], tuple[float, float]]:
+    return lambda choice: (choice.usd_per_million[architecture], choice.latency_ms)

@@ -1,4 +1,4 @@
-"""Charts of the lab's page as SVG: lines over a logarithmic axis or two, and bars.
+"""Charts of the reports as SVG, lines, bars and a scatter, and the style of the pages that they stand on.
 
 The rule: a chart is read without its colours and without sight: it has a role, a name and a description with its
 figures, its lines differ in dashes and in labels, and its letters stay legible on a telephone.
@@ -14,6 +14,27 @@ from typing import NamedTuple
 _WIDTH, _HEIGHT = 360, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 8, 44
 _LINE = 15
+
+STYLE = """
+:root{--ink:#1f2328;--faint:#c8ccd1;--paper:#fff;--compiled:#0b6e99;--pure:#c2571a;--other:#6b7280}
+@media (prefers-color-scheme:dark){
+:root{--ink:#e6e8ea;--faint:#454a50;--paper:#14171a;--compiled:#5cb8e4;--pure:#f0955b;--other:#9aa1a9}}
+@media print{:root{--ink:#000;--faint:#bbb;--paper:#fff}figure{break-inside:avoid}}
+body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:0}
+main{max-width:76rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.6rem}h2{font-size:1.15rem;margin:2rem 0 .2rem}.answer{font-size:1.15rem}p{max-width:48rem}
+figure{margin:1rem 0 2rem;max-width:40rem}figcaption{opacity:.8}svg{width:100%;height:auto;display:block}
+svg text{font-size:11px;fill:var(--ink)}.grid{stroke:var(--faint);stroke-width:.6}.limit{stroke:var(--ink)}
+table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums;margin:.5rem 0}
+caption{text-align:left;font-weight:600}th,td{padding:.25rem .5rem;border-bottom:1px solid var(--faint);text-align:left;
+vertical-align:top}
+h3{font-size:1rem;margin:0 0 .4rem}
+.rows{font-size:.75rem}.rows td{text-align:right}.rows th,.rows td{padding:.2rem .3rem}
+@media (max-width:75rem){.rows thead{display:none}
+.rows,.rows tbody,.rows tr,.rows td,.rows th{display:block}
+.rows tr{padding:.6rem 0}.rows th,.rows td{border:0;padding:0 .3rem}.rows td:empty{display:none}
+.rows td{display:flex;justify-content:space-between}.rows td::before{content:attr(data-label)}}
+"""
 
 
 class Series(NamedTuple):
