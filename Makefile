@@ -242,8 +242,8 @@ migrate-state: setup terraform-installed  ## a local state of ENVIRONMENT=prod t
 init: setup terraform-installed  ## terraform init, and the workspace of ENVIRONMENT=dev
 	@root=$$($(STATED) --again) && TF_WORKSPACE= terraform -chdir="$$root" workspace select -or-create $(ENVIRONMENT)
 
-# What the environment's things are called, by its outputs; without Terraform here, as the local system calls them.
-OUTPUTS = if [ -d terraform/.terraform ]; then TF_WORKSPACE=$(ENVIRONMENT) $(TERRAFORM) output -json; fi
+# What the environment's things are called, by the outputs of its state; without one, as the local system calls them.
+OUTPUTS = $(STATED) --outputs
 NAMED = --environment $(ENVIRONMENT) --outputs "$$outputs"
 
 # Terraform publishes, build/deploy.py moves alias live: in a plan it stays where it is, but where TF_ARGS say so.

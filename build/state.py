@@ -252,6 +252,26 @@ def initialised(folder: Path, flags: Sequence[str], *, again: bool = True) -> Pa
 
 def ready(root: Root, bucket: Bucket, flags: Sequence[str], *, again: bool = True) -> Path:
     """The folder of a remote environment, initialised. Raises StateError where its state is not in its bucket."""
+    _check(root, bucket)
+    return initialised(root.linked(bucket), [*flags, *bucket.flags()], again=again)
+
+
+def outputs(root: Root, environment: str, bucket: Bucket | None) -> dict[str, Any]:
+    """What `terraform output -json` says, off the state itself: no stop waits for Terraform or its provider.
+
+    Without a bucket the state is local. None yet has no outputs. Raises StateError as `ready` does.
+    """
+    if bucket is not None:
+        _check(root, bucket)
+        state = bucket.state()
+    else:
+        path = root.local_state(environment)
+        state = json.loads(path.read_text()) if path.exists() else None
+    return dict((state or {}).get("outputs", {}))
+
+
+def _check(root: Root, bucket: Bucket) -> None:
+    """Raises StateError where the state of a remote environment is not in its bucket."""
     name = bucket.environment
     if not bucket.exists():
         raise StateError(
@@ -264,7 +284,6 @@ def ready(root: Root, bucket: Bucket, flags: Sequence[str], *, again: bool = Tru
             f"{name} has {count} resources in a local state, {root.local_state(name)}: run `make migrate-state "
             f"ENVIRONMENT={name}`, which moves it to bucket {bucket.name}"
         )
-    return initialised(root.linked(bucket), [*flags, *bucket.flags()], again=again)
 
 
 def migrate(root: Root, bucket: Bucket, flags: Sequence[str]) -> str:
@@ -326,8 +345,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     doing = parser.add_mutually_exclusive_group()
     doing.add_argument("--bootstrap", action="store_true", help="make the bucket of the state instead")
     doing.add_argument("--migrate", action="store_true", help="move a local state into the bucket instead")
+    doing.add_argument("--outputs", action="store_true", help="print the outputs of the state instead")
     options = parser.parse_args(arguments)
     name, root = options.environment, Root()
+    is_local = (options.state or ("local" if name == "dev" else "remote")) == "local"
     try:
         if options.state == "local" and name in PRODUCTION:
             raise StateError(
@@ -338,7 +359,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(*_bucket(name).make(), sep="\n")
         elif options.migrate:
             print(migrate(root, _bucket(name), options.init))
-        elif (options.state or ("local" if name == "dev" else "remote")) == "local":
+        elif options.outputs:
+            print(json.dumps(outputs(root, name, None if is_local else _bucket(name))))
+        elif is_local:
             print(initialised(root.source, options.init, again=options.again))
         else:
             print(ready(root, _bucket(name), options.init, again=options.again))

@@ -6,6 +6,8 @@ locals {
   all_functions = [for role in ["queue", "workflow", "page", "reconcile"] : "${local.functions_arn}:${local.function_names[role]}"]
   executions    = ["${local.functions_arn}:${local.function_names.workflow}:*"]
 
+  state_bucket_arn = "arn:${local.table_arn[1]}:s3:::${join("-", ["cloudcafe-state", var.environment, local.table_arn[4], local.table_arn[3]])}"
+
   read_and_decide = [
     { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [module.transaction_table.table_arn] },
     { actions = ["dynamodb:Query"], resources = ["${module.transaction_table.table_arn}/index/open-shard-index"] },
@@ -74,6 +76,9 @@ locals {
         ]
         resources = flatten([for arn in local.all_functions : [arn, "${arn}:*"]])
       },
+      # What things are called is in the state (build/state.py).
+      { actions = ["s3:ListBucket"], resources = [local.state_bucket_arn] },
+      { actions = ["s3:GetObject"], resources = ["${local.state_bucket_arn}/env:/${var.environment}/payment-processor.tfstate"] },
       {
         actions   = ["cloudwatch:DescribeAlarms"]
         resources = [join(":", ["arn", local.table_arn[1], "cloudwatch", local.table_arn[3], local.table_arn[4], "alarm", "*"])]

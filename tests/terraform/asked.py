@@ -24,6 +24,7 @@ from tests.terraform.policies import Request
 # It imports all the others.
 load("packager.command")
 PACKAGES = sys.modules["packager"].functions
+STATE = load("state")
 ARN = "arn:aws:{}:eu-central-1:123456789012:{}"
 BENCHMARK = "module.benchmark_functions[0]"
 
@@ -245,6 +246,10 @@ def asked_by_deploying(plan: Plan) -> Iterator[Request]:
             for name in names:
                 yield Request(f"lambda:{operation}", ARN.format("lambda", f"function:{name}"))
                 yield Request(f"lambda:{operation}", ARN.format("lambda", f"function:{name}:live"))
+    # Names are in the state: HeadBucket asks for the right to list.
+    bucket = STATE.Bucket("test", "123456789012", "eu-central-1", None)
+    yield Request("s3:ListBucket", f"arn:aws:s3:::{bucket.name}")
+    yield Request("s3:GetObject", f"arn:aws:s3:::{bucket.name}/{bucket.state_key}")
     for operation in session.get_service_model("cloudwatch").operation_names:
         if xform_name(operation) in named:
             yield Request(f"cloudwatch:{operation}", ARN.format("cloudwatch", "alarm:payments-test-function-errors"))

@@ -95,36 +95,30 @@ def test_the_lab_measures_what_terraform_names_and_nothing_of_another_environmen
 
 
 @pytest.mark.parametrize("target", ["stop", "start", "rollback", "move", "benchmark-aws", "plan", "apply"])
-def test_make_gives_what_terraform_says_of_the_environment_to_every_script_that_finds_by_name(
+def test_make_gives_the_outputs_of_the_environments_state_to_every_script_that_finds_by_name(
     target: str, tmp_path: Path
 ) -> None:
     command = ["make", "--no-print-directory", "--dry-run", target, "ENVIRONMENT=stage"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     line = done.stdout.replace("\\\n", "").splitlines()[-1]
-    terraform, python = tmp_path / "terraform-program", tmp_path / ".venv" / "bin" / "python"
+    python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/bash\nprintf "%s\\n" "$@" >called\n')
-    (tmp_path / "terraform").mkdir()
-    terraform.mkdir()
-    for program in (python, terraform / "terraform"):
-        program.touch()
-        program.chmod(0o755)
+    # Stands for the scripts; what build/state.py prints is given.
+    python.write_text(
+        '#!/bin/bash\nif [ "$1" = build/state.py ]; then\n  [ "${*: -1}" != --outputs ] || eval "$SAID"\n'
+        'else printf "%s\\n" "$@" >called; fi\n'
+    )
+    python.chmod(0o755)
 
     def called(said: str) -> list[str] | None:
-        (terraform / "terraform").write_text(f"#!/bin/bash\n{said}\n")
         (tmp_path / "called").unlink(missing_ok=True)
-        path = f"{terraform}:/usr/bin:/bin"
-        subprocess.run(["bash", "-c", line], cwd=tmp_path, env={"PATH": path}, capture_output=True, check=False)
+        environment = {"PATH": "/usr/bin:/bin", "SAID": said}
+        subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, check=False)
         return (tmp_path / "called").read_text().splitlines() if (tmp_path / "called").exists() else None
 
-    # Where Terraform was never initialised nobody asks it.
-    without = called("exit 1")
-    assert without is not None
-    assert without[without.index("--outputs") + 1] == ""
-    (tmp_path / "terraform" / ".terraform").mkdir()
-    given = called('echo "$TF_WORKSPACE $*"')
+    given = called('echo "$*"')
     assert given is not None
     assert given[given.index("--environment") + 1] == "stage"
-    assert given[given.index("--outputs") + 1] == "stage -chdir=terraform output -json"
-    # Other names than those that Terraform cannot tell would be another environment's.
+    assert given[given.index("--outputs") + 1].startswith("build/state.py --environment stage")
+    # Other names than those that the state cannot tell would be another environment's.
     assert called("exit 1") is None

@@ -244,3 +244,23 @@ def test_a_move_is_compared_and_what_lost_something_leaves_the_local_state(root,
 def test_a_local_state_of_production_is_refused_with_what_to_do(capsys):
     assert state.main(["--environment", "prod", "--state", "local"]) == 1
     assert "leave STATE=local out, and run `make bootstrap ENVIRONMENT=prod`" in capsys.readouterr().err
+
+
+def test_the_outputs_are_read_off_the_one_state_and_none_is_taken_for_empty_that_stands_elsewhere(root):
+    named = {"names": {"value": {"table": "shop-table"}, "type": "string"}}
+    s3 = S3()
+    ours = bucket(s3)
+    with pytest.raises(state.StateError, match="run `make bootstrap ENVIRONMENT=prod` once"):
+        state.outputs(root, "prod", ours)
+    s3.owner = OURS
+    # Before the first apply.
+    assert state.outputs(root, "prod", ours) == state.outputs(root, "dev", None) == {}
+    s3.objects[KEY] = json.dumps({"outputs": named}).encode()
+    assert state.outputs(root, "prod", ours) == named
+    for environment in ("dev", "prod"):
+        path = root.local_state(environment)
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"outputs": named, "resources": [1]}))
+    assert state.outputs(root, "dev", None) == named
+    with pytest.raises(state.StateError, match="run `make migrate-state ENVIRONMENT=prod`"):
+        state.outputs(root, "prod", ours)
