@@ -14,6 +14,10 @@ from typing import NamedTuple
 _WIDTH, _HEIGHT = 360, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 8, 44
 _LINE = 15
+# Beyond so many, points of a line touch each other, and are too many to be told one by one.
+_POINTS_MAX = 20
+# Dots of a scatter that are closer than this are one to the eye, and share a label.
+_NEAR = 14
 
 STYLE = """
 :root{--ink:#1f2328;--faint:#c8ccd1;--paper:#fff;--compiled:#0b6e99;--pure:#c2571a;--other:#6b7280}
@@ -87,11 +91,8 @@ def lines(
     parts.append(
         f'<text transform="rotate(-90)" x="{-(_TOP + bottom) / 2}" y="11" text-anchor="middle">{_of(y_label)}</text>'
     )
-    told = "; ".join(
-        f"{one.name}: "
-        + ", ".join(f"{point[0]:g} {x_label.rpartition(', ')[2]} {point[1]:.3g}" for point in one.points)
-        for one in drawn
-    )
+    unit = x_label.rpartition(", ")[2]
+    told = "; ".join(f"{one.name}: {_told(one.points, unit)}" for one in drawn)
     return _svg(name, f"{y_label} by {x_label}. {told}.", height, parts)
 
 
@@ -111,6 +112,133 @@ def bars(name: str, entries: Sequence[tuple[str, float]], unit: str) -> str:
     return _svg(name, f"{unit}: {told}.", 30 * len(entries), parts)
 
 
+class Dot(NamedTuple):
+    """A choice in a scatter: its number in the page's table, whether nothing beats it in both, whether to take it."""
+
+    x: float
+    y: float
+    name: str
+    number: int
+    front: bool
+    take: bool = False
+
+
+def scatter(name: str, dots: Sequence[Dot], x_label: str, y_label: str) -> str:
+    """Choices over two logarithmic axes, both above 0: those in front joined and named, the others numbered.
+
+    A label stands where no other does, if there is room; dots too close for that share the first one's. Empty where
+    there are none.
+    """
+    if not dots:
+        return ""
+    height, bottom = _HEIGHT + 90, _HEIGHT + 90 - _BOTTOM
+    xs, ys = [dot.x for dot in dots], [dot.y for dot in dots]
+    x, y = _scale(xs, _LEFT + 16, _WIDTH - _RIGHT - 16, True), _scale(ys, bottom - 34, _TOP + 14, True)
+    parts = []
+    for value in _ticks(ys, True):
+        parts.append(f'<path class="grid" d="M{_LEFT} {y(value):.1f}H{_WIDTH - _RIGHT}"/>')
+        parts.append(_text(_LEFT - 5, y(value) + 4, f"{value:,g}", "end"))
+    for value in _ticks(xs, True):
+        parts.append(f'<path class="grid" d="M{x(value):.1f} {_TOP}V{bottom}"/>')
+        parts.append(_text(x(value), bottom + 15, f"{value:g}", "middle"))
+    front = sorted(dot for dot in dots if dot.front)
+    joined = " ".join(f"{x(dot.x):.1f},{y(dot.y):.1f}" for dot in front)
+    parts.append(f'<polyline points="{joined}" fill="none" stroke="var(--compiled)" stroke-width="2"/>')
+    taken = [(x(dot.x) - 4, y(dot.y) - 4, x(dot.x) + 4, y(dot.y) + 4) for dot in dots]
+    shared: list[list[Dot]] = []
+    for dot in [one for one in dots if not one.front]:
+        around = [one for one in shared if math.hypot(x(one[0].x) - x(dot.x), y(one[0].y) - y(dot.y)) < _NEAR]
+        if around:
+            around[0].append(dot)
+        else:
+            shared.append([dot])
+    first = sorted(front, key=lambda dot: not dot.take)
+    labelled = [([dot], f"{'take ' if dot.take else ''}{dot.number}: {dot.name}") for dot in first]
+    labelled += [(near, _numbers([dot.number for dot in near])) for near in shared]
+    for near, words in labelled:
+        for dot in near:
+            look = (8 if dot.take else 5, "var(--compiled)") if dot.front else (3, "var(--other)")
+            told = f"{dot.number} {dot.name}: {dot.x:.3g}, {dot.y:,.3g}"
+            parts.append(
+                f'<circle cx="{x(dot.x):.1f}" cy="{y(dot.y):.1f}" r="{look[0]}" fill="{look[1]}">'
+                f"<title>{_of(told)}</title></circle>"
+            )
+        parts.append(_label(x(near[0].x), y(near[0].y), words, taken, bottom))
+    parts.append(_text((_LEFT + _WIDTH) / 2, bottom + 31, x_label, "middle"))
+    parts.append(
+        f'<text transform="rotate(-90)" x="{-(_TOP + bottom) / 2}" y="11" text-anchor="middle">{_of(y_label)}</text>'
+    )
+    told = "; ".join(
+        f"{dot.number} {dot.name}: {dot.x:.3g}, {dot.y:.3g}{', on the front' if dot.front else ''}" for dot in dots
+    )
+    return _svg(name, f"{y_label} by {x_label}. {told}.", height, parts)
+
+
+def _label(px: float, py: float, words: str, taken: list[tuple[float, float, float, float]], bottom: float) -> str:
+    """The words on the first side of a dot that is free, far ones with a line; what they cover is `taken` from then on.
+
+    A letter of 11 pixels is taken for 6 wide.
+    """
+    wide = 6.0 * len(words)
+    sides = [(px + 7, py + 4), (px - 7 - wide, py + 4), (px - wide / 2, py - 9), (px - wide / 2, py + 17)]
+    for far in (24, 36, 48, 60):
+        sides += [(px + 6, py - far), (px + 6, py + far), (px - 6 - wide, py - far), (px - 6 - wide, py + far)]
+    for number, (left, base) in enumerate(sides):
+        box = (left - 1, base - 10, left + wide + 1, base + 3)
+        inside = box[0] >= _LEFT and box[2] <= _WIDTH and box[1] >= 0 and box[3] <= bottom
+        if inside and not any(
+            box[0] < one[2] and box[2] > one[0] and box[1] < one[3] and box[3] > one[1] for one in taken
+        ):
+            taken.append(box)
+            end = left if left > px else left + wide
+            leads = f'<path class="limit" d="M{px:.1f} {py:.1f}L{end:.1f} {base - 4:.1f}"/>' if number > 3 else ""
+            return leads + _text(left, base, words, "start")
+    return _text(*sides[0], words, "start")
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    """Ascending numbers, what follows one another as a range."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return " ".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else " ".join(map(str, run)) for run in runs)
+
+
+def small(name: str, series: Sequence[Series], x_max: float, y_range: tuple[float, float], unit: str) -> str:
+    """One of many small charts with the same axes: lines up to `x_max`, over a logarithmic `y_range`, without legend.
+
+    What is below the range lies on its lower edge. Empty where there is nothing to draw.
+    """
+    drawn = [one for one in series if one.points]
+    if not drawn:
+        return ""
+    wide, high = 170, 100
+    x = _scale([0.0, x_max], 34, wide - 8, False)
+    y = _scale(y_range, high - 16, 8, True)
+    parts = []
+    for value in [one for one in _ROUND if y_range[0] <= one <= y_range[1] and f"{one:g}".strip("0.")[0] == "1"]:
+        parts.append(f'<path class="grid" d="M34 {y(value):.1f}H{wide - 8}"/>')
+        parts.append(_text(30, y(value) + 4, f"{value:g}", "end"))
+    parts.append(_text(34, high - 3, "0", "middle") + _text(wide - 2, high - 3, f"{x_max:g} s", "end"))
+    for one in drawn:
+        shown = [point for point in one.points if point[0] <= x_max]
+        joined = " ".join(f"{x(at):.1f},{y(max(y_range[0], value)):.1f}" for at, value, *_ in shown)
+        dash = ' stroke-dasharray="3 3"' if one.dashed else ""
+        parts.append(f'<polyline points="{joined}" fill="none" stroke="var(--{one.colour})" stroke-width="1.6"{dash}/>')
+    told = "; ".join(f"{one.name}: {_told(one.points, 's')}" for one in drawn)
+    return _svg(name, f"{unit} by seconds. {told}.", high, parts, wide)
+
+
+def _told(points: Sequence[tuple[float, ...]], unit: str) -> str:
+    """Each point, or of many where they begin and end, and the greatest."""
+    told = points if len(points) <= _POINTS_MAX else [points[0], max(points, key=lambda one: one[1]), points[-1]]
+    words = ", ".join(f"{point[0]:g} {unit} {point[1]:.3g}" for point in told)
+    return words if told is points else f"first, greatest and last of {len(points)}: {words}"
+
+
 def _line(series: Series, x: Callable[[float], float], y: Callable[[float], float]) -> str:
     points = [(x(at), y(value), y(low), y(high)) for at, value, low, high in series.points]
     colour = f"var(--{series.colour})"
@@ -119,7 +247,11 @@ def _line(series: Series, x: Callable[[float], float], y: Callable[[float], floa
     ]
     joined = " ".join(f"{px:.1f},{py:.1f}" for px, py, _, _ in points)
     dash = ' stroke-dasharray="5 4"' if series.dashed else ""
-    dots = "".join(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3" fill="{colour}"/>' for px, py, _, _ in points)
+    dots = (
+        "".join(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3" fill="{colour}"/>' for px, py, _, _ in points)
+        if len(points) <= _POINTS_MAX
+        else ""
+    )
     labels = "".join(
         _text(px + (5 if px < _WIDTH - 60 else -5), py - 5, label, "start" if px < _WIDTH - 60 else "end")
         for (px, py, _, _), label in zip(points, series.labels, strict=False)
@@ -160,8 +292,8 @@ def _of(words: str) -> str:
     return html.escape(words)
 
 
-def _svg(name: str, description: str, height: float, parts: Sequence[str]) -> str:
+def _svg(name: str, description: str, height: float, parts: Sequence[str], width: float = _WIDTH) -> str:
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{_of(name)}. {_of(description)}">'
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{_of(name)}. {_of(description)}">'
         f"<title>{_of(name)}</title><desc>{_of(description)}</desc>{''.join(parts)}</svg>"
     )

@@ -28,6 +28,8 @@ from benchmarks.avalanche.parameters import (
     Traffic,
 )
 from benchmarks.avalanche.policies import Outcome, Policy, compare, parameters, policies
+from benchmarks.avalanche.recommendation import recommend
+from benchmarks.avalanche.report import document, page
 from benchmarks.avalanche.result import Result
 from benchmarks.avalanche.traffic import read_trace
 from benchmarks.measure import RECORDS, new_record, write_record
@@ -55,10 +57,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     if options.json:
-        document = {"seed": options.seed, "outcomes": [outcome.as_document() for outcome in outcomes]}
-        options.json.write_text(json.dumps(document, sort_keys=True) + "\n")
+        whole = {"seed": options.seed, "outcomes": [outcome.as_document() for outcome in outcomes]}
+        options.json.write_text(json.dumps(whole, sort_keys=True) + "\n")
+    if options.policies:
+        _tell(document(parameters(policy, traffic, record, base), outcomes, options.seed), options)
     refused = [outcome for outcome in outcomes if outcome.result is None]
     return 2 if refused and not options.policies else 0
+
+
+def _tell(of: dict[str, Any], options: argparse.Namespace) -> None:
+    """The recommendation, and the page where one is asked for; a record has the page beside it."""
+    print(recommend(of).answer)
+    if options.html:
+        options.html.write_text(page(of))
+    if options.record:
+        path = new_record("avalanche.json")
+        write_record(path, of)
+        path.with_suffix(".html").write_text(page(of))
+        print(f"recorded in benchmarks/record/{path.relative_to(RECORDS)}, for people beside it in {path.stem}.html")
 
 
 def _bars(story: Parameters, options: argparse.Namespace) -> int:
@@ -106,8 +122,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--policies", action="store_true", help="the base and every other policy on the same traffic")
     add("--bars", action="store_true", help="the simulator's own time, memory and correctness")
     add("--quick", action="store_true", help="with --bars: up to 100,000 customers")
-    add("--record", action="store_true", help="with --bars: keep a record")
+    add("--record", action="store_true", help="with --bars or --policies: keep a record")
     add("--json", type=Path, help="write every outcome there")
+    add("--html", type=Path, help="with --policies: write the page there")
     add("--seed", type=int, default=1, help="of everything drawn (%(default)s)")
     add("--lab-record", type=Path, help="a coldstart.json; the newest by default")
     add("--customers", type=int, default=10_000, help="messages (%(default)s)")
