@@ -236,7 +236,7 @@ class Lab:
         if cell.group_concurrency:
             variables["GROUP_CONCURRENCY"] = str(cell.group_concurrency)
         if cell.prepares_ahead:
-            variables["PREPARE_AHEAD"] = "on"
+            variables["PREPARE_AHEAD"] = "true"
         if cell.kernel:
             variables["SCORING_KERNEL"] = cell.kernel
         return variables
