@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.avalanche import scale
 from benchmarks.avalanche.bars import bars, measure
 from benchmarks.avalanche.comparisons import PeersMissingError
 from benchmarks.avalanche.distributions import LogNormal
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         record = read_record(options.lab_record) if options.lab_record else newest_record()
         traffic, policy = _traffic(options), _policy(options)
         base = _base(options, record, policy)
+        if options.scale:
+            return _scale(record, options)
         if options.bars:
             return _bars(parameters(policy, traffic, record, base), options)
         found = policies(policy, snapstart_restore_ms=policy.snapstart_restore_ms) if options.policies else [policy]
@@ -90,6 +93,18 @@ def _bars(story: Parameters, options: argparse.Namespace) -> int:
     return int(not all(row.ok for row in rows))
 
 
+def _scale(lab: dict[str, Any], options: argparse.Namespace) -> int:
+    rows = []
+    for row in scale.measure(lab, options.seed, scale.STEPS):
+        rows.append(row)
+        print(scale.table([row]).splitlines()[-1], flush=True)
+    if options.record:
+        path = new_record(scale.RECORD)
+        write_record(path, {"seed": options.seed, "lab": lab["at"], "rows": rows})
+        print(f"recorded in benchmarks/record/{path.relative_to(RECORDS)}; docs/scale.md has its table")
+    return 0
+
+
 _COLUMNS: tuple[tuple[str, str, Callable[[Result], Any]], ...] = (
     ("done s", "9.1f", lambda one: one.completion_seconds),
     ("p50 ms", "9.0f", lambda one: one.latency_p50_ms or 0.0),
@@ -121,8 +136,9 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--policies", action="store_true", help="the base and every other policy on the same traffic")
     add("--bars", action="store_true", help="the simulator's own time, memory and correctness")
+    add("--scale", action="store_true", help="the figures of docs/scale.md")
     add("--quick", action="store_true", help="with --bars: up to 100,000 customers")
-    add("--record", action="store_true", help="with --bars or --policies: keep a record")
+    add("--record", action="store_true", help="with --bars, --scale or --policies: keep a record")
     add("--json", type=Path, help="write every outcome there")
     add("--html", type=Path, help="with --policies: write the page there")
     add("--seed", type=int, default=1, help="of everything drawn (%(default)s)")
