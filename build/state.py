@@ -107,14 +107,11 @@ class Bucket:
     def _settings(self) -> dict[str, tuple[str, str, Any]]:
         """What it must have, in words: the operation, its argument, the value. The policy is last, as it refuses."""
         resources = [f"arn:aws:s3:::{self.name}", f"arn:aws:s3:::{self.name}/*"]
-        public = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+        blocked = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+        public = dict.fromkeys(blocked, True)
         old = {"NoncurrentDays": _OLD_VERSIONS_DAYS, "NewerNoncurrentVersions": _OLD_VERSIONS_KEPT}
         return {
-            "nothing in it is public": (
-                "public_access_block",
-                "PublicAccessBlockConfiguration",
-                dict.fromkeys(public, True),
-            ),
+            "nothing in it is public": ("public_access_block", "PublicAccessBlockConfiguration", public),
             "all objects are this account's": (
                 "bucket_ownership_controls",
                 "OwnershipControls",
@@ -325,11 +322,24 @@ def _content(state: Mapping[str, Any]) -> tuple[Any, ...]:
     return state.get("lineage"), state.get("outputs"), sorted(names, key=str)
 
 
+def _region() -> str | None:
+    # boto3 does not read the variable that Terraform does.
+    return os.environ.get("AWS_REGION") or boto3.Session().region_name
+
+
+def _check_region(root: Root, environment: str) -> None:
+    """Raises StateError where a local state is of another region: Terraform would find nothing and forget it all."""
+    made = outputs(root, environment, None).get("queue_arn", {}).get("value", "")
+    if made and (region := _region()) and (there := made.split(":")[3]) != region:
+        raise StateError(
+            f"the state of {environment} here is of region {there}, and this shell's is {region}: export "
+            f"AWS_REGION={there}, or take another name of the environment in {region}"
+        )
+
+
 def _bucket(environment: str) -> Bucket:
     """The bucket of an environment, by the shell's credentials and region. Raises StateError, BotoCoreError."""
-    # boto3 does not read the variable that Terraform does.
-    region = os.environ.get("AWS_REGION") or boto3.Session().region_name
-    if not region:
+    if not (region := _region()):
         raise StateError("no region: export AWS_REGION=us-east-1, or whichever it is to be")
     account = boto3.client("sts", region_name=region).get_caller_identity()["Account"]
     return Bucket(environment, account, region, boto3.client("s3", region_name=region))
@@ -355,6 +365,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{name} keeps its state in a locked bucket, never on one machine: leave STATE=local out, and run "
                 f"`make bootstrap ENVIRONMENT={name}` where the bucket is still to be made"
             )
+        if is_local and (options.bootstrap or options.migrate):
+            # Nobody may delete such a bucket, so none is made by mistake.
+            raise StateError(
+                f"{name} keeps its state here: name another ENVIRONMENT, or give STATE=remote to all of its commands"
+            )
+        if not options.outputs:
+            _check_region(root, name)
         if options.bootstrap:
             print(*_bucket(name).make(), sep="\n")
         elif options.migrate:

@@ -246,6 +246,35 @@ def test_a_local_state_of_production_is_refused_with_what_to_do(capsys):
     assert "leave STATE=local out, and run `make bootstrap ENVIRONMENT=prod`" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("doing", ["--bootstrap", "--migrate"])
+@pytest.mark.parametrize("where", [["--environment", "dev"], ["--environment", "staging", "--state", "local"]])
+def test_no_bucket_is_made_by_mistake_for_a_state_that_is_kept_here(doing, where, monkeypatch, capsys):
+    # It could not be deleted again.
+    monkeypatch.setattr(state, "_bucket", lambda name: pytest.fail("AWS was asked"))
+    assert state.main([*where, doing]) == 1
+    said = capsys.readouterr().err
+    assert f"{where[1]} keeps its state here: name another ENVIRONMENT, or give STATE=remote to all of its" in said
+
+
+def test_a_local_state_of_another_region_is_refused_where_terraform_would_forget_it(root, monkeypatch, capsys):
+    monkeypatch.setattr(state, "Root", lambda: root)
+    monkeypatch.setattr(state, "initialised", lambda folder, flags, again: folder)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    path = root.local_state("dev")
+    path.parent.mkdir()
+    arn = {"value": "arn:aws:sqs:us-east-1:111122223333:cloudcafe-payment-processing-dev.fifo"}
+    path.write_text(json.dumps({"outputs": {"queue_arn": arn}, "resources": [1]}))
+    assert state.main(["--environment", "dev"]) == 1
+    assert "of region us-east-1, and this shell's is eu-west-1: export AWS_REGION=us-east-1" in capsys.readouterr().err
+    # Names alone: the local system has its own region.
+    assert state.main(["--environment", "dev", "--outputs"]) == 0
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    assert state.main(["--environment", "dev"]) == 0
+    path.unlink()
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert state.main(["--environment", "dev"]) == 0
+
+
 def test_the_outputs_are_read_off_the_one_state_and_none_is_taken_for_empty_that_stands_elsewhere(root):
     named = {"names": {"value": {"table": "shop-table"}, "type": "string"}}
     s3 = S3()
