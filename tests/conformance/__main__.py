@@ -23,7 +23,14 @@ from local.terraform import TerraformError, check_installed
 from tests.conformance import cost
 from tests.conformance.names import Name, planned_names, there
 from tests.conformance.record import RECORD, Calls, Record, Step
-from tests.conformance.refusals import RefusedError, check_caller, check_name, check_nothing_there, check_plan
+from tests.conformance.refusals import (
+    RefusedError,
+    check_caller,
+    check_name,
+    check_nothing_there,
+    check_plan,
+    check_whose,
+)
 from tests.conformance.removal import remove
 from tests.conformance.steps import STEPS
 from tests.conformance.system import System, folder_of
@@ -52,16 +59,15 @@ def main(
         if options.clean and not earlier:
             raise RefusedError(f"no run of environment {options.environment} was cut off in this checkout")
         check_installed()
-        system = make_system(
-            options.environment,
-            packages=options.packages,
-            architecture=options.architecture,
-            memory_sizes=options.memory_sizes,
-            variables=dict(options.var),
-            calls=calls,
-        )
-    except (RefusedError, TerraformError) as error:
+        system = _made(options, make_system, calls)
+        if options.clean:
+            account = system.clients["sts"].get_caller_identity()["Account"]
+            check_whose(system.resources().values(), account, system.region)
+    except (RefusedError, TerraformError, ClientError) as error:
         print(f"refused: {error}", file=sys.stderr)
+        return 2
+    except BotoCoreError as error:
+        print(f"refused: {error} Check AWS_REGION, and AWS_PROFILE or keys.", file=sys.stderr)
         return 2
     if options.clean:
         return _removed(options, system, set())
@@ -78,6 +84,23 @@ def main(
         print(f"refused: {error}", file=sys.stderr)
         return 2
     return _proved(options, system, steps, names, Record(facts, calls))
+
+
+def _made(options: argparse.Namespace, make_system: Callable[..., Any], calls: Calls) -> Any:
+    """The system; where it cannot be made, no folder that looks like a run's. Raises TerraformError, BotoCoreError."""
+    try:
+        return make_system(
+            options.environment,
+            packages=options.packages,
+            architecture=options.architecture,
+            memory_sizes=options.memory_sizes,
+            variables=dict(options.var),
+            calls=calls,
+        )
+    except BaseException:
+        if not options.clean:
+            shutil.rmtree(folder_of(options.environment), ignore_errors=True)
+        raise
 
 
 def _looked_at(system: Any) -> tuple[dict[str, Any], set[Name]]:

@@ -53,7 +53,9 @@ def test_the_way_is_played_on_this_machine_and_its_record_says_what_was_not(
         **CREDENTIALS,
     }
     where = ["--packages", str(packages), "--architecture", ARCHITECTURE, "--record", str(path)]
-    options = ["--environment", ENVIRONMENT, "--yes", "--memory-sizes", "256,1024", "--var", f"runtime={RUNTIME}"]
+    # As in an account that asks for a prefix.
+    variables = ["--var", f"runtime={RUNTIME}", "--var", "name_prefix=own-"]
+    options = ["--environment", ENVIRONMENT, "--yes", "--memory-sizes", "256,1024", *variables]
     done = subprocess.run(
         [sys.executable, "-m", "tests.conformance", *options, *where],
         env={**given, **services_alone},

@@ -59,3 +59,14 @@ def check_caller(arn: str) -> None:
     """Raise RefusedError for the account's root user, whom no policy of a queue can name as a reader."""
     if arn.endswith(":root"):
         raise RefusedError("the caller is the account's root user: take a user's or a role's credentials (AWS_PROFILE)")
+
+
+def check_whose(resources: Iterable[Mapping[str, Any]], account: str, region: str) -> None:
+    """Raise RefusedError where a state is of another account or region: nothing of it would be found, all forgotten."""
+    for each in resources:
+        found = str(each.get("arn") or "").split(":")[3:5]
+        if all(found) and found not in ([], [region, account]):
+            raise RefusedError(
+                f"what that run has left is of account {found[1]} in region {found[0]}, and this shell is of account "
+                f"{account} in region {region}: export AWS_REGION={found[0]}, with that account's credentials"
+            )

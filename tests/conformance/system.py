@@ -80,8 +80,13 @@ class System:
         self.clients: dict[str, Any] = {
             name: self.session.client(name, region_name=self.region, config=config) for name in SERVICES
         }
-        self.inbox = f"conformance-inbox-{environment}"
-        self.key_alias = f"alias/conformance-{environment}"
+        # Of a run that was cut off: what it was given, its removal needs too.
+        given_to = self.folder / "variables.json"
+        variables = {**(json.loads(given_to.read_text()) if given_to.exists() else {}), **variables}
+        given_to.write_text(json.dumps(variables))
+        prefix = variables.get("name_prefix", "")
+        self.inbox = f"{prefix}conformance-inbox-{environment}"
+        self.key_alias = f"alias/{prefix}conformance-{environment}"
         self.variables = {
             "environment": environment,
             "gateway": "simulated",
@@ -149,21 +154,31 @@ class System:
 
     def script(self, name: str, *arguments: str, code: int = 0) -> str:
         """What a script of build/ prints for the environment, as make calls it; it must end with `code`."""
+        made = json.dumps({each: {"value": value} for each, value in self.outputs().items()})
+        script = str(ROOT / "build" / f"{name}.py")
         return self._run(
-            [sys.executable, str(ROOT / "build" / f"{name}.py"), "--environment", self.environment, *arguments], code
+            [sys.executable, script, "--environment", self.environment, "--outputs", made, *arguments], code
         )
 
     def command(self, *arguments: str) -> str:
-        """What the command `payments` prints for the environment."""
-        return self._run([sys.executable, "-m", "handler.cli", *arguments, "--environment", self.environment], 0)
+        """What the command `payments` prints for the environment, with the variables of output `commands`."""
+        outputs = self.outputs()
+        own = {
+            "ENVIRONMENT": self.environment,
+            "DYNAMODB_TABLE": outputs["table_name"],
+            "APPROVAL_FUNCTION_ARN": outputs["approval_alias_arn"],
+            "PAYMENT_QUEUE_URL": outputs["queue_url"],
+        }
+        return self._run([sys.executable, "-m", "handler.cli", *arguments], 0, own)
 
-    def _run(self, command: list[str], code: int) -> str:
-        process = self._start(
-            command, cwd=ROOT, env=self.terraform.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+    def _run(self, command: list[str], code: int, variables: Mapping[str, str] | None = None) -> str:
+        environment = {**self.terraform.environment, **(variables or {})}
+        process = self._start(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         said = process.communicate()[0].decode(errors="replace")
         if process.returncode != code:
-            raise RuntimeError(f"`{' '.join(command[1:])}` ended with {process.returncode}: {said}")
+            # Without the outputs, which are long.
+            shown = " ".join(word for word in command[1:] if not word.startswith("{"))
+            raise RuntimeError(f"`{shown}` ended with {process.returncode}: {said}")
         return said
 
     def _start(self, command: list[str], **options: Any) -> subprocess.Popen[bytes]:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import botocore.session
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, NoRegionError
 
+from local.terraform import TerraformError
 from tests.conformance import __main__ as command
 from tests.conformance import names, record, refusals, system
 from tests.conformance.record import RECORD, RESULTS, Calls, Record, Step
@@ -237,6 +239,46 @@ def test_what_a_cut_off_run_has_left_is_removed_by_clean_and_refused_without(tmp
     assert command.main(["--environment", "sandbox", "--clean"], make_system=CutOff) == 0
     assert System.instances[0].did == ["settle", "publish false", "destroy"]
     assert not system.folder_of("sandbox").exists()
+
+
+@pytest.mark.parametrize("error", [NoRegionError(), TerraformError("no provider"), KeyboardInterrupt()])
+def test_a_system_that_could_not_be_made_leaves_no_folder_that_looks_like_a_run(error, capsys):
+    class Unmade(System):
+        def __init__(self, environment: str, **given: Any) -> None:
+            super().__init__(environment, **given)
+            raise error
+
+    given = ["--environment", "sandbox", "--yes"]
+    if isinstance(error, KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt):
+            command.main(given, make_system=Unmade)
+    else:
+        assert command.main(given, make_system=Unmade) == 2
+        assert f"refused: {error}" in capsys.readouterr().err
+    assert not system.folder_of("sandbox").exists()
+    # What a run has left stays.
+    system.folder_of("sandbox").mkdir(parents=True)
+    with suppress(KeyboardInterrupt):
+        command.main([*given, "--clean"], make_system=Unmade)
+    assert system.folder_of("sandbox").exists()
+
+
+@pytest.mark.parametrize(("region", "account"), [("eu-west-1", ACCOUNT), ("us-east-1", "999999999999")])
+def test_what_is_left_elsewhere_is_not_looked_for_here_and_taken_for_removed(region, account, capsys):
+    system.folder_of("sandbox").mkdir(parents=True)
+
+    class Elsewhere(System):
+        def __init__(self, environment: str, **given: Any) -> None:
+            super().__init__(environment, **given)
+            self.state = {
+                "role": {"type": "aws_iam_role", "arn": f"arn:aws:iam::{account}:role/payments"},
+                "table": {"type": "aws_dynamodb_table", "arn": f"arn:aws:dynamodb:{region}:{account}:table/payments"},
+            }
+
+    assert command.main(["--environment", "sandbox", "--clean"], make_system=Elsewhere) == 2
+    assert f"is of account {account} in region {region}" in capsys.readouterr().err
+    assert System.instances[0].did == []
+    assert system.folder_of("sandbox").exists()
 
 
 # ---- the record -------------------------------------------------------------------------------------------------
