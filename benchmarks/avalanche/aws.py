@@ -61,7 +61,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make avalanche TARGET=aws", description=__doc__)
     add = parser.add_argument
     add("--environment", default="dev", help="Terraform's environment, never production (%(default)s)")
-    add("--outputs", type=Path, metavar="FILE", help="of `terraform output -json`, instead of asking terraform")
+    add("--outputs", type=Path, metavar="FILE", help="of `terraform output -json`, instead of those of its state")
     add("--messages", type=int, default=published.MESSAGES, help="payments (%(default)s)")
     add("--groups", type=int, default=published.GROUPS, help="message groups (%(default)s)")
     add(

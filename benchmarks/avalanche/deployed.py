@@ -7,8 +7,8 @@ refuses.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -84,7 +84,7 @@ def read_outputs(environment: str, file: Path | None = None) -> Deployed:
         except OSError as error:
             raise RefusedError(f"the outputs cannot be read: {error}") from error
     else:
-        text = _terraform_output(environment)
+        text = _outputs_of_the_state(environment)
     try:
         outputs = {name: output["value"] for name, output in json.loads(text).items()}
         missing = [name for name in _OUTPUTS if name not in outputs]
@@ -110,19 +110,12 @@ def read_outputs(environment: str, file: Path | None = None) -> Deployed:
     )
 
 
-def _terraform_output(environment: str) -> str:
-    try:
-        done = subprocess.run(
-            ["terraform", f"-chdir={ROOT / 'terraform'}", "output", "-json"],
-            env={**os.environ, "TF_WORKSPACE": environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError as error:
-        raise RefusedError("terraform is not installed: name a file of its outputs, --outputs FILE") from error
+def _outputs_of_the_state(environment: str) -> str:
+    """Off the state, wherever it is."""
+    command = [sys.executable, str(ROOT / "build" / "state.py"), "--environment", environment, "--outputs"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise RefusedError(f"terraform has no outputs of {environment}: {done.stderr.strip()}")
+        raise RefusedError(f"{done.stderr.strip()}; or name a file of `terraform output -json`, --outputs FILE")
     return done.stdout
 
 

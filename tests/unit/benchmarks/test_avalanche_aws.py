@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -51,16 +52,18 @@ def test_what_is_no_output_of_terraform_is_refused(text, tmp_path):
         deployed.read_outputs("dev", file)
 
 
-def test_an_environment_without_a_state_is_refused(tmp_path, monkeypatch):
-    terraform = tmp_path / "terraform"
-    terraform.write_text('#!/bin/sh\necho "no state for $TF_WORKSPACE" >&2\nexit 1\n')
-    terraform.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with pytest.raises(RefusedError, match="terraform has no outputs of dev: no state for dev"):
+def test_the_outputs_are_those_of_the_environments_state_wherever_that_is(tmp_path, monkeypatch):
+    script = tmp_path / "build" / "state.py"
+    script.parent.mkdir()
+    monkeypatch.setattr(deployed, "ROOT", tmp_path)
+    said = json.dumps(outputs("staging"))
+    script.write_text(f"import sys\nprint({said!r} if sys.argv[2:] == ['staging', '--outputs'] else '{{}}')")
+    assert deployed.read_outputs("staging").queue_url == QUEUE.format("staging")
+    with pytest.raises(RefusedError, match=r"no output queue_url, .* for dev: `make apply ENVIRONMENT=dev`"):
         deployed.read_outputs("dev")
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(RefusedError, match="terraform is not installed"):
-        deployed.read_outputs("dev")
+    script.write_text("import sys\nsys.exit('its bucket is not there: run `make bootstrap ENVIRONMENT=staging`')")
+    with pytest.raises(RefusedError, match="run `make bootstrap ENVIRONMENT=staging`; or name a file"):
+        deployed.read_outputs("staging")
 
 
 class Functions:
