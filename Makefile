@@ -243,6 +243,7 @@ init: setup terraform-installed  ## terraform init, and the workspace of ENVIRON
 	@root=$$($(STATED) --again) && TF_WORKSPACE= terraform -chdir="$$root" workspace select -or-create $(ENVIRONMENT)
 
 # What the environment's things are called, by the outputs of its state; without one, as the local system calls them.
+# OUTPUTS='terraform -chdir=... output -json' asks a state that is kept elsewhere.
 OUTPUTS = $(STATED) --outputs
 NAMED = --environment $(ENVIRONMENT) --outputs "$$outputs"
 

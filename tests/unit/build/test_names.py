@@ -122,3 +122,13 @@ def test_make_gives_the_outputs_of_the_environments_state_to_every_script_that_f
     assert given[given.index("--outputs") + 1].startswith("build/state.py --environment stage")
     # Other names than those that the state cannot tell would be another environment's.
     assert called("exit 1") is None
+
+
+@pytest.mark.parametrize("target", ["stop", "start", "rollback", "move"])
+def test_a_state_that_is_kept_elsewhere_is_asked_as_make_is_told(target: str) -> None:
+    own = "OUTPUTS=terraform -chdir=mine output -json"
+    command = ["make", "--no-print-directory", "--dry-run", target, "ENVIRONMENT=stage", own]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    line = done.stdout.replace("\\\n", "").splitlines()[-1]
+    assert line.startswith("outputs=$(terraform -chdir=mine output -json) && ")
+    assert "build/state.py" not in line

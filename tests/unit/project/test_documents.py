@@ -18,6 +18,10 @@ DOCUMENTS = sorted(
 
 _PATH = re.compile(r"`((?:benchmarks|build|docs|events|handler|local|scoring|terraform|tests)/[\w./-]*)(?:::(\w+))?`")
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([\w-]+))?\)")
+_CODE = re.compile(r"^ *```\w*\n(.*?)^ *```|``([^\n]+?)``|`([^`\n]+)`", re.DOTALL | re.MULTILINE)
+_MAKE = re.compile(
+    r"(?:^|[\s;&(])make(?: -s)?((?: +\|? *[a-z][a-z0-9-]*)+)((?: +[A-Z_]+=(?:'[^']*'|\"[^\"]*\"|\S*))*)", re.MULTILINE
+)
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -61,3 +65,26 @@ def test_what_a_document_names_is_there(document):
 )
 def test_what_is_not_there_is_found(text):
     assert len(faults(text, ROOT / "docs")) == 1
+
+
+def unknown_to_make(text: str) -> list[str]:
+    """Targets and variables that a document gives to make and the Makefile does not have."""
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"[a-z0-9-]+", " ".join(re.findall(r"^([a-z][a-z0-9 -]*):", makefile, re.MULTILINE))))
+    variables = set(re.findall(r"\$\(([A-Z_]+)\)", makefile))
+    asked = _MAKE.findall("\n".join("".join(code) for code in _CODE.findall(text)))
+    return [
+        *(each for named, _ in asked for each in re.findall(r"[a-z][a-z0-9-]*", named) if each not in targets),
+        *(each for _, given in asked for each in re.findall(r" ([A-Z_]+)=", given) if each not in variables),
+    ]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_of_make_in_a_document_is_one(document):
+    assert unknown_to_make(document.read_text()) == []
+
+
+def test_what_is_no_command_of_make_is_found():
+    text = "`make -s terraform ENVIRONMENT=prod ARGS='a B=c' | jq`, `make stop | pause`"
+    text += "\n```bash\nA=1 make applied WHERE=dev\n```"
+    assert unknown_to_make(text) == ["pause", "applied", "WHERE"]
