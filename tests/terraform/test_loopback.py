@@ -642,7 +642,9 @@ def test_production_keeps_its_state_in_its_bucket_alone_and_locked(applied: Loop
     said = production.make("plan", *production.variables()[1:]).finish(expect=2)
     assert "Error acquiring the state lock" in said
     assert "alice@laptop" in said
-    s3.delete_object(Bucket=BUCKET, Key=f"{STATE_KEY}.tflock")
+    # As the docs take away one that was left behind.
+    production.make("terraform", ARGS="force-unlock -force another").finish()
+    assert f"{STATE_KEY}.tflock" not in [each["Key"] for each in s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
     # Its configuration is refused where the state would be local.
     said = applied.terraform.run(
         "plan", *production.variables()[1:], "-var=environment=prod", workspace="prod", expect=1
