@@ -71,9 +71,9 @@ class Charges:
         else:
             self._table = rules.provisioned_write_bucket(table.write_units)
         self._patience = round(table.patience_ms * 1000)
-        self._gateway = (
-            rules.Bucket(gateway.calls_per_second, gateway.calls_per_second) if gateway.calls_per_second else None
-        )
+        # Of a second, and never less than one payment needs.
+        calls = gateway.calls_per_second
+        self._gateway = rules.Bucket(calls, max(calls, _CALLS)) if calls else None
         random = [np.random.Generator(np.random.PCG64(seed)) for seed in seeds]
         count = sent.accepted.size
         self._waits = _waits(parameters, random[0])

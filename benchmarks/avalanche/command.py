@@ -41,7 +41,12 @@ _GROUPS = 1_000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print it; 1 where a bar is missed, 2 for what cannot be."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.html and not options.policies:
+        parser.error("--html is the page of --policies")
+    if options.record and not options.policies and not options.bars:
+        parser.error("--record keeps what --policies or --bars find")
     try:
         record = read_record(options.lab_record) if options.lab_record else newest_record()
         traffic, policy = _traffic(options), _policy(options)
@@ -62,10 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         whole = {"seed": options.seed, "outcomes": [outcome.as_document() for outcome in outcomes]}
         options.json.write_text(json.dumps(whole, sort_keys=True) + "\n")
-    if options.policies:
+    played = any(outcome.result for outcome in outcomes)
+    if options.policies and played:
         _tell(document(parameters(policy, traffic, record, base), outcomes, options.seed), options)
-    refused = [outcome for outcome in outcomes if outcome.result is None]
-    return 2 if refused and not options.policies else 0
+    return 0 if played else 2
 
 
 def _tell(of: dict[str, Any], options: argparse.Namespace) -> None:

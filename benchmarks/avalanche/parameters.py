@@ -5,10 +5,12 @@ One rule: what AWS, or the story, would refuse is refused here with the rule tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
+from typing import Any
 
-from benchmarks.avalanche.distributions import Constant, Distribution, LogNormal, Samples
+from benchmarks.avalanche.distributions import Constant, Distribution, Exponential, LogNormal, Samples
 
 _TEN_MS, _TABLE_MS, _GATEWAY_MS = Constant(10.0), Constant(5.0), LogNormal(300.0, 1200.0)
 
@@ -174,9 +176,38 @@ class Parameters:
     horizon_seconds: float = 4 * 3600.0
 
     def __post_init__(self) -> None:
-        broken = [rule for rules in (_traffic, _queue, _mapping, _function, _others) for rule in rules(self)]
+        # Comparisons with what is no number say nothing, so that these rules go first and alone.
+        broken = list(_numbers(self)) or [rule for rules in _RULES for rule in rules(self)]
         if broken:
             raise ImpossibleParametersError("; ".join(broken))
+
+
+def _numbers(part: Any) -> Iterator[str]:
+    for name, value in vars(part).items():
+        if isinstance(value, float | tuple):
+            bad = next(
+                (one for one in (value if isinstance(value, tuple) else (value,)) if not math.isfinite(one)), None
+            )
+            if bad is not None:
+                yield f"{name} is {bad}: a finite number"
+        elif is_dataclass(value):
+            yield from _numbers(value)
+
+
+def _durations(part: Any) -> Iterator[str]:
+    for name, value in vars(part).items():
+        match value:
+            case LogNormal(median_ms=median, p99_ms=p99):
+                if not 0 < median <= p99:
+                    yield f"{name} of {median} and {p99} ms: a median is above 0, and its p99 not below it"
+            case Constant(ms=least) | Exponential(mean_ms=least):
+                if least < 0:
+                    yield f"{name} of {least} ms: time does not run backwards"
+            case Samples(ms=several):
+                if min(several, default=0) < 0:
+                    yield f"{name} of {min(several)} ms: time does not run backwards"
+            case _ if is_dataclass(value):
+                yield from _durations(value)
 
 
 def _traffic(parameters: Parameters) -> Iterator[str]:
@@ -200,6 +231,12 @@ def _traffic(parameters: Parameters) -> Iterator[str]:
         yield f"moment {late} of the trace, {trace[late]}, is before the one in front of it: a trace is in order"
     if not 0 <= traffic.duplicate_share <= 1:
         yield f"duplicate_share is {traffic.duplicate_share}: a share is from 0 to 1"
+    lasts = trace[-1] if trace else max(traffic.ramp_seconds, traffic.burst_seconds)
+    if lasts >= parameters.horizon_seconds > 0:
+        yield (
+            f"messages are sent until second {lasts}, beyond the horizon of {parameters.horizon_seconds}, where "
+            "the simulation ends; moments are seconds from the beginning"
+        )
 
 
 def _queue(parameters: Parameters) -> Iterator[str]:
@@ -244,7 +281,10 @@ def _function(parameters: Parameters) -> Iterator[str]:
         yield f"architecture {function.architecture!r}: arm64 or x86_64"
     if not 0 < function.timeout_seconds <= 900:
         yield f"timeout_seconds {function.timeout_seconds}: its quota is 900"
-    free = quotas.account_concurrency - quotas.unreserved_min
+    if quotas.account_concurrency < 1:
+        yield f"account_concurrency {quotas.account_concurrency}: at least 1"
+    # A new account has 10, of which nothing can be reserved.
+    free = max(0, quotas.account_concurrency - quotas.unreserved_min)
     for name in ("reserved_concurrency", "provisioned_concurrency"):
         value = getattr(function, name)
         if value is not None and not 0 <= value <= free:
@@ -271,7 +311,12 @@ def _others(parameters: Parameters) -> Iterator[str]:
         yield f"park_after_tries {payments.park_after_tries}: at least 1"
     if table.write_units is not None and table.write_units < 1:
         yield f"write_units {table.write_units}: provisioned capacity is at least 1"
-    if table.peak_write_units < 0 or parameters.gateway.calls_per_second < 0:
-        yield "peak_write_units and calls_per_second are not below 0"
+    if table.peak_write_units < 0:
+        yield f"peak_write_units {table.peak_write_units}: not below 0"
+    if parameters.gateway.calls_per_second and parameters.gateway.calls_per_second < 1:
+        yield f"calls_per_second {parameters.gateway.calls_per_second}: 0, for no limit, or at least 1"
     if parameters.horizon_seconds <= 0:
         yield f"horizon_seconds {parameters.horizon_seconds}: above 0"
+
+
+_RULES = (_durations, _traffic, _queue, _mapping, _function, _others)

@@ -290,7 +290,7 @@ def _greatest(moments: Microseconds, at_once: NDArray[np.int64], edges: Microsec
     """The greatest concurrency of each second, what lasts from the second before included."""
     until = np.searchsorted(moments, edges, side="left")
     since = np.concatenate([[0], until[:-1]])
-    before = np.where(since > 0, at_once[np.maximum(since - 1, 0)], 0)
     padded = np.append(at_once, 0)
+    before = np.where(since > 0, padded[np.maximum(since - 1, 0)], 0)
     within = np.maximum.reduceat(padded, since)
     return np.where(until > since, np.maximum(before, within), before)

@@ -16,7 +16,7 @@ from benchmarks.avalanche import rules
 from benchmarks.avalanche.charges import Charges, End, unanswered
 from benchmarks.avalanche.distributions import stream, uniforms
 from benchmarks.avalanche.fifo import FifoQueue, Part, shared_out
-from benchmarks.avalanche.parameters import Parameters
+from benchmarks.avalanche.parameters import ImpossibleParametersError, Parameters
 from benchmarks.avalanche.result import Ledger, Result, conclude
 from benchmarks.avalanche.traffic import Sent, send
 
@@ -25,7 +25,9 @@ _KEPT, _PROVISIONED, _KILLED = range(3)
 
 
 def simulate(parameters: Parameters, seed: int = 1) -> Result:
-    """Play it to the end, or to the horizon."""
+    """Play it to the end, or to the horizon. Raises ImpossibleParametersError for a seed below 0."""
+    if seed < 0:
+        raise ImpossibleParametersError(f"seed {seed}: 0 or more")
     seeds = np.random.SeedSequence(seed).spawn(24)
     sent = send(parameters.traffic, parameters.queue, seeds[:3])
     run = _Run(parameters, sent, seeds[3:])

@@ -5,6 +5,7 @@ One rule: what is sent depends on the traffic and the seed alone, so that every 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,13 +82,18 @@ def accepted(at: Microseconds, per_second: float) -> Microseconds:
 
 
 def read_trace(path: Path) -> tuple[float, ...]:
-    """Seconds from the beginning, one a line. Raises ImpossibleParametersError for a line that is no number."""
+    """Seconds from the beginning, one a line. Raises ImpossibleParametersError for a bad line, or for no line."""
     moments = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
         if not line.strip():
             continue
         try:
-            moments.append(float(line))
-        except ValueError as error:
-            raise ImpossibleParametersError(f"line {number} of the trace is {line!r}: a number of seconds") from error
+            moment = float(line)
+        except ValueError:
+            moment = math.nan
+        if not math.isfinite(moment):
+            raise ImpossibleParametersError(f"line {number} of the trace is {line[:40]!r}: a number of seconds")
+        moments.append(moment)
+    if not moments:
+        raise ImpossibleParametersError(f"the trace {path} has no moment: a number of seconds a line")
     return tuple(moments)

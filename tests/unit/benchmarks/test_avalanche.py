@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from benchmarks.avalanche.distributions import Constant, Exponential, LogNormal, Samples
 from benchmarks.avalanche.parameters import (
     Function,
     Gateway,
+    ImpossibleParametersError,
     Invocations,
     Mapping,
     Parameters,
     Payments,
     Queue,
+    Quotas,
     Table,
     Traffic,
 )
@@ -109,6 +112,37 @@ def test_nothing_is_lost_whatever_goes_wrong_and_groups_keep_their_order() -> No
     assert min(result.errors, result.parked, result.dead_lettered, result.declined, result.duplicate) > 0
     assert min(result.table_throttles, result.gateway_throttles, result.gateway_timeouts) > 0
     assert result.unsettled == 0
+
+
+def test_a_seed_is_any_number_from_0_on() -> None:
+    assert simulate(EXACT, seed=2**40).completed == 4
+    with pytest.raises(ImpossibleParametersError, match="seed -1: 0 or more"):
+        simulate(EXACT, seed=-1)
+
+
+def test_a_horizon_before_the_first_invocation_leaves_everything_unsettled() -> None:
+    result = simulate(replace(EXACT, horizon_seconds=0.001))
+    assert (result.unsettled, result.invocations, result.series.concurrency) == (4, 0, [0])
+    assert (result.latency_p99_ms, result.cold_share, result.completion_seconds) == (None, 0.0, 0.001)
+
+
+def test_a_gateway_that_takes_less_than_a_payment_a_second_settles_them_all_the_same() -> None:
+    slow = replace(EXACT, traffic=Traffic(4, 4), gateway=Gateway(Constant(100.0), calls_per_second=1.0))
+    result = simulate(slow)
+    assert result.completed == 4
+    assert result.gateway_throttles > 0
+
+
+def test_an_account_of_ten_executions_runs_ten_at_once() -> None:
+    result = simulate(
+        replace(
+            EXACT,
+            traffic=Traffic(60, 60),
+            mapping=replace(EXACT.mapping, growth=False),
+            quotas=Quotas(account_concurrency=10),
+        )
+    )
+    assert (result.completed, result.concurrency_max) == (60, 10)
 
 
 def test_what_the_horizon_cuts_off_is_unsettled() -> None:

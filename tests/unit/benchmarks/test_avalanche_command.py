@@ -84,12 +84,23 @@ def test_a_trace_gives_each_message_its_moment(tmp_path, capsys) -> None:
         (["--engine", "rust"], "is of another engine"),
         (["--lab-record", "nowhere.json"], "no record of the cold-start lab"),
         (["--provisioned-concurrency", "950", "--account-concurrency", "1000"], "above its quota"),
+        (["--seed", "-1"], "seed -1: 0 or more"),
+        (["--ramp-seconds", "nan"], "ramp_seconds is nan"),
+        (["--gateway-ms", "0:5"], "a median is above 0"),
+        (["--policies", "--ramp-seconds", "-1"], "time does not run backwards"),
     ],
 )
 def test_what_cannot_be_ends_with_its_rule(arguments, rule, capsys) -> None:
     assert main(arguments) == 2
     printed = capsys.readouterr()
     assert rule in printed.out + printed.err
+
+
+@pytest.mark.parametrize("arguments", [["--record"], ["--html", "page.html"]])
+def test_what_only_policies_have_is_refused_without_them(arguments, capsys) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert "--policies" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--pollers", "20"], ["--snapstart-ms", "fast"], ["--gateway-ms", "a:b"]])
