@@ -45,7 +45,8 @@ def parameters_of(target: Deployed, function: Function, traffic: Traffic) -> Par
         SimulatedFunction(work, memory_size=function.memory_size, architecture=function.architecture),
         mapping=Mapping(maximum_concurrency=target.concurrency),
         gateway=Gateway(call_ms=Constant(0.0)),
-        quotas=Quotas(account_concurrency=target.account_concurrency),
+        # A reservation may be of 1, which no mapping's maximum is.
+        quotas=Quotas(account_concurrency=target.account_concurrency, mapping_concurrency_min=1),
     )
 
 

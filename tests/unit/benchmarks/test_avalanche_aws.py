@@ -193,7 +193,7 @@ def test_production_is_refused_before_any_client_is_made(tmp_path, monkeypatch, 
         (
             Traffic(1000, 10),
             {"concurrency": {"account": 3000, "mapping": 2000, "reserved": None}},
-            "maximum_concurrency 2000: its quota is 2 to 1000",
+            "maximum_concurrency 2000: its quota is 1 to 1000",
         ),
     ],
 )

@@ -209,6 +209,17 @@ def test_a_prediction_is_of_the_function_behind_the_alias(tmp_path):
     assert plain.init_ms.mean_ms < 3000
 
 
+@pytest.mark.parametrize(
+    ("limits", "at_once"),
+    [({"account": 10, "mapping": 5, "reserved": None}, 5), ({"account": 1000, "mapping": 2, "reserved": 1}, 1)],
+    ids=["a new account", "a reservation of one"],
+)
+def test_the_least_that_an_account_can_have_is_predicted_too(limits, at_once, tmp_path):
+    found = prediction.parameters_of(target(tmp_path, concurrency=limits), Function(512, "arm64", GOOD), Traffic(60, 6))
+    assert found.mapping.maximum_concurrency == at_once
+    assert simulate(found).completed == 60
+
+
 def test_predicted_series_lie_in_cloudwatchs_own_minutes_and_add_up(tmp_path):
     # All at once, 18 s before a minute's end; every init takes some 3.6 s.
     traffic = Traffic(60, 6)
