@@ -28,8 +28,8 @@ _NANODOLLARS = Decimal("0.000000001")
 
 @dataclass(frozen=True)
 class Quantities:
-    """What is billed of a run. `billed_ms` is the sum over invocations, each with its init rounded up once; `pollers`
-    is the most that provisioned mode had.
+    """What is billed of a run. `billed_ms` is the sum over invocations, each with its init rounded up once, of which
+    `provisioned_ms` ran in provisioned environments; `pollers` is the most that provisioned mode had.
     """
 
     seconds: float
@@ -41,6 +41,7 @@ class Quantities:
     receives: int
     deletes: int
     delays: int
+    provisioned_ms: int = 0
     pollers: int = 0
 
 
@@ -50,18 +51,22 @@ def kept_seconds(seconds: float) -> int:
 
 
 def dollars(of: Quantities, parameters: Parameters) -> dict[str, Decimal]:
-    """USD by line, and their `total`; without free tiers, storage and what costs the same every month."""
+    """USD by line, and their `total`; without free tiers, storage and what costs the same every month, as a kept
+    snapshot does. What provisioned environments had no room for has the usual price ("AWS Lambda Pricing").
+    """
     prices: dict[str, Any] = read_prices()
     function, table = parameters.function, parameters.table
     lambda_prices = prices["lambda"]
     gb = Decimal(function.memory_size) / 1024
     provisioned = function.provisioned_concurrency > 0
-    duration = lambda_prices["provisioned_duration_gb_second" if provisioned else "gb_second"][function.architecture]
+    usual, within = (
+        lambda_prices[name][function.architecture] for name in ("gb_second", "provisioned_duration_gb_second")
+    )
     units = ITEM_WRITES * write_units(table.item_bytes) + INDEX_WRITES
     logs = of.payments_tried * LOG_BYTES_PER_PAYMENT + of.invocations * LOG_BYTES_PER_INVOCATION
     lines = {
         "lambda_requests": of.invocations * lambda_prices["requests_per_million"] / MILLION,
-        "lambda_duration": of.billed_ms * gb * duration / 1000,
+        "lambda_duration": ((of.billed_ms - of.provisioned_ms) * usual + of.provisioned_ms * within) * gb / 1000,
         "sqs_requests": (of.sends + of.receives + of.deletes + of.delays)
         * prices["sqs"]["fifo_requests_per_million"]
         / MILLION,
@@ -72,6 +77,8 @@ def dollars(of: Quantities, parameters: Parameters) -> dict[str, Decimal]:
     if provisioned:
         kept = kept_seconds(of.seconds) * function.provisioned_concurrency
         lines["lambda_provisioned"] = kept * gb * lambda_prices["provisioned_gb_second"][function.architecture]
+    if function.snapstart_restore_ms is not None:
+        lines["lambda_restores"] = of.cold_starts * gb * lambda_prices["snapstart_restored_gb"]
     if of.pollers:
         lines["lambda_pollers"] = of.pollers * math.ceil(of.seconds) * lambda_prices["sqs_poller_hour"] / 3600
     lines = {name: Decimal(amount).quantize(_NANODOLLARS) for name, amount in lines.items()}

@@ -41,7 +41,7 @@ class Ledger:
         self.receive_requests = self.delete_requests = self.delay_requests = 0
         # Idle ones are used first, so that a new one is needed when all others are at work.
         self.environments_max = 0
-        self.throttles = self.errors = self.payments_tried = 0
+        self.throttles = self.errors = self.payments_tried = self.provisioned_ms = 0
         self.table_throttles = self.gateway_throttles = self.gateway_timeouts = self.not_enough_time = 0
 
     def settle(self, message: int, moment: int, fate: int) -> None:
@@ -195,6 +195,7 @@ def conclude(parameters: Parameters, seed: int, sent: Sent, ledger: Ledger, ende
         receives=ledger.receive_requests,
         deletes=ledger.delete_requests,
         delays=ledger.delay_requests,
+        provisioned_ms=ledger.provisioned_ms,
         pollers=_pollers(parameters, int(at_once.max(initial=0))),
     )
     return Result(

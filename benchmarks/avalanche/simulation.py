@@ -166,17 +166,15 @@ class _Run:
         """An answer reaches the queue: what is done is deleted, what is not comes back in its time."""
         queue, ledger, now = self._queue, self.ledger, self.now
         self._busy -= 1
-        ledger.delete_requests += 1
+        # One request each for a whole batch; none where there was no answer.
+        ledger.delete_requests += any(end.done for end in batch.ends)
+        ledger.delay_requests += any(end.delay is not None for end in batch.ends)
         for which, done, returned, delay in batch.ends:
             queue.delete(which, done, now)
             if not returned:
                 queue.unlock(which, 0)
                 continue
-            if delay is None:
-                again = rules.visible_again(batch.received, self._visibility)
-            else:
-                again = now + delay
-                ledger.delay_requests += 1
+            again = rules.visible_again(batch.received, self._visibility) if delay is None else now + delay
             self._at(max(again, now), self._return, (which, returned))
 
     def _return(self, what: tuple[int, int]) -> None:
@@ -232,6 +230,8 @@ class _Run:
         else:
             batch.ends, duration = self._charges.settle(now, batch.parts, handler, compute)
         self.ledger.invocation(now, init, duration, cold, batch.messages)
+        if batch.environment == _PROVISIONED:
+            self.ledger.provisioned_ms += rules.billed_ms(init, duration)
         self._at(handler + duration, self._end, batch)
 
     def _end(self, batch: _Batch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -73,6 +74,25 @@ def test_a_provisioned_environment_is_used_again_and_others_start_beside_it() ->
     assert (one_group.invocations, one_group.cold_starts) == (6, 0)
     two_groups = simulate(replace(EXACT, traffic=Traffic(6, 2), function=function))
     assert (two_groups.invocations, two_groups.cold_starts) == (6, 1)
+
+
+def test_an_invocation_beside_the_provisioned_environments_has_the_usual_price() -> None:
+    function = replace(EXACT.function, provisioned_concurrency=1)
+    result = simulate(replace(EXACT, traffic=Traffic(2, 2), queue=Queue(sends_per_second=0), function=function))
+    # One of 250 ms in the provisioned environment, one of 300 of init and 270 beside it, of half a GB.
+    by_hand = (250 * Decimal("0.0000077778") + 570 * Decimal("0.0000133334")) / 2000
+    assert result.dollars["lambda_duration"] == by_hand.quantize(Decimal("0.000000001"))
+
+
+def test_a_batch_is_deleted_and_delayed_in_one_request_each_and_in_none_without_an_answer() -> None:
+    prices = Decimal("0.0000005")
+    slow = replace(EXACT, traffic=Traffic(4, 4), mapping=replace(EXACT.mapping, batch_size=10))
+    slow = replace(slow, queue=Queue(sends_per_second=0), gateway=Gateway(Constant(100.0), calls_per_second=4.0))
+    # Four sends; a batch of four of which two come back after 5 s, and these two: two receives, two deletes, a delay.
+    assert simulate(slow).dollars["sqs_requests"] == 9 * prices
+    dies = replace(EXACT.function, invocations=replace(EXACT.function.invocations, first_ms=Constant(31e3)))
+    died = replace(EXACT, traffic=Traffic(1, 1), function=dies, horizon_seconds=100.0)
+    assert simulate(died).dollars["sqs_requests"] == 2 * prices
 
 
 def test_latency_ends_when_a_payment_is_settled_and_age_when_its_message_is_deleted() -> None:

@@ -250,13 +250,15 @@ def test_a_bill_can_be_checked_with_a_pencil() -> None:
         receives=1_000_000,
         deletes=1_000_000,
         delays=1_000_000,
+        provisioned_ms=400_000_000,
     )
     parameters = replace(STORY, function=replace(STORY.function, provisioned_concurrency=10))
     lines = dollars(of, parameters)
     assert lines["lambda_requests"] == Decimal("0.2")
     assert lines["sqs_requests"] == Decimal("2.5")
-    # Half a GB for a million seconds, at the price of provisioned environments; and ten of them kept for 300 s.
-    assert lines["lambda_duration"] == Decimal("0.5") * 1_000_000 * Decimal("0.0000077778")
+    # Half a GB for 400,000 s at the price of provisioned environments, and for 600,000 at the usual one; ten kept.
+    within, usual = 400_000 * Decimal("0.0000077778"), 600_000 * Decimal("0.0000133334")
+    assert lines["lambda_duration"] == Decimal("0.5") * (within + usual)
     assert lines["lambda_provisioned"] == Decimal("0.5") * 3_000 * Decimal("0.0000033334")
     # Three writes of an item below 1 KiB, and two of its index.
     assert lines["dynamodb_writes"] == 10 * Decimal("0.625")
@@ -264,7 +266,10 @@ def test_a_bill_can_be_checked_with_a_pencil() -> None:
     # Two pollers for 100 s.
     polled = dollars(replace(of, pollers=2), STORY)["lambda_pollers"]
     assert abs(polled - 200 * Decimal("0.00925") / 3600) < Decimal("1e-9")
-    on_demand = dollars(of, STORY)
+    # A million restores of half a GB.
+    restored = replace(STORY, function=replace(STORY.function, snapstart_restore_ms=Samples((100.0,))))
+    assert dollars(of, restored)["lambda_restores"] == Decimal("0.5") * 1_000_000 * Decimal("0.0001397998")
+    on_demand = dollars(replace(of, provisioned_ms=0), STORY)
     assert on_demand["lambda_duration"] == Decimal("0.5") * 1_000_000 * Decimal("0.0000133334")
     assert "lambda_provisioned" not in on_demand
 
