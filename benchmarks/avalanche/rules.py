@@ -20,6 +20,7 @@ PAGES = {
     "groups_at_once": _LAMBDA + "services-sqs-scaling.html",
     "mapping_growth": _LAMBDA + "services-sqs-scaling.html",
     "provisioned_mapping_growth": _LAMBDA + "services-sqs-scaling.html",
+    "polled_again": _LAMBDA + "services-sqs-scaling.html",
     "receivable": _SQS + "quotas-fifo.html",
     "sent_at": _SQS + "quotas-messages.html",
     "dead_lettered": _SQS + "sqs-dead-letter-queues.html",
@@ -36,8 +37,9 @@ PAGES = {
 
 # "Lambda starts processing five batches at a time ... by up to 300 more concurrent invokes per minute ... 1,250".
 MAPPING_BEGIN, MAPPING_PER_MINUTE, MAPPING_MAX = 5, 300, 1_250
-# "Each poller can handle up to ... 10 concurrent invokes", and they grow by 1,000 concurrent invokes a minute.
-POLLER_CONCURRENCY, POLLERS_PER_MINUTE = 10, 1_000
+# "Each poller can handle up to ... 10 concurrent invokes, or up to 10 SQS polling API calls per second"; they grow by
+# 1,000 concurrent invokes a minute. Its third limit, 1 MB a second, is left out: ten batches of payments are far below.
+POLLER_CONCURRENCY, POLLER_POLLS, POLLERS_PER_MINUTE = 10, 10, 1_000
 ENVIRONMENTS, ENVIRONMENTS_SECONDS = 1_000, 10
 ON_DEMAND_WRITE_UNITS = 4_000
 BURST_SECONDS = 300
@@ -120,6 +122,15 @@ def mapping_growth(maximum_concurrency: int | None = None) -> Growth:
 def provisioned_mapping_growth(pollers_min: int, pollers_max: int) -> Growth:
     """Provisioned mode: ten a poller at first, 1,000 more a minute, up to ten for each of the most pollers."""
     return Growth(pollers_min * POLLER_CONCURRENCY, POLLERS_PER_MINUTE, pollers_max * POLLER_CONCURRENCY)
+
+
+def polled_again(polled: int, concurrency: int) -> int:
+    """Provisioned mode: when the next receive may begin after one, with pollers for so many invocations at once.
+
+    Each makes ten a second; assumed to take turns evenly.
+    """
+    pollers = max(1, concurrency // POLLER_CONCURRENCY)
+    return polled + SECOND // (pollers * POLLER_POLLS)
 
 
 def receivable(in_flight: int, limit: int, batch_size: int) -> int:

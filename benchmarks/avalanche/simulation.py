@@ -74,7 +74,7 @@ class _Run:
         self._began = int(sent.accepted[0])
         self._busy = 0
         self._wake_at = -1
-        # The local mapping has one poller; AWS's have one each.
+        # When the next receive may begin: the local mapping has one poller, provisioned ones have their rate.
         self._poller_free = 0
         self._receive_takes, self._delete_takes = (
             stream(mapping.receive_ms, random[0]),
@@ -134,7 +134,8 @@ class _Run:
         queue, now, mapping = self._queue, self.now, self._parameters.mapping
         queue.arrive(now)
         while queue.ready:
-            free = self._growth.at(now - self._began) - self._busy
+            allowed = self._growth.at(now - self._began)
+            free = allowed - self._busy
             if free <= 0:
                 grown = self._growth.reached(self._busy + 1)
                 return None if grown is None else self._wake(self._began + grown)
@@ -151,6 +152,8 @@ class _Run:
                 batches = shared_out(parts, free)
             else:
                 batches = [queue.receive(now, wanted)]
+                if mapping.pollers_min:
+                    self._poller_free = rules.polled_again(now, allowed)
             for parts, messages in batches:
                 if messages:
                     self._busy += 1
@@ -158,8 +161,9 @@ class _Run:
         return None
 
     def _wake(self, moment: int) -> None:
-        if self._wake_at <= self.now:
-            self._wake_at = max(moment, self.now + 1)
+        moment = max(moment, self.now + 1)
+        if self._wake_at <= self.now or moment < self._wake_at:
+            self._wake_at = moment
             self._at(self._wake_at, _nothing, None)
 
     def _answered(self, batch: _Batch) -> None:
