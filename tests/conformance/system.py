@@ -130,8 +130,9 @@ class System:
         self, held: str = "--held", *, targets: Sequence[str] = (), changed: Mapping[str, str | None] | None = None
     ) -> str:
         """`terraform apply` that leaves `live` where it is; returns what Terraform printed."""
-        self._outputs = {}
         flags = [*self.flags(**(changed or {})), *self.held(held), *(f"-target={one}" for one in targets)]
+        # What was asked for the flags is of the time before.
+        self._outputs = {}
         return self.terraform.run("apply", "-auto-approve", "-input=false", *flags, workspace=self.environment)
 
     def held(self, how: str = "--held") -> list[str]:

@@ -57,6 +57,17 @@ def test_a_prefix_stands_before_all_that_the_proof_makes_and_every_script_is_tol
     assert (variables["ENVIRONMENT"], variables["DYNAMODB_TABLE"]) == ("sandbox", "p-table")
 
 
+def test_what_an_apply_has_made_is_asked_of_terraform_after_it(monkeypatch):
+    found = made(monkeypatch)
+    monkeypatch.setattr(found, "_run", lambda command, code, variables=None: "")
+    versions = iter(("1", "2", "3"))
+    monkeypatch.setattr(found.terraform, "outputs", lambda workspace: {"newest_version": next(versions)})
+    monkeypatch.setattr(found.terraform, "run", lambda *arguments, workspace: "", raising=False)
+    found.publish()
+    assert found.outputs() == {"newest_version": "2"}
+    assert found.outputs() == {"newest_version": "2"}
+
+
 def test_a_removal_has_the_variables_of_the_run_that_was_cut_off(monkeypatch):
     made(monkeypatch, name_prefix="p-", role_path="/p/")
     found = made(monkeypatch, role_path="/q/")
