@@ -162,13 +162,18 @@ def percentile(values: NDArray[Any], share: float) -> float | None:
 
 def conclude(parameters: Parameters, seed: int, sent: Sent, ledger: Ledger, ended: int) -> Result:
     """All figures of a run that ended at `ended`."""
+    settled = np.array(ledger.settled, dtype=np.int64)
+    fate = np.frombuffer(ledger.fate, dtype=np.uint8)
+    # What an invocation comes to is known when it begins; the horizon may be before its end.
+    late = settled > ended
+    settled[late], fate[late] = -1, UNSETTLED
     arrays = Arrays(
         sent.offered,
         sent.accepted,
-        np.array(ledger.settled, dtype=np.int64),
+        settled,
         np.array(ledger.deleted, dtype=np.int64),
         sent.group,
-        np.frombuffer(ledger.fate, dtype=np.uint8),
+        fate,
         np.array(ledger.began, dtype=np.int64),
         np.array(ledger.init, dtype=np.int64),
         np.array(ledger.duration, dtype=np.int64),

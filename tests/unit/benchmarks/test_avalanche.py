@@ -173,6 +173,13 @@ def test_what_the_horizon_cuts_off_is_unsettled() -> None:
     assert result.completion_seconds == 10.0
 
 
+def test_what_would_be_settled_after_the_horizon_is_unsettled() -> None:
+    # Received at 0, it would be settled at 575 ms.
+    result = simulate(replace(EXACT, traffic=Traffic(1, 1), horizon_seconds=0.5))
+    assert (result.completed, result.unsettled, sum(result.series.settled)) == (0, 1, 0)
+    assert simulate(replace(EXACT, traffic=Traffic(1, 1), horizon_seconds=0.6)).completed == 1
+
+
 def test_the_local_mapping_shares_one_receive_out_to_all_free_slots() -> None:
     mapping = Mapping(shares_out=True, growth=False, maximum_concurrency=4)
     local = simulate(Parameters(Traffic(100, 10), Function(WORK), Queue(sends_per_second=0), mapping))
