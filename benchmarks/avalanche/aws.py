@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from benchmarks.avalanche import cloudwatch, deployed, prediction, published, settled, view
 from benchmarks.avalanche.deployed import Deployed, Function, RefusedError
-from benchmarks.avalanche.live import RAMP_SECONDS
+from benchmarks.avalanche.live import RAMP_SECONDS, unsent
 from benchmarks.avalanche.parameters import ImpossibleParametersError, Traffic
 from benchmarks.avalanche.play import Timing, send_and_watch
 from benchmarks.avalanche.result import Result
@@ -45,13 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traffic = Traffic(options.messages, options.groups, ramp_seconds=options.ramp_seconds)
         clients = {name: boto3.client(name, region_name=target.region) for name in _SERVICES}
         function = deployed.check_target(target, clients["lambda"], clients["sqs"])
-        parameters = prediction.parameters_of(target, function, traffic)
+        expected = simulate(prediction.parameters_of(target, function, traffic), options.seed)
         _agree(options, target, function, clients["sts"].get_caller_identity()["Account"])
     except (RefusedError, ImpossibleParametersError, ClientError, BotoCoreError) as error:
         print(f"refused, nothing was sent: {error}", file=sys.stderr)
         return 2
     try:
-        return _run(options, target, function, clients, simulate(parameters, options.seed))
+        return _run(options, target, function, clients, expected)
     except (RunError, ClientError, BotoCoreError) as error:
         print(f"avalanche: not finished, what was sent goes on being paid: {error}", file=sys.stderr)
         return 1
@@ -73,8 +73,18 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--seed", type=int, default=1, help="decides the amounts (%(default)s)")
     add("--limit-usd", type=Decimal, default=Decimal(1), help="refuse above this estimate (%(default)s)")
     add("--yes", action="store_true", help="agree to the cost without being asked")
-    add("--seconds-max", type=float, default=1800.0, help="to wait for payments after the ramp (%(default)s)")
-    add("--metrics-seconds", type=float, default=600.0, help="to wait for CloudWatch's metrics (%(default)s)")
+    add(
+        "--seconds-max",
+        type=published.seconds,
+        default=1800.0,
+        help="to wait for payments after the ramp (%(default)s)",
+    )
+    add(
+        "--metrics-seconds",
+        type=published.seconds,
+        default=600.0,
+        help="to wait for CloudWatch's metrics (%(default)s)",
+    )
     return parser.parse_args(arguments)
 
 
@@ -115,6 +125,7 @@ def _run(
         seen, sent, items = _play(options, target, clients, begun_ms, shown.show)
     dead = sum(deployed.depth(clients["sqs"], target.dead_letter_queue_url)) - dead_before
     problems = {
+        "every_message_was_sent": unsent(options.messages, len(sent)),
         **settled.problems(target.environment, sent, items, sum(deployed.depth(clients["sqs"], target.queue_url))),
         "nobody_is_dead_lettered": [f"{dead} more messages are on the dead-letter queue"] if dead > 0 else [],
     }

@@ -104,7 +104,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--seed", type=int, default=1, help="decides the amounts (%(default)s)")
     add(
         "--seconds-max",
-        type=float,
+        type=published.seconds,
         default=600.0,
         help="after its ramp; then the audit says what is left (%(default)s)",
     )
@@ -118,13 +118,17 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _groups(text: str) -> list[int]:
     try:
-        return [int(part) for part in text.split(",")]
+        # A number said twice would send its payments twice.
+        return list(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of groups, nor several with commas between") from error
 
 
 def check(options: argparse.Namespace) -> None:
-    """Raises ImpossibleParametersError for what the simulator refuses, too."""
+    """Raises ImpossibleParametersError for what the simulator refuses, or the function's init would."""
+    for name, most in (("stress_operations", 10**10), ("stress_delay_seconds", 999_999)):
+        if not 0 <= getattr(options, name) <= most:
+            raise ImpossibleParametersError(f"{name} is {getattr(options, name)}: the function takes 0 to {most:,}")
     for groups in options.groups:
         traffic = Traffic(options.messages, groups, ramp_seconds=options.ramp_seconds)
         against.local_parameters(traffic, options.concurrency, against.invocations_of([]))
@@ -201,7 +205,17 @@ def play(options: argparse.Namespace, console: Console) -> Played:
             planned={},
             struck={},
         )
-    return Played(rounds, {**audit(evidence), "the_system_itself_had_no_errors": system.problems}, directory)
+    problems = {
+        "every_message_was_sent": unsent(options.messages * len(rounds), len(sent)),
+        **audit(evidence),
+        "the_system_itself_had_no_errors": system.problems,
+    }
+    return Played(rounds, problems, directory)
+
+
+def unsent(messages: int, sent: int) -> list[str]:
+    """What is to be said where the time was up before all were sent: nothing else counts these."""
+    return [f"{messages - sent} of {messages} messages were not sent before the time was up"] if sent < messages else []
 
 
 def _report(options: argparse.Namespace, console: Console, played: Played) -> None:
@@ -243,11 +257,12 @@ def _report(options: argparse.Namespace, console: Console, played: Played) -> No
 
 
 def compare(options: argparse.Namespace, played: Played) -> dict[int, against.Comparison]:
-    """By groups, where all of their rounds settled everything: the simulator is given no other end."""
+    """By groups, where all of their rounds sent and settled everything: the simulator is given no other end."""
     found = {}
     for groups in options.groups:
         rounds = [seen for of, seen in played.rounds if of == groups]
-        if all(payment.settled is not None for seen in rounds for payment in seen.payments):
+        settled = [sum(payment.settled is not None for payment in seen.payments) for seen in rounds]
+        if set(settled) == {options.messages}:
             found[groups] = against.compare(rounds, groups=groups, concurrency=options.concurrency)
     return found
 

@@ -178,6 +178,13 @@ def test_without_an_answer_or_above_its_limit_nothing_is_sent(tmp_path, monkeypa
     assert "TF_ARGS='-var stress_mode=cold_start'` slows them" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("option", ["seconds-max", "metrics-seconds", "ramp-seconds"])
+def test_times_are_numbers(option, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        aws._options([f"--{option}=nan"])
+    assert "nan is no number of seconds" in capsys.readouterr().err
+
+
 def test_production_is_refused_before_any_client_is_made(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(boto3, "client", lambda *_, **__: pytest.fail("a client was made"))
     target(tmp_path)

@@ -57,6 +57,8 @@ def test_the_rate_of_a_ramp_rises_evenly():
         ({"concurrency": "1001"}, "maximum_concurrency 1001: its quota is 1 to 1000"),
         ({"concurrency": "0"}, "maximum_concurrency 0: its quota is 1 to 1000"),
         ({"ramp-seconds": "-1"}, "ramp_seconds is -1.0: time does not run backwards"),
+        ({"stress-operations": "-1"}, "stress_operations is -1: the function takes 0 to 10,000,000,000"),
+        ({"stress-delay-seconds": "nan"}, "stress_delay_seconds is nan: the function takes 0 to 999,999"),
     ],
 )
 def test_what_is_impossible_is_refused_with_the_rule_that_it_breaks(changes, rule, capsys):
@@ -69,12 +71,27 @@ def test_what_is_impossible_is_refused_with_the_rule_that_it_breaks(changes, rul
 @pytest.mark.parametrize(
     ("option", "text"),
     [("ramp-seconds", text) for text in ("nan", "inf", "-inf", "soon")]
+    + [("seconds-max", "nan")]
     + [("groups", text) for text in ("", "6,", "x")],
 )
 def test_ramps_and_groups_are_numbers(option, text, capsys):
     with pytest.raises(SystemExit, match="2"):
         live.main([f"--{option}={text}"])
     assert text in capsys.readouterr().err
+
+
+def test_a_number_of_groups_is_played_once_as_its_payments_have_its_name():
+    assert live._options(["--groups=10,1000,10"]).groups == [10, 1000]
+
+
+def test_messages_that_the_time_was_too_short_for_are_said_and_not_simulated():
+    assert live.unsent(1000, 1000) == []
+    assert live.unsent(1000, 400) == ["600 of 1000 messages were not sent before the time was up"]
+    options = live._options(["--messages=3", "--groups=2"])
+    assert live.compare(options, live.Played([(2, ROUND)], {}, Path())).keys() == {2}
+    some = replace(ROUND, payments=ROUND.payments[:1])
+    for short in (some, Round()):
+        assert live.compare(options, live.Played([(2, ROUND), (2, short)], {}, Path())) == {}
 
 
 def test_more_environments_than_the_machine_holds_are_refused():
