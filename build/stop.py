@@ -106,8 +106,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     names = names_of(options.environment, options.outputs)
     try:
-        # boto3 does not read AWS_REGION, which Terraform and Lambda do.
-        region = os.environ.get("AWS_REGION") or None
+        # boto3 does not read AWS_REGION, which Terraform and Lambda do, and the handler's settings read nothing else.
+        region = os.environ.get("AWS_REGION") or boto3.Session().region_name
         switch = Switch(
             names,
             boto3.client("lambda", region_name=region),
@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.start:
             print(f"{options.environment} takes messages from the queue again, and reconcile runs every 10 minutes")
             return 0
-        decisions = compose_decisions(_variables(options.environment, names, os.environ))
+        decisions = compose_decisions(_variables(options.environment, names, {**os.environ, "AWS_REGION": str(region)}))
         wait_until_nothing_is_leased(decisions)
         approved, waiting = can_charge(decisions)
     except (StopError, PaymentError, ConfigurationError, ClientError, BotoCoreError) as error:

@@ -77,6 +77,26 @@ def test_an_environment_without_a_mapping_is_said():
         stop.Switch(names.names_of("dev"), Functions(mappings=0), Scheduler()).set(on=False)
 
 
+def test_payments_are_looked_for_in_the_region_where_the_mapping_is(monkeypatch):
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    regions: list[str] = []
+
+    def client(service: str, region_name: str) -> Functions | Scheduler:
+        regions.append(region_name)
+        return Functions() if service == "lambda" else Scheduler()
+
+    def compose(variables: dict[str, str]) -> None:
+        regions.append(variables["AWS_REGION"])
+        raise stop.StopError("seen")
+
+    monkeypatch.setattr(stop.boto3, "client", client)
+    monkeypatch.setattr(stop, "compose_decisions", compose)
+    monkeypatch.setattr(stop.Switch, "set", lambda self, on: None)
+    assert stop.main(["--environment", "dev"]) == 1
+    assert regions == ["eu-west-1"] * 3
+
+
 def world_of(*items: dict[str, Any]) -> World:
     world = World()
     for number, item in enumerate(items):
