@@ -186,7 +186,7 @@ def test_an_example_makes_the_system_with_its_committed_lock_file(applied: Loopb
     assert "cloudcafe-payment-processing-staging.fifo" in names
     # The one keeps its state where it says, the other where it is.
     in_bucket = applied.clients["s3"].list_objects_v2(Bucket=f"cloudcafe-state-staging-{ACCOUNT}-{REGION}")
-    assert "env:/staging/payment-processor.tfstate" in [each["Key"] for each in in_bucket["Contents"]]
+    assert "env:/staging/shop.tfstate" in [each["Key"] for each in in_bucket["Contents"]]
     assert (terraform.folder / "terraform.tfstate").exists() == (name != "remote-state")
 
 

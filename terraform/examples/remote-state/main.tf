@@ -1,6 +1,6 @@
-# State in S3, locked there, one object per workspace: env:/<environment>/payment-processor.tfstate. `make bootstrap
-# ENVIRONMENT=staging` makes such a bucket, and `make plan ENVIRONMENT=staging` does all of this with the root itself; here
-# for a configuration of your own:
+# State in S3, locked there, one object per workspace: env:/<environment>/shop.tfstate. `make bootstrap ENVIRONMENT=staging`
+# makes such a bucket, and `make plan ENVIRONMENT=staging` does all of this with the root itself, under a key of its own:
+# what it knows stands elsewhere in a state of yours, and each would destroy the other's. Here for a configuration of your own:
 #
 #   terraform init -backend-config="bucket=<your state bucket>" -backend-config="region=us-east-1"
 #   terraform workspace select -or-create staging
@@ -10,7 +10,7 @@ terraform {
   required_version = ">= 1.11.0, < 2.0.0"
 
   backend "s3" {
-    key          = "payment-processor.tfstate"
+    key          = "shop.tfstate"
     encrypt      = true
     use_lockfile = true
   }
