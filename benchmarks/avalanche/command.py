@@ -45,31 +45,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.html and not options.policies:
         parser.error("--html is the page of --policies")
-    if options.record and not options.policies and not options.bars:
-        parser.error("--record keeps what --policies or --bars find")
+    if options.record and not (options.policies or options.bars or options.scale):
+        parser.error("--record keeps what --policies, --bars or --scale find")
     try:
-        record = read_record(options.lab_record) if options.lab_record else newest_record()
-        traffic, policy = _traffic(options), _policy(options)
-        base = _base(options, record, policy)
-        if options.scale:
-            return _scale(record, options)
-        if options.bars:
-            return _bars(parameters(policy, traffic, record, base), options)
-        found = policies(policy, snapstart_restore_ms=policy.snapstart_restore_ms) if options.policies else [policy]
-        outcomes = []
-        print(_HEADER)
-        for outcome in compare(found, traffic, record, options.seed, base):
-            outcomes.append(outcome)
-            print(_row(outcome), flush=True)
+        return _run(options)
     except (ImpossibleParametersError, PeersMissingError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
+
+
+def _run(options: argparse.Namespace) -> int:
+    record = read_record(options.lab_record) if options.lab_record else newest_record()
+    traffic, policy = _traffic(options), _policy(options)
+    base = _base(options, record, policy)
+    if options.scale:
+        return _scale(record, options)
+    if options.bars:
+        return _bars(parameters(policy, traffic, record, base), options)
+    found = policies(policy, snapstart_restore_ms=policy.snapstart_restore_ms) if options.policies else [policy]
+    outcomes = []
+    print(_HEADER)
+    for outcome in compare(found, traffic, record, options.seed, base):
+        outcomes.append(outcome)
+        print(_row(outcome), flush=True)
     if options.json:
         whole = {"seed": options.seed, "outcomes": [outcome.as_document() for outcome in outcomes]}
         options.json.write_text(json.dumps(whole, sort_keys=True) + "\n")
-    played = any(outcome.result for outcome in outcomes)
+    played = [outcome.policy for outcome in outcomes if outcome.result]
     if options.policies and played:
-        _tell(document(parameters(policy, traffic, record, base), outcomes, options.seed), options)
+        # What was asked for may be refused where another policy is not.
+        _tell(document(parameters(played[0], traffic, record, base), outcomes, options.seed), options)
     return 0 if played else 2
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.avalanche import comparisons, peers
+from benchmarks.avalanche import command, comparisons, peers
 from benchmarks.avalanche.bars import bars
 from benchmarks.avalanche.command import main
 from benchmarks.avalanche.comparisons import outside
@@ -94,6 +94,23 @@ def test_what_cannot_be_ends_with_its_rule(arguments, rule, capsys) -> None:
     assert main(arguments) == 2
     printed = capsys.readouterr()
     assert rule in printed.out + printed.err
+
+
+def test_a_policy_is_recommended_where_what_was_asked_for_is_refused(capsys) -> None:
+    asked = ["--policies", "--customers", "10", "--groups", "20", "--burst-seconds", "0", "--stress-mode", "none"]
+    assert main(asked) == 0
+    assert "Take “10 groups”" in capsys.readouterr().out
+
+
+def test_a_file_that_cannot_be_written_is_said(tmp_path, capsys) -> None:
+    assert main(["--customers", "10", "--json", str(tmp_path / "nowhere" / "found.json")]) == 2
+    assert "No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kept", ["--policies", "--bars", "--scale"])
+def test_what_is_found_can_be_recorded(kept, monkeypatch) -> None:
+    monkeypatch.setattr(command, "_run", lambda options: 7 if options.record else 0)
+    assert main([kept, "--record"]) == 7
 
 
 @pytest.mark.parametrize("arguments", [["--record"], ["--html", "page.html"]])
