@@ -8,8 +8,8 @@ import pytest
 from selenium.webdriver import Chrome
 
 from benchmarks.avalanche.report import page
-from tests.browser.test_lab_page import OUTSIDE
 from tests.support.outcomes import document, outcome
+from tests.support.pages import OUTSIDE
 
 # Every text's contrast to the page behind it (WCAG 2, "contrast ratio"); charts have no background of their own.
 CONTRAST = """

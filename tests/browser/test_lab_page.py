@@ -11,15 +11,7 @@ from benchmarks.coldstart.advice import advise
 from benchmarks.coldstart.recommend import choices
 from benchmarks.coldstart.report import page
 from tests.support.lab import record_of
-
-OUTSIDE = """
-return [...document.querySelectorAll('main *')].filter(each => {
-  const box = each.getBoundingClientRect(), around = each.ownerSVGElement || document.documentElement;
-  const room = around.getBoundingClientRect();
-  return box.width && (box.right > room.right + 0.5 || box.left < room.left - 0.5 || box.bottom > room.bottom + 0.5)
-    || each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).overflowX !== 'visible';
-}).map(each => each.tagName + ' ' + each.textContent.slice(0, 60));
-"""
+from tests.support.pages import OUTSIDE
 
 
 @pytest.fixture

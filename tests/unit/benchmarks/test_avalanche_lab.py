@@ -137,4 +137,5 @@ def test_the_newest_record_is_taken(tmp_path) -> None:
 @pytest.mark.parametrize("stress_mode", ["none", "cold_start"])
 def test_the_newest_record_of_this_project_can_be_simulated(engine, stress_mode) -> None:
     found = invocations_of(newest_record(), engine=engine, memory_size=512, stress_mode=stress_mode)
-    assert 0 < found.warm_ms.mean_ms <= found.first_ms.mean_ms < found.init_ms.mean_ms < 10_000
+    # Under a quota a first invocation can be the quickest: its process has not used up its share yet.
+    assert 0 < max(found.warm_ms.mean_ms, found.first_ms.mean_ms) < found.init_ms.mean_ms < 10_000
