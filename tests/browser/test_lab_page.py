@@ -60,6 +60,7 @@ def test_the_answer_stands_first_and_every_chart_tells_its_figures_without_being
         "Cost against latency",
         "The stress scenario against 10 seconds",
         "Where init goes",
+        "Where the CPU time of a warm payment goes",
     ]
     for role, label, name in roles:
         assert role == "img"
