@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import math
+import statistics
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ _LINE = 15
 _POINTS_MAX = 20
 # Dots of a scatter that are closer than this are one to the eye, and share a label.
 _NEAR = 14
+# What is so many times the median lies on a scatter's upper edge and says where it is, or the others would be one dot.
+_BEYOND = 5
 
 STYLE = """
 :root{--ink:#1f2328;--faint:#c8ccd1;--paper:#fff;--compiled:#0b6e99;--pure:#c2571a;--other:#6b7280}
@@ -126,16 +129,22 @@ class Dot(NamedTuple):
 def scatter(name: str, dots: Sequence[Dot], x_label: str, y_label: str) -> str:
     """Choices over two logarithmic axes, both above 0: those in front joined and named, the others numbered.
 
-    A label stands where no other does, if there is room; dots too close for that share the first one's. Empty where
-    there are none.
+    What is far above the others lies on the upper edge with its figure. A label stands where no other does, if there
+    is room; dots too close for that share the first one's. Empty where there are none.
     """
     if not dots:
         return ""
     height, bottom = _HEIGHT + 90, _HEIGHT + 90 - _BOTTOM
     xs, ys = [dot.x for dot in dots], [dot.y for dot in dots]
-    x, y = _scale(xs, _LEFT + 16, _WIDTH - _RIGHT - 16, True), _scale(ys, bottom - 34, _TOP + 14, True)
+    most = _BEYOND * statistics.median(ys)
+    shown = [value for value in ys if value <= most]
+    x, y_of = _scale(xs, _LEFT + 16, _WIDTH - _RIGHT - 16, True), _scale(shown, bottom - 40, _TOP + 60, True)
+
+    def y(value: float) -> float:
+        return y_of(value) if value <= most else _TOP + 8
+
     parts = []
-    for value in _ticks(ys, True):
+    for value in _ticks(shown, max(shown) > 5 * min(shown)):
         parts.append(f'<path class="grid" d="M{_LEFT} {y(value):.1f}H{_WIDTH - _RIGHT}"/>')
         parts.append(_text(_LEFT - 5, y(value) + 4, f"{value:,g}", "end"))
     for value in _ticks(xs, True):
@@ -154,7 +163,10 @@ def scatter(name: str, dots: Sequence[Dot], x_label: str, y_label: str) -> str:
             shared.append([dot])
     first = sorted(front, key=lambda dot: not dot.take)
     labelled = [([dot], f"{'take ' if dot.take else ''}{dot.number}: {dot.name}") for dot in first]
-    labelled += [(near, _numbers([dot.number for dot in near])) for near in shared]
+    labelled += [
+        (near, _numbers([dot.number for dot in near]) + (f" at {near[0].y:,.3g}" if near[0].y > most else ""))
+        for near in shared
+    ]
     for near, words in labelled:
         for dot in near:
             look = (8 if dot.take else 5, "var(--compiled)") if dot.front else (3, "var(--other)")
@@ -181,7 +193,7 @@ def _label(px: float, py: float, words: str, taken: list[tuple[float, float, flo
     """
     wide = 6.0 * len(words)
     sides = [(px + 7, py + 4), (px - 7 - wide, py + 4), (px - wide / 2, py - 9), (px - wide / 2, py + 17)]
-    for far in (24, 36, 48, 60):
+    for far in range(24, 150, 12):
         sides += [(px + 6, py - far), (px + 6, py + far), (px - 6 - wide, py - far), (px - 6 - wide, py + far)]
     for number, (left, base) in enumerate(sides):
         box = (left - 1, base - 10, left + wide + 1, base + 3)

@@ -107,7 +107,11 @@ def _refused(base: dict[str, Any]) -> str:
 
 
 def _seconds(outcome: dict[str, Any]) -> str:
-    return f"{outcome['result']['latency_p99_ms'] / 1000:,.1f} s"
+    return _shown(outcome["result"]["latency_p99_ms"] / 1000)
+
+
+def _shown(seconds: float) -> str:
+    return f"{seconds:,.{2 if seconds < 10 else 1}f} s"
 
 
 def dollars(amount: Decimal) -> str:
@@ -117,12 +121,13 @@ def dollars(amount: Decimal) -> str:
 
 
 def _saves(base: dict[str, Any], take: dict[str, Any]) -> str:
-    seconds = (base["result"]["latency_p99_ms"] - take["result"]["latency_p99_ms"]) / 1000
-    money = usd(base) - usd(take)
+    # What rounds to nothing is nothing.
+    seconds = round((base["result"]["latency_p99_ms"] - take["result"]["latency_p99_ms"]) / 1000, 2)
+    money = round(usd(base) - usd(take), 4)
     fewer = lost(base) - lost(take)
-    saved = [f"{seconds:,.1f} s"] * (seconds > 0) + [dollars(money)] * (money > 0)
+    saved = [_shown(seconds)] * (seconds > 0) + [dollars(money)] * (money > 0)
     saved += [f"{fewer:,} payments from being lost"] * (fewer > 0)
-    spent = [f"takes {-seconds:,.1f} s more"] * (seconds < 0) + [f"costs {dollars(-money)} more"] * (money < 0)
+    spent = [f"takes {_shown(-seconds)} more"] * (seconds < 0) + [f"costs {dollars(-money)} more"] * (money < 0)
     return " and ".join([f"it saves {' and '.join(saved)}"] * bool(saved) + spent) or "it saves nothing"
 
 

@@ -110,7 +110,10 @@ def _front(outcomes: Sequence[dict[str, Any]], found: Recommendation) -> str:
         if one["result"] and one["result"]["latency_p99_ms"]
     ]
     drawn = charts.scatter(_FRONT, dots, "dollars of the avalanche", "p99 from send to settled, s")
-    caption = "Left and low is better. The line joins what nothing beats in both; numbers are the table's."
+    caption = (
+        "Left and low is better. The line joins what nothing beats in both; numbers are the table's. What is far above "
+        "the others lies on the upper edge."
+    )
     return f"<figure>{drawn}<figcaption>{caption}</figcaption></figure>" if drawn else ""
 
 

@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[3]
 def test_the_recommendation_is_a_sentence_with_what_it_saves() -> None:
     found = recommend(document())
     assert found.answer == (
-        "Take 10 environments kept initialised (“10 provisioned”): 99 % of 10,000 checkouts are settled within 2.0 s "
-        "of being sent instead of 4.0 s, for $0.0900 instead of $0.1000: it saves 2.0 s and $0.0100."
+        "Take 10 environments kept initialised (“10 provisioned”): 99 % of 10,000 checkouts are settled within 2.00 s "
+        "of being sent instead of 4.00 s, for $0.0900 instead of $0.1000: it saves 2.00 s and $0.0100."
     )
     assert found.how == "provisioned_concurrency = 10"
     assert found.front == ["128 MB", "10 provisioned", "100 provisioned"]
@@ -45,17 +45,17 @@ def change(name: str, of: dict[str, Any] | None = None, **figures: Any) -> dict[
         (
             change("10 provisioned", latency_p99_ms=9_000.0),
             "Keep the settings",
-            "within 4.0 s of being sent, for $0.1000",
+            "within 4.00 s of being sent, for $0.1000",
         ),
         (
             change("as asked", change("10 provisioned", latency_p99_ms=9_000.0), dollars={"total": "0.1500"}),
             "Take “128 MB”",
-            "it saves $0.0800 and takes 1.0 s more.",
+            "it saves $0.0800 and takes 1.00 s more.",
         ),
-        (change("10 provisioned", dollars={"total": "0.1200"}), "Take 10 env", "2.0 s and costs $0.0200 more."),
-        (change("as asked", parked=7), "Take 10 env", "saves 2.0 s and $0.0100 and 7 payments from being lost."),
+        (change("10 provisioned", dollars={"total": "0.1200"}), "Take 10 env", "2.00 s and costs $0.0200 more."),
+        (change("as asked", parked=7), "Take 10 env", "saves 2.00 s and $0.0100 and 7 payments from being lost."),
         (change("10 provisioned", unsettled=1), "Keep the settings", "none of the 2 other policies balances the two"),
-        (change("as asked", latency_p99_ms=1_500.0, dollars={"total": "0.0600"}), "Keep the settings", "within 1.5 s"),
+        (change("as asked", latency_p99_ms=1_500.0, dollars={"total": "0.0600"}), "Keep the settings", "within 1.50 s"),
     ],
 )
 def test_other_figures_are_another_sentence(changed: dict[str, Any], beginning: str, end: str) -> None:
@@ -69,9 +69,14 @@ def test_a_story_without_the_stress_is_not_recommended() -> None:
     assert recommend(document(gift)).answer == recommend(document()).answer
 
 
+def test_what_rounds_to_nothing_is_not_told() -> None:
+    found = recommend(change("10 provisioned", latency_p99_ms=3_996.0, dollars={"total": "0.06004"}))
+    assert found.answer.endswith("it saves $0.0400.")
+
+
 def test_money_is_subtracted_exactly() -> None:
     found = recommend(change("10 provisioned", dollars={"total": "0.0999"}))
-    assert found.answer.endswith("it saves 2.0 s and $0.0001.")
+    assert found.answer.endswith("it saves 2.00 s and $0.0001.")
 
 
 def test_where_what_was_asked_for_is_refused_the_answer_says_why() -> None:
@@ -122,6 +127,13 @@ def test_every_policy_is_in_the_table_and_every_played_one_in_the_plot_and_over_
     assert "refused: SnapStart without a measured restore" in text
     assert drawn["Cost against latency"].count("on the front") == 3
     assert text.count("(take this)") == 1
+
+
+def test_what_is_far_above_the_others_says_where_and_leaves_them_apart() -> None:
+    text = page(document(outcome("10 groups", "0.0900", 450.0)))
+    assert ">6 at 450</text>" in text
+    heights = {float(y) for y in re.findall(r'<circle cx="[\d.]+" cy="([\d.]+)"', text.partition("<h2>The pub")[0])}
+    assert max(heights) - min(heights - {min(heights)}) > 100
 
 
 def test_the_published_impact_is_drawn_for_the_recommendation_and_for_what_was_asked() -> None:
