@@ -23,7 +23,8 @@ from benchmarks.avalanche.parameters import (
     Traffic,
 )
 from benchmarks.avalanche.result import COMPLETED, FATES, Result
-from benchmarks.avalanche.simulation import simulate
+from benchmarks.avalanche.simulation import _Run, simulate
+from benchmarks.avalanche.traffic import send
 
 NOTHING = Constant(0.0)
 WORK = Invocations(
@@ -132,6 +133,14 @@ def test_nothing_is_lost_whatever_goes_wrong_and_groups_keep_their_order() -> No
     assert min(result.errors, result.parked, result.dead_lettered, result.declined, result.duplicate) > 0
     assert min(result.table_throttles, result.gateway_throttles, result.gateway_timeouts) > 0
     assert result.unsettled == 0
+
+
+def test_an_earlier_look_at_the_queue_takes_the_place_of_a_later_one() -> None:
+    seeds = np.random.SeedSequence(1).spawn(24)
+    run = _Run(EXACT, send(EXACT.traffic, EXACT.queue, seeds[:3]), seeds[3:])
+    for moment in (500, 900, 200):
+        run._wake(moment)
+    assert [moment for moment, *_ in sorted(run._events)] == [200, 500]
 
 
 def test_a_seed_is_any_number_from_0_on() -> None:
