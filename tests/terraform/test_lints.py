@@ -16,6 +16,8 @@ from local.installation import environment
 from tests.terraform.installation import Plan
 from tests.terraform.policies import of_document
 
+STATE_KEY = "/env:/test/payment-processor.tfstate"
+
 
 @pytest.fixture(scope="module")
 def policies(plans: dict[str, Plan]) -> dict[str, dict[str, Any]]:
@@ -51,6 +53,11 @@ def test_parliament_finds_nothing_that_is_not_explained(policies: dict[str, dict
             continue
         if found["issue"] == "RESOURCE_STAR" and is_explained(address, found["detail"]):
             continue
+        # It takes the colon in a state's key, Terraform's own `env:/`, for one of the ARN's.
+        if found["issue"] == "RESOURCE_MISMATCH" and STATE_KEY in json.dumps(policies[address]):
+            found["detail"] = [each for each in found["detail"] if each["action"] != "s3:GetObject"]
+            if not found["detail"]:
+                continue
         left.append(f"{address}: {found['issue']}: {found['detail']}")
     assert left == []
     assert len(policies) > 12
