@@ -191,6 +191,7 @@ def test_of_calls_that_are_refused_with_one_key_at_once_one_reads_the_secret_and
 
 
 def test_a_proxy_that_would_be_passed_over_is_refused(monkeypatch):
+    monkeypatch.delenv("no_proxy", raising=False)  # it comes before NO_PROXY, and a host may have it
     monkeypatch.setenv("HTTPS_PROXY", "http://user:swordfish@proxy:3128")
     monkeypatch.setenv("NO_PROXY", "amazonaws.com")
     refused = r"^HTTPS_PROXY is '\*\*\*'; allowed: no value, or gateway\.example in NO_PROXY"
