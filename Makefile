@@ -158,6 +158,18 @@ test-package: setup $(WHEELS)  ## ZIPs for every runtime, each within its record
 	  echo "for $$runtime"; $(PY) build/package.py lambda --runtime $$runtime $(if $(DIRTY),--allow-dirty) || exit 1; \
 	done
 
+.PHONY: release-check
+release-check: setup  ## whether version, changelog and commit are what TAG=v0.3.0 says
+	$(PY) build/release.py $(TAG)
+
+# What a fork's CI reads: their schemas, and what zizmor knows of actions that are not pinned, or that may do too much.
+.PHONY: test-workflows
+test-workflows: $(TOOLS)/.installed  ## the files in .github, by their schemas and by zizmor
+	$(TOOLS)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(TOOLS)/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/*.yml
+	$(TOOLS)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(TOOLS)/bin/zizmor --offline --no-progress .github
+
 .PHONY: test-arm64
 test-arm64: package  ## run the arm64 ZIP under an emulator: scoring suite and whole invocations
 	$(PY) build/arm64.py
@@ -356,7 +368,7 @@ test-approvals: setup  ## the approval workflow through the local system, its pa
 # there, as long as no other writes the same file.
 CI_FIRST := test test-package
 CI_STEPS := lint test-terraform test-mutations test-arm64 planted-bugs test-conformance test-approvals test-simulation \
-  test-sanitize test-wheel test-simulation-versions
+  test-sanitize test-wheel test-simulation-versions test-workflows
 .PHONY: ci
 ci: setup  ## all that CI runs, two steps at a time, each with its output whole and its seconds
 	@$(PY) build/ci.py --make "$(MAKE)" --first $(CI_FIRST) -- $(CI_STEPS)
