@@ -357,6 +357,21 @@ $(AVALANCHE_PEERS)/.installed: benchmarks/avalanche/peers.lock | $(VENV)/.instal
 avalanche-simulation: setup $(AVALANCHE_PEERS)/.installed  ## checkouts at once, simulated (OPTIONS="--customers 1000000 --policies" | --bars)
 	$(PY) -m benchmarks avalanche-simulation $(OPTIONS)
 
+# ---- documentation --------------------------------------------------------------------------------------------
+SITE := .build/site-builder
+$(SITE)/.installed: build/site.lock | $(VENV)/.installed
+	$(PY) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --quiet --require-hashes --requirement $<
+	@touch $@
+
+.PHONY: site
+site: $(SITE)/.installed  ## the documentation as a site, in .build/site/html
+	$(SITE)/bin/python build/documentation.py
+
+.PHONY: test-site
+test-site: site setup  ## the site: no warning, every link leads somewhere, nothing is fetched from elsewhere
+	$(PY) -m pytest tests/artefacts/check_site.py
+
 # ---- approvals ------------------------------------------------------------------------------------------------
 .PHONY: test-approvals
 test-approvals: setup  ## the approval workflow through the local system, its page in headless Chromium
@@ -368,7 +383,7 @@ test-approvals: setup  ## the approval workflow through the local system, its pa
 # there, as long as no other writes the same file.
 CI_FIRST := test test-package
 CI_STEPS := lint test-terraform test-mutations test-arm64 planted-bugs test-conformance test-approvals test-simulation \
-  test-sanitize test-wheel test-simulation-versions test-workflows
+  test-sanitize test-wheel test-simulation-versions test-workflows test-site
 .PHONY: ci
 ci: setup  ## all that CI runs, two steps at a time, each with its output whole and its seconds
 	@$(PY) build/ci.py --make "$(MAKE)" --first $(CI_FIRST) -- $(CI_STEPS)

@@ -57,6 +57,7 @@ class Lock:
 PROCESSOR = Lock("build/processor.lock", ("dependencies",))
 WORKFLOW = Lock("build/workflow.lock", ("dependencies", "workflow"))
 TOOLS = Lock("build/tools.lock", ("build",), targets=tuple(("3.11", platform) for platform in TOOLS_PLATFORMS))
+SITE = Lock("build/site.lock", ("site",), targets=TOOLS.targets)
 # What Lambda itself brings: the runtime client that executes the ZIP under test.
 ARM64_PYTHONS = (("3.11", ARM64_LINUX), ("3.13", ARM64_LINUX))
 RUNTIME = Lock("build/runtime.lock", ("local",), ("awslambdaric",), ARM64_PYTHONS)
@@ -66,7 +67,7 @@ ARM64_TESTS = Lock(
     ("ahocorasick-rs", "cryptography-vectors", "hypothesis", "numpy", "pytest"),
     ARM64_PYTHONS,
 )
-LOCKS = (PROCESSOR, WORKFLOW, TOOLS, RUNTIME, ARM64_TESTS)
+LOCKS = (PROCESSOR, WORKFLOW, TOOLS, SITE, RUNTIME, ARM64_TESTS)
 
 
 @dataclass(frozen=True)
