@@ -124,10 +124,26 @@ def mask_unreadable(body: str, find_card_numbers: FindCardNumbers) -> str:
     Such a body has no fields, so whatever follows the name of verification data, or of an instrument, goes up to the
     next delimiter, and so does whatever looks like an instrument.
     """
-    text = without_verification_pairs(_ESCAPED.sub(_decode_printable, body))
+    text = without_verification_pairs(_decoded(body, find_card_numbers))
     text = re.sub(_INSTRUMENT_PAIR, r"\1***", text)
     text = re.sub(_CUSTOMER_SHAPE, r"\1_***", _TOKEN_SHAPE.sub(r"\1_***", text))
     return mask_texts([text], find_card_numbers)[0]
+
+
+def _decoded(body: str, find_card_numbers: FindCardNumbers) -> str:
+    """A body without escapes of printable characters, whose card numbers are hidden as they stand before each round:
+    what one escape stands for may end another one, which would take a number's first digits into itself.
+    """
+    text = body
+    for _ in range(_SEARCHES_MAX):
+        if not _ESCAPED.search(text):
+            return text
+        (masked,) = mask_texts([text], find_card_numbers)
+        text = _ESCAPED.sub(_decode_printable, masked)
+        if text == masked:
+            return text
+    # Escapes of escapes of escapes: nobody reads it, and nobody shall decode it any further.
+    return "".join("*" if character.isdigit() or character == "\\" else character for character in text)
 
 
 def masked_body(document: Document) -> str:

@@ -100,12 +100,24 @@ def test_ordinary_numbers_and_time_stamps_stay():
         '{"note": "line\\n' + CARD + '"',
         '{"note": "line\\u000a' + CARD + '"',
         "a=1&note=card%3A" + CARD,
+        # What an escape stands for ends another one, which takes the number's first digits into itself.
+        "\\u00\\u0034" + CARD[1:],
+        "\\u00\\u0034 " + CARD,
     ],
 )
 def test_an_unreadable_body_is_masked_as_text(text):
     result = mask_unreadable(text, _pure.find_card_numbers)
     assert CARD not in result.replace(" ", "")
+    assert CARD[4:] not in result.replace(" ", "")
     assert "1111" in result
+    assert mask_unreadable(result, _pure.find_card_numbers) == result
+
+
+def test_escapes_of_escapes_end_after_a_few_rounds():
+    text = "\\u005cu005cu005cu005cu005cu005cu005cu005cu0034" + CARD[1:]
+    result = mask_unreadable(text, _pure.find_card_numbers)
+    assert CARD[1:] not in result
+    assert mask_unreadable(result, _pure.find_card_numbers) == result
 
 
 @pytest.mark.parametrize(
