@@ -75,12 +75,19 @@ class RuntimeApi:
     """The HTTP server of one environment.
 
     `on_next` is called at each `/next` before the runtime waits, `on_answer` at each response, error or init error,
-    after the runtime has its 202; both from the server's threads.
+    after the runtime has its 202; both from the server's threads. `on_snapshot` is called when a function under
+    SnapStart is ready for its snapshot, which it then wakes up from at once; without it there is no SnapStart.
     """
 
-    def __init__(self, on_next: Callable[[Usage], None], on_answer: Callable[[Answer], None]) -> None:
+    def __init__(
+        self,
+        on_next: Callable[[Usage], None],
+        on_answer: Callable[[Answer], None],
+        on_snapshot: Callable[[Usage], None] | None = None,
+    ) -> None:
         self._on_next = on_next
         self._on_answer = on_answer
+        self._on_snapshot = on_snapshot
         self._invocations: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
         self._pending: str | None = None
         self.pid = 0
@@ -105,6 +112,13 @@ class RuntimeApi:
             self._pending = invocation.request_id
         return invocation
 
+    def wakes_up(self) -> bool:
+        """Whether a process that asks for its restore is to go on, which is measured before."""
+        if self._on_snapshot is None:
+            return False
+        self._on_snapshot(usage(self.pid))
+        return True
+
     def accept(self, kind: str, request_id: str, body: bytes) -> bool:
         """Take an answer; False if no such invocation is pending."""
         if kind != "init_error":
@@ -123,6 +137,9 @@ class _Handler(LoopbackHandler):
     server: _Server
 
     def do_GET(self) -> None:
+        if self.path == f"{_VERSION}/restore/next" and self.server.api.wakes_up():
+            self.reply(HTTPStatus.OK, b"")
+            return
         if self.path != f"{_VERSION}/invocation/next":
             self.reply(HTTPStatus.NOT_FOUND, b'{"errorMessage":"not found","errorType":"NotFound"}')
             return

@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from benchmarks.coldstart import matrix, profile_init, profile_payment, report
 from benchmarks.coldstart.advice import advise, waited_ms
 from benchmarks.coldstart.bars import bars_of
 from benchmarks.coldstart.packages import FOLDER
-from benchmarks.coldstart.plan import MEMORY_SIZES, Plan, shipped
+from benchmarks.coldstart.plan import MEMORY_SIZES, Plan, expected_seconds, shipped
 from benchmarks.coldstart.prices import read_prices
 from benchmarks.coldstart.quota import CpuQuota, QuotaUnavailableError
 from benchmarks.coldstart.recommend import Choice, choices
@@ -48,13 +49,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     console = report.terminal()
     plan = _plan(options)
-    expected = plan.seconds()
-    count = sum(number for _, number in plan.cells())
-    console.print(f"{count} samples of {len(plan.cells())} cells, about {expected / 60:.0f} minutes")
+    try:
+        options.base, options.kept = _base(plan, options)
+    except (LabError, OSError, ValueError, KeyError, TypeError) as error:
+        console.print(f"[red]{options.onto} is nothing to go on with:[/] {error}")
+        return 2
+    taken = Counter(sample.cell for sample in options.kept)
+    left = [(cell, number - taken[cell]) for cell, number in plan.cells() if number > taken[cell]]
+    options.expected = sum(expected_seconds(cell) * number for cell, number in left)
+    count = sum(number for _, number in left)
+    console.print(f"{count} samples of {len(left)} cells, about {options.expected / 60:.0f} minutes")
     for sentence in plan.lacking():
         console.print(f"[yellow]{sentence}[/]")
     if options.dry_run:
-        for cell, number in plan.cells():
+        for cell, number in left:
             size = f"{cell.memory_size} MB" if cell.memory_size else "init"
             waits = "waits" if cell.waits else ""
             console.print(
@@ -104,6 +112,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     size.add_argument("--quick", action="store_true", help="a few minutes: few samples, two memory sizes, no record")
     size.add_argument("--full", action="store_true", help="59 samples in every cell, 11 of those that wait")
     parser.add_argument("--memory", type=_memory_sizes, default=MEMORY_SIZES, help="MB, such as 128,512,1769")
+    parser.add_argument(
+        "--onto",
+        type=Path,
+        metavar="RECORD",
+        help="keep this record's samples; take the cells that it lacks, and those that stand beside them",
+    )
     parser.add_argument("--python", default=sys.executable, help="interpreter of the version to measure")
     parser.add_argument(
         "--event", action="append", default=[], metavar="FILE[=WEIGHT]", help="draw invocations from these; repeatable"
@@ -128,7 +142,17 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     # Samples of another plan, interpreter, mix or code are never taken up by mistake.
     code = [path.read_bytes() for folder in _MEASURED for path in sorted((ROOT / folder).rglob("*.py"))]
     asked = repr(
-        (mode, options.memory, options.python, options.event, options.seed, options.gateway_ms, options.table_ms, code)
+        (
+            mode,
+            options.memory,
+            options.python,
+            options.event,
+            options.seed,
+            options.gateway_ms,
+            options.table_ms,
+            options.onto,
+            code,
+        )
     )
     options.key = hashlib.sha256(asked.encode()).hexdigest()[:16]
     return options
@@ -153,6 +177,20 @@ def _plan(options: argparse.Namespace) -> Plan:
     return plan
 
 
+def _base(plan: Plan, options: argparse.Namespace) -> tuple[dict[str, Any], list[Sample]]:
+    """The record that is gone on with and what is kept of it, or nothing. Raises LabError where it does not fit."""
+    if options.onto is None:
+        return {}, []
+    record: dict[str, Any] = json.loads(options.onto.read_text())
+    asked = {"gateway_ms": options.gateway_ms, "table_ms": options.table_ms, "events": options.event}
+    other = [name for name, value in asked.items() if record[name] != value]
+    if record["machine"]["processor"] != machine()["processor"]:
+        other.append("processor")
+    if other:
+        raise LabError(f"it is of another {', '.join(other)}")
+    return record, matrix.kept_of(plan, [Sample.read(document) for document in record["samples"]])
+
+
 def _measure(
     plan: Plan, options: argparse.Namespace, journal: Path, console: Console
 ) -> tuple[list[Sample], dict[str, Any]]:
@@ -173,19 +211,24 @@ def _measure(
         waits = {"gateway_ms": options.gateway_ms, "table_ms": options.table_ms}
         lab_here = Lab(options.python, quota, events, options.seed, **waits)
         with lab_here as lab, Progress(*columns, console=console) as progress:
-            task = progress.add_task("sampling", total=plan.seconds())
+            task = progress.add_task("sampling", total=options.expected)
 
             def taken(sample: Sample, seconds: float) -> None:
                 progress.update(task, advance=seconds, description=sample.cell.variant)
 
-            samples = matrix.run(plan, lab, options.python, seed=options.seed, journal=journal, progress=taken)
             extras = {
                 "quota": quota.kind if quota is not None else "computed",
                 "python": lab.python_version,
-                "init_profile": profile_init.profile(lab, options.python),
-                "payment_profile": profile_payment.profile(lab, options.python),
                 **waits,
             }
+            other = [name for name, value in extras.items() if options.base.get(name, value) != value]
+            if other:
+                raise LabError(f"{options.onto} is of another {', '.join(other)}")
+            samples = matrix.run(
+                plan, lab, options.python, seed=options.seed, journal=journal, progress=taken, kept=options.kept
+            )
+            for name, profile in (("init_profile", profile_init), ("payment_profile", profile_payment)):
+                extras[name] = options.base.get(name) or profile.profile(lab, options.python)
     finally:
         if quota is not None:
             quota.__exit__(None, None, None)
@@ -196,8 +239,14 @@ def _record(plan: Plan, samples: list[Sample], extras: dict[str, Any], options: 
     prices = read_prices()
     rows = matrix.rows(plan, samples, prices, measured=extras["quota"] != "computed")
     bars = bars_of(plan, samples)
+    method = _METHOD.format(**{**extras, "quota": _QUOTA[extras["quota"] != "computed"]})
+    if options.kept:
+        method += (
+            f" Of {len(samples)} samples {len(options.kept)} are kept from the record of {options.base['at']}; the "
+            "others were taken since, all that stand beside each other in one session."
+        )
     return {
-        "method": _METHOD.format(**{**extras, "quota": _QUOTA[extras["quota"] != "computed"]}),
+        "method": method,
         "support": plan.support,
         "lacking": plan.lacking(),
         "quick": options.quick,

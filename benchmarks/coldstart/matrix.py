@@ -37,23 +37,25 @@ def run(
     seed: int,
     journal: Path,
     progress: Callable[[Sample, float], None],
+    kept: Sequence[Sample] = (),
 ) -> list[Sample]:
     """Take all samples of a plan, each written to `journal` at once; samples that stand there are not taken again.
 
-    `progress` gets each new sample and the expected seconds that it stood for.
+    `progress` gets each new sample and the expected seconds that it stood for. Nor is a cell of `kept` taken again,
+    with whose rounds a new sample shares none.
     """
-    taken = list(read_journal(journal))
+    samples = [*kept, *read_journal(journal)]
     counts: dict[Cell, int] = defaultdict(int)
-    for sample in taken:
+    for sample in samples:
         counts[sample.cell] += 1
     built: dict[tuple[str, str, str], Built] = {}
-    for cell, _ in plan.cells():
+    for cell, count in plan.cells():
         key = (cell.package, cell.engine, cell.support)
-        if key not in built:
+        if key not in built and counts[cell] < count:
             built[key] = build(*key[:2], python, cell.support or "lean")  # type: ignore[arg-type]
     order = random.Random(seed)
     rounds = max(count for _, count in plan.cells())
-    samples = list(taken)
+    first = 1 + max((sample.round for sample in kept), default=-1)
     with journal.open("a") as lines:
         for number in range(rounds):
             cells = [cell for cell, count in plan.cells() if number < count]
@@ -62,12 +64,26 @@ def run(
                 if counts[cell] > number:
                     continue
                 sample = lab.sample(cell, built[cell.package, cell.engine, cell.support], warm_invocations(cell))
-                sample.round = number
+                sample.round = first + number
                 samples.append(sample)
                 lines.write(json.dumps(sample.as_document()) + "\n")
                 lines.flush()
                 progress(sample, expected_seconds(cell))
     return samples
+
+
+def kept_of(plan: Plan, samples: Sequence[Sample]) -> list[Sample]:
+    """Of a record's samples those that a plan need not take again: of its cells, but not of a kind of which the record
+    lacks one, so that what is compared is of one session.
+    """
+    planned = {cell for cell, _ in plan.cells()}
+    anew = {_kind(cell) for cell in planned - {sample.cell for sample in samples}}
+    return [one for one in samples if one.cell in planned and _kind(one.cell) not in anew and not one.error]
+
+
+def _kind(cell: Cell) -> Hashable:
+    """What cells that stand beside each other have in common."""
+    return cell.stress_mode, cell.memory_size, cell.repeated, cell.restored, cell.messages, cell.waits
 
 
 # ---- rows ---------------------------------------------------------------------------------------------------------
@@ -161,7 +177,7 @@ def of_init(cell: Cell, by_cell: dict[Cell, list[Sample]]) -> list[Sample]:
     def key(one: Cell) -> Hashable:
         # The empty handler has two names, which are compared.
         name = one.variant if one.package == "empty" else ""
-        return name, one.engine, one.package, one.stress_mode, one.kernel, one.gateway, one.support
+        return name, one.engine, one.package, one.stress_mode, one.kernel, one.gateway, one.support, one.restored
 
     return [
         sample

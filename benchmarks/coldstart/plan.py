@@ -25,6 +25,7 @@ EMPTY, AGAIN = "empty", "empty again (A/A)"
 USUAL = "what one would write"
 TEN_AT_ONCE, ONE_GROUP, AHEAD = "ten groups at once", "one group", "one group, prepares ahead"
 ONE_BY_ONE = "one by one"
+WOKEN = "woken from its snapshot"
 
 # Rough seconds of one sample, for the plan only; measured on two shared cores.
 _SECONDS = {"empty": 0.15, "naive": 0.8, "pip": 0.7, "naive_no_pyc": 1.6, "usual": 1.2}
@@ -92,7 +93,7 @@ class Plan:
 
     def cells(self) -> list[tuple[Cell, int]]:
         """Every cell with its number of samples."""
-        return [*self._of_init(), *self._of_stress(), *self._at_once(), *self._waiting()]
+        return [*self._of_init(), *self._of_restores(), *self._of_stress(), *self._at_once(), *self._waiting()]
 
     def _of_init(self) -> Iterator[tuple[Cell, int]]:
         for variant in (EMPTY, AGAIN):
@@ -107,10 +108,18 @@ class Plan:
             for package, count in (("pip", self.init), ("naive", self.init), ("naive_no_pyc", min(self.init, 21))):
                 yield replace(self.function("standard"), variant=package, package=package), count
 
+    def _of_restores(self) -> Iterator[tuple[Cell, int]]:
+        """What is left of init under SnapStart, and the first invocation, whose connections are all new."""
+        count = min(self.init, 21)
+        for support in self.supports:
+            yield self.function(support, WOKEN, restored=True), count
+        yield self.function(self.support, f"pure engine, {WOKEN}", engine="pure", kernel="", restored=True), count
+
     def _of_stress(self) -> Iterator[tuple[Cell, int]]:
+        for support in self.supports:
+            yield self.function(support, stress_mode="cold_start"), self.stress
         compiled = self.function(self.support, stress_mode="cold_start")
         pure = self.function(self.support, "pure engine", engine="pure", kernel="", stress_mode="cold_start")
-        yield compiled, self.stress
         yield pure, self.stress
         if "avx512-16" in self.kernels:
             variant = f"{self.support}, AVX-512 (not on arm64)"

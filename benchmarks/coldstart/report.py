@@ -118,7 +118,7 @@ def page(record: dict[str, Any], found: dict[str, Sequence[Choice]], advice: Adv
         (
             _STRESS,
             "Init with 10,000,000 SHA-256 operations and a 3-second wait: as Lambda runs it, and if it were throttled.",
-            _stress(record["rows"]),
+            _stress(record["rows"], record["support"]),
         ),
         (
             _IMPORTS,
@@ -225,13 +225,15 @@ def _throughput(rows: Sequence[dict[str, Any]]) -> str:
     return charts.bars(_THROUGHPUT, sorted(found, key=lambda one: -one[1]), "payments/s")
 
 
-def _stress(rows: Sequence[dict[str, Any]]) -> str:
+def _stress(rows: Sequence[dict[str, Any]], support: str) -> str:
     series = []
     for engine in ENGINES:
         mine = [
             row
             for row in rows
-            if row["stress_mode"] != "none" and row["engine"] == engine and "AVX" not in row["variant"]
+            if (row["engine"], row["support"]) == (engine, support)
+            and row["stress_mode"] != "none"
+            and "AVX" not in row["variant"]
         ]
         throttled = {row["memory_size"]: row["init_if_throttled_ms"] for row in mine}
         as_it_is = {row["memory_size"]: row["init_ms"]["p50"] for row in mine}

@@ -28,6 +28,8 @@ class Cell:
     `support` and `group_concurrency` are the function's settings of these names, empty and 0 for what has none.
     An invocation has `messages` messages in as many `groups`; with `waits` the table and the gateway take their time.
     `repeated` measures Lambda's second try of an init that took longer than 10 s: under the quota from the start.
+    `restored` runs under SnapStart: its init is what the function does from its snapshot on until it takes an event,
+    without what Lambda takes to restore the snapshot.
     """
 
     variant: str
@@ -37,6 +39,7 @@ class Cell:
     kernel: str = ""
     memory_size: int | None = None
     repeated: bool = False
+    restored: bool = False
     gateway: str = "stripe"
     support: str = ""
     group_concurrency: int = 0

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.runtime_api import Answer, Invocation, RuntimeApi
+from local.runtime_api import Answer, Invocation, RuntimeApi, Usage
 
 INVOCATION = Invocation("r-1", b'{"a": 1}', 1_700_000_000_000, "arn:aws:lambda:x", "Root=1-2-3")
 
@@ -81,6 +81,17 @@ def test_a_chunked_body_is_read_whole(served: tuple[RuntimeApi, list[Answer]]) -
     assert connection.getresponse().status == 202
     connection.close()
     assert answers[0].body == b'{"a": 1}'
+
+
+def test_a_function_wakes_up_from_its_snapshot_only_where_there_is_snapstart(
+    served: tuple[RuntimeApi, list[Answer]],
+) -> None:
+    assert request(served[0], "GET", "/restore/next")[0] == 404
+    moments: list[Usage] = []
+    api = RuntimeApi(on_next=lambda usage: None, on_answer=lambda answer: None, on_snapshot=moments.append)
+    assert request(api, "GET", "/restore/next")[0] == 200
+    api.close()
+    assert len(moments) == 1
 
 
 def test_an_unknown_path_is_not_found(served: tuple[RuntimeApi, list[Answer]]) -> None:

@@ -6,11 +6,12 @@ import json
 import random
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
 
-from benchmarks.coldstart import compare, gateways, matrix, plan
+from benchmarks.coldstart import compare, gateways, matrix, plan, report
 from benchmarks.coldstart.bars import bars_of
 from benchmarks.coldstart.command import main
 from benchmarks.coldstart.packages import Package
@@ -69,6 +70,67 @@ def test_batches_of_ten_run_with_groups_at_once_and_not_and_beside_what_one_woul
 
 def test_everything_but_the_floor_charges_through_a_real_gateway():
     assert {cell.gateway for cell, _ in PLAN.cells() if cell.package != "empty"} == {"stripe"}
+
+
+def test_every_support_starts_under_stress_and_wakes_from_a_snapshot():
+    cells = [cell for cell, _ in PLAN.cells() if cell.memory_size is None]
+    assert {cell.support for cell in cells if cell.stress_mode == "cold_start"} == {"lean", "standard"}
+    woken = {(cell.engine, cell.support) for cell in cells if cell.restored}
+    assert woken == {("compiled", "lean"), ("compiled", "standard"), ("pure", "lean")}
+
+
+def test_what_is_left_of_init_after_a_snapshot_is_no_init():
+    samples = run_of(PLAN)
+    for one in samples:
+        if one.cell.restored:
+            one.init_cpu_ms = one.init_ms = 1.0
+    rows = matrix.rows(PLAN, samples, PRICES, measured=True)
+    assert row(rows, f"lean, {plan.WOKEN}", None)["init_cpu_ms"] == {"p50": 1.0, "min": 1.0}
+    assert row(rows, "lean", None)["init_cpu_ms"]["min"] > 100
+    assert row(rows, "lean", 128)["init_cpu_ms"]["min"] > 100
+
+
+def test_the_charts_of_stress_are_of_one_support():
+    rows = matrix.rows(PLAN, run_of(PLAN), PRICES, measured=True)
+    other = [one for one in rows if (one["stress_mode"], one["support"]) == ("cold_start", "standard")]
+    drawn = report._stress(rows, "lean")
+    for one in other:
+        one["init_ms"]["p50"] *= 2
+    assert other
+    assert report._stress(rows, "lean") == drawn
+    assert report._stress(rows, "standard") != drawn
+
+
+def test_what_a_record_lacks_is_taken_with_all_that_stands_beside_it():
+    cells = {cell for cell, _ in PLAN.cells()}
+    lacking = next(cell for cell in cells if (cell.stress_mode, cell.support) == ("cold_start", "standard"))
+    before = [one for one in run_of(PLAN) if one.cell != lacking]
+    before.append(sample(Cell("of before", "compiled", "packaged"), 1.0))
+    kept = {one.cell for one in matrix.kept_of(PLAN, before)}
+    anew = {cell for cell in cells if cell.stress_mode == "cold_start" and cell.memory_size is None}
+    assert lacking in anew
+    assert len(anew) > 2
+    assert kept == cells - anew
+    assert matrix.kept_of(PLAN, run_of(PLAN)) == run_of(PLAN)
+
+
+def test_what_is_kept_is_not_taken_again_and_shares_no_round_with_what_is(tmp_path, monkeypatch):
+    few = replace(PLAN, init=1, stress=2, invocations=1, batches=1)
+    kept = [one for one in run_of(few) if one.cell.stress_mode == "none"]
+    built, taken = [], []
+    monkeypatch.setattr(matrix, "build", lambda *what: built.append(what))
+    lab = SimpleNamespace(sample=lambda cell, built, warm: sample(cell, 1.0))
+    arguments = {"seed": 1, "journal": tmp_path / "journal", "progress": lambda one, seconds: taken.append(one)}
+    samples = matrix.run(few, lab, "python", **arguments, kept=kept)
+    assert {one.cell.stress_mode for one in taken} == {"cold_start"}
+    assert len(samples) == len(run_of(few))
+    assert {one.round for one in kept} == {0}
+    assert {one.round for one in taken} == {1, 2}
+    assert {package for package, *_ in built} == {"packaged"}
+    # Interrupted, it goes on: nothing is taken a second time.
+    taken.clear()
+    assert len(matrix.run(few, lab, "python", **arguments, kept=kept)) == len(samples)
+    assert taken == []
 
 
 def test_what_the_code_lacks_is_no_row_and_a_sentence():

@@ -85,6 +85,42 @@ def test_the_record_has_every_sample_and_its_page_the_answer(run, tmp_path):
     assert "Take the lean support" in (tmp_path / "records" / "coldstart.html").read_text()
 
 
+def record_of(run, tmp_path, name, **changed):
+    """The record of a run, put aside under another name."""
+    assert run() == 0
+    path = tmp_path / "records" / "coldstart.json"
+    document = json.loads(path.read_text()) | changed
+    path.unlink()
+    path = tmp_path / name
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_a_record_is_gone_on_with_and_the_new_one_says_how_much_of_it_is_the_old_one(run, tmp_path):
+    before = record_of(run, tmp_path, "before.json")
+    assert run("--onto", str(before)) == 0
+    record = json.loads((tmp_path / "records" / "coldstart.json").read_text())
+    count = len(record["samples"])
+    at = json.loads(before.read_text())["at"]
+    assert f"Of {count} samples {count} are kept from the record of {at}" in record["method"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"gateway_ms": 200.0}, "of another gateway_ms"),
+        ({"machine": {"processor": "another"}}, "of another processor"),
+        ({"samples": 3}, "is nothing to go on with"),
+    ],
+)
+def test_a_record_of_something_else_is_not_gone_on_with(run, tmp_path, capsys, changed, told):
+    before = record_of(run, tmp_path, "before.json", **changed)
+    capsys.readouterr()
+    assert run("--onto", str(before)) == 2
+    assert told in " ".join(capsys.readouterr().out.split())
+    assert run("--onto", str(tmp_path / "none.json")) == 2
+
+
 def test_a_first_look_is_no_record(run, tmp_path, capsys):
     assert run("--quick") == 0
     assert list((tmp_path / "records").iterdir()) == []
