@@ -4,95 +4,21 @@ The rule: the function's configuration has one truth, the version behind its ali
 an older revision is never given another invocation.
 """
 
-import base64
-import hashlib
 import itertools
 import threading
 import time
-import urllib.request
 import uuid
-import zipfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from local import threads
 from local.execution_environment import INIT_SECONDS_MAX, THROTTLED, ExecutionEnvironment, FunctionVersion, Outcome
 from local.process_group import ProcessGroup
+from local.published_function import PublishedFunction
 from local.runtime_api import error_document
-
-
-class ConfigurationError(RuntimeError):
-    """The function, its alias or its code cannot be had from the Lambda API."""
-
-
-class PublishedFunction:
-    """The version behind an alias, read again at most once a second."""
-
-    def __init__(self, lambda_client: Any, name: str, alias: str, code_directory: Path) -> None:
-        self._client = lambda_client
-        self._name = name
-        self._alias = alias
-        self._code_directory = code_directory
-        self._code: dict[str, Path] = {}
-        self._lock = threading.Lock()
-        self._read_at = 0.0
-        self._version: FunctionVersion | None = None
-        self._reserved: int | None = None
-
-    def keep_code(self, sha256: str, directory: Path) -> None:
-        """Use `directory` for the package whose base64 SHA-256 is `sha256`, instead of unpacking a copy of it."""
-        self._code[sha256] = directory
-
-    def current(self) -> FunctionVersion:
-        """The version to run now. Raises ConfigurationError."""
-        with self._lock:
-            if self._version is None or time.monotonic() - self._read_at > 1.0:
-                self._version = self._read()
-                self._read_at = time.monotonic()
-            return self._version
-
-    @property
-    def reserved(self) -> int | None:
-        """The function's reserved concurrency as it was read with `current`, None without one; 0 stops it."""
-        return self._reserved
-
-    def _read(self) -> FunctionVersion:
-        concurrency = self._client.get_function_concurrency(FunctionName=self._name)
-        self._reserved = concurrency.get("ReservedConcurrentExecutions")
-        found = self._client.get_function_configuration(FunctionName=self._name, Qualifier=self._alias)
-        arn = found["FunctionArn"].split(":")
-        return FunctionVersion(
-            name=found["FunctionName"],
-            version=found["Version"],
-            # The alias is what callers invoke, and what the context shows.
-            arn=":".join([*arn[:7], self._alias]),
-            code=self._unpacked(found["CodeSha256"]),
-            handler=found["Handler"],
-            timeout_seconds=found["Timeout"],
-            memory_size=found["MemorySize"],
-            variables=found.get("Environment", {}).get("Variables", {}),
-            revision=f"{found['Version']} {found['CodeSha256']}",
-        )
-
-    def _unpacked(self, sha256: str) -> Path:
-        if sha256 not in self._code:
-            url = self._client.get_function(FunctionName=self._name, Qualifier=self._alias)["Code"]["Location"]
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                package = answer.read()
-            if base64.b64encode(hashlib.sha256(package).digest()).decode() != sha256:
-                raise ConfigurationError(
-                    f"{self._name}: the services serve the code of $LATEST only, and that is no longer the code behind "
-                    f"alias {self._alias}: publish a version and move the alias to it"
-                )
-            directory = self._code_directory / hashlib.sha256(package).hexdigest()[:16]
-            with zipfile.ZipFile(BytesIO(package)) as archive:
-                archive.extractall(directory)
-            self._code[sha256] = directory
-        return self._code[sha256]
 
 
 def _nothing(*_: Any) -> None:
@@ -145,7 +71,7 @@ class EnvironmentPool:
         threads.start("environment-reaper", self._end_idle)
 
     def invoke(self, event: bytes) -> Outcome:
-        """Run one event in a warm environment, or in a new one when there is none. Raises ConfigurationError."""
+        """Run one event in a warm environment, or in a new one where there is none. Raises as the function does."""
         version = self._function.current()
         reserved = self._function.reserved
         with self._lock:
@@ -170,7 +96,7 @@ class EnvironmentPool:
     def warm(self, count: int) -> None:
         """Have at least `count` environments of the current version, made one after another, and keep them.
 
-        That is what provisioned concurrency does. Raises ConfigurationError.
+        That is what provisioned concurrency does. Raises as the function does.
         """
         self._kept = count
         version = self._function.current()

@@ -24,6 +24,8 @@ ACCOUNT = "000000000000"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 DISK_FREE_BYTES_MIN = 200 * 1024 * 1024
 READY_SECONDS_MAX = 30.0
+#: What hypercorn serves where nobody says otherwise. It puts the file's folder in front of its path.
+VERSIONED = f"{Path(__file__).parent / 'emulator' / 'versioned.py'}:app"
 
 
 class ServicesError(RuntimeError):
@@ -116,7 +118,7 @@ class Ministack:
         folder: Path,
         port: int = 0,
         variables: dict[str, str] | None = None,
-        application: str = "ministack.app:app",
+        application: str = VERSIONED,
     ) -> None:
         """Start it and wait until it answers; `folder` gets its log and its scratch files.
 

@@ -16,7 +16,7 @@ import boto3
 from botocore.config import Config
 
 from local.embedded_metrics import MetricForwarder
-from local.environment_pool import EnvironmentPool, PublishedFunction, Watch
+from local.environment_pool import EnvironmentPool, Watch
 from local.event_source_mapping import Batch, EventSourceMapping
 from local.execution_environment import INIT_SECONDS_MAX, THROTTLED, ExecutionEnvironment, Outcome
 from local.gateway.payments import API_KEY
@@ -25,6 +25,7 @@ from local.log_groups import LogGroups, group_of
 from local.ministack import CREDENTIALS, REGION, Ministack, ServicesError
 from local.process_group import ProcessGroup
 from local.provisioned import Provisioned
+from local.published_function import Code, PublishedFunction
 from local.queue_metrics import QueueMetrics
 from local.resources import ALIAS, Names, Resources, Times, create
 from local.run_folder import new_directory
@@ -164,10 +165,9 @@ class LocalSystem:
         urls = (resources.queue_url, resources.rejected_queue_url, resources.dead_letter_queue_url)
         self.queue_metrics = QueueMetrics(client("sqs", self.endpoint_url), urls, self._metrics.put, self.note)
         self._ends.callback(self.queue_metrics.stop)
-        function = PublishedFunction(
-            client("lambda", self.endpoint_url), self.names.function, ALIAS, self.directory / "code"
-        )
-        function.keep_code(self.resources.code_sha256, package)
+        self.code = Code(self.directory / "code")
+        self.code.keep(self.resources.code_sha256, package)
+        function = PublishedFunction(client("lambda", self.endpoint_url), self.names.function, ALIAS, self.code)
         self.pool = EnvironmentPool(
             function,
             runtime_python=runtime_python,

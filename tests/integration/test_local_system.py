@@ -224,6 +224,10 @@ def test_configuration_reaches_invocations_when_the_alias_moves_and_not_before(t
         archive = zipped(function(tmp_path / "new", source % "new"))
         lambda_.update_function_code(FunctionName=name, ZipFile=archive)
         version = lambda_.publish_version(FunctionName=name)["Version"]
+        # A version has its own code, whatever came after it.
+        (tmp_path / "newer").mkdir()
+        newer = zipped(function(tmp_path / "newer", source % "newer"))
+        lambda_.update_function_code(FunctionName=name, ZipFile=newer)
         lambda_.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
         time.sleep(1.1)
         assert json.loads(system.invoke(b"{}").payload) == ["cold_start", "new"]
