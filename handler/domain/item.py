@@ -6,7 +6,6 @@ it lacks; nobody else subscripts an item.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,7 +14,7 @@ from typing import Any, Final, Literal
 from handler.domain.canonical import without_instrument
 from handler.domain.errors import DamagedItemError, UnknownItemError
 from handler.domain.money import to_major
-from handler.domain.payment import Assessment, Fault, Message, Payment, Reason, Stated, transaction_id
+from handler.domain.payment import Assessment, Fault, Message, Payment, Reason, Stated, approval_name, transaction_id
 from handler.domain.states import CONFLICT, FINAL, OPEN, Status, open_shard
 from handler.domain.typed import NamedTuple
 
@@ -66,6 +65,8 @@ class Item(NamedTuple):
     """When it was last written."""
     canonical_version: int
     """The version of the canonical text that `request_hash` and `request` are in; items of 0.1 have none: it is 1."""
+    version: int = 0
+    """How often it was written, from 1, but by older code (docs/protocol.md, "Versions of an item")."""
     attempt: int = 0
     """The fencing number, from 1, raised by every change of owner; a conflict has none."""
     message_id: str = ""
@@ -195,7 +196,7 @@ REQUIRED_BESIDE: Final[Mapping[str, tuple[str, ...]]] = {
 REQUIRED_BESIDE_OPEN: Final[Mapping[str, tuple[str, ...]]] = {"generation": ("request",), "park_no": ("request",)}
 
 _NUMBERS: Final = (
-    *("created_at", "updated_at", "canonical_version", "attempt", "amount_minor", "risk", "fraud_score"),
+    *("created_at", "updated_at", "canonical_version", "version", "attempt", "amount_minor", "risk", "fraud_score"),
     *("lease_until", "tries", "first_tried_at", "park_no", "parked_at", "retry_no", "gateway_try"),
     *("generation", "approval_expires_at", "decided_at"),
 )
@@ -240,6 +241,7 @@ def new_item(
         updated_at=now_ms,
         canonical_version=canonical_version,
         attempt=1,
+        version=1,
         message_id=message.message_id,
         message_group_id=message.group,
         sequence_number=message.sequence_number,
@@ -288,6 +290,7 @@ def correction_of(item: Item, rejected: Item, now_ms: int) -> Item:
         updated_at=now_ms,
         processed_at=timestamp(now_ms) if item.processed_at else "",
         first_tried_at=now_ms if item.first_tried_at else None,
+        version=rejected.version + 1,
         attempt=rejected.attempt + 1,
         superseded=(*rejected.superseded, followed),
     )
@@ -308,6 +311,7 @@ def conflict_of(item: Item, request_hash: str, canonical_version: int, request: 
         created_at=item.created_at,
         updated_at=item.updated_at,
         canonical_version=canonical_version,
+        version=1,
         message_id=item.message_id,
         message_group_id=item.message_group_id,
         sequence_number=item.sequence_number,
@@ -320,12 +324,6 @@ def conflict_of(item: Item, request_hash: str, canonical_version: int, request: 
         open_shard=open_shard("conflict", request_hash),
         request=without_instrument(request) if len(request) <= _CONFLICT_REQUEST_MAX else "",
     )
-
-
-def approval_name(environment: str, payment_id: str, generation: int) -> str:
-    """The workflow's execution name, 1 to 64 of `[a-zA-Z0-9-_]`; hashed where it would be longer."""
-    name = f"{environment}-{payment_id}-{generation}"
-    return name if len(name) <= 64 else hashlib.sha256(name.encode()).hexdigest()
 
 
 def timestamp(now_ms: int) -> str:

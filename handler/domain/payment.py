@@ -5,6 +5,7 @@ Named tuples, here and in what else the queue function imports: each data class 
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 from handler.domain.typed import NamedTuple
@@ -71,6 +72,12 @@ class Payment(NamedTuple):
 
 def transaction_id(payment_id: str) -> str:
     return f"txn-{payment_id}"
+
+
+def approval_name(environment: str, payment_id: str, generation: int) -> str:
+    """The workflow's execution name, 1 to 64 of `[a-zA-Z0-9-_]`; hashed where it would be longer."""
+    name = f"{environment}-{payment_id}-{generation}"
+    return name if len(name) <= 64 else hashlib.sha256(name.encode()).hexdigest()
 
 
 class Stated(NamedTuple):

@@ -15,8 +15,9 @@ from handler.domain.charge import settled
 from handler.domain.claim import Claim, Work, held
 from handler.domain.ending import end
 from handler.domain.errors import ChargeInProgressError, OwnershipLostError, RetryableError
-from handler.domain.item import Item, approval_name
+from handler.domain.item import Item
 from handler.domain.park import release
+from handler.domain.payment import approval_name
 from handler.domain.ports import Ports
 from handler.domain.process import alarm_of_gateway, alarmed
 from handler.domain.record import record

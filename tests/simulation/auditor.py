@@ -211,6 +211,7 @@ class Auditor:
             self.fail("legal transitions", f"{key} went from {was} to {status}")
         if before is not None and after["updated_at"] != write.clock_ms:
             self.fail("every write is dated", f"{intent} of {key} at {write.clock_ms} says {after['updated_at']}")
+        self._counted(invocation, intent, before or {}, after)
         if before is not None and intent == "claim_corrected":
             self._follows(invocation, before, after)
         elif before is not None:
@@ -233,6 +234,14 @@ class Auditor:
             self._claimed(invocation, after)
         elif before is not None and before.get("owner") != after.get("owner"):
             self._in_order(invocation, after["owner"], after)
+
+    def _counted(self, invocation: Invocation, intent: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+        """Each write is the item's next version, but one of a release that knows none and leaves what stands."""
+        was, version = before.get("version", 0), after.get("version", 0)
+        puts = intent in ("put_new", "claim_corrected")
+        due = was + 1 if invocation.release.counts_writes else 0 if puts else was
+        if version != due:
+            self.fail("every write is counted", f"{intent} of {after['transaction_id']} made {version}, not {due}")
 
     def _is_its_own(self, invocation: Invocation, item: dict[str, Any]) -> None:
         """A worker holds a payment by the message that brings it, whatever messages its invocation has beside it."""

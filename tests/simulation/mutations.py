@@ -728,6 +728,15 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         Edit(_ITEM, "attempt=rejected.attempt + 1", "attempt=rejected.attempt"),
         Drop("claim corrected", "attempt = :seen"),
     ),
+    "a claim is not counted": (Edit(_ITEM, "        attempt=1,\n        version=1,", "        attempt=1,"),),
+    "a conflict is not counted": (
+        Edit(
+            _ITEM,
+            "        canonical_version=canonical_version,\n        version=1,",
+            "        canonical_version=canonical_version,",
+        ),
+    ),
+    "a correction counts its item's writes anew": (Edit(_ITEM, "        version=rejected.version + 1,\n", ""),),
     "only the last message that was followed is known": (
         Edit(_ITEM, "superseded=(*rejected.superseded, followed)", "superseded=(followed,)"),
     ),

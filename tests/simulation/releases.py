@@ -20,6 +20,7 @@ class Release(NamedTuple):
 
     `corrects`: whether it knows *claim corrected* and `superseded`, or keeps every corrected message as a conflict.
     `gives_keys_up`: whether it knows *next key* and *refuse*, or has one key a payment for good, as the first release.
+    `counts_writes`: whether its writes add one to the item's `version`, which the first release does not know.
     `has_workers`: whether it settles the groups of a batch at once, or its messages one after the other.
     """
 
@@ -29,6 +30,7 @@ class Release(NamedTuple):
     stores_version: bool = True
     corrects: bool = True
     gives_keys_up: bool = True
+    counts_writes: bool = True
     has_workers: bool = True
 
     def key(self, key: str) -> str:
@@ -39,7 +41,16 @@ class Release(NamedTuple):
         return f"{environment}:{payment_id}" + (":prepare" if call == "prepare" else "")
 
 
-A = Release("A", (1,), 1, stores_version=False, corrects=False, gives_keys_up=False, has_workers=False)
+A = Release(
+    "A",
+    (1,),
+    1,
+    stores_version=False,
+    corrects=False,
+    gives_keys_up=False,
+    counts_writes=False,
+    has_workers=False,
+)
 B = Release("B", (1, 2), 1)
 C = Release("C", (1, 2), 2)
 

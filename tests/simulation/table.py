@@ -24,6 +24,7 @@ class SentWrite:
 # (invocation, write, item before, item after), after each write that took effect.
 Observer = Callable[[Invocation, SentWrite, dict[str, Any] | None, dict[str, Any]], None]
 
+_COUNTED = ", #version = if_not_exists(#version, :zero) + :one"
 _TIMEOUT_MS = 1_000
 _ATTEMPTS = 3
 
@@ -78,11 +79,14 @@ class TableClient:
         return self._table.memory.query(**request)
 
     def put_item(self, **request: Any) -> Any:
-        if not self._environment.release.stores_version:
-            request["Item"] = {name: value for name, value in request["Item"].items() if name != "canonical_version"}
+        release = self._environment.release
+        unknown = {"canonical_version": not release.stores_version, "version": not release.counts_writes}
+        request["Item"] = {name: value for name, value in request["Item"].items() if not unknown.get(name)}
         return self._write("put_item", request["Item"]["transaction_id"]["S"], request)
 
     def update_item(self, **request: Any) -> Any:
+        if not self._environment.release.counts_writes:
+            request["UpdateExpression"] = request["UpdateExpression"].replace(_COUNTED, "")
         return self._write("update_item", request["Key"]["transaction_id"]["S"], request)
 
     def _read(self, operation: str, key: str, request: Mapping[str, Any]) -> Any:

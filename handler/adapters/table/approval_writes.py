@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handler.adapters.table.writes import Write
+from handler.adapters.table.writes import WRITTEN, Write
 
 ADOPT = Write(
     "adopt approval",
@@ -23,7 +23,7 @@ ADOPT = Write(
         "#risk = :risk",
         "#fraud_score = :fraud_score",
         "#risk_reasons = :risk_reasons",
-        "#updated_at = :now",
+        *WRITTEN,
     ),
 )
 ASK = Write(
@@ -34,7 +34,7 @@ ASK = Write(
         # Who decided was asked before: no second question, no second notification.
         "attribute_not_exists(#decision)",
     ),
-    set=("#callback_id = :callback_id", "#updated_at = :now"),
+    set=("#callback_id = :callback_id", *WRITTEN),
 )
 DECIDE = Write(
     "decide approval",
@@ -53,7 +53,7 @@ DECIDE = Write(
         "#decided_by = :decided_by",
         "#decided_at = :now",
         "#comment = :comment",
-        "#updated_at = :now",
+        *WRITTEN,
     ),
 )
 EXPIRE = Write(
@@ -64,7 +64,7 @@ EXPIRE = Write(
         # A decision in the last moment is obeyed.
         "attribute_not_exists(#decision)",
     ),
-    set=("#status = :expired", "#processed_at = :processed_at", "#updated_at = :now"),
+    set=("#status = :expired", "#processed_at = :processed_at", *WRITTEN),
     remove=("#open_shard", "#request"),
 )
 REJECT = Write(
@@ -78,7 +78,7 @@ REJECT = Write(
         "#status = :rejected",
         "#reason_code = :approval_rejected",
         "#processed_at = :processed_at",
-        "#updated_at = :now",
+        *WRITTEN,
     ),
     remove=("#open_shard", "#request"),
 )
@@ -97,7 +97,7 @@ BEGIN_CHARGE = Write(
         "#owner = :arn",
         "#attempt = :next",
         "#open_shard = :open_shard",
-        "#updated_at = :now",
+        *WRITTEN,
     ),
 )
 EXPIRE_OVERDUE = Write(
@@ -108,7 +108,7 @@ EXPIRE_OVERDUE = Write(
         "#approval_expires_at < :overdue",
         "attribute_not_exists(#decision)",
     ),
-    set=("#status = :expired", "#processed_at = :processed_at", "#updated_at = :now"),
+    set=("#status = :expired", "#processed_at = :processed_at", *WRITTEN),
     remove=("#open_shard", "#request"),
 )
 RESTART = Write(
@@ -120,7 +120,7 @@ RESTART = Write(
         # Nor did an execution adopt it: the one that is given up is the one that was seen to be closed, or none.
         "(attribute_not_exists(#execution_arn) OR #execution_arn = :closed)",
     ),
-    set=("#generation = :next", "#approval_name = :name", "#updated_at = :now"),
+    set=("#generation = :next", "#approval_name = :name", *WRITTEN),
     # The new execution asks anew, and people have their whole time again.
     remove=("#execution_arn", "#callback_id", "#approval_expires_at"),
 )
@@ -133,7 +133,7 @@ RESTART_CHARGE = Write(
         "#generation = :next",
         "#approval_name = :name",
         "#open_shard = :open_shard",
-        "#updated_at = :now",
+        *WRITTEN,
     ),
     remove=("#lease_until", "#execution_arn", "#callback_id", "#approval_expires_at"),
 )

@@ -25,6 +25,7 @@ _CONSTANTS: Mapping[str, Any] = {
     ":approve": "approve",
     ":reject": "reject",
     ":zero": 0,
+    ":one": 1,
 }
 # A union would be made anew at each value.
 _NUMBERS = (int, Decimal)

@@ -13,7 +13,7 @@ from handler.adapters.table.expressions import AttributeValue
 
 _TOKEN = re.compile(r"\s*(\(|\)|<=|>=|<>|=|<|>|,|AND\b|OR\b|attribute_not_exists|attribute_exists|[#:]\w+)")
 _ASSIGNMENTS = re.compile(r", (?=#)")
-_FIRST = re.compile(r"if_not_exists\((?P<alias>#\w+), (?P<value>:\w+)\)")
+_FIRST = re.compile(r"if_not_exists\((?P<alias>#\w+), (?P<value>:\w+)\)(?: \+ (?P<added>:\w+))?")
 _Item = dict[str, AttributeValue]
 _Test = Callable[[Mapping[str, AttributeValue], Mapping[str, str], Mapping[str, AttributeValue]], bool]
 
@@ -53,8 +53,12 @@ class MemoryDynamoDb:
             for assignment in _ASSIGNMENTS.split(settings):
                 alias, _, value = assignment.partition(" = ")
                 first = _FIRST.fullmatch(value)
-                if first is None or names[first["alias"]] not in item:
-                    item[names[alias]] = values[first["value"] if first else value]
+                if first is None:
+                    item[names[alias]] = values[value]
+                    continue
+                stands = item.get(names[first["alias"]], values[first["value"]])
+                added = first["added"]
+                item[names[alias]] = {"N": str(int(stands["N"]) + int(values[added]["N"]))} if added else stands
             for name in filter(None, removals.split(", ")):
                 item.pop(names[name], None)
             self.items[key] = item

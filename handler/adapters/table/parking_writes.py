@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handler.adapters.table.writes import Write
+from handler.adapters.table.writes import WRITTEN, Write
 
 ALLOW_RETRY = Write(
     "allow retry",
@@ -11,7 +11,7 @@ ALLOW_RETRY = Write(
         # It was not retried and parked again since it was read.
         "#park_no = :seen",
     ),
-    set=("#retry_no = :seen", "#retried_by = :retried_by", "#updated_at = :now"),
+    set=("#retry_no = :seen", "#retried_by = :retried_by", *WRITTEN),
 )
 RECORD_PARKED = Write(
     "record parked",
@@ -26,7 +26,7 @@ RECORD_PARKED = Write(
         "#status = :status",
         "#gateway_response = :gateway_response",
         "#processed_at = :processed_at",
-        "#updated_at = :now",
+        *WRITTEN,
     ),
     remove=("#open_shard", "#request"),
 )
@@ -44,7 +44,7 @@ CANCEL_PARKED = Write(
         "#cancelled_by = :cancelled_by",
         "#cancel_reason = :cancel_reason",
         "#processed_at = :processed_at",
-        "#updated_at = :now",
+        *WRITTEN,
     ),
     remove=("#open_shard", "#request"),
 )
@@ -63,7 +63,7 @@ RECORD_CANCELLED = Write(
         "#cancelled_by = :cancelled_by",
         "#cancel_reason = :cancel_reason",
         "#processed_at = :processed_at",
-        "#updated_at = :now",
+        *WRITTEN,
     ),
     remove=("#open_shard", "#request"),
 )

@@ -17,6 +17,9 @@ class Write(NamedTuple):
     remove: tuple[str, ...] = ()
 
 
+# What every update says of itself; a claim, which puts the whole item, has it in the item.
+WRITTEN = ("#updated_at = :now", "#version = if_not_exists(#version, :zero) + :one")
+
 CLAIM = Write(
     "claim",
     condition=(
@@ -60,7 +63,7 @@ TAKE_OVER = Write(
         "#attempt = :next",
         # One more: a worker that is killed gives none back.
         "#tries = :tries",
-        "#updated_at = :now",
+        *WRITTEN,
     ),
 )
 STORE_GATEWAY_REF = Write(
@@ -73,7 +76,7 @@ STORE_GATEWAY_REF = Write(
         # Never a second reference: each one can be charged once.
         "attribute_not_exists(#gateway_ref)",
     ),
-    set=("#gateway_ref = :gateway_ref", "#updated_at = :now"),
+    set=("#gateway_ref = :gateway_ref", *WRITTEN),
 )
 NEXT_KEY = Write(
     "next key",
@@ -84,7 +87,7 @@ NEXT_KEY = Write(
         # The key that was spent is the one that stands; 0 is never stored.
         "(attribute_not_exists(#gateway_try) OR #gateway_try = :seen)",
     ),
-    set=("#gateway_try = :next", "#updated_at = :now"),
+    set=("#gateway_try = :next", *WRITTEN),
 )
 REFUSE = Write(
     "refuse",
@@ -100,7 +103,7 @@ REFUSE = Write(
         "#reason_code = :gateway_refused",
         "#gateway_response = :gateway_response",
         "#processed_at = :processed_at",
-        "#updated_at = :now",
+        *WRITTEN,
     ),
     remove=("#lease_until", "#open_shard", "#request"),
 )
@@ -117,7 +120,7 @@ RECORD = Write(
         "#status = :status",
         "#gateway_response = :gateway_response",
         "#processed_at = :processed_at",
-        "#updated_at = :now",
+        *WRITTEN,
     ),
     # Nothing charges it any more, so nothing needs its instrument.
     remove=("#lease_until", "#open_shard", "#request"),
@@ -126,7 +129,7 @@ RELEASE = Write(
     "release",
     condition=("#status = :processing", "#owner = :owner", "#attempt = :attempt"),
     # One try less where the failure says nothing about the payment.
-    set=("#lease_until = :zero", "#tries = :tries", "#updated_at = :now"),
+    set=("#lease_until = :zero", "#tries = :tries", *WRITTEN),
 )
 PARK = Write(
     "park",
@@ -147,7 +150,7 @@ PARK = Write(
         # By which a retry is known once `request` is gone.
         "#retry_hash = :retry_hash",
         "#open_shard = :open_shard",
-        "#updated_at = :now",
+        *WRITTEN,
     ),
     remove=("#lease_until",),
 )
@@ -168,7 +171,7 @@ TAKE_OVER_PARKED = Write(
         "#tries = :tries",
         "#first_tried_at = :now",
         "#open_shard = :open_shard",
-        "#updated_at = :now",
+        *WRITTEN,
     ),
 )
 TAKE_OVER_STUCK = Write(
@@ -182,7 +185,7 @@ TAKE_OVER_STUCK = Write(
         # A payment that was released, or whose execution ended, may still be at the gateway or be delivered again.
         "#updated_at < :stale",
     ),
-    set=("#owner = :owner", "#lease_until = :lease_until", "#attempt = :next", "#updated_at = :now"),
+    set=("#owner = :owner", "#lease_until = :lease_until", "#attempt = :next", *WRITTEN),
 )
 
 WRITES = (

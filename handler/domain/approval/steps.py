@@ -14,9 +14,9 @@ from handler.domain.approval.decision import DECISIONS, stored_item
 from handler.domain.approval.ports import ApprovalLog, ApprovalNotices
 from handler.domain.claim import Claim, InVersion, Standing, Work, as_held, claim, held
 from handler.domain.errors import ApprovalRefusedError, ItemChangedError, NoticeError, ScoringError
-from handler.domain.item import Item, approval_name, new_item
+from handler.domain.item import Item, new_item
 from handler.domain.money import as_text
-from handler.domain.payment import Assessment, Message, Payment, Reason, transaction_id
+from handler.domain.payment import Assessment, Message, Payment, Reason, approval_name, transaction_id
 from handler.domain.ports import FindCardNumbers, FraudScoring, Ports
 from handler.domain.process import pay
 from handler.domain.reading import Reading, examine

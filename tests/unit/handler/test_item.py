@@ -15,12 +15,11 @@ from handler.domain.item import (
     REQUIRED_BESIDE_OPEN,
     GatewayResponse,
     Item,
-    approval_name,
     from_stored,
     new_item,
     to_stored,
 )
-from handler.domain.payment import Assessment, Reason
+from handler.domain.payment import Assessment, Reason, approval_name
 from handler.domain.states import CONFLICT, FINAL, OPEN
 from tests.support.payments import message, whole_item
 

@@ -128,7 +128,8 @@ def test_a_record_is_fenced_by_status_owner_and_attempt(client, stubber):
             "Key": {"transaction_id": {"S": "txn-1"}},
             "ConditionExpression": "#status = :processing AND #owner = :owner AND #attempt = :attempt",
             "UpdateExpression": "SET #status = :status, #gateway_response = :gateway_response, "
-            "#processed_at = :processed_at, #updated_at = :now REMOVE #lease_until, #open_shard, #request",
+            "#processed_at = :processed_at, #updated_at = :now, #version = if_not_exists(#version, :zero) + :one "
+            "REMOVE #lease_until, #open_shard, #request",
             "ExpressionAttributeNames": ANY,
             "ExpressionAttributeValues": {
                 ":processing": {"S": "processing"},
@@ -144,6 +145,8 @@ def test_a_record_is_fenced_by_status_owner_and_attempt(client, stubber):
                 },
                 ":processed_at": {"S": "2023-11-14T22:13:20Z"},
                 ":now": {"N": "1700000000000"},
+                ":zero": {"N": "0"},
+                ":one": {"N": "1"},
             },
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         },
@@ -268,3 +271,12 @@ def test_the_in_memory_table_reads_conditions_as_the_service_does():
     assert condition(dynamodb, "#a <> :v", v=5)
     with pytest.raises(ValueError, match="not a condition"):
         condition(dynamodb, "size(#a) > :v", v=1)
+
+
+def test_a_write_to_an_item_of_code_that_counted_none_begins_to_count():
+    dynamodb = MemoryDynamoDb()
+    log = DynamoDbTransactionLog(dynamodb, "t")
+    dynamodb.items["txn-1"] = STORED | {"status": {"S": "processing"}}
+    for count in ("1", "2"):
+        log.release("txn-1", owner="o", attempt=1, tries=0, now=3)
+        assert dynamodb.items["txn-1"]["version"] == {"N": count}
