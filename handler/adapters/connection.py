@@ -28,6 +28,7 @@ _KEPT_SECONDS_MAX: Final = 50.0
 _HEX_DIGITS: Final = frozenset(b"0123456789abcdefABCDEF")
 _HOST_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")
 _UNRESERVED: Final = _HOST_CHARACTERS | {"~"}
+_NOT_IN_A_LINE: Final = frozenset("\r\n\0")
 
 
 class Answer(NamedTuple):
@@ -319,12 +320,12 @@ def _head(head: bytes) -> tuple[int, dict[str, str], bool]:
     code = rest[:3]
     is_status = len(code) == 3 and code.isascii() and code.isdigit() and code[0] != "0" and rest[3:4] in ("", " ")
     # Others take a line end alone for one too, and what follows it for headers.
-    if version not in ("HTTP/1.1", "HTTP/1.0") or not is_status or not _is_line(rest):
+    if version not in ("HTTP/1.1", "HTTP/1.0") or not is_status or not _NOT_IN_A_LINE.isdisjoint(rest):
         raise BadAnswerError("no HTTP/1.1 status line")
     headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
-        if not colon or name.split() != [name] or not _is_line(value):
+        if not colon or name.split() != [name] or not _NOT_IN_A_LINE.isdisjoint(value):
             raise BadAnswerError("a header that is none")
         name, value = name.lower(), value.strip(" \t")
         if name not in headers:
@@ -334,10 +335,6 @@ def _head(head: bytes) -> tuple[int, dict[str, str], bool]:
         else:
             headers[name] += f", {value}"
     return int(code), headers, version == "HTTP/1.1"
-
-
-def _is_line(text: str) -> bool:
-    return "\r" not in text and "\n" not in text and "\0" not in text
 
 
 def _body(source: _Source, status_code: int, headers: Mapping[str, str], bytes_max: int) -> tuple[bytes, bool]:
