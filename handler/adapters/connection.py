@@ -28,7 +28,9 @@ _KEPT_SECONDS_MAX: Final = 50.0
 _HEX_DIGITS: Final = frozenset(b"0123456789abcdefABCDEF")
 _HOST_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")
 _UNRESERVED: Final = _HOST_CHARACTERS | {"~"}
-_NOT_IN_A_LINE: Final = frozenset("\r\n\0")
+# RFC 9110, section 5.6.2: what the name of a header is made of.
+_NAME_CHARACTERS: Final = _UNRESERVED | set("!#$%&'*+^`|")
+_NEVER_IN_LINES: Final = frozenset("\r\n\0")
 
 
 class Answer(NamedTuple):
@@ -260,7 +262,7 @@ def read_answer(receive: Callable[[], bytes], body_bytes_max: int) -> tuple[Answ
         body, is_delimited = _body(source, status_code, headers, body_bytes_max)
     except EOFError as error:
         raise BadAnswerError("the answer is truncated", status_code, headers) from error
-    except ValueError as error:
+    except (ValueError, BadAnswerError) as error:
         raise BadAnswerError(str(error), status_code, headers) from error
     closes = "close" in headers.get("connection", "").lower()
     return Answer(status_code, headers, body), is_current and is_delimited and not closes and source.is_used_up
@@ -319,13 +321,15 @@ def _head(head: bytes) -> tuple[int, dict[str, str], bool]:
     version, _, rest = status_line.partition(" ")
     code = rest[:3]
     is_status = len(code) == 3 and code.isascii() and code.isdigit() and code[0] != "0" and rest[3:4] in ("", " ")
-    # Others take a line end alone for one too, and what follows it for headers.
-    if version not in ("HTTP/1.1", "HTTP/1.0") or not is_status or not _NOT_IN_A_LINE.isdisjoint(rest):
+    if version not in ("HTTP/1.1", "HTTP/1.0") or not is_status:
         raise BadAnswerError("no HTTP/1.1 status line")
+    # Others take a line end alone for one too, and what follows it for headers.
+    if not _NEVER_IN_LINES.isdisjoint("".join((status_line, *lines))):
+        raise BadAnswerError("a line end within a line")
     headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
-        if not colon or name.split() != [name] or not _NOT_IN_A_LINE.isdisjoint(value):
+        if not colon or not name or not _NAME_CHARACTERS.issuperset(name):
             raise BadAnswerError("a header that is none")
         name, value = name.lower(), value.strip(" \t")
         if name not in headers:
@@ -361,7 +365,7 @@ def _body(source: _Source, status_code: int, headers: Mapping[str, str], bytes_m
 def _chunks(source: _Source, bytes_max: int) -> bytes:
     body = bytearray()
     while True:
-        digits = _chunk_line(source).partition(b";")[0].rstrip(b" \t")
+        digits = source.line(b"\r\n", _LINE_BYTES_MAX).partition(b";")[0].rstrip(b" \t")
         if not digits or len(digits) > 16 or not _HEX_DIGITS.issuperset(digits):
             raise ValueError("a chunk without its size")
         size = int(digits, 16)
@@ -373,18 +377,11 @@ def _chunks(source: _Source, bytes_max: int) -> bytes:
         if source.exactly(2) != b"\r\n":
             raise ValueError("a chunk longer than its size")
     trailing_bytes = 0
-    while trailer := _chunk_line(source):
+    while trailer := source.line(b"\r\n", _LINE_BYTES_MAX):
         trailing_bytes += len(trailer)
         if trailing_bytes > _HEAD_BYTES_MAX:
             raise ValueError("trailers without an end")
     return bytes(body)
-
-
-def _chunk_line(source: _Source) -> bytes:
-    try:
-        return source.line(b"\r\n", _LINE_BYTES_MAX)
-    except BadAnswerError as error:
-        raise ValueError(str(error)) from error
 
 
 def _receive(connected: socket.socket, deadline: float) -> bytes:
