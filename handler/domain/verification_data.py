@@ -288,4 +288,10 @@ def _pair() -> re.Pattern[str]:
 
 def without_verification_pairs(body: str) -> str:
     """The text of a body without fields: whatever follows such a name and a sign goes up to the next delimiter."""
-    return _pair().sub(lambda pair: pair["name"] + pair["sign"] + REMOVED if _kind(pair["name"]) else pair[0], body)
+
+    def left(pair: re.Match[str]) -> str:
+        # The bracket that ends REMOVED is a delimiter itself.
+        is_removed = pair["value"] == REMOVED[:-1]
+        return pair["name"] + pair["sign"] + REMOVED if _kind(pair["name"]) and not is_removed else pair[0]
+
+    return _pair().sub(left, body)
