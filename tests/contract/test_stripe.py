@@ -314,6 +314,27 @@ def test_an_intent_that_succeeded_over_less_than_its_amount_is_not_believed(
         gateway.charge(ref, KEY)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"amount_received": 2599.0},
+        {"amount": 1, "amount_received": True},
+        {"currency": "#sd"},
+        {"currency": "u\u017fd"},
+    ],
+)
+def test_an_amount_is_a_whole_number_in_a_currencys_code(
+    world: World, monkeypatch: pytest.MonkeyPatch, said: dict[str, Any]
+) -> None:
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT, PREPARE)
+    shown = world.gateway._object
+    monkeypatch.setattr(world.gateway, "_object", lambda ref: {**shown(ref), **said})
+    with pytest.raises(GatewayAnswerError, match=r"another amount than its own|no amount and currency") as caught:
+        gateway.charge(ref, KEY)
+    assert "#sd" not in str(caught.value).lower()
+
+
 def test_an_intent_of_another_environment_is_not_believed(world: World) -> None:
     ref = world.adapter().prepare(PAYMENT, PREPARE)
     with pytest.raises(GatewayAnswerError, match="not of environment stage"):

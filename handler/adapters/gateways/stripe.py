@@ -50,6 +50,7 @@ _KEY: Final = r"(?:sk|rk)_(test|live)_[A-Za-z0-9_]{8,247}"
 _INTENT: Final = re.compile(r"pi_[A-Za-z0-9]{1,128}")
 _REFUND: Final = re.compile(r"(?:re|pyr)_[A-Za-z0-9]{1,128}")
 _WORD: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
+_CODE: Final = re.compile("[A-Za-z]{3}")
 _STATES: Final[
     dict[str, Literal["prepared", "in_progress", "requires_action", "approved", "declined", "cancelled"]]
 ] = {
@@ -323,7 +324,8 @@ class StripeGateway:
                 f"{gateway_ref} is in the unknown state {_word(intent.get('status'))} ({_request_id(answer)})"
             )
         amount_minor, currency = _amount(intent, answer)
-        if state == "approved" and intent.get("amount_received") != intent.get("amount"):
+        received = intent.get("amount_received")
+        if state == "approved" and not (type(received) is int and received == intent["amount"]):
             raise GatewayAnswerError(
                 f"{gateway_ref} succeeded over another amount than its own ({_request_id(answer)})"
             )
@@ -359,13 +361,14 @@ def _charge(intent: dict[str, Any]) -> tuple[str, str]:
     created = charge.get("created")
     return (
         _word(code) or _word(charge.get("authorization_code")) or _word(charge.get("id")),
-        timestamp(1000 * created) if isinstance(created, int) and 0 < created < 10**11 else "",
+        timestamp(1000 * created) if type(created) is int and 0 < created < 10**11 else "",
     )
 
 
 def _amount(document: dict[str, Any], answer: Answer) -> tuple[int, str]:
     amount, currency = document.get("amount"), document.get("currency")
-    if not isinstance(amount, int) or isinstance(amount, bool) or not isinstance(currency, str):
+    # `true` is an int of Python, too.
+    if type(amount) is not int or not isinstance(currency, str) or not _CODE.fullmatch(currency):
         raise GatewayAnswerError(f"Stripe's answer has no amount and currency ({_request_id(answer)})")
     return from_stripe(amount, currency.upper()), currency.upper()
 
