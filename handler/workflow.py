@@ -117,11 +117,11 @@ class Workflow:
         rounds = 0
         while step.action == "ask":
             rounds += 1
-            result, timed_out = self._wait(name, rounds, step.ask_seconds, execution, context)
+            is_called_back, timed_out = self._wait(name, rounds, step.ask_seconds, execution, context)
             step = self._next(
                 context,
                 _numbered(RESOLVE, rounds),
-                partial(resolve, name, result, execution, self.ports, timed_out=timed_out),
+                partial(resolve, name, execution, self.ports, is_called_back=is_called_back, timed_out=timed_out),
             )
         status = step.outcome
         if step.action == "charge":
@@ -159,22 +159,22 @@ class Workflow:
 
     def _wait(
         self, name: str, rounds: int, seconds: int, execution: Execution, context: DurableContext
-    ) -> tuple[str | None, bool]:
-        """The callback's own text, or None, and whether the time ran out. Nothing runs while it waits."""
+    ) -> tuple[bool, bool]:
+        """Whether the callback was answered, and whether the time ran out. Nothing runs while it waits."""
         config = WaitForCallbackConfig(
             timeout=Duration.from_seconds(seconds), retry_strategy=self._persistent().retry_strategy
         )
         try:
-            result = context.wait_for_callback(
+            context.wait_for_callback(
                 lambda callback_id, _: ask(name, callback_id, execution, self.ports),
                 _numbered(APPROVAL, rounds),
                 config,
             )
         except CallbackTimeoutError:
-            return None, True
+            return False, True
         except CallbackError:
-            return None, False
-        return result, False
+            return False, False
+        return True, False
 
     def _next(self, context: DurableContext, name: str, function: Callable[[], Next]) -> Next:
         return Next(**context.step(lambda _: asdict(self._alarmed(function)), name, self._persistent()))

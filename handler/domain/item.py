@@ -153,7 +153,7 @@ class Item(NamedTuple):
     decision: str = ""
     """`approve` or `reject`."""
     decided_by: str = ""
-    """The approver; `callback` where a bare callback decided, `risk` where nobody had to be asked."""
+    """The approver, by address or by the ARN of their AWS identity; `risk` where nobody had to be asked."""
     decided_at: int | None = None
     """When."""
     comment: str = ""

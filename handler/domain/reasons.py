@@ -191,8 +191,10 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
         "tell",
         is_alarm=True,
     ),
-    "callback_result_unreadable": ReasonCode(
-        "A callback brought no decision that can be read; the approvers are asked again.", "tell", is_alarm=True
+    "callback_without_decision": ReasonCode(
+        "A callback came without a decision, and decides nothing by itself; the approvers are asked again.",
+        "tell",
+        is_alarm=True,
     ),
     "outcome_contradicts_record": ReasonCode(
         "The gateway says another outcome than the recorded one, which stands.", "tell", is_alarm=True

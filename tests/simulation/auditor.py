@@ -394,7 +394,7 @@ class Auditor:
         if decision != "approve" or before.get("execution_arn") != after["owner"]:
             self.fail("only what was approved", f"{after['owner']} began to charge {key}, decision {decision}")
 
-    def _approval_kept(  # noqa: C901 - a list, one line a write
+    def _approval_kept(
         self, invocation: Invocation, intent: str, before: dict[str, Any], after: dict[str, Any]
     ) -> None:
         """What may happen to an item that waits for a person."""
@@ -408,13 +408,8 @@ class Auditor:
             self.fail("one execution at a time", f"{invocation.arn} did {intent} to {key}, which is {arn}'s")
         if intent == "ask_approval" and (decision is not None or "callback_id" not in after):
             self.fail("who decided is not asked", f"{key} was decided ({decision}) and asked about")
-        asked = self.engine.deciding.get(invocation.name, before.get("callback_id"))
-        if intent == "decide_approval" and asked != before.get("callback_id"):
-            self.fail("the question that is open", f"{invocation.name} decided on {key} as asked by {asked}")
         if intent == "decide_approval":
-            complete = all(name in after for name in ("decision", "decided_by", "decided_at", "comment"))
-            if not complete or after["decided_at"] >= before.get("approval_expires_at", 0):
-                self.fail("decisions are complete and in time", f"{key}: {after}")
+            self._decided(invocation, before, after)
         if after["status"] == "expired":
             late = EPOCH_MS + self.world.now - before["approval_expires_at"]
             early = late < (10 * _MINUTE_MS if intent == "expire_overdue_approval" else 0)
@@ -426,6 +421,17 @@ class Auditor:
             self._restarted(before, after)
             if arn is not None and not self.engine.is_closed(arn):
                 self.fail("a workflow is left alone", f"{key} was restarted while {arn} runs")
+
+    def _decided(self, invocation: Invocation, before: dict[str, Any], after: dict[str, Any]) -> None:
+        key = after["transaction_id"]
+        asked = self.engine.deciding.get(invocation.name)
+        if asked is None:
+            self.fail("people decide", f"{invocation.name} decided on {key}, and is nobody who was asked")
+        elif asked != before.get("callback_id"):
+            self.fail("the question that is open", f"{invocation.name} decided on {key} as asked by {asked}")
+        complete = all(name in after for name in ("decision", "decided_by", "decided_at", "comment"))
+        if not complete or after["decided_at"] >= before.get("approval_expires_at", 0):
+            self.fail("decisions are complete and in time", f"{key}: {after}")
 
     def _adopted(self, invocation: Invocation, before: dict[str, Any], after: dict[str, Any]) -> None:
         key, arn = after["transaction_id"], before.get("execution_arn")

@@ -779,6 +779,16 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
             "if False:\n        pass",
         ),
     ),
+    "a callback decides": (
+        Edit(
+            _STEPS,
+            "    if _waits(item, execution) and not item.decision and is_called_back:\n",
+            "    if _waits(item, execution) and not item.decision and is_called_back:\n"
+            '        said = {"decision": "approve", "decided_by": "callback", "comment": "sent with the callback"}\n'
+            '        said |= {"callback_id": item.callback_id, "request_hash": item.request_hash}\n'
+            "        log.decide_approval(transaction_id, now=clock.now_ms(), **said)\n",
+        ),
+    ),
     "a repeated adoption moves the time that people have": (
         Drop(
             "adopt approval",

@@ -120,7 +120,7 @@ class Notifier:
 
     def alarm(self, reason_code: str, transaction_id: str, detail: str) -> None:
         self._auditor.texts.append(detail)
-        if reason_code not in ("notice_failed", "callback_result_unreadable", "breaker_open"):
+        if reason_code not in ("notice_failed", "callback_without_decision", "breaker_open"):
             self._auditor.fail("no alarm", f"{reason_code} {transaction_id}: {detail}")
 
 

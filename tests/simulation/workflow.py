@@ -182,7 +182,7 @@ class Engine:
 
     # ---- people ----
     def asked(self, item: Item, callback_id: str) -> None:
-        """One notification: nobody, one person or two decide, in time or too late, or a bare callback comes."""
+        """One notification: nobody, one person or two decide, in time or too late, or a callback decides nothing."""
         world, name = self.world, callback_id
         kind = world.draw_next(f"people/{name}")
         when = int(world.draw_next(f"people/{name}/when") * 1.2 * self._timeout_ms)

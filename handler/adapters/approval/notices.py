@@ -72,7 +72,6 @@ class LoggedNotices:
     """`ApprovalNotices` where no topic is set: log lines, without any link, as a log is not a private channel."""
 
     def ask(self, message_id: str, item: Item, callback_id: str) -> None:
-        # Who approves with a bare callback takes its id from here.
         _LOG.warning("%s waits for approval, callback_id %s", item.transaction_id, callback_id)
 
     def settled(self, message_id: str, transaction_id: str, status: str) -> None:

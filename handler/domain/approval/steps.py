@@ -5,12 +5,11 @@ Protocol, approval workflow. The rule they keep: each may run twice, and finds i
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
-from handler.domain.approval.decision import DECISIONS, stored_item
+from handler.domain.approval.decision import stored_item
 from handler.domain.approval.ports import ApprovalLog, ApprovalNotices
 from handler.domain.claim import Claim, InVersion, Standing, Work, as_held, claim, held
 from handler.domain.errors import ApprovalRefusedError, ItemChangedError, NoticeError, ScoringError
@@ -24,8 +23,6 @@ from handler.domain.rules import Rules
 from handler.domain.score import APPROVAL_RISK, RISK_SCALE, score
 from handler.domain.states import FINAL, OPEN, Status
 from handler.domain.typed import NamedTuple
-
-_BARE_COMMENT: Final = "sent with the callback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,16 +151,20 @@ def ask(transaction_id: str, callback_id: str, execution: Execution, ports: Appr
 
 
 def resolve(
-    transaction_id: str, result: str | None, execution: Execution, ports: ApprovalPorts, *, timed_out: bool
+    transaction_id: str, execution: Execution, ports: ApprovalPorts, *, is_called_back: bool, timed_out: bool
 ) -> Next:
-    """What to do after a wait: obey the table's decision, record a bare callback's, *expire approval*, or ask again.
+    """What to do after a wait: obey the table's decision, *expire approval*, or ask again.
 
-    `result` is the callback's own text, believed only where the table holds no decision.
+    `is_called_back`: somebody answered the callback, which decides nothing.
     """
     clock, log = ports.payments.clock, ports.log
     item = stored_item(transaction_id, log)
-    if _waits(item, execution) and not item.decision and result is not None:
-        item = _record_bare(item, result, ports)
+    if _waits(item, execution) and not item.decision and is_called_back:
+        ports.payments.notifier.alarm(
+            "callback_without_decision",
+            transaction_id,
+            "a callback came without a decision, and decides nothing by itself: the approvers are asked again",
+        )
     now_ms = clock.now_ms()
     overdue = timed_out or (item.approval_expires_at or 0) <= now_ms
     if _waits(item, execution) and not item.decision and overdue:
@@ -343,37 +344,3 @@ def _obey(item: Item, execution: Execution, ports: ApprovalPorts) -> Next:
     refused = ports.log.reject_approval(item.transaction_id, arn=execution.arn, now=ports.payments.clock.now_ms())
     # Refused after a lost answer: it is rejected already.
     return Next("done", "rejected" if refused is None else refused.status)
-
-
-def _record_bare(item: Item, result: str, ports: ApprovalPorts) -> Item:
-    """A decision that came with the callback alone, written down like any other; the item as it then stands."""
-    decision = _bare_decision(result)
-    if decision is None:
-        ports.payments.notifier.alarm(
-            "callback_result_unreadable",
-            item.transaction_id,
-            'a callback brought neither {"approved": true} nor {"approved": false}: the approvers are asked again',
-        )
-        return item
-    now_ms = ports.payments.clock.now_ms()
-    refused = ports.log.decide_approval(
-        item.transaction_id,
-        decision=decision,
-        decided_by="callback",
-        comment=_BARE_COMMENT,
-        callback_id=item.callback_id,
-        request_hash=item.request_hash,
-        now=now_ms,
-    )
-    if refused is not None:
-        return refused
-    return item._replace(decision=decision, decided_by="callback", decided_at=now_ms, comment=_BARE_COMMENT)
-
-
-def _bare_decision(result: str) -> str | None:
-    try:
-        document = json.loads(result)
-    except (ValueError, RecursionError):
-        return None
-    approved = document.get("approved") if isinstance(document, dict) else None
-    return None if not isinstance(approved, bool) else DECISIONS[0] if approved else DECISIONS[1]

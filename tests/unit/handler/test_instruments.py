@@ -126,7 +126,7 @@ def unreadable() -> World:
 def charged_on_approval() -> World:
     world = waiting()
     world.decide("approve")
-    assert resolve(KEY, None, EXECUTION, world.approval_ports, timed_out=False).action == "charge"
+    assert resolve(KEY, EXECUTION, world.approval_ports, is_called_back=False, timed_out=False).action == "charge"
     text = world.stored().request
     reading = read([message(text)], world.rules, world.ports, lambda: 30_000)[0]
     assert reading.validation.payment is not None
@@ -139,14 +139,14 @@ def charged_on_approval() -> World:
 def rejected_by_a_person() -> World:
     world = waiting()
     world.decide("reject")
-    assert resolve(KEY, None, EXECUTION, world.approval_ports, timed_out=False).outcome == "rejected"
+    assert resolve(KEY, EXECUTION, world.approval_ports, is_called_back=False, timed_out=False).outcome == "rejected"
     return world
 
 
 def expired() -> World:
     world = waiting()
     world.clock.ms += DAY_MS
-    assert resolve(KEY, None, EXECUTION, world.approval_ports, timed_out=True).outcome == "expired"
+    assert resolve(KEY, EXECUTION, world.approval_ports, is_called_back=False, timed_out=True).outcome == "expired"
     return world
 
 

@@ -54,7 +54,9 @@ def test_an_earlier_execution_may_not_come_back():
         work=work(ARN),
     )
     assert step == Next("done", "in_workflow")
-    assert resolve(KEY, None, EXECUTION, world.approval_ports, timed_out=True) == Next("done", "in_workflow")
+    assert resolve(KEY, EXECUTION, world.approval_ports, is_called_back=False, timed_out=True) == Next(
+        "done", "in_workflow"
+    )
     assert world.item()["status"] == "pending_approval"
 
 
