@@ -11,13 +11,14 @@ help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 # ---- set-up ---------------------------------------------------------------------------------------------------
-$(VENV)/.installed: pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or later is missing: apt-get install python3 python3-venv, or brew install python"; exit 1; }
+$(VENV)/.installed: pyproject.toml build/dev.lock
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or later is missing: apt-get install python3 python3-venv python3-dev, or brew install python"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is $$($(PYTHON) -V), 3.11 or later is needed: make PYTHON=python3.13 ..."; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv is missing: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' || { echo "Python's headers are missing: apt-get install python3-dev"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@command -v $${CC:-cc} gcc clang >/dev/null || echo "no C compiler was found: the scoring extension is built with ziglang from PyPI"
-	SCORING_EXTENSION=require $(PY) -m pip install --quiet --editable '.[dev]'
+	SCORING_EXTENSION=require $(PY) build/install.py
 	@touch $@
 
 # The installation builds the extension too; this is for sources that changed since.
@@ -123,7 +124,7 @@ avalanche: setup  ## the published cold-start avalanche, audited (ARGS="--groups
 TOOLS := .build/tools
 $(TOOLS)/.installed: build/tools.lock | $(VENV)/.installed
 	$(PY) -m venv $(TOOLS)
-	$(TOOLS)/bin/python -m pip install --quiet --require-hashes --requirement build/tools.lock
+	$(PY) build/install.py --into $(TOOLS) --lock build/tools.lock
 	@touch $@
 
 BUILDER ?= auto
@@ -198,8 +199,8 @@ record-sizes: setup $(WHEELS)
 	done; done
 
 .PHONY: lock
-lock: $(TOOLS)/.installed  ## resolve the functions' dependencies anew and write build/*.lock
-	$(TOOLS)/bin/python build/lock.py
+lock: setup  ## resolve the dependencies anew and write build/*.lock; LOCKS=dev writes one
+	$(PY) build/lock.py $(LOCKS)
 
 # ---- simulation -----------------------------------------------------------------------------------------------
 SEED ?=
@@ -308,7 +309,7 @@ test-conformance: setup terraform-installed  ## the same way on this machine, wh
 
 # ---- benchmarks -----------------------------------------------------------------------------------------------
 $(VENV)/.benchmark: $(VENV)/.installed
-	$(PY) -m pip install --quiet --editable '.[benchmark]'
+	$(PY) -m pip install --quiet --no-build-isolation --editable '.[benchmark]'
 	@touch $@
 
 .PHONY: benchmark
@@ -339,6 +340,10 @@ benchmark-aws: setup  ## the same columns from benchmark functions on AWS; ENVIR
 benchmark-packaging: package  ## sizes of the ZIP, seconds of the wheels (OPTIONS=--cold-cache: of test-arm64 too)
 	$(PY) -m benchmarks packaging $(OPTIONS)
 
+.PHONY: benchmark-setup
+benchmark-setup: setup  ## seconds from a fresh clone to the first process of `make run`, without any cache
+	$(PY) -m benchmarks set-up
+
 .PHONY: profile-init
 profile-init: setup  ## where a cold start goes, by step and by import
 	$(PY) -m benchmarks profile-init $(OPTIONS)
@@ -361,7 +366,7 @@ avalanche-simulation: setup $(AVALANCHE_PEERS)/.installed  ## checkouts at once,
 SITE := .build/site-builder
 $(SITE)/.installed: build/site.lock | $(VENV)/.installed
 	$(PY) -m venv $(SITE)
-	$(SITE)/bin/python -m pip install --quiet --require-hashes --requirement $<
+	$(PY) build/install.py --into $(SITE) --lock build/site.lock
 	@touch $@
 
 .PHONY: site

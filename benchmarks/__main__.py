@@ -15,6 +15,7 @@ BENCHMARKS = {
     "card-ids": "benchmarks.card_ids",
     "card-numbers": "benchmarks.card_numbers.comparison",
     "packaging": "benchmarks.packaging",
+    "set-up": "benchmarks.set_up",
     "gateways": "benchmarks.coldstart.gateways",
     "compare": "benchmarks.coldstart.compare",
     "aws": "benchmarks.coldstart.aws",

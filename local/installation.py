@@ -8,6 +8,8 @@ import fcntl
 import os
 import subprocess
 import sys
+from importlib import invalidate_caches
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,10 +41,32 @@ def environment(name: str, python: str = sys.executable) -> Path:
         if not stamp.exists() or stamp.read_text() != wanted:
             print(f"installing {name} for Python {version} into {folder}", file=sys.stderr)
             _output([python, "-m", "venv", "--clear", "--without-pip", str(folder)], f"making {folder}")
-            pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "--quiet"]
-            _output([*pip, "install", "--no-deps", "--requirement", str(requirements)], f"installing {name}")
+            install(folder / "bin" / "python", requirements)
             stamp.write_text(wanted)
     return folder / "bin"
+
+
+def install(python: Path, requirements: Path, *options: str) -> None:
+    """Install a pinned list and nothing else for `python`: by uv, which takes a third of pip's time, or by pip.
+
+    uv reads neither pip's settings nor a private index that stands in them: where it fails, pip has the last word.
+
+    Raises InstallationError.
+    """
+    listed = ["--quiet", "--no-deps", *options, "--requirement", str(requirements)]
+    doing = f"installing {requirements.name} for {python}"
+    # It may have come a moment ago.
+    invalidate_caches()
+    if find_spec("uv") is not None:
+        # Modules are compiled as pip does: a cold start reads bytecode, and nobody compiles in the middle of a test.
+        uv = [sys.executable, "-m", "uv", "pip", "install", "--python", str(python), "--compile-bytecode"]
+        try:
+            _output([*uv, *listed], doing)
+        except InstallationError as error:
+            print(f"uv could not, so pip does it: {error}", file=sys.stderr)
+        else:
+            return
+    _output([sys.executable, "-m", "pip", "--python", str(python), "install", *listed], doing)
 
 
 def _output(command: list[str], doing: str) -> str:

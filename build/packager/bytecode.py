@@ -72,7 +72,10 @@ def bytecode(files: Files, interpreter: str) -> Files:
 def find_interpreter(runtime: str) -> str:
     """A local CPython of the runtime's version: bytecode is good for one alone, and without it init takes 2.6 x."""
     wanted = runtime.removeprefix("python")
-    installed = sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions").glob(f"{wanted}.*"))
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    share = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or share / "uv" / "python")
+    installed = [*sorted(uv.glob(f"cpython-{wanted}.*")), *sorted(pyenv.glob(f"{wanted}.*"))]
     candidates = [sys.executable, shutil.which(runtime), *(str(path / "bin" / runtime) for path in reversed(installed))]
     for candidate in candidates:
         if candidate:
@@ -81,7 +84,7 @@ def find_interpreter(runtime: str) -> str:
             if answer.returncode == 0 and answer.stdout.strip() == wanted:
                 return candidate
     raise PackageError(
-        f"no CPython {wanted} was found to compile the bytecode for {runtime}: install one (pyenv install {wanted}, "
-        f"brew install python@{wanted}), or package for a runtime that is here with RUNTIME=python"
-        f"{sys.version_info.major}.{sys.version_info.minor} and deploy with the same"
+        f"no CPython {wanted} was found to compile the bytecode for {runtime}: install one "
+        f"(.venv/bin/python -m uv python install {wanted}, or pyenv install {wanted}), or package for one that is "
+        f"here with RUNTIME=python{sys.version_info.major}.{sys.version_info.minor} and deploy with the same"
     )

@@ -1,4 +1,4 @@
-"""The lock files: which files pip takes into what ships, what builds it and what tests it, each by its SHA-256.
+"""The lock files: which files are taken into what ships, what builds it and what tests it, each by its SHA-256.
 
 The rule it keeps: a lock file belongs to the version ranges of pyproject.toml that it names, and to nothing else.
 """
@@ -28,6 +28,8 @@ AARCH64 = (*(f"{tag}_aarch64" for tag in LINUX_TAGS), *ANY)
 PURE = "any"
 ARM64_LINUX = "aarch64-manylinux_2_28"
 TOOLS_PLATFORMS = ("x86_64-manylinux_2_28", ARM64_LINUX, "aarch64-apple-darwin")
+DEVELOPERS_PLATFORMS = (*TOOLS_PLATFORMS, "x86_64-apple-darwin")
+DEVELOPERS_PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 
 class LockError(Exception):
@@ -45,12 +47,15 @@ class Lock:
     """Only these requirements of the groups, by name; all of them when empty."""
     targets: tuple[tuple[str, str], ...] = (("3.11", PURE),)
     """Python version and platform of each machine that installs from it; `PURE` stands for all of them."""
+    sources: bool = False
+    """Whether a machine beyond these, or a package without a wheel for one of them, builds from the source archive."""
 
     def requirements(self) -> list[str]:
         """The version ranges that pyproject.toml asks for, sorted."""
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
         groups = {"dependencies": project["dependencies"], **project["optional-dependencies"]}
-        asked = [one for group in self.groups for one in groups[group]]
+        # A group's reference to another one of ours: that one is named beside it.
+        asked = [one for group in self.groups for one in groups[group] if not one.startswith(f"{project['name']}[")]
         return sorted(one for one in asked if not self.names or re.split("[^A-Za-z0-9_-]", one)[0] in self.names)
 
 
@@ -67,7 +72,13 @@ ARM64_TESTS = Lock(
     ("ahocorasick-rs", "cryptography-vectors", "hypothesis", "numpy", "pytest"),
     ARM64_PYTHONS,
 )
-LOCKS = (PROCESSOR, WORKFLOW, TOOLS, SITE, RUNTIME, ARM64_TESTS)
+DEV = Lock(
+    "build/dev.lock",
+    ("dependencies", "local", "workflow", "dev"),
+    targets=tuple((python, platform) for python in DEVELOPERS_PYTHONS for platform in DEVELOPERS_PLATFORMS),
+    sources=True,
+)
+LOCKS = (PROCESSOR, WORKFLOW, TOOLS, SITE, RUNTIME, ARM64_TESTS, DEV)
 
 
 @dataclass(frozen=True)
@@ -147,14 +158,17 @@ def write_lock(lock: Lock) -> None:
     pins: dict[tuple[str, str], set[str]] = {}
     for python, platform in lock.targets:
         decided = [f"{name}=={version}" for name, version in pins]
-        for package in _resolve([*lock.requirements(), *decided], python, platform):
+        for package in _resolve(lock, decided, python, platform):
             name, version = package["name"], package["version"]
-            wheels = {wheel["url"]: wheel["hashes"]["sha256"] for wheel in package["wheels"]}
+            wheels = {wheel["url"]: wheel["hashes"]["sha256"] for wheel in package.get("wheels", ())}
             # A wheel for one CPython version would tie the lock file to that version.
             pure = [digest for url, digest in wheels.items() if url.endswith("-none-any.whl")]
             if platform == PURE and not pure:
                 raise LockError(f"{lock.path}: {name} {version} has no wheel that serves every machine")
-            pins.setdefault((name, version), set()).update(pure or wheels.values())
+            taken = pins.setdefault((name, version), set())
+            taken.update(pure or wheels.values())
+            if lock.sources and not pure and "sdist" in package:
+                taken.add(package["sdist"]["hashes"]["sha256"])
     lines = ["# Written by `make lock`: pip takes no other files than these. From pyproject.toml:"]
     lines += [f"# asked: {requirement}" for requirement in lock.requirements()]
     for (name, version), digests in sorted(pins.items()):
@@ -162,10 +176,11 @@ def write_lock(lock: Lock) -> None:
     (ROOT / lock.path).write_text("\n".join(lines) + "\n")
 
 
-def _resolve(requirements: Sequence[str], python: str, platform: str) -> list[dict[str, Any]]:
+def _resolve(lock: Lock, decided: Sequence[str], python: str, platform: str) -> list[dict[str, Any]]:
     """The packages of a standard lock (PEP 751), which lists the wheels that this Python takes on this platform."""
-    resolve = ["pip", "compile", "--quiet", "--only-binary=:all:", "--format=pylock.toml", "--no-config"]
+    resolve = ["pip", "compile", "--quiet", "--format=pylock.toml", "--no-config"]
+    resolve += [] if lock.sources else ["--only-binary=:all:"]
     target = [f"--python-version={python}", *([] if platform == PURE else [f"--python-platform={platform}"])]
-    resolved = _run("uv", [*resolve, *target, "-"], "\n".join(requirements))
+    resolved = _run("uv", [*resolve, *target, "-"], "\n".join([*lock.requirements(), *decided]))
     packages: list[dict[str, Any]] = tomllib.loads(resolved)["packages"]
     return packages

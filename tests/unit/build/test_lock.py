@@ -82,7 +82,7 @@ def _real_wheels() -> list[tuple[Any, Path]]:
     return wheels
 
 
-def _locked(monkeypatch: pytest.MonkeyPatch, **wheels: str) -> list[list[str]]:
+def _locked(monkeypatch: pytest.MonkeyPatch, archive: str = "", **wheels: str) -> list[list[str]]:
     """Let the resolver find these wheels, a file name each by package; return what it is asked from then on."""
     asked: list[list[str]] = []
 
@@ -97,6 +97,7 @@ def _locked(monkeypatch: pytest.MonkeyPatch, **wheels: str) -> list[list[str]]:
                 for file in files.split()
             )
             + "]\n"
+            + (f'sdist = {{ url = "", hashes = {{ sha256 = "{archive}" }} }}\n' if archive else "")
             for name, files in wheels.items()
         )
 
@@ -126,6 +127,25 @@ def test_what_ships_everywhere_is_never_locked_to_one_platform(checkout: Path, m
     with pytest.raises(lock.LockError, match=r"processor\.lock: native 1\.0 has no wheel that serves every machine"):
         lock.write_lock(lock.PROCESSOR)
     assert (checkout / lock.PROCESSOR.path).read_text() == before
+
+
+def test_where_sources_may_be_built_a_machine_without_a_wheel_has_the_archive(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _locked(monkeypatch, archive="archive", pure="pure-py3-none-any.whl", native="native-linux.whl", none="")
+    one = lock.Lock("build/x.lock", ("dependencies",), ("botocore",), (("3.11", "arm"),), sources=True)
+    lock.write_lock(one)
+    assert (checkout / one.path).read_text().splitlines()[2:] == [
+        "native==1.0 --hash=sha256:archive --hash=sha256:native-linux.whl for arm",
+        "none==1.0 --hash=sha256:archive",
+        "pure==1.0 --hash=sha256:pure-py3-none-any.whl for arm",
+    ]
+
+
+def test_a_group_of_ours_within_a_group_is_no_package_to_lock() -> None:
+    asked = lock.DEV.requirements()
+    assert not [one for one in asked if one.startswith("payment-processor")]
+    assert {one.split(">=")[0] for one in asked} >= {"awslambdaric", "aws-xray-sdk", "pytest", "botocore"}
 
 
 def test_a_resolver_that_fails_is_named_with_what_it_said(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -487,6 +487,21 @@ def test_a_runtime_without_its_interpreter_is_refused() -> None:
         packager.bytecode.find_interpreter("python3.99")
 
 
+@pytest.mark.parametrize(
+    ("variable", "folder"),
+    [("PYENV_ROOT", "versions/3.99.1"), ("UV_PYTHON_INSTALL_DIR", "cpython-3.99.1-linux-x86_64")],
+)
+def test_an_interpreter_off_the_path_is_found_where_pyenv_and_uv_put_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, folder: str
+) -> None:
+    python = tmp_path / folder / "bin" / "python3.99"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho 3.99\n")
+    python.chmod(0o755)
+    monkeypatch.setenv(variable, str(tmp_path))
+    assert packager.bytecode.find_interpreter("python3.99") == str(python)
+
+
 def test_sizes_are_held_to_lambdas_limits_and_to_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packager.sizes, "SIZES", tmp_path / "sizes.json")
 
