@@ -183,8 +183,8 @@ FUNCTION ?= queue
 # A canary's shares in per cent and the seconds that each is watched; SHARES= is none.
 CANARY = $(if $(filter undefined,$(origin SHARES)),,--shares "$(SHARES)") $(if $(HOLD),--hold $(HOLD))
 .PHONY: deploy-code
-deploy-code: package  ## new code behind alias live; ENVIRONMENT=dev ARCHITECTURE=arm64 FUNCTION=workflow SHARES=10,50 HOLD=240
-	$(DEPLOY) --function $(FUNCTION) $(CANARY) \
+deploy-code: package  ## new code behind alias live; ENVIRONMENT=dev ARCHITECTURE=arm64 FUNCTION=workflow SHARES=10,50 HOLD=240 WATCH=yes
+	$(DEPLOY) --function $(FUNCTION) $(CANARY) $(if $(WATCH),--watch) \
 	  --zip dist/payment-$(if $(filter queue,$(FUNCTION)),processor,workflow)-$(ARCHITECTURE)-$(ENGINE).zip
 
 .PHONY: move

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ from packager.environment import Environment
 from packager.live import LIVE, MoveError
 from packager.names import ALARMS, names_of
 from packager.published import FIRST, description, list_versions, versions_written
+from packager.watch import changes, package_again
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # An alarm judges whole minutes, some of them three in a row.
@@ -108,6 +110,17 @@ def _deploy(environment: Environment, options: argparse.Namespace, endpoint: str
     print(f"{manifest['engine']}, {manifest['architecture']}; back again: make rollback ENVIRONMENT={environment.name}")
 
 
+def _keep_deploying(deploy: Callable[[], int], options: argparse.Namespace, endpoint: str) -> None:
+    """Deploy after each change of the sources. A dirty checkout goes to the local system alone, as ever."""
+    _, manifest = read_package(options.zip)
+    function = "processor" if options.function == "queue" else "workflow"
+    allow_dirty = urlsplit(endpoint).hostname in LOOPBACK
+    print("the sources are watched, until Ctrl-C", flush=True)
+    for _ in changes():
+        if package_again(function, manifest, allow_dirty=allow_dirty):
+            deploy()
+
+
 def _shares(text: str) -> tuple[int, ...]:
     shares = tuple(int(one) for one in text.replace(",", " ").split())
     if not all(1 <= one <= 99 for one in shares) or list(shares) != sorted(set(shares)):
@@ -122,6 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--outputs", default="", help="what `terraform output -json` says, if anything")
     parser.add_argument("--function", choices=ALARMS, default="queue", help="default: queue")
     parser.add_argument("--zip", type=Path, help="a ZIP of dist/, its manifest beside it")
+    parser.add_argument("--watch", action="store_true", help="with --zip: again after each change, until Ctrl-C")
     parser.add_argument("--version", help="a published version, in place of a ZIP")
     parser.add_argument("--held", action="store_true", help="print the flags of a plan that leaves live alone")
     parser.add_argument("--proven", action="store_true", help="the same, and mark what has served without an alarm")
@@ -129,9 +143,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shares", type=_shares, help="shares of a canary in per cent (10,50); none in dev")
     parser.add_argument("--hold", type=float, default=HOLD_SECONDS, help="seconds that each share is watched (240)")
     options = parser.parse_args(arguments)
+    if options.watch and options.zip is None:
+        parser.error("--watch is of --zip")
     if options.shares is None:
         options.shares = () if options.environment == "dev" else SHARES
     endpoint = os.environ.get("AWS_ENDPOINT_URL_LAMBDA") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    code = _once(options, endpoint)
+    if code == 0 and options.watch:
+        with contextlib.suppress(KeyboardInterrupt):
+            _keep_deploying(lambda: _once(options, endpoint), options, endpoint)
+    return code
+
+
+def _once(options: argparse.Namespace, endpoint: str) -> int:
     names = names_of(options.environment, options.outputs)
     try:
         environment = Environment(options.environment, names=names)

@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     host.add_argument("--engine", choices=("auto", *ENGINES), default="auto")
     host.add_argument("--out", type=Path, required=True)
     cloud = commands.add_parser("lambda", help="the ZIP files for Lambda, into dist/")
+    cloud.add_argument("--function", choices=FUNCTIONS, action="append", help="default: all")
     cloud.add_argument("--architecture", choices=ARCHITECTURES, action="append", help="default: all")
     cloud.add_argument("--engine", choices=ENGINES, action="append", help="default: all")
     cloud.add_argument("--runtime", default=DEFAULT_RUNTIME, help=f"default: {DEFAULT_RUNTIME}")
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             build_host(functions[options.function], options.engine, options.out.absolute())
         else:
             revision = clean_revision(options.allow_dirty)
-            for function in functions.values():
+            for name in options.function or functions:
+                function = functions[name]
                 dependencies = dependency_files(function)
                 dependencies |= bytecode(dependencies, find_interpreter(options.runtime))
                 for architecture in options.architecture or ARCHITECTURES:
