@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from handler.domain.canonical import VERSIONS
+
 ALIAS = "live"
-ROLE_NAME = "cloudcafe-payment-processor-{environment}"
 RETENTION_SECONDS = 14 * 24 * 3600
 RECEIVE_COUNT_MAX = 1000
 
@@ -180,8 +181,35 @@ def _function(
     memory_size: int,
     variables: dict[str, str],
 ) -> str:
+    archive = zipped(package)
+    create_function(
+        clients,
+        names.function,
+        archive,
+        handler=handler,
+        runtime=runtime,
+        timeout_seconds=times.function_timeout_seconds,
+        memory_size=memory_size,
+        variables=variables,
+    )
+    return base64.b64encode(hashlib.sha256(archive).digest()).decode()
+
+
+def create_function(
+    clients: dict[str, Any],
+    name: str,
+    archive: bytes,
+    *,
+    handler: str,
+    runtime: str,
+    timeout_seconds: int,
+    memory_size: int,
+    variables: dict[str, str],
+    **more: Any,
+) -> None:
+    """Make a function, its role and its alias `live` on the first version; `more` is of CreateFunction."""
     role = clients["iam"].create_role(
-        RoleName=ROLE_NAME.format(environment=names.environment),
+        RoleName=name,
         AssumeRolePolicyDocument=json.dumps(
             {
                 "Version": "2012-10-17",
@@ -195,21 +223,22 @@ def _function(
             }
         ),
     )["Role"]["Arn"]
-    archive = zipped(package)
     clients["lambda"].create_function(
-        FunctionName=names.function,
+        FunctionName=name,
         Runtime=runtime,
         Role=role,
         Handler=handler,
+        # As Terraform describes them: who moves an alias reads it.
+        Description=f"Reads canonical text {', '.join(map(str, sorted(VERSIONS)))}.",
         Code={"ZipFile": archive},
-        Timeout=times.function_timeout_seconds,
+        Timeout=timeout_seconds,
         MemorySize=memory_size,
         Environment={"Variables": variables},
+        **more,
     )
-    clients["lambda"].get_waiter("function_active_v2").wait(FunctionName=names.function, WaiterConfig={"Delay": 1})
-    version = clients["lambda"].publish_version(FunctionName=names.function)["Version"]
-    clients["lambda"].create_alias(FunctionName=names.function, Name=ALIAS, FunctionVersion=version)
-    return base64.b64encode(hashlib.sha256(archive).digest()).decode()
+    clients["lambda"].get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+    version = clients["lambda"].publish_version(FunctionName=name)["Version"]
+    clients["lambda"].create_alias(FunctionName=name, Name=ALIAS, FunctionVersion=version)
 
 
 def zipped(package: Path) -> bytes:

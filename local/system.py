@@ -99,7 +99,7 @@ class LocalSystem:
         self._provision = provision
         self.terraform: Terraform | None = None
         self._python = python
-        self.runtime_python = runtime_python
+        self._runtime_python = runtime_python
         self._port = port
         self.directory = directory or new_directory()
         self.log_directory = self.directory / "logs"
@@ -120,7 +120,7 @@ class LocalSystem:
             check_installed()
         # Both may have to be installed first, and that must not look like a slow start.
         environment("ministack")
-        runtime_python = self.runtime_python or environment("runtime", self._python) / "python"
+        self.runtime_python = self._runtime_python or environment("runtime", self._python) / "python"
         self.log_directory.mkdir(parents=True, exist_ok=True)
         package = (
             self._package or host_package(self.directory / "package", self._python, support=self._support)
@@ -128,7 +128,7 @@ class LocalSystem:
         with ExitStack() as ends:
             self._ends = ends
             self.processes = ends.enter_context(ProcessGroup(self.directory / "tmp", self.directory / "code"))
-            self._start(runtime_python, package)
+            self._start(package)
             # Everything started: from here on `__exit__` ends it, in the reverse order.
             self._ends = ends.pop_all()
         return self
@@ -138,7 +138,7 @@ class LocalSystem:
     ) -> None:
         self._ends.close()
 
-    def _start(self, runtime_python: Path, package: Path) -> None:
+    def _start(self, package: Path) -> None:
         self.services = Ministack(self.processes, self.directory, self._port, self._endpoints)
         self._ends.callback(self.services.stop)
         self.services.watch(self._died)
@@ -146,7 +146,7 @@ class LocalSystem:
         self.clients = {name: client(name, self.endpoint_url) for name in _SERVICES}
         self.gateway_variables = self._gateway()
         self._variables = self.gateway_variables | self._variables
-        self.resources = self._make_resources(package, runtime_python.resolve().name)
+        self.resources = self._make_resources(package)
         self._metrics = MetricForwarder(client("cloudwatch", self.endpoint_url), self.note)
         self._ends.callback(self._metrics.stop)
         self.watch = Watch(self._opened, self.status.init_failed, self._invoked)
@@ -170,7 +170,7 @@ class LocalSystem:
         function = PublishedFunction(client("lambda", self.endpoint_url), self.names.function, ALIAS, self.code)
         self.pool = EnvironmentPool(
             function,
-            runtime_python=runtime_python,
+            runtime_python=self.runtime_python,
             processes=self.processes,
             log_directory=self.log_directory,
             host_variables={"AWS_ENDPOINT_URL": self.endpoint_url, **self._endpoints, **CREDENTIALS},
@@ -207,7 +207,7 @@ class LocalSystem:
             "CANONICAL_VERSION_WRITTEN": "2",
         }
 
-    def _make_resources(self, package: Path, runtime: str) -> Resources:
+    def _make_resources(self, package: Path) -> Resources:
         if self._provision == "local":
             return create(
                 self.clients,
@@ -215,7 +215,7 @@ class LocalSystem:
                 self.times,
                 package,
                 handler=self._handler,
-                runtime=runtime,
+                runtime=self.runtime,
                 memory_size=self._memory_size,
                 variables=self._variables,
             )
@@ -226,13 +226,18 @@ class LocalSystem:
             self.times,
             package,
             self.workflow_package(),
-            runtime=runtime,
+            runtime=self.runtime,
             memory_size=self._memory_size,
             variables=self._variables,
             concurrency=self._concurrency,
             # Of its mapping and ours only one may take messages.
             polled=self._mapping_kind == "ministack",
         )
+
+    @property
+    def runtime(self) -> str:
+        """Lambda's name of what the functions run under."""
+        return self.runtime_python.resolve().name
 
     def workflow_package(self) -> Path:
         """The workflow's unpacked package, built from this checkout once. Raises InstallationError."""

@@ -22,6 +22,7 @@ from local.process_group import ProcessGroup
 
 # The longest wait is a day; an hour is left for the steps.
 EXECUTION_TIMEOUT_SECONDS = 90_000
+RETENTION_DAYS = 14
 READY_SECONDS_MAX = 30.0
 
 
@@ -92,7 +93,7 @@ class DurableEngine:
             "FunctionQualifier": version,
             "ExecutionName": name,
             "ExecutionTimeoutSeconds": EXECUTION_TIMEOUT_SECONDS,
-            "ExecutionRetentionPeriodDays": 14,
+            "ExecutionRetentionPeriodDays": RETENTION_DAYS,
             "InvocationId": str(uuid.uuid4()),
             "Input": payload.decode(),
         }

@@ -1,7 +1,7 @@
-"""Lambda's API in front of the durable engine, as the queue function and boto3 call it.
+"""Lambda's API in front of the durable engine and of the workflow's functions, as the queue function and boto3 call it.
 
 The rule: a start is idempotent by name and pinned to the version behind alias `live`, as it is on AWS and is not in the
-engine. What is not the workflow's goes on to ministack, so that one endpoint serves all of Lambda.
+engine. What does not run here goes on to ministack, so that one endpoint serves all of Lambda.
 """
 
 import hashlib
@@ -13,38 +13,42 @@ import uuid
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from local.approvals.engine import DurableEngine
-from local.approvals.server import Request, Server, fault, refuse
+from local.approvals.functions import Functions
+from local.approvals.server import BODY_BYTES_MAX, Request, Server, fault, refuse
 from local.environment_pool import EnvironmentPool
-from local.execution_environment import Outcome
 from local.loopback import ask
 from local.provisioned import Provisioned
 from local.refusals import refusal
 from local.resources import ALIAS
 
 _DURABLE = re.compile(r"/2025-12-01/durable-execution")
+_EXECUTIONS = re.compile(r"/2025-12-01/functions/([^/]+)/durable-executions")
+_CODE = re.compile(r"/2015-03-31/functions(/[^/]+/code)?")
+#: AWS: "Lambda quotas", a deployment package of 50 MB in base64, and the rest of its request.
+_CODE_BYTES_MAX = 70_167_211
 _HOP_BY_HOP = {"connection", "content-length", "host", "keep-alive", "transfer-encoding", "date", "server"}
 _PROVISIONED = re.compile(r"/2019-09-30/functions/([^/]+)/provisioned-concurrency")
 _INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
 
 
 class LambdaApi:
-    """Its `url` is known before it serves; `versions` are the workflow's, `live` the one that starts run on."""
+    """Its `url` is known before it serves; `function` is the workflow."""
 
     def __init__(self, function: str) -> None:
         self.function = function
-        self._server = Server(self._serve)
+        self._server = Server(self._serve, bytes_max=_bytes_max)
         self.url = self._server.url
         self._starting = threading.Lock()
-        # A pool for each published version of the workflow, as executions that wait need theirs again.
-        self.versions: dict[str, EnvironmentPool] = {}
-        self.live = ""
 
-    def open(self, engine: DurableEngine, names: Path, services_url: str, provisioned: Provisioned) -> None:
+    def open(
+        self, engine: DurableEngine, names: Path, services_url: str, provisioned: Provisioned, functions: Functions
+    ) -> None:
         """Serve from now on; `names` is the sqlite file of the executions' names, `services_url` ministack's."""
         self._provisioned = provisioned
+        self._functions = functions
         self._engine = engine
         self._names_path = names
         self._services_port = int(services_url.rsplit(":", 1)[1])
@@ -66,7 +70,11 @@ class LambdaApi:
         if invoke and request.headers.get("X-Dex-Handler-Invoke") == "true":
             self._run(request, unquote(invoke[1]))
         elif invoke and _name(unquote(invoke[1])) == self.function:
-            self._start(request, unquote(invoke[1]))
+            self._start(request, _qualified(request, unquote(invoke[1])))
+        elif invoke and self._is_live(request, _qualified(request, unquote(invoke[1]))):
+            self._answer(request, self._functions.live(_name(unquote(invoke[1]))))
+        elif (found := _EXECUTIONS.fullmatch(path)) and _name(unquote(found[1])) == self.function:
+            self._list(request)
         elif (found := _PROVISIONED.fullmatch(path)) and _name(unquote(found[1])) == self._provisioned.function:
             self._pass_on(request, self._services_port, "ministack", self._told)
         elif _DURABLE.match(path):
@@ -97,13 +105,46 @@ class LambdaApi:
 
     def _run(self, request: Request, function: str) -> None:
         """One invocation of the workflow's handler for the engine, in the version that the execution started on."""
-        pool = self.versions.get(function.rsplit(":", maxsplit=1)[-1])
+        pool = self._functions.version(self.function, function.rsplit(":", maxsplit=1)[-1])
         if pool is None:
             refuse(request, 404, "ResourceNotFoundException", f"{function} is not a published version of the workflow")
             return
-        outcome: Outcome = pool.invoke(request.content)
-        headers = {"X-Amz-Function-Error": "Unhandled"} if outcome.error_type else {}
-        request.reply(200, outcome.payload, headers)
+        self._answer(request, pool)
+
+    def _is_live(self, request: Request, function: str) -> bool:
+        """Whether somebody waits for the answer of the page or of reconcile behind alias `live`."""
+        name, _, qualifier = function.rsplit(":function:", maxsplit=1)[-1].partition(":")
+        waits = request.headers.get("X-Amz-Invocation-Type", "RequestResponse") == "RequestResponse"
+        return waits and qualifier == ALIAS and self._functions.has(name)
+
+    @staticmethod
+    def _answer(request: Request, pool: EnvironmentPool) -> None:
+        outcome = pool.invoke(request.content)
+        request.reply(200, outcome.payload, {"X-Amz-Function-Error": "Unhandled"} if outcome.error_type else {})
+
+    def _list(self, request: Request) -> None:
+        """Its executions, of one version or in some states where that is asked; the engine knows neither."""
+        asked = parse_qs(urlsplit(request.path).query)
+        found, marker = [], ""
+        while True:
+            page = f"/2025-12-01/functions/{self.function}/durable-executions?MaxItems=1000&Marker={marker}"
+            status, body, _ = ask(self._engine.port, "GET", page)
+            if status != 200:
+                request.reply(status, body)
+                return
+            answer = json.loads(body)
+            found += answer["DurableExecutions"]
+            marker = answer.get("NextMarker")
+            if not marker:
+                break
+        if "Qualifier" in asked:
+            with closing(sqlite3.connect(self._names_path)) as names:
+                rows = names.execute("SELECT arn FROM names WHERE version = ?", asked["Qualifier"][:1])
+                of_version = {arn for (arn,) in rows}
+            found = [each for each in found if each["DurableExecutionArn"] in of_version]
+        if "Statuses" in asked:
+            found = [each for each in found if each["Status"] in asked["Statuses"]]
+        request.reply(200, json.dumps({"DurableExecutions": found}).encode())
 
     def _start(self, request: Request, function: str) -> None:
         if function.rsplit(":function:", maxsplit=1)[-1] != f"{self.function}:{ALIAS}":
@@ -130,10 +171,20 @@ class LambdaApi:
                 refuse(request, 409, "DurableExecutionAlreadyStartedException", message)
                 return
             if known is None:
-                version = self.live
+                version = self._functions.live_version(self.function)
                 known = (payload, self._engine.start_execution(self.function, version, name, request.content), version)
                 names.execute("INSERT INTO names VALUES (?, ?, ?, ?)", (name, *known))
         request.reply(202, b"", {"X-Amz-Durable-Execution-Arn": known[1], "X-Amz-Executed-Version": known[2]})
+
+
+def _bytes_max(path: str) -> int:
+    return _CODE_BYTES_MAX if _CODE.fullmatch(urlsplit(path).path) else BODY_BYTES_MAX
+
+
+def _qualified(request: Request, function: str) -> str:
+    """A function with its qualifier, which may stand beside it."""
+    (qualifier,) = parse_qs(urlsplit(request.path).query).get("Qualifier", [""])[:1]
+    return f"{function}:{qualifier}" if qualifier else function
 
 
 def _name(function: str) -> str:

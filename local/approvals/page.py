@@ -15,21 +15,18 @@ from local.ministack import bound_socket
 
 
 class Page:
-    """Its `url` is known before it serves; the last of `versions`, pools of the page's function, answers.
-
-    Raises ServicesError for a port that cannot be had.
-    """
+    """Its `url` is known before it serves. Raises ServicesError for a port that cannot be had."""
 
     def __init__(self, port: int = 0) -> None:
-        self.versions: list[EnvironmentPool] = []
         if port:
             # A port in use is told with its owner, as the services' own is.
             bound_socket(port).close()
         self._server = Server(self._serve, port)
         self.url = f"{self._server.url}/approvals"
 
-    def open(self) -> None:
-        """Serve from now on. There is a version."""
+    def open(self, function: EnvironmentPool) -> None:
+        """Serve from now on what `function` answers."""
+        self._function = function
         self._server.start("approval-page")
 
     def close(self) -> None:
@@ -56,7 +53,7 @@ class Page:
             "body": base64.b64encode(request.content).decode(),
             "isBase64Encoded": True,
         }
-        outcome = self.versions[-1].invoke(json.dumps(event).encode())
+        outcome = self._function.invoke(json.dumps(event).encode())
         if outcome.error_type:
             request.reply(502, b"", {"Cache-Control": "no-store"})
             return

@@ -1,6 +1,6 @@
 """What the approval page and Lambda's API have in common over HTTP: requests with their content read, and refusals.
 
-The rule: nothing is larger than a Lambda function may be given.
+The rule: nothing is larger than Lambda takes.
 """
 
 import json
@@ -12,12 +12,19 @@ from local.ministack import ServicesError
 BODY_BYTES_MAX = 6 * 1024 * 1024
 
 
-class Server(LoopbackServer):
-    """Calls `serve` with each request."""
+def _of_an_event(_path: str) -> int:
+    return BODY_BYTES_MAX
 
-    def __init__(self, serve: "Callable[[Request], None]", port: int = 0) -> None:
+
+class Server(LoopbackServer):
+    """Calls `serve` with each request; `bytes_max` says how large one of a path may be."""
+
+    def __init__(
+        self, serve: "Callable[[Request], None]", port: int = 0, *, bytes_max: Callable[[str], int] = _of_an_event
+    ) -> None:
         super().__init__(Request, port)
         self.serve = serve
+        self.bytes_max = bytes_max
 
 
 class Request(LoopbackHandler):
@@ -27,7 +34,7 @@ class Request(LoopbackHandler):
     content = b""
 
     def do_GET(self) -> None:
-        if self.content_length > BODY_BYTES_MAX:
+        if self.content_length > self.server.bytes_max(self.path):
             self.close_connection = True
             self.reply(413, b"")
             return

@@ -6,18 +6,16 @@ The rule: everything that is started here ends with `running`.
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.approvals.engine import DurableEngine
+from local.approvals.engine import EXECUTION_TIMEOUT_SECONDS, RETENTION_DAYS, DurableEngine
+from local.approvals.functions import Functions
 from local.approvals.lambda_api import LambdaApi
 from local.approvals.mail import Link, Mail
 from local.approvals.page import Page
 from local.approvals.schedule import Schedule
-from local.environment_pool import EnvironmentPool
-from local.execution_environment import ExecutionEnvironment, FunctionVersion
-from local.installation import environment
+from local.execution_environment import ExecutionEnvironment
 from local.ministack import ACCOUNT, CREDENTIALS, REGION
 from local.resources import ALIAS
 from local.system import LocalSystem, client
@@ -28,19 +26,6 @@ TIMEOUT_SECONDS_MIN = 10
 # As Terraform's schedule has it, and its time-out.
 RECONCILE_SECONDS = 600.0
 RECONCILE_TIMEOUT_SECONDS = 300
-# Waits end their environment at once here, to show that a suspended execution uses no process.
-IDLE_SECONDS_MAX = 1.0
-
-
-@dataclass(frozen=True)
-class _Fixed:
-    """A version, which never changes: an alias moves to another one."""
-
-    version: FunctionVersion
-    reserved: None = None
-
-    def current(self) -> FunctionVersion:
-        return self.version
 
 
 class Approvals:
@@ -102,7 +87,8 @@ class Approvals:
             "REJECTED_QUEUE_URL": system.resources.rejected_queue_url,
             "APPROVAL_KEY_ID": f"file:{key}",
         }
-        self._workflow = {
+        self._functions = functions = Functions(system, package, self.endpoints)
+        workflow = {
             **deciding,
             **system.times.variables(),
             **system.gateway_variables,
@@ -112,20 +98,24 @@ class Approvals:
             "APPROVERS": ",".join(self.approvers),
             **self._extra,
         }
-        self.publish(package)
-        self._page_function = (package, deciding)
-        self.appoint(*self.approvers)
+        timeout_seconds = max(system.times.function_timeout_seconds, TIMEOUT_SECONDS_MIN)
+        durable = {"ExecutionTimeout": EXECUTION_TIMEOUT_SECONDS, "RetentionPeriodInDays": RETENTION_DAYS}
+        functions.make(
+            self.function, "handler.workflow.lambda_handler", timeout_seconds, workflow, DurableConfig=durable
+        )
+        page = f"{self.function}-page"
+        appointed = deciding | {"APPROVERS": workflow["APPROVERS"]}
+        functions.make(page, "handler.approval_page.lambda_handler", timeout_seconds, appointed)
         reconcile = f"{self.function}-reconcile"
         paying = {**deciding, **system.times.variables(), **system.gateway_variables, **self.variables}
-        handler = "handler.reconcile_function.lambda_handler"
-        reconcile_pool = self._pool(package, handler, reconcile, "1", paying, timeout_seconds=RECONCILE_TIMEOUT_SECONDS)
+        functions.make(reconcile, "handler.reconcile_function.lambda_handler", RECONCILE_TIMEOUT_SECONDS, paying)
         self._schedule = Schedule(reconcile, self._reconcile_seconds, system.note)
         self._engine = DurableEngine(directory, system.processes, self.endpoint_url, system.note)
-        self._api.open(self._engine, directory / "names.sqlite", system.endpoint_url, system.provisioned)
-        self._page.open()
+        self._api.open(self._engine, directory / "names.sqlite", system.endpoint_url, system.provisioned, functions)
+        self._page.open(functions.live(page))
         self._engine.start()
         self._engine.keep()
-        self._schedule.start(reconcile_pool)
+        self._schedule.start(functions.live(reconcile))
         self.environment_variables = {
             "AWS_ENDPOINT_URL": system.endpoint_url,
             "AWS_REGION": REGION,
@@ -140,34 +130,12 @@ class Approvals:
             self._schedule.stop()
             self._api.close()
             self._page.close()
-            for pool in (*self._api.versions.values(), *self._page.versions, reconcile_pool):
-                pool.stop()
+            functions.stop()
             self._engine.stop()
-
-    def publish(self, package: Path) -> str:
-        """Publish an unpacked package as the workflow's next version and move alias `live` to it; returns the version.
-
-        Executions that started before stay on theirs, as on AWS.
-        """
-        version = str(len(self._api.versions) + 1)
-        self._api.versions[version] = self._pool(
-            package, "handler.workflow.lambda_handler", self.function, version, self._workflow
-        )
-        self._api.live = version
-        return version
-
-    def appoint(self, *approvers: str) -> None:
-        """Publish the page with other approvers, as an apply does; executions of the workflow stay on theirs."""
-        package, deciding = self._page_function
-        variables = {**deciding, "APPROVERS": ",".join(approvers)}
-        version = str(len(self._page.versions) + 1)
-        self._page.versions.append(
-            self._pool(package, "handler.approval_page.lambda_handler", f"{self.function}-page", version, variables)
-        )
 
     def environments(self) -> list[ExecutionEnvironment]:
         """Those of the workflow that are alive now, of every version."""
-        return [each for pool in list(self._api.versions.values()) for each in pool.environments()]
+        return self._functions.environments(self.function)
 
     @property
     def engine_pid(self) -> int | None:
@@ -184,44 +152,6 @@ class Approvals:
     def decide(self, link: Link, decision: str, comment: str) -> int:
         """Send the form behind a link, as a browser does; returns the page's HTTP status."""
         return self._page.decide(link, decision, comment)
-
-    def _pool(
-        self,
-        package: Path,
-        handler: str,
-        name: str,
-        version_number: str,
-        variables: dict[str, str],
-        *,
-        timeout_seconds: int = 0,
-    ) -> EnvironmentPool:
-        system = self._system
-        logs = system.log_directory / name / version_number
-        logs.mkdir(parents=True, exist_ok=True)
-        version = FunctionVersion(
-            name=name,
-            version=version_number,
-            arn=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}:{version_number}",
-            code=package,
-            handler=handler,
-            timeout_seconds=timeout_seconds or max(system.times.function_timeout_seconds, TIMEOUT_SECONDS_MIN),
-            memory_size=512,
-            variables=variables,
-        )
-        return EnvironmentPool(
-            _Fixed(version),  # type: ignore[arg-type]
-            runtime_python=system.runtime_python or environment("runtime") / "python",
-            processes=system.processes,
-            log_directory=logs,
-            host_variables={
-                "AWS_ENDPOINT_URL": system.endpoint_url,
-                **CREDENTIALS,
-                **self.endpoints,
-            },
-            idle_seconds_max=IDLE_SECONDS_MAX,
-            init_seconds_max=system.init_seconds_max,
-            watch=system.watch,
-        )
 
 
 def durable_client(approvals: Approvals) -> Any:

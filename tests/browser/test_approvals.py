@@ -1,121 +1,31 @@
 """The approval workflow through the local system: the queue, the durable engine, the page, the command line.
 
 Invariants: a wait survives the death of the function and of the engine and uses no process; each payment is captured at
-most once; a payment whose time ran out during an outage is found; an execution ends on the version it started on.
+most once; a payment whose time ran out during an outage is found.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-from handler.adapters.table.expressions import from_attributes
-from local.approvals.mail import Link
-from local.approvals.workflow import Approvals, durable_client
-from local.system import LocalSystem
-from tests.support.gateway import ask, process
+from local.approvals.workflow import durable_client
+from local.installation import ROOT
 from tests.support.payments import ADDRESS
-
-ROOT = Path(__file__).parents[2]
-
-
-class Site:
-    """The system with its approvals, and what the tests do with it."""
-
-    def __init__(self, system: LocalSystem, approvals: Approvals) -> None:
-        self.system = system
-        self.approvals = approvals
-        self.links: dict[tuple[str, str], Link] = {}
-
-    def send(self, payment_id: str, amount: str = "9999.99") -> str:
-        text = json.dumps(
-            {
-                "payment_id": payment_id,
-                "order_id": "ord-1",
-                "customer_id": "cust-1",
-                "amount": 0,
-                "payment_method": "credit_card",
-                "payment_token": "pm_card_visa",
-                "billing_address": ADDRESS,
-            }
-        ).replace('"amount": 0', f'"amount": {amount}')
-        self.system.clients["sqs"].send_message(
-            QueueUrl=self.system.resources.queue_url, MessageBody=text, MessageGroupId=payment_id
-        )
-        return f"txn-{payment_id}"
-
-    def item(self, key: str) -> dict[str, Any]:
-        answer = self.system.clients["dynamodb"].get_item(
-            TableName=self.system.names.table, Key={"transaction_id": {"S": key}}, ConsistentRead=True
-        )
-        return from_attributes(answer.get("Item", {}))
-
-    def until(self, condition: Callable[[], Any], seconds: int = 90) -> Any:
-        """Wait for other processes; the bound is for a broken test only."""
-        for _ in range(seconds * 10):
-            self.system.check()
-            found = condition()
-            if found:
-                return found
-            time.sleep(0.1)
-        raise AssertionError(f"the condition never held; engine log:\n{self._engine_log()}")
-
-    def _engine_log(self) -> str:
-        return (self.system.directory / "approvals" / "engine.log").read_text()[-3000:]
-
-    def asked(self, key: str) -> dict[str, Any]:
-        """The item once its approvers were asked."""
-        self.until(lambda: "callback_id" in self.item(key))
-        return self.item(key)
-
-    def ended(self, key: str) -> dict[str, Any]:
-        self.until(lambda: self.item(key).get("status") not in (None, "pending_approval", "processing"))
-        return self.item(key)
-
-    def link(self, key: str, approver: str = "alice") -> str:
-        def found() -> Link | None:
-            self.links |= {(each.transaction_id, each.approver): each for each in self.approvals.mail()}
-            return self.links.get((key, approver))
-
-        return self.until(found).url
-
-    def payments(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "handler.cli", "approvals", *arguments],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **self.approvals.environment_variables},
-            check=False,
-        )
-
-
-@contextlib.contextmanager
-def site(timeout_seconds: float = 86_400, gateway_url: str = "") -> Iterator[Site]:
-    approvals = Approvals(timeout_seconds=timeout_seconds)
-    with (
-        LocalSystem(variables=approvals.variables, endpoints=approvals.endpoints, gateway_url=gateway_url) as system,
-        approvals.running(system),
-    ):
-        yield Site(system, approvals)
+from tests.support.site import Site, site
 
 
 @pytest.fixture(scope="module")
@@ -257,14 +167,16 @@ def test_the_link_of_somebody_who_was_removed_says_so_and_decides_nothing(shared
     key = shared.send("removed")
     url = shared.link(key)
     decision = {"t": token(url), "decision": "approve", "comment": "still here"}
-    shared.approvals.appoint("bob")
+    shared.appoint("bob")
+    shared.until(lambda: visit(url)[0] == 403)
     answers = [visit(url), visit(url, decision)]
     assert [(status, "You are no approver any more" in page) for status, page in answers] == [(403, True)] * 2
     assert "decision" not in shared.item(key)
-    logs = "".join(path.read_text() for path in shared.system.log_directory.rglob("*-page/2/*"))
+    logs = "".join(path.read_text() for path in shared.system.log_directory.rglob("*-page/live/*"))
     assert f"{key}: alice is no approver any more" in logs
     assert token(url) not in logs
-    shared.approvals.appoint("alice", "bob")
+    shared.appoint("alice", "bob")
+    shared.until(lambda: visit(url)[0] == 200)
 
 
 def one(browser: Chrome, selector: str) -> WebElement:
@@ -348,52 +260,3 @@ def test_an_engine_that_is_just_starting_again_ends_with_the_system():
         os.kill(here.approvals.engine_pid, signal.SIGSTOP)
     # An exception of the thread that keeps the engine would fail this test.
     assert {thread for thread in threading.enumerate() if thread.name == "durable-engine"} == others
-
-
-def test_new_code_while_an_approval_waits_leaves_its_execution_on_the_old_version(tmp_path: Path):
-    with process(tmp_path / "gateway.sqlite") as (_, gateway_url), site(gateway_url=gateway_url) as here:
-        client = durable_client(here.approvals)
-
-        def ended(arn: str) -> tuple[str, dict[str, str]]:
-            """The version an execution ran on, and what the code that ended it returned."""
-            here.until(lambda: client.get_durable_execution(DurableExecutionArn=arn)["Status"] != "RUNNING")
-            execution = client.get_durable_execution(DurableExecutionArn=arn)
-            return execution["Version"], json.loads(execution["Result"])
-
-        key = here.send("waits-for-old-code")
-        item = here.asked(key)
-        here.until(lambda: not here.approvals.environments())
-
-        package = tmp_path / "workflow"
-        shutil.copytree(here.system.directory / "workflow", package)
-        # Python takes compiled code before its source.
-        for compiled in package.rglob("workflow.*pyc"):
-            compiled.unlink()
-        source = package / "handler" / "workflow.py"
-        returned = 'return {"transaction_id": name, "status": status}'
-        text = source.read_text()
-        assert text.count(returned) == 1
-        source.write_text(text.replace(returned, f'{returned[:-1]}, "edition": "second"}}'))
-        assert here.approvals.publish(package) == "2"
-
-        new = client.invoke(
-            FunctionName=f"{here.approvals.function}:live",
-            InvocationType="Event",
-            Payload=(ROOT / "events" / "low_risk.json").read_bytes(),
-        )
-        assert new["ExecutedVersion"] == "2"
-        low_risk = {"transaction_id": "txn-pay-low-001", "status": "completed", "edition": "second"}
-        assert ended(new["DurableExecutionArn"]) == ("2", low_risk)
-
-        again = client.invoke(
-            FunctionName=f"{here.approvals.function}:live",
-            InvocationType="Event",
-            DurableExecutionName=item["approval_name"],
-            Payload=item["request"].encode(),
-        )
-        assert (again["DurableExecutionArn"], again["ExecutedVersion"]) == (item["execution_arn"], "1")
-        assert here.payments("approve", key, "--reason", "called the customer").returncode == 0
-        assert here.ended(key)["status"] == "completed"
-        assert ended(item["execution_arn"]) == ("1", {"transaction_id": key, "status": "completed"})
-        captures = [row["payment_id"] for row in ask(gateway_url, "GET", "/_log")[1]["captures"]]
-        assert sorted(captures) == ["pay-low-001", "waits-for-old-code"]

@@ -1,24 +1,20 @@
 """`make deploy-code` against the loopback services: the alias moves last, and only to what was asked for."""
 
-import base64
-import hashlib
 import io
 import json
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from local.system import LocalSystem
 from tests.support.build_scripts import load
+from tests.support.packages import RUNTIME, write_zip
 
 deploy = load("deploy")
 rollback = load("rollback")
 FUNCTION = "cloudcafe-payment-processor-dev"
-RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def answering(word: str) -> bytes:
@@ -26,22 +22,6 @@ def answering(word: str) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("handler.py", f"def lambda_handler(event, context):\n    return {word!r}\n")
     return buffer.getvalue()
-
-
-def write_zip(folder: Path, content: bytes, **changes: Any) -> Path:
-    """A ZIP with its manifest, as `make package` leaves them."""
-    path = folder / "payment-processor.zip"
-    path.write_bytes(content)
-    manifest = {
-        "architecture": "x86_64",
-        "code_sha256": base64.b64encode(hashlib.sha256(content).digest()).decode(),
-        "engine": "pure",
-        "revision": "abc",
-        "runtime": RUNTIME,
-        **changes,
-    }
-    path.with_suffix(".manifest.json").write_text(json.dumps(manifest))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +85,7 @@ def test_a_canary_of_before_gets_nothing_of_the_new_code(system: LocalSystem, tm
     [
         ({"architecture": "arm64"}, "runs on x86_64, the ZIP is for arm64: deploy with ARCHITECTURE=x86_64"),
         ({"runtime": "python3.99"}, f"run `make package RUNTIME={RUNTIME}`"),
-        ({"code_sha256": "other"}, "is not what payment-processor.manifest.json describes"),
+        ({"code_sha256": "other"}, "is not what package.manifest.json describes"),
     ],
 )
 def test_a_package_that_does_not_fit_is_refused(

@@ -22,6 +22,7 @@ from local.system import client
 from tests.support.processes import wait_for
 
 FUNCTION = "cloudcafe-payment-processor-dev"
+WORKFLOW = "payment-processor-dev"
 TABLE = "cloudcafe-payment-transactions-dev"
 
 
@@ -240,6 +241,30 @@ aws lambda wait function-updated --function-name {FUNCTION}
 version=$(aws lambda publish-version --function-name {FUNCTION} --query Version --output text)
 aws lambda update-alias --function-name {FUNCTION} --name live --function-version "$version"
 """
+
+
+def test_the_workflow_is_a_function_like_the_others(terminal: Terminal) -> None:
+    functions = client("lambda", terminal.exports["AWS_ENDPOINT_URL_LAMBDA"])
+    listed = [each["FunctionName"] for each in functions.list_functions()["Functions"]]
+    assert listed == [FUNCTION, WORKFLOW, f"{WORKFLOW}-page", f"{WORKFLOW}-reconcile"]
+    live = functions.get_function_configuration(FunctionName=WORKFLOW, Qualifier="live")
+    # The published demonstration has 0.2; where all checks fail, none of three attempts has a score.
+    changed = {"Variables": live["Environment"]["Variables"] | {"FRAUD_SERVICE_FAILURE_RATE": "1"}}
+    (terminal.home / "workflow.json").write_text(json.dumps(changed))
+    terminal.run(
+        f"aws lambda update-function-configuration --function-name {WORKFLOW} --environment file://workflow.json"
+    )
+    functions.get_waiter("function_updated_v2").wait(FunctionName=WORKFLOW, WaiterConfig={"Delay": 1})
+    version = functions.publish_version(FunctionName=WORKFLOW)["Version"]
+    functions.update_alias(FunctionName=WORKFLOW, Name="live", FunctionVersion=version)
+    low_risk = (ROOT / "events" / "low_risk.json").read_bytes()
+    started = functions.invoke(FunctionName=f"{WORKFLOW}:live", InvocationType="Event", Payload=low_risk)
+    assert started["ExecutedVersion"] == version == "2"
+    # Without a score a person decides, whatever the amount.
+    wait_for(lambda: "callback_id" in item(terminal, "pay-low-001"))
+    reconciled = functions.invoke(FunctionName=f"{WORKFLOW}-reconcile:live", Payload=b"{}")
+    assert json.loads(reconciled["Payload"].read()) == {"old_open_payments": 0, "parked_payments": 0}
+    assert_logged(terminal, f"{WORKFLOW}-reconcile")
 
 
 def test_a_new_configuration_reaches_new_environments_once_the_alias_moves(terminal: Terminal) -> None:

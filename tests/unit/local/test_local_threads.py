@@ -126,7 +126,8 @@ def test_a_workflow_is_not_started_on_what_is_no_json(
     engine: Any = None
     api = LambdaApi("f")
     provisioned: Any = None
-    api.open(engine, tmp_path / "names.sqlite", "http://127.0.0.1:1", provisioned)
+    functions: Any = None
+    api.open(engine, tmp_path / "names.sqlite", "http://127.0.0.1:1", provisioned, functions)
     path = "/2015-03-31/functions/f:live/invocations"
     status, answer, _ = ask(api._server.server_port, "POST", path, payload, {"X-Amz-Invocation-Type": "Event"})
     api.close()

@@ -39,7 +39,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     none: Any = None
     api = LambdaApi("workflow")
     names = tmp_path_factory.mktemp("api") / "names.sqlite"
-    api.open(none, names, services.url, Provisioned(none, "f", pool, 3, pytest.fail))
+    api.open(none, names, services.url, Provisioned(none, "f", pool, 3, pytest.fail), none)
     yield api.url
     api.close()
     services.stop()
