@@ -55,6 +55,18 @@ def test_an_answer_has_its_length_and_keeps_its_type(server: EchoServer) -> None
     assert headers == {"content-type": "text/plain", "X-More": "1", "Content-Length": "3"}
 
 
+@pytest.mark.parametrize(
+    "cut", [b"POST / HT", b"POST / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nIdempotency-Key: a\r\nContent-Le"]
+)
+def test_a_request_whose_head_was_cut_is_none(
+    server: EchoServer, capfd: pytest.CaptureFixture[str], cut: bytes
+) -> None:
+    # Without the rest of its headers it would be carried out with no body and under no key.
+    assert raw(server, cut) == b""
+    assert server.bodies == []
+    assert capfd.readouterr().err == ""
+
+
 def test_a_connection_is_kept_for_the_next_request(server: EchoServer) -> None:
     one = b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\n"
     assert raw(server, one + b"a" + one + b"b").count(b"HTTP/1.1 200 OK") == 2
