@@ -32,6 +32,7 @@ CREATE INDEX IF NOT EXISTS intents_of_payment ON intents (payment_id);
 CREATE TABLE IF NOT EXISTS idempotency_keys (
     key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, created_ms INTEGER NOT NULL, status_code INTEGER, body TEXT
 );
+CREATE INDEX IF NOT EXISTS idempotency_keys_by_age ON idempotency_keys (created_ms);
 CREATE TABLE IF NOT EXISTS details (ref TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS refunds (
     seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, refund_ref TEXT NOT NULL, ref TEXT NOT NULL,

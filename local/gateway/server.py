@@ -8,10 +8,14 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sqlite3
 import struct
+import sys
 import time
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from local import threads
 from local.gateway.call_rate import CallRate
 from local.gateway.messages import Answer, RefusedError, error, read_object
 from local.gateway.payments import Gateway
@@ -35,6 +39,13 @@ class GatewayServer(LoopbackServer):
         self.gateway = gateway
         self.answer_seconds = answer_seconds
         self.call_rate = CallRate(calls_per_second)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A full disk: nothing was stored, so nothing is answered, and whoever called looks the outcome up.
+        if isinstance(error := sys.exception(), sqlite3.OperationalError):
+            threads.told(f"the gateway cannot write its file and gave no answer: {error}")
+        else:
+            super().handle_error(request, client_address)
 
 
 class _Handler(LoopbackHandler):

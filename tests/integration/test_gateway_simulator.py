@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import resource
 import signal
 import socket
 import sqlite3
@@ -19,6 +20,7 @@ import pytest
 from local.gateway.fault_plan import FAULTS, FaultPlan
 from local.gateway.messages import RefusedError, Request
 from local.gateway.payments import API_KEY, Gateway
+from local.gateway.server import GatewayServer
 from tests.support.gateway import ask, process
 
 
@@ -193,6 +195,52 @@ def test_a_body_that_is_cut_is_no_call(tmp_path: Path, capfd: pytest.CaptureFixt
         assert [request["call"] for request in log["requests"]] == ["prepare"]
         assert log["captures"] == []
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_head_that_is_cut_is_no_call(tmp_path: Path) -> None:
+    with process(tmp_path / "g.sqlite") as (_, url):
+        _, intent = prepare(url, "pay-1")
+        # Behind the cut stood its idempotency key.
+        head = f"POST /v1/payment_intents/{intent['id']}/confirm HTTP/1.1\r\nAuthorization: Bearer {API_KEY}\r\n"
+        with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=30) as connection:
+            connection.sendall(head.encode())
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(1000) == b""
+        assert ask(url, "GET", "/_log")[1]["captures"] == []
+
+
+def test_a_full_disk_costs_an_answer_and_no_effect_of_another_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(Gateway(tmp_path / "g.sqlite")) as gateway:
+        server = GatewayServer(gateway)
+        server.start("gateway")
+        _, before = prepare(server.url, "pay-1", key="k-1")
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
+        try:
+            with pytest.raises((ConnectionError, http.client.RemoteDisconnected)):
+                prepare(server.url, "pay-2", key="k-2")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert prepare(server.url, "pay-2", key="k-2")[0] == 200
+        assert prepare(server.url, "pay-1", key="k-1") == (200, before)
+        server.stop()
+    told = capsys.readouterr().err
+    assert "gave no answer" in told
+    assert "Traceback" not in told
+
+
+def test_keys_that_expire_are_found_without_reading_the_others(tmp_path: Path) -> None:
+    with closing(Gateway(tmp_path / "g.sqlite")) as gateway:
+        statements: list[str] = []
+        gateway._db._connection.set_trace_callback(statements.append)
+        gateway.execute(_prepare(gateway, "p", key="p:prepare"))
+        gateway._db._connection.set_trace_callback(None)
+        [expiring] = [each for each in statements if each.startswith("DELETE FROM idempotency_keys")]
+        plan = [row["detail"] for row in gateway._db.execute(f"EXPLAIN QUERY PLAN {expiring}")]
+    assert plan
+    assert not [step for step in plan if step.startswith("SCAN")]
 
 
 def test_a_faults_draw_depends_on_seed_payment_and_number_alone() -> None:
