@@ -173,8 +173,11 @@ class EventSourceMapping:
             ids = [message["MessageId"] for message in messages]
             outcome = self._invoke(event)
             failed = failed_ids(ids, outcome)
-            self._delete([message for message in messages if message["MessageId"] not in failed])
-            self._finished(Batch(tuple(ids), tuple(failed), outcome, begun_ms, time.time_ns() // 10**6))
+            try:
+                self._delete([message for message in messages if message["MessageId"] not in failed])
+            finally:
+                # Where the queue did not answer, its function ran all the same; what was not deleted comes back.
+                self._finished(Batch(tuple(ids), tuple(failed), outcome, begun_ms, time.time_ns() // 10**6))
         except Exception as error:  # noqa: BLE001
             if not self._stopping.is_set():
                 self._failed(error)

@@ -113,7 +113,13 @@ class LogGroups:
     def _put(self, stream: _Stream, events: list[dict[str, Any]]) -> None:
         if not stream.made:
             self._make(stream)
-        self._logs.put_log_events(logGroupName=stream.group, logStreamName=stream.name, logEvents=events)
+        try:
+            self._logs.put_log_events(logGroupName=stream.group, logStreamName=stream.name, logEvents=events)
+        except self._logs.exceptions.ResourceNotFoundException:
+            # The services were started again, and know it no more.
+            self._groups.discard(stream.group)
+            self._make(stream)
+            self._logs.put_log_events(logGroupName=stream.group, logStreamName=stream.name, logEvents=events)
 
     def _make(self, stream: _Stream) -> None:
         if stream.group not in self._groups:
@@ -121,5 +127,6 @@ class LogGroups:
             with suppress(self._logs.exceptions.ResourceAlreadyExistsException):
                 self._logs.create_log_group(logGroupName=stream.group)
             self._groups.add(stream.group)
-        self._logs.create_log_stream(logGroupName=stream.group, logStreamName=stream.name)
+        with suppress(self._logs.exceptions.ResourceAlreadyExistsException):
+            self._logs.create_log_stream(logGroupName=stream.group, logStreamName=stream.name)
         stream.made = True

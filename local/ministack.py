@@ -132,13 +132,15 @@ class Ministack:
         self.port = int(bound.getsockname()[1])
         self.url = f"http://{HOST}:{self.port}"
         self.log_path = folder / "ministack.log"
+        self._processes = processes
+        self._application = application
         self._stopping = False
-        scratch = folder / "tmp"
-        scratch.mkdir(exist_ok=True)
-        environ = {
+        self._scratch = folder / "tmp"
+        self._scratch.mkdir(exist_ok=True)
+        self._environ = {
             "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": str(scratch),
-            "TMPDIR": str(scratch),
+            "HOME": str(self._scratch),
+            "TMPDIR": str(self._scratch),
             "GATEWAY_PORT": str(self.port),
             # Its own default is the name localhost, which may resolve to ::1, where nothing listens.
             "MINISTACK_HOST": HOST,
@@ -147,15 +149,19 @@ class Ministack:
             # Its workers inherit them.
             **(variables or {}),
         }
-        with bound, self.log_path.open("wb") as log:
+        self._serve(bound)
+
+    def _serve(self, bound: socket.socket) -> None:
+        """Start the process on a socket, which is closed here, and wait until it answers. Raises ServicesError."""
+        with bound, self.log_path.open("ab") as log:
             # No worker processes: hypercorn's default forks one, a second process to lose.
             serve = [str(environment("ministack") / "hypercorn"), "--workers", "0", "--bind", f"fd://{bound.fileno()}"]
-            self._process = processes.start(
-                [*serve, application],
+            self._process = self._processes.start(
+                [*serve, self._application],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=environ,
-                cwd=scratch,
+                env=self._environ,
+                cwd=self._scratch,
                 pass_fds=(bound.fileno(),),
             )
         self._wait_until_ready()

@@ -69,6 +69,7 @@ class LocalSystem:
         directory: Path | None = None,
         idle_seconds_max: float = 300.0,
         init_seconds_max: float = INIT_SECONDS_MAX,
+        services: type[Ministack] = Ministack,
     ) -> None:
         """Nothing starts before `__enter__`.
 
@@ -79,7 +80,7 @@ class LocalSystem:
         `endpoint_url`; `mapping` is `local` (ours), `ministack` (its own mapping and worker) or `none`; `provision`
         says who makes the resources, `local` (`local/resources.py`) or `terraform`; `python` is the interpreter of the
         execution environments, or `runtime_python` one that can import awslambdaric by itself; `port` 0 takes a free
-        one; `directory` is a new folder in `.build/local` when None.
+        one; `directory` is a new folder in `.build/local` when None; `services` are ministack, or what stands for it.
         """
         if mapping not in ("local", "ministack", "none"):
             raise ValueError(f"mapping {mapping!r} is not one of local, ministack, none")
@@ -105,6 +106,7 @@ class LocalSystem:
         self.log_directory = self.directory / "logs"
         self._idle_seconds_max = idle_seconds_max
         self.init_seconds_max = init_seconds_max
+        self._services = services
         self._lock = threading.Lock()
         self._lost: str | None = None
         self._mapping_errors: list[str] = []
@@ -139,7 +141,7 @@ class LocalSystem:
         self._ends.close()
 
     def _start(self, package: Path) -> None:
-        self.services = Ministack(self.processes, self.directory, self._port, self._endpoints)
+        self.services = self._services(self.processes, self.directory, self._port, self._endpoints)
         self._ends.callback(self.services.stop)
         self.services.watch(self._died)
         self.endpoint_url = self.services.url

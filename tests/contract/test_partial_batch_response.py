@@ -1,8 +1,11 @@
 """Lambda's reading of a partial batch response (AWS: "Implementing partial batch responses")."""
 
+import queue
+from typing import Any
+
 import pytest
 
-from local.event_source_mapping import by_groups, failed_ids
+from local.event_source_mapping import Batch, EventSourceMapping, by_groups, failed_ids
 from local.execution_environment import Outcome
 
 IDS = ["a", "b", "c"]
@@ -56,3 +59,30 @@ def test_messages_are_shared_out_by_whole_groups_in_order() -> None:
     assert batches == [["a0", "a1", "a3", "a7"], ["b2", "b5", "c4", "c6"]]
     assert sorted(len(batch) for batch in by_groups(messages, 3)) == [2, 2, 4]
     assert by_groups(messages, 1)[0] != []
+
+
+def test_a_batch_whose_messages_could_not_be_deleted_was_delivered_all_the_same() -> None:
+    class Sqs:
+        """Gives one message, and is gone before it can be deleted."""
+
+        given = False
+
+        def receive_message(self, **_: Any) -> dict[str, Any]:
+            message = {"MessageId": "a", "ReceiptHandle": "r", "Body": "", "MD5OfBody": ""}
+            given, self.given = self.given, True
+            return {"Messages": [] if given else [message | {"Attributes": {"MessageGroupId": "g"}}]}
+
+        def delete_message_batch(self, **_: Any) -> None:
+            raise ConnectionError("the queue is down")
+
+    batches: queue.SimpleQueue[Batch] = queue.SimpleQueue()
+    errors: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+    arn = "arn:aws:sqs:us-east-1:000000000000:q.fifo"
+    mapping = EventSourceMapping(
+        Sqs(), "q", arn, lambda _: outcome(b"{}"), concurrency=1, finished=batches.put, failed=errors.put
+    )
+    try:
+        assert batches.get(timeout=30).message_ids == ("a",)
+        assert isinstance(errors.get(timeout=30), ConnectionError)
+    finally:
+        mapping.stop()

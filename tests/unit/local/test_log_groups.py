@@ -41,6 +41,8 @@ class Logs:
     def put_log_events(self, logGroupName: str, logStreamName: str, logEvents: list[dict[str, Any]]) -> None:
         if self.fault is not None:
             raise self.fault
+        if logStreamName not in self.streams:
+            raise self.exceptions.ResourceNotFoundException
         assert all(event["message"] for event in logEvents)
         self.calls.append(len(logEvents))
         self.streams[logStreamName] += [event["message"] for event in logEvents]
@@ -94,6 +96,22 @@ def test_a_line_that_is_written_in_parts_is_one_event(tmp_path: Path) -> None:
         sending._send_new(stream, last=False)
     sending.stop()
     assert logs.streams == {"stream-1": ["begin", "neç"]}
+
+
+def test_a_stream_that_the_services_forgot_is_made_again(tmp_path: Path) -> None:
+    logs, path = Logs(), tmp_path / "1.log"
+    stream = log_groups._Stream("/aws/lambda/f", "stream-1", path)
+    sending = LogGroups(logs, line=lambda line: None, problem=pytest.fail)
+    path.write_bytes(b"before\n")
+    sending._send_new(stream, last=False)
+    logs.groups.clear()
+    logs.streams.clear()
+    with path.open("ab") as file:
+        file.write(b"after\n")
+    sending._send_new(stream, last=False)
+    sending.stop()
+    assert logs.groups == ["/aws/lambda/f"]
+    assert logs.streams == {"stream-1": ["after"]}
 
 
 def test_calls_keep_to_the_limits_of_cloudwatch(tmp_path: Path) -> None:
