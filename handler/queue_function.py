@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -80,7 +81,12 @@ def create(environment: Mapping[str, str]) -> QueueFunction:
     logger.info("ready", extra={**ready, "in_memory": settings.in_memory})
     times = settings.rules.times
     return QueueFunction(
-        services, logger, metrics, times.function_timeout_seconds, cold_start=not settings.init_ran_ahead
+        services,
+        logger,
+        metrics,
+        times.function_timeout_seconds,
+        cold_start=not settings.init_ran_ahead,
+        end=os._exit if settings.in_lambda else None,
     )
 
 
@@ -105,12 +111,15 @@ class QueueFunction:
         timeout_seconds: float,
         *,
         cold_start: bool = True,
+        end: Callable[[int], object] | None = None,
     ) -> None:
+        """`end` ends the process of an execution environment with an exit code; None: it is nobody's to end."""
         self._services = services
         self._logger = logger
         self._metrics = metrics
         self._timeout_seconds = timeout_seconds
         self._cold_start = cold_start
+        self._end = end
         self._breaker = SharedBreaker()
 
     def __call__(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
@@ -120,6 +129,8 @@ class QueueFunction:
         """
         started = time.perf_counter()
         cold_start, self._cold_start = self._cold_start, False
+        if self._end is not None and not cold_start:
+            self._require_clock(context, self._end)
         try:
             messages = messages_of(event, self._services.ids.new_id)
             outcomes, returned, in_vain = self._process(told_apart(messages), context)
@@ -236,6 +247,18 @@ class QueueFunction:
         # In one call: where SQS is slow, one for each of ten groups would outlast the invocation.
         if waits:
             self._services.source_queue.delay(waits)
+
+    def _require_clock(self, context: Any, end: Callable[[int], object]) -> None:
+        """End an environment that was ready, and finds at once that there is no time for a payment: its clock is wrong.
+
+        Protocol, times.
+        """
+        remaining_ms, least_ms = self._remaining_ms(context)(), self._services.rules.times.least_remaining_ms
+        if remaining_ms < least_ms:
+            said = "the clock is ahead: %d ms left when the invocation began, %d needed; this environment ends"
+            self._logger.error(said, remaining_ms, least_ms)
+            self._publish({"LambdaErrors": 1})
+            end(1)
 
     def _remaining_ms(self, context: Any) -> Callable[[], int]:
         remaining: Callable[[], int] | None = getattr(context, "get_remaining_time_in_millis", None)
