@@ -109,7 +109,7 @@ class DurableEngine:
         return str(json.loads(answer)["ExecutionArn"])
 
     def _keep(self) -> None:
-        """What a service manager does: start the engine again when it died."""
+        """What a service manager does: start the engine again when it died, also when it died while it started."""
         while not self._stopping.wait(0.2):
             if self._process is not None and self._process.poll() is not None:
                 try:
@@ -117,8 +117,7 @@ class DurableEngine:
                 except (ServicesError, OSError) as error:
                     # Killed while it started: the system goes away.
                     if not self._stopping.is_set():
-                        self._problem(f"the durable engine died and stays down: {error}")
-                    return
+                        self._problem(f"the durable engine died and did not start: {error}")
 
 
 def _free_port() -> int:

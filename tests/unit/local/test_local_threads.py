@@ -27,22 +27,26 @@ from local.runtime_api import error_document
 
 
 @pytest.mark.parametrize("error", [ServicesError("it did not start"), OSError("no space left")])
-def test_an_engine_that_stays_down_is_a_problem_of_the_system(
+def test_an_engine_that_dies_while_it_starts_is_a_problem_and_is_started_again(
     tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problems: list[str] = []
     processes: Any = None
     engine = DurableEngine(tmp_path, processes, "http://127.0.0.1:1", problems.append)
+    starts = iter([error, None])
 
-    def fail() -> None:
-        raise error
+    def start() -> None:
+        failure = next(starts)
+        if failure is not None:
+            raise failure
+        engine._stopping.set()
 
-    monkeypatch.setattr(engine, "start", fail)
+    monkeypatch.setattr(engine, "start", start)
     engine._process = SimpleNamespace(poll=lambda: 1)  # type: ignore[assignment]
     engine.keep()
     assert engine._keeper is not None
     engine._keeper.join(timeout=30)
-    assert problems == [f"the durable engine died and stays down: {error}"]
+    assert problems == [f"the durable engine died and did not start: {error}"]
 
 
 def test_a_mapping_that_stops_while_it_hands_out_begins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
