@@ -67,52 +67,6 @@ def test_the_response_is_the_published_one_with_batch_item_failures_beside_it(fu
     assert function(batch(record(body(), "m-2")), Context())["body"]["cold_start"] is False
 
 
-def test_an_environment_whose_clock_runs_ahead_ends_instead_of_returning_every_message(
-    world, source_queue, logged, capsys
-):
-    function = create_function(world, source_queue, logged, world.rules)
-    function._end = ended = Ended()
-    late = LateContext(world.rules.times.least_remaining_ms - 1)
-    # The first invocation may have waited for an init that had to be repeated.
-    assert function(batch(record(body())), late)["batchItemFailures"]
-    with pytest.raises(EndedError):
-        function(batch(record(body())), late)
-    assert ended.code == 1
-    assert "the clock is ahead" in logged.getvalue()
-    assert not world.dynamodb.items
-    # With just enough time it works on.
-    late.remaining_ms += 20_000
-    assert function(batch(record(body())), late)["body"]["processed"] == 1
-
-
-def test_nobody_ends_a_process_that_is_no_execution_environment(function):
-    late = LateContext(0)
-    assert function(batch(record(body())), late)["batchItemFailures"]
-    assert function(batch(record(body())), late)["batchItemFailures"]
-
-
-class EndedError(Exception):
-    pass
-
-
-class Ended:
-    """Stands for the end of the process, which nothing comes after."""
-
-    code = 0
-
-    def __call__(self, code: int) -> None:
-        self.code = code
-        raise EndedError
-
-
-class LateContext(Context):
-    def __init__(self, remaining_ms: int) -> None:
-        self.remaining_ms = remaining_ms
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self.remaining_ms
-
-
 @pytest.mark.parametrize(
     ("initialization_type", "cold"),
     [
