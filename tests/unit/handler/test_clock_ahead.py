@@ -1,4 +1,4 @@
-"""An execution environment whose clock runs ahead ends, and nobody's process outside of Lambda does (protocol, times)."""
+"""An execution environment whose clock runs ahead ends; outside of Lambda nobody's process does (protocol, times)."""
 
 from __future__ import annotations
 
