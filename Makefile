@@ -55,8 +55,8 @@ SANITIZED_TESTS := tests/unit/scoring/test_sha256.py tests/unit/scoring/test_ker
   tests/unit/scoring/test_screening.py tests/unit/scoring/test_screening_view.py tests/unit/scoring/test_rule_table.py \
   tests/unit/scoring/test_card_numbers.py tests/property/test_sha256_parity.py tests/property/test_screening_parity.py \
   tests/property/test_card_parity.py tests/property/test_damaged_tables.py
-.PHONY: test-sanitize
-test-sanitize: setup  ## scoring's tests with address and undefined-behaviour sanitizers in the C code (gcc on Linux)
+.PHONY: sanitized
+sanitized: setup
 	@test -e "$$(gcc -print-file-name=libasan.so)" || { echo "gcc with libasan is missing: apt-get install gcc, on Linux"; exit 1; }
 	@mkdir -p $(SANITIZED)
 	@rm -rf $(addprefix $(SANITIZED)/,scoring tests build handler docs)
@@ -64,8 +64,24 @@ test-sanitize: setup  ## scoring's tests with address and undefined-behaviour sa
 	@rm -f $(SANITIZED)/scoring/*.so
 	cd $(SANITIZED) && CC=gcc SCORING_SANITIZE=1 SCORING_EXTENSION=require $(CURDIR)/$(PY) setup.py --quiet build_clib build_ext --inplace
 	@grep -q __asan_report $(SANITIZED)/scoring/_compiled.abi3.so || { echo "the extension was built without its sanitizers"; exit 1; }
+
+.PHONY: test-sanitize
+test-sanitize: sanitized  ## scoring's tests with address and undefined-behaviour sanitizers in the C code (gcc on Linux)
 	cd $(SANITIZED) && PYTHONPATH=. PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" $(CURDIR)/$(PY) -m pytest -q --capture=sys -p no:cacheprovider $(SANITIZED_TESTS)
+
+# ---- fuzzing --------------------------------------------------------------------------------------------------
+TARGETS ?=
+HOURS ?=
+INPUT ?=
+FUZZ = $(PY) -m tests.fuzz --sanitized $(SANITIZED) $(if $(SEED),--seed $(SEED)) $(if $(INPUT),--input $(INPUT)) $(TARGETS)
+.PHONY: fuzz
+fuzz: sanitized  ## inputs of every kind against oracles, 20 s a target (HOURS=1, TARGETS="cards page", INPUT=file, ARGS=--keep)
+	$(FUZZ) $(if $(HOURS),--hours $(HOURS)) $(ARGS)
+
+# One copy with sanitizers for both: the other steps of CI run beside this one.
+.PHONY: sanitize-and-fuzz
+sanitize-and-fuzz: test-sanitize fuzz
 
 .PHONY: check-aws-requests
 check-aws-requests: setup  ## 10,000 random requests of the lean AWS clients, each equal to botocore's (OPTIONS="--seed 2")
@@ -388,7 +404,7 @@ test-approvals: setup  ## the approval workflow through the local system, its pa
 # there, as long as no other writes the same file.
 CI_FIRST := test test-package
 CI_STEPS := lint test-terraform test-mutations test-arm64 planted-bugs test-conformance test-approvals test-simulation \
-  test-sanitize test-wheel test-simulation-versions test-workflows test-site
+  sanitize-and-fuzz test-wheel test-simulation-versions test-workflows test-site
 .PHONY: ci
 ci: setup  ## all that CI runs, two steps at a time, each with its output whole and its seconds
 	@$(PY) build/ci.py --make "$(MAKE)" --first $(CI_FIRST) -- $(CI_STEPS)
