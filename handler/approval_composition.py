@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from handler.domain.errors import ConfigurationError
 from handler.domain.parked import RetryQueue
 from handler.domain.ports import PaymentGateway
 from handler.domain.times import Times
-from handler.settings import Settings, read_approval_settings, read_settings
+from handler.settings import Settings, read_approval_settings, read_patience_ms, read_settings
 from handler.support import load_support
 from scoring.kernel import load_engine
 
@@ -69,6 +70,11 @@ def compose_decisions(environment: Mapping[str, str], support: Support | None = 
         find_card_numbers=load_engine(settings.scoring_engine, settings.scoring_kernel).find_card_numbers,
         environment=settings.rules.environment,
     )
+
+
+def compose_reconcile(environment: Mapping[str, str], support: Support) -> Decisions:
+    """What the reconcile function works with beside `compose_workflow`, whose errors it raises."""
+    return replace(compose_decisions(environment, support), patience_ms=read_patience_ms(environment))
 
 
 def compose_retries(environment: Mapping[str, str]) -> tuple[RetryQueue, Times]:

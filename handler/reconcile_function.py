@@ -116,13 +116,13 @@ class ReconcileFunction:
 
 def _create(environment: Mapping[str, str]) -> Handler:
     from handler.adapters.approval import support
-    from handler.approval_composition import compose_decisions, compose_workflow
+    from handler.approval_composition import compose_reconcile, compose_workflow
 
     observed = support.observe("payment-reconcile", environment)
     rules, ports = compose_workflow(environment, support)
     # The alarms on what it counts name no service.
     metrics = support.create_metrics(NAMESPACE, "", rules.payments.environment)
-    return observed(ReconcileFunction(rules.payments, ports.payments, compose_decisions(environment, support), metrics))
+    return observed(ReconcileFunction(rules.payments, ports.payments, compose_reconcile(environment, support), metrics))
 
 
 __getattr__ = lazy_entry(globals(), _create)

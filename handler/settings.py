@@ -373,6 +373,13 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Who gets a link of their own to decide by, and whose links the page takes; without any it takes none.",
     ),
     Setting(
+        "RECONCILE_PATIENCE_SECONDS",
+        _seconds(1, 86_400),
+        "600",
+        ("reconcile",),
+        "How long a workflow may be late before reconcile acts in its place; for a worker, half as long again.",
+    ),
+    Setting(
         "FRAUD_SERVICE_FAILURE_RATE",
         Kind(
             "a share from 0 to 1 with at most six digits after the point, such as 0.2",
@@ -569,6 +576,11 @@ def read_approval_settings(environment: Mapping[str, str]) -> ApprovalSettings:
     if settings.page_url and not settings.key_id:
         raise ConfigurationError("APPROVAL_KEY_ID", None, "the key that signs the links to APPROVAL_PAGE_URL")
     return settings
+
+
+def read_patience_ms(environment: Mapping[str, str]) -> int:
+    """How long reconcile waits for others, in milliseconds. Raises ConfigurationError."""
+    return round(1000 * _Environment(environment).seconds("RECONCILE_PATIENCE_SECONDS"))
 
 
 def _fraction(rate: str) -> tuple[int, int]:

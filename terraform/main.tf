@@ -271,6 +271,7 @@ module "approval_workflow" {
   approval_timeout_seconds   = var.approval_workflow.timeout_seconds
   retention_days             = var.approval_workflow.retention_days
   fraud_service_failure_rate = var.approval_workflow.fraud_service_failure_rate
+  reconcile_patience_seconds = var.reconcile_patience_seconds
   table_arn                  = module.transaction_table.table_arn
   table_kms_key_arn          = var.table_kms_key_arn
   rejected_queue_arn         = module.queue.rejected_queue_arn

@@ -839,6 +839,17 @@ variable "park_after_seconds" {
   }
 }
 
+variable "reconcile_patience_seconds" {
+  description = "How long a workflow may be late before reconcile acts in its place; for a worker, half as long again (1 to 86400 s)."
+  type        = number
+  default     = 600
+
+  validation {
+    condition     = var.reconcile_patience_seconds >= 1 && var.reconcile_patience_seconds <= 86400 && can(regex("^[0-9]{1,6}(\\.[0-9]{1,6})?$", tostring(var.reconcile_patience_seconds)))
+    error_message = "reconcile_patience_seconds must be 1 to 86400, with at most six digits on each side of the point."
+  }
+}
+
 # ---- scoring ------------------------------------------------------------------------------------------------------
 
 variable "scoring_engine" {

@@ -25,8 +25,6 @@ from handler.domain.rules import Rules
 from handler.domain.states import Status
 from handler.domain.times import Times
 
-# Far beyond any lease, so that a worker with a wrong clock or a slow answer is not disturbed.
-STUCK_AFTER_MS: Final = 15 * 60 * 1000
 # Stripe hears of a SEPA debit within 14 business days, of others sooner ("SEPA Direct Debit payments"): three weeks.
 CHARGE_TAKES_MAX_MS: Final = 21 * 24 * 60 * 60 * 1000
 # As Terraform's schedule has it; another one only changes how soon each payment has its turn.
@@ -64,7 +62,7 @@ def in_turn(transaction_ids: Iterable[str], now_ms: int) -> list[str]:
 
 
 def settle_stuck(rules: Rules, ports: Ports, decisions: Decisions, work: Work) -> Iterator[Finding]:
-    """Settle every payment that is `processing` and was neither leased nor written for 15 minutes; one finding each.
+    """Settle every payment that is `processing` and was neither leased nor written for long; one finding each.
 
     Ends early, without an error, when the invocation has too little time left for another payment.
     Raises TransactionLogUnavailableError where the open payments cannot be listed.
@@ -86,7 +84,7 @@ def _take_over(transaction_id: str, times: Times, decisions: Decisions, work: Wo
     """The right to settle a payment, or None where it is not stuck or another worker was quicker."""
     item = decisions.log.get(transaction_id)
     now_ms = decisions.clock.now_ms()
-    stale = now_ms - STUCK_AFTER_MS
+    stale = now_ms - decisions.stuck_after_ms
     if item is None or item.status != "processing" or max(item.lease_until or 0, item.updated_at) >= stale:
         return None
     if item.execution_arn and not decisions.executions.is_closed(item.execution_arn):
@@ -181,10 +179,6 @@ def _ask_parked(
     return status if refused is None else refused.final_status or "parked"
 
 
-# How long the workflow itself may be late before reconcile acts in its place.
-OVERDUE_MS: Final = 10 * 60 * 1000
-
-
 def reconcile_pending(item: Item, decisions: Decisions) -> Literal["waiting", "woken", "expired", "restarted"]:
     """Bring one pending item on that its workflow left behind; `waiting` where nothing is to be done.
 
@@ -192,7 +186,7 @@ def reconcile_pending(item: Item, decisions: Decisions) -> Literal["waiting", "w
     Raises ApprovalStartError, ApprovalWakeError and the log's and the engine's retryable errors; calling again is safe.
     """
     now_ms = decisions.clock.now_ms()
-    overdue = now_ms - OVERDUE_MS
+    overdue = now_ms - decisions.patience_ms
     if not item.decision and item.approval_expires_at is not None and item.approval_expires_at < overdue:
         expired = decisions.log.expire_overdue_approval(item.transaction_id, overdue=overdue, now=now_ms) is None
         return "expired" if expired else "waiting"

@@ -41,6 +41,7 @@ run "broken_rules_1" {
     group_concurrency             = 11
     park_after_tries              = 1.5
     park_after_seconds            = 0
+    reconcile_patience_seconds    = 0
     scoring_engine                = "fast"
     support                       = "heavy"
     rule_table_path               = "rules/names.rules"
@@ -83,6 +84,7 @@ run "broken_rules_1" {
     var.group_concurrency,
     var.park_after_tries,
     var.park_after_seconds,
+    var.reconcile_patience_seconds,
     var.scoring_engine,
     var.support,
     var.rule_table_path,

@@ -28,6 +28,8 @@ from scoring import _pure
 CARD = "4111111111111111"
 # The key of the item of DOCUMENT.
 KEY = "txn-pay-abc123"
+# When reconcile takes a payment for stuck, as docs/protocol.md has it.
+STUCK_AFTER_MS = 15 * 60 * 1000
 
 ADDRESS = {"street": "123 Main St", "city": "Seattle", "state": "WA", "zip": "98101"}
 DOCUMENT: dict[str, Any] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from handler.domain.item import Item
 from handler.domain.payment import GatewayResult, Reason
@@ -125,6 +126,10 @@ class Executions(Protocol):
         """Whether an approval workflow's execution has ended, however it ended."""
 
 
+# How long a workflow may be late before reconcile acts in its place.
+PATIENCE_MS: Final = 10 * 60 * 1000
+
+
 @dataclass(frozen=True, slots=True)
 class Decisions:
     """All that deciding on payments that wait, and bringing on those that were left behind, works with."""
@@ -136,3 +141,9 @@ class Decisions:
     clock: Clock
     find_card_numbers: FindCardNumbers
     environment: str
+    patience_ms: int = PATIENCE_MS
+
+    @property
+    def stuck_after_ms(self) -> int:
+        """Far beyond any lease, so that a worker with a wrong clock or a slow answer is not disturbed."""
+        return self.patience_ms * 3 // 2

@@ -32,8 +32,9 @@ locals {
     POWERTOOLS_TRACE_DISABLED = tostring(!var.tracing)
   }
   reconcile_variables = merge(var.environment_variables, {
-    APPROVAL_FUNCTION_ARN     = local.alias_arn
-    POWERTOOLS_TRACE_DISABLED = tostring(!var.tracing)
+    APPROVAL_FUNCTION_ARN      = local.alias_arn
+    POWERTOOLS_TRACE_DISABLED  = tostring(!var.tracing)
+    RECONCILE_PATIENCE_SECONDS = tostring(var.reconcile_patience_seconds)
   })
   workflow_variables = merge(var.environment_variables, {
     APPROVAL_KEY_ID            = aws_kms_key.links.arn

@@ -79,6 +79,11 @@ variable "fraud_service_failure_rate" {
   type        = number
 }
 
+variable "reconcile_patience_seconds" {
+  description = "How long a workflow may be late before reconcile acts in its place; for a worker, half as long again (1 to 86400 s)."
+  type        = number
+}
+
 variable "table_arn" {
   description = "Table of payment transactions."
   type        = string

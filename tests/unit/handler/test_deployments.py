@@ -11,10 +11,21 @@ import pytest
 from handler.domain.canonical import text_hash
 from handler.domain.errors import GatewayUnavailableError, UnknownItemError
 from handler.domain.process import read, settle
-from handler.domain.reconcile import STUCK_AFTER_MS, Finding
+from handler.domain.reconcile import Finding
 from handler.domain.rules import Rules
 from tests.support.approvals import RISKY, ApprovalWorld, running, status, until
-from tests.support.payments import CARD, KEY, AmountScoring, ScriptedGateway, World, body, message, reconcile, work
+from tests.support.payments import (
+    CARD,
+    KEY,
+    STUCK_AFTER_MS,
+    AmountScoring,
+    ScriptedGateway,
+    World,
+    body,
+    message,
+    reconcile,
+    work,
+)
 
 TOKEN = {"payment_token": "pm_1", "off_session": False}
 

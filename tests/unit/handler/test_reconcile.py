@@ -14,11 +14,11 @@ from handler.domain.errors import (
     GatewayUnavailableError,
 )
 from handler.domain.payment import GatewayResult
-from handler.domain.reconcile import RUNS_EVERY_MS, STUCK_AFTER_MS, Finding
+from handler.domain.reconcile import RUNS_EVERY_MS, Finding
 from handler.domain.states import OPEN
 from handler.reconcile_function import NAMESPACE, ReconcileFunction
 from tests.support.parking import decisions
-from tests.support.payments import KEY, FixedClock, ScriptedGateway, World, message, reconcile, send
+from tests.support.payments import KEY, STUCK_AFTER_MS, FixedClock, ScriptedGateway, World, message, reconcile, send
 
 START = FixedClock().now_ms()
 

@@ -15,7 +15,7 @@ from handler.domain.errors import ConfigurationError
 from handler.domain.rules import Rules
 from handler.domain.times import Times
 from handler.queue_function import create
-from handler.settings import DEFINED_ELSEWHERE, SETTINGS, read_approval_settings, read_settings
+from handler.settings import DEFINED_ELSEWHERE, SETTINGS, read_approval_settings, read_patience_ms, read_settings
 from scoring import _compiled
 from scoring.kernel import describe, load_engine
 
@@ -32,9 +32,10 @@ def no_instance_role(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def init(variables: dict[str, str]) -> None:
-    """As far as the queue function, the workflow and the page read their settings."""
+    """As far as the queue function, the workflow, the page and reconcile read their settings."""
     create(variables)
     read_approval_settings(variables)
+    read_patience_ms(variables)
 
 
 def wrong_values() -> Iterator[tuple[str, str]]:
@@ -138,6 +139,7 @@ def test_every_variable_of_the_table_is_read_and_nothing_else():
 
     read_settings(Asked())
     read_approval_settings(Asked())
+    read_patience_ms(Asked())
     assert set(ROWS) <= asked <= {*ROWS, *DEFINED_ELSEWHERE}
 
 

@@ -11,9 +11,9 @@ import pytest
 from handler.adapters.approval.notices import SnsNotices
 from handler.adapters.approval.page import question
 from handler.cli import __main__ as cli
+from handler.domain.approval.ports import PATIENCE_MS
 from handler.domain.errors import ConfigurationError
 from handler.domain.reasons import sentence
-from handler.domain.reconcile import OVERDUE_MS
 from tests.support.approvals import (
     CALLBACK,
     DAY_MS,
@@ -168,7 +168,7 @@ def test_a_reason_is_required():
 def test_reconcile_from_the_command_line(command):
     world = pending()
     assert command(world, "reconcile")[1] == f"{KEY} waiting\n"
-    world.clock.ms += DAY_MS + OVERDUE_MS + 1
+    world.clock.ms += DAY_MS + PATIENCE_MS + 1
     assert command(world, "reconcile")[1] == f"{KEY} expired\n"
 
 

@@ -7,14 +7,17 @@ from dataclasses import replace
 
 import pytest
 
+from handler.adapters.approval import support
 from handler.adapters.approval.support import create_metrics
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
+from handler.approval_composition import compose_reconcile
+from handler.domain.approval.ports import PATIENCE_MS
 from handler.domain.approval.steps import Checks, Execution, Next, begin, in_execution, resolve
 from handler.domain.claim import InVersion
 from handler.domain.errors import GatewayUnavailableError
 from handler.domain.payment import GatewayResult
 from handler.domain.process import read, settle
-from handler.domain.reconcile import CHARGE_TAKES_MAX_MS, OVERDUE_MS
+from handler.domain.reconcile import CHARGE_TAKES_MAX_MS, reconcile_pending
 from handler.domain.validate import from_canonical
 from handler.reconcile_function import METRICS, NAMESPACE, OPEN_METRICS, ReconcileFunction
 from tests.support.approvals import (
@@ -31,7 +34,7 @@ from tests.support.approvals import (
     taken_up,
     unscored,
 )
-from tests.support.payments import KEY, message, work
+from tests.support.payments import KEY, STUCK_AFTER_MS, message, work
 
 
 def in_version(world: ApprovalWorld) -> InVersion:
@@ -63,7 +66,7 @@ def test_an_earlier_execution_may_not_come_back():
 def test_reconcile_leaves_alone_what_waits():
     world = pending()
     assert reconcile(world, ListExecutions()) == "waiting"
-    world.clock.ms += DAY_MS + OVERDUE_MS
+    world.clock.ms += DAY_MS + PATIENCE_MS
     assert reconcile(world, ListExecutions()) == "waiting"
 
 
@@ -73,7 +76,7 @@ def test_reconcile_wakes_an_execution_that_nobody_woke():
     world.decide("approve")
     world.callbacks.woken.clear()
     assert reconcile(world, ListExecutions()) == "waiting"
-    world.clock.ms += OVERDUE_MS + 1
+    world.clock.ms += PATIENCE_MS + 1
     assert reconcile(world, ListExecutions()) == "woken"
     assert world.callbacks.woken == [(CALLBACK, "approve")]
 
@@ -94,7 +97,7 @@ def test_a_restart_whose_answer_was_lost_starts_its_execution(monkeypatch):
 
 def test_reconcile_expires_what_its_workflow_did_not():
     world = pending()
-    world.clock.ms += DAY_MS + OVERDUE_MS + 1
+    world.clock.ms += DAY_MS + PATIENCE_MS + 1
     assert reconcile(world, ListExecutions(closed=True)) == "expired"
     assert world.item()["status"] == "expired"
     assert "open_shard" not in world.item()
@@ -106,9 +109,25 @@ def test_reconcile_starts_anew_what_was_never_adopted():
     world.change(execution_arn=None, callback_id=None, approval_expires_at=None)
     engine = ListExecutions()
     assert reconcile(world, engine) == "waiting"
-    world.clock.ms += OVERDUE_MS + 1
+    world.clock.ms += PATIENCE_MS + 1
     assert reconcile(world, engine) == "restarted"
     assert engine.started == [("dev-pay-abc123-2", world.item()["request"])]
+
+
+def test_reconciles_patience_is_the_deployments(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    variables = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+    composed = compose_reconcile(variables, support)
+    assert (composed.patience_ms, composed.stuck_after_ms) == (PATIENCE_MS, STUCK_AFTER_MS)
+    scaled = compose_reconcile({**variables, "RECONCILE_PATIENCE_SECONDS": "40"}, support)
+    assert (scaled.patience_ms, scaled.stuck_after_ms) == (40_000, 60_000)
+    world, engine = pending(), ListExecutions()
+    world.change(execution_arn=None, callback_id=None, approval_expires_at=None)
+    world.clock.ms += 40_001
+    sooner = replace(decisions(world, engine), patience_ms=scaled.patience_ms)
+    assert reconcile_pending(world.stored(), decisions(world, engine)) == "waiting"
+    assert reconcile_pending(world.stored(), sooner) == "restarted"
 
 
 @pytest.mark.parametrize("decision", [None, "approve", "reject"])
@@ -118,7 +137,7 @@ def test_reconcile_restarts_a_closed_execution_and_the_new_one_obeys(decision):
         world.decide(decision)
     engine = ListExecutions(closed=True)
     # A decision stands although nobody executes it; an overdue one does not expire either.
-    world.clock.ms += DAY_MS + OVERDUE_MS + 1 if decision else 0
+    world.clock.ms += DAY_MS + PATIENCE_MS + 1 if decision else 0
     assert reconcile(world, engine) == "restarted"
     assert engine.started == [("dev-pay-abc123-2", world.item()["request"])]
     assert {"execution_arn", "callback_id"} & world.item().keys() == set()
@@ -164,7 +183,7 @@ def test_reconcile_on_schedule_expires_and_counts_what_it_cannot_settle(monkeypa
     open_ids(world, monkeypatch)
     function = ReconcileFunction(world.rules, world.ports, decisions(world), create_metrics(NAMESPACE, "", "dev"))
     assert function({}, Context()) == {"old_open_payments": 0, "parked_payments": 0}
-    world.clock.ms += DAY_MS + OVERDUE_MS + 1
+    world.clock.ms += DAY_MS + PATIENCE_MS + 1
     assert function({}, Context()) == {"old_open_payments": 0, "parked_payments": 0}
     assert world.item()["status"] == "expired"
 

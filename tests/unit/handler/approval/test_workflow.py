@@ -16,10 +16,9 @@ from aws_durable_execution_sdk_python.lambda_service import ErrorObject
 from handler.adapters.fraud import FailingFraudScoring
 from handler.domain.errors import FraudServiceUnavailableError, NoticeError, UnknownOutcomeError
 from handler.domain.process import read, settle
-from handler.domain.reconcile import STUCK_AFTER_MS
 from handler.domain.validate import Limits
 from tests.support.approvals import RISKY, ApprovalWorld, ListNotices, running, status, until
-from tests.support.payments import CARD, KEY, ScriptedGateway, body, message, reconcile, work
+from tests.support.payments import CARD, KEY, STUCK_AFTER_MS, ScriptedGateway, body, message, reconcile, work
 
 ROOT = Path(__file__).parents[4]
 
