@@ -312,6 +312,17 @@ def items_are_complete(evidence: Evidence) -> Iterable[str]:
             yield f"{item['transaction_id']} is {item['status']} and still has {', '.join(stale)}"
 
 
+def lost_starts_are_made_good(evidence: Evidence) -> Iterable[str]:
+    """A payment whose workflow never began gets its next generation from reconcile, and an execution that ends it."""
+    for payment_id in evidence.lost_starts:
+        item = evidence.payments.get(payment_id, {})
+        if item.get("status") not in CHARGED or item.get("generation", 0) < 2 or not item.get("execution_arn"):
+            yield (
+                f"{payment_id}, whose start was lost, is {item.get('status', 'without an item')} in generation "
+                f"{item.get('generation', 0)}: {_brief(item)}"
+            )
+
+
 def planned_faults_struck(evidence: Evidence) -> Iterable[str]:
     """A fault that never happened proves nothing."""
     for fault, times in sorted(evidence.planned.items()):
@@ -338,6 +349,7 @@ CHECKS: tuple[Callable[[Evidence], Iterable[str]], ...] = (
     failed_deliveries_came_back,
     no_card_number_in_the_clear,
     items_are_complete,
+    lost_starts_are_made_good,
     planned_faults_struck,
 )
 

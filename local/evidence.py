@@ -66,6 +66,8 @@ class Evidence:
     # Fault -> how often it was planned, and how often it struck.
     planned: Mapping[str, int] = field(default_factory=dict)
     struck: Mapping[str, int] = field(default_factory=dict)
+    # Payments whose workflow never began at first.
+    lost_starts: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self.payments = {item["payment_id"]: item for item in self.items if "#" not in item["transaction_id"]}
@@ -141,6 +143,7 @@ def collect(
     late_writes: Sequence[LateWrite],
     planned: Mapping[str, int],
     struck: Mapping[str, int],
+    lost_starts: Sequence[str] = (),
 ) -> Evidence:
     """Read everything once, at rest. The rejected and the dead-letter queue are drained."""
     attributes = clients["sqs"].get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
@@ -160,6 +163,7 @@ def collect(
         late_writes=list(late_writes),
         planned=planned,
         struck=_struck(rows) | dict(struck),
+        lost_starts=lost_starts,
     )
 
 

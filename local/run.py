@@ -20,16 +20,17 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from local import stream, traffic
-from local.approvals.workflow import RECONCILE_SECONDS, Approvals
+from local.approvals.workflow import PATIENCE_SECONDS, Approvals
 from local.audit import audit
 from local.evidence import Delivery, collect, logs_of
 from local.faults import (
     CALLS_PER_SECOND,
+    FAULTS,
     GATEWAY_FAULTS,
     GATEWAY_RATES,
     POISON,
     POISON_TRIES,
-    TABLE_FAULTS,
+    START_LOST,
     THROTTLE_RATE,
     TableFaults,
     plan,
@@ -58,6 +59,8 @@ TIMES = Times(
 # Long enough to decide on every risky payment of a run, short enough to wait for the ones that nobody decides on.
 APPROVAL_SECONDS = 20
 APPROVER = "alice"
+# Oftener than ten minutes by 15 would be: how soon after its patience reconcile acts is all that this changes.
+RECONCILE_SECONDS = 10.0
 
 
 def main(arguments: list[str]) -> int:
@@ -96,11 +99,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 
 def _faults(text: str) -> str:
-    unknown = sorted(set(text.split(",")) - {*GATEWAY_FAULTS, *TABLE_FAULTS}) if text not in ("on", "off") else []
+    unknown = sorted(set(text.split(",")) - set(FAULTS)) if text not in ("on", "off") else []
     if unknown:
-        raise argparse.ArgumentTypeError(
-            f"{', '.join(unknown)}: not one of {', '.join((*GATEWAY_FAULTS, *TABLE_FAULTS))}"
-        )
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: not one of {', '.join(FAULTS)}")
     return text
 
 
@@ -136,7 +137,11 @@ def run(options: argparse.Namespace, console: Console) -> Result:
         )
         variables = {name: os.environ[name] for name in ("SCORING_ENGINE", "SUPPORT") if name in os.environ}
         approvals = Approvals(
-            timeout_seconds=APPROVAL_SECONDS, approvers=(APPROVER,), reconcile_seconds=RECONCILE_SECONDS / SCALE
+            timeout_seconds=APPROVAL_SECONDS,
+            approvers=(APPROVER,),
+            reconcile_seconds=RECONCILE_SECONDS,
+            patience_seconds=PATIENCE_SECONDS / SCALE,
+            loses_start_of=planned.get(START_LOST, ""),
         )
         system = stack.enter_context(
             LocalSystem(
@@ -180,7 +185,8 @@ def run(options: argparse.Namespace, console: Console) -> Result:
             logs=logs_of(system.directory, system.clients["logs"]),
             late_writes=faults.late_writes,
             planned={fault: POISON_TRIES if fault == POISON else 1 for fault in planned},
-            struck=faults.struck,
+            struck=faults.struck | {START_LOST: approvals.starts_lost} if approvals.starts_lost else faults.struck,
+            lost_starts=[planned[START_LOST]] if START_LOST in planned else [],
         )
         found = figures(evidence, system, time.monotonic() - started)
     problems = audit(evidence)

@@ -35,10 +35,15 @@ _INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
 
 
 class LambdaApi:
-    """Its `url` is known before it serves; `function` is the workflow."""
+    """Its `url` is known before it serves; `function` is the workflow.
 
-    def __init__(self, function: str) -> None:
+    A start under the name `loses` is accepted and nothing begins, `lost` times so far.
+    """
+
+    def __init__(self, function: str, loses: str = "") -> None:
         self.function = function
+        self.loses = loses
+        self.lost = 0
         self._server = Server(self._serve, bytes_max=_bytes_max)
         self.url = self._server.url
         self._starting = threading.Lock()
@@ -162,6 +167,10 @@ class LambdaApi:
             refuse(request, 400, "InvalidRequestContentException", message)
             return
         name = request.headers.get("X-Amz-Durable-Execution-Name") or str(uuid.uuid4())
+        if name == self.loses:
+            self.lost += 1
+            request.reply(202, b"")
+            return
         payload = hashlib.sha256(request.content).hexdigest()
         # One start at a time: two with one name must not both find it free.
         with self._starting, closing(sqlite3.connect(self._names_path)) as names, names:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from handler.domain.payment import approval_name
 from local.approvals.engine import EXECUTION_TIMEOUT_SECONDS, RETENTION_DAYS, DurableEngine
 from local.approvals.functions import Functions
 from local.approvals.lambda_api import LambdaApi
@@ -23,8 +24,9 @@ from local.system import LocalSystem, client
 # A person waits for the page, and an approved charge for the workflow: on a busy machine neither gets along with a
 # run's scaled time-out, which only the queue function's messages need to come back soon.
 TIMEOUT_SECONDS_MIN = 10
-# As Terraform's schedule has it, and its time-out.
+# As Terraform's schedule has it, its time-out, and its patience.
 RECONCILE_SECONDS = 600.0
+PATIENCE_SECONDS = 600.0
 RECONCILE_TIMEOUT_SECONDS = 300
 
 
@@ -41,10 +43,13 @@ class Approvals:
         variables: dict[str, str] | None = None,
         package: Path | None = None,
         reconcile_seconds: float = RECONCILE_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+        loses_start_of: str = "",
     ) -> None:
         """`timeout_seconds` is how long a person may take; `variables` are added to the workflow's.
 
-        Reconcile runs every `reconcile_seconds`.
+        Reconcile runs every `reconcile_seconds`, and waits `patience_seconds` for a workflow that is late. The first
+        execution of payment `loses_start_of` never begins.
 
         `package` is the workflow's unpacked deployment package, built from this checkout when None. It runs under the
         local system's own `runtime_python`, if that has one.
@@ -54,9 +59,11 @@ class Approvals:
         self.approvers = approvers
         self._extra = variables or {}
         self._reconcile_seconds = reconcile_seconds
+        self._patience_seconds = patience_seconds
         self._package = package
         self._page = Page(page_port)
-        self._api = LambdaApi(self.function)
+        first = approval_name(environment_name, loses_start_of, 1) if loses_start_of else ""
+        self._api = LambdaApi(self.function, first)
         self.endpoint_url = self._api.url
         self.page_url = self._page.url
 
@@ -107,7 +114,13 @@ class Approvals:
         appointed = deciding | {"APPROVERS": workflow["APPROVERS"]}
         functions.make(page, "handler.approval_page.lambda_handler", timeout_seconds, appointed)
         reconcile = f"{self.function}-reconcile"
-        paying = {**deciding, **system.times.variables(), **system.gateway_variables, **self.variables}
+        paying = {
+            **deciding,
+            **system.times.variables(),
+            **system.gateway_variables,
+            **self.variables,
+            "RECONCILE_PATIENCE_SECONDS": f"{self._patience_seconds:g}",
+        }
         functions.make(reconcile, "handler.reconcile_function.lambda_handler", RECONCILE_TIMEOUT_SECONDS, paying)
         self._schedule = Schedule(reconcile, self._reconcile_seconds, system.note)
         self._engine = DurableEngine(directory, system.processes, self.endpoint_url, system.note)
@@ -136,6 +149,11 @@ class Approvals:
     def environments(self) -> list[ExecutionEnvironment]:
         """Those of the workflow that are alive now, of every version."""
         return self._functions.environments(self.function)
+
+    @property
+    def starts_lost(self) -> int:
+        """How often the start that is lost was asked for."""
+        return self._api.lost
 
     @property
     def engine_pid(self) -> int | None:

@@ -19,7 +19,7 @@ from rich.console import Console
 from local import run, stream
 from local.audit import CHECKS
 from local.evidence import ABOVE_THE_LIMIT
-from local.faults import GATEWAY_FAULTS, POISON, TABLE_FAULTS
+from local.faults import FAULTS, POISON
 from local.installation import BUILD
 from local.process_group import processes_in_group
 from local.report import Result
@@ -71,7 +71,7 @@ def every_fault(tmp_path_factory: pytest.TempPathFactory) -> Ran:
 def test_a_run_with_every_fault_passes_its_audit_and_leaves_no_process(every_fault: Ran) -> None:
     output = every_fault.output
     assert every_fault.code == 0, output
-    for fault in (*GATEWAY_FAULTS, *TABLE_FAULTS, ABOVE_THE_LIMIT):
+    for fault in (*FAULTS, ABOVE_THE_LIMIT):
         assert f"{fault} " in output.partition("Faults that struck: ")[2], output
     found = json.loads(every_fault.figures.read_text())
     assert list(found) == FIGURES.split()

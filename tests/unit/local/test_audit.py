@@ -36,6 +36,7 @@ def evidence() -> dict[str, Any]:
     ]
     ids = ["m0", "m1", "m2", "m3", "m0", "m5", "m6", "m7", "m8", "m9", "m17", "m18"]
     charged = [_item(0, 1000, "completed"), _item(1, 2590, "declined")]
+    charged[1] |= {"generation": Decimal(2), "execution_arn": "arn"}
     behind = _item(18, 800, "declined") | {"message_group_id": "h"}
     head = _item(17, 700, "parked") | {"message_group_id": "h", "request": "{}", "open_shard": "parked#1"}
     head |= {"retry_hash": hashlib.sha256(b"{}").hexdigest()}
@@ -98,6 +99,7 @@ def evidence() -> dict[str, Any]:
         "late_writes": [LateWrite("pay-0", 1, 2, False, "ConditionalCheckFailedException")],
         "planned": {"late_record": 1, "charge.timeout_after": 1},
         "struck": {"late_record": 1, "charge.timeout_after": 2},
+        "lost_starts": ["pay-1"],
     }
 
 
@@ -330,6 +332,14 @@ def _forget_what_a_retry_sends(found: dict[str, Any]) -> None:
     del found["items"][5]["request"]
 
 
+def _keep_the_generation(found: dict[str, Any]) -> None:
+    found["items"][1]["generation"] = Decimal(1)
+
+
+def _start_no_execution(found: dict[str, Any]) -> None:
+    del found["items"][1]["execution_arn"]
+
+
 def _strike_nothing(found: dict[str, Any]) -> None:
     found["struck"] = {"late_record": 1}
 
@@ -389,6 +399,8 @@ def _free_nothing(found: dict[str, Any]) -> None:
         (_dead_letter_a_follower, {"nobody_is_dead_lettered_untried", "outcomes_are_the_right_ones"}),
         (_charge_the_follower_first, {"groups_keep_their_order"}),
         (_forget_what_a_retry_sends, {"items_are_complete"}),
+        (_keep_the_generation, {"lost_starts_are_made_good"}),
+        (_start_no_execution, {"lost_starts_are_made_good"}),
         (_strike_nothing, {"planned_faults_struck"}),
         (_free_nothing, {"planned_faults_struck"}),
     ],

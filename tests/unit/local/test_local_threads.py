@@ -137,3 +137,20 @@ def test_a_workflow_is_not_started_on_what_is_no_json(
     api.close()
     assert (status, b"Could not parse request body into json" in answer) == (400, True)
     assert capfd.readouterr().err == ""
+
+
+def test_a_start_that_is_lost_is_accepted_and_begins_nothing(tmp_path: Path) -> None:
+    nothing: Any = None
+    api = LambdaApi("f", "dev-pay-1-1")
+    api.open(nothing, tmp_path / "names.sqlite", "http://127.0.0.1:1", nothing, nothing)
+    path = "/2015-03-31/functions/f:live/invocations"
+
+    def start(name: str) -> int:
+        headers = {"X-Amz-Invocation-Type": "Event", "X-Amz-Durable-Execution-Name": name}
+        return ask(api._server.server_port, "POST", path, b"{}", headers)[0]
+
+    assert [start("dev-pay-1-1"), start("dev-pay-1-1")] == [202, 202]
+    # The next generation's begins, where there is an engine.
+    assert start("dev-pay-1-2") == 503
+    assert api.lost == 2
+    api.close()

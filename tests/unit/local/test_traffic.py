@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from local.faults import GATEWAY_FAULTS, TABLE_FAULTS, plan
+from local.faults import FAULTS, GATEWAY_FAULTS, START_LOST, TABLE_FAULTS, plan
 from local.gateway.stripe_dialect import APPROVED, TOKENS
 from local.traffic import DECLINED, make
 
@@ -77,14 +77,16 @@ def test_every_good_message_names_an_instrument_of_the_gateways_test_mode_and_en
     assert set().union(*kinds.values()) == {APPROVED}
 
 
-def test_faults_are_planned_for_one_unrepeated_ordinary_payment_each() -> None:
+def test_faults_are_planned_for_one_unrepeated_payment_each() -> None:
     messages = make(200, 20, 1)
     planned = plan(messages, 1)
-    assert set(planned) == {*GATEWAY_FAULTS, *TABLE_FAULTS}
+    assert set(planned) == set(FAULTS)
     assert len(set(planned.values())) == len(planned)
     repeated = {message.original for message in messages}
     ordinary = {m.payment_id for m in messages if m.kind == "ordinary" and m.number not in repeated}
-    assert set(planned.values()) <= ordinary
+    approved = [m.payment_id for m in messages if m.decision == "approve" and m.number not in repeated]
+    assert planned[START_LOST] == approved[0]
+    assert {planned[fault] for fault in (*GATEWAY_FAULTS, *TABLE_FAULTS)} <= ordinary
     assert plan(messages, 1) == planned != plan(messages, 2)
     # The costly ones first, where there are too few payments for all.
-    assert set(plan(make(8, 2, 1), 1)) <= {*TABLE_FAULTS, *GATEWAY_FAULTS[:2]}
+    assert set(plan(make(8, 2, 1), 1)) <= {*TABLE_FAULTS, *GATEWAY_FAULTS[:2], START_LOST}
