@@ -21,7 +21,8 @@ locals {
   beside_the_mapping = 5
 
   # As many as there may be message groups, but what the others need, what can be reserved, and what the gateway takes.
-  maximum_concurrency = coalesce(var.maximum_concurrency, max(2, min([for limit in [
+  # A provisioned poller runs ten batches.
+  maximum_concurrency = var.provisioned_pollers != null ? 10 * var.provisioned_pollers.max : coalesce(var.maximum_concurrency, max(2, min([for limit in [
     100,
     floor(local.account_concurrency / 2),
     local.production ? local.reservable_concurrency : null,
@@ -52,7 +53,7 @@ output "concurrency" {
 
   precondition {
     condition     = local.reserved_concurrency != null || local.maximum_concurrency <= local.account_concurrency - local.beside_the_mapping
-    error_message = "maximum_concurrency is ${local.maximum_concurrency}, but the account runs ${local.account_concurrency} executions at once, of which workflow, page and reconcile need ${local.beside_the_mapping}: leave it out, or ${local.how_to_ask}."
+    error_message = "${var.provisioned_pollers == null ? "maximum_concurrency is" : "provisioned_pollers run"} ${local.maximum_concurrency}, but the account runs ${local.account_concurrency} executions at once, of which workflow, page and reconcile need ${local.beside_the_mapping}: leave it out, or ${local.how_to_ask}."
   }
 
   precondition {

@@ -151,7 +151,8 @@ module "payment_function" {
   event_source = {
     queue_arn           = module.queue.payment_queue_arn
     batch_size          = var.batch_size
-    maximum_concurrency = local.maximum_concurrency
+    maximum_concurrency = var.provisioned_pollers == null ? local.maximum_concurrency : null
+    provisioned_pollers = var.provisioned_pollers
     enabled             = var.event_source_enabled
   }
 

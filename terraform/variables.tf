@@ -317,6 +317,34 @@ variable "maximum_concurrency" {
   }
 }
 
+variable "provisioned_pollers" {
+  description = "Null: the mapping grows by itself, up to maximum_concurrency, which is left out otherwise. Else how many pollers it keeps (min, 2 to 200) and may have (max, up to 2000): ten batches at once each, and paid by the hour."
+  type = object({
+    min = number
+    max = number
+  })
+  default = null
+
+  validation {
+    condition = var.provisioned_pollers == null || try(
+      var.provisioned_pollers.min >= 2 && var.provisioned_pollers.min <= 200 && floor(var.provisioned_pollers.min) == var.provisioned_pollers.min &&
+      var.provisioned_pollers.min <= var.provisioned_pollers.max && var.provisioned_pollers.max <= 2000 && floor(var.provisioned_pollers.max) == var.provisioned_pollers.max,
+      false,
+    )
+    error_message = "provisioned_pollers must have whole numbers, 2 <= min <= 200 and min <= max <= 2000."
+  }
+
+  validation {
+    condition     = var.provisioned_pollers == null || var.maximum_concurrency == null
+    error_message = "provisioned_pollers and maximum_concurrency exclude each other: ten batches at once for each of max are the limit."
+  }
+
+  validation {
+    condition     = var.provisioned_pollers == null || var.reserved_concurrency == null || try(10 * var.provisioned_pollers.max <= var.reserved_concurrency, true)
+    error_message = "Ten batches at once for each of provisioned_pollers.max must not be above reserved_concurrency: lower the first or raise the second."
+  }
+}
+
 variable "event_source_enabled" {
   description = "Whether the mapping, when it is made, takes messages from the queue; later `make stop` and `make start` say it, and no apply undoes them."
   type        = bool
@@ -726,7 +754,7 @@ variable "gateway_ca_file" {
 
 locals {
   # What a plan asks for by itself; where it says nothing, concurrency.tf keeps to the gateway's calls.
-  concurrency_limit = coalesce(var.maximum_concurrency, 2)
+  concurrency_limit = var.provisioned_pollers == null ? coalesce(var.maximum_concurrency, 2) : 10 * var.provisioned_pollers.max
 
   # Stripe's ("Rate limits", 2026-11); null: another gateway's.
   published_calls_per_second = var.gateway != "stripe" ? null : var.gateway_mode == "live" ? 100 : 25
@@ -762,7 +790,7 @@ variable "gateway_calls_per_second" {
   # What is refused with 429 goes back to the queue and counts against nobody, but waits there.
   validation {
     condition     = try(local.concurrency_limit * var.group_concurrency <= 0.3 * coalesce(var.gateway_calls_per_second, local.published_calls_per_second), true)
-    error_message = "gateway_calls_per_second: ${local.concurrency_limit} batches with ${var.group_concurrency} groups at once would ask the gateway more often. Let maximum_concurrency times group_concurrency be at most ${floor(0.3 * try(coalesce(var.gateway_calls_per_second, local.published_calls_per_second), 0))}, 0.3 times its calls a second (AWS takes a maximum_concurrency of 2 or more), or raise gateway_calls_per_second if the gateway grants more."
+    error_message = "gateway_calls_per_second: ${local.concurrency_limit} batches with ${var.group_concurrency} groups at once would ask the gateway more often. Let maximum_concurrency, or ten times provisioned_pollers.max, times group_concurrency be at most ${floor(0.3 * try(coalesce(var.gateway_calls_per_second, local.published_calls_per_second), 0))}, 0.3 times its calls a second (AWS takes a maximum_concurrency of 2 or more), or raise gateway_calls_per_second if the gateway grants more."
   }
 }
 

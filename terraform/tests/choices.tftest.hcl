@@ -152,6 +152,41 @@ run "a_gateway_with_few_calls" {
   }
 }
 
+run "provisioned_pollers_run_ten_batches_each" {
+  command = plan
+  variables {
+    package_directory   = "tests/packages"
+    provisioned_pollers = { min = 20, max = 90 }
+  }
+
+  assert {
+    condition     = jsonencode(output.concurrency) == jsonencode({ account = 1000, mapping = 900, reserved = null })
+    error_message = "The mapping's limit must be ten batches for each of its most pollers."
+  }
+}
+
+run "more_pollers_than_the_account_has_executions_for" {
+  command = plan
+  variables {
+    package_directory   = "tests/packages"
+    provisioned_pollers = { min = 20, max = 100 }
+  }
+  expect_failures = [output.concurrency]
+}
+
+run "pollers_that_ask_the_gateway_too_often" {
+  command = plan
+  variables {
+    package_directory         = "tests/packages"
+    gateway                   = "stripe"
+    gateway_mode              = "live"
+    gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key"
+    canonical_version_written = 2
+    provisioned_pollers       = { min = 2, max = 2 }
+  }
+  expect_failures = [var.gateway_calls_per_second]
+}
+
 run "production_reserves_what_its_mapping_uses" {
   command = plan
   variables {
@@ -345,6 +380,7 @@ run "function_with_provisioned_concurrency_and_canary" {
       queue_arn           = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-dev.fifo"
       batch_size          = 10
       maximum_concurrency = 100
+      provisioned_pollers = null
       enabled             = true
     }
     raw_messages_key_arn    = "arn:aws:kms:eu-central-1:123456789012:key/1"
@@ -422,6 +458,7 @@ run "canary_of_the_version_that_is_live" {
       queue_arn           = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-dev.fifo"
       batch_size          = 10
       maximum_concurrency = null
+      provisioned_pollers = null
       enabled             = true
     }
     raw_messages_key_arn    = "arn:aws:kms:eu-central-1:123456789012:key/1"
@@ -436,6 +473,56 @@ run "canary_of_the_version_that_is_live" {
     tags                    = {}
   }
   expect_failures = [aws_lambda_alias.live]
+}
+
+run "pollers_take_the_place_of_a_maximum" {
+  command = plan
+  module {
+    source = "./modules/payment_function"
+  }
+  variables {
+    function_name           = "cloudcafe-payment-processor-dev"
+    package                 = { path = "tests/packages/payment-processor-arm64-compiled.zip", source_code_hash = "hash" }
+    architecture            = "arm64"
+    runtime                 = "python3.13"
+    memory_size             = 512
+    timeout_seconds         = 30
+    environment_variables   = {}
+    log_level               = "INFO"
+    log_retention_days      = 365
+    tracing                 = false
+    snap_start              = true
+    reserved_concurrency    = null
+    provisioned_concurrency = 0
+    live_version            = 7
+    canary_percent          = 0
+    event_source = {
+      queue_arn           = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-dev.fifo"
+      batch_size          = 10
+      maximum_concurrency = null
+      provisioned_pollers = { min = 20, max = 90 }
+      enabled             = true
+    }
+    raw_messages_key_arn    = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    rejected_queue_arn      = "arn:aws:sqs:eu-central-1:123456789012:rejected.fifo"
+    failed_starts_queue_arn = "arn:aws:sqs:eu-central-1:123456789012:failed-starts"
+    table_arn               = "arn:aws:dynamodb:eu-central-1:123456789012:table/mocked"
+    table_kms_key_arn       = null
+    secret_arns             = []
+    secrets_kms_key_arns    = []
+    vpc                     = null
+    approval_function_arn   = null
+    tags                    = {}
+  }
+
+  assert {
+    condition = (
+      aws_lambda_event_source_mapping.payment_queue.provisioned_poller_config[0].minimum_pollers == 20 &&
+      aws_lambda_event_source_mapping.payment_queue.provisioned_poller_config[0].maximum_pollers == 90 &&
+      length(aws_lambda_event_source_mapping.payment_queue.scaling_config) == 0
+    )
+    error_message = "Provisioned pollers must be the mapping's, which then has no maximum: AWS takes one of them."
+  }
 }
 
 run "held_version_that_does_not_read_what_is_written" {
@@ -463,6 +550,7 @@ run "held_version_that_does_not_read_what_is_written" {
       queue_arn           = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-dev.fifo"
       batch_size          = 10
       maximum_concurrency = null
+      provisioned_pollers = null
       enabled             = true
     }
     raw_messages_key_arn    = "arn:aws:kms:eu-central-1:123456789012:key/1"
@@ -508,6 +596,7 @@ run "held_version_that_does_not_say_what_it_reads" {
       queue_arn           = "arn:aws:sqs:eu-central-1:123456789012:cloudcafe-payment-processing-dev.fifo"
       batch_size          = 10
       maximum_concurrency = null
+      provisioned_pollers = null
       enabled             = true
     }
     raw_messages_key_arn    = "arn:aws:kms:eu-central-1:123456789012:key/1"

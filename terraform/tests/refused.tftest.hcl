@@ -621,3 +621,29 @@ run "an_environment_named_like_a_part_of_another" {
   }
   expect_failures = [var.environment]
 }
+
+run "pollers_outside_their_range" {
+  command = plan
+  variables {
+    provisioned_pollers = { min = 1, max = 2001 }
+  }
+  expect_failures = [var.provisioned_pollers]
+}
+
+run "pollers_and_a_maximum" {
+  command = plan
+  variables {
+    provisioned_pollers = { min = 2, max = 20 }
+    maximum_concurrency = 100
+  }
+  expect_failures = [var.provisioned_pollers]
+}
+
+run "pollers_beyond_the_reservation" {
+  command = plan
+  variables {
+    provisioned_pollers  = { min = 2, max = 20 }
+    reserved_concurrency = 199
+  }
+  expect_failures = [var.provisioned_pollers]
+}

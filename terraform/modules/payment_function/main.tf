@@ -151,6 +151,14 @@ resource "aws_lambda_event_source_mapping" "payment_queue" {
     }
   }
 
+  dynamic "provisioned_poller_config" {
+    for_each = var.event_source.provisioned_pollers[*]
+    content {
+      minimum_pollers = provisioned_poller_config.value.min
+      maximum_pollers = provisioned_poller_config.value.max
+    }
+  }
+
   # `make stop` disables it, and an apply must not set payments going again.
   lifecycle {
     ignore_changes = [enabled]

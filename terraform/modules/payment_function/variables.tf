@@ -78,11 +78,12 @@ variable "canary_percent" {
 }
 
 variable "event_source" {
-  description = "The payment queue's mapping: batch size (1 to 10), concurrency (2 to 1000, null: no limit), whether it polls."
+  description = "The payment queue's mapping: batch size (1 to 10), concurrency (2 to 1000, null: no limit of its own), provisioned pollers (min 2 to 200, max to 2000, null: none), whether it polls."
   type = object({
     queue_arn           = string
     batch_size          = number
     maximum_concurrency = number
+    provisioned_pollers = object({ min = number, max = number })
     enabled             = bool
   })
 }
