@@ -31,13 +31,14 @@ body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)
 main{max-width:76rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem}h2{font-size:1.15rem;margin:2rem 0 .2rem}.answer{font-size:1.15rem}p{max-width:48rem}
 figure{margin:1rem 0 2rem;max-width:40rem}figcaption{opacity:.8}svg{width:100%;height:auto;display:block}
-svg text{font-size:11px;fill:var(--ink)}.grid{stroke:var(--faint);stroke-width:.6}.limit{stroke:var(--ink)}
+svg text{font-size:11px;fill:var(--ink);paint-order:stroke;stroke:var(--paper);stroke-width:3px;
+stroke-linejoin:round}.grid{stroke:var(--faint);stroke-width:.6}.limit{stroke:var(--ink)}
 table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums;margin:.5rem 0}
 caption{text-align:left;font-weight:600}th,td{padding:.25rem .5rem;border-bottom:1px solid var(--faint);text-align:left;
 vertical-align:top}
 h3{font-size:1rem;margin:0 0 .4rem}
 .rows{font-size:.75rem}.rows td{text-align:right}.rows th,.rows td{padding:.2rem .3rem}
-@media (max-width:75rem){.rows thead{display:none}
+@media (max-width:75rem){.rows thead{display:none}.rows caption{display:block}
 .rows,.rows tbody,.rows tr,.rows td,.rows th{display:block}
 .rows tr{padding:.6rem 0}.rows th,.rows td{border:0;padding:0 .3rem}.rows td:empty{display:none}
 .rows td{display:flex;justify-content:space-between}.rows td::before{content:attr(data-label)}}
@@ -83,8 +84,17 @@ def lines(
     if limit:
         parts.append(f'<path class="limit" d="M{_LEFT} {y(limit[0]):.1f}H{_WIDTH - _RIGHT}"/>')
         parts.append(_text(_LEFT + 4, y(limit[0]) - 4, limit[1], "start"))
+    # A label covers no dot, and no other label, of whatever line.
+    named = [
+        (x(at), y(value), words)
+        for one in drawn
+        for (at, value, *_), words in zip(one.points, one.labels, strict=False)
+    ]
+    taken = [(px - 4, py - 4, px + 4, py + 4) for px, py, _ in named]
     for one in drawn:
         parts.append(_line(one, x, y))
+    for px, py, words in named:
+        parts.append(_label(px, py, words, taken, bottom))
     for number, one in enumerate(drawn):
         at = _HEIGHT + _LINE * number
         dash = ' stroke-dasharray="5 4"' if one.dashed else ""
@@ -264,13 +274,9 @@ def _line(series: Series, x: Callable[[float], float], y: Callable[[float], floa
         if len(points) <= _POINTS_MAX
         else ""
     )
-    labels = "".join(
-        _text(px + (5 if px < _WIDTH - 60 else -5), py - 5, label, "start" if px < _WIDTH - 60 else "end")
-        for (px, py, _, _), label in zip(points, series.labels, strict=False)
-    )
     return (
         f'<polygon points="{" ".join(band)}" fill="{colour}" opacity=".15"/>'
-        f'<polyline points="{joined}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>{dots}{labels}'
+        f'<polyline points="{joined}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>{dots}'
     )
 
 

@@ -47,6 +47,16 @@ def test_nothing_is_cut_off_at_any_width(opened: Chrome, width: int) -> None:
     assert opened.execute_script(OUTSIDE) == []
 
 
+@pytest.mark.parametrize("width", [375, 900])
+def test_a_tables_heading_is_as_wide_as_the_page_where_rows_are_lists(opened: Chrome, width: int) -> None:
+    look(opened, width)
+    wide = opened.execute_script(
+        "return [document.querySelector('.rows caption'), document.querySelector('main')]"
+        ".map(each => each.getBoundingClientRect().width)"
+    )
+    assert wide[0] >= wide[1] - 40
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_letters_stand_out_from_the_page_by_day_and_by_night(opened: Chrome, scheme: str) -> None:
     look(opened, 375, scheme)

@@ -11,7 +11,7 @@ from benchmarks.coldstart.advice import advise
 from benchmarks.coldstart.recommend import choices
 from benchmarks.coldstart.report import page
 from tests.support.lab import record_of
-from tests.support.pages import OUTSIDE
+from tests.support.pages import COVERED, OUTSIDE
 
 
 @pytest.fixture
@@ -47,6 +47,10 @@ def test_letters_of_charts_are_legible_on_a_telephone(opened: Chrome) -> None:
     )
     assert len(heights) > 50
     assert min(heights) > 10
+
+
+def test_no_letters_of_a_chart_lie_on_others(opened: Chrome) -> None:
+    assert opened.execute_script(COVERED) == []
 
 
 def test_the_answer_stands_first_and_every_chart_tells_its_figures_without_being_seen(opened: Chrome) -> None:
