@@ -398,13 +398,28 @@ test-site: site setup  ## the site: no warning, every link leads somewhere, noth
 test-approvals: setup  ## the approval workflow through the local system, its page in headless Chromium
 	$(PY) -m pytest tests/browser
 
+# ---- under fire -----------------------------------------------------------------------------------------------
+.PHONY: test-faults
+test-faults: setup  ## the running local system under fire, small: faults from outside, an overload, the largest batches
+	$(PY) -m tests.faults campaign --payments 60 --groups 12 --faults 40 --mean-seconds 0.5 --seconds-max 600
+	$(PY) -m tests.faults overload --messages 600 --groups 60 --seconds-max 300
+	$(PY) -m tests.faults memory
+
+# One more seed: .venv/bin/python -m tests.faults campaign --seeds 6 --record
+.PHONY: record-faults
+record-faults: setup  ## the whole of it, some two hours, kept in tests/faults/record.json
+	$(PY) -m tests.faults campaign --seeds 1,2,3,4,5 --record
+	$(PY) -m tests.faults overload --record
+	$(PY) -m tests.faults curve --record
+	$(PY) -m tests.faults memory --record
+
 # ---- everything -----------------------------------------------------------------------------------------------
 # First, one after another, what the others need: `test` sets up, `test-package` makes the tools and the wheels, and
 # writes the ZIPs that `test-arm64` writes too. Then two at a time, the long ones in front: a new step is one more word
 # there, as long as no other writes the same file.
 CI_FIRST := test test-package
-CI_STEPS := lint test-terraform test-mutations test-arm64 planted-bugs test-conformance test-approvals test-simulation \
-  sanitize-and-fuzz test-wheel test-simulation-versions test-workflows test-site
+CI_STEPS := lint test-terraform test-mutations test-arm64 planted-bugs test-faults test-conformance test-approvals \
+  test-simulation sanitize-and-fuzz test-wheel test-simulation-versions test-workflows test-site
 .PHONY: ci
 ci: setup  ## all that CI runs, two steps at a time, each with its output whole and its seconds
 	@$(PY) build/ci.py --make "$(MAKE)" --first $(CI_FIRST) -- $(CI_STEPS)

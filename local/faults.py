@@ -148,8 +148,8 @@ class TableFaults:
     def serve(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes] | None:
         """Answer one call of the DynamoDB API, its headers by their names in lower case; None for no answer at all."""
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
-        document = _document(body)
-        match = _PAYMENT_KEY.fullmatch(_key(document))
+        document = document_of(body)
+        match = _PAYMENT_KEY.fullmatch(key_of(document))
         if match is None:
             return self._forward(body, headers)
         payment_id = match[1]
@@ -167,7 +167,7 @@ class TableFaults:
             return self._throttle()
         status, answer = self._forward(body, headers)
         if status == 200 and fault == "late_record" and operation == "UpdateItem":
-            self._deliver_late(payment_id, _key(document), str(document.get("TableName")))
+            self._deliver_late(payment_id, key_of(document), str(document.get("TableName")))
         return status, answer
 
     def _kill_once(self, payment_id: str) -> bool:
@@ -178,7 +178,7 @@ class TableFaults:
     def _hold(self, payment_id: str, body: bytes, headers: dict[str, str]) -> bool:
         """Keep the victim's first record write back, and swallow what its sender repeats meanwhile."""
         key = f"txn-{payment_id}"
-        item = self._item(key, str(_document(body).get("TableName")), headers)
+        item = self._item(key, str(document_of(body).get("TableName")), headers)
         attempt = int(item["attempt"]["N"])
         with self._lock:
             held = self._late.get(payment_id)
@@ -199,7 +199,7 @@ class TableFaults:
         if attempt_then == attempt_sent:
             return
         status, answer = self._forward(body, headers)
-        kind = "accepted" if status == 200 else str(_document(answer).get("__type", "")).rpartition("#")[2]
+        kind = "accepted" if status == 200 else str(document_of(answer).get("__type", "")).rpartition("#")[2]
         with self._lock:
             del self._late[payment_id]
             self.late_writes.append(LateWrite(payment_id, attempt_sent, attempt_then, status == 200, kind))
@@ -239,7 +239,7 @@ class TableFaults:
             return response.status, response.read()
 
 
-def _document(body: bytes) -> dict[str, Any]:
+def document_of(body: bytes) -> dict[str, Any]:
     """A call's JSON; an empty one where it is something else, which is for the services to refuse."""
     try:
         document = json.loads(body)
@@ -248,7 +248,8 @@ def _document(body: bytes) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _key(document: dict[str, Any]) -> str:
+def key_of(document: dict[str, Any]) -> str:
+    """The key of the item that a call is about; empty where it is about none."""
     found: Any = document.get("Item") or document.get("Key")
     for name in ("transaction_id", "S"):
         found = found.get(name) if isinstance(found, dict) else None

@@ -111,15 +111,18 @@ class LogGroups:
             self._put(stream, events)
 
     def _put(self, stream: _Stream, events: list[dict[str, Any]]) -> None:
-        if not stream.made:
-            self._make(stream)
-        try:
-            self._logs.put_log_events(logGroupName=stream.group, logStreamName=stream.name, logEvents=events)
-        except self._logs.exceptions.ResourceNotFoundException:
-            # The services were started again, and know it no more.
-            self._groups.discard(stream.group)
-            self._make(stream)
-            self._logs.put_log_events(logGroupName=stream.group, logStreamName=stream.name, logEvents=events)
+        for forgotten in (False, True):
+            try:
+                if not stream.made:
+                    self._make(stream)
+                self._logs.put_log_events(logGroupName=stream.group, logStreamName=stream.name, logEvents=events)
+                return
+            except self._logs.exceptions.ResourceNotFoundException:
+                if forgotten:
+                    raise
+                # The services were started again, and know neither any more.
+                self._groups.discard(stream.group)
+                stream.made = False
 
     def _make(self, stream: _Stream) -> None:
         if stream.group not in self._groups:

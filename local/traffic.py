@@ -112,6 +112,30 @@ def make(payments: int, groups: int, seed: int) -> list[Message]:
     ]
 
 
+def make_overload(
+    messages: int, groups: int, seed: int, *, hot_share: float = 0.0, poison_share: float = 0.0
+) -> list[Message]:
+    """`messages` in sending order, none of which asks a person: `poison_share` of them can never succeed.
+
+    `hot_share` of them are in the first of the groups, the rest in the others in turn. The same arguments give the same
+    stream. Raises ValueError for no messages or groups.
+    """
+    if messages < 1 or groups < 1:
+        raise ValueError(f"{messages} messages in {groups} groups: both are at least 1")
+    choose = random.Random(f"overload:{seed}:{messages}:{groups}:{hot_share}:{poison_share}")
+    poison = round(poison_share * messages)
+    kinds = list(itertools.islice(itertools.cycle(_POISON), poison)) + ["ordinary"] * (messages - poison)
+    choose.shuffle(kinds)
+    others = itertools.cycle(range(1, groups) if hot_share and groups > 1 else range(groups))
+    made = []
+    for number, kind in enumerate(kinds):
+        group = 0 if choose.random() < hot_share else next(others)
+        message = (_too_large if kind == "too_large" else _MAKERS[kind])(choose, f"pay-{seed}-{number:05d}", number)
+        # Two bodies that are alike by chance would be one message to the queue.
+        made.append(replace(message, group=f"payment-group-{group}", deduplication_id=f"overload-{seed}-{number}"))
+    return made
+
+
 def _repeats(
     choose: random.Random, originals: Sequence[Message], groups: int, seed: int
 ) -> list[tuple[float, Message]]:
@@ -274,6 +298,17 @@ def _card_number(choose: random.Random, payment_id: str, number: int) -> Message
     return Message(number, "card_number", payment_id, "", body, CHARGED, amount_minor, card_numbers=(card,))
 
 
+def _too_large(choose: random.Random, payment_id: str, number: int) -> Message:
+    """A good payment in a body of 33 to 128 KiB, with a card number at its beginning, of which a copy is kept."""
+    document = _document(choose, payment_id, _ordinary_amount(choose))
+    card = card_number(choose)
+    size = choose.choice((33, 64, 128)) * 1024
+    body = json.dumps({"note": f"paid with {card}", **document, "attachment": "x" * size})
+    return Message(number, "too_large", "", "", body, REJECTED_QUEUE, card_numbers=(card,))
+
+
+# What can never succeed, whoever tries it.
+_POISON = ("invalid", "unusable", "malformed", "too_large")
 _MAKERS = {
     "ordinary": _ordinary,
     "declined_card": _declined_card,

@@ -65,7 +65,11 @@ def _run(name: str, options: argparse.Namespace) -> bool:
         root = options.sanitized.resolve()
         library = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
         # Python itself leaks by design.
-        environment |= {"LD_PRELOAD": library.stdout.strip(), "ASAN_OPTIONS": "detect_leaks=0", "PYTHONMALLOC": "malloc"}
+        environment |= {
+            "LD_PRELOAD": library.stdout.strip(),
+            "ASAN_OPTIONS": "detect_leaks=0",
+            "PYTHONMALLOC": "malloc",
+        }
     environment["PYTHONPATH"] = str(root)
     command = [sys.executable, "-m", "tests.fuzz", name, "--folder", str(FOLDER), "--seed", str(options.seed)]
     command += ["--seconds", str(options.seconds), *(["--keep"] if options.keep else [])]
@@ -76,7 +80,9 @@ def _run(name: str, options: argparse.Namespace) -> bool:
         data = present.read_bytes()[8 : 8 + size]
         path = FOLDER / f"{name}.found"
         path.write_bytes(data)
-        print(f"{name} ended with {code} over {data!r}\n  again: make fuzz TARGETS={name} INPUT={path.relative_to(ROOT)}")
+        print(
+            f"{name} ended with {code} over {data!r}\n  again: make fuzz TARGETS={name} INPUT={path.relative_to(ROOT)}"
+        )
     if options.keep and not code:
         # A copy of the tree has a corpus of its own.
         write_corpus(name, read_corpus(name, root / "tests" / "fuzz" / "corpus"))

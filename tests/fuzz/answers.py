@@ -28,14 +28,74 @@ _INTENT = (
     '"status":"succeeded","metadata":{"environment":"dev","payment_id":"p-1"},"latest_charge":{"id":"ch_1","created":1700000000}}'
 )
 WORDS = (
-    *("HTTP/1.1 200 OK\r\n", "HTTP/1.1 402 \r\n", "HTTP/1.0 200\r\n", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 500 E\r\n"),
-    *("Content-Length: {n}\r\n", "Content-Length: ", "Transfer-Encoding: chunked\r\n", "Connection: close\r\n", "Idempotent-Replayed: true\r\n", "\r\n"),
-    *("\r\n\r\n", "0\r\n\r\n", "5;x=y\r\n", "ffffffffffffffff\r\n", "\n", "\r", "Request-Id: req_1\r\n", " ", "\t", "\0", ":", _INTENT),
+    *(
+        "HTTP/1.1 200 OK\r\n",
+        "HTTP/1.1 402 \r\n",
+        "HTTP/1.0 200\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.1 500 E\r\n",
+    ),
+    *(
+        "Content-Length: {n}\r\n",
+        "Content-Length: ",
+        "Transfer-Encoding: chunked\r\n",
+        "Connection: close\r\n",
+        "Idempotent-Replayed: true\r\n",
+        "\r\n",
+    ),
+    *(
+        "\r\n\r\n",
+        "0\r\n\r\n",
+        "5;x=y\r\n",
+        "ffffffffffffffff\r\n",
+        "\n",
+        "\r",
+        "Request-Id: req_1\r\n",
+        " ",
+        "\t",
+        "\0",
+        ":",
+        _INTENT,
+    ),
     *('"amount":', '"amount_received":', '"currency":"usd"', '"livemode":true', '"status":"', "succeeded", "canceled"),
-    *("requires_payment_method", "requires_confirmation", "processing", '"last_payment_error":{"code":"card_declined"}'),
-    *('"error":{"type":"invalid_request_error","code":"', '"payment_intent":', "2599", "2599.0", "true", "null", "1e400", "NaN"),
-    *('"metadata":{"environment":"prod"}', '"id":"pi_1"', '"id":"re_1"', '"payment_intent":"pi_1"', "\\ud800", "\u017f", "{", "}"),
-    *('"created":', '"authorization_code":"', '"latest_charge":"ch_2"', "4111111111111111", "-1", "c", "s", "x", "p", "r"),
+    *(
+        "requires_payment_method",
+        "requires_confirmation",
+        "processing",
+        '"last_payment_error":{"code":"card_declined"}',
+    ),
+    *(
+        '"error":{"type":"invalid_request_error","code":"',
+        '"payment_intent":',
+        "2599",
+        "2599.0",
+        "true",
+        "null",
+        "1e400",
+        "NaN",
+    ),
+    *(
+        '"metadata":{"environment":"prod"}',
+        '"id":"pi_1"',
+        '"id":"re_1"',
+        '"payment_intent":"pi_1"',
+        "\\ud800",
+        "\u017f",
+        "{",
+        "}",
+    ),
+    *(
+        '"created":',
+        '"authorization_code":"',
+        '"latest_charge":"ch_2"',
+        "4111111111111111",
+        "-1",
+        "c",
+        "s",
+        "x",
+        "p",
+        "r",
+    ),
 )
 _BODY_BYTES_MAX = 65_536
 _WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{0,64}")
@@ -84,7 +144,9 @@ class _Socket:
 def _check_http(raw: bytes, whole: Whole, may_keep: bool) -> None:
     assert 200 <= whole.status_code <= 999
     assert len(whole.body) <= _BODY_BYTES_MAX
-    assert all(name == name.lower() and "\n" not in value and "\r" not in value for name, value in whole.headers.items())
+    assert all(
+        name == name.lower() and "\n" not in value and "\r" not in value for name, value in whole.headers.items()
+    )
     response = http.client.HTTPResponse(_Socket(raw), method="POST")  # type: ignore[arg-type]
     try:
         response.begin()
@@ -104,7 +166,9 @@ def _check_stripe(call: bytes, whole: Whole) -> Hashable:
     except GatewayAnswerError as error:
         return str(error)
     lines: list[str] = []
-    gateway = StripeGateway(lambda: _KEY, mode="test", environment="dev", url="http://127.0.0.1:1", logger=_logger(lines))
+    gateway = StripeGateway(
+        lambda: _KEY, mode="test", environment="dev", url="http://127.0.0.1:1", logger=_logger(lines)
+    )
     gateway.connection.call = lambda *_: answer  # type: ignore[method-assign,assignment]
     payment = Payment("p-1", "o", "c", 2599, "USD", "card", payment_token="pm_1")
     calls: dict[bytes, Callable[[], Any]] = {
@@ -152,7 +216,9 @@ def _check_result(found: Any, answer: deadline_connection.Answer) -> None:
     assert found.currency == intent["currency"].upper()
     assert found.currency in ("MGA", "ISK", "UGX") or _is_amount(intent["amount"], found.amount_minor)
     assert found.state != "approved" or _is_amount(intent["amount_received"], intent["amount"]), "captured in part"
-    assert all(_WORD.fullmatch(each) for each in (found.code, found.decline_code, found.request_id, found.authorization_code))
+    assert all(
+        _WORD.fullmatch(each) for each in (found.code, found.decline_code, found.request_id, found.authorization_code)
+    )
     assert not found.timestamp or re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z", found.timestamp)
 
 

@@ -28,8 +28,29 @@ WORDS = (
     *(f'"{name}":' for name in ("payment_id", "order_id", "customer_id", "amount", "payment_method", "currency")),
     *(f'"{name}":' for name in ("customer_name", "customer_email", "description", "payment_token", "off_session")),
     *(f'"{name}":' for name in ("gateway_customer_id", "cvv", "pin", "track2", "card", "cid", "name", "value")),
-    *("4111111111111111", "378282246310005", "4111 1111 1111 1111", "cvv 123", "%B4111111111111111^", "pm_1234567890abcd"),
-    *("25.99", "1e2", "0.10", "999999999999", "1.500", "0.001", '"USD"', '"JPY"', '"KWD"', '"usd"', "true", "null", "NaN"),
+    *(
+        "4111111111111111",
+        "378282246310005",
+        "4111 1111 1111 1111",
+        "cvv 123",
+        "%B4111111111111111^",
+        "pm_1234567890abcd",
+    ),
+    *(
+        "25.99",
+        "1e2",
+        "0.10",
+        "999999999999",
+        "1.500",
+        "0.001",
+        '"USD"',
+        '"JPY"',
+        '"KWD"',
+        '"usd"',
+        "true",
+        "null",
+        "NaN",
+    ),
     *("\\u0034", "\\ud800", "\\n", "\\/", "é", "e\u0301", "\u200b", "\uff14", "{", "}", "[", "]", ",", ":", '"', "\0"),
     *('{"Records":[{"body":"{}"}]}', '"attributes":', '"messageId":', '"eventSource":"aws:sqs"'),
 )
@@ -63,9 +84,7 @@ def _told(reading: Reading) -> tuple[Any, ...]:
     return reading.message._replace(message_id=""), reading.masked_body, reading.validation
 
 
-_ALONE = {
-    rules.canonical_version: _told(examine([_FIXED], rules, _compiled.find_card_numbers)[0]) for rules in RULES
-}
+_ALONE = {rules.canonical_version: _told(examine([_FIXED], rules, _compiled.find_card_numbers)[0]) for rules in RULES}
 
 
 def _check_reading(reading: Reading, text: str, rules: Rules) -> None:

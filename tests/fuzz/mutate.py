@@ -23,7 +23,11 @@ class Mutator:
         self._words = [each if isinstance(each, bytes) else each.encode("utf-8", "surrogatepass") for each in words]
         self._random = random.Random(seed)
         # Whole tokens leave most of a grammar as it is; the others break it.
-        self._gentle: list[Callable[[bytes], bytes]] = [self._with_another_token, self._with_another_token, self._changed]
+        self._gentle: list[Callable[[bytes], bytes]] = [
+            self._with_another_token,
+            self._with_another_token,
+            self._changed,
+        ]
         self._rough = [*self._gentle, self._with_a_word, self._without, self._repeated, self._with_a_byte]
         self._rough += [self._spliced, self._moved]
 

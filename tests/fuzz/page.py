@@ -22,8 +22,32 @@ from tests.support.approvals import CALLBACK, pending, token, visit
 
 WORDS = (
     *("G", "P", "B", "t={t}", "t={u}", "t={r}", "&", "=", "decision=approve", "decision=reject", "comment=", "checked"),
-    *("comment=checked+with+customer", "%00", "%0D%0A", "%0A", "%20", "+", "%E2%80%8B", "%ff", "%", ";", "<script>", "%3Cscript%3E"),
-    *("%22%3E", "'", "&amp;", "&lt;", "4111111111111111", "4111+1111+1111+1111", "cvv+123", "%7F", "%ED%A0%80", "x" * 999),
+    *(
+        "comment=checked+with+customer",
+        "%00",
+        "%0D%0A",
+        "%0A",
+        "%20",
+        "+",
+        "%E2%80%8B",
+        "%ff",
+        "%",
+        ";",
+        "<script>",
+        "%3Cscript%3E",
+    ),
+    *(
+        "%22%3E",
+        "'",
+        "&amp;",
+        "&lt;",
+        "4111111111111111",
+        "4111+1111+1111+1111",
+        "cvv+123",
+        "%7F",
+        "%ED%A0%80",
+        "x" * 999,
+    ),
 )
 _WORLD = pending()
 _ITEMS = deepcopy(_WORLD.dynamodb.items)
@@ -72,13 +96,19 @@ def check(data: bytes) -> set[Hashable]:
     assert not any(link in _LOGGED.said for link in _LINKS.values()), "a link is logged"
     _Page().read(answer["body"])
     _check_decision(kind, given, answer)
-    said = re.search(r"(?:<h1>|role=\"(?:alert|status)\">)([^<0-9]*)", answer["body"][answer["body"].index("</style>") :])
+    said = re.search(
+        r"(?:<h1>|role=\"(?:alert|status)\">)([^<0-9]*)", answer["body"][answer["body"].index("</style>") :]
+    )
     return {(answer["statusCode"], said and said[1], kind), _WORLD.item().get("decision")}
 
 
 def _check_decision(kind: bytes, given: str, answer: dict[str, Any]) -> None:
     before, item = _ITEMS["txn-pay-abc123"], _WORLD.item()
-    changed = {name for name in {*before, *_WORLD.dynamodb.items["txn-pay-abc123"]} if before.get(name) != _WORLD.dynamodb.items["txn-pay-abc123"].get(name)}
+    changed = {
+        name
+        for name in {*before, *_WORLD.dynamodb.items["txn-pay-abc123"]}
+        if before.get(name) != _WORLD.dynamodb.items["txn-pay-abc123"].get(name)
+    }
     fields = _once(given)
     comment = fields.get("comment", "").replace("\r\n", "\n").strip()
     may = (

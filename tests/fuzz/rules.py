@@ -20,7 +20,23 @@ from tests.support.rule_compiler import compiler, texts
 WORDS = (
     "[a]\nmode = substring\nfields = any\nweight = 1\naction = score\nreason = r\n",
     *("mode = token\n", "mode = value\n", "fields = street, city\n", "fields = email_domain\n", "first_id = 7\n"),
-    *("\n1 ab", "\n2 ", "\n4294967295 x", '\n3 "a b"', "  # own", "[b]\n", "#", "\0", "ab", "abab", "-", " ", ".", "@", "x@ab"),
+    *(
+        "\n1 ab",
+        "\n2 ",
+        "\n4294967295 x",
+        '\n3 "a b"',
+        "  # own",
+        "[b]\n",
+        "#",
+        "\0",
+        "ab",
+        "abab",
+        "-",
+        " ",
+        ".",
+        "@",
+        "x@ab",
+    ),
     *("é", "\u0430", "\u200b", "\uff21", "\ufb01", "--", "\t", "\\u00e9", "weight = 10000\n", "action = decline\n"),
 )
 _FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-rules-"))
@@ -57,7 +73,11 @@ def _hits(rule: Rule, field: str, text: str) -> bool:
     value, literal = view.strip(b" "), rule.literal
     if rule.fields == ("email_domain",):
         domain = domain_of(value)
-        return field == "customer_email" and bool(domain) and f".{domain.decode('latin-1')}".endswith(f".{literal.decode('latin-1')}")
+        return (
+            field == "customer_email"
+            and bool(domain)
+            and f".{domain.decode('latin-1')}".endswith(f".{literal.decode('latin-1')}")
+        )
     if field not in rule.fields:
         return False
     if rule.mode == "value":

@@ -17,7 +17,15 @@ from scoring.table import HEADER_SIZE, RuleTableError, Table, header_checksum
 from tests.golden.generate_scoring import HERE
 from tests.support.rule_compiler import compile_files, compile_table
 
-WORDS = (b"\xff\xff\xff\xff", b"\0\0\0\0", b"\0\0\0\x80", b"\xff\xff\xff\x7f", b"\1\0\0\0", b"\xff\xff\0\0", b"\0\0\1\0")
+WORDS = (
+    b"\xff\xff\xff\xff",
+    b"\0\0\0\0",
+    b"\0\0\0\x80",
+    b"\xff\xff\xff\x7f",
+    b"\1\0\0\0",
+    b"\xff\xff\0\0",
+    b"\0\0\1\0",
+)
 ORIGINALS = (
     compile_files([HERE / "golden.rules"], dense_bytes=400),
     # One with a filter, which the golden rules are too short for, and with states of many children.

@@ -14,7 +14,26 @@ from handler.domain.errors import ApprovalRefusedError
 from tests.support.approvals import TestSigner
 
 WORDS = (
-    *("{t}", ".", "=", "==", "-", "_", "A", "W10", "[1,", '"test-key"', "\\u0000", "\\ud800", "é", "\n", " ", "%2E", "/", "+"),
+    *(
+        "{t}",
+        ".",
+        "=",
+        "==",
+        "-",
+        "_",
+        "A",
+        "W10",
+        "[1,",
+        '"test-key"',
+        "\\u0000",
+        "\\ud800",
+        "é",
+        "\n",
+        " ",
+        "%2E",
+        "/",
+        "+",
+    ),
     *('["txn-a","', '","alice",', "1700000000000]", "true", "1e3", "null", "-1", "a" * 64),
 )
 _SIGNER, _OTHER = TestSigner(), TestSigner(b"x" * 32)
@@ -27,7 +46,12 @@ def check(data: bytes) -> set[Hashable]:
     """Read one text as a token, and once more with its fields as an invitation of their own; of which lengths."""
     text = data.decode("utf-8", "replace")
     given = text.replace("{t}", _TOKEN)
-    for signer, now_ms in ((_SIGNER, _NOW_MS), (_SIGNER, _NOW_MS + 1), (_OTHER, _NOW_MS), (TestSigner(key_id="b"), _NOW_MS)):
+    for signer, now_ms in (
+        (_SIGNER, _NOW_MS),
+        (_SIGNER, _NOW_MS + 1),
+        (_OTHER, _NOW_MS),
+        (TestSigner(key_id="b"), _NOW_MS),
+    ):
         is_good = given == _TOKEN and signer is _SIGNER and now_ms == _NOW_MS
         found = _read(given, signer, now_ms)
         assert found == (_ISSUED if is_good else None), "a token verifies that nobody issued"

@@ -34,7 +34,8 @@ class Logs:
         self.groups.append(logGroupName)
 
     def create_log_stream(self, logGroupName: str, logStreamName: str) -> None:
-        assert logGroupName in self.groups
+        if logGroupName not in self.groups:
+            raise self.exceptions.ResourceNotFoundException
         assert logStreamName not in self.streams
         self.streams[logStreamName] = []
 
@@ -109,9 +110,13 @@ def test_a_stream_that_the_services_forgot_is_made_again(tmp_path: Path) -> None
     with path.open("ab") as file:
         file.write(b"after\n")
     sending._send_new(stream, last=False)
+    # A second stream of a group that was made before, and is forgotten by now.
+    logs.groups.clear()
+    other = log_groups._Stream("/aws/lambda/f", "stream-2", path)
+    sending._send_new(other, last=False)
     sending.stop()
     assert logs.groups == ["/aws/lambda/f"]
-    assert logs.streams == {"stream-1": ["after"]}
+    assert logs.streams == {"stream-1": ["after"], "stream-2": ["before", "after"]}
 
 
 def test_calls_keep_to_the_limits_of_cloudwatch(tmp_path: Path) -> None:
