@@ -116,7 +116,7 @@ def _keep_deploying(deploy: Callable[[], int], options: argparse.Namespace, endp
     function = "processor" if options.function == "queue" else "workflow"
     allow_dirty = urlsplit(endpoint).hostname in LOOPBACK
     print("the sources are watched, until Ctrl-C", flush=True)
-    for _ in changes():
+    for _ in changes(manifest["files"]):
         if package_again(function, manifest, allow_dirty=allow_dirty):
             deploy()
 

@@ -6,6 +6,7 @@ built: a change of C or Cython is refused by packaging itself, which says what t
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import time
@@ -18,28 +19,31 @@ POLL_SECONDS = 0.5
 _FOLDERS = ("handler", "scoring")
 _ENDINGS = (".py", ".pyx", ".c", ".h", ".pem", ".table")
 
-
-State = dict[str, tuple[int, int]]
+State = dict[str, str]
 
 
 def state() -> State:
-    """What the sources are now, by their time and size; a commit is a change too, as what is not committed is dirty."""
-    files = [path for folder in _FOLDERS for path in (ROOT / folder).rglob("*") if path.name.endswith(_ENDINGS)]
+    """The SHA-256 of each source by its name, and the commit: another one ends that the checkout is dirty."""
     head = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    found = {head.stdout: (0, 0)}
-    for path in files:
+    found = {"HEAD": head.stdout}
+    for path in (path for folder in _FOLDERS for path in (ROOT / folder).rglob("*") if path.name.endswith(_ENDINGS)):
         try:
-            stat = path.stat()
+            found[path.relative_to(ROOT).as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
         except FileNotFoundError:
             # Editors write beside a file and move that into its place.
             continue
-        found[str(path)] = (stat.st_mtime_ns, stat.st_size)
     return found
 
 
-def changes(look: Callable[[], State] = state, sleep: Callable[[float], None] = time.sleep) -> Iterator[None]:
-    """One for each change, once nothing more changes; without an end."""
-    known = before = look()
+def changes(
+    packaged: Mapping[str, str], look: Callable[[], State] = state, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[None]:
+    """One for each change, once nothing more changes; without an end.
+
+    `packaged` is the SHA-256 of what the first package has, by name: what changed since is a change.
+    """
+    before = look()
+    known = before if all(before.get(name, sha256) == sha256 for name, sha256 in packaged.items()) else {}
     while True:
         sleep(POLL_SECONDS)
         now = look()

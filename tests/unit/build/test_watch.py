@@ -20,21 +20,21 @@ class Enough(Exception):
     """Nothing more is looked at."""
 
 
-def found(states: str) -> list[int]:
-    """After how many looks a change was told, of sources that were one after another as these letters."""
+def found(states: str, packaged: str = "a") -> list[int]:
+    """After how many looks a change was told, of a source that was one after another as these letters."""
     looks = iter(states)
     seen: list[str] = []
 
-    def look() -> dict[str, tuple[int, int]]:
+    def look() -> dict[str, str]:
         letter = next(looks, None)
         if letter is None:
             raise Enough
         seen.append(letter)
-        return {letter: (0, 0)}
+        return {"handler/workflow.py": letter}
 
     told: list[int] = []
     with contextlib.suppress(Enough):
-        for _ in watch.changes(look, lambda seconds: None):
+        for _ in watch.changes({"handler/workflow.py": packaged, "boto3/x.py": "b"}, look, lambda seconds: None):
             told.append(len(seen))
     return told
 
@@ -44,6 +44,10 @@ def found(states: str) -> list[int]:
 )
 def test_a_change_is_told_once_and_when_nothing_more_changes(states: str, told: list[int]) -> None:
     assert found(states) == told
+
+
+def test_what_changed_since_it_was_packaged_is_a_change() -> None:
+    assert found("bbbb") == [2]
 
 
 def test_every_source_of_a_package_and_each_commit_is_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,9 +67,15 @@ def test_every_source_of_a_package_and_each_commit_is_a_change(tmp_path: Path, m
 
 
 def test_each_change_is_packaged_and_deployed_and_a_refusal_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    manifest = {"architecture": "x86_64", "engine": "compiled", "runtime": "python3.11", "support": "standard"}
+    manifest: dict[str, Any] = {
+        "files": {},
+        "architecture": "x86_64",
+        "engine": "compiled",
+        "runtime": "python3.11",
+        "support": "standard",
+    }
     monkeypatch.setattr(deploy, "read_package", lambda path: (b"", manifest))
-    monkeypatch.setattr(deploy, "changes", lambda: iter([None, None, None]))
+    monkeypatch.setattr(deploy, "changes", lambda packaged: iter([None, None, None]))
     monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", "http://127.0.0.1:4566")
     answers, ran = iter([0, 1, 0]), []
 
