@@ -1,13 +1,12 @@
 """The approval page: any request gets a page that runs nothing, and decides only what a person sent with a good link.
 
 The rule it keeps: what should be decided is worked out here from the request itself, by code that shares nothing with
-the page. Input: `G`, `P` or `B` (GET, POST, POST in base64), then the query or form, where `{t}` and `{u}` are the links
-of two approvers, `{r}` one of somebody who was removed.
+the page. Input: `G`, `P` or `B` (GET, POST, POST in base64), then the query or form, where `{t}` and `{u}` are the
+links of two approvers, `{r}` one of somebody who was removed.
 """
 
 from __future__ import annotations
 
-import base64
 import logging
 import re
 from collections.abc import Hashable
@@ -70,36 +69,40 @@ class _Lines(logging.Handler):
         self.said += record.getMessage()
 
 
-_LOGGED = _Lines()
-logging.getLogger("handler").addHandler(_LOGGED)
-logging.getLogger("handler").setLevel(logging.DEBUG)
-logging.getLogger("handler").propagate = False
+_LOG = logging.getLogger("handler.approval_page")
 
 
 def check(data: bytes) -> set[Hashable]:
     """Send one request to a page with one payment that waits; what it said."""
-    kind, given = data[:1], data[1:].decode("utf-8", "replace")
+    kind, given = data[:1] if data[:1] in (b"P", b"B") else b"G", data[1:].decode("utf-8", "replace")
     for name, link in _LINKS.items():
         given = given.replace(name, link)
     _WORLD.dynamodb.items.clear()
     _WORLD.dynamodb.items.update(deepcopy(_ITEMS))
     _WORLD.callbacks.woken.clear()
-    _LOGGED.said = ""
-    if kind == b"P":
-        answer = visit(_WORLD, method="POST", form=given)
-    elif kind == b"B":
-        answer = visit(_WORLD, method="POST", form=given.encode())
-    else:
-        answer = visit(_WORLD, query=given)
+    lines, level = _Lines(), _LOG.level
+    _LOG.addHandler(lines)
+    _LOG.setLevel(logging.DEBUG)
+    try:
+        answer = _answer(kind, given)
+    finally:
+        _LOG.removeHandler(lines)
+        _LOG.setLevel(level)
     assert answer["headers"] == HEADERS
     assert answer["statusCode"] in (200, 400, 403, 413, 422)
-    assert not any(link in _LOGGED.said for link in _LINKS.values()), "a link is logged"
+    assert not any(link in lines.said for link in _LINKS.values()), "a link is logged"
     _Page().read(answer["body"])
     _check_decision(kind, given, answer)
     said = re.search(
         r"(?:<h1>|role=\"(?:alert|status)\">)([^<0-9]*)", answer["body"][answer["body"].index("</style>") :]
     )
     return {(answer["statusCode"], said and said[1], kind), _WORLD.item().get("decision")}
+
+
+def _answer(kind: bytes, given: str) -> dict[str, Any]:
+    if kind == b"G":
+        return visit(_WORLD, query=given)
+    return visit(_WORLD, method="POST", form=given.encode() if kind == b"B" else given)
 
 
 def _check_decision(kind: bytes, given: str, answer: dict[str, Any]) -> None:
@@ -112,12 +115,12 @@ def _check_decision(kind: bytes, given: str, answer: dict[str, Any]) -> None:
     fields = _once(given)
     comment = fields.get("comment", "").replace("\r\n", "\n").strip()
     may = (
-        kind in (b"P", b"B")
+        kind != b"G"
         and len(given.encode()) <= 16_384
         and fields.get("t") in _APPROVERS
         and fields.get("decision") in ("approve", "reject")
         and 0 < len(comment) <= 1000
-        and not any(ord(each) < 32 and each != "\n" or 127 <= ord(each) < 160 for each in comment)
+        and not any((ord(each) < 32 and each != "\n") or 127 <= ord(each) < 160 for each in comment)
     )
     if not may:
         assert not changed, "something was decided that nobody may decide so"

@@ -50,7 +50,7 @@ def check(data: bytes) -> set[Hashable]:
     try:
         rules = texts.read_rules([str(path)])
     except texts.RuleTextError as refused:
-        assert f"{path}:" in str(refused)
+        assert f"{path}:" in str(refused)  # noqa: PT017
         return {re.sub("[^a-z ]|'.*", "", line[:80]) for line in str(refused).replace(str(path), "").splitlines()}
     seen: set[Hashable] = set()
     for dense_bytes in (1, 100_000):

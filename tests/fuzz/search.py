@@ -1,13 +1,13 @@
 """The search of a target: its corpus, then what comes of it, and a fault's input as short as it gets.
 
 The rule it keeps: what is new is judged by what a target says that it saw and not by which of its lines ran. That holds
-in C, in Python and on every version of it alike; docs/testing.md has what it was measured against.
+in C, in Python and on every version of it alike; docs/fuzzing.md has what it was measured against.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Hashable
+from functools import partial
 
 from tests.fuzz.mutate import Mutator
 from tests.fuzz.targets import Target
@@ -30,7 +30,7 @@ def search(
     goes_on: Callable[[int], bool],
     begin: Callable[[bytes], None] = lambda _: None,
 ) -> tuple[int, list[bytes]]:
-    """Check the corpus and what comes of it while `goes_on(inputs)`; how many inputs, and those that showed what is new.
+    """Check the corpus and what comes of it while `goes_on(inputs)`; how many, and those that showed what is new.
 
     `begin` is given each input before it is checked. Raises FoundError, with the shortest input of the first fault.
     """
@@ -43,7 +43,7 @@ def search(
         try:
             new = target.check(data) - seen
         except Exception as fault:
-            raise FoundError(smallest(data, lambda each: _raises(target, each, fault)), count) from fault
+            raise FoundError(smallest(data, partial(_raises, target, fault)), count) from fault
         seen.update(new)
         return bool(new)
 
@@ -51,7 +51,7 @@ def search(
     for data in sorted(corpus, key=lambda each: (len(each), each)):
         count += 1
         if check(data):
-            mutator.keep(data)
+            mutator.keep(data, is_given=True)
     for data in mutator:
         if not goes_on(count):
             return count, mutator.corpus
@@ -61,7 +61,7 @@ def search(
     raise AssertionError("inputs have no end")
 
 
-def _raises(target: Target, data: bytes, fault: Exception) -> bool:
+def _raises(target: Target, fault: Exception, data: bytes) -> bool:
     """Whether an input ends in the same fault, told by its type and the beginning of what it says."""
     try:
         target.check(data)

@@ -25,7 +25,7 @@ TARGETS: Final = {
 
 
 class Target(NamedTuple):
-    """`check` gives features of what it saw: an input with a new one is worth keeping. `words` is what inputs are of."""
+    """`check` gives features of what it saw: an input with a new one is kept. `words`: what inputs are made of."""
 
     name: str
     check: Callable[[bytes], set[Hashable]]

@@ -60,7 +60,9 @@ def check(data: bytes) -> set[Hashable]:
     except (ValueError, RecursionError):
         fields = text.split("\n")
     if isinstance(fields, list) and len(fields) >= 4 and all(isinstance(field, str) for field in fields[:4]):
-        _check_issued(Invitation(*fields[:4], _NOW_MS + 1))
+        _check_issued(
+            _ISSUED._replace(transaction_id=fields[0], callback=fields[1], request_hash=fields[2], approver=fields[3])
+        )
         return {len(fields[0]).bit_length(), text.isascii()}
     return {(min(given.count("."), 2), len(given).bit_length(), _TOKEN in given)}
 
@@ -81,5 +83,5 @@ def _read(token: str, signer: TestSigner, now_ms: int) -> Invitation | None:
     try:
         return read_token(token, signer, now_ms)
     except ApprovalRefusedError as refused:
-        assert refused.reason_code in ("token_invalid", "token_expired")
+        assert refused.reason_code in ("token_invalid", "token_expired")  # noqa: PT017
         return None
