@@ -25,6 +25,7 @@ from tests.terraform.asked import (
 )
 from tests.terraform.installation import Plan
 from tests.terraform.policies import Request, Statement, allows, denies, matching, of_document, of_text
+from tests.terraform.roles import table as roles_table
 
 RUNS = ("what_must_be", "all_that_may_be")
 
@@ -167,6 +168,17 @@ def test_every_operation_of_a_package_is_called_by_one_of_its_functions(package:
         if (package, service, operation) not in UNCALLED and operation not in PACKAGES.DURABLE_OPERATIONS
     }
     assert called == listed
+
+
+def test_the_threat_model_has_what_every_role_may_do(plans: dict[str, Plan]) -> None:
+    roles: dict[str, list[Statement]] = {}
+    for who, _, policy, _ in _roles(plans["all_that_may_be"]):
+        # What a function stands on changes nothing of what its role may do.
+        assert roles.setdefault(who.partition(",")[0], policy) == policy
+    made = roles_table(roles.items())
+    page = (ROOT / "docs" / "threat-model.md").read_text()
+    written = page.partition("<!-- roles -->\n")[2].partition("\n<!-- end of roles -->")[0]
+    assert written == made, f"put this between the marks of docs/threat-model.md:\n{made}"
 
 
 def test_every_role_has_the_policy_document_of_its_own_name() -> None:

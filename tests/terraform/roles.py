@@ -1,0 +1,62 @@
+"""What every role may do, as the table of docs/threat-model.md: the policies of a plan in the words of the page.
+
+The rule it keeps: a resource without a word here is an error, so that no permission is left out of the page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from tests.terraform.policies import Statement
+
+# The first that is found in a resource, of what tests/permissions.tftest.hcl plans.
+_THINGS = {
+    r"log-group:": "its own log group",
+    r"-test-bench-rejected\.fifo$": "the benchmarks' rejected queue",
+    r"-processing-test\.fifo$": "the payment queue",
+    r"-dlq\.fifo$": "the dead-letter queue",
+    r"-rejected\.fifo$": "the rejected queue",
+    r"-failed-starts$": "the queue of failed starts",
+    r"key/1{8}": "the raw queues' key",
+    r"key/2{8}": "the links' key",
+    r"key/3{8}": "the table's key, through it",
+    r"key/4{8}": "the secrets' key, through them",
+    r"/index/": "the table's index",
+    r"table/.*-bench$": "the benchmarks' table",
+    r"table/": "the table",
+    r"secret:gateway": "the gateway's key",
+    r"secret:pepper": "the pepper",
+    r"-reconcile:live$": "reconcile",
+    r"shop-payment-processor-test:live$": "the workflow",
+    r"shop-payment-processor-test:\*$": "the workflow's executions",
+    r"payment-approvals-test$": "the approvers' topic",
+    r"tfstate$": "the environment's state",
+    r"s3:::cloudcafe-state": "the states' bucket",
+    r"alarm:\*$": "every alarm",
+    r"^\*$": "what has no resources to name",
+}
+
+
+def table(roles: Iterable[tuple[str, list[Statement]]]) -> str:
+    """A row for each role, thing and service, sorted within a role. Raises KeyError for a resource without a word."""
+    lines = ["| who | on | may |", "|---|---|---|"]
+    for who, policy in roles:
+        may: dict[tuple[str, str], set[str]] = {}
+        for statement in policy:
+            for resource in statement["Resource"]:
+                # Of all functions, their versions and aliases, one as of the other.
+                thing = "every function" if who == "deployer" and ":function:" in resource else _thing(resource)
+                for action in statement["Action"]:
+                    service, _, name = action.partition(":")
+                    may.setdefault((thing, service), set()).add(name)
+        for (thing, service), names in sorted(may.items()):
+            lines.append(f"| {who.replace('_', ' ')} | {thing} | {service}: {', '.join(sorted(names))} |")
+    return "\n".join(lines)
+
+
+def _thing(resource: str) -> str:
+    for pattern, word in _THINGS.items():
+        if re.search(pattern, resource):
+            return word
+    raise KeyError(f"{resource} has no word in tests/terraform/roles.py")
