@@ -133,7 +133,7 @@ benchmark-local: setup  ## the local system's own cost: warm invocation, idle CP
 TARGET ?= live
 .PHONY: avalanche
 avalanche: setup  ## the published cold-start avalanche, audited (ARGS="--groups 10,1000 --ramp-seconds 300"; TARGET=aws ENVIRONMENT=dev)
-	$(PY) -m benchmarks avalanche-$(TARGET) $(if $(filter aws,$(TARGET)),--environment $(ENVIRONMENT)) $(ARGS)
+	$(PY) -m benchmarks avalanche-$(TARGET) $(if $(filter aws,$(TARGET)),--environment $(ENVIRONMENT) $(if $(STATE),--state $(STATE))) $(ARGS)
 
 # ---- package --------------------------------------------------------------------------------------------------
 # The compilers and checkers are some 500 MB that only packaging needs: an environment of their own.
@@ -375,7 +375,7 @@ $(AVALANCHE_PEERS)/.installed: benchmarks/avalanche/peers.lock | $(VENV)/.instal
 	@touch $@
 
 .PHONY: avalanche-simulation
-avalanche-simulation: setup $(AVALANCHE_PEERS)/.installed  ## checkouts at once, simulated (OPTIONS="--customers 1000000 --policies" | --bars)
+avalanche-simulation: setup $(if $(findstring --bars,$(OPTIONS)),$(AVALANCHE_PEERS)/.installed)  ## checkouts at once, simulated (OPTIONS="--customers 1000000 --policies" | --bars)
 	$(PY) -m benchmarks avalanche-simulation $(OPTIONS)
 
 # ---- documentation --------------------------------------------------------------------------------------------

@@ -134,6 +134,15 @@ def machine() -> dict[str, Any]:
     }
 
 
+def available_mb() -> int | None:
+    """Memory that is not in use on this machine; None where it cannot be read."""
+    try:
+        text = Path("/proc/meminfo").read_text()
+    except OSError:
+        return None
+    return next(int(line.split()[1]) // 1024 for line in text.splitlines() if line.startswith("MemAvailable:"))
+
+
 def new_record(name: str) -> Path:
     """A fresh folder `<date>-<processor>[-n]` with `name` still free in it; records are never overwritten."""
     slug = re.sub(r"[^a-z0-9]+", "-", machine()["processor"].lower()).strip("-")[:32]

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Look, ask, send, watch, read back."""
     options = _options(arguments)
     try:
-        target = deployed.read_outputs(options.environment, options.outputs)
+        target = deployed.read_outputs(options.environment, options.outputs, options.state)
         traffic = Traffic(options.messages, options.groups, ramp_seconds=options.ramp_seconds)
         clients = {name: boto3.client(name, region_name=target.region) for name in _SERVICES}
         function = deployed.check_target(target, clients["lambda"], clients["sqs"])
@@ -61,6 +61,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make avalanche TARGET=aws", description=__doc__)
     add = parser.add_argument
     add("--environment", default="dev", help="Terraform's environment, never production (%(default)s)")
+    add("--state", choices=("local", "remote"), default="", help="where its state is: local for dev alone, if not said")
     add("--outputs", type=Path, metavar="FILE", help="of `terraform output -json`, instead of those of its state")
     add("--messages", type=int, default=published.MESSAGES, help="payments (%(default)s)")
     add("--groups", type=int, default=published.GROUPS, help="message groups (%(default)s)")

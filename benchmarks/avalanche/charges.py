@@ -18,7 +18,7 @@ from benchmarks.avalanche.fifo import FifoQueue, Part
 from benchmarks.avalanche.parameters import Parameters
 from benchmarks.avalanche.result import COMPLETED, DECLINED, DUPLICATE, PARKED, Ledger
 from benchmarks.avalanche.traffic import Sent
-from benchmarks.cost import INDEX_WRITES, ITEM_WRITES
+from benchmarks.cost import ITEM_WRITES
 from handler.domain.times import Times
 
 # Prepare and charge.
@@ -64,7 +64,8 @@ class Charges:
             retry_delay_seconds=payments.first_delay_seconds,
         )
         self._latest = round(parameters.function.timeout_seconds * rules.SECOND) - self._times.least_remaining_ms * 1000
-        self._units = ITEM_WRITES * rules.write_units(table.item_bytes) + INDEX_WRITES
+        # Its index has a capacity of its own, as large, of which a payment takes fewer units: the table is full first.
+        self._units = ITEM_WRITES * rules.write_units(table.item_bytes)
         if table.write_units is None:
             units = rules.on_demand_write_units(table.peak_write_units, parameters.quotas.table_write_units)
             self._table = rules.Bucket(units, units)

@@ -60,11 +60,13 @@ class Deployed:
 
 @dataclass(frozen=True)
 class Function:
-    """What runs behind alias `live`."""
+    """What runs behind alias `live`, and the least and the most of the pollers that its mapping has provisioned."""
 
     memory_size: int
     architecture: str
     variables: Mapping[str, str]
+    snap_start: bool = False
+    pollers: tuple[int, int] | None = None
 
 
 def refuse_production(*names: str) -> None:
@@ -75,8 +77,11 @@ def refuse_production(*names: str) -> None:
             raise RefusedError(f"{name} is production's: an avalanche is never sent there")
 
 
-def read_outputs(environment: str, file: Path | None = None) -> Deployed:
-    """From `terraform output -json` of the environment's state, or from a file of it. Raises RefusedError."""
+def read_outputs(environment: str, file: Path | None = None, state: str = "") -> Deployed:
+    """From `terraform output -json` of the environment's state, or from a file of it. Raises RefusedError.
+
+    `state` says where it is, `local` or `remote`, in the place of build/state.py's own rule.
+    """
     refuse_production(environment)
     if file is not None:
         try:
@@ -84,7 +89,7 @@ def read_outputs(environment: str, file: Path | None = None) -> Deployed:
         except OSError as error:
             raise RefusedError(f"the outputs cannot be read: {error}") from error
     else:
-        text = _outputs_of_the_state(environment)
+        text = _outputs_of_the_state(environment, state)
     try:
         outputs = {name: output["value"] for name, output in json.loads(text).items()}
         missing = [name for name in _OUTPUTS if name not in outputs]
@@ -110,9 +115,10 @@ def read_outputs(environment: str, file: Path | None = None) -> Deployed:
     )
 
 
-def _outputs_of_the_state(environment: str) -> str:
+def _outputs_of_the_state(environment: str, state: str) -> str:
     """Off the state, wherever it is."""
     command = [sys.executable, str(ROOT / "build" / "state.py"), "--environment", environment, "--outputs"]
+    command += ["--state", state] if state else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RefusedError(f"{done.stderr.strip()}; or name a file of `terraform output -json`, --outputs FILE")
@@ -132,12 +138,13 @@ def check_target(deployed: Deployed, functions: Any, sqs: Any) -> Function:
     pages = functions.get_paginator("list_event_source_mappings").paginate(
         FunctionName=f"{deployed.function_name}:{ALIAS}"
     )
-    states = [
-        mapping["State"]
+    mappings = [
+        mapping
         for page in pages
         for mapping in page["EventSourceMappings"]
         if mapping["EventSourceArn"] == deployed.queue_arn
     ]
+    states = [mapping["State"] for mapping in mappings]
     if states != ["Enabled"]:
         raise RefusedError(
             f"the mapping from the queue to {deployed.function_name}:{ALIAS} is {', '.join(states) or 'not there'}: "
@@ -146,11 +153,13 @@ def check_target(deployed: Deployed, functions: Any, sqs: Any) -> Function:
     waiting = sum(depth(sqs, deployed.queue_url))
     if waiting:
         raise RefusedError(f"{waiting} messages are on the queue: other traffic would be taken for the avalanche's")
-    first = found[0]
+    first, pollers = found[0], mappings[0].get("ProvisionedPollerConfig")
     return Function(
         first["MemorySize"],
         first.get("Architectures", ["x86_64"])[0],
         first.get("Environment", {}).get("Variables", {}),
+        first.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions",
+        (pollers["MinimumPollers"], pollers["MaximumPollers"]) if pollers else None,
     )
 
 

@@ -24,6 +24,7 @@ from benchmarks.cost import (
 
 _GIB = Decimal(2**30)
 _NANODOLLARS = Decimal("0.000000001")
+_SNAPSHOT_SECONDS = 3 * 3600
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,17 @@ def kept_seconds(seconds: float) -> int:
 
 
 def dollars(of: Quantities, parameters: Parameters) -> dict[str, Decimal]:
-    """USD by line, and their `total`; without free tiers, storage and what costs the same every month, as a kept
-    snapshot does. What provisioned environments had no room for has the usual price ("AWS Lambda Pricing").
+    """USD by line, and their `total`; without free tiers, storage and what costs the same every month. What provisioned
+    environments had no room for has the usual price; a snapshot is kept for three hours or more ("AWS Lambda Pricing").
     """
     prices: dict[str, Any] = read_prices()
-    function, table = parameters.function, parameters.table
+    function = parameters.function
     lambda_prices = prices["lambda"]
     gb = Decimal(function.memory_size) / 1024
     provisioned = function.provisioned_concurrency > 0
     usual, within = (
         lambda_prices[name][function.architecture] for name in ("gb_second", "provisioned_duration_gb_second")
     )
-    units = ITEM_WRITES * write_units(table.item_bytes) + INDEX_WRITES
     logs = of.payments_tried * LOG_BYTES_PER_PAYMENT + of.invocations * LOG_BYTES_PER_INVOCATION
     lines = {
         "lambda_requests": of.invocations * lambda_prices["requests_per_million"] / MILLION,
@@ -70,7 +70,7 @@ def dollars(of: Quantities, parameters: Parameters) -> dict[str, Decimal]:
         "sqs_requests": (of.sends + of.receives + of.deletes + of.delays)
         * prices["sqs"]["fifo_requests_per_million"]
         / MILLION,
-        "dynamodb_writes": of.payments_tried * units * prices["dynamodb"]["write_units_per_million"] / MILLION,
+        "dynamodb_writes": _writes(of, parameters, prices["dynamodb"]),
         "dynamodb_reads": of.cold_starts * prices["dynamodb"]["read_units_per_million"] / MILLION,
         "logs": Decimal(logs) / _GIB * prices["cloudwatch"]["logs_gb"],
     }
@@ -79,7 +79,19 @@ def dollars(of: Quantities, parameters: Parameters) -> dict[str, Decimal]:
         lines["lambda_provisioned"] = kept * gb * lambda_prices["provisioned_gb_second"][function.architecture]
     if function.snapstart_restore_ms is not None:
         lines["lambda_restores"] = of.cold_starts * gb * lambda_prices["snapstart_restored_gb"]
+        kept = max(_SNAPSHOT_SECONDS, math.ceil(of.seconds))
+        lines["lambda_snapshot"] = kept * gb * lambda_prices["snapstart_kept_gb_second"]
     if of.pollers:
         lines["lambda_pollers"] = of.pollers * math.ceil(of.seconds) * lambda_prices["sqs_poller_hour"] / 3600
     lines = {name: Decimal(amount).quantize(_NANODOLLARS) for name, amount in lines.items()}
     return lines | {"total": sum(lines.values(), Decimal(0))}
+
+
+def _writes(of: Quantities, parameters: Parameters, prices: dict[str, Any]) -> Decimal:
+    """On demand by the unit, of table and index; provisioned by the hour begun, where the index has as much."""
+    table = parameters.table
+    if table.write_units is None:
+        units = of.payments_tried * (ITEM_WRITES * write_units(table.item_bytes) + INDEX_WRITES)
+        return Decimal(units * prices["write_units_per_million"] / MILLION)
+    hours = max(1, math.ceil(of.seconds / 3600))
+    return Decimal(2 * math.ceil(table.write_units) * hours * prices["provisioned_write_unit_hour"])

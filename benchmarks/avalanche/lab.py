@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from benchmarks.coldstart.sample import Sample
 from benchmarks.coldstart.sampling import INIT_SECONDS_MAX
 from benchmarks.measure import RECORDS
 
+RESTORES = Path(__file__).with_name("restores.json")
 # The wait in init under stress, which no quota stretches.
 _STRESS_MS = 3000.0
 
@@ -53,8 +55,7 @@ def invocations_of(
     computed likewise. A further message of a batch takes what batches of ten took more, else as long as the first.
     Raises ImpossibleParametersError where the record has no such function.
     """
-    samples = [Sample.read(document) for document in record["samples"]]
-    packaged = [one for one in samples if one.cell.package == "packaged" and not one.error]
+    packaged = [one for one in _packaged(record) if not one.cell.restored]
     support = support or record.get("support", "")
     mine = [one for one in packaged if _is(one, engine, support)]
     if not mine:
@@ -90,6 +91,51 @@ def invocations_of(
         message,
         ", ".join(parts),
     )
+
+
+@dataclass(frozen=True)
+class Restores:
+    """SnapStart: restores until the first event, `own_ms` of them the function's own, and first invocations after."""
+
+    restore_ms: Samples
+    own_ms: float
+    first_ms: Samples
+    label: str
+
+
+def restores_of(
+    record: dict[str, Any], *, engine: str, memory_size: int, support: str = "", given_ms: tuple[float, ...] = ()
+) -> Restores:
+    """What AWS took for the snapshots of another function (`restores.json`), and then what ours does, from a record.
+
+    `given_ms` are whole restores that somebody measured instead. First invocations are computed from their CPU time.
+    Raises ImpossibleParametersError where the record has no such function under SnapStart.
+    """
+    support = support or record.get("support", "")
+    mine = [one for one in _packaged(record) if one.cell.restored and _is(one, engine, support)]
+    if not mine:
+        wanted = f"{engine} {support}".strip()
+        raise ImpossibleParametersError(f"the record of {record['at']} has no restore of {wanted}: make benchmark")
+    published = json.loads(RESTORES.read_text())
+    snapshots = [whole - own for whole, own in published["restores"]]
+    share = min(1.0, fraction(memory_size))
+    source = (
+        f"{len(given_ms)} as given"
+        if given_ms
+        else f"{len(snapshots)} snapshots of {published['of']} ({published['source']}, {published['taken']})"
+    )
+    return Restores(
+        Samples(given_ms or tuple(round(part + one.init_ms, 3) for part in snapshots for one in mine)),
+        statistics.median(one.init_ms for one in mine),
+        Samples(tuple(one.first_invocation_cpu_ms / share for one in mine if one.first_invocation_cpu_ms is not None)),
+        f"restores: {source}; what this function does after its own, measured {len(mine)} times, its first invocation "
+        "computed from CPU time",
+    )
+
+
+def _packaged(record: dict[str, Any]) -> list[Sample]:
+    samples = (Sample.read(document) for document in record["samples"])
+    return [one for one in samples if one.cell.package == "packaged" and not one.error]
 
 
 def _is(sample: Sample, engine: str, support: str) -> bool:

@@ -22,7 +22,7 @@ from benchmarks.avalanche.parameters import ImpossibleParametersError, Traffic
 from benchmarks.avalanche.play import one_round
 from benchmarks.avalanche.seen import Round, figures, impact
 from benchmarks.coldstart.report import terminal
-from benchmarks.measure import Bar, new_record, write_record
+from benchmarks.measure import Bar, available_mb, new_record, write_record
 from local import stream
 from local.audit import audit
 from local.evidence import Delivery, Sent, collect, logs_of
@@ -132,15 +132,6 @@ def check(options: argparse.Namespace) -> None:
     for groups in options.groups:
         traffic = Traffic(options.messages, groups, ramp_seconds=options.ramp_seconds)
         against.local_parameters(traffic, options.concurrency, against.invocations_of([]))
-
-
-def available_mb() -> int | None:
-    """Memory that is not in use on this machine; None where it cannot be read."""
-    try:
-        text = Path("/proc/meminfo").read_text()
-    except OSError:
-        return None
-    return next(int(line.split()[1]) // 1024 for line in text.splitlines() if line.startswith("MemAvailable:"))
 
 
 def check_memory(environments: int, available: int | None) -> None:

@@ -92,7 +92,8 @@ class Invocations:
 class Function:
     """The function, its concurrency, and what its payments meet.
 
-    `reserved_concurrency` None leaves all that the account has. `snapstart_restore_ms` takes the place of init.
+    `reserved_concurrency` None leaves all that the account has. `snapstart_restore_ms` takes the place of init, and
+    `snapstart_own_ms` of it are the function's own.
     `group_concurrency` is how many groups of a batch are at work at once. `crash_share` of the invocations die.
     `idle_seconds` is how long an unused environment stays; AWS does not say.
     """
@@ -104,6 +105,7 @@ class Function:
     reserved_concurrency: int | None = None
     provisioned_concurrency: int = 0
     snapstart_restore_ms: Samples | None = None
+    snapstart_own_ms: float = 0.0
     group_concurrency: int = 10
     idle_seconds: float = 300.0
     crash_share: float = 0.0

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.avalanche.distributions import Samples
-from benchmarks.avalanche.lab import invocations_of
+from benchmarks.avalanche.lab import invocations_of, restores_of
 from benchmarks.avalanche.parameters import Function, ImpossibleParametersError, Mapping, Parameters, Traffic
 from benchmarks.avalanche.result import Result
 from benchmarks.avalanche.simulation import simulate
@@ -43,15 +42,16 @@ class Policy:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a policy comes to: a result, or why there is none."""
+    """What a policy comes to: a result and where its durations are from, or why there is none."""
 
     policy: Policy
     result: Result | None
     refusal: str = ""
+    durations: str = ""
 
     def as_document(self) -> dict[str, Any]:
         """For JSON: the policy, and the result without its arrays or the refusal."""
-        document = {"policy": dict(vars(self.policy)), "refusal": self.refusal}
+        document = {"policy": dict(vars(self.policy)), "refusal": self.refusal, "durations": self.durations}
         return document | {"result": None if self.result is None else self.result.as_document()}
 
 
@@ -68,8 +68,10 @@ def policies(base: Policy, *, snapstart_restore_ms: tuple[float, ...] = ()) -> I
         yield replace(base, name=f"batches of {batch_size}", batch_size=batch_size)
     for count in (10, 100, 1_000):
         yield replace(base, name=f"{count:,} provisioned", provisioned_concurrency=count)
-    for least, most in ((20, 200), (100, 200)):
-        yield replace(base, name=f"{least} to {most} pollers", pollers=(least, most))
+    # Ten executions each: what the account's thousand leave beside the function's others.
+    for least, most in ((20, 90), (90, 90)):
+        name = f"{least} to {most} pollers" if least < most else f"{most} pollers"
+        yield replace(base, name=name, pollers=(least, most))
     yield replace(base, name="SnapStart", snapstart=True, snapstart_restore_ms=snapstart_restore_ms)
     for support in SUPPORTS:
         yield replace(base, name=f"{support} support", support=support)
@@ -93,9 +95,22 @@ def parameters(policy: Policy, traffic: Traffic, record: dict[str, Any], base: P
         work,
         memory_size=policy.memory_size,
         provisioned_concurrency=policy.provisioned_concurrency,
-        snapstart_restore_ms=Samples(policy.snapstart_restore_ms) if policy.snapstart else None,
         group_concurrency=policy.group_concurrency,
     )
+    if policy.snapstart:
+        restores = restores_of(
+            record,
+            engine=policy.engine,
+            memory_size=policy.memory_size,
+            support=policy.support,
+            given_ms=policy.snapstart_restore_ms,
+        )
+        function = replace(
+            function,
+            invocations=replace(work, first_ms=restores.first_ms, label=f"{work.label}; {restores.label}"),
+            snapstart_restore_ms=restores.restore_ms,
+            snapstart_own_ms=restores.own_ms,
+        )
     mapping = Mapping(batch_size=policy.batch_size)
     if policy.pollers:
         mapping = replace(mapping, pollers_min=policy.pollers[0], pollers_max=policy.pollers[1])
@@ -114,6 +129,28 @@ def compare(
     """Play each policy on the same traffic and seed."""
     for policy in found:
         try:
-            yield Outcome(policy, simulate(parameters(policy, traffic, record, base), seed))
+            whole = parameters(policy, traffic, record, base)
+            yield Outcome(policy, simulate(whole, seed), durations=whole.function.invocations.label)
         except ImpossibleParametersError as refusal:
             yield Outcome(policy, None, str(refusal))
+
+
+def again(
+    found: Iterable[Policy],
+    traffic: Traffic,
+    record: dict[str, Any],
+    seeds: Iterable[int],
+    base: Parameters | None = None,
+) -> dict[str, list[dict[str, Any]]]:
+    """What decides between policies, by their names, once more with each of other seeds: other draws of the same story.
+
+    Raises ImpossibleParametersError.
+    """
+    drawn = list(seeds)
+    return {
+        policy.name: [
+            {"seed": result.seed, "latency_p99_ms": result.latency_p99_ms, "usd": str(result.dollars["total"])}
+            for result in (simulate(parameters(policy, traffic, record, base), seed) for seed in drawn)
+        ]
+        for policy in found
+    }

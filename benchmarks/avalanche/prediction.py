@@ -7,6 +7,7 @@ laid over the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,9 +17,9 @@ from numpy.typing import NDArray
 from benchmarks.avalanche.cloudwatch import PERIOD_SECONDS
 from benchmarks.avalanche.deployed import Deployed, Function
 from benchmarks.avalanche.distributions import Constant
-from benchmarks.avalanche.lab import invocations_of, newest_record
-from benchmarks.avalanche.parameters import Function as SimulatedFunction
+from benchmarks.avalanche.lab import newest_record
 from benchmarks.avalanche.parameters import Gateway, Mapping, Parameters, Quotas, Traffic
+from benchmarks.avalanche.policies import Policy, parameters
 from benchmarks.avalanche.result import Result
 from benchmarks.avalanche.rules import SECOND
 from benchmarks.avalanche.seen import quantile
@@ -34,16 +35,21 @@ def parameters_of(target: Deployed, function: Function, traffic: Traffic) -> Par
     """
     variables = function.variables
     engine = variables.get("SCORING_ENGINE", "auto")
-    work = invocations_of(
-        newest_record(),
+    policy = Policy(
+        "as deployed",
         engine="compiled" if engine == "auto" else engine,
+        support=variables.get("SUPPORT", ""),
         memory_size=function.memory_size,
         stress_mode=variables.get("STRESS_MODE", "none"),
+        snapstart=function.snap_start,
+        pollers=function.pollers,
     )
+    found = parameters(policy, traffic, newest_record())
+    mapping = found.mapping if function.pollers else Mapping(maximum_concurrency=target.concurrency)
     return Parameters(
         traffic,
-        SimulatedFunction(work, memory_size=function.memory_size, architecture=function.architecture),
-        mapping=Mapping(maximum_concurrency=target.concurrency),
+        replace(found.function, architecture=function.architecture),
+        mapping=mapping,
         gateway=Gateway(call_ms=Constant(0.0)),
         # A reservation may be of 1, which no mapping's maximum is.
         quotas=Quotas(account_concurrency=target.account_concurrency, mapping_concurrency_min=1),

@@ -1,11 +1,15 @@
 """From the outcomes of policies on one traffic to the one to take, in a sentence with what it saves.
 
-One rule: the sentence is computed from the document that the record holds; money in it is exact decimals, and a policy
-of another story, without the stress, is shown and never recommended.
+One rule: the sentence is computed from the document that the record holds, and says where another draw of the story
+would say something else; money in it is exact decimals, and a policy of another story, without the stress, is shown
+and never recommended.
 """
 
 from __future__ import annotations
 
+import math
+import statistics
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -24,9 +28,12 @@ VARIABLES = {
 }
 HOW = {
     "groups": "the sender's MessageGroupId has {} values",
-    "pollers": "the mapping's provisioned pollers, {}, for which Terraform has no variable here",
+    "pollers": "provisioned_pollers = {{ min = {}, max = {} }}, in the place of maximum_concurrency",
 }
 _BALANCE = 0.5
+# Student's t, two-sided, 95 %, by the number of pairs.
+_T95 = {3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
+_SEEDS_MIN = min(_T95)
 
 
 class Recommendation(NamedTuple):
@@ -52,7 +59,8 @@ def usd(outcome: dict[str, Any]) -> Decimal:
 def recommend(document: dict[str, Any]) -> Recommendation:
     """Of the policies that lose the fewest payments, the one that balances dollars and p99 latency on their front.
 
-    The first outcome is the base, which every other changes in one thing.
+    The first outcome is the base, which every other changes in one thing. `again` of the document, where it is there,
+    has the front and the base with other seeds.
     """
     base, *_ = document["outcomes"]
     stress = base["policy"]["stress_mode"]
@@ -65,18 +73,19 @@ def recommend(document: dict[str, Any]) -> Recommendation:
     front = tradeoff.frontier(could, _figures)
     take = tradeoff.balanced(front, _figures, _BALANCE)
     names = [one["policy"]["name"] for one in front]
+    near = _near_tie(document.get("again", {}), [*front, *[base] * (base in played)], take, base)
     if base not in played:
-        answer = f"Take {_named(take)}: {_settled(take)}, for {dollars(usd(take))}; {_refused(base)}."
+        answer = f"Take {_named(take)}: {_settled(take)}, for {dollars(usd(take))}{near}; {_refused(base)}."
         return Recommendation(answer, _how(base, take), None, take, names)
     if take is base:
         answer = (
             f"Keep the settings as they are: {_settled(base)}, for {dollars(usd(base))}, "
-            f"and none of the {len(could) - 1} other policies balances the two better."
+            f"and none of the {len(could) - 1} other policies balances the two better{near}."
         )
         return Recommendation(answer, "", base, base, names)
     answer = (
         f"Take {_named(take)}: {_settled(take)} instead of {_seconds(base)}, for {dollars(usd(take))} instead of "
-        f"{dollars(usd(base))}: {_saves(base, take)}."
+        f"{dollars(usd(base))}: {_saves(base, take)}{near}."
     )
     return Recommendation(answer, _how(base, take), base, take, names)
 
@@ -84,6 +93,46 @@ def recommend(document: dict[str, Any]) -> Recommendation:
 def _figures(outcome: dict[str, Any]) -> tuple[float, float]:
     # A place on a plot, not an amount.
     return float(usd(outcome)), outcome["result"]["latency_p99_ms"]
+
+
+def _near_tie(
+    again: dict[str, list[dict[str, Any]]],
+    outcomes: Sequence[dict[str, Any]],
+    take: dict[str, Any],
+    base: dict[str, Any],
+) -> str:
+    """What other seeds say, in brackets: whether they take another policy, and which difference is their noise."""
+    drawn: dict[str, list[tuple[float, float]]] = {}
+    for one in outcomes:
+        name = one["policy"]["name"]
+        later = [(float(found["usd"]), found["latency_p99_ms"]) for found in again.get(name, ())]
+        drawn[name] = [_figures(one), *later]
+    seeds = min(map(len, drawn.values()))
+    if seeds < _SEEDS_MIN or any(p99 is None for found in drawn.values() for _, p99 in found):
+        return ""
+    taken, asked = (one["policy"]["name"] for one in (take, base))
+    others = Counter(_balanced({name: found[seed] for name, found in drawn.items()}) for seed in range(seeds))
+    agree = others.pop(taken, 0)
+    told = []
+    if others:
+        names = " and ".join(f"“{name}”" for name in others)
+        told.append(f"a near tie: {agree} of {seeds} seeds {'takes' if agree == 1 else 'take'} it, {names} the others")
+    if taken != asked and asked in drawn:
+        for place, words in ((1, "p99"), (0, "cost")):
+            differences = [drawn[asked][seed][place] - drawn[taken][seed][place] for seed in range(seeds)]
+            if any(differences) and abs(statistics.mean(differences)) <= _half(differences):
+                told.append(f"the difference in {words} is within the noise of {seeds} seeds")
+    return f" ({'; '.join(told)})" if told else ""
+
+
+def _balanced(figures: dict[str, tuple[float, float]]) -> str:
+    front = tradeoff.frontier(list(figures.items()), lambda one: one[1])
+    return tradeoff.balanced(front, lambda one: one[1], _BALANCE)[0]
+
+
+def _half(differences: Sequence[float]) -> float:
+    """Half of the 95 % confidence interval of their mean."""
+    return _T95[len(differences)] * statistics.stdev(differences) / math.sqrt(len(differences))
 
 
 def _named(outcome: dict[str, Any]) -> str:
@@ -141,7 +190,7 @@ def _how(base: dict[str, Any], take: dict[str, Any]) -> str:
             shown = f'"{value}"' if isinstance(value, str) else str(value).lower()
             told.append(f"{VARIABLES[field]} = {shown}")
         elif field in HOW:
-            told.append(HOW[field].format(" to ".join(map(str, value)) if _many(value) else f"{value:,}"))
+            told.append(HOW[field].format(*(value if _many(value) else [f"{value:,}"])))
     return "; ".join(told)
 
 

@@ -40,7 +40,6 @@ _STYLE = """
 .pair td{text-align:right}.grids{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(26rem,100%),1fr));
 gap:0 1.5rem}.many{display:grid;grid-template-columns:repeat(auto-fill,minmax(10rem,1fr));gap:.2rem 1rem}
 .many figure,.grids figure{margin:.4rem 0}.many h3{font-size:.85rem;margin:0}.many figcaption{font-size:.8rem}
-svg text{paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}
 .taken{font-weight:700}figcaption{opacity:1}.rows td.why{text-align:left}
 """
 
@@ -179,7 +178,7 @@ def document(story: Parameters, outcomes: Sequence[Outcome], seed: int) -> dict[
     """What the record holds and the page is made of: the outcomes, their series thinned, and the story in sentences."""
     return {
         "seed": seed,
-        "story": _story(story, seed),
+        "story": [*_story(story, seed), *_snapshots(outcomes)],
         "outcomes": [_thinned(outcome.as_document()) for outcome in outcomes],
     }
 
@@ -201,6 +200,12 @@ def _story(story: Parameters, seed: int) -> list[str]:
         f"The gateway takes {limit}, two for a payment, at {gateway.call_ms.mean_ms:,.0f} ms on average; the table is "
         f"{table}.",
     ]
+
+
+def _snapshots(outcomes: Sequence[Outcome]) -> list[str]:
+    """Where restores are from, once."""
+    found = [one.durations for one in outcomes if one.policy.snapstart and one.result]
+    return [f"SnapStart, {found[0].partition('; ')[2]}."] if found else []
 
 
 def _thinned(outcome: dict[str, Any]) -> dict[str, Any]:

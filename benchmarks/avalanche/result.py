@@ -42,6 +42,8 @@ class Ledger:
         # Idle ones are used first, so that a new one is needed when all others are at work.
         self.environments_max = 0
         self.throttles = self.errors = self.payments_tried = self.provisioned_ms = 0
+        # Of restores, what the snapshot took.
+        self.unbilled_ms = 0
         self.table_throttles = self.gateway_throttles = self.gateway_timeouts = self.not_enough_time = 0
 
     def settle(self, message: int, moment: int, fate: int) -> None:
@@ -193,7 +195,7 @@ def conclude(parameters: Parameters, seed: int, sent: Sent, ledger: Ledger, ende
     quantities = Quantities(
         seconds=seconds,
         invocations=invocations,
-        billed_ms=int((-(-(arrays.init + arrays.duration) // 1000)).sum()),
+        billed_ms=int((-(-(arrays.init + arrays.duration) // 1000)).sum()) - ledger.unbilled_ms,
         payments_tried=ledger.payments_tried,
         cold_starts=cold,
         sends=int(sent.offered.size) + sent.deduplicated,

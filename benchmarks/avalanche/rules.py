@@ -29,6 +29,7 @@ PAGES = {
     "function_concurrency": _LAMBDA + "configuration-concurrency.html",
     "scaling_bucket": _LAMBDA + "scaling-behavior.html",
     "begin": _LAMBDA + "lambda-runtime-environment.html",
+    "billed_restore": _LAMBDA + "snapstart-monitoring.html",
     "billed_ms": "https://aws.amazon.com/blogs/compute/aws-lambda-standardizes-billing-for-init-phase/",
     "on_demand_write_units": _DYNAMODB + "on-demand-capacity-mode.html",
     "provisioned_write_bucket": _DYNAMODB + "burst-adaptive-capacity.html",
@@ -184,6 +185,11 @@ class Begin(NamedTuple):
 def begin(init: int, throttled: int, limit: int) -> Begin:
     """An init of at most the limit stands in front; a longer one is cut off there and repeated in the invocation."""
     return Begin(init, 0) if init <= limit else Begin(limit, throttled)
+
+
+def billed_restore(restore: int, own: int) -> int:
+    """What of a restore under SnapStart is billed: what runtime and function do themselves, not the snapshot's part."""
+    return min(restore, own)
 
 
 def billed_ms(init: int, duration: int) -> int:

@@ -62,7 +62,7 @@ STEPS = (
     Step(10_000, "a gateway of 100 calls a second", gateway_calls=STRIPE_CALLS),
     Step(100_000, "as Terraform makes it"),
     Step(100_000, "900 at once", maximum_concurrency=900),
-    Step(100_000, "50 to 100 pollers, table warmed", pollers=(50, 100), account_concurrency=3_000, table_peak=10_000),
+    Step(100_000, "50 to 100 pollers, table warmed", pollers=(50, 100), account_concurrency=3_000, table_peak=3_000),
     Step(1_000_000, "as Terraform makes it"),
     Step(
         1_000_000,
@@ -71,14 +71,14 @@ STEPS = (
         account_concurrency=2_000,
         table_peak=20_000,
     ),
-    Step(1_000_000, "200 to 2,000 pollers", pollers=(200, 2_000), account_concurrency=20_000, table_peak=20_000),
+    Step(1_000_000, "200 to 500 pollers", pollers=(200, 500), account_concurrency=6_000, table_peak=20_000),
     Step(
         1_000_000,
-        "the same, table of 100,000 units",
-        pollers=(200, 2_000),
-        account_concurrency=20_000,
-        table_peak=50_000,
-        table_quota=100_000,
+        "the same, table of 60,000 units",
+        pollers=(200, 500),
+        account_concurrency=6_000,
+        table_peak=30_000,
+        table_quota=60_000,
     ),
 )
 

@@ -96,6 +96,7 @@ class _Run:
         self._crash_share = function.crash_share
         work = function.invocations
         self._init = stream(function.snapstart_restore_ms or work.init_ms, random[0])
+        self._restored_own = round(function.snapstart_own_ms * 1000) if function.snapstart_restore_ms else None
         self._throttled = stream(work.init_throttled_ms, random[1])
         self._first, self._warm = stream(work.first_ms, random[2]), stream(work.warm_ms, random[3])
         self._message = stream(work.message_ms, random[4])
@@ -234,6 +235,9 @@ class _Run:
         else:
             batch.ends, duration = self._charges.settle(now, batch.parts, handler, compute)
         self.ledger.invocation(now, init, duration, cold, batch.messages)
+        if cold and self._restored_own is not None:
+            billed = rules.billed_restore(init, self._restored_own)
+            self.ledger.unbilled_ms += rules.billed_ms(init, duration) - rules.billed_ms(billed, duration)
         if batch.environment == _PROVISIONED:
             self.ledger.provisioned_ms += rules.billed_ms(init, duration)
         self._at(handler + duration, self._end, batch)

@@ -96,6 +96,13 @@ def test_a_batch_is_deleted_and_delayed_in_one_request_each_and_in_none_without_
     assert simulate(died).dollars["sqs_requests"] == 2 * prices
 
 
+def test_a_payment_takes_three_units_of_the_table_and_its_index_has_its_own() -> None:
+    # 140 batches of ten begin at once: 4,000 units are 1,333 payments, and the others wait for theirs.
+    mapping = replace(EXACT.mapping, batch_size=10, growth=False)
+    result = simulate(replace(EXACT, traffic=Traffic(1_400, 1_400), queue=Queue(sends_per_second=0), mapping=mapping))
+    assert result.table_throttles == 1_400 - 4_000 // 3
+
+
 def test_latency_ends_when_a_payment_is_settled_and_age_when_its_message_is_deleted() -> None:
     result = simulate(replace(EXACT, traffic=Traffic(1, 1)))
     # 5 to receive, 300, 40 and 230; the delete takes 5 more.

@@ -60,6 +60,20 @@ def test_a_run_as_regular_as_its_simulation_is_the_same_in_counts_order_and_time
     assert "order of each group" in {one["what"] for one in document["exact"]}
 
 
+def test_an_init_that_waited_beyond_the_limit_for_a_processor_is_whole_in_the_simulation_too():
+    late = 14.0
+    waited = invocation(COLD.begun, COLD.messages, COLD.duration_ms, 1000.0 + 1000 * late)
+    later = [replace(each, begun=each.begun + late, ended=each.ended + late) for each in (WARM, LAST)]
+    seen = replace(
+        ROUND,
+        payments=[replace(each, settled=(each.settled or 0.0) + late) for each in ROUND.payments],
+        invocations=[waited, *later],
+    )
+    found = against.compare([seen], groups=1, concurrency=1)
+    assert [one.what for one in found.exact if not one.same] == []
+    assert [time.ratio[0] for time in found.times] == pytest.approx([1.0] * 4, abs=0.01)
+
+
 def test_one_receive_is_shared_out_to_the_environments_that_are_free():
     # Nine messages in one receive: two environments have a group each, 20 ms of work and 30 a message, none has both.
     groups = [tuple(number for number in range(1, 10) if number % 2 == rest) for rest in (1, 0)]

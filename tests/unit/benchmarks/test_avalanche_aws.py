@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,7 @@ from benchmarks.avalanche import aws, deployed, prediction
 from benchmarks.avalanche.deployed import Function, RefusedError
 from benchmarks.avalanche.parameters import ImpossibleParametersError, Traffic
 from benchmarks.cost import read_prices
+from local.installation import ROOT
 from tests.support.avalanche import GOOD, QUEUE, outputs, target
 
 
@@ -66,11 +68,35 @@ def test_the_outputs_are_those_of_the_environments_state_wherever_that_is(tmp_pa
         deployed.read_outputs("staging")
 
 
+def test_the_outputs_are_those_of_the_state_that_make_was_told(tmp_path, monkeypatch):
+    script = tmp_path / "build" / "state.py"
+    script.parent.mkdir()
+    monkeypatch.setattr(deployed, "ROOT", tmp_path)
+    script.write_text("import sys\nsys.exit(' '.join(sys.argv[1:]))")
+    with pytest.raises(RefusedError, match="--environment stage --outputs --state local;"):
+        deployed.read_outputs("stage", state="local")
+    for state, given in (("", ""), ("STATE=local", "--state local")):
+        command = ["make", "--no-print-directory", "--dry-run", "avalanche", "TARGET=aws", "ENVIRONMENT=stage", state]
+        done = subprocess.run([word for word in command if word], cwd=ROOT, capture_output=True, text=True, check=True)
+        last = done.stdout.splitlines()[-1]
+        assert last.split("benchmarks ")[1].split() == f"avalanche-aws --environment stage {given}".split()
+
+
+@pytest.mark.parametrize(("options", "installed"), [("--policies", False), ("--bars --quick", True)])
+def test_the_peers_are_installed_for_the_bars_alone(options, installed):
+    command = ["make", "--no-print-directory", "--dry-run", "-W", "benchmarks/avalanche/peers.lock"]
+    command += ["avalanche-simulation", f"OPTIONS={options}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ("--requirement benchmarks/avalanche/peers.lock" in done.stdout) == installed
+
+
 class Functions:
     """The Lambda API's answers that a target is judged by; `versions` by number."""
 
-    def __init__(self, versions: dict[str, dict[str, str]], weights: dict[str, float], state: str = "Enabled") -> None:
-        self.versions, self.weights, self.state = versions, weights, state
+    def __init__(
+        self, versions: dict[str, dict[str, str]], weights: dict[str, float], state: str = "Enabled", **mapping: Any
+    ) -> None:
+        self.versions, self.weights, self.state, self.mapping = versions, weights, state, mapping
 
     def get_alias(self, FunctionName: str, Name: str) -> dict[str, Any]:
         assert Name == "live"
@@ -83,6 +109,7 @@ class Functions:
             "MemorySize": 512,
             "Architectures": ["arm64"],
             "Environment": {"Variables": self.versions[Qualifier]},
+            "SnapStart": {"ApplyOn": "PublishedVersions" if self.mapping else "None"},
         }
 
     def get_paginator(self, name: str) -> Functions:
@@ -92,7 +119,7 @@ class Functions:
     def paginate(self, FunctionName: str) -> list[dict[str, Any]]:
         assert FunctionName.endswith(":live")
         other = {"State": "Enabled", "EventSourceArn": "arn:aws:sqs:eu-west-1:000000000000:other.fifo"}
-        mine = {"State": self.state, "EventSourceArn": outputs()["queue_arn"]["value"]}
+        mine = {"State": self.state, "EventSourceArn": outputs()["queue_arn"]["value"], **self.mapping}
         return [{"EventSourceMappings": [other]}, {"EventSourceMappings": [mine] if self.state else []}]
 
 
@@ -107,6 +134,10 @@ class Queues:
 def test_a_function_with_the_simulated_gateway_behind_an_enabled_mapping_is_a_target(tmp_path):
     found = deployed.check_target(target(tmp_path), Functions({"1": GOOD, "2": GOOD}, {"2": 0.1}), Queues())
     assert (found.memory_size, found.architecture, found.variables["STRESS_MODE"]) == (512, "arm64", "cold_start")
+    assert (found.snap_start, found.pollers) == (False, None)
+    polled = Functions({"1": GOOD}, {}, ProvisionedPollerConfig={"MinimumPollers": 20, "MaximumPollers": 90})
+    found = deployed.check_target(target(tmp_path), polled, Queues())
+    assert (found.snap_start, found.pollers) == (True, (20, 90))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from benchmarks.avalanche import command, comparisons, peers
 from benchmarks.avalanche.bars import bars
 from benchmarks.avalanche.command import main
 from benchmarks.avalanche.comparisons import outside
-from benchmarks.avalanche.lab import newest_record
-from benchmarks.avalanche.parameters import Traffic
+from benchmarks.avalanche.lab import RESTORES, newest_record
+from benchmarks.avalanche.parameters import ImpossibleParametersError, Traffic
 from benchmarks.avalanche.policies import Outcome, Policy, compare, parameters, policies
 from benchmarks.avalanche.result import Result
 
@@ -35,8 +36,6 @@ def test_a_policy_changes_what_its_name_says_and_nothing_else() -> None:
 
 def test_every_policy_has_a_result_or_its_refusal() -> None:
     outcomes = {outcome.policy.name: outcome for outcome in compare(policies(BASE), TRAFFIC, newest_record(), 1)}
-    assert outcomes["SnapStart"].result is None
-    assert "without a measured restore" in outcomes["SnapStart"].refusal
     assert "1000 groups for 60 messages" in outcomes["1,000 groups"].refusal
     assert result_of(outcomes["base"]).completed == 60
     assert result_of(outcomes["100 provisioned"]).cold_starts == 0
@@ -44,10 +43,34 @@ def test_every_policy_has_a_result_or_its_refusal() -> None:
     json.dumps([outcome.as_document() for outcome in outcomes.values()])
 
 
-def test_snapstart_draws_its_measured_restores_in_place_of_init() -> None:
-    policy = Policy("SnapStart", stress_mode="none", snapstart=True, snapstart_restore_ms=(7.0,))
+@pytest.mark.parametrize("name", ["SnapStart", "standard support"])
+def test_the_published_story_compares_every_policy(name) -> None:
+    [policy] = [one for one in policies(Policy("base")) if one.name == name]
     [outcome] = compare([policy], TRAFFIC, newest_record(), 1)
-    assert set(result_of(outcome).arrays.init.tolist()) == {0, 7_000}
+    assert result_of(outcome).completed == 60
+
+
+def test_snapstart_draws_restores_in_place_of_init_and_says_where_they_are_from() -> None:
+    policy = Policy("SnapStart", snapstart=True)
+    [given, published] = compare([replace(policy, snapstart_restore_ms=(7.0,)), policy], TRAFFIC, newest_record(), 1)
+    assert set(result_of(given).arrays.init.tolist()) == {0, 7_000}
+    restores = set(result_of(published).arrays.init.tolist()) - {0}
+    assert 300_000 < min(restores) < max(restores) < 1_000_000
+    assert "1 as given" in given.durations
+    assert json.loads(RESTORES.read_text())["source"] in published.durations
+
+
+def test_of_a_restore_only_the_functions_own_part_is_paid_as_duration() -> None:
+    policy = Policy("SnapStart", snapstart=True, snapstart_restore_ms=(5_000.0,))
+    restored, started = (
+        result_of(outcome)
+        for outcome in compare([policy, replace(policy, snapstart=False)], TRAFFIC, newest_record(), 1)
+    )
+    paid = float(restored.dollars["lambda_duration"])
+    whole = float(((restored.arrays.init + restored.arrays.duration) / 1e6).sum()) * 0.5 * 0.0000133334
+    own = float((restored.arrays.duration / 1e6).sum()) * 0.5 * 0.0000133334
+    assert own < paid < own + (whole - own) / 100
+    assert paid < float(started.dollars["lambda_duration"])
 
 
 def test_what_is_provisioned_beyond_the_accounts_quota_needs_a_greater_one() -> None:
@@ -88,12 +111,20 @@ def test_a_trace_gives_each_message_its_moment(tmp_path, capsys) -> None:
         (["--ramp-seconds", "nan"], "ramp_seconds is nan"),
         (["--gateway-ms", "0:5"], "a median is above 0"),
         (["--policies", "--ramp-seconds", "-1"], "time does not run backwards"),
+        (["--customers", "1000000000000", "--groups", "1"], "1,000,000,000,000 messages take some 572,204,589 MB"),
     ],
 )
 def test_what_cannot_be_ends_with_its_rule(arguments, rule, capsys) -> None:
     assert main(arguments) == 2
     printed = capsys.readouterr()
     assert rule in printed.out + printed.err
+
+
+def test_what_a_machine_holds_is_simulated_and_no_message_more() -> None:
+    command.check_memory(1_747, 1)
+    with pytest.raises(ImpossibleParametersError, match="this machine has 1 MB free, which hold 1,747"):
+        command.check_memory(1_748, 1)
+    command.check_memory(10**12, None)
 
 
 def test_a_policy_is_recommended_where_what_was_asked_for_is_refused(capsys) -> None:

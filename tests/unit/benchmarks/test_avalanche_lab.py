@@ -7,7 +7,7 @@ import json
 import pytest
 
 from benchmarks.avalanche.distributions import Constant, Samples
-from benchmarks.avalanche.lab import invocations_of, newest_record, read_record
+from benchmarks.avalanche.lab import RESTORES, invocations_of, newest_record, read_record, restores_of
 from benchmarks.avalanche.parameters import ImpossibleParametersError
 from benchmarks.coldstart.sample import Cell, Sample
 
@@ -103,6 +103,40 @@ def test_an_init_that_was_cut_off_took_longer_than_the_limit_and_its_repeat_says
     assert found.init_throttled_ms == Constant(6500.0 + 3000.0)
     with pytest.raises(ImpossibleParametersError, match="none was repeated"):
         invocations_of(record(cut, init(200.0)), engine="compiled", memory_size=WHOLE, stress_mode="cold_start")
+
+
+def woken(ms: float, first: float, **cell) -> Sample:
+    return Sample(function(restored=True, **cell), init_ms=ms, first_invocation_cpu_ms=first)
+
+
+def test_a_restore_is_a_published_snapshot_and_then_what_this_function_does() -> None:
+    found = restores_of(record(init(200.0), woken(1.0, 8.0), woken(3.0, 6.0)), engine="compiled", memory_size=WHOLE)
+    published = [whole - own for whole, own in json.loads(RESTORES.read_text())["restores"]]
+    assert sorted(found.restore_ms.ms) == sorted(round(part + own, 3) for part in published for own in (1.0, 3.0))
+    assert found.own_ms == 2.0
+    assert found.first_ms == Samples((8.0, 6.0))
+    assert "measured 2 times" in found.label
+    stretched = restores_of(record(woken(1.0, 8.0)), engine="compiled", memory_size=EIGHTH)
+    assert stretched.first_ms == Samples((8.0 * 1769 / EIGHTH,))
+
+
+def test_restores_that_somebody_measured_take_the_place_of_the_published_ones() -> None:
+    found = restores_of(record(woken(1.0, 8.0)), engine="compiled", memory_size=WHOLE, given_ms=(120.0, 150.0))
+    assert found.restore_ms == Samples((120.0, 150.0))
+    assert found.own_ms == 1.0
+    assert "2 as given" in found.label
+
+
+def test_what_a_record_did_not_wake_from_a_snapshot_is_refused() -> None:
+    for one in (init(200.0), woken(1.0, 8.0, engine="pure"), woken(1.0, 8.0, kernel="avx512-16")):
+        with pytest.raises(ImpossibleParametersError, match="has no restore of compiled lean"):
+            restores_of(record(one), engine="compiled", memory_size=WHOLE)
+
+
+def test_what_was_woken_from_a_snapshot_is_no_init_and_no_invocation() -> None:
+    found = invocations_of(record(init(200.0), woken(1.0, 99.0)), engine="compiled", memory_size=EIGHTH)
+    assert found.init_ms == Samples((200.0,))
+    assert found.first_ms == Samples((4.0 * 1769 / EIGHTH,))
 
 
 @pytest.mark.parametrize("asked", [{"engine": "pure"}, {"engine": "compiled", "support": "standard"}])

@@ -206,6 +206,14 @@ def test_a_prediction_is_of_the_function_behind_the_alias(tmp_path):
     pure = Function(1769, "x86_64", {**GOOD, "SCORING_ENGINE": "pure", "STRESS_MODE": "none"})
     plain = prediction.parameters_of(target(tmp_path), pure, traffic).function.invocations
     assert "pure" in plain.label
+    choices = {"snap_start": True, "pollers": (20, 90)}
+    other = Function(512, "arm64", {**GOOD, "SUPPORT": "standard"}, **choices)
+    chosen = prediction.parameters_of(target(tmp_path), other, traffic)
+    assert "compiled standard" in chosen.function.invocations.label
+    assert chosen.function.snapstart_restore_ms is not None
+    assert 300 < chosen.function.snapstart_restore_ms.mean_ms < 1000
+    assert (chosen.mapping.pollers_min, chosen.mapping.pollers_max) == (20, 90)
+    assert chosen.mapping.maximum_concurrency is None
     assert plain.init_ms.mean_ms < 3000
 
 

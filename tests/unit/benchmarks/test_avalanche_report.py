@@ -79,6 +79,45 @@ def test_money_is_subtracted_exactly() -> None:
     assert found.answer.endswith("it saves 2.00 s and $0.0001.")
 
 
+def drawn(**p99_s: list[float]) -> dict[str, Any]:
+    """Four more seeds of the front, each like the first but for the p99 that is given."""
+    dollars = {"as asked": "0.1000", "128 MB": "0.0700", "10 provisioned": "0.0900", "100 provisioned": "0.1900"}
+    first = {"as asked": 4.0, "128 MB": 5.0, "10 provisioned": 2.0, "100 provisioned": 1.9}
+    return {
+        name: [{"seed": 2 + seed, "latency_p99_ms": 1000 * p99, "usd": usd} for seed, p99 in enumerate(others)]
+        for name, usd in dollars.items()
+        for others in [p99_s.get(name.replace(" ", "_"), [first[name]] * 4)]
+    }
+
+
+@pytest.mark.parametrize(
+    ("again", "end"),
+    [
+        ({}, "it saves 2.00 s and $0.0100."),
+        (drawn(), "it saves 2.00 s and $0.0100."),
+        (
+            drawn(**{"10_provisioned": [9.0, 9.0, 9.0, 2.0]}),
+            "it saves 2.00 s and $0.0100 (a near tie: 2 of 5 seeds take it, “as asked” the others; the difference in "
+            "p99 is within the noise of 5 seeds).",
+        ),
+        (
+            drawn(**{"10_provisioned": [9.0, 9.5, 9.0, 9.5]}),
+            "(a near tie: 1 of 5 seeds takes it, “as asked” the others; the difference in p99 is within the noise of 5 "
+            "seeds).",
+        ),
+        (
+            drawn(as_asked=[2.1, 1.9, 2.2, 1.8], **{"128_MB": [9.0] * 4}),
+            "it saves 2.00 s and $0.0100 (the difference in p99 is within the noise of 5 seeds).",
+        ),
+        (drawn(as_asked=[4.1, 3.9, 4.2, 3.8]), "it saves 2.00 s and $0.0100."),
+        # One draw more says nothing, nor does one that settles nothing.
+        ({name: found[:1] for name, found in drawn(as_asked=[2.0] * 4).items()}, "it saves 2.00 s and $0.0100."),
+    ],
+)
+def test_the_sentence_says_where_another_draw_would_say_something_else(again: dict[str, Any], end: str) -> None:
+    assert recommend({**document(), "again": again}).answer.endswith(end)
+
+
 def test_where_what_was_asked_for_is_refused_the_answer_says_why() -> None:
     changed = document()
     changed["outcomes"][0] |= {"result": None, "refusal": "950 above its quota"}
@@ -100,16 +139,13 @@ def test_nothing_is_recommended_where_nothing_settles() -> None:
         ({"engine": "pure"}, 'scoring_engine = "pure"'),
         ({"snapstart": True}, "snap_start = true"),
         ({"groups": 10_000}, "the sender's MessageGroupId has 10,000 values"),
-        (
-            {"pollers": [20, 200]},
-            "the mapping's provisioned pollers, 20 to 200, for which Terraform has no variable here",
-        ),
+        ({"pollers": [20, 90]}, "provisioned_pollers = { min = 20, max = 90 }, in the place of maximum_concurrency"),
     ],
 )
 def test_what_to_set_is_named_as_terraform_names_it(changed: dict[str, Any], how: str) -> None:
     assert recommend(document(outcome("best", "0.01", 0.1, **changed))).how == how
     variables = (ROOT / "terraform" / "variables.tf").read_text()
-    assert all(f'variable "{name}"' in variables for name in VARIABLES.values())
+    assert all(f'variable "{name}"' in variables for name in (*VARIABLES.values(), "provisioned_pollers"))
 
 
 def charts_of(text: str) -> dict[str, str]:
@@ -171,7 +207,11 @@ def test_the_command_writes_the_page_beside_its_record(tmp_path, capsys, monkeyp
     kept = json.loads((tmp_path / "2026" / "avalanche.json").read_text())
     text = (tmp_path / "2026" / "avalanche.html").read_text()
     assert text == shown.read_text() == page(kept)
-    assert recommend(kept).answer in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert recommend(kept).answer in printed
+    assert all(line in printed for line in kept["story"])
+    assert "as asked" in kept["again"]
+    assert {one["seed"] for found in kept["again"].values() for one in found} == {2, 3, 4, 5}
     assert kept["story"][0] == "100 checkouts in 20 groups, sent evenly within 5 s; seed 1."
     assert all(one["policy"]["name"] in text for one in kept["outcomes"])
 

@@ -23,6 +23,7 @@ from benchmarks.avalanche.parameters import (
     Parameters,
     Queue,
     Quotas,
+    Table,
     Traffic,
 )
 from benchmarks.avalanche.rules import SECOND, Bucket, Growth
@@ -217,6 +218,12 @@ def test_init_and_duration_are_billed_together_and_rounded_up_once() -> None:
     assert [rules.billed_ms(600_200, 3_100), rules.billed_ms(599_900, 3_100), rules.billed_ms(0, 1)] == [604, 603, 1]
 
 
+def test_of_a_restore_the_functions_own_part_is_billed() -> None:
+    assert rules.billed_restore(500_000, 20_000) == 20_000
+    # One that was quicker than what the function usually does itself.
+    assert rules.billed_restore(15_000, 20_000) == 15_000
+
+
 def test_a_new_on_demand_table_takes_4000_write_units_and_an_old_one_twice_its_peak() -> None:
     assert rules.on_demand_write_units(0, 40_000) == 4_000
     assert rules.on_demand_write_units(3_000, 40_000) == 6_000
@@ -277,7 +284,16 @@ def test_a_bill_can_be_checked_with_a_pencil() -> None:
     assert abs(polled - 200 * Decimal("0.00925") / 3600) < Decimal("1e-9")
     # A million restores of half a GB.
     restored = replace(STORY, function=replace(STORY.function, snapstart_restore_ms=Samples((100.0,))))
-    assert dollars(of, restored)["lambda_restores"] == Decimal("0.5") * 1_000_000 * Decimal("0.0001397998")
+    found = dollars(of, restored)
+    assert found["lambda_restores"] == Decimal("0.5") * 1_000_000 * Decimal("0.0001397998")
+    # A snapshot of half a GB, kept for three hours at least.
+    assert found["lambda_snapshot"] == Decimal("0.5") * 10_800 * Decimal("0.0000015046")
+    longer = dollars(replace(of, seconds=20_000.5), restored)["lambda_snapshot"]
+    assert abs(longer - Decimal("0.5") * 20_001 * Decimal("0.0000015046")) < Decimal("1e-9")
+    # Ten units a second each for table and index, in the hour begun and in two.
+    provisioned = replace(STORY, table=Table(write_units=10.0))
+    assert dollars(of, provisioned)["dynamodb_writes"] == 20 * Decimal("0.00065")
+    assert dollars(replace(of, seconds=3_601.0), provisioned)["dynamodb_writes"] == 40 * Decimal("0.00065")
     on_demand = dollars(replace(of, provisioned_ms=0), STORY)
     assert on_demand["lambda_duration"] == Decimal("0.5") * 1_000_000 * Decimal("0.0000133334")
     assert "lambda_provisioned" not in on_demand
