@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
+from schemas import outcome_event
+
 from handler import queue_function, reconcile_function
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
 from handler.adapters.table.parking_writes import PARKING_WRITES
 from handler.adapters.table.writes import CLAIM, CLAIM_CORRECTED, WRITES
 from handler.domain.item import REQUIRED, REQUIRED_BESIDE, REQUIRED_BESIDE_OPEN, Item
+from handler.domain.outcome_event import SCHEMA_VERSION
 from handler.domain.reasons import CATALOGUE, Answer
 from handler.settings import DEFINED_ELSEWHERE, SETTINGS
 
@@ -96,9 +99,9 @@ def item_page() -> str:
     )
 
 
-def item_attributes() -> tuple[dict[str, str], dict[str, str]]:
+def item_attributes(path: str = "handler/domain/item.py", name: str = "Item") -> tuple[dict[str, str], dict[str, str]]:
     """The meaning and the annotation of each attribute, from the source: the sentence stands below the attribute."""
-    body = next(node for node in _nodes("handler/domain/item.py", ast.ClassDef) if node.name == "Item").body
+    body = next(node for node in _nodes(path, ast.ClassDef) if node.name == name).body
     meanings, kinds = {}, {}
     for node, below in zip(body, [*body[1:], None], strict=True):
         if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
@@ -108,7 +111,7 @@ def item_attributes() -> tuple[dict[str, str], dict[str, str]]:
             case ast.Expr(ast.Constant(str(sentence))):
                 meanings[node.target.id] = " ".join(sentence.split())
             case _:
-                raise ValueError(f"handler/domain/item.py does not say below `{node.target.id}` what it means")
+                raise ValueError(f"{path} does not say below `{node.target.id}` what it means")
     return meanings, kinds
 
 
@@ -290,6 +293,26 @@ def _nodes(path: str, kind: type[_Node]) -> Iterator[_Node]:
     return (node for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, kind))
 
 
+def events_page() -> str:
+    """Every property of an outcome event."""
+    return page(
+        "Properties of an outcome event",
+        f"Version {SCHEMA_VERSION}, as [its JSON Schema]({outcome_event.NAME}) has it; "
+        "[events.md](events.md) says what events are for and how they arrive. Those behind `faults_left_out` are the "
+        "item's own ([item.md](item.md)); what is empty there is not here either.",
+        table(("property", "JSON type", "where", "meaning"), outcome_event.rows(item_attributes(), _envelope())),
+    )
+
+
+def event_schema() -> str:
+    """The JSON Schema of an outcome event."""
+    return outcome_event.schema(item_attributes(), _envelope())
+
+
+def _envelope() -> tuple[dict[str, str], dict[str, str]]:
+    return item_attributes("handler/domain/outcome_event.py", "Envelope")
+
+
 def settings_page() -> str:
     """Every environment variable."""
     readers = tuple(dict.fromkeys(reader for setting in SETTINGS for reader in setting.readers))
@@ -377,12 +400,14 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "reason-codes.md": reasons_page,
     "metrics.md": metrics_page,
     "settings.md": settings_page,
+    "event-properties.md": events_page,
 }
 
 
 def main() -> None:
     for name, made in PAGES.items():
         (DOCS / name).write_text(made())
+    (DOCS / outcome_event.NAME).write_text(event_schema())
     for module in MODULES:
         (module / "README.md").write_text(module_page(module))
 

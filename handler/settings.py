@@ -22,7 +22,7 @@ from handler.domain.typed import NamedTuple
 from handler.domain.validate import Limits
 from scoring.kernel import CHOICES
 
-Reader = Literal["queue function", "workflow", "page", "reconcile", "command line"]
+Reader = Literal["queue function", "workflow", "page", "reconcile", "events", "command line"]
 
 
 class Kind:
@@ -96,10 +96,12 @@ def _arn(service: str, resource: str) -> str:
 _KEY: Final = "(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 _KEY_ALIAS: Final = "alias/[A-Za-z0-9/_-]{1,250}"
 _TABLE: Final = "[A-Za-z0-9_.-]{3,255}"
-_QUEUE: Final = Kind(
-    "an SQS queue's URL, https://host/account/name (http on this machine alone)",
+_QUEUE_URL: Final = (
     rf"(https://{_LABEL}(\.{_LABEL})*|http://(127\.0\.0\.1|localhost|\[::1\]))(:{_PORT})?"
-    r"/[0-9]{12}/[A-Za-z0-9_-]{1,80}(\.fifo)?",
+    r"/[0-9]{12}/[A-Za-z0-9_-]{1,80}"
+)
+_QUEUE: Final = Kind(
+    "an SQS queue's URL, https://host/account/name (http on this machine alone)", rf"{_QUEUE_URL}(\.fifo)?"
 )
 _SHAPE: Final = r"([#@*](\{[0-9]{1,2}(-[0-9]{1,2})?\})?|[A-Za-z0-9_.:/ -])+"
 _SECRET: Final = Kind("a Secrets Manager secret's ARN", _arn("secretsmanager", "secret:[A-Za-z0-9/_+=.@-]+"))
@@ -112,7 +114,8 @@ _TIME: Final = Kind(
 _PREPARES_AHEAD: Final = {"": "true", "simulated": "true"}
 
 _PAYING: Final[tuple[Reader, ...]] = ("queue function", "workflow", "reconcile")
-_ALL: Final[tuple[Reader, ...]] = ("queue function", "workflow", "page", "reconcile", "command line")
+_DECIDING: Final[tuple[Reader, ...]] = ("queue function", "workflow", "page", "reconcile", "command line")
+_ALL: Final[tuple[Reader, ...]] = ("queue function", "workflow", "page", "reconcile", "events", "command line")
 
 SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
@@ -134,7 +137,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "DYNAMODB_TABLE",
         Kind("a DynamoDB table's name or ARN", f"{_TABLE}|{_arn('dynamodb', f'table/{_TABLE}')}"),
         "cloudcafe-payment-transactions-dev",
-        _ALL,
+        _DECIDING,
         "The table of transactions.",
     ),
     Setting(
@@ -291,7 +294,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "SCORING_ENGINE",
         _one_of(*CHOICES),
         "auto",
-        _ALL,
+        _DECIDING,
         "The engine that scores; `auto` takes the compiled one where it was built.",
     ),
     Setting(
@@ -388,6 +391,16 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "0",
         ("workflow",),
         "The share of fraud checks that fail on purpose; the published demonstration has 0.2.",
+    ),
+    Setting(
+        "EVENT_TARGET",
+        Kind(
+            "an SQS FIFO queue's URL, an SNS FIFO topic's ARN or an EventBridge bus's ARN",
+            rf"{_QUEUE_URL}\.fifo|{_arn('sns', '[A-Za-z0-9_-]+')}\.fifo|{_arn('events', 'event-bus/[A-Za-z0-9_./-]+')}",
+        ),
+        "",
+        ("events", "command line"),
+        "Where outcome events go, in order, or without order to a bus (docs/events.md).",
     ),
 )
 
@@ -581,6 +594,11 @@ def read_approval_settings(environment: Mapping[str, str]) -> ApprovalSettings:
 def read_patience_ms(environment: Mapping[str, str]) -> int:
     """How long reconcile waits for others, in milliseconds. Raises ConfigurationError."""
     return round(1000 * _Environment(environment).seconds("RECONCILE_PATIENCE_SECONDS"))
+
+
+def read_event_target(environment: Mapping[str, str]) -> str:
+    """Where outcome events go; "" where nothing is said. Raises ConfigurationError."""
+    return _Environment(environment).text("EVENT_TARGET")
 
 
 def _fraction(rate: str) -> tuple[int, int]:

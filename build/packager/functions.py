@@ -67,11 +67,14 @@ DURABLE_OPERATIONS = ("CheckpointDurableExecution", "GetDurableExecutionState")
 WORKFLOW_OPERATIONS = PROCESSOR_OPERATIONS | {
     "kms": ("GenerateMac", "VerifyMac"),
     "lambda": ("GetDurableExecution", "Invoke", "SendDurableExecutionCallbackSuccess", *DURABLE_OPERATIONS),
-    "sns": ("Publish",),
+    "events": ("PutEvents",),
+    "sns": ("Publish", "PublishBatch"),
+    "sqs": ("ChangeMessageVisibilityBatch", "SendMessage", "SendMessageBatch"),
 }
-_OPERATORS = ("handler/__main__.py", "handler/cli/")
-# The workflow's ZIP is its page's and its reconciler's too. The processor starts a workflow and knows no more of it;
-# it parks a payment, and what is done with it then is reconcile's and the operators'.
+_OPERATORS = ("handler/__main__.py", "handler/adapters/events/stream.py", "handler/cli/")
+# The workflow's ZIP is its page's, its reconciler's and the events function's too. The processor starts a workflow and
+# knows no more of it; it parks a payment, and what is done with it then is reconcile's and the operators'; whom its
+# items are told to it does not know.
 _APPROVALS = (
     "handler/adapters/approval/executions.py",
     "handler/adapters/approval/notices.py",
@@ -80,14 +83,19 @@ _APPROVALS = (
     "handler/adapters/approval/support.py",
     "handler/adapters/table/approval_log.py",
     "handler/adapters/table/approval_writes.py",
+    "handler/adapters/events/",
     "handler/adapters/table/parking_log.py",
     "handler/adapters/table/parking_writes.py",
     "handler/approval_composition.py",
     "handler/approval_page.py",
     "handler/domain/approval/",
+    "handler/domain/outcome_delivery.py",
+    "handler/domain/outcome_event.py",
     "handler/domain/parked.py",
     "handler/domain/reasons.py",
     "handler/domain/reconcile.py",
+    "handler/event_composition.py",
+    "handler/events_function.py",
     "handler/reconcile_function.py",
     "handler/workflow.py",
 )

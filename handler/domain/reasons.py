@@ -186,6 +186,17 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     "refused": ReasonCode("The payment cannot be decided on as it stands.", "refuse", status=409),
     # People are told, and the payment goes on.
     "notice_failed": ReasonCode("People could not be notified.", "tell", is_alarm=True),
+    "outcome_event_not_made": ReasonCode(
+        "No event could be made of an item's outcome: the item is damaged, or of newer code. Mend it, or deploy that "
+        "code for the events function too, then run `payments events replay`.",
+        "tell",
+        is_alarm=True,
+    ),
+    "outcome_event_refused": ReasonCode(
+        "The target of outcome events refused one for good. Once its cause is gone, run `payments events replay`.",
+        "tell",
+        is_alarm=True,
+    ),
     "approval_start_refused": ReasonCode(
         "The approval workflow is not there, or may not be started: the payment waits until reconcile can start it.",
         "tell",

@@ -14,6 +14,7 @@ from greenlet import getcurrent, greenlet
 
 from tests.simulation.ahead import AheadRules
 from tests.simulation.clauses import accepted_without
+from tests.simulation.events import EventRules
 from tests.simulation.gateway import REFUSAL_CODE, Gateway, Intent
 from tests.simulation.keys import KeyRules
 from tests.simulation.parking import ParkingRules
@@ -141,6 +142,7 @@ class Auditor:
         self.parking = ParkingRules(world, self.fail)
         self.keys = KeyRules(self.fail)
         self.ahead = AheadRules(self.fail)
+        self.events = EventRules(world, ENVIRONMENT, self.fail)
 
     def fail(self, rule: str, what: str) -> None:
         self.world.violation(rule, what)
@@ -212,6 +214,7 @@ class Auditor:
         if before is not None and after["updated_at"] != write.clock_ms:
             self.fail("every write is dated", f"{intent} of {key} at {write.clock_ms} says {after['updated_at']}")
         self._counted(invocation, intent, before or {}, after)
+        self.events.wrote(intent, before, after)
         if before is not None and intent == "claim_corrected":
             self._follows(invocation, before, after)
         elif before is not None:
@@ -938,7 +941,7 @@ class Auditor:
         for key in sorted(payments):
             self._agrees_with_gateway(key, items[key])
         stored = json.dumps(items, default=str)
-        texts = [stored, *self.texts]
+        texts = [stored, *self.texts, *self.events.at_the_end(items)]
         if any(secret in text for secret in SECRETS for text in texts):
             self.fail("nothing in the clear", "a card number or verification data was stored, sent or logged")
 

@@ -93,6 +93,10 @@ _FUNCTION = "handler.queue_function"
 _BATCH = "handler.batch"
 _CANONICAL = "handler.domain.canonical"
 _ITEM = "handler.domain.item"
+_EVENT = "handler.domain.outcome_event"
+_DELIVERY = "handler.domain.outcome_delivery"
+_RECORDS = "handler.adapters.events.records"
+_EVENTS = "handler.events_function"
 _LEASE_IGNORED = Edit(_CLAIM, "if (stored.lease_until or 0) > now_ms:", "if False:")
 
 _OBEYS = 'if item.decision == "approve":'
@@ -727,6 +731,41 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "a correction keeps the fencing number": (
         Edit(_ITEM, "attempt=rejected.attempt + 1", "attempt=rejected.attempt"),
         Drop("claim corrected", "attempt = :seen"),
+    ),
+    "a parking is no outcome of its own": (
+        Edit(_EVENT, "len(item.superseded) + item.park_no + (", "len(item.superseded) + ("),
+    ),
+    "a rejected message that was followed was no outcome": (
+        Edit(_EVENT, "len(item.superseded) + item.park_no + (", "item.park_no + ("),
+    ),
+    "a parked payment is not told of": (
+        Edit(_EVENT, "return item.status in OUTCOMES", 'return item.status in OUTCOMES and item.status != "parked"'),
+    ),
+    "a conflict is not told of": (
+        Edit(_EVENT, "return item.status in OUTCOMES", "return item.status in OUTCOMES and item.status != CONFLICT"),
+    ),
+    "an event does not say that something may follow": (
+        Edit(_EVENT, 'item.status == "parked" or bool(item.status == "rejected" and item.faults)', "False"),
+    ),
+    "only an item's first outcome is told": (
+        Edit(_RECORDS, "is_outcome(before) and sequence(before) == sequence(item)", "is_outcome(before)"),
+    ),
+    "what a worker left is told": (Edit(_RECORDS, "    if not is_outcome(item):\n        return None\n", ""),),
+    "an event that was not taken does not come again": (Edit(_DELIVERY, "            again.append(place)\n", ""),),
+    "a call that failed does not come again": (Edit(_DELIVERY, "            again += sending\n", ""),),
+    "what had no time or stood behind is done": (Edit(_DELIVERY, "sorted(again + left)", "sorted(again)"),),
+    "a payment's later event goes while an earlier one waits": (
+        Edit(_DELIVERY, "            held.add(event.payment_id)\n", ""),
+    ),
+    "two events of a payment go in one call": (
+        Edit(
+            _DELIVERY,
+            "payment_id not in held | {events[each].payment_id for each in sending}",
+            "payment_id not in held",
+        ),
+    ),
+    "the last record that failed comes again, and what is behind it": (
+        Edit(_EVENTS, "for place in again[:1]", "for place in again[-1:]"),
     ),
     "a claim is not counted": (Edit(_ITEM, "        attempt=1,\n        version=1,", "        attempt=1,"),),
     "a conflict is not counted": (

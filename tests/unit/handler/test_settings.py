@@ -15,7 +15,14 @@ from handler.domain.errors import ConfigurationError
 from handler.domain.rules import Rules
 from handler.domain.times import Times
 from handler.queue_function import create
-from handler.settings import DEFINED_ELSEWHERE, SETTINGS, read_approval_settings, read_patience_ms, read_settings
+from handler.settings import (
+    DEFINED_ELSEWHERE,
+    SETTINGS,
+    read_approval_settings,
+    read_event_target,
+    read_patience_ms,
+    read_settings,
+)
 from scoring import _compiled
 from scoring.kernel import describe, load_engine
 
@@ -32,10 +39,11 @@ def no_instance_role(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def init(variables: dict[str, str]) -> None:
-    """As far as the queue function, the workflow, the page and reconcile read their settings."""
+    """As far as the queue function, the workflow, the page, reconcile and the events function read their settings."""
     create(variables)
     read_approval_settings(variables)
     read_patience_ms(variables)
+    read_event_target(variables)
 
 
 def wrong_values() -> Iterator[tuple[str, str]]:
@@ -140,6 +148,7 @@ def test_every_variable_of_the_table_is_read_and_nothing_else():
     read_settings(Asked())
     read_approval_settings(Asked())
     read_patience_ms(Asked())
+    read_event_target(Asked())
     assert set(ROWS) <= asked <= {*ROWS, *DEFINED_ELSEWHERE}
 
 
@@ -160,8 +169,8 @@ def named_variables(source: str) -> set[str]:
 
 
 def test_no_variable_is_read_in_the_handler_that_the_table_does_not_have():
-    # Of DynamoDB, KMS and durable executions.
-    answers = {"ALL_OLD", "HMAC_SHA_256", "TIMED_OUT"}
+    # Of DynamoDB and its streams, KMS and durable executions.
+    answers = {"AFTER_SEQUENCE_NUMBER", "ALL_OLD", "HMAC_SHA_256", "TIMED_OUT", "TRIM_HORIZON"}
     for path in (ROOT / "handler").rglob("*.py"):
         assert named_variables(path.read_text()) <= {*ROWS, *DEFINED_ELSEWHERE, *answers}, path
 

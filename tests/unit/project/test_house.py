@@ -18,7 +18,13 @@ ROOT = Path(__file__).parents[3]
 
 # Entry points -> composition -> adapters -> domain, scoring a leaf: a module may import its own room and later ones.
 ROOMS = ("entry", "composition", "adapters", "domain")
-COMPOSITION = {"handler.approval_composition", "handler.composition", "handler.settings", "handler.support"}
+COMPOSITION = {
+    "handler.approval_composition",
+    "handler.composition",
+    "handler.event_composition",
+    "handler.settings",
+    "handler.support",
+}
 OUTSIDE_OF_DOMAIN = ("boto3", "botocore", "aws_lambda_powertools", "aws_durable_execution_sdk_python", "scoring")
 
 
