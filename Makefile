@@ -125,6 +125,10 @@ planted-bugs: setup  ## plant bugs in copies of the tree and see the run's audit
 up: setup  ## keep the system running on 127.0.0.1:4566 for the AWS CLI (PORT=..., ARGS="--concurrency 10", Ctrl-C stops it)
 	@$(PY) -m local up $(if $(PORT),--port $(PORT)) $(if $(PROVISION),--provision $(PROVISION)) $(ARGS)
 
+.PHONY: test-published
+test-published: setup  ## every published command on what `make up` starts, with AWS CLI 1 and 2
+	$(PY) -m pytest tests/published
+
 .PHONY: benchmark-local
 benchmark-local: setup  ## the local system's own cost: warm invocation, idle CPU, memory, start
 	$(PY) -m benchmarks.local_system
@@ -419,7 +423,7 @@ record-faults: setup  ## the whole of it, some two hours, kept in tests/faults/r
 # there, as long as no other writes the same file.
 CI_FIRST := test test-package
 CI_STEPS := lint test-terraform test-mutations test-arm64 planted-bugs test-faults test-conformance test-approvals \
-  test-simulation sanitize-and-fuzz test-wheel test-simulation-versions test-workflows test-site
+  test-simulation sanitize-and-fuzz test-published test-wheel test-simulation-versions test-workflows test-site
 .PHONY: ci
 ci: setup  ## all that CI runs, two steps at a time, each with its output whole and its seconds
 	@$(PY) build/ci.py --make "$(MAKE)" --first $(CI_FIRST) -- $(CI_STEPS)

@@ -25,6 +25,28 @@ _LACKING = {
 }
 # `Statistics` beside `ExtendedStatistics`, in JSON, in a form and in CBOR; not in the operation's own name.
 _STATISTICS = re.compile(rb"(?<!Extended)(?<!Metric)Statistics\b")
+# Source: AWS Lambda, "Working with Lambda environment variables", reserved environment variables.
+_RESERVED = {
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_LAMBDA_RUNTIME_API",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "LAMBDA_RUNTIME_DIR",
+    "LAMBDA_TASK_ROOT",
+}
+_CONFIGURATION = re.compile(r"/2015-03-31/functions(?:/[^/]+/configuration)?")
 _CBOR_PATH = re.compile(r"/service/\w+/operation/(\w+)")
 
 
@@ -43,6 +65,13 @@ def refusal(path: str, headers: Message, body: bytes) -> Refusal | None:
     if service in _LACKING:
         sentence = f"{operation}: the local system has no {_LACKING[service]} (docs/local.md)"
         return _json("ValidationException", sentence)
+    if _CONFIGURATION.fullmatch(path) and (reserved := _reserved_variables(body)):
+        sentence = (
+            "Lambda was unable to configure your environment variables because the environment variables you have "
+            "provided contains reserved keys that are currently not supported for modification. Reserved keys used in "
+            f"this request: {', '.join(reserved)}"
+        )
+        return _json("InvalidParameterValueException", sentence)
     if cbor:
         operation = cbor[1]
     elif form:
@@ -52,6 +81,15 @@ def refusal(path: str, headers: Message, body: bytes) -> Refusal | None:
         kind = "InvalidParameterCombination"
         return _cbor(kind, sentence) if cbor else _xml(kind, sentence) if form else _json(kind, sentence)
     return None
+
+
+def _reserved_variables(body: bytes) -> list[str]:
+    try:
+        variables = json.loads(body)["Environment"]["Variables"]
+        return sorted(_RESERVED & variables.keys())
+    except (ValueError, LookupError, TypeError, AttributeError):
+        # What names no variables is the services' to judge.
+        return []
 
 
 def _json(kind: str, sentence: str) -> Refusal:

@@ -56,6 +56,17 @@ def test_registering_a_scalable_target_is_answered_with_why_it_is_not_needed(url
         )
 
 
+def test_variables_that_lambda_keeps_for_itself_are_refused_by_their_names(url: str) -> None:
+    variables = {"AWS_REGION": "us-east-1", "LAMBDA_TASK_ROOT": "/", "ENVIRONMENT": "dev"}
+    with pytest.raises(ClientError, match=r"contains reserved keys .* request: AWS_REGION, LAMBDA_TASK_ROOT$"):
+        client("lambda", url).update_function_configuration(FunctionName="f", Environment={"Variables": variables})
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"MemorySize": 128}', b'{"Environment": {"Variables": {"A": "b"}}}'])
+def test_a_configuration_without_such_a_variable_goes_to_the_services(body: bytes) -> None:
+    assert refusal("/2015-03-31/functions/f/configuration", Message(), body) is None
+
+
 def test_quotas_are_answered_with_what_stands_for_them(url: str) -> None:
     with pytest.raises(ClientError, match="GetServiceQuota: the local system has no Service Quotas"):
         client("service-quotas", url).get_service_quota(ServiceCode="lambda", QuotaCode="L-B99A9384")

@@ -1,0 +1,104 @@
+"""Every published command with AWS CLI 1 and 2: it works, or is told what AWS wants in AWS's words, and then works."""
+
+import json
+import re
+import signal
+import subprocess
+
+import boto3
+import pytest
+
+from local.installation import ROOT
+from local.system import client
+from tests.published.commands import COMMANDS, FOR_VERSION_1, corrected, filled_in, services
+from tests.published.conftest import Shell, counted
+from tests.support.processes import wait_for
+
+TABLE = "cloudcafe-payment-transactions-dev"
+
+
+def status(shell: Shell, payment_id: str) -> str:
+    found = client("dynamodb", shell.endpoint_url).get_item(
+        TableName=TABLE, Key={"transaction_id": {"S": f"txn-{payment_id}"}}
+    )
+    return str(found.get("Item", {}).get("status", {}).get("S", ""))
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "monitor"])
+def test_a_published_command_works_or_is_told_what_aws_wants(shell: Shell, name: str) -> None:
+    command = COMMANDS[name]
+    text = filled_in(name, command.published, shell.version)
+    if sentence := command.refused.get(shell.version):
+        code, _, said = shell.run(text)
+        assert code != 0
+        assert re.search(sentence, said), said
+        text = corrected(text, command.corrected)
+    if command.shows:
+        code, shown, said = shell.run(text)
+        assert code == 0, said
+        assert re.search(command.shows, shown), shown
+    counted(shell.version)
+
+
+def test_what_the_sent_payments_and_invocations_ask_for_happens(shell: Shell) -> None:
+    wait_for(lambda: {status(shell, "pay-1"), status(shell, "pay-2")} == {"completed"})
+    wait_for(lambda: status(shell, "pay-low-001") == "completed")
+    # The second CLI meets the payment that the first one's test has approved.
+    wait_for(lambda: status(shell, "pay-high-001") in ("pending_approval", "completed"))
+
+
+def test_monitoring_follows_what_the_function_logs(shell: Shell) -> None:
+    command = COMMANDS["monitor"]
+    code, _, said = shell.run(command.published)
+    assert code != 0
+    assert re.search(command.refused[shell.version], said), said
+    text = corrected(command.published, command.corrected)
+    if shell.version == 1:
+        text = corrected(text, FOR_VERSION_1["monitor"])
+    follow = subprocess.Popen(
+        ["bash", "-c", f"exec {text}"], stdout=subprocess.PIPE, env=shell.variables, cwd=shell.directory, text=True
+    )
+    assert follow.stdout is not None
+    assert any(command.shows in line for line in follow.stdout), "nothing more came, and the line was not there"
+    # Version 2 follows until somebody stops it.
+    follow.send_signal(signal.SIGINT)
+    follow.communicate(timeout=30)
+    counted(shell.version)
+
+
+def test_the_published_approval_lets_a_payment_that_waits_be_charged(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in shell.variables.items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
+    payment = {
+        "payment_id": f"pay-approve-{shell.version}",
+        "order_id": "ord-1",
+        "customer_id": "cust-1",
+        "amount": 9999.99,
+        "payment_method": "credit_card",
+    }
+    (shell.directory / "risky.json").write_text(json.dumps(payment))
+    invoke = corrected(COMMANDS["a high-risk payment"].published, (("events/high_risk", "risky"),))
+    if shell.version == 1:
+        invoke = corrected(invoke, COMMANDS["a high-risk payment"].corrected)
+    assert shell.run(invoke)[0] == 0
+    table = client("dynamodb", shell.endpoint_url)
+    key = {"transaction_id": {"S": f"txn-{payment['payment_id']}"}}
+
+    def waiting() -> str:
+        found = table.get_item(TableName=TABLE, Key=key).get("Item", {})
+        return str(found.get("callback_id", {}).get("S", ""))
+
+    wait_for(lambda: bool(waiting()))
+    lambda_client = boto3.client("lambda", region_name="us-east-1")
+    lambda_client.send_durable_execution_callback_success(CallbackId=waiting(), Result='{"approved": true}')
+    wait_for(lambda: status(shell, f"pay-approve-{shell.version}") == "completed")
+
+
+def test_docs_have_a_row_for_every_published_operation() -> None:
+    page = (ROOT / "docs" / "local.md").read_text()
+    rows = services("\n".join(re.findall(r"^\| `(aws .*?)`", page, re.MULTILINE)))
+    published = services("\n".join(command.published for command in COMMANDS.values()))
+    assert published == rows
