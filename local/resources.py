@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from handler.domain.canonical import VERSIONS
+from local.log_groups import group_of
 
 ALIAS = "live"
 RETENTION_SECONDS = 14 * 24 * 3600
@@ -207,7 +208,9 @@ def create_function(
     variables: dict[str, str],
     **more: Any,
 ) -> None:
-    """Make a function, its role and its alias `live` on the first version; `more` is of CreateFunction."""
+    """Make a function, role and log group, with alias `live` on the first version; `more` is of CreateFunction."""
+    # Before its first line, as Terraform does: who follows it from the beginning must find it.
+    clients["logs"].create_log_group(logGroupName=group_of(name))
     role = clients["iam"].create_role(
         RoleName=name,
         AssumeRolePolicyDocument=json.dumps(

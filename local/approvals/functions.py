@@ -82,10 +82,10 @@ class Functions:
             return None
         return self._pool(name, number)
 
-    def environments(self, name: str) -> list[ExecutionEnvironment]:
-        """Those of a function that are alive now, of every version."""
+    def environments(self) -> list[ExecutionEnvironment]:
+        """Those that are alive now, of every version."""
         with self._lock:
-            pools = [pool for (function, _), pool in self._pools.items() if function == name]
+            pools = list(self._pools.values())
         return [each for pool in pools for each in pool.environments()]
 
     def stop(self) -> None:

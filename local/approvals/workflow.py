@@ -147,8 +147,8 @@ class Approvals:
             self._engine.stop()
 
     def environments(self) -> list[ExecutionEnvironment]:
-        """Those of the workflow that are alive now, of every version."""
-        return self._functions.environments(self.function)
+        """Those of workflow, page and reconcile that are alive now, of every version."""
+        return self._functions.environments()
 
     @property
     def starts_lost(self) -> int:

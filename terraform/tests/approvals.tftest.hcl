@@ -89,6 +89,7 @@ run "the_stack" {
     approval_timeout_seconds   = 86400
     retention_days             = 14
     fraud_service_failure_rate = 0
+    reconcile_patience_seconds = 600
     deletion_protection        = true
     table_arn                  = "arn:aws:dynamodb:eu-central-1:123456789012:table/transactions"
     table_kms_key_arn          = null
@@ -233,6 +234,7 @@ run "a_time_out_longer_than_reconciles_own" {
     approval_timeout_seconds   = 86400
     retention_days             = 14
     fraud_service_failure_rate = 0
+    reconcile_patience_seconds = 600
     deletion_protection        = true
     table_arn                  = "arn:aws:dynamodb:eu-central-1:123456789012:table/transactions"
     table_kms_key_arn          = null

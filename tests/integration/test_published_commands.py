@@ -130,8 +130,8 @@ wait
 
 
 def assert_logged(terminal: Terminal, function: str) -> None:
-    """Wait for what `aws logs tail` of version 2 asks; a group is there from its function's first line on."""
-    ask = f"aws logs filter-log-events --log-group-name /aws/lambda/{function} --query 'events[].message' 2>&1 || true"
+    """Wait for what `aws logs tail` of version 2 asks."""
+    ask = f"aws logs filter-log-events --log-group-name /aws/lambda/{function} --query 'events[].message'"
     wait_for(lambda: "REPORT RequestId" in terminal.run(ask))
 
 
@@ -247,6 +247,8 @@ def test_the_workflow_is_a_function_like_the_others(terminal: Terminal) -> None:
     functions = client("lambda", terminal.exports["AWS_ENDPOINT_URL_LAMBDA"])
     listed = [each["FunctionName"] for each in functions.list_functions()["Functions"]]
     assert listed == [FUNCTION, WORKFLOW, f"{WORKFLOW}-page", f"{WORKFLOW}-reconcile"]
+    groups = client("logs", terminal.endpoint_url).describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]
+    assert [each["logGroupName"].removeprefix("/aws/lambda/") for each in groups] == listed
     live = functions.get_function_configuration(FunctionName=WORKFLOW, Qualifier="live")
     # The published demonstration has 0.2; where all checks fail, none of three attempts has a score.
     changed = {"Variables": live["Environment"]["Variables"] | {"FRAUD_SERVICE_FAILURE_RATE": "1"}}
