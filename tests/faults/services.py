@@ -31,10 +31,11 @@ class DurableServices(Ministack):
     """ministack as AWS's queue and table are: it may be killed at any moment, and loses nothing that it answered."""
 
     def __init__(
-        self, processes: ProcessGroup, folder: Path, port: int = 0, variables: dict[str, str] | None = None
+        self, processes: ProcessGroup, folder: Path, port: int = 0, _variables: dict[str, str] | None = None
     ) -> None:
+        # Its workers, whom the variables are for, run nothing here; its own clock is AWS's, and does not jump.
         state = {"PERSIST_STATE": "1", "STATE_DIR": str(folder / "state")}
-        super().__init__(processes, folder, port, {**(variables or {}), **state}, f"{_APPLICATION}:app")
+        super().__init__(processes, folder, port, state, f"{_APPLICATION}:app")
         self.starts = 1
         # How each ended that is no more, as `subprocess.Popen.returncode` says it.
         self.ends: list[int] = []
