@@ -83,6 +83,7 @@ def _campaign(options: argparse.Namespace, console: Console) -> list[str]:
             f"outside, one in {played.mean_seconds:g} s, beside the planned ones. The gateway is simulated.",
             highlight=False,
         )
+        commit = record.commit()
         result = campaign.run(played, console, options.package)
         for name in ("faults_by_kind", "restarts", "services_ended_with", "final"):
             told = ", ".join(f"{kind} {count}" for kind, count in result.row[name].items())
@@ -91,7 +92,7 @@ def _campaign(options: argparse.Namespace, console: Console) -> list[str]:
         if any(result.problems.values()):
             failed.append(f"seed {seed}")
         if options.record:
-            record.keep(campaigns=[result.row | {"commit": record.commit()}])
+            record.keep(campaigns=[result.row | {"commit": commit}])
     return failed
 
 

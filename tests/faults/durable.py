@@ -41,8 +41,10 @@ class _Journal:
         self._remember()
 
     def replay(self) -> None:
-        """What happened since the snapshot. A line that was cut had no answer."""
-        for line in _JOURNAL.read_bytes().split(b"\n")[:-1]:
+        """What happened since the snapshot. A line that was cut had no answer, and nothing is written behind it."""
+        whole, _, cut = _JOURNAL.read_bytes().rpartition(b"\n")
+        os.ftruncate(self._file, os.fstat(self._file).st_size - len(cut))
+        for line in whole.splitlines():
             change = json.loads(line)
             if "table" in change:
                 self._replay_item(**change)

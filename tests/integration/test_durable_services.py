@@ -98,4 +98,7 @@ def test_a_line_of_the_journal_that_was_cut_had_no_answer(services: DurableServi
     with journal.open("ab") as file:
         file.write(b'{"queue":["000000000000","us-east-1","')
     crash(services)
-    assert [each["Body"] for each in sqs.receive_message(QueueUrl=url)["Messages"]] == ["whole"]
+    sqs.send_message(QueueUrl=url, MessageBody="after", MessageGroupId="h")
+    crash(services)
+    found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    assert [each["Body"] for each in found] == ["whole", "after"]
