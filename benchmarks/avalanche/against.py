@@ -1,8 +1,8 @@
 """The live avalanche held against the simulator, which is given the local system's parameters and the same sends.
 
 The rule: counts, order and conservation must be the same; times are reported with their noise and never judged here.
-The simulator is given what the run itself measured: inits, invocations, and what the mapping takes beside them. So it
-shows whether queue, mapping and environments are simulated as they are, and not how fast this machine is.
+The simulator is given what the run itself measured, when it did: inits, invocations, and what the mapping takes beside
+them. So it shows whether queue, mapping and environments are simulated as they are, and not how fast this machine is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.avalanche.distributions import Constant, Distribution, Samples
+from benchmarks.avalanche.distributions import Constant, Distribution, Nearby, Samples
 from benchmarks.avalanche.parameters import (
     Function,
     Gateway,
@@ -129,7 +129,8 @@ def compare(rounds: Sequence[Round], *, groups: int, concurrency: int, seeds: in
 
 
 def _parameters(seen: Round, groups: int, concurrency: int) -> Parameters:
-    beside = [max(0.0, 1000 * (each.ended - each.begun) - each.with_init_ms) for each in seen.invocations]
+    begun = sorted(seen.invocations, key=lambda each: each.begun)
+    beside = [max(0.0, 1000 * (each.ended - each.begun) - each.with_init_ms) for each in begun]
     return local_parameters(
         Traffic(len(seen.payments), groups, trace_seconds=tuple(payment.sent for payment in seen.payments)),
         concurrency,
@@ -141,12 +142,13 @@ def _parameters(seen: Round, groups: int, concurrency: int) -> Parameters:
 
 def invocations_of(measured: Sequence[Invocation]) -> Invocations:
     """Inits as they were; invocations as a straight line over their messages, and what is beside it as its noise."""
-    cold = [each for each in measured if each.init_ms is not None]
-    warm = [each for each in measured if each.init_ms is None] or cold
+    begun = sorted(measured, key=lambda each: each.begun)
+    cold = [each for each in begun if each.init_ms is not None]
+    warm = [each for each in begun if each.init_ms is None] or cold
     message_ms = _slope([len(each.messages) for each in warm], [each.duration_ms for each in warm])
 
     def of_one(several: Sequence[Invocation]) -> Samples:
-        return Samples(tuple(max(0.0, each.duration_ms - message_ms * (len(each.messages) - 1)) for each in several))
+        return Nearby(tuple(max(0.0, each.duration_ms - message_ms * (len(each.messages) - 1)) for each in several))
 
     inits = Samples(tuple(each.init_ms for each in cold if each.init_ms is not None))
     return Invocations(inits, inits, of_one(cold), of_one(warm), Constant(message_ms), "measured in the live run")
@@ -163,7 +165,7 @@ def receives_ms(seen: Round) -> Iterator[float]:
     """What receives took: from a slot that became free until its next batch began, where messages were waiting."""
     sent = {payment.number: payment.sent for payment in seen.payments}
     ends = sorted(each.ended for each in seen.invocations)
-    for each in seen.invocations:
+    for each in sorted(seen.invocations, key=lambda one: one.begun):
         freed = max((end for end in ends if end <= each.begun), default=None)
         if freed is not None and all(sent[number] <= freed for number in each.messages):
             yield 1000 * (each.begun - freed)
@@ -171,7 +173,7 @@ def receives_ms(seen: Round) -> Iterator[float]:
 
 def _samples(values: Iterable[float]) -> Distribution:
     found = tuple(values)
-    return Samples(found) if found else _NOTHING
+    return Nearby(found) if found else _NOTHING
 
 
 def _exact(seen: Round, result: Result) -> Iterator[Exact]:

@@ -22,6 +22,7 @@ _P99 = _NORMAL.inv_cdf(0.99)
 # The inverse of the normal distribution as a table: numpy has none, and Python's takes 0.5 us a number.
 _QUANTILES = np.array([_NORMAL.inv_cdf((index + 0.5) / 4096) for index in range(4096)])
 _BLOCK = 4096
+_AROUND = 8
 
 
 class Distribution(Protocol):
@@ -96,6 +97,21 @@ class Samples:
     @property
     def mean_ms(self) -> float:
         return math.fsum(self.ms) / len(self.ms)
+
+
+@dataclass(frozen=True)
+class Nearby(Samples):
+    """One of what was measured around the same place in a run: a machine that is slow under load is slow there again.
+
+    `ms` are in their order; beyond the last, those around it.
+    """
+
+    def draw(self, random: np.random.Generator, count: int) -> Microseconds:
+        last = len(self.ms) - 1
+        # Whoever draws in blocks must not begin the run anew with each.
+        places = np.minimum(np.arange(max(count, last + 1)), last)
+        around = (random.random(places.size) * (2 * _AROUND + 1)).astype(np.int64) - _AROUND
+        return _microseconds(np.array(self.ms))[np.clip(places + around, 0, last)]
 
 
 def stream(distribution: Distribution, random: np.random.Generator) -> Iterator[int]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from itertools import islice
 
 import numpy as np
 import pytest
 
-from benchmarks.avalanche.distributions import Constant, Exponential, LogNormal, Samples
+from benchmarks.avalanche.distributions import Constant, Exponential, LogNormal, Nearby, Samples, stream
 from benchmarks.avalanche.parameters import (
     Function,
     Gateway,
@@ -212,6 +213,15 @@ def test_a_series_adds_up_to_the_result() -> None:
     assert max(result.series.concurrency) == result.concurrency_max
     assert result.series.queue_depth[-1] == 0
     assert len({len(values) for values in vars(result.series).values()}) == 1
+
+
+def test_what_is_drawn_nearby_grows_slow_where_the_run_did_and_does_not_begin_anew() -> None:
+    measured = Nearby(tuple([1.0] * 100 + [9.0] * 5_000))
+    drawn = list(islice(stream(measured, np.random.Generator(np.random.PCG64(1))), 5_100))
+    assert set(drawn[:90]) == {1_000}
+    assert set(drawn[110:]) == {9_000}
+    few = list(islice(stream(Nearby((1.0, 9.0)), np.random.Generator(np.random.PCG64(1))), 200))
+    assert set(few) == {1_000, 9_000}
 
 
 def test_distributions_have_the_means_that_they_say() -> None:

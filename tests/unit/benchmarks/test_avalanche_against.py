@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.avalanche import against
-from benchmarks.avalanche.distributions import Constant, Samples
+from benchmarks.avalanche.distributions import Constant, Nearby, Samples
 from benchmarks.avalanche.seen import Invocation, Payment, Round
 
 
@@ -43,9 +43,11 @@ def test_the_simulator_is_given_what_the_run_measured():
 
 def test_invocations_of_one_size_have_no_slope():
     assert against.invocations_of([COLD, WARM]).message_ms == Constant(0.0)
-    assert against.invocations_of([COLD, WARM]).warm_ms == Samples((320.0,))
+    assert against.invocations_of([COLD, WARM]).warm_ms == Nearby((320.0,))
     # Where each was cold, that is what later ones take, too.
-    assert against.invocations_of([COLD]).warm_ms == Samples((320.0,))
+    assert against.invocations_of([COLD]).warm_ms == Nearby((320.0,))
+    # In the order in which they began, whoever told of them first.
+    assert against.invocations_of([replace(WARM, begun=9.0, duration_ms=9.0), WARM]).warm_ms == Nearby((320.0, 9.0))
 
 
 def test_a_run_as_regular_as_its_simulation_is_the_same_in_counts_order_and_times():
