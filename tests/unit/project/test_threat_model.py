@@ -61,6 +61,7 @@ def test_what_is_kept_is_kept_for_as_long_as_terraform_says():
         "rejected queue": str(terraform("modules/queue/main.tf", r"retention_of_the_refused = (\d+)") // day),
         "table": "",
         # AWS's own, which nobody can set.
+        "the table's stream": "1",
         "the table's backups (`point_in_time_recovery`)": "35",
         "durable executions": str(terraform("variables.tf", r"retention_days\s+= optional\(number, (\d+)\)")),
         "logs of the functions and of the page's API": str(
