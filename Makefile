@@ -48,6 +48,10 @@ test: setup  ## the README's test; WORKERS=4 processes
 check: lint  ## lint, types and unit tests: before a commit
 	$(PYTEST) tests/unit
 
+.PHONY: coverage
+coverage: setup  ## which branches of the domain and the batch contract the unit tests take
+	$(PY) build/branch_coverage.py
+
 # ---- the extension under sanitizers ---------------------------------------------------------------------------
 # Built and tested in a copy, so that the working tree keeps its quick extension. Python itself leaks by design.
 SANITIZED := .build/sanitized
@@ -423,7 +427,7 @@ record-faults: setup  ## the whole of it, some two hours, kept in tests/faults/r
 # there, as long as no other writes the same file.
 CI_FIRST := test test-package
 CI_STEPS := lint test-terraform test-mutations test-arm64 planted-bugs test-faults test-conformance test-approvals \
-  test-simulation sanitize-and-fuzz test-published test-wheel test-simulation-versions test-workflows test-site
+  test-simulation sanitize-and-fuzz test-published coverage test-wheel test-simulation-versions test-workflows test-site
 .PHONY: ci
 ci: setup  ## all that CI runs, two steps at a time, each with its output whole and its seconds
 	@$(PY) build/ci.py --make "$(MAKE)" --first $(CI_FIRST) -- $(CI_STEPS)

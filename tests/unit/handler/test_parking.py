@@ -12,6 +12,8 @@ import pytest
 
 from handler.adapters.queues import SqsRetryQueue
 from handler.adapters.support.errors import AwsError
+from handler.adapters.table.parking_log import DynamoDbParkingLog
+from handler.adapters.table.transaction_log import DynamoDbTransactionLog
 from handler.domain.errors import (
     ApprovalRefusedError,
     GatewayAnswerError,
@@ -21,6 +23,7 @@ from handler.domain.errors import (
     NotEnoughTimeError,
     ParkedRefusedError,
     RetryNotSentError,
+    TransactionLogUnavailableError,
     TriesUsedUpError,
     UnknownOutcomeError,
 )
@@ -65,6 +68,21 @@ def test_what_everybody_suffers_from_counts_against_nobody(make):
     world = failing("prepare", make)
     assert {send(world, owner=f"r-{number}:m-1") for number in range(40)} == {"returned"}
     assert (world.item()["status"], world.item()["tries"]) == ("processing", 0)
+
+
+def test_a_payment_that_cannot_be_parked_comes_again_and_is_parked_then(monkeypatch):
+    world = failing("prepare")
+    assert [send(world, owner=f"r-{number}:m-1") for number in range(4)] == ["returned"] * 4
+
+    def unavailable(*_: object, **__: object) -> None:
+        raise TransactionLogUnavailableError("throttled")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DynamoDbTransactionLog, "park", unavailable)
+        assert send(world, owner="r-4:m-1") == "returned"
+    # Its lease is over, and its tries are used.
+    assert (world.item()["status"], world.item()["lease_until"], world.item()["tries"]) == ("processing", 0, 5)
+    assert send(world, owner="r-5:m-1") == "parked"
 
 
 def test_what_fails_for_six_hours_is_parked_whatever_the_cause():
@@ -259,6 +277,16 @@ def test_a_cancel_and_a_retry_at_once_leave_one_of_them():
     cancel(seen, "bob", "sent twice", decisions(world), unasked)
     assert send(world, Message("m-9", queue.sent[0][0], "group-1"), owner="r-9:m-9") == "duplicate"
     assert world.gateway.captures == {}
+
+
+def test_a_workflows_payment_that_two_retry_at_once_is_taken_over_by_one(monkeypatch):
+    world = parked()
+    world.change(generation=1, approval_name="dev-pay-abc123-1", execution_arn="arn:1")
+    other = world.stored()._replace(status="pending_approval", owner="op:other")
+    monkeypatch.setattr(DynamoDbParkingLog, "take_over_parked", lambda *_, **__: other)
+    with pytest.raises(ParkedRefusedError, match="is pending_approval: somebody else retried it"):
+        retried(world, Queue())
+    assert world.approvals.started == []
 
 
 def test_a_workflows_payment_is_retried_by_a_new_execution_and_by_no_message():

@@ -140,6 +140,29 @@ def test_an_approved_payment_that_was_not_charged_gets_a_new_execution(world):
     assert not {"execution_arn", "callback_id", "approval_expires_at", "lease_until"} & item.keys()
 
 
+def test_a_takeover_whose_answer_was_lost_is_its_own(world, monkeypatch):
+    stuck(world)
+    later(world)
+    once = DynamoDbApprovalLog.take_over_stuck
+
+    def twice(log, *positional, **named):
+        assert once(log, *positional, **named) is None
+        return once(log, *positional, **named)
+
+    monkeypatch.setattr(DynamoDbApprovalLog, "take_over_stuck", twice)
+    assert reconcile(world) == [Finding(KEY, "completed")]
+    assert world.item()["attempt"] == 2
+
+
+def test_a_payment_that_another_worker_takes_first_is_left_to_it(world, monkeypatch):
+    stuck(world)
+    later(world)
+    other = world.stored()._replace(owner="w-2", attempt=2)
+    monkeypatch.setattr(DynamoDbApprovalLog, "take_over_stuck", lambda *_, **__: other)
+    assert reconcile(world) == []
+    assert (world.gateway.calls, world.item()["attempt"]) == ([], 1)
+
+
 def test_a_restart_whose_answer_was_lost_starts_its_execution(world, monkeypatch):
     world.gateway.scripts["status"] = [GatewayResult("prepared", 2599, "USD")]
     approved(world)

@@ -117,6 +117,12 @@ def test_seconds_say_how_many_digits_they_may_have():
             assert "six digits on each side of the point" in setting.kind.allowed, name
 
 
+@pytest.mark.parametrize("name", Times._fields)
+def test_no_time_of_the_protocol_is_zero(name):
+    found = Times()._replace(**{name: 0}).check()
+    assert found == ((name,), "seconds above 0")
+
+
 def test_a_time_that_was_set_is_blamed_and_the_others_are_told():
     with pytest.raises(ConfigurationError) as caught:
         read_settings({"FUNCTION_TIMEOUT_SECONDS": "31"})
