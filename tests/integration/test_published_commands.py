@@ -247,8 +247,9 @@ def test_the_workflow_is_a_function_like_the_others(terminal: Terminal) -> None:
     functions = client("lambda", terminal.exports["AWS_ENDPOINT_URL_LAMBDA"])
     listed = [each["FunctionName"] for each in functions.list_functions()["Functions"]]
     assert listed == [FUNCTION, WORKFLOW, f"{WORKFLOW}-page", f"{WORKFLOW}-reconcile"]
-    groups = client("logs", terminal.endpoint_url).describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]
-    assert [each["logGroupName"].removeprefix("/aws/lambda/") for each in groups] == listed
+    logs = client("logs", terminal.endpoint_url).get_paginator("describe_log_groups")
+    groups = logs.paginate(logGroupNamePrefix="/aws/lambda/").search("logGroups[].logGroupName")
+    assert [group.removeprefix("/aws/lambda/") for group in groups] == listed
     live = functions.get_function_configuration(FunctionName=WORKFLOW, Qualifier="live")
     # The published demonstration has 0.2; where all checks fail, none of three attempts has a score.
     changed = {"Variables": live["Environment"]["Variables"] | {"FRAUD_SERVICE_FAILURE_RATE": "1"}}
