@@ -53,7 +53,7 @@ class EnvironmentPool:
         watch: Watch = Watch(),
     ) -> None:
         """`idle_seconds_max` is how long an unused environment stays warm."""
-        self._function = function
+        self.function = function
         self._numbers = itertools.count(1)
         self._runtime_python = runtime_python
         self._processes = processes
@@ -72,8 +72,8 @@ class EnvironmentPool:
 
     def invoke(self, event: bytes) -> Outcome:
         """Run one event in a warm environment, or in a new one where there is none. Raises as the function does."""
-        version = self._function.current()
-        reserved = self._function.reserved
+        version = self.function.current()
+        reserved = self.function.reserved
         with self._lock:
             throttled = reserved is not None and len(self._busy) >= reserved
         if throttled:
@@ -99,7 +99,7 @@ class EnvironmentPool:
         That is what provisioned concurrency does. Raises as the function does.
         """
         self._kept = count
-        version = self._function.current()
+        version = self.function.current()
         while sum(each.function.revision == version.revision for each in self.environments()) < count:
             environment = self._new(version, ahead=True)
             with self._lock:
@@ -109,7 +109,7 @@ class EnvironmentPool:
 
     def warm_count(self) -> int:
         """How many environments of the current version have their init behind them."""
-        revision = self._function.current().revision
+        revision = self.function.current().revision
         return sum(each.initialised and each.function.revision == revision for each in self.environments())
 
     def environments(self) -> list[ExecutionEnvironment]:

@@ -16,6 +16,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError
+
 from local.execution_environment import FunctionVersion
 
 
@@ -56,7 +58,10 @@ def _as_it_is(version: FunctionVersion) -> FunctionVersion:
 
 
 class PublishedFunction:
-    """The version behind `qualifier`, an alias or a version's number, read again at most once a second."""
+    """The version behind `qualifier`: an alias is read again at most once a second, a version's number once.
+
+    Where the API is not reached, what is known goes on, as nothing stops on AWS when Lambda's control plane does.
+    """
 
     def __init__(
         self,
@@ -70,6 +75,7 @@ class PublishedFunction:
         self._functions = functions
         self._name = name
         self._qualifier = qualifier
+        self._moves = not qualifier.isdigit()
         self._code = code
         self._here = here
         self._lock = threading.Lock()
@@ -80,8 +86,12 @@ class PublishedFunction:
     def current(self) -> FunctionVersion:
         """The version to run now. Raises ConfigurationError and boto3's errors."""
         with self._lock:
-            if self._version is None or time.monotonic() - self._read_at > 1.0:
-                self._version = self._here(self._read())
+            if self._version is None or (self._moves and time.monotonic() - self._read_at > 1.0):
+                try:
+                    self._version = self._here(self._read())
+                except BotoCoreError:
+                    if self._version is None:
+                        raise
                 self._read_at = time.monotonic()
             return self._version
 

@@ -75,12 +75,13 @@ class Functions:
         return str(self._client.get_alias(FunctionName=name, Name=ALIAS)["FunctionVersion"])
 
     def version(self, name: str, number: str) -> EnvironmentPool | None:
-        """What runs one version for good; None where there is none of that number (any more). Raises boto3's errors."""
+        """What runs one version for good; None where there is none of that number. Raises boto3's errors."""
+        pool = self._pool(name, number)
         try:
-            self._client.get_function_configuration(FunctionName=name, Qualifier=number)
+            pool.function.current()
         except self._client.exceptions.ResourceNotFoundException:
             return None
-        return self._pool(name, number)
+        return pool
 
     def environments(self) -> list[ExecutionEnvironment]:
         """Those that are alive now, of every version."""

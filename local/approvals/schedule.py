@@ -38,7 +38,12 @@ class Schedule:
 
     def _run(self) -> None:
         while not self._stopping.wait(self._seconds):
-            outcome = self._pool.invoke(_EVENT)
+            try:
+                outcome = self._pool.invoke(_EVENT)
+                error = error_text(outcome.payload) if outcome.error_type is not None else ""
+            # The services may be dead; that is reported by who watches them, and they may come back.
+            except Exception as raised:  # noqa: BLE001
+                error = f"{type(raised).__name__}: {raised}"
             self.runs += 1
-            if outcome.error_type is not None and not self._stopping.is_set():
-                self._problem(f"{self._name}: {error_text(outcome.payload)}")
+            if error and not self._stopping.is_set():
+                self._problem(f"{self._name}: {error}")

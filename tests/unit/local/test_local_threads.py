@@ -106,21 +106,24 @@ def test_a_request_that_fails_is_answered(error: Exception, capfd: pytest.Captur
 
 
 def test_a_schedule_invokes_again_and_again_and_tells_of_each_failure() -> None:
-    answers = iter([None, "ValueError", None])
+    answers = iter([None, "ValueError", "raised", None])
     problems: list[str] = []
     schedule = Schedule("reconcile", 0.001, problems.append)
 
     def invoke(event: bytes) -> Outcome:
         assert event == b"{}"
         error = next(answers)
-        if schedule.runs == 2:
+        if error == "raised":
+            raise ServicesError("they are down")
+        if schedule.runs == 3:
             schedule.stop()
         return Outcome("r", error_document("ValueError", "no table") if error else b"{}", error, 1.0, None, None)
 
     schedule.start(SimpleNamespace(invoke=invoke))  # type: ignore[arg-type]
     assert schedule._thread is not None
     schedule._thread.join(timeout=30)
-    assert (schedule.runs, problems) == (3, ["reconcile: ValueError: no table"])
+    assert schedule.runs == 4
+    assert problems == ["reconcile: ValueError: no table", "reconcile: ServicesError: they are down"]
 
 
 @pytest.mark.parametrize("payload", [b"\xff", b"{", b"no json"])
