@@ -122,6 +122,12 @@ class PaymentGateway(Protocol):
     def status(self, gateway_ref: str) -> GatewayResult:
         """What became of a reference, by id and strongly consistent."""
 
+    def find(self, payment_id: str) -> list[str]:
+        """The references of a payment id in our environment, in no order, as far as a search knows them.
+
+        It may lack what was made in the last hour: nothing follows from that. Raises as `status` does.
+        """
+
     def cancel(self, gateway_ref: str) -> GatewayResult:
         """End a reference, and say what stands: `cancelled`, or what came before and cannot be cancelled any more.
 

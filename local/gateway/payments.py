@@ -337,17 +337,26 @@ class Gateway:
                 raise RefusedError(404, "resource_missing", f"no payment intent {request.ref}", param="intent")
 
     def _search(self, request: Request) -> Answer:
-        """Intents of a payment, without those younger than the lag: never a ground for a decision about money."""
+        """Intents of a payment, without those younger than the lag, newest first: it knows no difference of case."""
         if not request.payment_id:
             raise RefusedError(400, "parameter_invalid", "only a payment's id is searched for here", param="query")
+        limit, environment = str(request.body.get("limit", "10")), str(request.body.get("environment", ""))
+        if not limit.isdecimal() or not 1 <= int(limit) <= 100:
+            raise RefusedError(400, "parameter_invalid_integer", "limit is 1 to 100", param="limit")
         with self._db.lock:
             rows = self._db.execute(
-                "SELECT ref FROM intents WHERE payment_id = ? AND created_ms <= ? ORDER BY created_ms, ref",
+                "SELECT ref FROM intents WHERE payment_id = ? COLLATE NOCASE AND created_ms <= ?"
+                " ORDER BY created_ms DESC, ref",
                 (request.payment_id, self._clock() - self._search_lag_ms),
             ).fetchall()
-            refs = [row["ref"] for row in rows if self._details(row["ref"])["account"] == request.account]
-            found = [self._object(ref) for ref in refs]
-            return Answer(200, {"object": "search_result", "data": found, "has_more": False, "next_page": None})
+            found = [self._object(row["ref"]) for row in rows if self._is_searched(row["ref"], request, environment)]
+            page = {"data": found[: int(limit)], "has_more": len(found) > int(limit), "next_page": None}
+            return Answer(200, {"object": "search_result", "url": "/v1/payment_intents/search", **page})
+
+    def _is_searched(self, ref: str, request: Request, environment: str) -> bool:
+        details = self._details(ref)
+        named = details.get("metadata", {}).get("environment", "")
+        return details["account"] == request.account and environment.lower() in ("", named.lower())
 
     # ---- faults, rows -----------------------------------------------------------------------------------------
 

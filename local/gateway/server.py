@@ -12,6 +12,7 @@ import sqlite3
 import struct
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,8 +25,10 @@ from local.loopback import LoopbackHandler, LoopbackServer
 # A client that waits longer than this for a held answer has no deadline at all.
 _HOLD_SECONDS_MAX = 120.0
 _INTENT_PATH = re.compile(r"/v1/payment_intents/(pi_[0-9a-f]{1,64})(?:/(confirm|cancel))?")
-# Of Stripe's search query language, what finds the intents of a payment.
-_OF_A_PAYMENT = re.compile(r"""metadata\[(["'])payment_id\1\]:(["'])([^"']+)\2""")
+# Of Stripe's search query language, what finds the intents of a payment, in one environment or all.
+_OF_A_PAYMENT = re.compile(
+    r"""metadata\[(["'])payment_id\1\]:(["'])([^"']+)\2( AND metadata\[(["'])environment\5\]:(["'])([^"']+)\6)?"""
+)
 _CALLS = {"confirm": "charge", "cancel": "cancel"}
 
 
@@ -65,7 +68,9 @@ class _Handler(LoopbackHandler):
             self._serve("status", ref=match[1])
         elif url.path == "/v1/payment_intents/search":
             found = _OF_A_PAYMENT.fullmatch(query.get("query", [""])[0])
-            self._serve("search", payment_id=found[3] if found else "")
+            limit = query.get("limit", ["10"])[0]
+            named = {"environment": found[7] or "", "limit": limit} if found else {}
+            self._serve("search", payment_id=found[3] if found else "", searched=named)
         else:
             self._unknown()
 
@@ -93,7 +98,9 @@ class _Handler(LoopbackHandler):
         else:
             self._unknown()
 
-    def _serve(self, call: str, *, ref: str = "", payment_id: str = "") -> None:
+    def _serve(
+        self, call: str, *, ref: str = "", payment_id: str = "", searched: Mapping[str, str] | None = None
+    ) -> None:
         gateway, body = self.server.gateway, self.body()
         time.sleep(self.server.answer_seconds)
         if not self.server.call_rate.takes():
@@ -112,6 +119,7 @@ class _Handler(LoopbackHandler):
                 body=body,
                 account=account,
             )
+            request.body.update(searched or {})
         except RefusedError as refused:
             return self._send(refused.answer)
         self._request_id = f"req_{request.seq:014d}"

@@ -753,6 +753,48 @@ def test_an_address_that_is_silent_leaves_time_for_the_next_one(world: World, mo
         assert gateway.prepare(PAYMENT, PREPARE)
 
 
+def test_a_payments_references_are_found_by_its_id_once_the_search_has_caught_up(world: World) -> None:
+    gateway = world.adapter()
+    refs = {gateway.prepare(PAYMENT, f"dev:{number}") for number in range(12)}
+    gateway.charge(min(refs), KEY)
+    assert gateway.find("pay-1") == []
+    world.now_ms += 2000
+    found = gateway.find("pay-1")
+    assert (set(found), len(found)) == (refs, 12)
+    assert gateway.find("pay-2") == []
+    # The search knows no difference of case, and the port does.
+    assert gateway.find("PAY-1") == []
+    assert world.calls()[-3:] == ["search"] * 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        *((fault, GatewayUnavailableError) for fault in ("error_503", "error_429", "reset_before", "timeout_before")),
+        *((fault, GatewayAnswerError) for fault in ("not_json", "truncated")),
+    ],
+)
+def test_a_search_that_fails_is_no_answer_that_there_is_nothing(
+    world: World, fault: str, error: type[Exception]
+) -> None:
+    gateway = world.adapter()
+    ref = gateway.prepare(PAYMENT, PREPARE)
+    world.now_ms += 2000
+    world.fault("search", fault)
+    with pytest.raises(error), world.struck(gateway, fault):
+        gateway.find("pay-1")
+    assert gateway.find("pay-1") == [ref]
+
+
+def test_more_references_than_a_page_holds_are_no_answer(world: World) -> None:
+    gateway = world.adapter()
+    for number in range(101):
+        gateway.prepare(PAYMENT, f"dev:{number}")
+    world.now_ms += 2000
+    with pytest.raises(GatewayAnswerError, match="not all"):
+        gateway.find("pay-1")
+
+
 def test_the_gateway_inside_the_process_keeps_the_same_port() -> None:
     gateway = SimulatedGateway()
     ref = gateway.prepare(PAYMENT, PREPARE)

@@ -556,9 +556,22 @@ def test_the_sdk_finds_a_payments_intents_once_the_search_has_caught_up(world: W
     assert query({"query": "metadata['payment_id']:'pay-1'"}).data == []
     world.now_ms += 2000
     assert [found.id for found in query({"query": 'metadata["payment_id"]:"pay-1"'}).data] == [intent.id]
+    ours = "metadata['payment_id']:'PAY-1' AND metadata['environment']:'{}'"
+    assert [found.id for found in query({"query": ours.format("dev"), "limit": 1}).data] == [intent.id]
+    assert query({"query": ours.format("prod")}).data == []
     with pytest.raises(stripe.InvalidRequestError) as caught:
         query({"query": "status:'succeeded'"})
     assert (caught.value.code, caught.value.param) == ("parameter_invalid", "query")
+
+
+def test_what_another_deployment_prepared_is_not_found(world: World) -> None:
+    gateway = world.adapter()
+    assert gateway.prepare(PAYMENT, PREPARE)
+    world.sdk.v1.payment_intents.create(
+        {"amount": 2599, "currency": "usd", "metadata": {"payment_id": "pay-1", "environment": "DEV"}}
+    )
+    world.now_ms += 2000
+    assert len(gateway.find("pay-1")) == 1
 
 
 def test_the_adapter_and_the_sdk_see_one_intent(world: World) -> None:

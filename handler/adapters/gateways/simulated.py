@@ -37,6 +37,10 @@ class SimulatedGateway:
         amount_minor, currency = _read(gateway_ref)
         return GatewayResult("cancelled" if gateway_ref in self._cancelled else "prepared", amount_minor, currency)
 
+    def find(self, payment_id: str) -> list[str]:
+        """None: the reference of a payment follows from its key alone."""
+        return []
+
     def cancel(self, gateway_ref: str) -> GatewayResult:
         """Of what this process captured it says `approved`; another process does not know."""
         amount_minor, currency = _read(gateway_ref)

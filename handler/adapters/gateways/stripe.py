@@ -72,6 +72,8 @@ _REFUND_STATES: Final[dict[str, Literal["pending", "refunded", "failed"]]] = {
 # What a request says of the payment itself; any other parameter is ours, and its fault is not the payment's.
 _OF_THE_PAYMENT: Final = ("amount", "currency", "customer", "description", "payment_method")
 _EXPANDED: Final = ("expand[0]", "latest_charge")
+# The most that a page of a search holds ("Search PaymentIntents").
+_SEARCHED_MAX: Final = 100
 
 
 class StripeGateway:
@@ -206,6 +208,36 @@ class StripeGateway:
         if answer.status_code != 200:
             raise _refused(gateway_ref, answer)
         return self._result(answer.document, gateway_ref, answer)
+
+    def find(self, payment_id: str) -> list[str]:
+        """Payment intents by their metadata, from Stripe's search, which may be up to an hour behind.
+
+        It knows no difference of case, so each is looked at again. Raises as `status` does, and GatewayAnswerError for
+        more intents than one page holds.
+        """
+        query = f"metadata['payment_id']:'{payment_id}' AND metadata['environment']:'{self._environment}'"
+        path = f"/v1/payment_intents/search?{form([('query', query), ('limit', str(_SEARCHED_MAX))])}"
+        try:
+            answer = self._call("GET", path, None, None)
+        except UnknownOutcomeError as error:
+            raise GatewayUnavailableError(f"{payment_id} could not be searched for: {error}") from error
+        if answer.status_code != 200:
+            raise _refused(f"the search for {payment_id}", answer)
+        intents = answer.document.get("data")
+        if not isinstance(intents, list) or answer.document.get("has_more") is not False:
+            raise GatewayAnswerError(f"Stripe's answer is not all that it has of {payment_id} ({_request_id(answer)})")
+        return [self._found(intent, answer) for intent in intents if self._is_of(intent, payment_id)]
+
+    def _is_of(self, intent: object, payment_id: str) -> bool:
+        metadata = _in(intent, "metadata") if isinstance(intent, dict) else {}
+        return (metadata.get("payment_id"), metadata.get("environment")) == (payment_id, self._environment)
+
+    @staticmethod
+    def _found(intent: dict[str, Any], answer: Answer) -> str:
+        gateway_ref = intent.get("id")
+        if not isinstance(gateway_ref, str) or not _INTENT.fullmatch(gateway_ref):
+            raise GatewayAnswerError(f"Stripe's search names no payment intent ({_request_id(answer)})")
+        return gateway_ref
 
     def cancel(self, gateway_ref: str) -> GatewayResult:
         """Cancel a payment intent, and say what stands where it cannot be cancelled any more.
