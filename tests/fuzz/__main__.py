@@ -27,9 +27,9 @@ _KEPT_MAX = 60
 def main() -> int:
     options = _options()
     if options.folder:
-        return _inside(load(options.targets[0]), options)
+        return inside(load(options.targets[0]), options)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    failed = [name for name in options.targets if not _run(name, options)]
+    failed = [name for name in options.targets if not run(name, options)]
     if failed and not options.input:
         print(f"found: {', '.join(failed)}. What is mended gets a test of its own, and its input a line in the corpus")
     return bool(failed)
@@ -56,7 +56,7 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _run(name: str, options: argparse.Namespace) -> bool:
+def run(name: str, options: argparse.Namespace) -> bool:
     """One target in a process of its own; whether it found nothing."""
     present = FOLDER / f"{name}.present"
     present.write_bytes(bytes(8 + LENGTH_MAX))
@@ -76,12 +76,11 @@ def _run(name: str, options: argparse.Namespace) -> bool:
     command += ["--input", str(options.input.resolve())] if options.input else []
     code = subprocess.run(command, cwd=root, env=environment, check=False).returncode
     if code and not options.input:
-        size = int.from_bytes(present.read_bytes()[:8], "little")
-        data = present.read_bytes()[8 : 8 + size]
+        data = present_input(present)
         path = FOLDER / f"{name}.found"
         path.write_bytes(data)
         print(
-            f"{name} ended with {code} over {data!r}\n  again: make fuzz TARGETS={name} INPUT={path.relative_to(ROOT)}"
+            f"{name} ended with {code} over {data!r}\n  again: make fuzz TARGETS={name} INPUT={os.path.relpath(path)}"
         )
     if options.keep and not code:
         # A copy of the tree has a corpus of its own.
@@ -89,7 +88,13 @@ def _run(name: str, options: argparse.Namespace) -> bool:
     return code == 0
 
 
-def _inside(target: Target, options: argparse.Namespace) -> int:
+def present_input(path: Path) -> bytes:
+    """The input that a target's process was at, or the smallest one with the fault that it found."""
+    content = path.read_bytes()
+    return content[8 : 8 + int.from_bytes(content[:8], "little")]
+
+
+def inside(target: Target, options: argparse.Namespace) -> int:
     """The process of one target: 1 where it found a fault, whose input is the present one then."""
     if options.input:
         target.check(options.input.read_bytes())

@@ -66,7 +66,7 @@ class Mutator:
         """One thing for another, mostly of its kind, so that what reads all of it goes on."""
         start, end = self._token(data)
         if self._random.random() < 0.7 and _NUMBER.fullmatch(data, start, end):
-            return data[:start] + self._number() + data[end:]
+            return data[:start] + self._number(data[start:end]) + data[end:]
         if self._random.random() < 0.6 and data[start : start + 1] == b'"' and end - start > 1:
             word = self._random.choice(self._words).replace(b'"', b"")
             at = self._random.choice((start + 1, end - 1))
@@ -77,8 +77,10 @@ class Mutator:
         first, last = self._token(other)
         return data[:start] + other[first:last] + data[end:]
 
-    def _number(self) -> bytes:
-        """Of any size, with as many decimals as a currency has, or one more."""
+    def _number(self, old: bytes) -> bytes:
+        """One beside the old one, or of any size, with as many decimals as a currency has, or one more."""
+        if old.isdigit() and self._random.random() < 0.4:
+            return b"%d" % max(0, int(old) + self._random.choice((-1, 1, -10, 10, 100, int(old))))
         whole = self._random.randrange(10 ** self._random.choice((1, 2, 3, 5, 9, 13, 16, 19)))
         decimals = self._random.choice((0, 0, 1, 2, 3, 4))
         fraction = f".{self._random.randrange(10**decimals):0{decimals}d}" if decimals else ""

@@ -6,10 +6,13 @@ they were planted by hand (docs/fuzzing.md).
 
 from __future__ import annotations
 
+import argparse
 import base64
 import itertools
 import re
+import sys
 from collections.abc import Hashable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -19,6 +22,7 @@ from handler.adapters.gateways.stripe import StripeGateway
 from handler.domain.money import to_minor
 from handler.domain.payment import GatewayResult
 from scoring import _pure
+from tests.fuzz import __main__ as campaign
 from tests.fuzz.mutate import LENGTH_MAX, Mutator
 from tests.fuzz.search import FoundError, search, smallest
 from tests.fuzz.targets import CORPORA, TARGETS, Target, load, read_corpus
@@ -91,6 +95,36 @@ def test_inputs_that_show_something_new_are_where_others_come_from() -> None:
     with pytest.raises(FoundError) as found:
         search(Target("letters", check, ["a", "b", "c", "d"]), [b""], 1, lambda count: count < 20_000)
     assert found.value.data == b"abcd"
+
+
+def test_a_target_that_found_a_fault_leaves_its_smallest_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    present = tmp_path / "letters.present"
+    present.write_bytes(bytes(8 + LENGTH_MAX))
+    options = argparse.Namespace(input=None, folder=tmp_path, seconds=60, seed=1, keep=False)
+
+    def check(data: bytes) -> set[Hashable]:
+        assert b"ab" not in data, "two letters beside each other"
+        return set()
+
+    assert campaign.inside(Target("letters", check, ["xxabxx"]), options) == 1
+    assert campaign.present_input(present) == b"ab"
+    assert "two letters beside each other" in capsys.readouterr().err
+
+
+def test_whatever_ends_a_targets_process_its_input_is_kept_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = tmp_path / "python"
+    ended.write_text('#!/bin/sh\nprintf "\\003\\0\\0\\0\\0\\0\\0\\0bad" >"$5/$3.present"\nkill -9 $$\n')
+    ended.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(ended))
+    monkeypatch.setattr(campaign, "FOLDER", tmp_path)
+    options = argparse.Namespace(input=None, seconds=1, seed=1, keep=False, sanitized=None)
+    assert not campaign.run("tokens", options)
+    assert (tmp_path / "tokens.found").read_bytes() == b"bad"
+    assert "tokens ended with -9 over b'bad'" in capsys.readouterr().out
 
 
 def test_what_is_left_of_an_input_still_shows_its_fault() -> None:
