@@ -35,11 +35,21 @@ class Functions:
         self._endpoints = endpoints
         self._archive = zipped(package)
         system.code.keep(base64.b64encode(hashlib.sha256(self._archive).digest()).decode(), package)
+        self._idle_seconds_max: dict[str, float] = {}
         self._here: dict[str, Callable[[FunctionVersion], FunctionVersion]] = {}
         self._lock = threading.Lock()
         self._pools: dict[tuple[str, str], EnvironmentPool] = {}
 
-    def make(self, name: str, handler: str, timeout_seconds: int, variables: dict[str, str], **more: Any) -> None:
+    def make(
+        self,
+        name: str,
+        handler: str,
+        timeout_seconds: int,
+        variables: dict[str, str],
+        *,
+        idle_seconds_max: float = IDLE_SECONDS_MAX,
+        **more: Any,
+    ) -> None:
         """Make one with its first version behind alias `live`; `more` is of CreateFunction."""
 
         def here(version: FunctionVersion) -> FunctionVersion:
@@ -50,6 +60,7 @@ class Functions:
             return replace(version, timeout_seconds=longest_seconds, variables={**version.variables, **variables})
 
         self._here[name] = here
+        self._idle_seconds_max[name] = idle_seconds_max
         if self._system.terraform is None:
             create_function(
                 self._system.clients,
@@ -110,7 +121,7 @@ class Functions:
             processes=system.processes,
             log_directory=logs,
             host_variables={"AWS_ENDPOINT_URL": system.endpoint_url, **CREDENTIALS, **self._endpoints},
-            idle_seconds_max=IDLE_SECONDS_MAX,
+            idle_seconds_max=self._idle_seconds_max[name],
             init_seconds_max=system.init_seconds_max,
             watch=system.watch,
         )
