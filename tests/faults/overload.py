@@ -30,7 +30,7 @@ from local.runtime_api import usage
 from local.system import LocalSystem
 from local.traffic import PARKED, Message, make_overload
 
-# On a busy machine a batch of ten in one group takes longer than a run's scaled time-out; tries come as soon as there.
+# On a busy machine ten payments of one group do not get along with a run's scaled time-out; tries come as soon.
 OVERLOAD_TIMES = replace(TIMES, function_timeout_seconds=10, visibility_timeout_seconds=60)
 # What an environment of 128 MB may take at most, beside the runtime's own share.
 ENVIRONMENT_MB_MAX = 100.0
