@@ -1,4 +1,5 @@
-"""`payments approvals | parked | conflicts ...`: for risky payments, failing ones, and what contradicts a payment.
+"""`payments approvals | parked | conflicts | events | tail ...`: for risky payments, failing ones, what contradicts a
+payment, and what is told of its outcome.
 
 Who decided is the caller's AWS identity, never an argument.
 """
@@ -15,7 +16,7 @@ import botocore.session
 
 from handler.adapters.support.errors import AwsError
 from handler.approval_composition import caller_identity, compose_decisions
-from handler.cli import conflicts, parked
+from handler.cli import conflicts, events, parked
 from handler.cli.items import find_item, name, open_items
 from handler.cli.output import age, as_json, table
 from handler.domain.approval.decision import (
@@ -71,7 +72,8 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=_decide)
     reconcile = commands.add_parser("reconcile", help="expire or restart what its workflow left behind")
     reconcile.set_defaults(run=_reconcile)
-    for topic in (approvals, parked.add_topic(topics), conflicts.add_topic(topics)):
+    others = (parked.add_topic, conflicts.add_topic, events.add_topic, events.add_tail)
+    for topic in (approvals, *(add(topics) for add in others)):
         topic.add_argument("--environment", help="the suffix of all names (default: ENVIRONMENT, else dev)")
     return parser
 
@@ -86,6 +88,7 @@ def _variables(options: argparse.Namespace, environment: Mapping[str, str]) -> d
         "APPROVAL_FUNCTION_ARN": environment.get("APPROVAL_FUNCTION_ARN") or f"payment-processor-{name}:live",
         "DYNAMODB_TABLE": table or f"cloudcafe-payment-transactions-{name}",
         "PAYMENT_QUEUE_URL": "" if options.environment else environment.get("PAYMENT_QUEUE_URL", ""),
+        "EVENT_TARGET": "" if options.environment else environment.get("EVENT_TARGET", ""),
         "AWS_REGION": environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or _region(environment),
     }
 
