@@ -14,7 +14,7 @@ from handler.adapters.approval.notices import LoggedNotices, SnsNotices
 from handler.adapters.approval.signing import FileSigner, KmsSigner
 from handler.adapters.fraud import FailingFraudScoring
 from handler.adapters.queues import SqsRetryQueue
-from handler.adapters.system import SystemClock
+from handler.adapters.system import LoggingNotifier, SystemClock
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.adapters.table.parking_log import DynamoDbParkingLog
 from handler.composition import Clients, approval_starter, aws_clients, compose_ports, payment_gateway
@@ -23,6 +23,8 @@ from handler.domain.approval.steps import ApprovalPorts, ApprovalRules
 from handler.domain.errors import ConfigurationError
 from handler.domain.parked import RetryQueue
 from handler.domain.ports import PaymentGateway
+from handler.domain.record_found import FindEnd, end_finder
+from handler.domain.restored import LookUp
 from handler.domain.times import Times
 from handler.settings import Settings, read_approval_settings, read_patience_ms, read_settings
 from handler.support import load_support
@@ -94,6 +96,14 @@ def compose_gateway(environment: Mapping[str, str]) -> PaymentGateway:
     """The gateway that the settings name, with its key, as the functions have it. Raises ConfigurationError."""
     settings = read_settings(environment)
     return payment_gateway(settings, _clients(settings), logging.getLogger("handler.cli"))
+
+
+def compose_end_finder(environment: Mapping[str, str], decisions: Decisions) -> FindEnd:
+    """What looks at the gateway for the ends of payments, while the table is restored. Raises ConfigurationError."""
+    rules = read_settings(environment).rules
+    notifier = LoggingNotifier(logging.getLogger("handler.cli"))
+    look_up = LookUp(rules, lambda: compose_gateway(environment), decisions.clock, notifier, lambda: None)
+    return end_finder(look_up, decisions.log)
 
 
 def caller_identity() -> str:

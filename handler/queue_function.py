@@ -46,6 +46,10 @@ METRICS: Final = {
         "Count",
         "Prepares that were sent ahead and that no claim used; only with `PREPARE_AHEAD`.",
     ),
+    "FoundAtGateway": (
+        "Count",
+        "Payments whose item knew no reference and that the gateway had; only with `RESTORED_AT`.",
+    ),
     "ColdStart": (
         "Count",
         "1 where it waited for init, else 0; always 0 under provisioned concurrency and on managed instances.",
@@ -79,6 +83,8 @@ def create(environment: Mapping[str, str]) -> QueueFunction:
     ready = {"scoring": describe(), "gateway": gateway, "gateway_url": settings.gateway_url}
     ready |= {"gateway_mode": settings.gateway_mode, "stress_mode": settings.stress_mode, "support": settings.support}
     logger.info("ready", extra={**ready, "in_memory": settings.in_memory})
+    if settings.rules.restored_at_ms:
+        logger.warning("RESTORED_AT is set: payments without a reference are looked for at the gateway first")
     times = settings.rules.times
     return QueueFunction(
         services,
@@ -133,7 +139,7 @@ class QueueFunction:
             self._require_clock(context, self._end)
         try:
             messages = messages_of(event, self._services.ids.new_id)
-            outcomes, returned, in_vain = self._process(told_apart(messages), context)
+            outcomes, returned, counted = self._process(told_apart(messages), context)
         except Exception:
             self._publish({"LambdaErrors": 1})
             raise
@@ -152,7 +158,7 @@ class QueueFunction:
                 "ColdStart": int(cold_start),
                 "Duration": duration_ms,
                 "LambdaErrors": 0,
-                **in_vain,
+                **counted,
             }
         )
         body = {
@@ -166,16 +172,18 @@ class QueueFunction:
         return {"statusCode": 200, "body": body, "batchItemFailures": failures}
 
     def _process(self, messages: list[Message], context: Any) -> tuple[list[str], list[int], dict[str, float]]:
-        """What became of the messages that ended, the places of those that come back, and what was prepared in vain."""
+        """What became of the messages that ended, the places of those that come back, and what else was counted."""
         services = self._services
         remaining_ms = self._remaining_ms(context)
         readings = read(messages, services.rules, services.ports, remaining_ms)
         request_id = getattr(context, "aws_request_id", None) or services.ids.new_id()
         outcomes: list[str] = []
+        found: list[str] = []
         self._breaker.begin_batch()
 
         def work_on(place: int) -> Work:
-            return Work(f"{request_id}:{messages[place].message_id}", remaining_ms, breaker=self._breaker)
+            owner = f"{request_id}:{messages[place].message_id}"
+            return Work(owner, remaining_ms, breaker=self._breaker, found=found)
 
         def settle_one(place: int) -> None:
             """Process one payment. Returning acknowledges the message; raising asks for redelivery."""
@@ -193,7 +201,8 @@ class QueueFunction:
             lambda: self._breaker.is_open,
             prepares.send if prepares is not None else None,
         )
-        return outcomes, returned, self._in_vain(prepares, readings) if prepares is not None else {}
+        counted = self._in_vain(prepares, readings) if prepares is not None else {}
+        return outcomes, returned, counted | self._found(found)
 
     def _prepare_ahead(self, reading: Reading, work: Work) -> str:
         try:
@@ -208,6 +217,13 @@ class QueueFunction:
             gateway_ref = prepares.gateway_ref(place)
             self._logger.info("prepared in vain", extra={**_keys(readings[place]), "gateway_ref": gateway_ref})
         return {"PreparedInVain": len(places)}
+
+    def _found(self, transaction_ids: list[str]) -> dict[str, float]:
+        if not self._services.rules.restored_at_ms:
+            return {}
+        for transaction_id in transaction_ids:
+            self._logger.info("found at the gateway", extra={"transaction_id": transaction_id})
+        return {"FoundAtGateway": len(transaction_ids)}
 
     def _settle(self, reading: Reading, work: Work) -> str:
         services = self._services

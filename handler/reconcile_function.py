@@ -6,7 +6,7 @@ The rule it keeps: it never charges; and what it cannot settle it counts, for th
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from handler import lazy_entry
@@ -15,7 +15,7 @@ from handler.domain.claim import Work
 from handler.domain.errors import RetryableError
 from handler.domain.ports import Ports
 from handler.domain.process import alarmed
-from handler.domain.reconcile import in_turn, reconcile_pending, settle_parked, settle_stuck
+from handler.domain.reconcile import ends_found_by, in_turn, reconcile_pending, settle_parked, settle_stuck
 from handler.domain.rules import Rules
 from handler.domain.states import FINAL, Status
 
@@ -65,7 +65,7 @@ class ReconcileFunction:
         """Raises TransactionLogUnavailableError where the open payments cannot be listed."""
         work = Work(f"reconcile:{context.aws_request_id}", context.get_remaining_time_in_millis)
         # A gateway that hangs takes all the time that there is, and approvals need none of it: they come first.
-        old = self._pending(work.remaining_ms) + self._stuck(work)
+        old = self._pending(work) + self._stuck(work)
         parked = self._parked(work)
         now_ms = self._ports.clock.now_ms()
         values = {OLD: old, PARKED: parked}
@@ -92,17 +92,18 @@ class ReconcileFunction:
             parked += finding.outcome not in FINAL and not finding.takes_days
         return parked
 
-    def _pending(self, remaining_ms: Callable[[], int]) -> int:
+    def _pending(self, work: Work) -> int:
         decisions, old = self._decisions, 0
+        find_end = ends_found_by(self._rules, self._ports, decisions, work)
         for name in in_turn(decisions.log.open_transaction_ids("pending_approval"), decisions.clock.now_ms()):
-            if remaining_ms() < self._rules.times.least_remaining_ms:
+            if work.remaining_ms() < self._rules.times.least_remaining_ms:
                 break
             try:
                 with alarmed(self._ports.notifier):
                     item = decisions.log.get(name)
                 if item is None or item.status != "pending_approval":
                     continue
-                found = reconcile_pending(item, decisions)
+                found = reconcile_pending(item, decisions, find_end)
             except RetryableError as error:
                 _LOG.warning("%s: %s", name, error)
                 old += 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Final, Literal
 
 from handler.adapters.gateways.registry import CHARGES_INSTRUMENTS, GATEWAYS
@@ -312,6 +313,17 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "What it stands on: AWS clients, log and metric lines of our own (`lean`), or botocore and Powertools "
         "(`standard`); a package has one of them (docs/packaging.md).",
     ),
+    Setting(
+        "RESTORED_AT",
+        Kind(
+            "a time in UTC, such as 2026-11-28T15:04:05Z",
+            "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z",
+        ),
+        "",
+        (*_PAYING, "command line"),
+        "When payments had been stopped before the table was restored: while it is set, what has no reference is "
+        "looked for at the gateway before its first charge (docs/restore.md).",
+    ),
     Setting("RULE_TABLE_PATH", Kind("a path"), "", _PAYING, "A compiled rule table in place of the built-in one."),
     Setting("FRAUD_ITERATIONS", _whole(0, 10**7), "10000", _PAYING, "Rounds of SHA-256 of a fingerprint."),
     Setting(
@@ -533,6 +545,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             canonical_version=read.number("CANONICAL_VERSION_WRITTEN"),
             body_bytes_max=read.number("BODY_BYTES_MAX"),
             id_shapes=read.id_shapes(),
+            restored_at_ms=read.time_ms("RESTORED_AT"),
         ),
         stress_mode=read.text("STRESS_MODE"),
         stress_delay_seconds=read.seconds("STRESS_DELAY_SECONDS"),
@@ -626,6 +639,14 @@ class _Environment:
 
     def seconds(self, variable: str) -> float:
         return float(self.text(variable))
+
+    def time_ms(self, variable: str) -> int:
+        """Milliseconds since the epoch, 0 where the variable is not set."""
+        value = self.text(variable)
+        try:
+            return round(1000 * datetime.fromisoformat(value).timestamp()) if value else 0
+        except ValueError as error:
+            raise ConfigurationError(variable, value, f"{self._rows[variable].kind.allowed} ({error})") from error
 
     def amount_minor(self, variable: str, currency: str) -> int:
         value = self.text(variable)

@@ -35,6 +35,7 @@ locals {
     GATEWAY_MODE                  = var.gateway_mode
     GATEWAY_OFF_SESSION           = tostring(var.gateway_off_session)
     GATEWAY_SECRET_ARN            = var.gateway_secret_arn
+    RESTORED_AT                   = var.restored_at
     SCORING_ENGINE                = var.scoring_engine
     FINGERPRINT_PEPPER_SECRET_ARN = var.fingerprint_pepper_secret_arn == null ? "" : var.fingerprint_pepper_secret_arn
   })

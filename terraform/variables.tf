@@ -562,6 +562,22 @@ variable "id_shapes" {
   }
 }
 
+variable "restored_at" {
+  description = "When payments had been stopped before the table was restored (UTC, such as 2026-11-28T15:04:05Z); empty: it was not. While it is set, a payment without a reference is looked for at the gateway before its first charge, from an hour after that time on (docs/restore.md)."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.restored_at == "" || can(regex("^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$", var.restored_at))
+    error_message = "restored_at must be a time in UTC, such as 2026-11-28T15:04:05Z, or empty."
+  }
+  # A time that there is not, or that is still to come: payments without a reference would wait until an hour after it.
+  validation {
+    condition     = var.restored_at == "" || try(timecmp(var.restored_at, plantimestamp()) <= 0, false)
+    error_message = "restored_at must be a time that was."
+  }
+}
+
 variable "canonical_version_written" {
   description = "Version of the canonical text that new items are written in (from 1). Raise it by one, and only once all code that can still run reads it: a deployment later, and then for good (docs/protocol.md)."
   type        = number

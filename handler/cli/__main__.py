@@ -15,7 +15,7 @@ from typing import Final
 import botocore.session
 
 from handler.adapters.support.errors import AwsError
-from handler.approval_composition import caller_identity, compose_decisions
+from handler.approval_composition import caller_identity, compose_decisions, compose_end_finder
 from handler.cli import conflicts, events, parked
 from handler.cli.items import find_item, name, open_items
 from handler.cli.output import age, as_json, table
@@ -166,12 +166,13 @@ def _decide(decisions: Decisions, options: argparse.Namespace) -> int:
     return 0
 
 
-def _reconcile(decisions: Decisions, _: argparse.Namespace) -> int:
+def _reconcile(decisions: Decisions, options: argparse.Namespace) -> int:
     """0 where every pending payment was looked at."""
+    find_end = compose_end_finder(options.variables, decisions)
     items, code = open_items(decisions.log, "pending_approval")
     for item in open_approvals(items):
         try:
-            found = reconcile_pending(item, decisions)
+            found = reconcile_pending(item, decisions, find_end)
         except PaymentError as error:
             code = 1
             print(f"payments: {item.transaction_id}: {error}", file=sys.stderr)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
-from handler.approval_composition import caller_identity, compose_gateway, compose_retries
+from handler.approval_composition import caller_identity, compose_end_finder, compose_gateway, compose_retries
 from handler.cli.items import find_item, name, open_items
 from handler.cli.output import as_json, table
 from handler.domain.approval.decision import COMMENT_LENGTH_MAX
@@ -146,7 +147,9 @@ def _cancel(decisions: Decisions, options: argparse.Namespace) -> int:
     item = find_item(decisions.log, options.payment, _LISTING)
     who = caller_identity()
     try:
-        done = cancel(item, who, options.reason, decisions, lambda: compose_gateway(options.variables))
+        find_end = compose_end_finder(options.variables, decisions)
+        gateway = partial(compose_gateway, options.variables)
+        done = cancel(item, who, options.reason, decisions, gateway, find_end=find_end)
     except RetryableError as error:
         print(
             f"payments: {item.transaction_id} is still parked, as the gateway did not confirm that nothing can be "
@@ -156,6 +159,9 @@ def _cancel(decisions: Decisions, options: argparse.Namespace) -> int:
         return 1
     if done == "completed":
         print(f"{item.transaction_id} is completed: the gateway had charged it before it could be cancelled")
+        return 0
+    if done == "declined":
+        print(f"{item.transaction_id} is declined: so it had ended at the gateway before the table was restored")
         return 0
     print(f"{item.transaction_id} cancelled by {who}")
     return 0

@@ -7,11 +7,13 @@ never another key while the one before may still do something.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Literal
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 from handler.domain.claim import Claim, Standing, Work
 from handler.domain.errors import (
     ChargeInProgressError,
+    FoundOtherContentError,
     GatewayAnswerError,
     GatewayRefusedError,
     GatewayUnavailableError,
@@ -24,6 +26,9 @@ from handler.domain.payment import GatewayResult, Payment
 from handler.domain.ports import PaymentGateway, Ports
 from handler.domain.rules import Rules
 from handler.domain.times import Times
+
+if TYPE_CHECKING:
+    from handler.domain.restored import Found
 
 
 def idempotency_key(environment: str, payment_id: str, claim: Claim, call: Literal["prepare", "confirm"]) -> str:
@@ -41,7 +46,7 @@ def charge(claim: Claim, payment: Payment, rules: Rules, ports: Ports, work: Wor
     GatewayAnswerError where its answer is not about this payment, and the retryable errors of gateway and log.
     """
     gateway, times = ports.gateway, rules.times
-    gateway_ref, is_new = claim.gateway_ref, False
+    gateway_ref, is_new = claim.gateway_ref or found_reference(claim, payment, rules, ports, work), False
     if not gateway_ref:
         work.require_time(times)
         prepared = _ahead(claim, work) or _prepare(claim, payment, rules.environment, ports)
@@ -59,6 +64,38 @@ def charge(claim: Claim, payment: Payment, rules: Rules, ports: Ports, work: Wor
                 claim = _next_key(claim, ports)
             result = _confirm(gateway_ref, claim, payment, rules, ports, work=work)
     return gateway_ref, settled(result, payment.amount_minor, payment.currency)
+
+
+def found_reference(claim: Claim, payment: Payment | Item, rules: Rules, ports: Ports, work: Work) -> str:
+    """What the gateway has of a payment whose item lost it in a restore of the table, stored by now; "" for nothing.
+
+    Raises as `restored.find` does, and the log's errors.
+    """
+    found = _find(payment, rules, ports, work)
+    if found is None:
+        return ""
+    if work.found is not None:
+        work.found.append(claim.transaction_id)
+    return _store(found.gateway_ref, claim, ports, rules.times, work)[0]
+
+
+def has_ended(payment: Payment, rules: Rules, ports: Ports, work: Work) -> bool:
+    """Whether the gateway charged a payment, or ended it, before the table was restored. Raises as `restored.find`."""
+    try:
+        found = _find(payment, rules, ports, work)
+    except FoundOtherContentError:
+        return False
+    return found is not None and found.result.state != "prepared"
+
+
+def _find(payment: Payment | Item, rules: Rules, ports: Ports, work: Work) -> Found | None:
+    if not rules.restored_at_ms:
+        return None
+    # Here, as no other invocation has to pay for it.
+    from handler.domain.restored import LookUp, find
+
+    require_time = partial(work.require_time, rules.times)
+    return find(payment, LookUp(rules, lambda: ports.gateway, ports.clock, ports.notifier, require_time))
 
 
 def _ahead(claim: Claim, work: Work) -> str:

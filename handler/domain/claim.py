@@ -57,6 +57,7 @@ class Work(NamedTuple):
 
     Without `takes_over` a payment that a message brought is left to its message, even where its lease is over.
     `breaker` is that of the queue function's environment, `ahead` what was prepared for this message; others have none.
+    `found` takes the payments that the gateway is found to know after a restore.
     """
 
     owner: str
@@ -64,6 +65,7 @@ class Work(NamedTuple):
     takes_over: bool = True
     breaker: Breaker | None = None
     ahead: Ahead | None = None
+    found: list[str] | None = None
 
     def require_time(self, times: Times) -> None:
         """Raise NotEnoughTimeError where less than a gateway call and its record is left."""

@@ -259,6 +259,18 @@ class ChargeInProgressError(RetryableError):
         self.takes_days = takes_days
 
 
+class RestoreTooRecentError(RetryableError):
+    """The table was restored, and the gateway's search may still lack what was charged before that."""
+
+    reason_code = "restore_too_recent"
+
+
+class FoundOtherContentError(RetryableError):
+    """Before the table was restored the gateway charged this payment id over another amount: nothing is charged."""
+
+    reason_code = "found_with_different_content"
+
+
 class BreakerOpenError(RetryableError):
     """The gateway fails for everybody, and another message asks it; this one is returned unclaimed."""
 

@@ -8,7 +8,14 @@ from __future__ import annotations
 from typing import Final
 
 from handler.domain.claim import Claim
-from handler.domain.errors import ChargeInProgressError, NotEnoughTimeError, OwnershipLostError, RetryableError
+from handler.domain.errors import (
+    ChargeInProgressError,
+    FoundOtherContentError,
+    NotEnoughTimeError,
+    OwnershipLostError,
+    RestoreTooRecentError,
+    RetryableError,
+)
 from handler.domain.payment import Payment
 from handler.domain.ports import Ports
 from handler.domain.rules import Parking
@@ -50,9 +57,12 @@ def release(claim: Claim, ports: Ports) -> None:
 
 
 def _is_time(claim: Claim, error: RetryableError, is_own: bool, parking: Parking, now_ms: int) -> bool:
-    if isinstance(error, NotEnoughTimeError | OwnershipLostError):
+    if isinstance(error, NotEnoughTimeError | OwnershipLostError | RestoreTooRecentError):
         # It was not tried to the end, or is another worker's to judge.
         return False
+    if isinstance(error, FoundOtherContentError):
+        # No delivery would change that.
+        return True
     tried_for_ms = now_ms - claim.tried_since
     if isinstance(error, ChargeInProgressError) and (error.takes_days or tried_for_ms >= CALLS_ENDED_AFTER_MS):
         # No delivery would bring it on, and its group need not wait for days.

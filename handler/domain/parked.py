@@ -17,6 +17,7 @@ from handler.domain.errors import ParkedRefusedError, UnknownOutcomeError
 from handler.domain.item import Item
 from handler.domain.ports import PaymentGateway
 from handler.domain.reconcile import restart_charge
+from handler.domain.record_found import FindEnd
 from handler.domain.times import Times
 from handler.domain.typed import Protocol
 
@@ -81,12 +82,19 @@ def retry(
 
 
 def cancel(
-    item: Item, cancelled_by: str, reason: str, decisions: Decisions, gateway: Callable[[], PaymentGateway]
-) -> Literal["cancelled", "completed"]:
+    item: Item,
+    cancelled_by: str,
+    reason: str,
+    decisions: Decisions,
+    gateway: Callable[[], PaymentGateway],
+    *,
+    find_end: FindEnd,
+) -> Literal["cancelled", "completed", "declined"]:
     """Give a parked payment up; `reason` is kept, masked. `completed` where the gateway had charged it already.
 
     What the gateway never knew ends by one write (*cancel parked*). A reference is cancelled at the gateway first, the
     only time that `gateway` is called, and the payment ends as that answers (*record cancelled*, *record parked*).
+    After a restore `find_end` looks for one that the item does not know, and records how it ended, if it did.
 
     Raises ParkedRefusedError, ApprovalRefusedError for a reason that cannot be kept, and the retryable errors of
     gateway and log, after which it is still parked; running it again is always safe.
@@ -94,6 +102,9 @@ def cancel(
     kept = kept_comment(reason, decisions.find_card_numbers)
     _require_parked(item)
     if not item.gateway_ref:
+        ended = _found(item, find_end)
+        if ended is not None:
+            return ended
         refused = decisions.log.cancel_parked(
             item.transaction_id, cancelled_by=cancelled_by, cancel_reason=kept, now=decisions.clock.now_ms()
         )
@@ -103,6 +114,17 @@ def cancel(
         # It was retried since it was read, got a reference, and was parked again.
         item = refused
     return _cancel_known(item, cancelled_by, kept, decisions, gateway())
+
+
+def _found(item: Item, find_end: FindEnd) -> Literal["completed", "declined"] | None:
+    ended = find_end(item)
+    if ended is None:
+        return None
+    if ended == "completed":
+        return "completed"
+    if ended == "declined":
+        return "declined"
+    raise ParkedRefusedError("not_parked", f"{item.transaction_id} is {ended} by now.")
 
 
 def _cancel_known(

@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Literal
 
-from handler.domain.charge import cancel_in_vain, charge, idempotency_key
+from handler.domain.charge import cancel_in_vain, charge, has_ended, idempotency_key
 from handler.domain.claim import Claim, Standing, Work, claim
 from handler.domain.ending import end
 from handler.domain.errors import (
     ApprovalStartRefusedError,
     DamagedItemError,
+    FoundOtherContentError,
     GatewayKeyRefusedError,
     GatewayReferenceUnknownError,
     GatewayRefusedError,
@@ -54,7 +55,8 @@ def prepare_ahead(reading: Reading, rules: Rules, ports: Ports, work: Work) -> s
     """The gateway's reference of a payment before its claim, "" where it may not be prepared or that failed."""
     validation, assessment = reading.validation, reading.assessment
     payment = validation.payment
-    if payment is None or not isinstance(assessment, Assessment) or reading.message.receives > 1:
+    may_be_first = reading.message.receives == 1 and not rules.restored_at_ms
+    if payment is None or not isinstance(assessment, Assessment) or not may_be_first:
         return ""
     if rules.routing.route(payment, assessment) != "processing" or (work.breaker is not None and work.breaker.is_open):
         return ""
@@ -83,14 +85,17 @@ def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:
         work.require_time(rules.times)
         ports.rejected.send(reading.message, reading.masked_body, _unusable_reason(validation.faults))
         return "unusable"
+    status: Status = "rejected"
+    if validation.payment is not None and reading.assessment is not None:
+        status = rules.routing.route(validation.payment, reading.assessment)
+        if status == "declined" and has_ended(validation.payment, rules, ports, work):
+            status = "processing"
     now_ms = ports.clock.now_ms()
     item = new_item(
         reading.message,
         validation.payment_id,
         validation.request_hash,
-        "rejected"
-        if validation.payment is None or reading.assessment is None
-        else rules.routing.route(validation.payment, reading.assessment),
+        status,
         owner=work.owner,
         now_ms=now_ms,
         payment=validation.payment,
@@ -145,8 +150,8 @@ def alarmed(notifier: Notifier) -> Iterator[None]:
 
 
 def alarm_of_gateway(error: RetryableError, transaction_id: str, notifier: Notifier) -> None:
-    """Tell people where the gateway takes no call of ours, or another account's: only they can mend that."""
-    if isinstance(error, GatewayKeyRefusedError | GatewayReferenceUnknownError):
+    """Tell people where the gateway takes no call of ours, or charged another payment's: only they can mend that."""
+    if isinstance(error, GatewayKeyRefusedError | GatewayReferenceUnknownError | FoundOtherContentError):
         notifier.alarm(error.reason_code, transaction_id, str(error))
 
 

@@ -132,6 +132,14 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
         "The gateway is at work on the charge, for days where it is a bank debit: reconcile records how it ends.",
         "redeliver",
     ),
+    "restore_too_recent": ReasonCode(
+        "The table was restored less than an hour ago: what was charged before cannot be looked for yet.", "redeliver"
+    ),
+    "found_with_different_content": ReasonCode(
+        "Before the table was restored, the gateway charged this payment_id over another amount; nothing is charged.",
+        "redeliver",
+        is_alarm=True,
+    ),
     "item_unknown": ReasonCode("Newer code wrote the payment's item; this code does not judge it.", "redeliver"),
     # It comes again, and its cause is the payment.
     "reading_too_slow": ReasonCode("The message took more time to be read than any message may.", "count"),
@@ -204,6 +212,11 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     ),
     "callback_without_decision": ReasonCode(
         "A callback came without a decision, and decides nothing by itself; the approvers are asked again.",
+        "tell",
+        is_alarm=True,
+    ),
+    "captured_twice": ReasonCode(
+        "The gateway captured the payment more than once: compare both at the gateway, and give one back.",
         "tell",
         is_alarm=True,
     ),

@@ -5,13 +5,13 @@ Protocol, reconcile. The rule it keeps: whatever an index or an execution says, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Literal
 
 from handler.domain.approval.ports import Decisions
-from handler.domain.charge import settled
+from handler.domain.charge import found_reference, settled
 from handler.domain.claim import Claim, Work, held
 from handler.domain.ending import end
 from handler.domain.errors import ChargeInProgressError, OwnershipLostError, RetryableError
@@ -21,6 +21,8 @@ from handler.domain.payment import approval_name
 from handler.domain.ports import Ports
 from handler.domain.process import alarm_of_gateway, alarmed
 from handler.domain.record import record
+from handler.domain.record_found import FindEnd, end_finder
+from handler.domain.restored import LookUp
 from handler.domain.rules import Rules
 from handler.domain.states import Status
 from handler.domain.times import Times
@@ -77,7 +79,7 @@ def settle_stuck(rules: Rules, ports: Ports, decisions: Decisions, work: Work) -
             yield Finding(transaction_id, "unsettled", error.reason_code)
             continue
         if taken is not None:
-            yield _settle(*taken, ports, decisions, partial(work.require_time, rules.times))
+            yield _settle(*taken, rules, ports, decisions, work=work)
 
 
 def _take_over(transaction_id: str, times: Times, decisions: Decisions, work: Work) -> tuple[Claim, Item] | None:
@@ -105,20 +107,21 @@ def _take_over(transaction_id: str, times: Times, decisions: Decisions, work: Wo
     return None
 
 
-def _settle(claim: Claim, item: Item, ports: Ports, decisions: Decisions, require_time: Callable[[], None]) -> Finding:
+def _settle(claim: Claim, item: Item, rules: Rules, ports: Ports, decisions: Decisions, *, work: Work) -> Finding:
     try:
-        if claim.gateway_ref:
-            result = ports.gateway.status(claim.gateway_ref)
+        gateway_ref = claim.gateway_ref or found_reference(claim, item, rules, ports, work)
+        if gateway_ref:
+            result = ports.gateway.status(gateway_ref)
             if result.state != "prepared":
                 outcome = settled(result, item.amount_minor, item.currency)
-                outcome = end(claim.gateway_ref, outcome, ports.gateway, require_time)
-                status = record(claim, claim.gateway_ref, outcome, ports)
+                outcome = end(gateway_ref, outcome, ports.gateway, partial(work.require_time, rules.times))
+                status = record(claim, gateway_ref, outcome, ports)
                 return Finding(claim.transaction_id, status)
         if item.generation:
             # It is a workflow's, and no message will come again for it.
             restart_charge(claim, item, decisions)
-            return Finding(claim.transaction_id, "restarted", claim.gateway_ref)
-        finding = Finding(claim.transaction_id, "not_charged", claim.gateway_ref)
+            return Finding(claim.transaction_id, "restarted", gateway_ref)
+        finding = Finding(claim.transaction_id, "not_charged", gateway_ref)
     except RetryableError as error:
         alarm_of_gateway(error, claim.transaction_id, ports.notifier)
         finding = Finding(claim.transaction_id, "unsettled", error.reason_code)
@@ -140,7 +143,7 @@ def settle_parked(rules: Rules, ports: Ports, decisions: Decisions, work: Work) 
                 item = decisions.log.get(transaction_id)
                 if item is None or item.status != "parked":
                     continue
-                status = _ask_parked(item, ports, decisions, partial(work.require_time, rules.times))
+                status = _ask_parked(item, rules, ports, decisions, work)
             finding = Finding(transaction_id, status, item.parked_reason)
         except RetryableError as error:
             alarm_of_gateway(error, transaction_id, ports.notifier)
@@ -157,15 +160,16 @@ def _takes_days(item: Item | None, finding: Finding, now_ms: int) -> bool:
 
 
 def _ask_parked(
-    item: Item, ports: Ports, decisions: Decisions, require_time: Callable[[], None]
+    item: Item, rules: Rules, ports: Ports, decisions: Decisions, work: Work
 ) -> Status | Literal["in_progress"]:
     if not item.gateway_ref:
-        return "parked"
+        return _look_for(item, ends_found_by(rules, ports, decisions, work))
     result = ports.gateway.status(item.gateway_ref)
     if result.state == "prepared":
         return "parked"
     if result.state == "in_progress":
         return "in_progress"
+    require_time = partial(work.require_time, rules.times)
     result = end(item.gateway_ref, settled(result, item.amount_minor, item.currency), ports.gateway, require_time)
     status: Status = "completed" if result.state == "approved" else "declined"
     refused = decisions.log.record_parked(
@@ -179,12 +183,32 @@ def _ask_parked(
     return status if refused is None else refused.final_status or "parked"
 
 
-def reconcile_pending(item: Item, decisions: Decisions) -> Literal["waiting", "woken", "expired", "restarted"]:
+def _look_for(item: Item, find_end: FindEnd) -> Status | Literal["in_progress"]:
+    try:
+        return find_end(item) or "parked"
+    except ChargeInProgressError:
+        return "in_progress"
+
+
+def ends_found_by(rules: Rules, ports: Ports, decisions: Decisions, work: Work) -> FindEnd:
+    """What looks for the end of a payment that waits or is parked, while the table is restored; else it finds none."""
+    require_time = partial(work.require_time, rules.times)
+    look_up = LookUp(rules, lambda: ports.gateway, ports.clock, ports.notifier, require_time)
+    return end_finder(look_up, decisions.log)
+
+
+def reconcile_pending(
+    item: Item, decisions: Decisions, find_end: FindEnd
+) -> Status | Literal["waiting", "woken", "restarted"]:
     """Bring one pending item on that its workflow left behind; `waiting` where nothing is to be done.
 
-    Protocol, overdue approvals and closed executions.
-    Raises ApprovalStartError, ApprovalWakeError and the log's and the engine's retryable errors; calling again is safe.
+    Protocol, overdue approvals and closed executions. `find_end` records how it ended at the gateway before the table
+    was restored, if it did: its answer is the state then.
+    Raises ApprovalStartError, ApprovalWakeError, what `find_end` raises, and the log's and the engine's retryable
+    errors; calling again is safe.
     """
+    if ended := find_end(item):
+        return ended
     now_ms = decisions.clock.now_ms()
     overdue = now_ms - decisions.patience_ms
     if not item.decision and item.approval_expires_at is not None and item.approval_expires_at < overdue:

@@ -28,7 +28,8 @@ class Rules(NamedTuple):
 
     `canonical_version` is the version of the canonical text that new items are written in, `body_bytes_max` the
     largest body that is read, in bytes of UTF-8, `id_shapes` the declared shapes of ids that may look like card numbers
-    (`card_data.is_declared`).
+    (`card_data.is_declared`), `restored_at_ms` when payments were stopped before the table was restored, 0 where it was
+    not (milliseconds since the epoch).
     """
 
     environment: str = "dev"
@@ -39,3 +40,4 @@ class Rules(NamedTuple):
     canonical_version: int = FIRST_VERSION
     body_bytes_max: int = BODY_BYTES_MAX
     id_shapes: str = ""
+    restored_at_ms: int = 0

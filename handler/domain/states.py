@@ -15,7 +15,8 @@ CONFLICT: Final[Literal["conflict"]] = "conflict"
 
 # From None: the first write of an item. `processing -> processing` is a take-over or a release, and an approved payment
 # goes back to `pending_approval` for its next execution. From `rejected`: a message that was at fault is followed by a
-# corrected one. `parked -> parked` is the permission to retry.
+# corrected one. `parked -> parked` is the permission to retry. From `pending_approval` to what the gateway
+# says: only after the table was restored.
 TRANSITIONS: Final[frozenset[tuple[str | None, str]]] = frozenset(
     {
         (None, "processing"),
@@ -37,6 +38,8 @@ TRANSITIONS: Final[frozenset[tuple[str | None, str]]] = frozenset(
         ("pending_approval", "processing"),
         ("pending_approval", "rejected"),
         ("pending_approval", "expired"),
+        ("pending_approval", "completed"),
+        ("pending_approval", "declined"),
         ("rejected", "processing"),
         ("rejected", "pending_approval"),
         ("rejected", "declined"),

@@ -53,6 +53,7 @@ run "every_choice_of_the_root" {
     }
     canonical_version_written     = 2
     id_shapes                     = "INV#{13},###-#{7}-#{7},*{20-32}"
+    restored_at                   = "2025-11-28T15:04:05Z"
     fingerprint_pepper_secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:pepper"
     gateway                       = "stripe"
     gateway_mode                  = "live"

@@ -37,6 +37,7 @@ run "broken_rules_1" {
     body_bytes_max                = 1023
     canonical_version_written     = 0
     id_shapes                     = "INV#{13},#{16-13}"
+    restored_at                   = "2025-11-31T15:04:05Z"
     retry_delay_seconds           = 0
     group_concurrency             = 11
     park_after_tries              = 1.5
@@ -80,6 +81,7 @@ run "broken_rules_1" {
     var.body_bytes_max,
     var.canonical_version_written,
     var.id_shapes,
+    var.restored_at,
     var.retry_delay_seconds,
     var.group_concurrency,
     var.park_after_tries,
@@ -104,6 +106,7 @@ run "broken_rules_2" {
   variables {
     role_path               = "/aws-reserved/"
     id_shapes               = "INV?{13}"
+    restored_at             = "2999-11-28T15:04:05Z"
     payment_currency        = "JPY"
     payment_amount_max      = "100.5"
     other_currencies        = { JPY = { amount_max = "100", rate = "1" } }
@@ -121,6 +124,7 @@ run "broken_rules_2" {
   expect_failures = [
     var.role_path,
     var.id_shapes,
+    var.restored_at,
     var.payment_amount_max,
     var.other_currencies,
     var.environment,
@@ -141,6 +145,7 @@ run "broken_rules_3" {
     name_prefix                = "cloudcafe-"
     role_path                  = "//"
     id_shapes                  = "INV#{13},#{0}"
+    restored_at                = "2025-11-28"
     payment_currency           = "KWD"
     payment_amount_max         = "999999999999"
     other_currencies           = { EUR = { amount_max = "9000.00", rate = "27/0" }, JPY = { amount_max = "1500000", rate = "1/150", approval_amount_minor = 0 } }
@@ -157,6 +162,7 @@ run "broken_rules_3" {
     var.name_prefix,
     var.role_path,
     var.id_shapes,
+    var.restored_at,
     var.payment_amount_max,
     var.other_currencies,
     var.gateway_url,

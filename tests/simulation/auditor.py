@@ -7,7 +7,8 @@ conditions as docs/protocol.md has them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent, greenlet
@@ -38,7 +39,8 @@ _LEGAL = {
     None: ("processing", "pending_approval", "declined", "rejected", "conflict"),
     "processing": ("processing", "pending_approval", "parked", "completed", "declined"),
     "parked": ("parked", "processing", "completed", "declined", "cancelled"),
-    "pending_approval": ("pending_approval", "processing", "rejected", "expired"),
+    # What ended, only after a restore of the table: by what the gateway says.
+    "pending_approval": ("pending_approval", "processing", "rejected", "expired", "completed", "declined"),
     # By a corrected message alone.
     "rejected": ("processing", "pending_approval", "declined", "rejected"),
 }
@@ -88,6 +90,7 @@ WRITE_OF = {
     "expire_overdue_approval": "expire overdue approval",
     "restart_approval": "restart approval",
     "restart_charge": "restart charge",
+    "record_found": "record found",
 }
 # Port calls by which a worker comes to hold a payment; every other write belongs to who holds it.
 _TAKING = (
@@ -139,6 +142,12 @@ class Auditor:
         # (invocation, transaction id): the reference that was refused, as long as it is to be cancelled; who does it.
         self._to_cancel: dict[tuple[str, str], str] = {}
         self._ends_lost: set[tuple[greenlet, str]] = set()
+        # (invocation, transaction id): what the gateway's search named to it.
+        self._named: dict[tuple[str, str], set[str]] = {}
+        # By transaction id: recorded as it ended at the gateway before a restore, whatever people decide.
+        self._found: set[str] = set()
+        # The same: under which reference, and over what, it ended in the table that was lost, without a charge.
+        self._ended_before: dict[str, tuple[str, int]] = {}
         self.parking = ParkingRules(world, self.fail)
         self.keys = KeyRules(self.fail)
         self.ahead = AheadRules(self.fail)
@@ -146,6 +155,35 @@ class Auditor:
 
     def fail(self, rule: str, what: str) -> None:
         self.world.violation(rule, what)
+
+    def backup(self) -> Callable[[], None]:
+        """What takes back all that is known of the table's items to what it is now."""
+        names = ("_version", "_content", "_told", "_first", "_messageless", "_taken_up", "_kept_as_conflicts")
+        kept = {name: copy(getattr(self, name)) for name in names}
+        conflicts = {key: set(each) for key, each in self._conflicts.items()}
+        followed = {key: list(each) for key, each in self._followed.items()}
+        parking, events = self.parking.backup(), self.events.backup()
+
+        def restore() -> None:
+            for key, item in self.table.items().items():
+                if item["status"] in ("declined", "cancelled") and "gateway_ref" in item:
+                    self._ended_before[key] = (item["gateway_ref"], item["amount_minor"])
+            for name, value in kept.items():
+                setattr(self, name, value)
+            self._conflicts, self._followed = conflicts, followed
+            self.started.clear()
+            self._to_cancel.clear()
+            parking()
+            events()
+
+        return restore
+
+    def lose(self, queued: set[str]) -> list[Sent]:
+        """The table forgot what became of the messages that are gone from the queue; what they asked for, in order."""
+        gone = [name for name in self.messages if name not in queued]
+        for name in gone:
+            self.redriven[name] = self.messages.pop(name)
+        return [self.redriven[name].sent for name in gone if self.redriven[name].sent.retry == 0]
 
     # ---- table ----
     def write_sent(self, invocation: Invocation, intent: str, request: Mapping[str, Any]) -> None:
@@ -225,10 +263,11 @@ class Auditor:
         self._leased(invocation, write, before, after)
         if intent in _TAKING and invocation.place:
             self._is_its_own(invocation, after)
+        self._recorded_as_found(invocation, intent, before or {}, key)
         self._complete(after)
         if intent == "refuse":
             self._refused(after)
-        elif (status in ("completed", "declined") and was in ("processing", "parked")) or intent == "record_cancelled":
+        elif (status in ("completed", "declined") and was in _OPEN) or intent == "record_cancelled":
             self._outcome_is_the_gateways(after)
         # Reconcile and people, whom no time-out ends, judge no message and ask for no version.
         if before is not None and invocation.lasts is not None and intent != "restart_charge":
@@ -245,6 +284,13 @@ class Auditor:
         due = was + 1 if invocation.release.counts_writes else 0 if puts else was
         if version != due:
             self.fail("every write is counted", f"{intent} of {after['transaction_id']} made {version}, not {due}")
+
+    def _recorded_as_found(self, invocation: Invocation, intent: str, before: dict[str, Any], key: str) -> None:
+        if intent != "record_found":
+            return
+        self._found.add(key)
+        if not self.world.restored_at or "gateway_ref" in before:
+            self.fail("found after a restore", f"{invocation.name} recorded {key}, which was {before}")
 
     def _is_its_own(self, invocation: Invocation, item: dict[str, Any]) -> None:
         """A worker holds a payment by the message that brings it, whatever messages its invocation has beside it."""
@@ -597,6 +643,8 @@ class Auditor:
         """
         told = (payment.customer_name, payment.payment_token, payment.gateway_customer_id)
         if self.ahead.is_ahead(invocation, payment.transaction_id):
+            if self.world.restored_at:
+                self.fail("looked for before it is prepared", f"{invocation.name} prepares {payment.payment_id} ahead")
             self._has_time(invocation, "prepare")
 
             def fits(sent: Sent) -> bool:
@@ -636,8 +684,8 @@ class Auditor:
             named = key.split(":")[1] if ":" in key else ""
             payment_id = self.gateway.intents[gateway_ref].payment_id if gateway_ref else named
             self.keys.called(invocation, call, payment_id, key, self.table.item(f"txn-{payment_id}") or {})
-        if call in ("status", "cancel") and self._stored(gateway_ref) != gateway_ref:
-            self.fail("asked about what is stored", f"{invocation.name}: {call} of {gateway_ref}")
+        if call in ("status", "cancel"):
+            self._may_ask(invocation, call, gateway_ref)
         if call == "cancel" and invocation.name[:2] != "op" and self.gateway.intents[gateway_ref].state == "prepared":
             self.fail("only what ended is cancelled", f"{invocation.name} cancelled {gateway_ref}, which was prepared")
         if call != "charge":
@@ -654,6 +702,44 @@ class Auditor:
             self.fail("never in the dark", f"{gateway_ref} was charged again without asking what became of it")
         self._charged.add(gateway_ref)
         self._asked.discard((invocation.name, gateway_ref))
+
+    def _may_ask(self, invocation: Invocation, call: str, gateway_ref: str) -> None:
+        is_named = gateway_ref in self._named.get((invocation.name, self._key_of(gateway_ref)), ())
+        if not is_named and self._stored(gateway_ref) != gateway_ref:
+            self.fail("asked about what is stored", f"{invocation.name}: {call} of {gateway_ref}")
+
+    def looks_for(self, invocation: Invocation, payment_id: str) -> None:
+        self._has_time(invocation, "find")
+        item = self.table.item(f"txn-{payment_id}") or {}
+        # A message that a rule declines is looked for before it is known what stands there.
+        is_known = item.get("status") == "processing" and "gateway_ref" in item and invocation.owns(item["owner"])
+        if not self.world.restored_at or is_known:
+            self.fail("looked for after a restore alone", f"{invocation.name} looks for {payment_id}")
+        if invocation.place:
+            self.parking.breaker.asks(invocation, f"txn-{payment_id}")
+
+    def found(self, invocation: Invocation, payment_id: str, gateway_refs: list[str]) -> None:
+        key = f"txn-{payment_id}"
+        self.world.tell(f"{invocation.name} finds {', '.join(gateway_refs) or 'nothing'} of {payment_id}")
+        self._named.setdefault((invocation.name, key), set()).update(gateway_refs)
+        for gateway_ref in gateway_refs:
+            self.ahead.prepared(invocation, key, gateway_ref, "")
+
+    def is_other_content(self, key: str) -> None:
+        """The code says that its payment id was charged over another amount, before the table was restored."""
+        if not self._charged_over_another(self.table.item(key) or {}):
+            self.fail("no alarm", f"{key} is said to be charged over another amount")
+
+    def _charged_over_another(self, item: Mapping[str, Any]) -> bool:
+        return self.world.restored_at > 0 and any(
+            intent.payment_id == item.get("payment_id")
+            and intent.amount_minor != item.get("amount_minor")
+            and intent.created_at < self.world.restored_at
+            for intent in self.gateway.intents.values()
+        )
+
+    def _key_of(self, gateway_ref: str) -> str:
+        return f"txn-{self.gateway.intents[gateway_ref].payment_id}"
 
     def _stored(self, gateway_ref: str) -> str:
         item = self.table.item(f"txn-{self.gateway.intents[gateway_ref].payment_id}") or {}
@@ -696,6 +782,13 @@ class Auditor:
         if sum(other.captures for other in others) > 1:
             self.fail("one capture a payment", f"{intent.payment_id} was captured more than once")
         item = self.table.item(f"txn-{intent.payment_id}")
+        is_lost = intent.created_at < self.world.restored_at and (item or {}).get("gateway_ref") != intent.gateway_ref
+        gateway_ref, amount_minor = self._ended_before.get(f"txn-{intent.payment_id}", ("", 0))
+        if amount_minor == intent.amount_minor and gateway_ref != intent.gateway_ref:
+            self.fail("what ended before a restore has ended", f"{intent.payment_id} is captured, {gateway_ref} ended")
+        if is_lost:
+            # Under way when the table was lost: the item may not be there yet, or be another content's.
+            return
         if item is None or item["amount_minor"] != intent.amount_minor:
             self.fail("every cent", f"{intent.gateway_ref} captured {intent.amount_minor}, recorded is {item}")
         elif item["status"] in _FINAL:
@@ -706,6 +799,10 @@ class Auditor:
 
     def gateway_failed(self, invocation: Invocation, payment_id: str, call: str, failure: str) -> None:
         key = f"txn-{payment_id}"
+        is_look_up = call == "find" or (call == "status" and self.world.restored_at > 0)
+        if is_look_up and (self.table.item(key) or {}).get("status") != "processing":
+            # Nobody has it, so that no try ends so.
+            return
         if call == "cancel" and (getcurrent(), key) in self._ends_lost:
             self._ends_lost.discard((getcurrent(), key))
         else:
@@ -947,13 +1044,18 @@ class Auditor:
 
     def _agrees_with_gateway(self, key: str, item: dict[str, Any]) -> None:
         intents = [intent for intent in self.gateway.intents.values() if f"txn-{intent.payment_id}" == key]
+        if self._charged_over_another(item):
+            # Another content was charged under its id, and lost: this one is not, and a person has to look.
+            intents = [intent for intent in intents if intent.amount_minor == item["amount_minor"]]
+            if item["status"] == "parked" and item["parked_reason"] == "found_with_different_content":
+                return
         captured = sum(intent.amount_minor * intent.captures for intent in intents)
         owed = item["amount_minor"] if item["status"] == "completed" else 0
         if captured != owed:
             self.fail("every cent", f"{key} is {item['status']} over {owed}, captured is {captured}")
         if item["status"] in _OPEN and key not in self._messageless:
             self.fail("every open record is settled", f"{key} is still {item['status']}")
-        if "generation" in item:
+        if "generation" in item and key not in self._found:
             settled = {"approve": ("completed", "declined", "cancelled"), "reject": ("rejected",)}
             if item["status"] not in settled.get(item.get("decision", ""), ("expired",)):
                 self.fail("a decision is obeyed", f"{key} is {item['status']}, decision {item.get('decision')}")

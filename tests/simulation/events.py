@@ -66,6 +66,15 @@ class EventRules:
         if after["status"] in _OUTCOMES and comes:
             self._outcomes.setdefault(after["transaction_id"], []).append(after)
 
+    def backup(self) -> Callable[[], None]:
+        """What takes back the stream to what it is now: who receives it is told that what came since is lost."""
+        written, outcomes = list(self._written), {key: list(each) for key, each in self._outcomes.items()}
+
+        def restore() -> None:
+            self._written, self._outcomes = written, outcomes
+
+        return restore
+
     def alarm(self, reason_code: str, transaction_id: str, detail: str) -> None:
         self._fail("no alarm", f"{reason_code} {transaction_id}: {detail}")
 

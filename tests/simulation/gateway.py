@@ -48,6 +48,11 @@ class Observer(Protocol):
 
     def captured(self, intent: Intent) -> None: ...
 
+    def looks_for(self, invocation: Invocation, payment_id: str) -> None: ...
+
+    def found(self, invocation: Invocation, payment_id: str, gateway_refs: list[str]) -> None:
+        """What a search named."""
+
     def gateway_failed(self, invocation: Invocation, payment_id: str, call: str, failure: str) -> None:
         """How a call ended: `own` where its answer is wrong, `refused` where it is a 400, `unreached` without a
         connection, `failed` where it is a whole 5xx, `shared` where none came or it says nothing, `takes days` where
@@ -64,6 +69,7 @@ class Intent:
     payment_id: str
     amount_minor: int
     currency: str
+    created_at: int = 0
     state: str = "prepared"
     captures: int = 0
     confirms: int = 0
@@ -108,6 +114,8 @@ class Gateway:
         self._key_kept_ms = world.pick("gateway/key kept", (KEY_KEPT_MS, KEY_KEPT_MS, 20 * SECOND))
         # One that forgets the keys of prepares makes another intent each time.
         self._forgets_prepares = world.draw("gateway/forgets prepares") > 0.7
+        # How far its search is behind: less than an hour, also where a clock is off by 20 minutes.
+        self._search_lag_ms = world.pick("gateway/search lag", (0, 1 * MINUTE, 35 * MINUTE))
         # When it is reached again; until then every call fails at once, without a connection or with a 503.
         self.out_until = 0
         self.out_with_503 = False
@@ -180,7 +188,7 @@ class Gateway:
         if fault and world.draw_next(f"prepare {name}/500") < 0.5:
             return fault
         gateway_ref = f"pi_{len(self.intents) + 1}"
-        self.intents[gateway_ref] = Intent(gateway_ref, name, payment.amount_minor, payment.currency)
+        self.intents[gateway_ref] = Intent(gateway_ref, name, payment.amount_minor, payment.currency, world.now)
         world.tell(f"gateway: {gateway_ref} prepared for {name} over {payment.amount_minor}")
         if world.fault(f"dashboard/{gateway_ref}", [("cancelled", world.profile.dashboard)]):
             seconds = world.between(f"dashboard/{gateway_ref}", 1, 900)
@@ -290,6 +298,11 @@ class Gateway:
 
     def status(self, gateway_ref: str) -> GatewayResult:
         return self.intents[gateway_ref].result()
+
+    def find(self, payment_id: str) -> list[str]:
+        since = self.world.now - self._search_lag_ms
+        intents = (each for each in self.intents.values() if each.payment_id == payment_id)
+        return [intent.gateway_ref for intent in intents if intent.created_at <= since]
 
     def cancel(self, gateway_ref: str, reason: str = "abandoned") -> GatewayResult:
         intent = self.intents[gateway_ref]

@@ -93,6 +93,15 @@ class GatewayClient:
         self._gateway.observer.status_answered(self._environment.invocation, gateway_ref, result.state)
         return result
 
+    def find(self, payment_id: str) -> list[str]:
+        invocation, observer = self._environment.invocation, self._gateway.observer
+        observer.looks_for(invocation, payment_id)
+        gateway_refs: list[str] = self._call(
+            "find", payment_id, payment_id, lambda: self._gateway.find(payment_id), GatewayUnavailableError
+        )
+        observer.found(invocation, payment_id, gateway_refs)
+        return gateway_refs
+
     def cancel(self, gateway_ref: str) -> GatewayResult:
         self._gateway.observer.gateway_call(self._environment.invocation, "cancel", gateway_ref, "")
         return self._call(  # type: ignore[no-any-return]

@@ -87,6 +87,7 @@ _SCORE = "handler.domain.score"
 _RECORD = "handler.domain.record"
 _RECONCILE = "handler.domain.reconcile"
 _PARK = "handler.domain.park"
+_RESTORED = "handler.domain.restored"
 _BREAKER = "handler.domain.breaker"
 _PARKED = "handler.domain.parked"
 _FUNCTION = "handler.queue_function"
@@ -102,6 +103,8 @@ _LEASE_IGNORED = Edit(_CLAIM, "if (stored.lease_until or 0) > now_ms:", "if Fals
 _OBEYS = 'if item.decision == "approve":'
 _CONFLICT_IGNORED = Edit(_CLAIM, "if stored.request_hash != request_hash or is_other:", "if False:")
 _RELEASES = "release(claim if is_own else claim._replace(tries=claim.tries - 1), ports)"
+_UNSEEN = "claim.gateway_ref, False"
+_LAST = "first = own[-1] if own else None"
 _STUCK = "max(item.lease_until or 0, item.updated_at) >= stale"
 _LAST_WRITE_IGNORED = Edit(_RECONCILE, _STUCK, "(item.lease_until or 0) >= stale")
 
@@ -146,8 +149,12 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     Drop("store gateway reference", "attempt = :attempt"): (Drop("store gateway reference", "owner = :owner"),),
     # The domain looked at the reference: before the write the payment would have to be retried, prepared, parked again.
     Drop("cancel parked", "attribute_not_exists(gateway_ref)"): (
-        Edit(_PARKED, "    if not item.gateway_ref:\n        refused", "    if True:\n        refused"),
+        Edit(_PARKED, "    if not item.gateway_ref:\n        ended", "    if True:\n        ended"),
     ),
+    # Whoever ends or takes over what waits has looked for it too, and found the same; the domain asked for all three.
+    Drop("record found", "status = :waiting"): (),
+    Drop("record found", "attempt = :attempt"): (),
+    Drop("record found", "attribute_not_exists(gateway_ref)"): (),
     # A claim gives a key up once in most histories.
     Drop("next key", "status = :processing"): (
         Drop("next key", "owner = :owner"),
@@ -314,7 +321,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "what waits for a person or is declined is prepared ahead": (
         Edit(_PROCESS, 'if rules.routing.route(payment, assessment) != "processing" or', "if"),
     ),
-    "what was received before is prepared ahead": (Edit(_PROCESS, " or reading.message.receives > 1:", ":"),),
+    "what was received before is prepared ahead": (Edit(_PROCESS, "reading.message.receives == 1 and not", "not"),),
     "payments are prepared ahead while the breaker is open": (
         Edit(_PROCESS, "(work.breaker is not None and work.breaker.is_open)", "False"),
     ),
@@ -530,7 +537,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         Edit(_ITEM, 'if by_rule else "approval_unavailable"', 'if True else "approval_unavailable"'),
     ),
     "every payment is charged without a person": (
-        Edit(_PROCESS, "else rules.routing.route(validation.payment, reading.assessment)", 'else "processing"'),
+        Edit(_PROCESS, "rules.routing.route(validation.payment, reading.assessment)", '"processing"'),
     ),
     "a decline is recorded before it is cancelled, and a late confirm captures": (
         Edit(_ENDING, '    if result.state in ("approved", "cancelled"):', '    if result.state != "requires_action":'),
@@ -614,7 +621,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         ),
     ),
     "a worker has the time that its message began with": (
-        Edit(_FUNCTION, '}", remaining_ms,', '}", lambda left_ms=remaining_ms(): left_ms,'),
+        Edit(_FUNCTION, "Work(owner, remaining_ms,", "Work(owner, lambda left_ms=remaining_ms(): left_ms,"),
     ),
     "all workers ask at once while the breaker is open": (
         Edit(_FUNCTION, "            lambda: self._breaker.is_open,\n", "            lambda: False,\n"),
@@ -803,6 +810,34 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
             "in_version(stored.canonical_version).request_hash",
         ),
     ),
+    "what was charged before a restore is not looked for": (
+        Edit(_CHARGE, "claim.gateway_ref or found_reference(claim, payment, rules, ports, work), False", _UNSEEN),
+    ),
+    "a search after a restore is believed at once": (
+        Edit(_RESTORED, "if look_up.clock.now_ms() < rules.restored_at_ms + FOUND_AFTER_MS:", "if False:"),
+    ),
+    "any reference that is found is the payment's": (
+        Edit(_RESTORED, "first = min(own, key=lambda each: _ORDER.index(each.result.state), default=None)", _LAST),
+    ),
+    "another payment's charge is taken for the payment's": (
+        Edit(_RESTORED, "if (each.result.amount_minor, each.result.currency) == asked]", "]"),
+    ),
+    "a payment is charged beside another one under its id": (
+        Edit(_RESTORED, 'if others and (first is None or first.result.state != "approved"):', "if False:"),
+    ),
+    "people are asked about what was charged before a restore": (
+        Edit(_STEPS, "    if ended := _found(claimed.item, rules.payments, ports, work):\n", "    if ended := None:\n"),
+        Edit(_RECONCILE, "    if ended := find_end(item):\n", "    if ended := None:\n"),
+    ),
+    "what was charged before a restore expires": (
+        Edit(_RECONCILE, "    if ended := find_end(item):\n", "    if ended := None:\n"),
+    ),
+    "what was charged before a restore is given up": (
+        Edit(_PARKED, "        ended = _found(item, find_end)\n", "        ended = None\n"),
+    ),
+    "prepares are sent ahead after a restore": (
+        Edit(_PROCESS, "reading.message.receives == 1 and not rules.restored_at_ms", "reading.message.receives == 1"),
+    ),
     "reconcile starts a used name again": (
         Edit(
             _RECONCILE,
@@ -841,8 +876,8 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "reconcile charges": (
         Edit(
             _RECONCILE,
-            "            result = ports.gateway.status(claim.gateway_ref)\n",
-            '            result = ports.gateway.charge(claim.gateway_ref, f"sim:{item.payment_id}")\n',
+            "            result = ports.gateway.status(gateway_ref)\n            if",
+            '            result = ports.gateway.charge(gateway_ref, f"sim:{item.payment_id}")\n            if',
         ),
     ),
     "an approved payment that its execution left uncharged is reported only": (

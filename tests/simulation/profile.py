@@ -45,6 +45,8 @@ class Profile:
     outage: float
     park_after_tries: int
     park_after_seconds: int
+    # The table is lost, and restored to an earlier time.
+    restore: float
     # Workers of an environment.
     group_concurrency: int
     prepare_ahead: bool
@@ -94,6 +96,7 @@ def drawn(world: World) -> Profile:
         outage=world.pick("profile/outage", (0.0, 0.0, 0.0, 0.0, 1.0)),
         park_after_tries=world.pick("profile/park after tries", (5, 5, 2)),
         park_after_seconds=world.pick("profile/park after", (6 * 3600, 6 * 3600, 600)),
+        restore=world.pick("profile/restore", (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)),
         group_concurrency=world.pick("profile/group concurrency", (10, 10, 10, 3, 1)),
         prepare_ahead=world.pick("profile/prepare ahead", (False, True)),
     )

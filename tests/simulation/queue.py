@@ -56,6 +56,12 @@ class FifoQueue:
         self.changed(self.world.now)
         return message
 
+    def purge(self, is_purged: Callable[[Message], bool]) -> None:
+        """Take messages away, delivered or not."""
+        for group, messages in self.groups.items():
+            self.groups[group] = [message for message in messages if not is_purged(message)]
+        self.dead = [message for message in self.dead if not is_purged(message)]
+
     def is_duplicate(self, deduplication_id: str) -> bool:
         """Whether one with that id was sent within five minutes; SQS takes it and sends nothing."""
         last = self._deduplicated.get(deduplication_id)

@@ -115,6 +115,11 @@ class Alias:
         self.old, self._latest = self.new, None
         self._world.tell(f"operator: release {self.new.name} stays")
 
+    def restored(self) -> None:
+        """After a restore of the table the newest code alone looks for what was lost."""
+        self.old, self.new, self._latest = C, C, None
+        self._world.tell(f"operator: release {self.new.name} is all that is started again")
+
     def has(self, release: Release) -> bool:
         return release in (self.old, self.new)
 

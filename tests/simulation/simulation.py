@@ -22,7 +22,7 @@ from handler.domain.item import Item
 from handler.domain.parked import cancel, in_order, retry
 from handler.domain.payment import Assessment, Payment, Reason
 from handler.domain.ports import Ports
-from handler.domain.reconcile import reconcile_pending, settle_parked, settle_stuck
+from handler.domain.reconcile import ends_found_by, reconcile_pending, settle_parked, settle_stuck
 from handler.domain.rules import Parking, Rules
 from handler.domain.score import Routing
 from handler.domain.validate import Limits
@@ -34,10 +34,12 @@ from tests.simulation.gateway import Gateway
 from tests.simulation.gateway_client import GatewayClient
 from tests.simulation.queue import BATCH_MAX, FifoQueue, Message, QueueClient
 from tests.simulation.releases import Alias, Deployment, Release
+from tests.simulation.restore import Restore
 from tests.simulation.table import ObservedLog, Table, TableClient
 from tests.simulation.traffic import BLOCKLISTED, Sent, traffic
 from tests.simulation.workflow import Engine
 from tests.simulation.world import (
+    EPOCH_MS,
     HOUR,
     MINUTE,
     SECOND,
@@ -113,14 +115,16 @@ class Approvals:
 
 
 class Notifier:
-    """Of the alarms only three have a cause here: the gateway never contradicts itself."""
+    """Of the alarms only four have a cause here: the gateway never contradicts itself."""
 
     def __init__(self, auditor: Auditor) -> None:
         self._auditor = auditor
 
     def alarm(self, reason_code: str, transaction_id: str, detail: str) -> None:
         self._auditor.texts.append(detail)
-        if reason_code not in ("notice_failed", "callback_without_decision", "breaker_open"):
+        if reason_code == "found_with_different_content":
+            self._auditor.is_other_content(transaction_id)
+        elif reason_code not in ("notice_failed", "callback_without_decision", "breaker_open"):
             self._auditor.fail("no alarm", f"{reason_code} {transaction_id}: {detail}")
 
 
@@ -221,6 +225,7 @@ class Simulation:
         self._current: set[Environment] = set()
         self._warm: list[tuple[Environment, QueueFunction]] = []
         self._wakes: set[int] = set()
+        self.restore = Restore(self)
 
     def _environment(self, name: str, release: Release) -> Environment:
         skew = int((2 * self.world.draw(f"skew/{name}") - 1) * self.world.profile.skew_ms)
@@ -248,14 +253,18 @@ class Simulation:
         """What an environment that starts now is deployed with."""
         routing = Routing(asks=self.world.profile.workflow)
         parking = Parking(self.world.profile.park_after_tries, self.world.profile.park_after_seconds)
-        rules = RULES._replace(routing=routing, canonical_version=release.writes, parking=parking)
+        rules = self._restored(RULES._replace(routing=routing, canonical_version=release.writes, parking=parking))
         lowered_to = self.world.lowered_to
         return rules._replace(limits=Limits(amount_max_minor=lowered_to)) if lowered_to else rules
+
+    def _restored(self, rules: Rules = RULES) -> Rules:
+        restored_at = self.world.restored_at
+        return rules._replace(restored_at_ms=EPOCH_MS + restored_at) if restored_at else rules
 
     def _deploy(self, deployment: Deployment) -> None:
         """Environments and executions that are under way end in the release that they began in."""
         # Drawn like a fault, and counted as one, so that a failing history can be shrunk to those that matter.
-        if not self.world.fault(f"deployment/{deployment.release.name}", [("deployed", 1.0)]):
+        if self.world.restored_at or not self.world.fault(f"deployment/{deployment.release.name}", [("deployed", 1.0)]):
             return
         self.alias.begin(deployment)
         self.world.at(self.world.now + deployment.together, lambda: self._deployed(deployment))
@@ -266,9 +275,15 @@ class Simulation:
 
     def _limit(self, lowered_to: int) -> None:
         """New environments take smaller amounts only, or all again; invocations that are under way end in old ones."""
+        if self.world.restored_at:
+            return
         self.world.tell(f"operator: the largest amount is {'lowered' if lowered_to else 'raised again'}")
         self.world.lowered_to = lowered_to
         self.world.was_lowered_to = self.world.was_lowered_to or lowered_to
+        self.replace_environments()
+
+    def replace_environments(self) -> None:
+        """What starts from now on is configured as it is now; what is at work ends as it is."""
         self._current.clear()
         self._warm.clear()
 
@@ -289,7 +304,7 @@ class Simulation:
     def run(self) -> World:
         world = self.world
         for sent in self.sent:
-            world.at(sent.at, lambda sent=sent: self._send(sent))  # type: ignore[misc]
+            world.at(sent.at, lambda sent=sent: self.send(sent))  # type: ignore[misc]
         faulty_until = world.pick("acts/faults", (2, 10, 40)) * MINUTE
         for index in range(world.between("acts/reconciles", 0, 8)):
             world.at(int(world.draw(f"acts/reconcile/{index}") * faulty_until), self._reconcile)
@@ -310,12 +325,17 @@ class Simulation:
             self.gateway.out_with_503 = world.draw("acts/outage with 503") < 0.5
             how = "answers 503" if self.gateway.out_with_503 else "cannot be reached"
             world.tell(f"gateway: {how} for {fault}")
+        restore = self.restore.plan()
+        if restore is not None:
+            # What is looked for is looked for an hour later: with faults, too.
+            faulty_until = max(faulty_until, restore.lost + 2 * HOUR)
         world.run(faulty_until)
         if world.draw("acts/next day") < 0.25 and not world.violations:
             # Idempotency keys are forgotten by now, and faults go on.
             world.run(world.now + 25 * HOUR, self._at_rest)
             self._redrive()
             world.run(world.now + faulty_until)
+        world.run(max(world.now, self.restore.over_at + 10 * MINUTE))
         if not world.violations:
             world.faults_on = False
             world.tell("faults stop")
@@ -332,8 +352,10 @@ class Simulation:
     def _settle_all(self) -> None:
         """Calm: the queue empties, reconcile runs, dead letters are redriven, and at last keys are forgotten."""
         world = self.world
-        # The first wait: reconcile's 15 minutes, a lease, and clocks that are 20 minutes off to either side.
-        for wait in (1 * HOUR, 5 * HOUR, 26 * HOUR, 26 * HOUR):
+        # The first wait: reconcile's 15 minutes, a lease, and clocks that are 20 minutes off to either side. After a
+        # restore the names of a payment's executions may be used up, and reconcile goes one further with each run.
+        more = (1 * HOUR,) * 9 if world.restored_at else ()
+        for wait in (*more, 1 * HOUR, 5 * HOUR, 26 * HOUR, 26 * HOUR):
             world.run(world.now + 6 * HOUR, self._at_rest)
             world.run(world.now + wait)
             began = world.now
@@ -351,7 +373,7 @@ class Simulation:
     def _at_rest(self) -> bool:
         return not self.queue.messages() and self._idle == _ENVIRONMENTS and self.engine.at_rest()
 
-    def _send(self, sent: Sent) -> None:
+    def send(self, sent: Sent) -> None:
         if sent.direct:
             self.engine.invoke(sent)
         else:
@@ -365,7 +387,7 @@ class Simulation:
             self.auditor.redriven[message.message_id] = self.auditor.messages.pop(message.message_id)
         dead, self.queue.dead = self.queue.dead, []
         for message in dead:
-            self._send(message.sent)
+            self.send(message.sent)
 
     # ---- operators ----
     def _parked(self, key: str) -> None:
@@ -392,6 +414,8 @@ class Simulation:
         ports = self._ports(environment)
         decisions = self.engine.decisions(ports, environment)
         log: Any = ports.log
+        work = Work(f"{invocation.name}:find", invocation.remaining_ms)
+        find_end = ends_found_by(self._restored(), ports, decisions, work)
         queue = SqsRetryQueue(lambda: self._sqs(environment), "payments")
         world.tell(f"{invocation.name}: {act} {key}")
 
@@ -400,7 +424,9 @@ class Simulation:
                 keys = [key] if key else log.open_transaction_ids("parked")
                 for item in in_order(filter(None, map(log.get, keys)), reason_code=""):
                     if act == "cancel":
-                        found = cancel(item, invocation.name, "given up", decisions, lambda: ports.gateway)
+                        found = cancel(
+                            item, invocation.name, "given up", decisions, lambda: ports.gateway, find_end=find_end
+                        )
                         world.tell(f"{invocation.name} is told that {item.transaction_id} is {found}")
                     else:
                         work = Work(f"{invocation.name}:{item.transaction_id}", invocation.remaining_ms)
@@ -428,7 +454,7 @@ class Simulation:
         changes = {"body": request["MessageBody"], "group": request["MessageGroupId"], "direct": ""}
         again = replace(original, **changes, retry=int(park_no))
         self.auditor.retry_arrived(again)
-        self._send(again)
+        self.send(again)
 
     def _sqs(self, environment: Environment) -> QueueClient:
         return QueueClient(self.queue, environment, self.auditor.rejected_copy, self._retried)
@@ -519,7 +545,7 @@ class Simulation:
         def body() -> bool:
             ports = self._ports(environment)
             for finding in settle_stuck(
-                RULES,
+                self._restored(),
                 ports,
                 self.engine.decisions(ports, environment),
                 Work(f"{invocation.name}:reconcile", invocation.remaining_ms),
@@ -527,7 +553,7 @@ class Simulation:
                 self.world.tell(f"{invocation.name} found {finding.transaction_id} {finding.outcome} {finding.detail}")
             decisions = self.engine.decisions(ports, environment)
             work = Work(f"{invocation.name}:reconcile", invocation.remaining_ms)
-            for finding in settle_parked(RULES, ports, decisions, work):
+            for finding in settle_parked(self._restored(), ports, decisions, work):
                 self.world.tell(f"{invocation.name} found {finding.transaction_id} {finding.outcome} {finding.detail}")
             self._reconcile_pending(environment)
             return True
@@ -536,13 +562,16 @@ class Simulation:
 
     def _reconcile_pending(self, environment: Environment) -> None:
         ports = self._ports(environment)
+        decisions = self.engine.decisions(ports, environment)
+        work = Work(f"{environment.invocation.name}:reconcile", environment.invocation.remaining_ms)
+        find_end = ends_found_by(self._restored(), ports, decisions, work)
         log: Any = ports.log
         for transaction_id in log.open_transaction_ids("pending_approval"):
             try:
                 item = log.get(transaction_id)
                 if item is None or item.status != "pending_approval":
                     continue
-                found = reconcile_pending(item, self.engine.decisions(ports, environment))
+                found = reconcile_pending(item, decisions, find_end)
             except RetryableError as error:
                 found = error.reason_code  # type: ignore[assignment]
             self.world.tell(f"{environment.invocation.name} found {transaction_id} {found}")

@@ -37,6 +37,17 @@ class Table:
         self._observe = observe
         # Plain items, kept beside the memory's attribute values because the auditor reads them all the time.
         self._items: dict[str, dict[str, Any]] = {}
+        # How often it was restored: what was sent to the table before goes nowhere.
+        self.era = 0
+
+    def backup(self) -> Callable[[], None]:
+        """What puts the table back to what it is now."""
+        stored, items = dict(self.memory.items), dict(self._items)
+
+        def restore() -> None:
+            self.memory.items, self._items, self.era = stored, items, self.era + 1
+
+        return restore
 
     def item(self, key: str) -> dict[str, Any] | None:
         return self._items.get(key)
@@ -98,7 +109,11 @@ class TableClient:
         write = SentWrite(invocation.intent, invocation.now_ms())
         self._sent(invocation, write.intent, request)
 
+        era = self._table.era
+
         def effect() -> Any:
+            if self._table.era != era:
+                raise AwsError(operation, "ResourceNotFoundException", "this table is lost")
             try:
                 return self._table.write(invocation, write, operation, request)
             except AwsError:

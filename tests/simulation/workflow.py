@@ -106,6 +106,11 @@ class Engine:
     def at_rest(self) -> bool:
         return all(execution.closed for execution in self.executions.values())
 
+    def stop_all(self) -> None:
+        """An operator stops whatever runs or waits."""
+        for execution in self.executions.values():
+            self._stop(execution, "is stopped by an operator")
+
     def _stop(self, execution: Execution, how: str) -> None:
         """It closes without an outcome, whatever is on its way by then."""
         if not execution.closed:

@@ -74,6 +74,8 @@ class World:
         # without one.
         self.lowered_to = 0
         self.was_lowered_to = 0
+        # When a restored table took the lost one's place; 0 as long as none did.
+        self.restored_at = 0
         self.fired: list[str] = []
         self.numbers: list[int] = []
         self.payments = 0

@@ -31,7 +31,7 @@ from handler.domain.reading import Reading
 from handler.domain.reconcile import reconcile_pending
 from handler.domain.states import FINAL
 from handler.workflow import Workflow
-from tests.support.payments import KEY, ScriptedGateway, World, body, message, work
+from tests.support.payments import KEY, ScriptedGateway, World, body, message, no_end, work
 
 DAY_MS = 86_400_000
 RISKY = body(amount=9999.99)
@@ -271,7 +271,7 @@ def decisions(world: ApprovalWorld, executions: ListExecutions | None = None) ->
 
 def reconcile(world: ApprovalWorld, executions: ListExecutions) -> str:
     """What reconcile does with the one payment that waits."""
-    return reconcile_pending(world.stored(), decisions(world, executions))
+    return reconcile_pending(world.stored(), decisions(world, executions), no_end)
 
 
 def token(world: ApprovalWorld, approver: str = "alice", signer: TestSigner | None = None) -> str:

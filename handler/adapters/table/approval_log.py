@@ -11,13 +11,14 @@ from handler.adapters.table.approval_writes import (
     DECIDE,
     EXPIRE,
     EXPIRE_OVERDUE,
+    RECORD_FOUND,
     REJECT,
     RESTART,
     RESTART_CHARGE,
 )
-from handler.adapters.table.transaction_log import DynamoDbTransactionLog
+from handler.adapters.table.transaction_log import DynamoDbTransactionLog, stored_response
 from handler.domain.item import Item, timestamp
-from handler.domain.payment import Reason
+from handler.domain.payment import GatewayResult, Reason
 from handler.domain.states import open_shard
 
 
@@ -122,3 +123,25 @@ class DynamoDbApprovalLog(DynamoDbTransactionLog):
             ":now": now,
         }
         return self.update(RESTART_CHARGE, transaction_id, values)
+
+    def record_found(
+        self,
+        transaction_id: str,
+        *,
+        status_seen: str,
+        attempt_seen: int,
+        gateway_ref: str,
+        status: str,
+        gateway: GatewayResult,
+        now: int,
+    ) -> Item | None:
+        values = {
+            ":waiting": status_seen,
+            ":attempt": attempt_seen,
+            ":gateway_ref": gateway_ref,
+            ":status": status,
+            ":gateway_response": stored_response(gateway),
+            ":processed_at": timestamp(now),
+            ":now": now,
+        }
+        return self.update(RECORD_FOUND, transaction_id, values)

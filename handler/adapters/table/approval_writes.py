@@ -137,5 +137,34 @@ RESTART_CHARGE = Write(
     ),
     remove=("#lease_until", "#execution_arn", "#callback_id", "#approval_expires_at"),
 )
+RECORD_FOUND = Write(
+    "record found",
+    condition=(
+        # It still waits, or is parked: the first recorded outcome stands.
+        "#status = :waiting",
+        # Nobody took it over since it was read.
+        "#attempt = :attempt",
+        "attribute_not_exists(#gateway_ref)",
+    ),
+    set=(
+        "#status = :status",
+        "#gateway_ref = :gateway_ref",
+        "#gateway_response = :gateway_response",
+        "#processed_at = :processed_at",
+        *WRITTEN,
+    ),
+    remove=("#open_shard", "#request"),
+)
 
-APPROVAL_WRITES = (ADOPT, ASK, DECIDE, EXPIRE, REJECT, BEGIN_CHARGE, EXPIRE_OVERDUE, RESTART, RESTART_CHARGE)
+APPROVAL_WRITES = (
+    ADOPT,
+    ASK,
+    DECIDE,
+    EXPIRE,
+    REJECT,
+    BEGIN_CHARGE,
+    EXPIRE_OVERDUE,
+    RESTART,
+    RESTART_CHARGE,
+    RECORD_FOUND,
+)

@@ -64,6 +64,19 @@ class ApprovalLog(TransactionLog, Protocol):
     ) -> Item | None:
         """Let a payment that `owner` holds wait again, for a new execution of the next `generation`."""
 
+    def record_found(
+        self,
+        transaction_id: str,
+        *,
+        status_seen: str,
+        attempt_seen: int,
+        gateway_ref: str,
+        status: str,
+        gateway: GatewayResult,
+        now: int,
+    ) -> Item | None:
+        """Record how the gateway says that a payment ended whose item knows no reference: the table was restored."""
+
 
 class ParkingLog(ApprovalLog, Protocol):
     """The writes of operators and reconcile on parked payments, refused like the others."""

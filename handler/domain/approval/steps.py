@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from handler.domain.approval.decision import stored_item
 from handler.domain.approval.ports import ApprovalLog, ApprovalNotices
+from handler.domain.charge import has_ended
 from handler.domain.claim import Claim, InVersion, Standing, Work, as_held, claim, held
 from handler.domain.errors import ApprovalRefusedError, ItemChangedError, NoticeError, ScoringError
 from handler.domain.item import Item, new_item
@@ -19,6 +21,8 @@ from handler.domain.payment import Assessment, Message, Payment, Reason, approva
 from handler.domain.ports import FindCardNumbers, FraudScoring, Ports
 from handler.domain.process import pay
 from handler.domain.reading import Reading, examine
+from handler.domain.record_found import end_finder
+from handler.domain.restored import LookUp
 from handler.domain.rules import Rules
 from handler.domain.score import APPROVAL_RISK, RISK_SCALE, score
 from handler.domain.states import FINAL, OPEN, Status
@@ -124,13 +128,25 @@ def begin(
     Raises the claim's retryable errors, also while a message has the payment: it comes again. A lease would be over
     before the steps that charge, so `work` takes nothing over. Another execution's payment ends this without effect.
     """
-    item = _new_item(payment, checks, execution, rules, ports.payments.clock.now_ms())
+    route = _route(payment, checks, rules.payments)
+    if route == "declined" and has_ended(payment, rules.payments, ports.payments, work):
+        route = "processing"
+    item = _new_item(payment, route, checks, execution, rules, now_ms=ports.payments.clock.now_ms())
     claimed = claim(item, in_version, rules.payments.times, ports.payments, work)
     if isinstance(claimed, Claim):
         return Next("charge")
     if claimed.outcome != "pending_approval":
         return Next("done", _outcome(claimed))
+    if ended := _found(claimed.item, rules.payments, ports, work):
+        return Next("done", ended)
     return _adopt(claimed.item, checks, execution, rules, ports)
+
+
+def _found(item: Item, rules: Rules, ports: ApprovalPorts, work: Work) -> Status | None:
+    """How the payment ended at the gateway before the table was restored, if it was: then nobody is asked."""
+    payments, require_time = ports.payments, partial(work.require_time, rules.times)
+    look_up = LookUp(rules, lambda: payments.gateway, payments.clock, payments.notifier, require_time)
+    return end_finder(look_up, ports.log)(item)
 
 
 def ask(transaction_id: str, callback_id: str, execution: Execution, ports: ApprovalPorts) -> None:
@@ -242,12 +258,17 @@ def _is_plausible(code: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 -]{1,11}", code) is not None
 
 
-def _new_item(payment: Payment, checks: Checks, execution: Execution, rules: ApprovalRules, now_ms: int) -> Item:
+def _route(payment: Payment, checks: Checks, rules: Rules) -> Status:
+    if checks.assessment is None:
+        return "pending_approval"
+    scored = rules.routing.route(payment, checks.assessment)
+    return "pending_approval" if scored == "processing" and not checks.customer_verified else scored
+
+
+def _new_item(
+    payment: Payment, route: Status, checks: Checks, execution: Execution, rules: ApprovalRules, *, now_ms: int
+) -> Item:
     """The item of a payment that the queue function never saw; without a lease, as its execution may sleep."""
-    route: Status = "pending_approval"
-    if checks.assessment is not None:
-        scored = rules.payments.routing.route(payment, checks.assessment)
-        route = "pending_approval" if scored == "processing" and not checks.customer_verified else scored
     item = new_item(
         Message(message_id="", body=""),
         payment.payment_id,

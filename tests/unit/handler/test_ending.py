@@ -20,7 +20,7 @@ from handler.domain.payment import GatewayResult
 from handler.domain.process import settle
 from handler.domain.reconcile import settle_parked, settle_stuck
 from tests.support.parking import decisions, parked, send
-from tests.support.payments import CARD, ScriptedGateway, World, message, reading, work
+from tests.support.payments import CARD, ScriptedGateway, World, message, no_end, reading, work
 
 MINUTES = 60_000
 DECLINED = GatewayResult("declined", 2599, "USD", code="card_declined", decline_code="lost_card", request_id="req_1")
@@ -116,7 +116,9 @@ def test_a_decline_that_has_no_time_left_for_its_cancel_stays_open():
 
 
 def given_up(world: World, item: Item | None = None) -> str:
-    return cancel(item or world.stored(), "alice", f"sent twice, {CARD}", decisions(world), lambda: world.gateway)
+    return cancel(
+        item or world.stored(), "alice", f"sent twice, {CARD}", decisions(world), lambda: world.gateway, find_end=no_end
+    )
 
 
 def test_a_payment_is_given_up_once_the_gateway_cancelled_it_and_a_late_charge_captures_nothing():

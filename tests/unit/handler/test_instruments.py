@@ -29,7 +29,7 @@ from handler.domain.rules import Parking, Rules
 from handler.domain.times import Times
 from tests.support import parking
 from tests.support.approvals import DAY_MS, EXECUTION, SCORED_70, ApprovalWorld, running, status, taken_up, until
-from tests.support.payments import CARD, KEY, ScriptedGateway, World, body, message, record, work
+from tests.support.payments import CARD, KEY, ScriptedGateway, World, body, message, no_end, record, work
 from tests.support.queue_function import Context, batch, create_function
 
 TOKEN, CUSTOMER = "pm_swordfish", "cus_swordfish"
@@ -153,7 +153,7 @@ def expired() -> World:
 def expired_by_reconcile() -> World:
     world = waiting()
     world.clock.ms += 2 * DAY_MS
-    assert reconcile_pending(world.stored(), parking.decisions(world)) == "expired"
+    assert reconcile_pending(world.stored(), parking.decisions(world), no_end) == "expired"
     return world
 
 
@@ -168,7 +168,7 @@ def retried() -> World:
 
 def given_up() -> World:
     world = parked()
-    cancel(world.stored(), "alice", "sent twice", parking.decisions(world), parking.unasked)
+    cancel(world.stored(), "alice", "sent twice", parking.decisions(world), parking.unasked, find_end=no_end)
     assert world.stored().status == "cancelled"
     return world
 

@@ -36,7 +36,7 @@ from handler.domain.reconcile import CHARGE_TAKES_MAX_MS, Finding, settle_parked
 from handler.domain.rules import Parking, Rules
 from handler.domain.times import Times
 from tests.support.parking import Queue, decisions, failing, parked, send, unasked
-from tests.support.payments import CARD, KEY, ScriptedGateway, World, body, message, reading, whole_item, work
+from tests.support.payments import CARD, KEY, ScriptedGateway, World, body, message, no_end, reading, whole_item, work
 
 HOUR_MS = 3_600_000
 AT_WORK = GatewayResult("in_progress", 2599, "USD")
@@ -251,7 +251,10 @@ def test_parked_payments_are_retried_group_by_group_in_order():
 
 def test_a_payment_that_the_gateway_never_knew_is_cancelled_with_a_masked_reason():
     world = parked()
-    assert cancel(world.stored(), "alice", f"sent twice, {CARD}", decisions(world), unasked) == "cancelled"
+    assert (
+        cancel(world.stored(), "alice", f"sent twice, {CARD}", decisions(world), unasked, find_end=no_end)
+        == "cancelled"
+    )
     item = world.item()
     assert (item["status"], item["reason_code"], item["cancelled_by"]) == ("cancelled", "cancelled", "alice")
     assert CARD not in item["cancel_reason"]
@@ -265,16 +268,16 @@ def test_what_is_not_parked_is_neither_retried_nor_cancelled():
     with pytest.raises(ParkedRefusedError, match="is completed and not parked"):
         retried(world, queue)
     with pytest.raises(ParkedRefusedError, match="is completed and not parked"):
-        cancel(world.stored(), "alice", "why", decisions(world), unasked)
+        cancel(world.stored(), "alice", "why", decisions(world), unasked, find_end=no_end)
     with pytest.raises(ApprovalRefusedError):
-        cancel(parked().stored(), "alice", " ", decisions(world), unasked)
+        cancel(parked().stored(), "alice", " ", decisions(world), unasked, find_end=no_end)
 
 
 def test_a_cancel_and_a_retry_at_once_leave_one_of_them():
     world, queue = parked(), Queue()
     seen = world.stored()
     retried(world, queue)
-    cancel(seen, "bob", "sent twice", decisions(world), unasked)
+    cancel(seen, "bob", "sent twice", decisions(world), unasked, find_end=no_end)
     assert send(world, Message("m-9", queue.sent[0][0], "group-1"), owner="r-9:m-9") == "duplicate"
     assert world.gateway.captures == {}
 

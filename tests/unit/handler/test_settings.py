@@ -328,6 +328,7 @@ def test_terraform_has_the_tables_patterns():
         "ID_SHAPES",
         "SCORING_KERNEL",
         "PAYMENT_CURRENCY_RATE",
+        "RESTORED_AT",
     }
 
 

@@ -222,6 +222,7 @@ def test_the_table_of_transitions_is_what_the_writes_do():
         ":processing": {"processing"},
         ":pending": {"pending_approval"},
         ":parked": {"parked"},
+        ":waiting": {"pending_approval", "parked"},
         ":status": {"completed", "declined"},
     }
     # A correction is a claim in another one's place.

@@ -34,7 +34,7 @@ from tests.support.approvals import (
     taken_up,
     unscored,
 )
-from tests.support.payments import KEY, STUCK_AFTER_MS, message, work
+from tests.support.payments import KEY, STUCK_AFTER_MS, message, no_end, work
 
 
 def in_version(world: ApprovalWorld) -> InVersion:
@@ -126,8 +126,8 @@ def test_reconciles_patience_is_the_deployments(monkeypatch):
     world.change(execution_arn=None, callback_id=None, approval_expires_at=None)
     world.clock.ms += 40_001
     sooner = replace(decisions(world, engine), patience_ms=scaled.patience_ms)
-    assert reconcile_pending(world.stored(), decisions(world, engine)) == "waiting"
-    assert reconcile_pending(world.stored(), sooner) == "restarted"
+    assert reconcile_pending(world.stored(), decisions(world, engine), no_end) == "waiting"
+    assert reconcile_pending(world.stored(), sooner, no_end) == "restarted"
 
 
 @pytest.mark.parametrize("decision", [None, "approve", "reject"])
