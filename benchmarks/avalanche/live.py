@@ -219,6 +219,7 @@ def _report(options: argparse.Namespace, console: Console, played: Played) -> No
         )
         for groups in options.groups
     }
+    tell_audit(console, played.problems, played.directory)
     for name, rows in impacts.items():
         console.print(view.impact_table(rows, name))
     console.print(view.figures_table([(f"{groups} groups", figures(seen)) for groups, seen in played.rounds]))
@@ -231,7 +232,6 @@ def _report(options: argparse.Namespace, console: Console, played: Played) -> No
         )
         for row in comparison.times:
             print(row)
-    tell_audit(console, played.problems, played.directory)
     bars = bars_of(options.messages, played)
     for bar in bars:
         print(bar)
