@@ -1,8 +1,8 @@
 """What a gateway answers, from its bytes on the wire to a result: whole, ours and exact, or an error that says which.
 
 The rule it keeps: `http.client` is the second reader of the bytes, and of the intent every claim is checked again from
-its JSON. Input: the call (`c`, `s`, `x`, `p`, `r`), a number that says how the bytes arrive, then the bytes, in which
-`{n}` is the length of what is behind the first empty line.
+its JSON. Input: the call (`c`, `s`, `x`, `p`, `f`, `r`), a number that says how the bytes arrive, then the bytes, in
+which `{n}` is the length of what is behind the first empty line.
 """
 
 from __future__ import annotations
@@ -94,7 +94,10 @@ WORDS = (
         "s",
         "x",
         "p",
+        "f",
         "r",
+        '"has_more":false',
+        '"data":[',
     ),
 )
 _BODY_BYTES_MAX = 65_536
@@ -147,6 +150,8 @@ def _check_http(raw: bytes, whole: Whole, may_keep: bool) -> None:
     assert all(
         name == name.lower() and "\n" not in value and "\r" not in value for name, value in whole.headers.items()
     )
+    if re.search(rb"[ \t]\r\n", raw):
+        return  # at the end of a value it is none of it (RFC 9110, section 5.5), but http.client keeps it
     response = http.client.HTTPResponse(_Socket(raw), method="POST")  # type: ignore[arg-type]
     try:
         response.begin()
@@ -175,6 +180,7 @@ def _check_stripe(call: bytes, whole: Whole) -> Hashable:
         b"s": lambda: gateway.status(_REF),
         b"x": lambda: gateway.cancel(_REF),
         b"p": lambda: gateway.prepare(payment, "key"),
+        b"f": lambda: gateway.find("p-1"),
         b"r": lambda: gateway.refund(_REF, 2599, "USD", "refund-1", "key"),
     }
     try:
@@ -187,12 +193,30 @@ def _check_stripe(call: bytes, whole: Whole) -> Hashable:
     assert _KEY not in said, "a key is told"
     for text in _texts(answer.document):
         assert len(text) < 12 or _WORD.fullmatch(text) or text not in said, "free text of others is told"
-    return call, re.sub("[0-9]", "", said.partition("[")[0])[:60], found and found[0]
+    return (
+        call,
+        re.sub("[0-9]", "", said.partition("[")[0])[:60],
+        found and found[0] if not isinstance(found, list) else len(found),
+    )
 
 
 def _check_result(found: Any, answer: deadline_connection.Answer) -> None:
     """What was taken for a result stands so in the answer, and in numbers that are whole."""
     intent: Any = answer.document
+    if isinstance(found, list):
+        assert answer.status_code == 200
+        assert intent["has_more"] is False, "there is more than was looked at"
+        ours = {"payment_id": "p-1", "environment": "dev"}
+        of_us = [
+            each["id"]
+            for each in intent["data"]
+            if isinstance(each, dict)
+            and isinstance(each.get("metadata"), dict)
+            and ours.items() <= each["metadata"].items()
+        ]
+        assert found == of_us, "another payment's reference, or not all of this one's"
+        assert all(re.fullmatch(r"pi_[A-Za-z0-9]{1,128}", each) for each in found)
+        return
     if answer.status_code != 200:
         intent = answer.document["error"]["payment_intent"]
     if isinstance(found, str):
@@ -205,7 +229,7 @@ def _check_result(found: Any, answer: deadline_connection.Answer) -> None:
         assert (found.amount_minor, found.currency) == (2599, "USD")
         assert intent["metadata"]["refund_id"] == "refund-1"
         assert _is_amount(intent["amount"], 2599)
-        assert intent["currency"] in ("usd", "USD")
+        assert re.fullmatch("(?i)usd", intent["currency"], re.ASCII)
         return
     else:
         assert intent["id"] == _REF

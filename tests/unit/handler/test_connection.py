@@ -165,6 +165,11 @@ def test_what_could_be_read_in_two_ways_or_has_no_end_is_refused(data):
         read(data, *range(0, len(data), 60_000))
 
 
+def test_white_space_around_a_value_is_none_of_it():
+    assert read(OK + b"Transfer-Encoding: \t chunked \t\r\n\r\n1\r\na\r\n0\r\n\r\n")[0].body == b"a"
+    assert read(OK + b"Content-Length:1 \r\n\r\na")[0].body == b"a"
+
+
 @pytest.mark.parametrize(
     "data",
     [
