@@ -31,6 +31,7 @@ from handler.support import load_support
 from scoring.kernel import load_engine
 
 if TYPE_CHECKING:
+    from handler.adapters.approval.decision_api import DecisionApi
     from handler.support import Support
 
 
@@ -49,11 +50,15 @@ def compose_workflow(
     if approval.fraud_service_failure_rate:
         scoring = FailingFraudScoring(ports.scoring, approval.fraud_service_failure_rate, random.random)
         ports = ports._replace(scoring=scoring)
+    if approval.page_url and not approval.key_id:
+        raise ConfigurationError("APPROVAL_KEY_ID", None, "the key that signs the links to APPROVAL_PAGE_URL")
     notices: ApprovalNotices = LoggedNotices()
     if approval.topic_arn:
         aws_client = aws_client or _clients(settings, support)
         signer = _signer(aws_client, approval.key_id) if approval.page_url else None
-        notices = SnsNotices(aws_client("sns"), approval.topic_arn, approval.approvers, approval.page_url, signer)
+        # An AWS identity has no mailbox, and a link in its name would be a second way to be it.
+        asked = [one for one in approval.approvers if not one.startswith("arn:")]
+        notices = SnsNotices(aws_client("sns"), approval.topic_arn, asked, approval.page_url, signer)
     rules = ApprovalRules(settings.rules, round(1000 * approval.timeout_seconds))
     return rules, ApprovalPorts(ports, log, notices)
 
@@ -106,8 +111,21 @@ def compose_end_finder(environment: Mapping[str, str], decisions: Decisions) -> 
     return end_finder(look_up, decisions.log)
 
 
+def compose_decision_api(environment: Mapping[str, str]) -> DecisionApi:
+    """Where the command line sends decisions. Raises ConfigurationError."""
+    # The command line's alone: no function's package has it.
+    from handler.adapters.approval.decision_api import DecisionApi
+
+    url = read_approval_settings(environment).page_url
+    if not url:
+        allowed = "the approval page's address, as output approval_page_url, or `make up`, prints it"
+        raise ConfigurationError("APPROVAL_PAGE_URL", None, allowed)
+    settings = read_settings(environment)
+    return DecisionApi(url, settings.region, settings.rules.environment)
+
+
 def caller_identity() -> str:
-    """The ARN of whoever holds the credentials in use. Raises AwsError."""
+    """What STS, wherever the caller's variables say that is, calls the caller: a note and no proof. Raises AwsError."""
     answer = load_support("standard").create_clients("us-east-1", None)("sts").get_caller_identity()
     return str(answer["Arn"])
 

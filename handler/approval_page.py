@@ -1,13 +1,16 @@
-"""The approval page: one payment behind a signed link, and the decision that an approver sends from there.
+"""The approval page: one payment behind a signed link, and every decision of a person, from there or the command line.
 
-The rule it keeps: opening a link never decides, as mail scanners do that; who decided comes from the token alone, and
-is an approver now, not only when the link was sent; and no token is ever logged.
+The rule it keeps: opening a link never decides, as mail scanners do that; who decided is whom the link was made for, or
+whose signature API Gateway has checked, and nobody that a request names; it is an approver now, not only when the link
+was sent; and no token is ever logged.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import logging
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -15,12 +18,13 @@ from urllib.parse import parse_qs
 
 from handler import lazy_entry
 from handler.adapters.approval.page import HEADERS, answer, question, refusal
-from handler.domain.approval.decision import Answer, decide
+from handler.domain.approval.decision import LISTING, Answer, decide, find_item
 from handler.domain.approval.ports import Decisions, Signer
 from handler.domain.approval.token import Invitation, callback_digest, read_token
 from handler.domain.errors import ApprovalRefusedError, ApprovalWakeError, RetryableError
 from handler.domain.item import Item
 from handler.domain.reasons import CATALOGUE
+from handler.domain.typed import NamedTuple
 
 if TYPE_CHECKING:
     from handler.adapters.approval.support import Handler
@@ -29,6 +33,9 @@ _LOG = logging.getLogger(__name__)
 
 # A token, a comment of 1,000 characters at twelve bytes each when percent-encoded, and the rest of the form.
 BODY_BYTES_MAX: Final = 16 * 1024
+
+# A payment's id, or a transaction's: txn- and that.
+_PAYMENT: Final = re.compile("(txn-)?[A-Za-z0-9_-]{1,48}")
 
 # What is wrong is the comment, and the form comes again to send another.
 _UNPROCESSABLE: Final = 422
@@ -43,24 +50,29 @@ class ApprovalPage:
     approvers: Collection[str]
 
     def __call__(self, event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
-        """One request in, one HTML page out; it raises for nothing that a visitor can send."""
+        """One request in, one HTML page out, or JSON for a signed PUT; it raises for nothing that anybody can send."""
         method = event["requestContext"]["http"]["method"]
+        refused = _refused if method == "PUT" else _page_refused
         try:
             if method in ("GET", "HEAD"):
                 return self._show(_fields(event.get("rawQueryString", "")))
             if method == "POST":
                 return self._decide(_fields(_body(event)))
+            if method == "PUT":
+                return self._decide_signed(event)
             return _response(405, refusal("Only opening the page and sending its form are possible."))
         except ApprovalRefusedError as error:
             _LOG.info("refused: %s", error.reason_code)
-            return _response(CATALOGUE[error.reason_code].status, refusal(str(error)))
+            return refused(CATALOGUE[error.reason_code].status, error.reason_code, str(error))
         except ApprovalWakeError as error:
             _LOG.warning("%s", error)
             reason = CATALOGUE[error.reason_code]
-            return _response(reason.status, refusal(reason.sentence))
+            return refused(reason.status, error.reason_code, reason.sentence)
         except RetryableError as error:
             _LOG.warning("%s: %s", error.reason_code, error)
-            return _response(503, refusal("Nothing was decided: a service did not answer. Try again in a minute."))
+            # An answer that was lost may have been that the decision stands.
+            said = "A service did not answer. Try again in a minute: a decision that stands already counts once."
+            return refused(503, error.reason_code, said)
 
     def _show(self, fields: Mapping[str, str]) -> dict[str, Any]:
         token = fields.get("t", "")
@@ -86,6 +98,27 @@ class ApprovalPage:
             return _response(status, page)
         _LOG.info("%s: %s by %s", invitation.transaction_id, decided.decision, invitation.approver)
         return _response(200, answer(decided))
+
+    def _decide_signed(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """A decision of the command line, whose request AWS has let through for the identity that signed it."""
+        approver = _signer_of(event)
+        if approver not in self.approvers:
+            _LOG.warning("%s is no approver", approver)
+            raise ApprovalRefusedError("not_approver", f"{approver} is no approver: nothing was decided.")
+        asked = _asked(_body(event), self.decisions.environment)
+        item = find_item(self.decisions.log, asked.payment, LISTING)
+        said = Answer(asked.decision, approver, asked.comment, item.callback_id, item.request_hash)
+        decided = decide(item.transaction_id, said, self.decisions)
+        _LOG.info("%s: %s by %s", decided.transaction_id, decided.decision, approver)
+        return _json(
+            200,
+            {
+                "transaction_id": decided.transaction_id,
+                "decision": decided.decision,
+                "decided_by": decided.decided_by,
+                "comment": decided.comment,
+            },
+        )
 
     def _invited(self, token: str, decision: str = "") -> tuple[Invitation, Item]:
         """The token's invitation and its item, still open for it, or decided so by the same approver."""
@@ -115,6 +148,42 @@ class ApprovalPage:
         return invitation, item
 
 
+class Asked(NamedTuple):
+    """A decision as the command line sends it."""
+
+    payment: str
+    decision: str
+    comment: str
+
+
+def _signer_of(event: Mapping[str, Any]) -> str:
+    """The ARN of who signed the request, as API Gateway says behind a route with the authorization AWS_IAM."""
+    authorizer = event["requestContext"].get("authorizer") or {}
+    arn = (authorizer.get("iam") or {}).get("userArn")
+    if not arn:
+        raise ApprovalRefusedError("not_signed")
+    return str(arn)
+
+
+def _asked(body: str, here: str) -> Asked:
+    """What a signed request asks of environment `here`."""
+    try:
+        document = json.loads(body)
+        environment, payment, decision, comment = (document[name] for name in ("environment", *Asked._fields))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ApprovalRefusedError("request_malformed") from error
+    if not all(isinstance(text, str) for text in (environment, payment, decision, comment)):
+        raise ApprovalRefusedError("request_malformed")
+    if environment != here:
+        # The caller's page and table may be of two.
+        raise ApprovalRefusedError(
+            "other_environment", f"This page decides in environment {here}, not in {environment}: nothing was decided."
+        )
+    if not _PAYMENT.fullmatch(payment):
+        raise ApprovalRefusedError("unknown")
+    return Asked(payment, decision, comment)
+
+
 def _body(event: Mapping[str, Any]) -> str:
     body = event.get("body") or ""
     # Base64 makes four characters of three bytes.
@@ -134,6 +203,19 @@ def _fields(text: str) -> dict[str, str]:
 
 def _response(status_code: int, page: str) -> dict[str, Any]:
     return {"statusCode": status_code, "headers": dict(HEADERS), "body": page}
+
+
+def _page_refused(status_code: int, _: str, sentence: str) -> dict[str, Any]:
+    return _response(status_code, refusal(sentence))
+
+
+def _json(status_code: int, document: Mapping[str, str]) -> dict[str, Any]:
+    headers = {**HEADERS, "content-type": "application/json"}
+    return {"statusCode": status_code, "headers": headers, "body": json.dumps(document)}
+
+
+def _refused(status_code: int, reason_code: str, sentence: str) -> dict[str, Any]:
+    return _json(status_code, {"reason_code": reason_code, "message": sentence})
 
 
 def _create(environment: Mapping[str, str]) -> Handler:

@@ -85,7 +85,11 @@ _LABEL: Final = "[A-Za-z0-9_-]{1,63}"
 _PORT: Final = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 # User information in a URL would be a secret in the environment, and in whatever prints it.
 _URL: Final = r"https?://[^\s@]+"
-_APPROVER: Final = "[A-Za-z0-9@._+-]{1,64}"
+# An address or a name, or what `aws sts get-caller-identity` says of a user, of a role's session, or of the account.
+_APPROVER: Final = (
+    r"([A-Za-z0-9@._+-]{1,64}|arn:[a-z-]+:(iam::[0-9]{12}:(root|user/[A-Za-z0-9_+=.@/-]{1,576})"
+    r"|sts::[0-9]{12}:(assumed-role|federated-user)/[A-Za-z0-9_+=.@/-]{1,129}))"
+)
 
 
 def _arn(service: str, resource: str) -> str:
@@ -377,15 +381,18 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "APPROVAL_PAGE_URL",
         Kind("the approval page's http or https URL, without user information", _URL),
         "",
-        ("workflow",),
-        "The approval page's address, for the links in messages.",
+        ("workflow", "command line"),
+        "The approval page's address, for the links in messages; there the command line sends decisions, too.",
     ),
     Setting(
         "APPROVERS",
-        Kind("names or e-mail addresses, separated by commas", rf"[ ,]*{_APPROVER}( *,[ ,]*{_APPROVER})*[ ,]*"),
+        Kind(
+            "names, e-mail addresses or ARNs of AWS identities, separated by commas",
+            rf"[ ,]*{_APPROVER}( *,[ ,]*{_APPROVER})*[ ,]*",
+        ),
         "",
         ("workflow", "page"),
-        "Who gets a link of their own to decide by, and whose links the page takes; without any it takes none.",
+        "Who may decide: an address gets links of its own, an AWS identity decides by `payments approvals`.",
     ),
     Setting(
         "RECONCILE_PATIENCE_SECONDS",
@@ -591,7 +598,7 @@ class ApprovalSettings(NamedTuple):
 def read_approval_settings(environment: Mapping[str, str]) -> ApprovalSettings:
     """Read and check them. Raises ConfigurationError for the first that is wrong."""
     read = _Environment(environment)
-    settings = ApprovalSettings(
+    return ApprovalSettings(
         timeout_seconds=read.seconds("APPROVAL_TIMEOUT_SECONDS"),
         topic_arn=read.text("APPROVAL_TOPIC_ARN"),
         page_url=read.text("APPROVAL_PAGE_URL"),
@@ -599,9 +606,6 @@ def read_approval_settings(environment: Mapping[str, str]) -> ApprovalSettings:
         approvers=tuple(read.text("APPROVERS").replace(",", " ").split()),
         fraud_service_failure_rate=float(read.text("FRAUD_SERVICE_FAILURE_RATE")),
     )
-    if settings.page_url and not settings.key_id:
-        raise ConfigurationError("APPROVAL_KEY_ID", None, "the key that signs the links to APPROVAL_PAGE_URL")
-    return settings
 
 
 def read_patience_ms(environment: Mapping[str, str]) -> int:

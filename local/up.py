@@ -83,6 +83,7 @@ def _exports(system: LocalSystem, approvals: Approvals) -> dict[str, str]:
         "DYNAMODB_TABLE": system.names.table,
         "REJECTED_QUEUE_URL": system.resources.rejected_queue_url,
         **approvals.variables,
+        "APPROVAL_PAGE_URL": approvals.page_url,
         **system.gateway_variables,
     }
 

@@ -1,7 +1,7 @@
 """`payments approvals | parked | conflicts | events | tail ...`: for risky payments, failing ones, what contradicts a
 payment, and what is told of its outcome.
 
-Who decided is the caller's AWS identity, never an argument.
+Who decided is whoever's AWS credentials have signed the decision, never an argument.
 """
 
 from __future__ import annotations
@@ -10,19 +10,18 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import botocore.session
 
 from handler.adapters.support.errors import AwsError
-from handler.approval_composition import caller_identity, compose_decisions, compose_end_finder
+from handler.approval_composition import compose_decision_api, compose_decisions, compose_end_finder
 from handler.cli import conflicts, events, parked
-from handler.cli.items import find_item, name, open_items
+from handler.cli.items import name, open_items
 from handler.cli.output import age, as_json, table
 from handler.domain.approval.decision import (
     COMMENT_LENGTH_MAX,
-    Answer,
-    decide,
+    LISTING,
+    find_item,
     is_unscored,
     open_approvals,
     shown_score,
@@ -36,8 +35,6 @@ from handler.domain.reasons import sentence
 from handler.domain.reconcile import reconcile_pending
 from handler.domain.score import RISK_SCALE
 from scoring.kernel import EngineUnavailableError
-
-_LISTING: Final = "`payments approvals list` shows what waits"
 
 
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
@@ -129,7 +126,7 @@ def _list(decisions: Decisions, options: argparse.Namespace) -> int:
 
 
 def _show(decisions: Decisions, options: argparse.Namespace) -> int:
-    item = find_item(decisions.log, options.payment, _LISTING)
+    item = find_item(decisions.log, options.payment, LISTING)
     now_ms = decisions.clock.now_ms()
     lines = {
         "transaction": item.transaction_id,
@@ -157,12 +154,10 @@ def _show(decisions: Decisions, options: argparse.Namespace) -> int:
     return 0
 
 
-def _decide(decisions: Decisions, options: argparse.Namespace) -> int:
-    item = find_item(decisions.log, options.payment, _LISTING)
-    answer = Answer(options.command, caller_identity(), options.reason, item.callback_id, item.request_hash)
-    decided = decide(item.transaction_id, answer, decisions)
-    word = {"approve": "approved", "reject": "rejected"}[decided.decision]
-    print(f"{decided.transaction_id} {word} by {decided.decided_by}: {decided.comment}")
+def _decide(_: Decisions, options: argparse.Namespace) -> int:
+    decided = compose_decision_api(options.variables).decide(options.payment, options.command, options.reason)
+    word = {"approve": "approved", "reject": "rejected"}[decided["decision"]]
+    print(f"{decided['transaction_id']} {word} by {decided['decided_by']}: {decided['comment']}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The items that the topics of `payments` are about: one by its id, or all that are open in a state.
+"""The items that the topics of `payments` are about: all that are open in a state.
 
 The rule it keeps: an item that cannot be read is told of, hides no other, and makes the command end with 1.
 """
@@ -9,9 +9,8 @@ import argparse
 import sys
 from typing import Literal
 
-from handler.domain.errors import ApprovalRefusedError, DamagedItemError, UnknownItemError
+from handler.domain.errors import DamagedItemError, UnknownItemError
 from handler.domain.item import Item
-from handler.domain.payment import transaction_id
 from handler.domain.ports import TransactionLog
 from handler.domain.states import Status
 
@@ -39,19 +38,3 @@ def open_items(log: TransactionLog, status: Status | Literal["conflict"]) -> tup
         if item is not None:
             items.append(item)
     return items, code
-
-
-def find_item(log: TransactionLog, payment: str, listing: str) -> Item:
-    """The item of a payment id or of a transaction id; a payment id may itself begin like a transaction's.
-
-    Raises ApprovalRefusedError, which names the command `listing` where there is none.
-    """
-    names = [transaction_id(payment), *([payment] if payment.startswith("txn-") else [])]
-    found = [item for item in map(log.get, names) if item is not None]
-    if not found:
-        raise ApprovalRefusedError("unknown", f"there is no payment {' or '.join(names)} in this table: {listing}")
-    if len(found) > 1:
-        raise ApprovalRefusedError(
-            "ambiguous", f"{payment} names two payments: give {names[0]} or {payment.removeprefix('txn-')}"
-        )
-    return found[0]

@@ -12,9 +12,9 @@ from typing import Any, Final
 from uuid import uuid4
 
 from handler.approval_composition import caller_identity, compose_end_finder, compose_gateway, compose_retries
-from handler.cli.items import find_item, name, open_items
+from handler.cli.items import name, open_items
 from handler.cli.output import as_json, table
-from handler.domain.approval.decision import COMMENT_LENGTH_MAX
+from handler.domain.approval.decision import COMMENT_LENGTH_MAX, find_item
 from handler.domain.approval.ports import Decisions
 from handler.domain.claim import Work
 from handler.domain.errors import PaymentError, RetryableError

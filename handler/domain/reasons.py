@@ -167,9 +167,23 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     "approver_removed": ReasonCode(
         "You are no approver any more: nothing was decided. Another approver can decide.", "refuse", status=403
     ),
+    "not_approver": ReasonCode("Who signed the request is no approver: nothing was decided.", "refuse", status=403),
+    "not_signed": ReasonCode("Nobody signed the request that AWS knows of: nothing was decided.", "refuse", status=403),
+    "not_allowed": ReasonCode(
+        "AWS did not let the request through: nothing was decided. The credentials in use must be valid and may "
+        "execute-api:Invoke on the page's PUT /approvals, as policy `approver` says.",
+        "refuse",
+        status=403,
+    ),
     "token_expired": ReasonCode("This link has expired: the time to decide is over.", "refuse", status=410),
     "request_too_long": ReasonCode(
         "That is too long to be a reason: a few sentences are enough.", "refuse", status=413
+    ),
+    "request_malformed": ReasonCode(
+        "A decision is a JSON object with the texts payment, decision and comment.", "refuse", status=400
+    ),
+    "other_environment": ReasonCode(
+        "The page decides for another environment than the one that was named.", "refuse", status=409
     ),
     "decision_unknown": ReasonCode("The decision must be approve or reject.", "refuse", status=400),
     "comment_missing": ReasonCode("A decision needs a reason: say in a few words why.", "refuse", status=422),

@@ -1,12 +1,14 @@
-"""The approval page's address: what API Gateway does between a browser and the page's function.
+"""The approval page's address: what API Gateway does between a browser, or the command line, and the page's function.
 
-The rule: nothing of an answer is changed, nothing is cached.
+The rule: nothing of an answer is changed, nothing is cached, and a PUT goes on under the identity that has signed it.
 """
 
 import base64
 import json
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from local.approvals.identities import IDENTITIES, signer
 from local.approvals.mail import Link
 from local.approvals.server import Request, Server
 from local.environment_pool import EnvironmentPool
@@ -45,7 +47,7 @@ class Page:
         if url.path != "/approvals":
             request.reply(404, b"", {"Cache-Control": "no-store"})
             return
-        event = {
+        event: dict[str, Any] = {
             "version": "2.0",
             "rawPath": url.path,
             "rawQueryString": url.query,
@@ -53,6 +55,13 @@ class Page:
             "body": base64.b64encode(request.content).decode(),
             "isBase64Encoded": True,
         }
+        if request.command == "PUT":
+            address, headers = f"{self._server.url}{request.path}", dict(request.headers)
+            iam = signer("PUT", address, headers, request.content, IDENTITIES)
+            if iam is None:
+                request.reply(403, b'{"message":"Forbidden"}', {"Cache-Control": "no-store"})
+                return
+            event["requestContext"]["authorizer"] = {"iam": iam}
         outcome = self._function.invoke(json.dumps(event).encode())
         if outcome.error_type:
             request.reply(502, b"", {"Cache-Control": "no-store"})

@@ -12,6 +12,7 @@ from typing import Any
 from handler.domain.payment import approval_name
 from local.approvals.engine import EXECUTION_TIMEOUT_SECONDS, RETENTION_DAYS, DurableEngine
 from local.approvals.functions import Functions
+from local.approvals.identities import OPERATOR
 from local.approvals.lambda_api import LambdaApi
 from local.approvals.mail import Link, Mail
 from local.approvals.page import Page
@@ -40,7 +41,7 @@ class Approvals:
         *,
         environment_name: str = "dev",
         timeout_seconds: float = 86_400,
-        approvers: tuple[str, ...] = ("alice", "bob"),
+        approvers: tuple[str, ...] = ("alice", "bob", OPERATOR),
         page_port: int = 0,
         variables: dict[str, str] | None = None,
         package: Path | None = None,
@@ -142,6 +143,7 @@ class Approvals:
             "AWS_REGION": REGION,
             **CREDENTIALS,
             **deciding,
+            "APPROVAL_PAGE_URL": self.page_url,
             **self.endpoints,
             **self.variables,
         }

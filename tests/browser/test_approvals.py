@@ -175,7 +175,7 @@ def test_the_link_of_somebody_who_was_removed_says_so_and_decides_nothing(shared
     logs = "".join(path.read_text() for path in shared.system.log_directory.rglob("*-page/live/*"))
     assert f"{key}: alice is no approver any more" in logs
     assert token(url) not in logs
-    shared.appoint("alice", "bob")
+    shared.appoint(*shared.approvals.approvers)
     shared.until(lambda: visit(url)[0] == 200)
 
 

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 from aws_durable_execution_sdk_python.config import JitterStrategy
 from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
 
+from handler.adapters.approval.decision_api import DecisionApi
 from handler.adapters.table.memory import MemoryDynamoDb
 from handler.adapters.table.parking_log import DynamoDbParkingLog
 from handler.approval_page import ApprovalPage
@@ -294,6 +295,39 @@ def post(world: ApprovalWorld, **fields: str) -> dict[str, Any]:
     """The page's answer to its own form, approving unless `fields` say otherwise."""
     form = {"t": token(world), "decision": "approve", "comment": "checked", **fields}
     return visit(world, method="POST", form=urlencode(form).encode())
+
+
+ALICE = "arn:aws:iam::123456789012:user/alice"
+BOB = "arn:aws:sts::123456789012:assumed-role/payments-approver/bob"
+
+
+def put(
+    world: ApprovalWorld, document: object, arn: str | None = ALICE, approvers: Sequence[str] = (ALICE, BOB)
+) -> Any:
+    """The page's status and JSON to a decision of the command line that `arn` has signed."""
+    event = _request("PUT", form=document if isinstance(document, str) else json.dumps(document))
+    if arn is not None:
+        event["requestContext"]["authorizer"] = {"iam": {"userArn": arn, "userId": "AIDA"}}
+    answer = ApprovalPage(decisions(world), TestSigner(), frozenset(approvers))(event, {})
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def asking(**fields: object) -> dict[str, object]:
+    """What the command line sends, approving unless `fields` say otherwise."""
+    return {"environment": "dev", "payment": KEY, "decision": "approve", "comment": "checked", **fields}
+
+
+class DirectApi(DecisionApi):
+    """The command line's way to the page, without HTTP: whoever is `arn` has signed."""
+
+    def __init__(self, world: ApprovalWorld, arn: str = ALICE) -> None:
+        super().__init__("", "", "dev")
+        self._world = world
+        self._arn = arn
+
+    def _send(self, body: bytes) -> tuple[int, dict[str, Any]]:
+        status, document = put(self._world, body.decode(), self._arn)
+        return status, document
 
 
 class RecordingTopic:

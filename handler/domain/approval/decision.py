@@ -13,11 +13,13 @@ from handler.domain.approval.ports import ApprovalLog, Decisions
 from handler.domain.card_data import mask_texts
 from handler.domain.errors import ApprovalRefusedError, ItemChangedError
 from handler.domain.item import Item, timestamp
-from handler.domain.ports import FindCardNumbers
+from handler.domain.payment import transaction_id
+from handler.domain.ports import FindCardNumbers, TransactionLog
 from handler.domain.score import RISK_SCALE
 from handler.domain.typed import NamedTuple
 
 DECISIONS: Final = ("approve", "reject")
+LISTING: Final = "`payments approvals list` shows what waits"
 COMMENT_LENGTH_MAX: Final = 1000
 _CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -57,6 +59,22 @@ def decide(transaction_id: str, answer: Answer, decisions: Decisions) -> Item:
         raise _refusal(refused, answer, now_ms)
     decisions.callbacks.wake(answer.callback_id, answer.decision)
     return stored_item(transaction_id, decisions.log)
+
+
+def find_item(log: TransactionLog, payment: str, listing: str) -> Item:
+    """The item of a payment id or of a transaction id; a payment id may itself begin like a transaction's.
+
+    Raises ApprovalRefusedError, which names the command `listing` where there is none.
+    """
+    names = [transaction_id(payment), *([payment] if payment.startswith("txn-") else [])]
+    found = [item for item in map(log.get, names) if item is not None]
+    if not found:
+        raise ApprovalRefusedError("unknown", f"there is no payment {' or '.join(names)} in this table: {listing}")
+    if len(found) > 1:
+        raise ApprovalRefusedError(
+            "ambiguous", f"{payment} names two payments: give {names[0]} or {payment.removeprefix('txn-')}"
+        )
+    return found[0]
 
 
 def time_left(item: Item, now_ms: int) -> str:

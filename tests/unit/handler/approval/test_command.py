@@ -19,6 +19,7 @@ from tests.support.approvals import (
     DAY_MS,
     TOPIC,
     ApprovalWorld,
+    DirectApi,
     RecordingTopic,
     decisions,
     pending,
@@ -36,7 +37,7 @@ def command(monkeypatch, capsys):
 
     def run(world: ApprovalWorld, *arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(cli, "compose_decisions", lambda environment: decisions(world))
-        monkeypatch.setattr(cli, "caller_identity", lambda: "arn:aws:iam::123456789012:user/alice")
+        monkeypatch.setattr(cli, "compose_decision_api", lambda environment: DirectApi(world))
         monkeypatch.setattr(
             type(world.log),
             "open_transaction_ids",
@@ -136,7 +137,7 @@ def test_a_payment_id_that_looks_like_a_transaction_is_not_another_payment(comma
     assert command(world, "show", f"txn-{KEY}")[0] == 0
 
 
-def test_approving_from_the_command_line_names_the_aws_identity(command):
+def test_approving_from_the_command_line_names_the_aws_identity_that_signed(command):
     world = pending()
     code, output, _ = command(world, "approve", KEY, "--reason", "called the customer")
     assert code == 0

@@ -36,7 +36,7 @@ def test_deciding_needs_no_gateway_in_production_and_charging_does():
 
 def test_a_page_without_a_key_is_refused():
     with pytest.raises(ConfigurationError, match="APPROVAL_KEY_ID"):
-        read_approval_settings({"APPROVAL_PAGE_URL": "https://pay.example/approvals"})
+        compose_workflow({"SCORING_ENGINE": "pure", "APPROVAL_PAGE_URL": "https://pay.example/approvals"})
 
 
 @pytest.mark.usefixtures("credentials")

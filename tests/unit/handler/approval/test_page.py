@@ -24,11 +24,13 @@ def test_opening_the_link_shows_the_payment_and_decides_nothing():
 
 def test_every_answer_is_private_and_runs_nothing():
     world = pending()
-    for answer in (visit(world), visit(world, query=f"t={token(world)}"), visit(world, method="PUT")):
+    for answer in (visit(world), visit(world, query=f"t={token(world)}"), visit(world, method="PATCH")):
         assert answer["headers"] == HEADERS
         assert "<script" not in answer["body"]
         assert "http://" not in answer["body"]
         assert "https://" not in answer["body"]
+    signed = visit(world, method="PUT")
+    assert signed["headers"] == {**HEADERS, "content-type": "application/json"}
     assert "default-src 'none'" in HEADERS["content-security-policy"]
     assert HEADERS["referrer-policy"] == "no-referrer"
     assert HEADERS["cache-control"] == "no-store"

@@ -107,17 +107,26 @@ def test_a_decision_whose_callback_was_lost_is_obeyed_at_the_timeout():
 
 
 @pytest.mark.parametrize(
-    "wake",
+    ("wake", "alarms"),
     [
-        lambda runner, callback_id: runner.engine.send_callback_success(callback_id, b'{"approved": true}'),
-        lambda runner, callback_id: runner.engine.send_callback_success(callback_id, b"[" * 100_000),
-        lambda runner, callback_id: runner.engine.send_callback_failure(
-            callback_id, ErrorObject("no", "Error", None, None)
+        (
+            lambda runner, callback_id: runner.engine.send_callback_success(callback_id, b'{"approved": true}'),
+            ["callback_without_decision"],
+        ),
+        (
+            lambda runner, callback_id: runner.engine.send_callback_success(callback_id, b"[" * 100_000),
+            ["callback_without_decision"],
+        ),
+        (
+            lambda runner, callback_id: runner.engine.send_callback_failure(
+                callback_id, ErrorObject("no", "Error", None, None)
+            ),
+            [],
         ),
     ],
     ids=["what the page's wakes with", "nested too deep", "a failure"],
 )
-def test_a_callback_without_a_decision_charges_nothing_and_asks_again(wake):
+def test_a_callback_without_a_decision_charges_nothing_and_asks_again(wake, alarms):
     world = ApprovalWorld()
     with running(world.workflow) as runner:
         arn = runner.start(RISKY)
@@ -129,6 +138,7 @@ def test_a_callback_without_a_decision_charges_nothing_and_asks_again(wake):
         until(lambda: len(world.notices.asked) == 2)
         assert world.gateway.calls == []
         assert "decision" not in world.item()
+        assert [alarm[0] for alarm in world.notifier.alarms] == alarms
         world.decide("approve")
         runner.engine.send_callback_success(second, b"")
         assert status(runner.result(arn)) == "completed"
