@@ -269,7 +269,7 @@ module "approval_workflow" {
   timeout_seconds            = var.timeout_seconds
   tracing                    = var.tracing
   environment_variables      = local.live_variables
-  approvers                  = { for one in var.approval_workflow.approvers : one => lookup(var.approval_workflow.endpoints, one, { protocol = "email", endpoint = one }) }
+  approvers                  = { for one in var.approval_workflow.approvers : one => startswith(one, "arn:") ? null : lookup(var.approval_workflow.endpoints, one, { protocol = "email", endpoint = one }) }
   approval_timeout_seconds   = var.approval_workflow.timeout_seconds
   retention_days             = var.approval_workflow.retention_days
   fraud_service_failure_rate = var.approval_workflow.fraud_service_failure_rate

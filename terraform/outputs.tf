@@ -131,7 +131,8 @@ output "commands" {
 
     # See and decide what waits, from the repository
     export AWS_REGION=${local.table_arn[3]} ENVIRONMENT=${var.environment} DYNAMODB_TABLE=${module.transaction_table.table_name} \
-      APPROVAL_FUNCTION_ARN=${module.approval_workflow.alias_arn} PAYMENT_QUEUE_URL=${module.queue.payment_queue_url}
+      APPROVAL_FUNCTION_ARN=${module.approval_workflow.alias_arn} PAYMENT_QUEUE_URL=${module.queue.payment_queue_url} \
+      APPROVAL_PAGE_URL=${module.approval_workflow.page_url}
     .venv/bin/payments approvals list
 
     # What Terraform would overwrite, so use it instead (from the repository): memory size, stress, provisioned concurrency
@@ -152,6 +153,6 @@ output "approval_live_version" {
 }
 
 output "approval_page_url" {
-  description = "Address of the approval page."
+  description = "Address of the approval page, and of the command line's decisions (APPROVAL_PAGE_URL)."
   value       = module.approval_workflow.page_url
 }

@@ -8,8 +8,8 @@ locals {
 
   state_bucket_arn = "arn:${local.table_arn[1]}:s3:::${join("-", ["cloudcafe-state", var.environment, local.table_arn[4], local.table_arn[3]])}"
 
-  read_and_decide = [
-    { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [module.transaction_table.table_arn] },
+  read_payments = [
+    { actions = ["dynamodb:GetItem"], resources = [module.transaction_table.table_arn] },
     { actions = ["dynamodb:Query"], resources = ["${module.transaction_table.table_arn}/index/open-shard-index"] },
   ]
   use_tables_key = var.table_kms_key_arn == null ? [] : [{
@@ -26,14 +26,21 @@ locals {
     # Whoever sends payments, and so may charge.
     producer = local.send_payments
 
-    # payments approvals list | show | approve | reject
-    approver = concat(local.read_and_decide, local.use_tables_key, [
-      { actions = ["lambda:SendDurableExecutionCallbackSuccess"], resources = local.executions },
-    ])
+    # payments approvals list | show
+    reader = concat(local.read_payments, local.use_tables_key)
+
+    # payments approvals approve | reject, for those whom approval_workflow.approvers names.
+    approver = [{ actions = ["execute-api:Invoke"], resources = [module.approval_workflow.decide_arn] }]
 
     # Dead letters and their redrive, failed starts, rejected copies, and payments parked list | show | retry | cancel, which
     # asks the gateway what became of a payment.
-    on_call = concat(local.read_and_decide, local.use_tables_key, local.send_payments, [
+    on_call = concat(local.read_payments, local.use_tables_key, local.send_payments, [
+      # What is parked, and no decision.
+      {
+        actions   = ["dynamodb:UpdateItem"]
+        resources = [module.transaction_table.table_arn]
+        never     = ["decision", "decided_by", "decided_at", "comment"]
+      },
       # A payment that was approved is charged by its execution, or by another where that is closed.
       { actions = ["lambda:GetDurableExecution"], resources = local.executions },
       { actions = ["lambda:InvokeFunction"], resources = [module.approval_workflow.alias_arn] },
@@ -103,11 +110,19 @@ data "aws_iam_policy_document" "people" {
           values   = ["${condition.value}.${local.table_arn[3]}.amazonaws.com"]
         }
       }
+      dynamic "condition" {
+        for_each = try([statement.value.never], [])
+        content {
+          test     = "ForAllValues:StringNotEquals"
+          variable = "dynamodb:Attributes"
+          values   = condition.value
+        }
+      }
     }
   }
 }
 
 output "policies" {
-  description = "Policies to attach, as JSON: producer, approver (command line), on_call, deployer (deploy-code, rollback)."
+  description = "Policies to attach, as JSON: producer, reader and approver (command line), on_call, deployer (deploy-code, rollback)."
   value       = { for name, document in data.aws_iam_policy_document.people : name => document.json }
 }

@@ -613,7 +613,7 @@ variable "approvals" {
 }
 
 variable "approval_workflow" {
-  description = "The approval workflow: its approvers' e-mail addresses (empty: the command line decides), by address another endpoint that takes an approver's links (a protocol of SNS and its endpoint), how long they may take (1 to 86400 s), how long closed executions are kept (1 to 90 days), the share of fraud checks that fail on purpose (0 to 1), the memory of workflow, page and reconcile where it is not memory_size (128 to 10240 MB)."
+  description = "The approval workflow: its approvers, as e-mail addresses, which get links, or as ARNs of AWS identities, which decide on the command line (none: nobody decides), by address another endpoint that takes an approver's links (a protocol of SNS and its endpoint), how long they may take (1 to 86400 s), how long closed executions are kept (1 to 90 days), the share of fraud checks that fail on purpose (0 to 1), the memory of workflow, page and reconcile where it is not memory_size (128 to 10240 MB)."
   type = object({
     approvers                  = optional(set(string), [])
     endpoints                  = optional(map(object({ protocol = string, endpoint = string })), {})
@@ -642,16 +642,18 @@ variable "approval_workflow" {
     error_message = "approval_workflow.memory_sizes must be whole numbers of MB from 128 to 10240."
   }
   validation {
-    condition     = alltrue([for one in var.approval_workflow.approvers : can(regex("^[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$", one)) && length(one) <= 64])
-    error_message = "approval_workflow.approvers must be e-mail addresses of at most 64 characters."
+    condition = alltrue([for one in var.approval_workflow.approvers :
+      can(regex("^[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$", one)) && length(one) <= 64 ||
+    can(regex("^arn:[a-z-]+:(iam::[0-9]{12}:(root|user/[A-Za-z0-9_+=.@/-]{1,576})|sts::[0-9]{12}:(assumed-role|federated-user)/[A-Za-z0-9_+=.@/-]{1,129})$", one))])
+    error_message = "approval_workflow.approvers must be e-mail addresses of at most 64 characters, or ARNs as `aws sts get-caller-identity` prints them: of a user, or of a role's session (arn:aws:sts::123456789012:assumed-role/approver/alice), never of a role."
   }
   validation {
-    condition     = alltrue([for one, at in var.approval_workflow.endpoints : contains(var.approval_workflow.approvers, one) && contains(["https", "sms", "sqs", "lambda", "email-json"], at.protocol) && length(at.endpoint) > 0])
+    condition     = alltrue([for one, at in var.approval_workflow.endpoints : contains(var.approval_workflow.approvers, one) && !startswith(one, "arn:") && contains(["https", "sms", "sqs", "lambda", "email-json"], at.protocol) && length(at.endpoint) > 0])
     error_message = "approval_workflow.endpoints must be by an approver's address, each with protocol https, sms, sqs, lambda or email-json, and its endpoint."
   }
   validation {
-    condition     = length(var.approval_workflow.approvers) > 0 || !contains(["prod", "production"], var.environment)
-    error_message = "approval_workflow.approvers must name somebody in environments prod and production: nobody else is told that a risky payment waits, and each would expire after its day. Set approval_workflow = { approvers = [\"you@example.com\"] }."
+    condition     = anytrue([for one in var.approval_workflow.approvers : !startswith(one, "arn:")]) || !contains(["prod", "production"], var.environment)
+    error_message = "approval_workflow.approvers must name somebody's address in environments prod and production: nobody else is told that a risky payment waits, and each would expire after its day. Set approval_workflow = { approvers = [\"you@example.com\"] }."
   }
 }
 

@@ -32,7 +32,14 @@ run "without_approvals" {
 
 run "with_approvers" {
   variables {
-    approval_workflow = { approvers = ["alice@example.com", "bob@example.com"] }
+    approval_workflow = { approvers = ["alice@example.com", "bob@example.com", "arn:aws:sts::123456789012:assumed-role/approver/alice"] }
+  }
+
+  assert {
+    condition = {
+      for name in ["reader", "approver"] : name => join(" ", sort(flatten(local.people[name][*].actions)))
+    } == { reader = "dynamodb:GetItem dynamodb:Query", approver = "execute-api:Invoke" }
+    error_message = "Who decides must be allowed to call the API and nothing else, and who looks to read."
   }
 
   assert {
@@ -85,6 +92,8 @@ run "the_stack" {
     approvers = {
       "alice@example.com" = { protocol = "email", endpoint = "alice@example.com" }
       "bob@example.com"   = { protocol = "https", endpoint = "https://pager.example.com/bob" }
+
+      "arn:aws:iam::123456789012:user/carol" = null
     }
     approval_timeout_seconds   = 86400
     retention_days             = 14
@@ -111,7 +120,7 @@ run "the_stack" {
     error_message = "The access log must be written there."
   }
   assert {
-    condition     = { for one in aws_apigatewayv2_stage.page.route_settings : one.route_key => [one.throttling_burst_limit, one.throttling_rate_limit] } == { "GET /approvals" = [20, 10], "POST /approvals" = [20, 10] } && length(aws_apigatewayv2_stage.page.default_route_settings) == 0
+    condition     = { for one in aws_apigatewayv2_stage.page.route_settings : one.route_key => [one.throttling_burst_limit, one.throttling_rate_limit] } == { "GET /approvals" = [20, 10], "POST /approvals" = [20, 10], "PUT /approvals" = [20, 10] } && length(aws_apigatewayv2_stage.page.default_route_settings) == 0
     error_message = "A flood of one route must not take the other's requests."
   }
   assert {
@@ -130,8 +139,16 @@ run "the_stack" {
     condition = [
       one(aws_lambda_function.page.environment).variables.APPROVERS,
       jsondecode(aws_cloudformation_stack.workflow.template_body).Resources.Function.Properties.Environment.Variables.APPROVERS
-    ] == ["alice@example.com,bob@example.com", "alice@example.com,bob@example.com"]
+    ] == [for _ in range(2) : "alice@example.com,arn:aws:iam::123456789012:user/carol,bob@example.com"]
     error_message = "The page must know whom the workflow asks: whoever is taken off the list has no good links any more."
+  }
+  assert {
+    condition     = { for key, route in aws_apigatewayv2_route.page : key => route.authorization_type } == { "GET /approvals" = "NONE", "POST /approvals" = "NONE", "PUT /approvals" = "AWS_IAM" }
+    error_message = "Decisions without a link must be signed, and AWS must say by whom."
+  }
+  assert {
+    condition     = endswith(output.decide_arn, ":abc/$default/PUT/approvals")
+    error_message = "An approver must be allowed the decision's route alone."
   }
   assert {
     condition     = jsondecode(aws_cloudformation_stack.workflow.template_body).Resources.Function.Properties.DurableConfig.ExecutionTimeout == 90000

@@ -187,6 +187,8 @@ run "broken_rules_4" {
     reserved_concurrency       = 100
     visibility_timeout_seconds = 43201
     approvals                  = false
+    # An AWS identity is told of nothing.
+    approval_workflow = { approvers = ["arn:aws:iam::123456789012:user/alice"] }
   }
   expect_failures = [
     var.name_prefix,
@@ -365,6 +367,23 @@ run "broken_rules_6" {
     var.approval_workflow,
     var.alarm_endpoints,
   ]
+}
+
+run "a_role_as_an_approver" {
+  command = plan
+  variables {
+    # Whoever takes it on: that is nobody.
+    approval_workflow = { approvers = ["arn:aws:iam::123456789012:role/approver"] }
+  }
+  expect_failures = [var.approval_workflow]
+}
+
+run "an_endpoint_of_an_aws_identity" {
+  command = plan
+  variables {
+    approval_workflow = { approvers = ["arn:aws:iam::123456789012:root"], endpoints = { "arn:aws:iam::123456789012:root" = { protocol = "sms", endpoint = "+491701234567" } } }
+  }
+  expect_failures = [var.approval_workflow]
 }
 
 run "missing_zip" {

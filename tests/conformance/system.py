@@ -169,6 +169,7 @@ class System:
             "DYNAMODB_TABLE": outputs["table_name"],
             "APPROVAL_FUNCTION_ARN": outputs["approval_alias_arn"],
             "PAYMENT_QUEUE_URL": outputs["queue_url"],
+            "APPROVAL_PAGE_URL": outputs["approval_page_url"],
         }
         return self._run([sys.executable, "-m", "handler.cli", *arguments], 0, own)
 
@@ -257,7 +258,8 @@ class System:
         policy = {"Version": "2012-10-17", "Statement": [statement]}
         sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
         endpoints = {APPROVER: {"protocol": "sqs", "endpoint": arn}}
-        self.variables["approval_workflow"] = json.dumps({"approvers": [APPROVER], "endpoints": endpoints})
+        approvers = [APPROVER, self.clients["sts"].get_caller_identity()["Arn"]]
+        self.variables["approval_workflow"] = json.dumps({"approvers": approvers, "endpoints": endpoints})
 
     def link(self) -> str:
         """The next link that the approver gets; raises TimeoutError."""

@@ -94,11 +94,17 @@ def calls(function: Function, plan: Plan) -> set[Call]:
 
 
 def asked_by_code(function: Function, plan: Plan) -> Iterator[Request]:
-    yield from (Request(action(call), resource(call)) for call in calls(function, plan))
+    yield from map(request, calls(function, plan))
     if function.entry == "handler.workflow":
         # The durable execution SDK's own; tests/unit/build/test_package.py holds that they are all.
         for operation in PACKAGES.DURABLE_OPERATIONS:
             yield Request(f"lambda:{operation}", EXECUTION)
+
+
+def request(call: Call) -> Request:
+    # Of all requests to DynamoDB updates alone are told apart by what they name.
+    context = {"dynamodb:Attributes": call.attributes} if call.attributes else {}
+    return Request(action(call), resource(call), context)
 
 
 EXECUTION = ARN.format("lambda", "function:shop-payment-processor-test:3/durable-execution/name/id")
@@ -199,9 +205,10 @@ def with_keys(requests: Iterable[Request], plan: Plan) -> Iterator[Request]:
 # ---- what people ask ------------------------------------------------------------------------------------------
 
 _CLI = "handler.cli.__main__"
-# Where the command line begins for each: an approver decides, who is on call deals with what is parked or stuck.
+# Where the command line begins for each: a reader looks, an approver decides, who is on call deals with what is parked.
 COMMANDS: dict[str, set[Name]] = {
-    "approver": {(_CLI, "_list"), (_CLI, "_show"), (_CLI, "_decide")},
+    "reader": {(_CLI, "_list"), (_CLI, "_show")},
+    "approver": {(_CLI, "_decide")},
     "on_call": all_of("handler.cli.parked"),
 }
 
@@ -222,7 +229,7 @@ def asked_on_the_command_line(person: str, plan: Plan) -> Iterator[Request]:
 
     with pytest.MonkeyPatch.context() as patch:
         for call in calls_of(COMMANDS[person], create, [_STANDARD], patch):
-            yield Request(action(call), resource(call))
+            yield request(call)
 
 
 def asked_by_deploying(plan: Plan) -> Iterator[Request]:
@@ -266,6 +273,9 @@ def asked_by_people(person: str, plan: Plan) -> Iterator[Request]:
         yield from asked_by_deploying(plan)
     else:
         yield from asked_on_the_command_line(person, plan)
+    if person == "approver":
+        # "Control access to HTTP APIs with IAM authorization"
+        yield Request("execute-api:Invoke", ARN.format("execute-api", "abc/$default/PUT/approvals"))
     if person == "on_call":
         # docs/runbook.md; "StartMessageMoveTask" asks for the right to send, too.
         for name in ("dead_letter", "failed_starts", "rejected"):

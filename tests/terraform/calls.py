@@ -13,6 +13,7 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+import re
 import textwrap
 import types
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -23,6 +24,7 @@ from typing import Any
 import pytest
 
 import handler
+from handler.adapters.table.writes import Write
 
 
 @dataclass(frozen=True, order=True)
@@ -32,6 +34,8 @@ class Call:
     service: str
     operation: str
     target: str
+    attributes: tuple[str, ...] = ()
+    """All that a write of the protocol names, in its update and its condition alike."""
 
 
 # A module and a name in it; a method's begins with a dot.
@@ -92,7 +96,16 @@ def calls_of(
             if method.name in used:
                 target = _target(adapter, method, client.service) if method.operations else ""
                 calls |= {Call(client.service, operation, target) for operation in method.operations}
+                calls |= set(_updates(adapter, method))
     return calls
+
+
+def _updates(adapter: Any, method: Method) -> Iterator[Call]:
+    """The writes that a method of the log sends by its `update`."""
+    for name in method.writes:
+        write: Write = vars(importlib.import_module(method.module))[name]
+        named = {each for part in (*write.condition, *write.set, *write.remove) for each in re.findall(r"#(\w+)", part)}
+        yield Call("dynamodb", "update_item", adapter._table_name, tuple(sorted({*named, "transaction_id"})))
 
 
 # ---- what was composed ------------------------------------------------------------------------------------------
@@ -159,6 +172,8 @@ class Method:
     """What it takes from its own object."""
     values: dict[str, ast.expr]
     """By the names that they have in its requests."""
+    writes: set[str]
+    """Names of the protocol's writes that it hands to `update`."""
 
 
 def _methods(kind: type) -> Iterator[Method]:
@@ -166,11 +181,13 @@ def _methods(kind: type) -> Iterator[Method]:
         if not isinstance(method, types.FunctionType):
             continue
         nodes = list(ast.walk(ast.parse(textwrap.dedent(inspect.getsource(method)))))
-        operations, own = set(), set()
+        operations, own, writes = set(), set(), set()
         values: dict[str, ast.expr] = {}
         for node in nodes:
             if isinstance(node, ast.Call):
                 values |= {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
+                if ast.unparse(node.func) == "self.update":
+                    writes.add(ast.unparse(node.args[0]))
             elif isinstance(node, ast.Dict):
                 pairs = zip(node.keys, node.values, strict=True)
                 values |= {str(key.value): value for key, value in pairs if isinstance(key, ast.Constant)}
@@ -178,7 +195,7 @@ def _methods(kind: type) -> Iterator[Method]:
                 operations.add(node.attr)
             elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self":
                 own.add(node.attr)
-        yield Method(name, kind.__module__, operations, own, values)
+        yield Method(name, kind.__module__, operations, own, values, writes)
 
 
 def _target(adapter: Any, method: Method, service: str) -> str:

@@ -10,17 +10,20 @@ from typing import Any
 
 from local.gateway.payments import API_KEY
 from local.installation import ROOT
-from local.ministack import Ministack
+from local.ministack import ACCOUNT, Ministack
 from local.process_group import ProcessGroup
 from local.system import client
 from local.terraform import ARCHITECTURE, SOURCE, write_package
 from tests.terraform import examples
 from tests.terraform.first_user import FirstUser
 from tests.terraform.installation import Terraform
+from tests.terraform.name_proxy import NameProxy
 
 # ministack runs every python3.x function under its own interpreter, which is this one; durable functions ask for 3.13.
 RUNTIME = "python3.13"
 APPROVER = "alice@example.com"
+#: Who its own credentials are to ministack.
+CALLER = f"arn:aws:iam::{ACCOUNT}:root"
 NAMED = ROOT / "tests" / "terraform" / "ministack" / "named.py"
 SERVICES = ("sqs", "dynamodb", "lambda", "iam", "logs", "kms", "s3", "cloudwatch", "sns", "secretsmanager", "scheduler")
 
@@ -50,7 +53,10 @@ class Loopback:
             self.package(unzipped(function, engine), function, engine)
         self.terraform = Terraform(folder, self.services.url, start=self.processes.start)
         given = {f"TF_VAR_{name}": value for name, value in {**missing_here(), **self.values()}.items()}
-        self.first_user = FirstUser(folder, {**self.terraform.environment, **given, **mirror()}, self.processes)
+        self._proxy = NameProxy(self.services.url)
+        self._proxy.start("name-proxy")
+        found = {**self.terraform.environment, **given, **mirror(), **self._proxy.variables}
+        self.first_user = FirstUser(folder, found, self.processes)
         self.first_apply = self.first_user.begin("make apply")
         bucket, package = examples.state_bucket(self.services.url), unzipped("workflow", "compiled")
         self.examples = {
@@ -79,7 +85,7 @@ class Loopback:
             "group_concurrency": "3",
             "benchmark_memory_sizes": "[128]",
             "provisioned_concurrency": "1",
-            "approval_workflow": json.dumps({"approvers": [APPROVER]}),
+            "approval_workflow": json.dumps({"approvers": [APPROVER, CALLER]}),
         }
 
     def variables(self, **changes: str) -> list[str]:
@@ -89,6 +95,7 @@ class Loopback:
 
     def stop(self) -> None:
         """End every process; what ministack held is gone."""
+        self._proxy.stop()
         self.services.stop()
         self._gateway.kill()
         self._gateway.wait()

@@ -20,8 +20,8 @@ class Request:
 
     action: str
     resource: str
-    context: Mapping[str, str] = field(default_factory=dict, hash=False, compare=False)
-    """Condition keys that AWS sets for it."""
+    context: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict, hash=False, compare=False)
+    """Condition keys that AWS sets for it; a tuple is one of several values."""
 
 
 def of_text(text: str) -> list[Statement]:
@@ -72,7 +72,7 @@ def matching(policy: list[Statement], effect: str, request: Request) -> list[tup
     ]
 
 
-def _holds(conditions: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) -> bool:
+def _holds(conditions: Mapping[str, Mapping[str, Any]], context: Mapping[str, str | tuple[str, ...]]) -> bool:
     return all(
         _test(operator, _list(values), context.get(key))
         for operator, keys in conditions.items()
@@ -80,10 +80,17 @@ def _holds(conditions: Mapping[str, Mapping[str, Any]], context: Mapping[str, st
     )
 
 
-def _test(operator: str, values: list[str], found: str | None) -> bool:
+def _test(operator: str, values: list[str], found: str | tuple[str, ...] | None) -> bool:
+    if operator.startswith("ForAllValues:"):
+        # True without any value ("Set operators for multivalued context keys").
+        return all(_test(operator.removeprefix("ForAllValues:"), values, each) for each in found or ())
+    if isinstance(found, tuple):
+        raise NotImplementedError(f"condition operator {operator} over several values")
     # A key that a request does not have: no match, but a match for what negates ("Condition operators").
     if operator in ("StringEquals", "Bool"):
         return found in values
+    if operator == "StringNotEquals":
+        return found not in values
     if operator in ("StringLike", "ArnLike"):
         return found is not None and any(_like(value, found) for value in values)
     if operator == "ArnNotLike":

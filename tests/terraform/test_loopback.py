@@ -35,7 +35,7 @@ from tests.support.payments import body
 from tests.terraform import examples
 from tests.terraform.first_user import steps
 from tests.terraform.installation import changes, plan
-from tests.terraform.loopback import APPROVER, RUNTIME, Loopback, unzipped
+from tests.terraform.loopback import APPROVER, CALLER, RUNTIME, Loopback, unzipped
 from tests.terraform.production import BUCKET, STATE_KEY, Production
 
 FUNCTION = "cloudcafe-payment-processor-dev"
@@ -80,7 +80,7 @@ def test_the_queue_function_starts_the_workflow_at_its_alias(applied: Loopback) 
     queue_function, workflow = (variables(applied, name) for name in (FUNCTION, WORKFLOW))
     assert {name: workflow[name] for name in shared} == {name: queue_function[name] for name in shared}
     assert workflow["APPROVAL_PAGE_URL"] == outputs["approval_page_url"]
-    assert workflow["APPROVERS"] == variables(applied, f"{WORKFLOW}-page")["APPROVERS"] == APPROVER
+    assert workflow["APPROVERS"] == variables(applied, f"{WORKFLOW}-page")["APPROVERS"] == f"{APPROVER},{CALLER}"
 
 
 def test_the_page_composes_in_production_from_its_own_variables_alone(
@@ -373,6 +373,7 @@ def test_a_first_user_gets_from_nothing_to_an_approved_payment(
     applied.first_user.type_until("make destroy")
     item = item_of(applied, "pay-high-001")
     assert (item["status"], item["decision"]) == ({"S": "completed"}, {"S": "approve"})
+    assert item["decided_by"] == {"S": CALLER}
     count = len(steps())
     bar("first_users_page_commands", str(count), "19", count < 20)
     assert count < 20

@@ -11,8 +11,13 @@ from dataclasses import dataclass
 import pytest
 from botocore import xform_name
 
+from handler.adapters.table.approval_writes import APPROVAL_WRITES
+from handler.adapters.table.parking_writes import PARKING_WRITES
+from handler.adapters.table.writes import WRITES, Write
+from handler.domain.process import read, settle
 from local.installation import ROOT
 from local.terraform import SOURCE
+from tests.support.payments import World, body, message, work
 from tests.terraform.asked import (
     ARN,
     FUNCTIONS,
@@ -102,7 +107,7 @@ def test_nobody_else_reads_what_is_raw(run: str, plans: dict[str, Plan]) -> None
             "StartMessageMoveTask",
         ):
             request = Request(f"sqs:{each}", planned["arn"])
-            people = ("on_call", "queue function", "producer", "approver", "workflow")
+            people = ("on_call", "queue function", "producer", "reader", "approver", "workflow")
             assert {who for who in people if not denies(policy, as_principal(who, request))} == may, (name, each)
 
 
@@ -119,6 +124,74 @@ def _roles(plan: Plan) -> Iterator[tuple[str, str, list[Statement], Iterable[Req
     started = ARN.format("lambda", f"function:{schedule['function_name']}:{schedule['name']}")
     scheduler = of_text(plan["module.approval_workflow.aws_iam_role_policy.scheduler"]["policy"])
     yield "scheduler", "scheduler", scheduler, [Request("lambda:InvokeFunction", started)]
+
+
+# What makes a decision, and a state that it leads to.
+DECISION = ("decided_by", "decided_at", "comment")
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_the_pages_function_alone_may_say_who_decided(run: str, plans: dict[str, Plan]) -> None:
+    table = plans[run]["module.transaction_table.aws_dynamodb_table.this"]["arn"]
+
+    def may(policy: list[Statement], operation: str, *attributes: str) -> bool:
+        return allows(policy, Request(f"dynamodb:{operation}", table, {"dynamodb:Attributes": attributes}))
+
+    deciding, others, claiming = set(), set(), set()
+    for who, _, policy, _ in _roles(plans[run]):
+        if all(may(policy, "UpdateItem", "transaction_id", "decision", name) for name in DECISION):
+            deciding.add(who)
+        if may(policy, "UpdateItem", "transaction_id", "status"):
+            others.add(who)
+        claiming |= {who for name in DECISION if may(policy, "PutItem", "transaction_id", name)}
+        assert may(policy, "UpdateItem", *DECISION) == (who == "page"), who
+        for name in DECISION:
+            assert may(policy, "UpdateItem", "transaction_id", "status", name) == (who == "page"), (who, name)
+        # Whose writes have no condition on it may not even name it.
+        if who.startswith("queue function") or who == "on_call":
+            assert not may(policy, "UpdateItem", "transaction_id", "decision"), who
+            assert not may(policy, "PutItem", "transaction_id", "decision"), who
+    functions = {name for name in FUNCTIONS if name.startswith("queue function")}
+    assert (deciding, others) == ({"page"}, {*functions, "workflow", "page", "reconcile", "on_call"})
+    # What its risk decides, a workflow that was invoked directly claims so.
+    assert claiming == {"workflow"}
+
+
+def test_the_pages_function_may_change_nothing_but_a_decision(plans: dict[str, Plan]) -> None:
+    plan = plans["what_must_be"]
+    table = plan["module.transaction_table.aws_dynamodb_table.this"]["arn"]
+    [policy] = [policy for who, _, policy, _ in _roles(plan) if who == "page"]
+
+    def named(write: Write) -> tuple[str, ...]:
+        parts = (*write.condition, *write.set, *write.remove)
+        return ("transaction_id", *(name for part in parts for name in re.findall(r"#(\w+)", part)))
+
+    may = {
+        write.name
+        for write in (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES)
+        if write.set and allows(policy, Request("dynamodb:UpdateItem", table, {"dynamodb:Attributes": named(write)}))
+    }
+    assert may == {"decide approval"}
+
+
+def test_what_the_queue_function_puts_is_what_its_role_may_put(plans: dict[str, Plan]) -> None:
+    world, put = World(), set()
+    for text, message_id in (
+        (body(), "m-1"),
+        (body(amount=30), "m-2"),
+        (body(payment_id="risky", amount=9999.99), "m-3"),
+        (body(payment_id="wrong", amount=-1), "m-4"),
+        (body(payment_id="wrong"), "m-5"),
+    ):
+        [reading] = read([message(text, message_id)], world.rules, world.ports, lambda: 30_000)
+        settle(reading, world.rules, world.ports, work())
+        put |= {tuple(sorted(item)) for item in world.dynamodb.items.values()}
+    assert len(put) > 2
+    plan = plans["what_must_be"]
+    table = plan["module.transaction_table.aws_dynamodb_table.this"]["arn"]
+    [policy] = [policy for who, _, policy, _ in _roles(plan) if who == "queue function, lean"]
+    for attributes in put:
+        assert allows(policy, Request("dynamodb:PutItem", table, {"dynamodb:Attributes": attributes})), attributes
 
 
 def test_no_function_makes_a_call_that_its_role_may_not(
@@ -184,11 +257,11 @@ def test_the_threat_model_has_what_every_role_may_do(plans: dict[str, Plan]) -> 
 def test_every_role_has_the_policy_document_of_its_own_name() -> None:
     # Which one it is given, a plan does not say, where the document's text is left to the apply.
     for path in SOURCE.glob("modules/*/*.tf"):
-        for name, body in re.findall(
+        for name, block in re.findall(
             r'^resource "aws_iam_role_policy" "(\w+)" \{\n(.*?)^\}', path.read_text(), re.DOTALL | re.MULTILINE
         ):
-            index = r"\[each\.key\]" if "for_each" in body else ""
-            assert re.search(rf"policy += data\.aws_iam_policy_document\.{name}{index}\.json$", body, re.MULTILINE), (
+            index = r"\[each\.key\]" if "for_each" in block else ""
+            assert re.search(rf"policy += data\.aws_iam_policy_document\.{name}{index}\.json$", block, re.MULTILINE), (
                 path
             )
-            assert re.search(rf"role += aws_iam_role\.{name}{index}\.id$", body, re.MULTILINE), path
+            assert re.search(rf"role += aws_iam_role\.{name}{index}\.id$", block, re.MULTILINE), path

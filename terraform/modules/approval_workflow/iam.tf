@@ -22,9 +22,22 @@ data "aws_iam_policy_document" "assume" {
 }
 
 locals {
-  keep_transactions = { actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [var.table_arn] }
-  decide            = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [var.table_arn] }
-  executions        = ["${local.function_arn}:*"]
+  # Who decided is told by these, which the page's function alone may name in an update. `decision` is not among them:
+  # others name it in conditions, and dynamodb:Attributes has what a request writes and what it asks for alike ("Using IAM
+  # policy conditions for fine-grained access control"). By itself it decides nothing (docs/protocol.md, "Who decides").
+  of_deciders = ["decided_by", "decided_at", "comment"]
+
+  read_items   = { actions = ["dynamodb:GetItem"], resources = [var.table_arn] }
+  update_items = { actions = ["dynamodb:UpdateItem"], resources = [var.table_arn], never = local.of_deciders }
+  # With what its condition asks for, and the key.
+  decide = {
+    actions   = ["dynamodb:UpdateItem"]
+    resources = [var.table_arn]
+    only      = concat(local.of_deciders, ["decision", "transaction_id", "status", "callback_id", "request_hash", "approval_expires_at", "updated_at"])
+  }
+  # A payment that needs no person is claimed with its risk's own decision.
+  claim      = { actions = ["dynamodb:PutItem"], resources = [var.table_arn] }
+  executions = ["${local.function_arn}:*"]
   read_secrets = concat(
     length(var.secret_arns) == 0 ? [] : [{ actions = ["secretsmanager:GetSecretValue"], resources = var.secret_arns }],
     length(var.secrets_kms_key_arns) == 0 ? [] : [{ actions = ["kms:Decrypt"], resources = var.secrets_kms_key_arns, via = "secretsmanager" }],
@@ -38,19 +51,23 @@ locals {
 
   permissions = {
     workflow = concat(local.read_secrets, local.use_table_key, local.join_network, local.write_traces, [
-      local.keep_transactions,
+      local.read_items,
+      local.update_items,
+      local.claim,
       { actions = ["lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState"], resources = local.executions },
       { actions = ["sqs:SendMessage"], resources = [var.rejected_queue_arn] },
       { actions = ["sns:Publish"], resources = [aws_sns_topic.approvals.arn] },
       { actions = ["kms:GenerateMac"], resources = [aws_kms_key.links.arn] },
     ])
     page = concat(local.use_table_key, local.write_traces, [
+      local.read_items,
       local.decide,
       { actions = ["kms:VerifyMac"], resources = [aws_kms_key.links.arn] },
       { actions = ["lambda:SendDurableExecutionCallbackSuccess"], resources = local.executions },
     ])
     reconcile = concat(local.read_secrets, local.use_table_key, local.join_network, local.write_traces, [
-      local.decide,
+      local.read_items,
+      local.update_items,
       { actions = ["dynamodb:Query"], resources = ["${var.table_arn}/index/open-shard-index"] },
       { actions = ["lambda:GetDurableExecution", "lambda:SendDurableExecutionCallbackSuccess"], resources = local.executions },
       { actions = ["lambda:InvokeFunction"], resources = [local.alias_arn] },
@@ -100,6 +117,14 @@ data "aws_iam_policy_document" "this" {
           test     = "StringEquals"
           variable = "kms:ViaService"
           values   = ["${condition.value}.${local.region}.amazonaws.com"]
+        }
+      }
+      dynamic "condition" {
+        for_each = { for test, names in { StringEquals = try(statement.value.only, []), StringNotEquals = try(statement.value.never, []) } : test => names if length(names) > 0 }
+        content {
+          test     = "ForAllValues:${condition.key}"
+          variable = "dynamodb:Attributes"
+          values   = condition.value
         }
       }
     }

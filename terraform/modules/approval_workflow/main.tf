@@ -18,7 +18,7 @@ locals {
   # FUNCTION_TIMEOUT_SECONDS stays the queue function's: it says in which proportions payments are leased.
   reconcile_timeout_seconds = max(300, var.timeout_seconds)
 
-  # Of the page too: a link is good for as long as its approver is one.
+  # Of the page too: a link is good for as long as its approver is one, and AWS identities decide there alone.
   approvers = join(",", keys(var.approvers))
 
   deciding_variables = {
@@ -272,9 +272,9 @@ resource "aws_sns_topic" "approvals" {
   tags              = var.tags
 }
 
-# Each approver sees the messages with their own link and no others.
+# Each approver sees the messages with their own link and no others. AWS identities get none.
 resource "aws_sns_topic_subscription" "approver" {
-  for_each = var.approvers
+  for_each = { for one, at in var.approvers : one => at if at != null }
 
   topic_arn     = aws_sns_topic.approvals.arn
   protocol      = each.value.protocol
@@ -286,7 +286,7 @@ resource "aws_sns_topic_subscription" "approver" {
 
 resource "aws_apigatewayv2_api" "page" {
   name          = "${local.name}-page"
-  description   = "The approval page: a signed link is the only way in."
+  description   = "The approval page and the command line's decisions: a signed link or a signed request is the only way in."
   protocol_type = "HTTP"
   tags          = var.tags
 }
@@ -299,12 +299,14 @@ resource "aws_apigatewayv2_integration" "page" {
 }
 
 resource "aws_apigatewayv2_route" "page" {
-  #checkov:skip=CKV_AWS_309:the signed token in the link is the authorization, checked by the function
-  for_each = toset(["GET /approvals", "POST /approvals"])
+  #checkov:skip=CKV_AWS_309:of the page's own two the signed token in the link is the authorization, checked by the function
+  # The command line's decisions come as PUT, and AWS says whose they are.
+  for_each = { "GET /approvals" = "NONE", "POST /approvals" = "NONE", "PUT /approvals" = "AWS_IAM" }
 
-  api_id    = aws_apigatewayv2_api.page.id
-  route_key = each.value
-  target    = "integrations/${aws_apigatewayv2_integration.page.id}"
+  api_id             = aws_apigatewayv2_api.page.id
+  route_key          = each.key
+  authorization_type = each.value
+  target             = "integrations/${aws_apigatewayv2_integration.page.id}"
 }
 
 resource "aws_apigatewayv2_stage" "page" {

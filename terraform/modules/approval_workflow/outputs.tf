@@ -28,6 +28,11 @@ output "page_url" {
   value       = "${aws_apigatewayv2_api.page.api_endpoint}/approvals"
 }
 
+output "decide_arn" {
+  description = "What execute-api:Invoke is asked on by whoever decides on the command line."
+  value       = "${aws_apigatewayv2_api.page.execution_arn}/${aws_apigatewayv2_stage.page.name}/PUT/approvals"
+}
+
 output "topic_arn" {
   description = "Topic of notifications to approvers."
   value       = aws_sns_topic.approvals.arn

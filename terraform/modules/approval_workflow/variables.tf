@@ -60,7 +60,7 @@ variable "environment_variables" {
 }
 
 variable "approvers" {
-  description = "The people who decide, by their e-mail addresses: the protocol of SNS and the endpoint that take the links of each."
+  description = "The people who decide, by their e-mail addresses or the ARNs of their AWS identities: the protocol of SNS and the endpoint that take the links of each; null: none."
   type        = map(object({ protocol = string, endpoint = string }))
 }
 

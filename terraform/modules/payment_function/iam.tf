@@ -64,9 +64,21 @@ data "aws_iam_policy_document" "this" {
   }
 
   statement {
-    sid       = "KeepTransactions"
-    actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+    sid       = "ReadTransactions"
+    actions   = ["dynamodb:GetItem"]
     resources = [var.table_arn]
+  }
+
+  # But no decision: that is a person's (docs/protocol.md, "Who decides").
+  statement {
+    sid       = "KeepTransactions"
+    actions   = ["dynamodb:PutItem", "dynamodb:UpdateItem"]
+    resources = [var.table_arn]
+    condition {
+      test     = "ForAllValues:StringNotEquals"
+      variable = "dynamodb:Attributes"
+      values   = ["decision", "decided_by", "decided_at", "comment"]
+    }
   }
 
   dynamic "statement" {

@@ -355,6 +355,11 @@ def test_every_text_that_may_be_null_is_refused_by_terraform_where_it_is_empty()
     assert set(re.findall(r"^    var\.(\w+),$", run, re.MULTILINE)) == names
 
 
+def test_terraform_takes_those_aws_identities_as_approvers_that_the_table_takes():
+    [identity] = [one for one in patterns("approval_workflow") if one.startswith("arn:")]
+    assert f"|{identity})" in ROWS["APPROVERS"].kind.pattern
+
+
 def test_an_environments_name_is_bounded_by_the_longest_name_that_it_is_in():
     name = "a" * 15
     assert ROWS["ENVIRONMENT"].kind.pattern == pattern("environment")

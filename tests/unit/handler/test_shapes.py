@@ -54,6 +54,24 @@ SHAPES: dict[str, tuple[list[str], list[str]]] = {
         ],
         ["approvals", "file:", f"arn:aws:kms:{_ACCOUNT}:approvals", f"arn:aws:sns:{_ACCOUNT}:alias/approvals"],
     ),
+    "APPROVERS": (
+        [
+            "alice@example.com",
+            "arn:aws:iam::123456789012:root",
+            "arn:aws:iam::123456789012:user/people/alice+b@example.com",
+            "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Approver_0123456789abcdef/alice@example.com",
+            "alice@example.com,arn:aws:iam::123456789012:user/bob",
+        ],
+        [
+            # Whoever takes it on: that is nobody.
+            "arn:aws:iam::123456789012:role/approver",
+            "arn:aws:iam::12345:user/alice",
+            "arn:aws:iam::123456789012:user/",
+            "arn:aws:iam::123456789012:user/*",
+            "arn:aws:sts::123456789012:assumed-role/",
+            "arn:aws:iam:us-east-1:123456789012:user/alice",
+        ],
+    ),
     "APPROVAL_TOPIC_ARN": ([f"arn:aws:sns:{_ACCOUNT}:approvals"], ["approvals", f"arn:aws:sqs:{_ACCOUNT}:approvals"]),
 }
 

@@ -26,7 +26,8 @@ def made(monkeypatch: pytest.MonkeyPatch, **variables: str) -> system.System:
 
     def outputs(workspace: str) -> dict[str, Any]:
         assert workspace == "sandbox"
-        return {"names": {"table": "p-table"}, "table_name": "p-table", "approval_alias_arn": "a", "queue_url": "q"}
+        named = {"approval_alias_arn": "a", "queue_url": "q", "approval_page_url": "https://p/approvals"}
+        return {"names": {"table": "p-table"}, "table_name": "p-table", **named}
 
     given: dict[str, Any] = {
         "packages": Path("dist"),
@@ -55,6 +56,7 @@ def test_a_prefix_stands_before_all_that_the_proof_makes_and_every_script_is_tol
     # With it the command line would build the names itself.
     assert "--environment" not in payments
     assert (variables["ENVIRONMENT"], variables["DYNAMODB_TABLE"]) == ("sandbox", "p-table")
+    assert variables["APPROVAL_PAGE_URL"] == "https://p/approvals"
 
 
 def test_what_an_apply_has_made_is_asked_of_terraform_after_it(monkeypatch):

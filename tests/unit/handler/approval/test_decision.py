@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from handler.domain.approval.decision import Answer, decide
-from handler.domain.errors import ApprovalRefusedError, ApprovalWakeError
-from tests.support.approvals import CALLBACK, pending
-from tests.support.payments import CARD
+from handler.domain.approval.steps import resolve
+from handler.domain.errors import ApprovalRefusedError, ApprovalWakeError, DamagedItemError
+from tests.support.approvals import CALLBACK, EXECUTION, pending
+from tests.support.payments import CARD, KEY
 
 
 def test_a_decision_is_recorded_with_who_when_and_why_and_then_wakes():
@@ -16,6 +17,18 @@ def test_a_decision_is_recorded_with_who_when_and_why_and_then_wakes():
     assert (decided.decision, decided.decided_by, decided.decided_at) == ("approve", "alice", world.clock.ms)
     assert decided.comment == "called the customer\nat home"
     assert world.callbacks.woken == [(CALLBACK, "approve")]
+
+
+@pytest.mark.parametrize("left_out", ["decided_by", "decided_at", "comment"])
+def test_a_decision_that_does_not_say_who_when_and_why_is_none_and_charges_nothing(left_out):
+    # Whoever may not say who decided may still be able to write the rest.
+    world = pending()
+    decision = {"decision": "approve", "decided_by": "mallory", "decided_at": world.clock.ms, "comment": "x"}
+    world.change(**{**decision, left_out: None})
+    with pytest.raises(DamagedItemError, match=f"lacks {left_out}"):
+        resolve(KEY, EXECUTION, world.approval_ports, is_called_back=True, timed_out=False)
+    assert world.gateway.calls == []
+    assert world.item()["status"] == "pending_approval"
 
 
 def test_of_two_approvers_the_first_decides():
