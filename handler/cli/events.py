@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from handler.adapters.events.records import read_record
 from handler.adapters.events.stream import TableStream
-from handler.cli.items import find_item, name, open_items
+from handler.cli.items import name, open_items
 from handler.composition import aws_clients
+from handler.domain.approval.decision import find_item
 from handler.domain.approval.ports import Decisions
 from handler.domain.errors import (
     ApprovalRefusedError,
