@@ -111,8 +111,9 @@ def figures(seen: Round) -> dict[str, Any]:
 
 
 def concurrency(invocations: Sequence[Invocation]) -> int:
-    """The most that were under way at once."""
-    steps = sorted([*((each.begun, 1) for each in invocations), *((each.ended, -1) for each in invocations)])
+    """The most that were executed at once. A group's next batch may begin before its last one's delete is answered."""
+    ends = ((each.begun + each.with_init_ms / 1000, -1) for each in invocations)
+    steps = sorted([*((each.begun, 1) for each in invocations), *ends])
     now = most = 0
     for _, step in steps:
         now += step

@@ -156,6 +156,8 @@ def test_an_invocation_that_ends_as_another_begins_runs_not_beside_it():
     one = Invocation(0.0, 1.0, None, 1000.0, (1,), ())
     assert seen.concurrency([one, replace(one, begun=1.0, ended=2.0)]) == 1
     assert seen.concurrency([one, replace(one, begun=0.9, ended=2.0)]) == 2
+    # Its delete was answered after the queue had given the group's next message.
+    assert seen.concurrency([replace(one, ended=1.2), replace(one, begun=1.1, ended=2.2)]) == 1
 
 
 def test_the_published_impact_stands_beside_what_was_seen_and_why():
