@@ -34,14 +34,17 @@ def main() -> int:
             "what make run adds": [str(clone / ".venv" / "bin" / "python"), "-c", RUNS],
         }.items():
             begun = time.monotonic()
-            if subprocess.run(command, env=variables, cwd=scratch, check=False).returncode:
+            if subprocess.run(command, env=variables, cwd=clone if clone.exists() else scratch, check=False).returncode:
                 print(f"{name} failed: what it said is above")
                 return 1
             took[name] = time.monotonic() - begun
             print(f"{name} {took[name]:.1f} s")
-    bar = Bar("set_up_seconds", sum(took.values()), LIMIT_SECONDS)
-    print(bar)
-    write_record(new_record("set_up.json"), {"bars": [bar.as_document()], "seconds": took, "of": commit.stdout.strip()})
+        # Removing it all may take as long again, and is nobody's set-up.
+        bar = Bar("set_up_seconds", sum(took.values()), LIMIT_SECONDS)
+        print(bar)
+        write_record(
+            new_record("set_up.json"), {"bars": [bar.as_document()], "seconds": took, "of": commit.stdout.strip()}
+        )
     return 0 if bar.ok else 1
 
 
