@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from local import terraform
@@ -16,19 +16,44 @@ Plan = Mapping[str, dict[str, Any]]
 class Terraform(terraform.Terraform):
     """A copy with configurations inside, whose state can be looked at."""
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        """As the copy without."""
+        self._known: dict[tuple[str, str], tuple[bytes, Any]] = {}
+        super().__init__(*arguments, **named)
+
     def inside(self, path: str) -> Terraform:
         """A configuration inside the copy, in a folder that is made when missing; not initialised."""
         found = copy.copy(self)
         found.folder = self.folder / path
         found.folder.mkdir(exist_ok=True)
         found.environment = {**self.environment}
+        found._known = {}
         # Without a lock file Terraform would write what others run into the cache again.
         if not (found.folder / ".terraform.lock.hcl").exists():
             found.environment.pop("TF_PLUGIN_CACHE_DIR", None)
         return found
 
+    def outputs(self, workspace: str = "dev") -> dict[str, Any]:
+        """The outputs' values by name, asked once as long as the state is as it was."""
+        found: dict[str, Any] = self._asked("outputs", workspace, lambda: super(Terraform, self).outputs(workspace))
+        return found
+
     def resources(self, workspace: str = "dev") -> dict[str, dict[str, Any]]:
-        """Every managed resource in the state: its attributes by its address."""
+        """Every managed resource in the state: its attributes by its address. Asked once a state, as outputs are."""
+        found: dict[str, dict[str, Any]] = self._asked("resources", workspace, lambda: self._resources(workspace))
+        return found
+
+    def _asked(self, what: str, workspace: str, ask: Callable[[], Any]) -> Any:
+        # Each is a process, and reading a whole state loads the provider: 5 s of CPU. A state elsewhere is asked anew.
+        file = self.folder / "terraform.tfstate.d" / workspace / "terraform.tfstate"
+        if not file.exists():
+            return ask()
+        state = file.read_bytes()
+        if self._known.get((what, workspace), (None, None))[0] != state:
+            self._known[what, workspace] = state, ask()
+        return copy.deepcopy(self._known[what, workspace][1])
+
+    def _resources(self, workspace: str) -> dict[str, dict[str, Any]]:
         state = json.loads(self.run("show", "-json", workspace=workspace))
         found: dict[str, dict[str, Any]] = {}
         modules = [state.get("values", {}).get("root_module", {})]
