@@ -239,7 +239,9 @@ def create_function(
         Environment={"Variables": variables},
         **more,
     )
-    clients["lambda"].get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+    # Half a second after its creation; a waiter's own second for each of four functions would be most of a start.
+    active = {"Delay": 0.1, "MaxAttempts": 300}
+    clients["lambda"].get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig=active)
     version = clients["lambda"].publish_version(FunctionName=name)["Version"]
     clients["lambda"].create_alias(FunctionName=name, Name=ALIAS, FunctionVersion=version)
 
