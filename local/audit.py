@@ -15,6 +15,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+from local.event_audit import events_say_what_the_items_say
 from local.evidence import Evidence, Sent, ends
 from local.traffic import CHARGED
 
@@ -349,6 +350,7 @@ CHECKS: tuple[Callable[[Evidence], Iterable[str]], ...] = (
     failed_deliveries_came_back,
     no_card_number_in_the_clear,
     items_are_complete,
+    events_say_what_the_items_say,
     lost_starts_are_made_good,
     planned_faults_struck,
 )

@@ -5,6 +5,7 @@ The rule: it shares no code with the handler, so that a fault in the handler can
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -66,6 +67,8 @@ class Evidence:
     # Fault -> how often it was planned, and how often it struck.
     planned: Mapping[str, int] = field(default_factory=dict)
     struck: Mapping[str, int] = field(default_factory=dict)
+    # Outcome events, in the order in which they were taken; None where nobody kept them.
+    events: list[dict[str, Any]] | None = None
     # Payments whose workflow never began at first.
     lost_starts: Sequence[str] = ()
 
@@ -143,6 +146,7 @@ def collect(
     late_writes: Sequence[LateWrite],
     planned: Mapping[str, int],
     struck: Mapping[str, int],
+    events: Path | None = None,
     lost_starts: Sequence[str] = (),
 ) -> Evidence:
     """Read everything once, at rest. The rejected and the dead-letter queue are drained."""
@@ -163,6 +167,7 @@ def collect(
         late_writes=list(late_writes),
         planned=planned,
         struck=_struck(rows) | dict(struck),
+        events=[json.loads(line) for line in events.read_text().splitlines()] if events is not None else None,
         lost_starts=lost_starts,
     )
 

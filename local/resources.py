@@ -62,6 +62,10 @@ class Names:
         return f"cloudcafe-payment-processing-{self.environment}-dlq.fifo"
 
     @property
+    def events_queue(self) -> str:
+        return f"cloudcafe-payment-events-{self.environment}.fifo"
+
+    @property
     def table(self) -> str:
         return f"cloudcafe-payment-transactions-{self.environment}"
 
@@ -97,9 +101,9 @@ def create(
 
     `variables` come on top of what the names and times decide.
     """
-    dead_letter_url, dead_letter_arn = _queue(clients["sqs"], names.dead_letter_queue, {})
-    rejected_url, _ = _queue(clients["sqs"], names.rejected_queue, {})
-    queue_url, queue_arn = _queue(
+    dead_letter_url, dead_letter_arn = make_queue(clients["sqs"], names.dead_letter_queue, {})
+    rejected_url, _ = make_queue(clients["sqs"], names.rejected_queue, {})
+    queue_url, queue_arn = make_queue(
         clients["sqs"],
         names.queue,
         {
@@ -132,7 +136,8 @@ def create(
     return Resources(names, queue_url, queue_arn, rejected_url, dead_letter_url, sha256)
 
 
-def _queue(sqs: Any, name: str, attributes: dict[str, str]) -> tuple[str, str]:
+def make_queue(sqs: Any, name: str, attributes: dict[str, str]) -> tuple[str, str]:
+    """A FIFO queue with what all of them have; its URL and its ARN."""
     attributes = {
         "FifoQueue": "true",
         # The published send command names no deduplication id.

@@ -172,6 +172,7 @@ def run(options: argparse.Namespace, console: Console) -> Result:
                 console=console,
                 seconds_max=options.seconds_max,
             )
+        system.outcome_events.stop()
         evidence = collect(
             system.clients,
             environment=system.names.environment,
@@ -186,6 +187,7 @@ def run(options: argparse.Namespace, console: Console) -> Result:
             late_writes=faults.late_writes,
             planned={fault: POISON_TRIES if fault == POISON else 1 for fault in planned},
             struck=faults.struck | {START_LOST: approvals.starts_lost} if approvals.starts_lost else faults.struck,
+            events=system.outcome_events.file,
             lost_starts=[planned[START_LOST]] if START_LOST in planned else [],
         )
         found = figures(evidence, system, time.monotonic() - started)

@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from local import outcome_events
 from local.embedded_metrics import MetricForwarder
 from local.environment_pool import EnvironmentPool, Watch
 from local.event_source_mapping import Batch, EventSourceMapping
@@ -43,9 +44,9 @@ class LocalSystem:
     """Start everything, be it, end everything: a context manager.
 
     Attributes for its users: `clients` (boto3 clients by service name), `resources` (queue URLs, names),
-    `endpoint_url`, `gateway_variables`, `directory` and `log_directory`, `processes` (start helpers there: they end
-    with the system), `batches` and `outcomes` (what our mapping has done so far), `terraform` (what made the resources,
-    else None).
+    `endpoint_url`, `gateway_variables`, `outcome_events` (what tells them), `directory` and `log_directory`,
+    `processes` (start helpers there: they end with the system), `batches` and `outcomes` (what our mapping has done so
+    far), `terraform` (what made the resources, else None).
     """
 
     def __init__(
@@ -152,6 +153,9 @@ class LocalSystem:
         self._metrics = MetricForwarder(client("cloudwatch", self.endpoint_url), self.note)
         self._ends.callback(self._metrics.stop)
         self.watch = Watch(self._opened, self.status.init_failed, self._invoked)
+        streams = client("dynamodbstreams", self.endpoint_url)
+        self.outcome_events = outcome_events.start(self.clients, streams, self.names, self.directory, self.note)
+        self._ends.callback(self.outcome_events.stop)
         self.log_groups = LogGroups(client("logs", self.endpoint_url), line=self._line, problem=self.note)
         self._ends.callback(self.log_groups.stop)
         worker_logs = WorkerLogs(
