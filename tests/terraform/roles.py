@@ -34,6 +34,7 @@ _THINGS = {
     r"tfstate$": "the environment's state",
     r"s3:::cloudcafe-state": "the states' bucket",
     r"alarm:\*$": "every alarm",
+    r":abc/\$default/PUT/approvals$": "the page's route for signed decisions",
     r"^\*$": "what has no resources to name",
 }
 
@@ -49,10 +50,19 @@ def table(roles: Iterable[tuple[str, list[Statement]]]) -> str:
                 thing = "every function" if who == "deployer" and ":function:" in resource else _thing(resource)
                 for action in statement["Action"]:
                     service, _, name = action.partition(":")
+                    name += _limit(statement)
                     may.setdefault((thing, service), set()).add(name)
         for (thing, service), names in sorted(may.items()):
             lines.append(f"| {who.replace('_', ' ')} | {thing} | {service}: {', '.join(sorted(names))} |")
     return "\n".join(lines)
+
+
+def _limit(statement: Statement) -> str:
+    """What a condition on the attributes that a request may name comes to."""
+    conditions = statement.get("Condition", {})
+    if "dynamodb:Attributes" in conditions.get("ForAllValues:StringNotEquals", {}):
+        return " (no decision)"
+    return " (a decision alone)" if "dynamodb:Attributes" in conditions.get("ForAllValues:StringEquals", {}) else ""
 
 
 def _thing(resource: str) -> str:

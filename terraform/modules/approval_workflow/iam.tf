@@ -33,7 +33,7 @@ locals {
   decide = {
     actions   = ["dynamodb:UpdateItem"]
     resources = [var.table_arn]
-    only      = concat(local.of_deciders, ["decision", "transaction_id", "status", "callback_id", "request_hash", "approval_expires_at", "updated_at"])
+    only      = concat(local.of_deciders, ["decision", "transaction_id", "status", "callback_id", "request_hash", "approval_expires_at", "updated_at", "version"])
   }
   # A payment that needs no person is claimed with its risk's own decision.
   claim      = { actions = ["dynamodb:PutItem"], resources = [var.table_arn] }
