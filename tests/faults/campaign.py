@@ -315,8 +315,9 @@ def _wait(
             with suppress(*_DOWN):
                 approver.decide()
                 left = _left(system)
+                chaos.progress = max(0, len(sender.sent) - left) / sender.total
                 waits = not sender.done or left > 0 or _open(system) > 0
-            progress.update(settling, completed=max(0, len(sender.sent) - left))
+            progress.update(settling, completed=round(chaos.progress * sender.total))
             progress.update(striking, completed=chaos.struck.total())
             if not waits and not (system.mapping and system.mapping.in_flight):
                 break

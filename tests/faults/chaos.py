@@ -26,6 +26,8 @@ from tests.faults.wire import KINDS, Wire
 
 # A process that is stopped for longer than a function's scaled time-out of 2 s is given up by whoever waits for it.
 _STOPPED_SECONDS = (0.2, 4.0)
+# How much of the faults may strike before the stream is as far.
+_AHEAD = 0.03
 # The clock of all functions together: how much time has passed beside what really did.
 LATER = "later"
 _DOWN_SECONDS = (0.0, 1.5)
@@ -59,6 +61,8 @@ class Chaos:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._last = 0.0
+        #: How much of the stream is settled, from 0 to 1: faults are spread over all of it.
+        self.progress = 0.0
         self.errors: list[str] = []
         self._actions: tuple[tuple[int, str, Callable[[], bool]], ...] = (
             (24, "environment killed", self._kill_environment),
@@ -84,11 +88,6 @@ class Chaos:
             total += wire.struck
         return total
 
-    @property
-    def done(self) -> bool:
-        """Whether all that was to strike has struck."""
-        return self.struck.total() >= self._faults_max
-
     def is_quiet(self) -> bool:
         """Whether no fault, nor what it leads to, is under way."""
         return not self._undone and time.monotonic() - self._last > _AFTERMATH_SECONDS
@@ -113,7 +112,7 @@ class Chaos:
         weights = [weight for weight, _, _ in self._actions]
         while not self._stopping.wait(self._choose.expovariate(1 / self._mean_seconds)):
             self._put_right()
-            if self.done:
+            if self.struck.total() >= self._faults_max * min(1.0, self.progress + _AHEAD):
                 continue
             _, name, strike = self._choose.choices(self._actions, weights)[0]
             # Who is to be struck may be gone by now.
