@@ -46,6 +46,14 @@ from tests.faults.chaos import LATER, Chaos, Targets, shift
 from tests.faults.services import DurableServices, KeptGateway
 from tests.faults.wire import Wire
 
+# The protocol's times by 5 instead of 15: what strikes is to cost payments their time, not a busy machine.
+CAMPAIGN_TIMES = replace(
+    TIMES,
+    function_timeout_seconds=6,
+    visibility_timeout_seconds=36,
+    gateway_deadline_seconds=1.0,
+    safety_margin_seconds=1.0,
+)
 CLOCK_FOLDER = Path(__file__).parent / "clock"
 # An answer of a service that is down for a moment.
 _DOWN = (BotoCoreError, ClientError, OSError)
@@ -179,7 +187,7 @@ def run(campaign: Campaign, console: Console, package: Path | None = None) -> Re
         stack.callback(gateway.stop)
         gateway.start(
             {fault: payment_id for fault, payment_id in planned.items() if fault in GATEWAY_FAULTS},
-            delay_seconds=3 * TIMES.gateway_deadline_seconds,
+            delay_seconds=3 * CAMPAIGN_TIMES.gateway_deadline_seconds,
         )
         table = _WatchedTable(
             planned, campaign.seed, kill=lambda payment_id: systems[0].kill_environment(working_on=payment_id)
@@ -207,7 +215,7 @@ def run(campaign: Campaign, console: Console, package: Path | None = None) -> Re
         system = _WatchedSystem(
             package=package,
             concurrency=campaign.concurrency,
-            times=TIMES,
+            times=CAMPAIGN_TIMES,
             gateway_url=wires[0].url,
             variables=approvals.variables,
             endpoints=approvals.endpoints,

@@ -24,8 +24,8 @@ from local.system import LocalSystem
 from tests.faults.services import DurableServices, KeptGateway
 from tests.faults.wire import KINDS, Wire
 
-# A process that is stopped for longer than a function's scaled time-out of 2 s is given up by whoever waits for it.
-_STOPPED_SECONDS = (0.2, 4.0)
+# A process that is stopped for longer than a function's scaled time-out of 6 s is given up by whoever waits for it.
+_STOPPED_SECONDS = (0.2, 8.0)
 # How much of the faults may strike before the stream is as far.
 _AHEAD = 0.03
 # The clock of all functions together: how much time has passed beside what really did.
@@ -33,7 +33,7 @@ LATER = "later"
 _DOWN_SECONDS = (0.0, 1.5)
 _CLOCK_JUMP_SECONDS = 120.0
 # An answer that a fault spoiled may be noticed, and told, a moment after the fault is over.
-_AFTERMATH_SECONDS = 25.0
+_AFTERMATH_SECONDS = 30.0
 
 
 @dataclass

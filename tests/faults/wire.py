@@ -20,8 +20,8 @@ from local.loopback import HOST
 
 CUT_REQUEST, CUT_ANSWER, TRICKLED = "request cut", "answer cut", "bytes trickled"
 KINDS = (CUT_REQUEST, CUT_ANSWER, TRICKLED)
-# A full answer of some 1,500 bytes takes longer than a run's gateway deadline of a third of a second.
-_TRICKLE_BYTES, _TRICKLE_SECONDS = 48, 0.02
+# A full answer of some 1,500 bytes takes longer than a campaign's gateway deadline of a second.
+_TRICKLE_BYTES, _TRICKLE_SECONDS = 24, 0.02
 _RESET = struct.pack("ii", 1, 0)
 
 
