@@ -155,9 +155,9 @@ def _show(decisions: Decisions, options: argparse.Namespace) -> int:
 
 
 def _decide(_: Decisions, options: argparse.Namespace) -> int:
-    decided = compose_decision_api(options.variables).decide(options.payment, options.command, options.reason)
-    word = {"approve": "approved", "reject": "rejected"}[decided["decision"]]
-    print(f"{decided['transaction_id']} {word} by {decided['decided_by']}: {decided['comment']}")
+    answer = compose_decision_api(options.variables).decide(options.payment, options.command, options.reason)
+    word = {"approve": "approved", "reject": "rejected"}[answer["decision"]]
+    print(f"{answer['transaction_id']} {word} by {answer['decided_by']}: {answer['comment']}")
     return 0
 
 

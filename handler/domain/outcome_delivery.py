@@ -55,14 +55,14 @@ def deliver(
             break
         left = [place for place in left if place not in sending]
         try:
-            refused = {refusal.event_id: refusal for refusal in target.send([events[place] for place in sending])}
+            refusals = {refusal.event_id: refusal for refusal in target.send([events[place] for place in sending])}
         except EventTargetError:
             # The next call would most likely meet the same.
             again += sending
             break
         for place in sending:
             event = events[place]
-            refusal = refused.get(event.event_id)
+            refusal = refusals.get(event.event_id)
             if refusal is None:
                 continue
             if refusal.is_for_good:

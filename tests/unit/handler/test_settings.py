@@ -151,10 +151,8 @@ def test_every_variable_of_the_table_is_read_and_nothing_else():
             asked.add(name)
             return default
 
-    read_settings(Asked())
-    read_approval_settings(Asked())
-    read_patience_ms(Asked())
-    read_event_target(Asked())
+    for read in (read_settings, read_approval_settings, read_patience_ms, read_event_target):
+        read(Asked())
     assert set(ROWS) <= asked <= {*ROWS, *DEFINED_ELSEWHERE}
 
 
