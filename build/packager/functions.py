@@ -99,6 +99,7 @@ _APPROVALS = (
     "handler/domain/parked.py",
     "handler/domain/reasons.py",
     "handler/domain/reconcile.py",
+    "handler/domain/record_found.py",
     "handler/event_composition.py",
     "handler/events_function.py",
     "handler/reconcile_function.py",
