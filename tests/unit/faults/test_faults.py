@@ -17,7 +17,7 @@ import pytest
 
 from local.evidence import Evidence, Sent
 from local.traffic import CHARGED, EXPIRED, Message, make_overload
-from tests.faults import checks
+from tests.faults import checks, record
 from tests.faults.campaign import CLOCK_FOLDER
 from tests.faults.chaos import LATER, shift
 from tests.faults.wire import CUT_ANSWER, CUT_REQUEST, TRICKLED, Wire
@@ -192,3 +192,21 @@ def test_an_overload_has_its_shares_and_no_two_messages_alike() -> None:
     assert sum(each.kind == "ordinary" for each in messages) == 1400
     assert len({each.deduplication_id for each in messages}) == 2000
     assert {each.group for each in make_overload(300, 100, 3)} == {f"payment-group-{n}" for n in range(100)}
+
+
+def test_every_bar_of_the_record_is_met_by_its_rows() -> None:
+    kept = record.read()
+    assert [bar.as_document() for bar in record.bars(kept)] == kept["bars"]
+    assert [bar["name"] for bar in kept["bars"] if not bar["ok"]] == []
+    assert kept["memory"]
+    assert len(kept["curve"]) == 5
+
+
+def test_a_bar_counts_what_a_row_failed() -> None:
+    row = {"seed": 1, "payments": 2000, "faults_from_outside": 199, "audit": {"one": True, "two": False}}
+    bars = record.bars({"campaigns": [row], "overload": {}, "memory": []})
+    assert {bar.name: bar.measured for bar in bars if not bar.ok} == {
+        "faults_failed_checks": 1,
+        "faults_seeds": 1,
+        "faults_from_outside_a_seed": 199,
+    }
