@@ -425,14 +425,19 @@ record-faults: setup  ## the whole of it, an hour or two, kept in tests/faults/r
 restore-drill: setup  ## a lost table restored on this machine, and its messages sent again, without and with RESTORED_AT
 	$(PY) -m pytest tests/integration/check_restore_drill.py
 
+# ---- the pages ------------------------------------------------------------------------------------------------
+.PHONY: test-documented
+test-documented: setup  ## what README.md and docs/packaging.md tell to type, in fresh clones by CPython 3.11 and 3.13
+	$(PY) -m pytest tests/documented
+
 # ---- everything -----------------------------------------------------------------------------------------------
 # First, one after another, what the others need: `test` sets up, `test-package` makes the tools and the wheels, and
 # writes the ZIPs that `test-arm64` writes too. Then two at a time, the long ones in front: a new step is one more word
 # there, as long as no other writes the same file.
 CI_FIRST := test test-package
-CI_STEPS := lint test-terraform test-mutations test-arm64 planted-bugs test-faults test-conformance test-approvals \
-  test-simulation sanitize-and-fuzz test-published coverage test-wheel test-simulation-versions test-workflows test-site \
-  restore-drill
+CI_STEPS := lint test-documented test-terraform test-mutations test-arm64 planted-bugs test-faults test-conformance \
+  test-approvals test-simulation sanitize-and-fuzz test-published coverage test-wheel test-simulation-versions \
+  test-workflows test-site restore-drill
 .PHONY: ci
 ci: setup  ## all that CI runs, two steps at a time, each with its output whole and its seconds
 	@$(PY) build/ci.py --make "$(MAKE)" --first $(CI_FIRST) -- $(CI_STEPS)

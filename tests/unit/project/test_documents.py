@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.documents import make_commands
+
 ROOT = Path(__file__).parents[3]
 # The changelog names things as they were.
 DOCUMENTS = sorted(
@@ -18,10 +20,6 @@ DOCUMENTS = sorted(
 
 _PATH = re.compile(r"`((?:benchmarks|build|docs|events|handler|local|scoring|terraform|tests)/[\w./-]*)(?:::(\w+))?`")
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([\w-]+))?\)")
-_CODE = re.compile(r"^ *```\w*\n(.*?)^ *```|``([^\n]+?)``|`([^`\n]+)`", re.DOTALL | re.MULTILINE)
-_MAKE = re.compile(
-    r"(?:^|[\s;&(])make(?: -s)?((?: +\|? *[a-z][a-z0-9-]*)+)((?: +[A-Z_]+=(?:'[^']*'|\"[^\"]*\"|\S*))*)", re.MULTILINE
-)
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -72,10 +70,10 @@ def unknown_to_make(text: str) -> list[str]:
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"[a-z0-9-]+", " ".join(re.findall(r"^([a-z][a-z0-9 -]*):", makefile, re.MULTILINE))))
     variables = set(re.findall(r"\$\(([A-Z_]+)\)", makefile))
-    asked = _MAKE.findall("\n".join("".join(code) for code in _CODE.findall(text)))
+    asked = make_commands(text)
     return [
-        *(each for named, _ in asked for each in re.findall(r"[a-z][a-z0-9-]*", named) if each not in targets),
-        *(each for _, given in asked for each in re.findall(r" ([A-Z_]+)=", given) if each not in variables),
+        *(each for named, _ in asked for each in named if each not in targets),
+        *(each for _, given in asked for each in given if each not in variables),
     ]
 
 
