@@ -218,7 +218,7 @@ module "observability" {
   environment               = var.environment
   function_name             = module.payment_function.function_name
   log_group_name            = module.payment_function.log_group_name
-  workflow_log_group_names  = module.approval_workflow.log_group_names
+  workflow_log_group_names  = merge(module.approval_workflow.log_group_names, { for events in module.outcome_events : "events" => events.log_group_name })
   benchmark_log_group_names = flatten(module.benchmark_functions[*].log_group_names)
   queue_names = {
     payment       = module.queue.payment_queue_name
@@ -289,6 +289,29 @@ module "approval_workflow" {
   tags                       = local.tags
 }
 
+module "outcome_events" {
+  source = "./modules/outcome_events"
+  count  = var.event_target == "none" ? 0 : 1
+
+  name_prefix              = var.name_prefix
+  environment              = var.environment
+  target                   = var.event_target
+  bus_arn                  = var.event_bus_arn
+  package                  = module.workflow_package
+  architecture             = var.architecture
+  runtime                  = local.workflow_runtime
+  memory_size              = var.memory_size
+  table_arn                = module.transaction_table.table_arn
+  stream_arn               = module.transaction_table.stream_arn
+  table_kms_key_arn        = var.table_kms_key_arn
+  tracing                  = var.tracing
+  role_path                = var.role_path
+  permissions_boundary_arn = var.permissions_boundary_arn
+  alarm_topic_arn          = module.observability.alarm_topic_arn
+  log_retention_days       = var.log_retention_days
+  tags                     = local.tags
+}
+
 moved {
   from = module.approval_workflow[0]
   to   = module.approval_workflow
@@ -320,5 +343,6 @@ resource "aws_dynamodb_table" "deletion_guard" {
     module.observability,
     module.code_bucket,
     module.approval_workflow,
+    module.outcome_events,
   ]
 }

@@ -142,6 +142,11 @@ output "commands" {
   EOT
 }
 
+output "event_target" {
+  description = "Where outcome events go: the queue's URL, the topic's ARN or the bus's ARN; null where none are made."
+  value       = one(module.outcome_events[*].target)
+}
+
 output "approval_alias_arn" {
   description = "Alias live of the approval workflow."
   value       = module.approval_workflow.alias_arn

@@ -657,6 +657,33 @@ variable "approval_workflow" {
   }
 }
 
+variable "event_target" {
+  description = "Where an event of each payment's outcome goes: none, queue or topic (FIFO, made here, in order for each payment), or bus (event_bus_arn, without order); docs/events.md."
+  type        = string
+  default     = "none"
+  nullable    = false
+
+  validation {
+    condition     = contains(["none", "queue", "topic", "bus"], var.event_target)
+    error_message = "event_target must be none, queue, topic or bus."
+  }
+}
+
+variable "event_bus_arn" {
+  description = "ARN of the EventBridge bus that outcome events go to; only with event_target = \"bus\"."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.event_bus_arn == null || can(regex("^arn:[a-z-]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/[A-Za-z0-9_./-]+$", var.event_bus_arn))
+    error_message = "event_bus_arn must be the ARN of an event bus, such as arn:aws:events:eu-central-1:123456789012:event-bus/orders."
+  }
+  validation {
+    condition     = (var.event_bus_arn != null) == (var.event_target == "bus")
+    error_message = "event_bus_arn must be given with event_target = \"bus\", and with nothing else."
+  }
+}
+
 variable "gateway" {
   description = "Payment gateway: stripe, or simulated, which approves everything inside the function and moves no money; null: simulated, in environment dev alone."
   type        = string

@@ -719,3 +719,90 @@ run "code_bucket" {
     error_message = "Code must be versioned and private."
   }
 }
+
+run "no_outcome_events_unless_somebody_wants_them" {
+  variables {
+    package_directory = "tests/packages"
+  }
+
+  assert {
+    condition     = output.event_target == null
+    error_message = "A system that says nothing of events must make none."
+  }
+}
+
+run "outcome_events_on_a_queue" {
+  variables {
+    package_directory = "tests/packages"
+    event_target      = "queue"
+  }
+
+  assert {
+    condition     = output.event_target == "https://sqs.eu-central-1.amazonaws.com/123456789012/mocked.fifo"
+    error_message = "Events must go to the queue that is made for them."
+  }
+}
+
+run "outcome_events_on_a_topic" {
+  variables {
+    package_directory = "tests/packages"
+    event_target      = "topic"
+  }
+
+  assert {
+    condition     = startswith(output.event_target, "arn:aws:sns:")
+    error_message = "Events must go to the topic that is made for them."
+  }
+}
+
+run "outcome_events_on_a_bus" {
+  variables {
+    package_directory = "tests/packages"
+    event_target      = "bus"
+    event_bus_arn     = "arn:aws:events:eu-central-1:123456789012:event-bus/orders"
+  }
+
+  assert {
+    condition     = output.event_target == "arn:aws:events:eu-central-1:123456789012:event-bus/orders"
+    error_message = "Events must go to the bus that is named."
+  }
+}
+
+run "outcome_events_of_the_stream" {
+  module {
+    source = "./modules/outcome_events"
+  }
+  variables {
+    environment        = "dev"
+    target             = "topic"
+    package            = { path = "tests/packages/payment-workflow-arm64-compiled.zip", source_code_hash = "x" }
+    architecture       = "arm64"
+    runtime            = "python3.13"
+    memory_size        = 512
+    table_arn          = "arn:aws:dynamodb:eu-central-1:123456789012:table/payments"
+    stream_arn         = "arn:aws:dynamodb:eu-central-1:123456789012:table/payments/stream/2026"
+    alarm_topic_arn    = "arn:aws:sns:eu-central-1:123456789012:alarms"
+    log_retention_days = 365
+  }
+
+  assert {
+    condition     = aws_lambda_event_source_mapping.stream.starting_position == "TRIM_HORIZON" && aws_lambda_event_source_mapping.stream.maximum_retry_attempts == -1
+    error_message = "What the stream has must be told, and tried for as long as it has it."
+  }
+  assert {
+    condition     = aws_lambda_event_source_mapping.stream.maximum_record_age_in_seconds < 86400
+    error_message = "Lambda must give up before the stream forgets, as it says nothing of what it never read."
+  }
+  assert {
+    condition     = aws_lambda_event_source_mapping.stream.bisect_batch_on_function_error && contains(aws_lambda_event_source_mapping.stream.function_response_types, "ReportBatchItemFailures")
+    error_message = "What failed must be told by its record."
+  }
+  assert {
+    condition     = aws_sns_topic.events[0].fifo_topic && aws_sns_topic.events[0].kms_master_key_id == "alias/aws/sns"
+    error_message = "The topic must keep the order, and be encrypted."
+  }
+  assert {
+    condition     = local.alarms.events-late.threshold == 6 * 3600 * 1000
+    error_message = "Six hours late must ring."
+  }
+}

@@ -54,7 +54,31 @@ override_resource {
 override_resource {
   target          = module.transaction_table.aws_dynamodb_table.this
   override_during = plan
-  values          = { arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/shop-cloudcafe-payment-transactions-test" }
+  values = {
+    arn        = "arn:aws:dynamodb:eu-central-1:123456789012:table/shop-cloudcafe-payment-transactions-test"
+    stream_arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/shop-cloudcafe-payment-transactions-test/stream/2026-11-28T00:00:00.000"
+  }
+}
+
+override_resource {
+  target          = module.outcome_events[0].aws_cloudwatch_log_group.this
+  override_during = plan
+  values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/shop-payment-processor-test-events" }
+}
+
+override_resource {
+  target          = module.outcome_events[0].aws_sqs_queue.given_up
+  override_during = plan
+  values          = { arn = "arn:aws:sqs:eu-central-1:123456789012:shop-cloudcafe-payment-events-test-given-up" }
+}
+
+override_resource {
+  target          = module.outcome_events[0].aws_sqs_queue.events[0]
+  override_during = plan
+  values = {
+    arn = "arn:aws:sqs:eu-central-1:123456789012:shop-cloudcafe-payment-events-test.fifo"
+    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/shop-cloudcafe-payment-events-test.fifo"
+  }
 }
 
 override_resource {
@@ -166,7 +190,8 @@ variables {
 run "what_must_be" {
   command = plan
   variables {
-    approvals = false
+    approvals    = false
+    event_target = "queue"
   }
 }
 
@@ -177,6 +202,8 @@ run "all_that_may_be" {
     fingerprint_pepper_secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:pepper-AbCdEf"
     table_kms_key_arn             = "arn:aws:kms:eu-central-1:123456789012:key/33333333-3333-3333-3333-333333333333"
     secrets_kms_key_arns          = ["arn:aws:kms:eu-central-1:123456789012:key/44444444-4444-4444-4444-444444444444"]
+    event_target                  = "bus"
+    event_bus_arn                 = "arn:aws:events:eu-central-1:123456789012:event-bus/orders"
     vpc                           = { subnet_ids = ["subnet-0123456789abcdef0"], security_group_ids = ["sg-01234567"] }
     benchmark_memory_sizes        = [128]
     benchmark_engines             = ["pure"]
@@ -191,6 +218,8 @@ run "names_as_ever" {
     role_path                = "/"
     permissions_boundary_arn = null
     benchmark_memory_sizes   = [128]
+    event_target             = "bus"
+    event_bus_arn            = "arn:aws:events:eu-central-1:123456789012:event-bus/orders"
     benchmark_engines        = ["pure"]
   }
 }

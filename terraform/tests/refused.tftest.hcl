@@ -231,6 +231,7 @@ run "empty_texts" {
     gateway                       = ""
     fingerprint_pepper_secret_arn = ""
     package_directory             = ""
+    event_bus_arn                 = ""
   }
   expect_failures = [
     var.permissions_boundary_arn,
@@ -239,6 +240,7 @@ run "empty_texts" {
     var.gateway,
     var.fingerprint_pepper_secret_arn,
     var.package_directory,
+    var.event_bus_arn,
   ]
 }
 
@@ -671,4 +673,38 @@ run "pollers_beyond_the_reservation" {
     reserved_concurrency = 199
   }
   expect_failures = [var.provisioned_pollers]
+}
+
+run "an_unknown_event_target" {
+  command = plan
+  variables {
+    event_target = "kafka"
+  }
+  expect_failures = [var.event_target]
+}
+
+run "a_bus_of_events_without_its_arn" {
+  command = plan
+  variables {
+    event_target = "bus"
+  }
+  expect_failures = [var.event_bus_arn]
+}
+
+run "a_bus_beside_a_queue_of_events" {
+  command = plan
+  variables {
+    event_target  = "queue"
+    event_bus_arn = "arn:aws:events:eu-central-1:123456789012:event-bus/orders"
+  }
+  expect_failures = [var.event_bus_arn]
+}
+
+run "a_bus_of_events_that_is_a_rule" {
+  command = plan
+  variables {
+    event_target  = "bus"
+    event_bus_arn = "arn:aws:events:eu-central-1:123456789012:rule/orders"
+  }
+  expect_failures = [var.event_bus_arn]
 }

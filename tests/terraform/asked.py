@@ -6,6 +6,7 @@ The rule it keeps: what is not read off the code has the page of AWS, or ours, t
 import ast
 import importlib
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class Function:
 _STANDARD, _LEAN = "handler.adapters.support.standard", "handler.adapters.support.lean"
 _OF_PEOPLE = ("handler.adapters.approval.support",)
 _WORKFLOW = "module.approval_workflow"
+_EVENTS = "module.outcome_events[0]"
 _DOCUMENT = "data.aws_iam_policy_document.this"
 
 
@@ -66,6 +68,14 @@ FUNCTIONS = {
     "workflow": _function("handler.workflow", "workflow", "aws_cloudformation_stack.workflow"),
     "page": _function("handler.approval_page", "page", "aws_lambda_function.page"),
     "reconcile": _function("handler.reconcile_function", "reconcile", "aws_lambda_function.reconcile"),
+    "events": Function(
+        entry="handler.events_function",
+        create="_create",
+        supports=_OF_PEOPLE,
+        # All of it is known before an apply, so that the plan has no document.
+        document=f"{_EVENTS}.aws_iam_role_policy.this",
+        resource=f"{_EVENTS}.aws_lambda_function.this",
+    ),
 }
 
 
@@ -151,6 +161,13 @@ def asked_by_services(name: str, function: Function, plan: Plan) -> Iterator[Req
         # "Visualize Lambda function invocations using AWS X-Ray"
         for each in ("xray:PutTraceSegments", "xray:PutTelemetryRecords"):
             yield Request(each, "*")
+    if name == "events":
+        # "Using AWS Lambda with Amazon DynamoDB"
+        yield Request("dynamodb:ListStreams", "*")
+        for each in ("DescribeStream", "GetRecords", "GetShardIterator"):
+            yield Request(f"dynamodb:{each}", plan["module.transaction_table.aws_dynamodb_table.this"]["stream_arn"])
+        # "Retaining discarded batches for a DynamoDB event source in Lambda"
+        yield Request("sqs:SendMessage", plan[f"{_EVENTS}.aws_sqs_queue.given_up"]["arn"])
     if name.startswith("queue function"):
         # "Creating and configuring an Amazon SQS event source mapping"
         for each in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"):
@@ -166,6 +183,7 @@ KEY_ACTIONS = {
     "sqs:SendMessage": ("Decrypt", "GenerateDataKey"),
     "sqs:ReceiveMessage": ("Decrypt",),
     "dynamodb:GetItem": _OF_TABLE,
+    "dynamodb:GetRecords": ("Decrypt",),
     "dynamodb:PutItem": _OF_TABLE,
     "dynamodb:Query": _OF_TABLE,
     "dynamodb:UpdateItem": _OF_TABLE,
@@ -196,7 +214,7 @@ def with_keys(requests: Iterable[Request], plan: Plan) -> Iterator[Request]:
     encrypted = keys(plan)
     for each in requests:
         yield each
-        key = encrypted.get(each.resource.partition("/index/")[0])
+        key = encrypted.get(re.split("/index/|/stream/", each.resource)[0])
         for operation in KEY_ACTIONS.get(each.action, ()) if key else ():
             service = each.action.partition(":")[0]
             yield Request(f"kms:{operation}", str(key), {"kms:ViaService": f"{service}.eu-central-1.amazonaws.com"})

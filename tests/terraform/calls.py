@@ -44,6 +44,7 @@ Name = tuple[str, str]
 # What names the resource in a request of each service.
 TARGETS = {
     "dynamodb": "TableName",
+    "events": "EventBusName",
     "kms": "KeyId",
     "lambda": "FunctionName",
     "secretsmanager": "SecretId",

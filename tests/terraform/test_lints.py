@@ -67,9 +67,9 @@ def is_explained(address: str, actions: list[str]) -> bool:
     """Whether "*" has its reason.
 
     A key policy names its own key so, the only form that KMS takes; network interfaces of Lambda are allowed as
-    AWSLambdaVPCAccessExecutionRole has them.
+    AWSLambdaVPCAccessExecutionRole has them; nobody can list the streams of one table alone.
     """
-    return ".aws_kms_key." in address or all(each.startswith("ec2:") for each in actions)
+    return ".aws_kms_key." in address or all(each.startswith(("ec2:", "dynamodb:ListStreams")) for each in actions)
 
 
 def is_newer(action: str) -> bool:

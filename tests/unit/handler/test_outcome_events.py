@@ -215,6 +215,12 @@ def test_the_schema_is_what_the_code_makes():
     assert (ROOT / "docs" / "outcome-event-1.schema.json").read_text() == load("pages").event_schema(), "make pages"
 
 
+def test_the_stream_is_asked_for_every_outcome_and_for_no_other_state():
+    module = (ROOT / "terraform" / "modules" / "outcome_events" / "main.tf").read_text()
+    [listed] = re.findall(r"^  outcomes += (\[.*\])$", module, re.MULTILINE)
+    assert sorted(json.loads(listed)) == sorted(OUTCOMES)
+
+
 # ---- docs/events.md ----
 def blocks(language: str) -> list[str]:
     return re.findall(

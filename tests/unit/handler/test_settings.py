@@ -28,7 +28,7 @@ from scoring.kernel import describe, load_engine
 
 ROOT = Path(__file__).parents[3]
 ROWS = {setting.name: setting for setting in SETTINGS}
-FUNCTIONS = ("queue function", "workflow", "page", "reconcile")
+FUNCTIONS = ("queue function", "workflow", "page", "reconcile", "events")
 TIMES = tuple(name.upper() for name in Times._fields)
 
 
@@ -229,6 +229,7 @@ def passed() -> Mapping[str, dict[str, str]]:
         "queue function": {**live, **given(MAIN, "environment_variables")},
         "workflow": {**live, **given(WORKFLOW, "workflow_variables")},
         "page": given(WORKFLOW, "deciding_variables"),
+        "events": given((ROOT / "terraform/modules/outcome_events/main.tf").read_text(), "variables"),
         "reconcile": {**live, **given(WORKFLOW, "reconcile_variables")},
     }
 
