@@ -90,25 +90,22 @@ class Result:
 
 
 class _WatchedTable(TableFaults):
-    """The table's proxy, which remembers in which order payments were claimed."""
+    """The table's proxy, which remembers in which order claims came: payment id and the claim's own `created_at`."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.claims: dict[str, int] = {}
+        self.claims: dict[tuple[str, int], int] = {}
         self._order = itertools.count(1)
 
     def serve(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes] | None:
-        if not headers.get("x-amz-target", "").endswith(".PutItem"):
-            return super().serve(body, headers)
-        answer = None
-        try:
-            answer = super().serve(body, headers)
-            return answer
-        finally:
-            name = key_of(document_of(body))
-            # Without an answer it may have been carried out.
-            if name.startswith("txn-") and "#" not in name and (answer is None or answer[0] == 200):
-                self.claims[name.removeprefix("txn-")] = next(self._order)
+        if headers.get("x-amz-target", "").endswith(".PutItem"):
+            document = document_of(body)
+            name = key_of(document)
+            if name.startswith("txn-") and "#" not in name:
+                # Which of them was carried out says the item; a claim that the client repeats is the same one.
+                claim = (name.removeprefix("txn-"), int(document["Item"]["created_at"]["N"]))
+                self.claims.setdefault(claim, next(self._order))
+        return super().serve(body, headers)
 
 
 class _StruckApprovals(Approvals):

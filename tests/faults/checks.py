@@ -53,10 +53,14 @@ def nothing_sent_was_lost(evidence: Evidence, messages: Sequence[Message]) -> It
             yield f"message {message.number} ({message.payment_id or 'no usable id'}) was never taken by the queue"
 
 
-def in_order_of_claims(evidence: Evidence, claims: Mapping[str, int]) -> None:
-    """Clocks jump, so that `created_at` says nothing: put the order in which claims reached the table there."""
+def in_order_of_claims(evidence: Evidence, claims: Mapping[tuple[str, int], int]) -> None:
+    """Clocks jump, so that `created_at` says nothing: put the order in which the claims came to the table there.
+
+    `claims` are known by payment id and by what their own clock said, which the item holds.
+    """
     for item in evidence.payments.values():
-        item["created_at"] = claims.get(item["payment_id"], item["created_at"])
+        created_at = int(item["created_at"])
+        item["created_at"] = claims.get((item["payment_id"], created_at), created_at)
 
 
 def outside_of_faults(problems: Iterable[tuple[bool, str]]) -> list[str]:
