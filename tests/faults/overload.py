@@ -160,7 +160,7 @@ def _heads(messages: Sequence[Message], overload: Overload) -> set[str]:
 
 
 def _harmed(evidence: Evidence, heads: set[str]) -> list[str]:
-    """Messages that were returned although nothing of their own group failed, where they are more than chance explains."""
+    """Messages that were returned although nothing of their own group failed, where they are more than by chance."""
     behind = {sent.message.group for sent in evidence.sent if sent.message.payment_id in heads}
     returned: dict[str, int] = defaultdict(int)
     for delivery in evidence.deliveries or []:
