@@ -61,7 +61,11 @@ class Lock:
 
 PROCESSOR = Lock("build/processor.lock", ("dependencies",))
 WORKFLOW = Lock("build/workflow.lock", ("dependencies", "workflow"))
-TOOLS = Lock("build/tools.lock", ("build",), targets=tuple(("3.11", platform) for platform in TOOLS_PLATFORMS))
+TOOLS = Lock(
+    "build/tools.lock",
+    ("build",),
+    targets=tuple((python, platform) for python in DEVELOPERS_PYTHONS for platform in TOOLS_PLATFORMS),
+)
 SITE = Lock("build/site.lock", ("site",), targets=TOOLS.targets)
 # What Lambda itself brings: the runtime client that executes the ZIP under test.
 ARM64_PYTHONS = (("3.11", ARM64_LINUX), ("3.13", ARM64_LINUX))
