@@ -19,7 +19,7 @@ from rich.console import Console
 from local import run, stream
 from local.audit import CHECKS
 from local.evidence import ABOVE_THE_LIMIT
-from local.faults import FAULTS, POISON
+from local.faults import FAULTS, POISON, START_LOST
 from local.installation import BUILD
 from local.process_group import processes_in_group
 from local.report import Result
@@ -151,13 +151,13 @@ def test_a_run_says_who_died_under_way_and_fails(
     assert re.search(said, error, re.DOTALL), error
 
 
-# What two runs of one stream may differ in: moments, ids of messages, workers, executions, the gateway's own ids, and
-# which group brought a payment first whose duplicate is in another.
+# What two runs of one stream may differ in: moments, ids of messages, workers, executions, numbers of writes, the
+# gateway's own ids, and which group brought a payment first whose duplicate is in another.
 OF_ONE_RUN = frozenset(
     {
         "created_at", "updated_at", "processed_at", "message_id", "message_group_id", "sequence_number", "owner",
         "attempt", "gateway_ref", "gateway_response", "execution_arn", "callback_id", "approval_expires_at",
-        "decided_at", "tries", "first_tried_at", "parked_at", "gateway_try",
+        "decided_at", "tries", "first_tried_at", "parked_at", "gateway_try", "version",
     }
 )  # fmt: skip
 
@@ -177,7 +177,7 @@ def test_both_engines_leave_the_same_items_but_for_times_and_ids(
 ) -> None:
     monkeypatch.setenv("SCORING_ENGINE", "pure")
     # The other run's faults may show in the items no more than its engine: all but those that end a payment.
-    arguments = [*STREAM, "--faults", f"{POISON},charge.decline", "--package", package]
+    arguments = [*STREAM, "--faults", f"{POISON},charge.decline,{START_LOST}", "--package", package]
     pure, compiled = run.run(run._options(arguments), Console(quiet=True)), every_fault.result
     assert not any(pure.problems.values()), pure.problems
     assert (compiled.figures["engine"], pure.figures["engine"]) == ("compiled", "pure")
