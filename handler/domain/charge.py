@@ -79,13 +79,16 @@ def found_reference(claim: Claim, payment: Payment | Item, rules: Rules, ports: 
     return _store(found.gateway_ref, claim, ports, rules.times, work)[0]
 
 
-def has_ended(payment: Payment, rules: Rules, ports: Ports, work: Work) -> bool:
-    """Whether the gateway charged a payment, or ended it, before the table was restored. Raises as `restored.find`."""
+def ended_reference(payment: Payment, rules: Rules, ports: Ports, work: Work) -> str:
+    """The reference under which a payment was charged, or ended, before the table was restored; "" for none.
+
+    The claim has to carry it: a later search may leave it out. Raises as `restored.find`.
+    """
     try:
         found = _find(payment, rules, ports, work)
     except FoundOtherContentError:
-        return False
-    return found is not None and found.result.state != "prepared"
+        return ""
+    return "" if found is None or found.result.state == "prepared" else found.gateway_ref
 
 
 def _find(payment: Payment | Item, rules: Rules, ports: Ports, work: Work) -> Found | None:

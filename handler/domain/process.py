@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Literal
 
-from handler.domain.charge import cancel_in_vain, charge, has_ended, idempotency_key
+from handler.domain.charge import cancel_in_vain, charge, ended_reference, idempotency_key
 from handler.domain.claim import Claim, Standing, Work, claim
 from handler.domain.ending import end
 from handler.domain.errors import (
@@ -86,9 +86,10 @@ def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:
         ports.rejected.send(reading.message, reading.masked_body, _unusable_reason(validation.faults))
         return "unusable"
     status: Status = "rejected"
+    gateway_ref = ""
     if validation.payment is not None and reading.assessment is not None:
         status = rules.routing.route(validation.payment, reading.assessment)
-        if status == "declined" and has_ended(validation.payment, rules, ports, work):
+        if status == "declined" and (gateway_ref := ended_reference(validation.payment, rules, ports, work)):
             status = "processing"
     now_ms = ports.clock.now_ms()
     item = new_item(
@@ -105,7 +106,7 @@ def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:
         canonical_version=validation.version,
         lease_until_ms=rules.times.lease_until_ms(now_ms, work.remaining_ms()),
         environment=rules.environment,
-    )
+    )._replace(gateway_ref=gateway_ref)
     try:
         with alarmed(ports.notifier):
             claimed = claim(item, reading.in_version, rules.times, ports, work)
@@ -121,6 +122,8 @@ def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:
         if payment is None:
             # Only a valid payment is ever routed to `processing`, so its claim is of one, of today or of its time.
             raise DamagedItemError(claimed.transaction_id, f"{claimed.transaction_id} is claimed and no payment")
+        if gateway_ref == claimed.gateway_ref != "" and work.found is not None:
+            work.found.append(claimed.transaction_id)
         return pay(claimed, payment, rules, ports, work)
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from handler.domain.approval.decision import stored_item
 from handler.domain.approval.ports import ApprovalLog, ApprovalNotices
-from handler.domain.charge import has_ended
+from handler.domain.charge import ended_reference
 from handler.domain.claim import Claim, InVersion, Standing, Work, as_held, claim, held
 from handler.domain.errors import ApprovalRefusedError, ItemChangedError, NoticeError, ScoringError
 from handler.domain.item import Item, new_item
@@ -128,10 +128,11 @@ def begin(
     Raises the claim's retryable errors, also while a message has the payment: it comes again. A lease would be over
     before the steps that charge, so `work` takes nothing over. Another execution's payment ends this without effect.
     """
-    route = _route(payment, checks, rules.payments)
-    if route == "declined" and has_ended(payment, rules.payments, ports.payments, work):
+    route, gateway_ref = _route(payment, checks, rules.payments), ""
+    if route == "declined" and (gateway_ref := ended_reference(payment, rules.payments, ports.payments, work)):
         route = "processing"
     item = _new_item(payment, route, checks, execution, rules, now_ms=ports.payments.clock.now_ms())
+    item = item._replace(gateway_ref=gateway_ref)
     claimed = claim(item, in_version, rules.payments.times, ports.payments, work)
     if isinstance(claimed, Claim):
         return Next("charge")

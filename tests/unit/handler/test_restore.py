@@ -22,7 +22,7 @@ from handler.domain.errors import (
     RetryableError,
 )
 from handler.domain.parked import cancel
-from handler.domain.payment import GatewayResult
+from handler.domain.payment import Assessment, GatewayResult
 from handler.domain.process import prepare_ahead
 from handler.domain.reconcile import ends_found_by, reconcile_pending, settle_parked
 from handler.domain.restored import FOUND_AFTER_MS
@@ -204,6 +204,21 @@ def test_what_a_rule_declines_by_now_is_recorded_as_it_was_charged():
     assert world.item()["gateway_ref"] == "sim_2599_USD_f0"
 
 
+def test_what_a_rule_declines_by_now_is_charged_by_no_later_search_that_leaves_it_out():
+    gateway = ScriptedGateway(find=[["sim_2599_USD_f0"], []], status=[APPROVED] * 2)
+    world = restored(gateway, scoring=AmountScoring(decline_from=1))
+    assert send(world) == "completed"
+    assert (world.item()["gateway_ref"], gateway.captures) == ("sim_2599_USD_f0", {})
+    # Nor where its worker is lost right after the claim, as the claim has the reference.
+    gateway = ScriptedGateway(find=[["sim_2599_USD_f0"], []], status=[APPROVED, GatewayBusyError("429"), APPROVED])
+    world = restored(gateway, scoring=AmountScoring(decline_from=1))
+    assert reason(world) == "gateway_busy"
+    world.gateway.scripts["find"] = [[]]
+    world.scoring.decline_from = 10**9
+    assert send(world, owner="req-2:m-1") == "completed"
+    assert (world.item()["gateway_ref"], gateway.captures) == ("sim_2599_USD_f0", {})
+
+
 def test_reconcile_records_what_its_message_may_never_come_for():
     world = World()
     world.gateway.scripts["prepare"] = [GatewayBusyError("429")]
@@ -334,14 +349,14 @@ def test_what_is_in_progress_at_the_gateway_neither_expires_nor_starts_anew():
         reconciled(waiting(found(over("in_progress"))))
 
 
-def began(world: ApprovalWorld) -> Any:
+def began(world: ApprovalWorld, assessment: Assessment = SCORED_70) -> Any:
     payment = reading(world, message(RISKY)).validation.payment
     assert payment is not None
     execution = execution_of(ARN)
     return begin(
         payment,
         reading(world, message(RISKY)).in_version,
-        Checks(SCORED_70, True),
+        Checks(assessment, True),
         execution,
         rules=world.approval_rules,
         ports=world.approval_ports,
@@ -355,13 +370,24 @@ def test_nobody_is_asked_about_what_was_charged_before_the_restore():
     assert "execution_arn" not in world.item()
 
 
+def test_an_execution_charges_nothing_that_a_rule_declines_and_that_was_found_charged():
+    world = ApprovalWorld(scoring=AmountScoring(decline_from=1))
+    world.gateway = ScriptedGateway(find=[["sim_999999_USD_f0"], []], status=[over("approved")] * 2)  # type: ignore[assignment]
+    world.rules = RESTORED
+    declining = Assessment(SCORED_70.risk, SCORED_70.fraud_score, "decline", SCORED_70.reasons, "f" * 64)
+    assert began(world, declining).action == "charge"
+    assert world.item()["gateway_ref"] == "sim_999999_USD_f0"
+
+
 def test_people_are_asked_about_what_was_not():
     world = waiting(ScriptedGateway())
     assert began(world).action == "ask"
 
 
 def test_the_function_counts_what_it_found(capsys):
-    for world, counted in ((restored(found(APPROVED)), [1.0]), (restored(ScriptedGateway()), [0.0]), (World(), None)):
+    declining = restored(found(APPROVED), scoring=AmountScoring(decline_from=1))
+    knows, knows_not = restored(found(APPROVED)), restored(ScriptedGateway())
+    for world, counted in ((knows, [1.0]), (declining, [1.0]), (knows_not, [0.0]), (World(), None)):
         logged = io.StringIO()
         function = create_function(world, MemorySourceQueue(), logged, world.rules)
         function(batch(record(body())), Context())
