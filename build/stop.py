@@ -62,6 +62,30 @@ class Switch:
                 self._sleep(_POLL_SECONDS)
 
 
+def require_restored(names: Names, functions: Any) -> None:
+    """Raises StopError where a version behind `live` does not look for what was charged before a restore of the table.
+
+    Its newest has the setting then, and may not have followed: an alarm that stands holds a canary back.
+    """
+    for role in ("queue", "workflow", "reconcile"):
+        name = names.functions[role]
+        wanted = _restored_at(functions.get_function_configuration(FunctionName=name))
+        if not wanted:
+            continue
+        alias = functions.get_alias(FunctionName=name, Name="live")
+        shared = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+        for version in (alias["FunctionVersion"], *shared):
+            if _restored_at(functions.get_function_configuration(FunctionName=name, Qualifier=version)) != wanted:
+                raise StopError(
+                    f"version {version} of {name} is live without RESTORED_AT={wanted}: it would charge again what the "
+                    "restored table has forgotten. Nothing was started; bring the newest behind live first (make move)"
+                )
+
+
+def _restored_at(configuration: Mapping[str, Any]) -> str:
+    return str(configuration.get("Environment", {}).get("Variables", {}).get("RESTORED_AT", ""))
+
+
 def leased(decisions: Decisions) -> int:
     """How many payments a worker may be charging at this moment. Raises PaymentError."""
     items, _ = open_items(decisions.log, "processing")
@@ -108,11 +132,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         # boto3 does not read AWS_REGION, which Terraform and Lambda do, and the handler's settings read nothing else.
         region = os.environ.get("AWS_REGION") or boto3.Session().region_name
-        switch = Switch(
-            names,
-            boto3.client("lambda", region_name=region),
-            boto3.client("scheduler", region_name=region),
-        )
+        functions = boto3.client("lambda", region_name=region)
+        if options.start:
+            require_restored(names, functions)
+        switch = Switch(names, functions, boto3.client("scheduler", region_name=region))
         switch.set(on=options.start)
         if options.start:
             print(f"{options.environment} takes messages from the queue again, and reconcile runs every 10 minutes")

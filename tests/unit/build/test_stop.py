@@ -72,6 +72,58 @@ def test_mapping_and_schedule_are_switched_off_and_on_and_nothing_else_of_them_c
     assert scheduler.schedule == before
 
 
+class Versions:
+    """Lambda's answers about RESTORED_AT: by function, of each version, and what alias live names."""
+
+    def __init__(self, restored: dict[str, dict[str, str]], live: dict[str, dict[str, float]]) -> None:
+        self.restored, self.live = restored, live
+
+    def get_function_configuration(self, FunctionName: str, Qualifier: str = "$LATEST") -> dict[str, Any]:
+        said = self.restored.get(FunctionName, {}).get(Qualifier, "")
+        return {"Environment": {"Variables": {"RESTORED_AT": said} if said else {}}}
+
+    def get_alias(self, FunctionName: str, Name: str) -> dict[str, Any]:
+        first, *others = self.live[FunctionName].items()
+        weights = {"RoutingConfig": {"AdditionalVersionWeights": dict(others)}} if others else {}
+        return {"FunctionVersion": first[0], **weights}
+
+
+RESTORED = "2026-11-28T15:04:05Z"
+ROLES = names.names_of("dev").functions
+
+
+def live_versions(role: str, **live: float) -> Versions:
+    """All functions with the setting in their newest version, 2, and behind `live` of one of them these versions."""
+    restored = {name: {"$LATEST": RESTORED, "2": RESTORED} for name in ROLES.values()}
+    behind: dict[str, dict[str, float]] = {name: {"2": 1.0} for name in ROLES.values()}
+    behind[ROLES[role]] = {name.removeprefix("v"): share for name, share in live.items()}
+    return Versions(restored, behind)
+
+
+@pytest.mark.parametrize("role", ["queue", "workflow", "reconcile"])
+@pytest.mark.parametrize("live", [{"v1": 1.0}, {"v1": 0.9, "v2": 0.1}, {"v2": 0.5, "v1": 0.5}])
+def test_nothing_is_started_while_a_version_may_charge_what_a_restored_table_has_forgotten(role, live):
+    with pytest.raises(stop.StopError, match=f"version 1 of {ROLES[role]} .* RESTORED_AT={RESTORED}.*make move"):
+        stop.require_restored(names.names_of("dev"), live_versions(role, **live))
+
+
+def test_what_has_the_setting_everywhere_or_nowhere_is_started():
+    stop.require_restored(names.names_of("dev"), live_versions("queue", v2=1.0))
+    # Without it nothing is asked of any alias.
+    stop.require_restored(names.names_of("dev"), Versions({}, {}))
+
+
+def test_a_start_asks_before_anything_is_switched(monkeypatch, capsys):
+    functions, switched = live_versions("queue", v1=1.0), []
+    monkeypatch.setattr(stop.boto3, "client", lambda service, region_name: functions)
+    monkeypatch.setattr(stop.Switch, "set", lambda self, on: switched.append(on))
+    assert stop.main(["--environment", "dev", "--start"]) == 1
+    assert "version 1 of cloudcafe-payment-processor-dev" in capsys.readouterr().err
+    functions.live[ROLES["queue"]] = {"2": 1.0}
+    assert stop.main(["--environment", "dev", "--start"]) == 0
+    assert switched == [True]
+
+
 def test_an_environment_without_a_mapping_is_said():
     with pytest.raises(stop.StopError, match="has no mapping: nothing feeds it"):
         stop.Switch(names.names_of("dev"), Functions(mappings=0), Scheduler()).set(on=False)
