@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.avalanche.distributions import Constant, Distribution, Samples
-from benchmarks.avalanche.parameters import ImpossibleParametersError, Invocations
+from benchmarks.avalanche.parameters import (
+    ImpossibleParametersError,
+    Invocations,
+    Quotas,
+    memory_size_rules,
+)
 from benchmarks.coldstart.plan import HEADLINE_KERNEL
 from benchmarks.coldstart.quota import fraction
 from benchmarks.coldstart.sample import Sample
@@ -35,14 +40,26 @@ def newest_record(records: Path = RECORDS) -> dict[str, Any]:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """One record. Raises ImpossibleParametersError for what is none."""
+    """One record, whose samples have numbers alone for figures. Raises ImpossibleParametersError for what is none."""
     try:
         record: dict[str, Any] = json.loads(path.read_text())
         if not record["samples"] or not record["at"]:
             raise ValueError("it has no samples")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        for document in record["samples"]:
+            _check_figures(Sample.read(document))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ImpossibleParametersError(f"{path} is no record of the cold-start lab: {error!r}") from error
     return record
+
+
+def _check_figures(sample: Sample) -> None:
+    """Raises TypeError for a figure that is no number; those that cannot be are the parameters' to refuse."""
+    cell = sample.cell
+    perhaps = (sample.first_invocation_ms, sample.first_invocation_cpu_ms, cell.memory_size)
+    figures = [sample.init_ms, sample.init_cpu_ms, *sample.warm_ms, *sample.warm_cpu_ms, cell.messages]
+    for figure in (*figures, *(one for one in perhaps if one is not None)):
+        if not isinstance(figure, int | float):
+            raise TypeError(f"{figure!r} is no number")
 
 
 def invocations_of(
@@ -65,7 +82,7 @@ def invocations_of(
     inits = [one for one in mine if one.cell.memory_size is None and one.cell.stress_mode == stress_mode]
     if not inits:
         raise ImpossibleParametersError(f"the record of {record['at']} has no init with STRESS_MODE={stress_mode}")
-    share = min(1.0, fraction(memory_size))
+    share = _share(memory_size)
     plain = [one for one in mine if one.cell.stress_mode == "none" and not one.cell.waits]
     ones = [one for one in plain if one.cell.messages == 1]
     measured = [one for one in ones if one.cell.memory_size == memory_size]
@@ -118,7 +135,7 @@ def restores_of(
         raise ImpossibleParametersError(f"the record of {record['at']} has no restore of {wanted}: make benchmark")
     published = json.loads(RESTORES.read_text())
     snapshots = [whole - own for whole, own in published["restores"]]
-    share = min(1.0, fraction(memory_size))
+    share = _share(memory_size)
     source = (
         f"{len(given_ms)} as given"
         if given_ms
@@ -142,6 +159,14 @@ def _is(sample: Sample, engine: str, support: str) -> bool:
     cell = sample.cell
     same = (cell.engine, cell.support) == (engine, support) and not cell.prepares_ahead
     return same and cell.kernel in ("", HEADLINE_KERNEL)
+
+
+def _share(memory_size: int) -> float:
+    """Of a processor. Raises ImpossibleParametersError for what Lambda does not offer."""
+    broken = list(memory_size_rules(memory_size, Quotas()))
+    if broken:
+        raise ImpossibleParametersError(broken[0])
+    return min(1.0, fraction(memory_size))
 
 
 def _init_ms(sample: Sample) -> float:
@@ -169,7 +194,7 @@ def _message(plain: Iterable[Sample], warm: Sequence[float], share: float) -> tu
             of_one += one.warm_cpu_ms
         elif one.cell.messages == one.cell.groups:
             of_batch += [(cpu, one.cell.messages - 1) for cpu in one.warm_cpu_ms]
-    if not of_batch:
+    if not of_batch or not of_one:
         return Samples(tuple(warm)), False
     first = statistics.median(of_one)
     return Constant(max(0.0, statistics.median((cpu - first) / more for cpu, more in of_batch)) / share), True

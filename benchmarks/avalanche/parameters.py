@@ -13,6 +13,10 @@ from typing import Any
 from benchmarks.avalanche.distributions import Constant, Distribution, Exponential, LogNormal, Samples
 
 _TEN_MS, _TABLE_MS, _GATEWAY_MS = Constant(10.0), Constant(5.0), LogNormal(300.0, 1200.0)
+# The longest that a queue can be told to keep a message (AWS: "SQS message quotas").
+_KEPT_SECONDS = 14 * 86_400.0
+# AWS: "Troubleshooting SnapStart errors": what the function does in it takes no longer, or the restore times out.
+_RESTORE_SECONDS_MAX = 10
 
 
 class ImpossibleParametersError(ValueError):
@@ -202,14 +206,34 @@ def _durations(part: Any) -> Iterator[str]:
             case LogNormal(median_ms=median, p99_ms=p99):
                 if not 0 < median <= p99:
                     yield f"{name} of {median} and {p99} ms: a median is above 0, and its p99 not below it"
-            case Constant(ms=least) | Exponential(mean_ms=least):
-                if least < 0:
-                    yield f"{name} of {least} ms: time does not run backwards"
+                yield from _kept(f"{name} of {p99} ms", p99 / 1000)
+            case Constant(ms=ms) | Exponential(mean_ms=ms):
+                yield from _span(name, ms, ms)
             case Samples(ms=several):
-                if min(several, default=0) < 0:
-                    yield f"{name} of {min(several)} ms: time does not run backwards"
+                if several:
+                    yield from _span(name, min(several), max(several))
+                else:
+                    yield f"{name} of no sample: a distribution has at least one"
             case _ if is_dataclass(value):
                 yield from _durations(value)
+
+
+def _span(name: str, least_ms: float, most_ms: float) -> Iterator[str]:
+    if least_ms < 0:
+        yield f"{name} of {least_ms} ms: time does not run backwards"
+    yield from _kept(f"{name} of {most_ms} ms", most_ms / 1000)
+
+
+def _kept(what: str, seconds: float) -> Iterator[str]:
+    if seconds > _KEPT_SECONDS:
+        yield f"{what} is more than 14 days: a queue keeps no message longer"
+
+
+def memory_size_rules(memory_size: int, quotas: Quotas) -> Iterator[str]:
+    """What of AWS's limits a memory size breaks."""
+    least, most = quotas.memory_sizes
+    if not least <= memory_size <= most:
+        yield f"memory_size {memory_size}: its quota is {least} to {most} MB"
 
 
 def _traffic(parameters: Parameters) -> Iterator[str]:
@@ -230,7 +254,7 @@ def _traffic(parameters: Parameters) -> Iterator[str]:
         yield f"the trace begins at {trace[0]}: its moments are seconds from the beginning"
     late = next((place for place in range(1, len(trace)) if trace[place] < trace[place - 1]), None)
     if late is not None:
-        yield f"moment {late} of the trace, {trace[late]}, is before the one in front of it: a trace is in order"
+        yield f"moment {late + 1} of the trace, {trace[late]}, is before the one in front of it: a trace is in order"
     if not 0 <= traffic.duplicate_share <= 1:
         yield f"duplicate_share is {traffic.duplicate_share}: a share is from 0 to 1"
     lasts = trace[-1] if trace else max(traffic.ramp_seconds, traffic.burst_seconds)
@@ -276,9 +300,7 @@ def _mapping(parameters: Parameters) -> Iterator[str]:
 
 def _function(parameters: Parameters) -> Iterator[str]:
     function, quotas = parameters.function, parameters.quotas
-    least, most = quotas.memory_sizes
-    if not least <= function.memory_size <= most:
-        yield f"memory_size {function.memory_size}: its quota is {least} to {most} MB"
+    yield from memory_size_rules(function.memory_size, quotas)
     if function.architecture not in ("arm64", "x86_64"):
         yield f"architecture {function.architecture!r}: arm64 or x86_64"
     if not 0 < function.timeout_seconds <= 900:
@@ -296,10 +318,11 @@ def _function(parameters: Parameters) -> Iterator[str]:
         yield f"provisioned_concurrency {function.provisioned_concurrency} above the function's reserved concurrency"
     if function.provisioned_concurrency and function.snapstart_restore_ms is not None:
         yield "SnapStart and provisioned concurrency exclude each other"
-    if function.snapstart_restore_ms is not None and not function.snapstart_restore_ms.ms:
-        yield "SnapStart without a measured restore: a distribution has at least one sample"
-    if function.group_concurrency < 1:
-        yield f"group_concurrency {function.group_concurrency}: at least 1"
+    restores = function.snapstart_restore_ms.ms if function.snapstart_restore_ms is not None else ()
+    if max(restores, default=0.0) > 1000 * _RESTORE_SECONDS_MAX:
+        yield f"a restore of {max(restores)} ms: SnapStart ends what takes more than {_RESTORE_SECONDS_MAX} s"
+    if not 1 <= function.group_concurrency <= quotas.batch_size_max:
+        yield f"group_concurrency {function.group_concurrency}: 1 to {quotas.batch_size_max}, as a batch has no more"
     if not 0 <= function.crash_share < 1:
         yield f"crash_share {function.crash_share}: from 0 to below 1"
 
@@ -315,10 +338,15 @@ def _others(parameters: Parameters) -> Iterator[str]:
         yield f"write_units {table.write_units}: provisioned capacity is at least 1"
     if table.peak_write_units < 0:
         yield f"peak_write_units {table.peak_write_units}: not below 0"
+    most = parameters.quotas.table_write_units
+    for name, units in (("write_units", table.write_units), ("peak_write_units", table.peak_write_units)):
+        if units is not None and units > most:
+            yield f"{name} {units} above its quota: a table has {most}"
     if parameters.gateway.calls_per_second and parameters.gateway.calls_per_second < 1:
         yield f"calls_per_second {parameters.gateway.calls_per_second}: 0, for no limit, or at least 1"
     if parameters.horizon_seconds <= 0:
         yield f"horizon_seconds {parameters.horizon_seconds}: above 0"
+    yield from _kept(f"horizon_seconds {parameters.horizon_seconds}", parameters.horizon_seconds)
 
 
 _RULES = (_durations, _traffic, _queue, _mapping, _function, _others)

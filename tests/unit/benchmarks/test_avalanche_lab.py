@@ -160,6 +160,33 @@ def test_a_file_that_is_no_record_of_the_lab_is_refused(tmp_path) -> None:
         newest_record(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"init_ms": "fast"}, {"init_ms": None}, {"warm_ms": ["fast"]}, {"warm_ms": 3}, {"cell": 3}, {"cell": {}}, {"x": 1}],
+)
+def test_a_record_whose_samples_are_none_is_refused(changed, tmp_path) -> None:
+    path = tmp_path / "coldstart.json"
+    whole = record(init(200.0))
+    faults: list[object] = [[{**whole["samples"][0], **changed}], [{}], [1], "abc", {"a": 1}]
+    for samples in faults:
+        path.write_text(json.dumps(whole | {"samples": samples}))
+        with pytest.raises(ImpossibleParametersError, match="no record of the cold-start lab"):
+            read_record(path)
+
+
+@pytest.mark.parametrize("memory_size", [-5, 0, 127, 10_241])
+@pytest.mark.parametrize("of", [invocations_of, restores_of])
+def test_a_memory_size_that_lambda_does_not_offer_is_refused(of, memory_size) -> None:
+    with pytest.raises(ImpossibleParametersError, match=f"memory_size {memory_size}: its quota is 128 to 10240 MB"):
+        of(record(init(200.0), woken(1.0, 8.0)), engine="compiled", memory_size=memory_size)
+
+
+def test_batches_alone_do_not_say_what_a_further_message_takes() -> None:
+    batch = init(200.0, messages=10, groups=10)
+    found = invocations_of(record(batch), engine="compiled", memory_size=EIGHTH)
+    assert found.warm_ms == found.message_ms == Samples(())
+
+
 def test_the_newest_record_is_taken(tmp_path) -> None:
     for folder, at in (("b", "2026-11-01T00:00:00+00:00"), ("a", "2026-11-02T00:00:00+00:00")):
         (tmp_path / folder).mkdir()
