@@ -162,7 +162,15 @@ def test_a_file_that_is_no_record_of_the_lab_is_refused(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [{"init_ms": "fast"}, {"init_ms": None}, {"warm_ms": ["fast"]}, {"warm_ms": 3}, {"cell": 3}, {"cell": {}}, {"x": 1}],
+    [
+        {"init_ms": "fast"},
+        {"init_ms": None},
+        {"warm_ms": ["fast"]},
+        {"warm_ms": 3},
+        {"cell": 3},
+        {"cell": {}},
+        {"x": 1},
+    ],
 )
 def test_a_record_whose_samples_are_none_is_refused(changed, tmp_path) -> None:
     path = tmp_path / "coldstart.json"
