@@ -35,6 +35,8 @@ SEEDS = 20
 #: What is aimed at, as ratios of simulated to live.
 AIM = (0.85, 1.15)
 _NOTHING = Constant(0.0)
+#: For whoever asks, before a run, whether it could be simulated.
+UNMEASURED = Invocations(_NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING)
 # Longer than any init that a function's time-out lets end: those that a run measured are whole.
 _WHOLE_INIT_SECONDS = 900.0
 

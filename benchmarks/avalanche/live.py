@@ -131,7 +131,7 @@ def check(options: argparse.Namespace) -> None:
             raise ImpossibleParametersError(f"{name} is {getattr(options, name)}: the function takes 0 to {most:,}")
     for groups in options.groups:
         traffic = Traffic(options.messages, groups, ramp_seconds=options.ramp_seconds)
-        against.local_parameters(traffic, options.concurrency, against.invocations_of([]))
+        against.local_parameters(traffic, options.concurrency, against.UNMEASURED)
 
 
 def check_memory(environments: int, available: int | None) -> None:
