@@ -25,9 +25,10 @@ from benchmarks.avalanche.play import Timing, send_and_watch
 from benchmarks.avalanche.result import Result
 from benchmarks.avalanche.seen import Moment, Round, figures
 from benchmarks.avalanche.simulation import simulate
+from benchmarks.avalanche.traffic import check_memory
 from benchmarks.coldstart.report import terminal
 from benchmarks.cost import read_prices
-from benchmarks.measure import new_record, write_record
+from benchmarks.measure import available_mb, new_record, write_record
 from local.evidence import Sent
 from local.report import shown as shown_path
 from local.report import tell_audit
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traffic = Traffic(options.messages, options.groups, ramp_seconds=options.ramp_seconds)
         clients = {name: boto3.client(name, region_name=target.region) for name in _SERVICES}
         function = deployed.check_target(target, clients["lambda"], clients["sqs"])
+        check_memory(options.messages, available_mb())
         expected = simulate(prediction.parameters_of(target, function, traffic), options.seed)
         _agree(options, target, function, clients["sts"].get_caller_identity()["Account"])
     except (RefusedError, ImpossibleParametersError, ClientError, BotoCoreError) as error:
@@ -55,6 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RunError, ClientError, BotoCoreError) as error:
         print(f"avalanche: not finished, what was sent goes on being paid: {error}", file=sys.stderr)
         return 1
+
+
+def _usd(text: str) -> Decimal:
+    try:
+        amount = Decimal(text)
+    except ArithmeticError:
+        amount = Decimal("nan")
+    if not amount.is_finite() or amount < 0:
+        raise argparse.ArgumentTypeError(f"{text} is no amount of USD")
+    return amount
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -72,7 +84,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="published: 300 to 600; 0: all at once (%(default)s)",
     )
     add("--seed", type=int, default=1, help="decides the amounts (%(default)s)")
-    add("--limit-usd", type=Decimal, default=Decimal(1), help="refuse above this estimate (%(default)s)")
+    add("--limit-usd", type=_usd, default=Decimal(1), help="refuse above this estimate (%(default)s)")
     add("--yes", action="store_true", help="agree to the cost without being asked")
     add(
         "--seconds-max",

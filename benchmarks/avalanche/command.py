@@ -32,13 +32,13 @@ from benchmarks.avalanche.policies import Outcome, Policy, again, compare, param
 from benchmarks.avalanche.recommendation import recommend
 from benchmarks.avalanche.report import document, page
 from benchmarks.avalanche.result import Result
-from benchmarks.avalanche.traffic import read_trace
+from benchmarks.avalanche.traffic import check_memory, read_trace
 from benchmarks.measure import RECORDS, available_mb, new_record, write_record
+from local.options import output
 
 _RAMP_SECONDS = 300.0
+_CUSTOMERS = 10_000
 _GROUPS = 1_000
-# What a message takes at the most, with what becomes of it: 330 in the bars' million, more where it comes back.
-MESSAGE_BYTES = 600
 # How often the policies are drawn between which it is decided, the first time included.
 SEEDS = 5
 
@@ -51,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--html is the page of --policies")
     if options.record and not (options.policies or options.bars or options.scale):
         parser.error("--record keeps what --policies, --bars or --scale find")
+    if options.json and (options.bars or options.scale):
+        parser.error("--json is of one avalanche, or of --policies; --record keeps what --bars or --scale find")
+    if options.quick and not options.bars:
+        parser.error("--quick is a shorter --bars")
     try:
         return _run(options)
     except (ImpossibleParametersError, PeersMissingError, OSError) as error:
@@ -68,7 +72,7 @@ def _run(options: argparse.Namespace) -> int:
         return _bars(parameters(policy, traffic, record, base), options)
     found = policies(policy, snapstart_restore_ms=policy.snapstart_restore_ms) if options.policies else [policy]
     outcomes = []
-    print(_HEADER)
+    print(" ".join(["".ljust(_NAME), *(name.rjust(_width(form)) for name, form, _ in _COLUMNS)]))
     for outcome in compare(found, traffic, record, options.seed, base):
         outcomes.append(outcome)
         print(_row(outcome), flush=True)
@@ -128,8 +132,8 @@ def _scale(lab: dict[str, Any], options: argparse.Namespace) -> int:
 
 _COLUMNS: tuple[tuple[str, str, Callable[[Result], Any]], ...] = (
     ("done s", "9.1f", lambda one: one.completion_seconds),
-    ("p50 ms", "9.0f", lambda one: one.latency_p50_ms or 0.0),
-    ("p99 ms", "9.0f", lambda one: one.latency_p99_ms or 0.0),
+    ("p50 ms", "9.0f", lambda one: one.latency_p50_ms),
+    ("p99 ms", "9.0f", lambda one: one.latency_p99_ms),
     ("oldest s", "8.1f", lambda one: one.oldest_message_seconds),
     ("cold %", "6.2f", lambda one: 100 * one.cold_share),
     ("at once", "7d", lambda one: one.concurrency_max),
@@ -141,7 +145,6 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Result], Any]], ...] = (
     ("USD", "9.4f", lambda one: one.dollars["total"]),
 )
 _NAME = 24
-_HEADER = " ".join(["".ljust(_NAME), *(name.rjust(int(form.split(".")[0].rstrip("df"))) for name, form, _ in _COLUMNS)])
 
 
 def _row(outcome: Outcome) -> str:
@@ -149,22 +152,32 @@ def _row(outcome: Outcome) -> str:
     name = outcome.policy.name.ljust(_NAME)
     if result is None:
         return f"{name} refused: {outcome.refusal}"
-    return " ".join([name, *(format(value(result), form) for _, form, value in _COLUMNS)])
+    return " ".join([name, *(_cell(value(result), form) for _, form, value in _COLUMNS)])
+
+
+def _cell(value: Any, form: str) -> str:
+    """A dash for what there is none of, as the latency where no payment was settled."""
+    return format("-", f">{_width(form)}") if value is None else format(value, form)
+
+
+def _width(form: str) -> int:
+    return int(form.partition(".")[0].rstrip("d"))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="The cold-start avalanche, simulated.")
     add = parser.add_argument
-    add("--policies", action="store_true", help="the base and every other policy on the same traffic")
-    add("--bars", action="store_true", help="the simulator's own time, memory and correctness")
-    add("--scale", action="store_true", help="the figures of docs/scale.md")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--policies", action="store_true", help="the base and every other policy on the same traffic")
+    what.add_argument("--bars", action="store_true", help="the simulator's own time, memory and correctness")
+    what.add_argument("--scale", action="store_true", help="the figures of docs/scale.md, of their own traffic")
     add("--quick", action="store_true", help="with --bars: up to 100,000 customers")
     add("--record", action="store_true", help="with --bars, --scale or --policies: keep a record")
-    add("--json", type=Path, help="write every outcome there")
-    add("--html", type=Path, help="with --policies: write the page there")
+    add("--json", type=output, help="write every outcome there")
+    add("--html", type=output, help="with --policies: write the page there")
     add("--seed", type=int, default=1, help="of everything drawn (%(default)s)")
     add("--lab-record", type=Path, help="a coldstart.json; the newest by default")
-    add("--customers", type=int, default=10_000, help="messages (%(default)s)")
+    add("--customers", type=int, help=f"messages ({_CUSTOMERS:,}, or as many as the trace has)")
     add("--groups", type=int, help=f"message groups ({_GROUPS:,}, or as many as customers)")
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--ramp-seconds", type=float, help=f"until the rate is at its greatest ({_RAMP_SECONDS:.0f})")
@@ -177,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--batch-size", type=int, default=10, help="messages an invocation (%(default)s)")
     add("--group-concurrency", type=int, default=10, help="groups of a batch at once (%(default)s)")
     add("--provisioned-concurrency", type=int, default=0, help="environments kept initialised (%(default)s)")
-    add("--pollers", type=_pair, help="provisioned mode of the mapping, LEAST:MOST")
+    add("--pollers", type=_pollers, help="provisioned mode of the mapping, LEAST:MOST")
     add(
         "--snapstart",
         action="store_true",
@@ -189,7 +202,9 @@ def _parser() -> argparse.ArgumentParser:
         default=(),
         help="your own measured restores, comma-separated, in the place of those",
     )
-    add("--account-concurrency", type=int, default=0, help="the account's quota (1,000, or what is provisioned needs)")
+    add(
+        "--account-concurrency", type=_some, default=0, help="the account's quota (1,000, or what is provisioned needs)"
+    )
     add("--table-write-units", type=float, help="provisioned capacity (on demand)")
     add("--table-peak-write-units", type=float, default=0.0, help="past peak of an on-demand table (a new table)")
     add("--gateway-ms", type=_pair, default=(300, 1200), help="MEDIAN:P99 of a call (300:1200)")
@@ -202,8 +217,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _traffic(options: argparse.Namespace) -> Traffic:
     trace = read_trace(options.trace) if options.trace else ()
-    customers = len(trace) or options.customers
-    check_memory(round(customers * (1 + max(0.0, options.duplicate_share))), available_mb())
+    customers = options.customers if options.customers is not None else len(trace) or _CUSTOMERS
+    check_memory(round(customers * (1 + min(1.0, max(0.0, options.duplicate_share)))), available_mb())
     ramp = options.ramp_seconds
     if ramp is None:
         ramp = 0.0 if trace or options.burst_seconds is not None else _RAMP_SECONDS
@@ -215,15 +230,6 @@ def _traffic(options: argparse.Namespace) -> Traffic:
         trace_seconds=trace,
         duplicate_share=options.duplicate_share,
     )
-
-
-def check_memory(messages: int, available: int | None) -> None:
-    """Raises ImpossibleParametersError where this machine cannot hold so many messages."""
-    if available is not None and messages * MESSAGE_BYTES > available * 2**20:
-        raise ImpossibleParametersError(
-            f"{messages:,} messages take some {messages * MESSAGE_BYTES // 2**20:,} MB: this machine has {available:,} "
-            f"MB free, which hold {available * 2**20 // MESSAGE_BYTES:,}"
-        )
 
 
 def _policy(options: argparse.Namespace) -> Policy:
@@ -259,9 +265,23 @@ def _base(options: argparse.Namespace, record: dict[str, Any], policy: Policy) -
 
 def _pair(text: str) -> tuple[int, int]:
     least, colon, most = text.partition(":")
-    if not colon or not least.isdigit() or not most.isdigit():
+    if not colon or not least.isdecimal() or not most.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no pair of numbers, such as 20:200")
     return int(least), int(most)
+
+
+def _pollers(text: str) -> tuple[int, int]:
+    # Of the parameters, 0 is a mapping without.
+    if not any(pair := _pair(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no provisioned mode: leave it out")
+    return pair
+
+
+def _some(text: str) -> int:
+    # Of a policy, 0 is what it needs.
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is below 1: leave it out for the account's default")
+    return int(text)
 
 
 def _list(text: str) -> tuple[float, ...]:

@@ -86,7 +86,7 @@ def read_outputs(environment: str, file: Path | None = None, state: str = "") ->
     if file is not None:
         try:
             text = file.read_text()
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise RefusedError(f"the outputs cannot be read: {error}") from error
     else:
         text = _outputs_of_the_state(environment, state)
@@ -99,7 +99,14 @@ def read_outputs(environment: str, file: Path | None = None, state: str = "") ->
         raise RefusedError(
             f"Terraform has no output {', '.join(missing)} for {environment}: `make apply ENVIRONMENT={environment}`"
         )
-    refuse_production(outputs["queue_url"], outputs["table_name"], outputs["function_name"])
+    try:
+        refuse_production(outputs["queue_url"], outputs["table_name"], outputs["function_name"])
+        return _deployed(environment, outputs)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        raise RefusedError(f"the outputs are not those of this product's Terraform: {error!r}") from error
+
+
+def _deployed(environment: str, outputs: Mapping[str, Any]) -> Deployed:
     limits = outputs["concurrency"]
     own = [limits[name] for name in ("mapping", "reserved") if limits.get(name) is not None]
     return Deployed(

@@ -21,6 +21,7 @@ from benchmarks.avalanche import against, published, view
 from benchmarks.avalanche.parameters import ImpossibleParametersError, Traffic
 from benchmarks.avalanche.play import one_round
 from benchmarks.avalanche.seen import Round, figures, impact
+from benchmarks.avalanche.traffic import check_memory
 from benchmarks.coldstart.report import terminal
 from benchmarks.measure import Bar, available_mb, new_record, write_record
 from local import stream
@@ -30,6 +31,7 @@ from local.gateway import process
 from local.gateway.process import GatewayError
 from local.installation import InstallationError
 from local.ministack import ServicesError
+from local.options import package
 from local.report import shown, tell_audit
 from local.run_folder import new_directory
 from local.stream import RunError
@@ -59,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = terminal()
     try:
         check(options)
-        check_memory(options.concurrency, available_mb())
+        check_memory(options.messages * options.rounds * len(options.groups), available_mb())
+        check_environments(options.concurrency, available_mb())
     except ImpossibleParametersError as error:
         print(f"avalanche: {error}", file=sys.stderr)
         return 2
@@ -108,7 +111,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=600.0,
         help="after its ramp; then the audit says what is left (%(default)s)",
     )
-    add("--package", type=Path, help="an unpacked deployment package (built when not given)")
+    add("--package", type=package, help="an unpacked deployment package (built when not given)")
     add("--record", action="store_true", help="keep the record in benchmarks/record, too")
     options = parser.parse_args(arguments)
     if options.rounds < 1:
@@ -134,7 +137,7 @@ def check(options: argparse.Namespace) -> None:
         against.local_parameters(traffic, options.concurrency, against.UNMEASURED)
 
 
-def check_memory(environments: int, available: int | None) -> None:
+def check_environments(environments: int, available: int | None) -> None:
     """Raises ImpossibleParametersError where this machine cannot hold so many environments."""
     if available is not None and environments * ENVIRONMENT_MB > available:
         raise ImpossibleParametersError(

@@ -16,6 +16,9 @@ from benchmarks.avalanche.distributions import Microseconds
 from benchmarks.avalanche.parameters import ImpossibleParametersError, Queue, Traffic
 from benchmarks.avalanche.rules import SECOND, deduplicated
 
+# What a message takes at the most, with what becomes of it: 330 in the bars' million, more where it comes back.
+MESSAGE_BYTES = 600
+
 
 @dataclass(frozen=True)
 class Sent:
@@ -84,7 +87,7 @@ def accepted(at: Microseconds, per_second: float) -> Microseconds:
 def read_trace(path: Path) -> tuple[float, ...]:
     """Seconds from the beginning, one a line. Raises ImpossibleParametersError for a bad line, or for no line."""
     moments = []
-    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+    for number, line in enumerate(path.read_text("utf-8-sig", errors="replace").splitlines(), 1):
         if not line.strip():
             continue
         try:
@@ -97,3 +100,12 @@ def read_trace(path: Path) -> tuple[float, ...]:
     if not moments:
         raise ImpossibleParametersError(f"the trace {path} has no moment: a number of seconds a line")
     return tuple(moments)
+
+
+def check_memory(messages: int, available: int | None) -> None:
+    """Raises ImpossibleParametersError where this machine cannot hold so many messages."""
+    if available is not None and messages * MESSAGE_BYTES > available * 2**20:
+        raise ImpossibleParametersError(
+            f"{messages:,} messages take some {messages * MESSAGE_BYTES // 2**20:,} MB: this machine has {available:,} "
+            f"MB free, which hold {available * 2**20 // MESSAGE_BYTES:,}"
+        )

@@ -38,6 +38,10 @@ def test_production_is_refused_before_anything_is_read(environment, tmp_path):
         ({"queue_url": QUEUE.format("prod")}, "is production's"),
         ({"table_name": "cloudcafe-payment-transactions-production"}, "is production's"),
         ({"function_name": "cloudcafe-payment-processor-prod"}, "is production's"),
+        ({"concurrency": None}, "not those of this product's Terraform"),
+        ({"concurrency": {"mapping": 100}}, "not those of this product's Terraform"),
+        ({"queue_arn": "arn"}, "not those of this product's Terraform"),
+        ({"queue_url": None}, "not those of this product's Terraform"),
         ({"concurrency": ..., "table_name": ...}, "no output table_name, concurrency for dev: `make apply"),
     ],
 )
@@ -52,6 +56,24 @@ def test_what_is_no_output_of_terraform_is_refused(text, tmp_path):
     file.write_text(text)
     with pytest.raises(RefusedError, match="terraform output -json"):
         deployed.read_outputs("dev", file)
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(RefusedError, match="the outputs cannot be read"):
+        deployed.read_outputs("dev", file)
+
+
+@pytest.mark.parametrize("limit", ["much", "nan", "inf", "-1"])
+def test_a_limit_is_an_amount(limit, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        aws.main([f"--limit-usd={limit}"])
+    assert f"{limit} is no amount of USD" in capsys.readouterr().err
+
+
+def test_more_messages_than_this_machine_holds_are_refused(monkeypatch, capsys, tmp_path):
+    found = target(tmp_path)
+    monkeypatch.setattr(deployed, "read_outputs", lambda *_: found)
+    monkeypatch.setattr(deployed, "check_target", lambda *_: Function(512, "arm64", GOOD))
+    assert aws.main(["--messages", str(10**12), "--groups", "1"]) == 2
+    assert "1,000,000,000,000 messages take some" in capsys.readouterr().err
 
 
 def test_the_outputs_are_those_of_the_environments_state_wherever_that_is(tmp_path, monkeypatch):

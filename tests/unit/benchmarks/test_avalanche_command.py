@@ -16,6 +16,7 @@ from benchmarks.avalanche.lab import RESTORES, newest_record
 from benchmarks.avalanche.parameters import ImpossibleParametersError, Traffic
 from benchmarks.avalanche.policies import Outcome, Policy, compare, parameters, policies
 from benchmarks.avalanche.result import Result
+from benchmarks.avalanche.traffic import check_memory
 
 TRAFFIC = Traffic(60, 20, burst_seconds=5.0)
 BASE = Policy("base", stress_mode="none")
@@ -94,9 +95,13 @@ def test_a_trace_gives_each_message_its_moment(tmp_path, capsys) -> None:
     path = tmp_path / "trace"
     path.write_text("0\n1\n2\n")
     assert main(["--trace", str(path)]) == 0
+    path.write_text("\ufeff0\r\n1\r\n", "utf-8")
+    assert main(["--trace", str(path)]) == 0
+    assert main(["--trace", str(path), "--customers", "3"]) == 2
+    assert "a trace of 2 moments for 3 messages" in capsys.readouterr().out
     path.write_text("0\n2\n1\n")
     assert main(["--trace", str(path)]) == 2
-    assert "a trace is in order" in capsys.readouterr().out
+    assert "moment 3 of the trace, 1.0, is before the one in front" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -111,6 +116,9 @@ def test_a_trace_gives_each_message_its_moment(tmp_path, capsys) -> None:
         (["--ramp-seconds", "nan"], "ramp_seconds is nan"),
         (["--gateway-ms", "0:5"], "a median is above 0"),
         (["--policies", "--ramp-seconds", "-1"], "time does not run backwards"),
+        (["--memory-size", "0"], "memory_size 0: its quota is 128 to 10240 MB"),
+        (["--gateway-ms", "99999999999:999999999999999"], "is more than 14 days"),
+        (["--duplicate-share", "inf"], "duplicate_share is inf"),
         (["--customers", "1000000000000", "--groups", "1"], "1,000,000,000,000 messages take some 572,204,589 MB"),
     ],
 )
@@ -121,10 +129,10 @@ def test_what_cannot_be_ends_with_its_rule(arguments, rule, capsys) -> None:
 
 
 def test_what_a_machine_holds_is_simulated_and_no_message_more() -> None:
-    command.check_memory(1_747, 1)
+    check_memory(1_747, 1)
     with pytest.raises(ImpossibleParametersError, match="this machine has 1 MB free, which hold 1,747"):
-        command.check_memory(1_748, 1)
-    command.check_memory(10**12, None)
+        check_memory(1_748, 1)
+    check_memory(10**12, None)
 
 
 def test_a_policy_is_recommended_where_what_was_asked_for_is_refused(capsys) -> None:
@@ -133,9 +141,39 @@ def test_a_policy_is_recommended_where_what_was_asked_for_is_refused(capsys) -> 
     assert "Take “10 groups”" in capsys.readouterr().out
 
 
-def test_a_file_that_cannot_be_written_is_said(tmp_path, capsys) -> None:
-    assert main(["--customers", "10", "--json", str(tmp_path / "nowhere" / "found.json")]) == 2
-    assert "No such file or directory" in capsys.readouterr().err
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_a_file_that_cannot_be_written_is_said_before_anything_is_played(option, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(command, "_run", lambda options: pytest.fail("it was played"))
+    for path in (tmp_path, tmp_path / "nowhere" / "found"):
+        with pytest.raises(SystemExit, match="2"):
+            main(["--policies", option, str(path)])
+        assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--bars", "--policies"],
+        ["--scale", "--bars"],
+        ["--scale", "--json", "found.json"],
+        ["--bars", "--json", "found.json"],
+        ["--quick"],
+        ["--pollers", "0:0"],
+        ["--pollers", "²:3"],
+        ["--account-concurrency", "0"],
+    ],
+)
+def test_an_option_that_would_be_passed_over_is_refused(arguments, monkeypatch) -> None:
+    monkeypatch.setattr(command, "_run", lambda options: pytest.fail("it was played"))
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+
+
+def test_a_latency_of_nobody_is_no_figure(capsys) -> None:
+    assert main(["--customers", "3", "--failing-share", "1", "--stress-mode", "none", "--burst-seconds", "0"]) == 0
+    header, row = capsys.readouterr().out.splitlines()
+    assert len(header) == len(row)
+    assert row.split()[3:5] == ["-", "-"]
 
 
 @pytest.mark.parametrize("kept", ["--policies", "--bars", "--scale"])
@@ -151,7 +189,9 @@ def test_what_only_policies_have_is_refused_without_them(arguments, capsys) -> N
     assert "--policies" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["--pollers", "20"], ["--snapstart-ms", "fast"], ["--gateway-ms", "a:b"]])
+@pytest.mark.parametrize(
+    "arguments", [["--pollers", "20"], ["--snapstart-ms", "fast"], ["--gateway-ms", "a:b"], ["--gateway-ms", "²:3"]]
+)
 def test_a_malformed_option_is_refused(arguments, capsys) -> None:
     with pytest.raises(SystemExit):
         main(arguments)

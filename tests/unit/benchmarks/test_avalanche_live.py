@@ -80,6 +80,17 @@ def test_ramps_and_groups_are_numbers(option, text, capsys):
     assert text in capsys.readouterr().err
 
 
+def test_a_package_that_is_not_there_is_refused_before_anything_is_sent(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        live.main([f"--package={tmp_path / 'nowhere'}"])
+    assert "is no folder" in capsys.readouterr().err
+
+
+def test_more_messages_than_this_machine_holds_are_refused(capsys):
+    assert live.main([f"--messages={10**12}"]) == 2
+    assert "1,000,000,000,000 messages take some" in capsys.readouterr().err
+
+
 def test_a_number_of_groups_is_played_once_as_its_payments_have_its_name():
     assert live._options(["--groups=10,1000,10"]).groups == [10, 1000]
 
@@ -95,10 +106,10 @@ def test_messages_that_the_time_was_too_short_for_are_said_and_not_simulated():
 
 
 def test_more_environments_than_the_machine_holds_are_refused():
-    live.check_memory(10, 1000)
-    live.check_memory(1000, None)
+    live.check_environments(10, 1000)
+    live.check_environments(1000, None)
     with pytest.raises(ImpossibleParametersError, match="this machine has 1000 MB free, which hold 10"):
-        live.check_memory(11, 1000)
+        live.check_environments(11, 1000)
 
 
 # Three messages in two groups; the first invocation is cold and loses its second message, which a warm one settles.
