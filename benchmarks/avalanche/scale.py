@@ -35,6 +35,7 @@ class Step:
     account_concurrency: int = 1_000
     groups: int = 0
     pollers: tuple[int, int] | None = None
+    group_concurrency: int = 10
     gateway_calls: float = 0.0
     table_peak: float = 0.0
     table_quota: int = 40_000
@@ -43,7 +44,11 @@ class Step:
         """For the simulator, with the durations of a record of the lab."""
         groups = self.groups or self.payments // CUSTOMERS_A_GROUP
         policy = Policy(
-            self.name, stress_mode="none", pollers=self.pollers, account_concurrency=self.account_concurrency
+            self.name,
+            stress_mode="none",
+            pollers=self.pollers,
+            group_concurrency=self.group_concurrency,
+            account_concurrency=self.account_concurrency,
         )
         found = parameters(policy, Traffic(self.payments, groups, burst_seconds=60.0), lab)
         most = None if self.pollers else self.maximum_concurrency
@@ -60,9 +65,19 @@ STEPS = (
     Step(10_000, "as Terraform makes it"),
     Step(10_000, "10 groups", groups=10),
     Step(10_000, "a gateway of 100 calls a second", gateway_calls=STRIPE_CALLS),
+    Step(10_000, "12 at once, Terraform's for 400 calls a second", maximum_concurrency=12, gateway_calls=400.0),
+    Step(10_000, "60 at once, 3 groups each", maximum_concurrency=60, group_concurrency=3, gateway_calls=600.0),
     Step(100_000, "as Terraform makes it"),
     Step(100_000, "900 at once", maximum_concurrency=900),
     Step(100_000, "50 to 100 pollers, table warmed", pollers=(50, 100), account_concurrency=3_000, table_peak=3_000),
+    Step(
+        100_000,
+        "50 to 75 pollers, 2 groups each, table warmed",
+        pollers=(50, 75),
+        group_concurrency=2,
+        gateway_calls=5_000.0,
+        table_peak=3_000,
+    ),
     Step(1_000_000, "as Terraform makes it"),
     Step(
         1_000_000,
@@ -79,6 +94,15 @@ STEPS = (
         account_concurrency=6_000,
         table_peak=30_000,
         table_quota=60_000,
+    ),
+    Step(
+        1_000_000,
+        "200 to 500 pollers, 2 groups each, table warmed",
+        pollers=(200, 500),
+        account_concurrency=6_000,
+        group_concurrency=2,
+        gateway_calls=33_334.0,
+        table_peak=20_000,
     ),
 )
 

@@ -40,6 +40,35 @@ def test_every_variable_the_page_sets_is_terraforms() -> None:
     assert named - variables == {name for name in named if name.startswith("write_min")}
 
 
+def test_what_the_page_sets_is_played_and_no_plan_refuses_it() -> None:
+    rows = [
+        row.split(" | ") for row in PAGE.partition("## What changes in Terraform")[2].splitlines() if row[2:3] == "1"
+    ]
+    assert [row[0] for row in rows] == ["| 10,000", "| 100,000", "| 1,000,000"]
+    for payments, to_set, to_ask in rows:
+        numbers = {name: int(value) for name, value in re.findall(r"`(\w+) = (\d+)`", to_set)}
+        pollers = re.search(r"`provisioned_pollers = \{ min = (\d+), max = (\d+) \}`", to_set)
+        executions = 10 * int(pollers[2]) if pollers else numbers["maximum_concurrency"]
+        # As the validation of gateway_calls_per_second in terraform/variables.tf.
+        assert executions * numbers["group_concurrency"] <= 0.3 * numbers["gateway_calls_per_second"], payments
+        assert f"{numbers['gateway_calls_per_second']:,} calls a second" in to_ask
+        assert [
+            step.name
+            for step in scale.STEPS
+            if f"| {step.payments:,}" == payments
+            and step.pollers == (pollers and (int(pollers[1]), int(pollers[2])))
+            and (bool(pollers) or step.maximum_concurrency == executions)
+            and step.group_concurrency == numbers["group_concurrency"]
+            and step.gateway_calls == numbers["gateway_calls_per_second"]
+            and step.account_concurrency == numbers.get("account_concurrency", 1_000)
+            # An on-demand table takes at once what it was given before it became one.
+            and 2 * step.table_peak == numbers.get("write_min", 0)
+        ], payments
+    for step in scale.STEPS:
+        if step.pollers and step.group_concurrency == 10:
+            assert f"{-(-step.pollers[1] * 10 * 10 * 10 // 3):,}" in PAGE, step.name
+
+
 def test_the_pages_arithmetic_is_the_codes() -> None:
     a_minute = OPEN_SHARDS * 1_000 // INDEX_WRITES * 60
     assert f"{a_minute:,} payments a minute, and a throttled index" in PAGE
