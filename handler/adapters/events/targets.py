@@ -15,8 +15,15 @@ from handler.domain.outcome_event import SCHEMA_VERSION, OutcomeEvent
 # How rules of a bus find events.
 SOURCE: Final = "cloudcafe.payments"
 DETAIL_TYPE: Final = f"payment outcome {SCHEMA_VERSION}"
-# Of PutEvents' errors those that another call would meet again.
-_FOR_GOOD: Final = ("InvalidArgument", "MalformedDetail")
+# Of a batch's errors those that another call would meet again, as they are about the event: PutEvents', then SQS's and
+# SNS's, whose "sender fault" says less. A throttle (RequestThrottled) and a key that is disabled are the sender's, too.
+_FOR_GOOD: Final = (
+    "InvalidArgument",
+    "MalformedDetail",
+    "InvalidMessageContents",
+    "InvalidParameter",
+    "InvalidParameterValue",
+)
 
 
 class SqsEvents:
@@ -94,6 +101,8 @@ def _refusals(events: Sequence[OutcomeEvent], call: Callable[[], Mapping[str, An
     except AwsError as error:
         raise EventTargetError(str(error)) from error
     return [
-        Refusal(events[int(each["Id"])].event_id, each["SenderFault"], f"{each['Code']} {each.get('Message', '')}")
+        Refusal(
+            events[int(each["Id"])].event_id, each["Code"] in _FOR_GOOD, f"{each['Code']} {each.get('Message', '')}"
+        )
         for each in answer.get("Failed", ())
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from handler.adapters.events.stream import TableStream
@@ -149,6 +151,16 @@ def test_a_queue_gets_a_payments_events_in_its_group_under_their_ids():
             {"QueueUrl": QUEUE, "Entries": [entry(told, "MessageBody")]},
         )
         assert SqsEvents(client, QUEUE).send([told]) == [Refusal(told.event_id, True, "InvalidMessageContents ")]
+
+
+@pytest.mark.parametrize("code", ["RequestThrottled", "ThrottlingException", "KMS.DisabledException", "AccessDenied"])
+def test_what_is_called_the_senders_fault_and_says_nothing_of_the_event_comes_again(code):
+    failed = [{"Id": "0", "SenderFault": True, "Code": code, "Message": "too fast"}]
+    client = SimpleNamespace(send_message_batch=lambda **_: {"Successful": [], "Failed": failed})
+    events, notifier = [event("a", "parked"), event("a", park_no=1)], ListNotifier()
+    # The later one of the payment neither goes on its own, nor is anything dropped.
+    assert deliver(events, SqsEvents(client, QUEUE), notifier) == [0, 1]
+    assert notifier.alarms == []
 
 
 def test_a_topic_gets_the_same():
