@@ -161,7 +161,7 @@ def test_the_pages_function_alone_may_say_who_decided(run: str, plans: dict[str,
     assert claiming == {"workflow"}
 
 
-def test_the_pages_function_may_change_nothing_but_a_decision(plans: dict[str, Plan]) -> None:
+def test_of_all_writes_the_pages_function_may_send_the_decision_alone(plans: dict[str, Plan]) -> None:
     plan = plans["what_must_be"]
     table = plan["module.transaction_table.aws_dynamodb_table.this"]["arn"]
     [policy] = [policy for who, _, policy, _ in _roles(plan) if who == "page"]
