@@ -70,6 +70,10 @@ run "every_choice_of_the_root" {
   }
 
   assert {
+    condition     = strcontains(output.commands, "RESTORED_AT=2025-11-28T15:04:05Z") && !strcontains(run.defaults.commands, "RESTORED_AT")
+    error_message = "While the table is restored, people's commands must look for what was charged before, as functions do."
+  }
+  assert {
     condition     = sort(keys(output.benchmark_function_names)) == tolist(["compiled-128", "compiled-512", "pure-128", "pure-512"])
     error_message = "There must be one benchmark function per engine and memory size."
   }
