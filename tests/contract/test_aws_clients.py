@@ -42,6 +42,13 @@ from tests.support.aws import SUPPORTS
 from tests.support.payments import message, whole_item
 
 LONG = 60.0
+KEYS = {name.lower(): value for name, value in CREDENTIALS.items()}
+FIRST_CALLS = {
+    "dynamodb": "list_tables",
+    "lambda": "list_functions",
+    "secretsmanager": "list_secrets",
+    "sqs": "list_queues",
+}
 Client = Callable[[str], Any]
 Connect = Callable[[str, str], Client]
 
@@ -52,11 +59,20 @@ def services_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("services")
     with ProcessGroup() as processes:
         if request.param == "moto":
-            yield from _moto(processes, folder / "moto.log")
+            urls = _moto(processes, folder / "moto.log")
         else:
-            services = Ministack(processes, folder)
-            yield services.url
-            services.stop()
+            urls = _ministack(processes, folder)
+        for url in urls:
+            # A service is imported at its first call, which takes longer than a client waits.
+            for service, look in FIRST_CALLS.items():
+                getattr(boto3.client(service, region_name=REGION, endpoint_url=url, **KEYS), look)()
+            yield url
+
+
+def _ministack(processes: ProcessGroup, folder: Path) -> Iterator[str]:
+    services = Ministack(processes, folder)
+    yield services.url
+    services.stop()
 
 
 def _moto(processes: ProcessGroup, log: Path) -> Iterator[str]:
@@ -74,11 +90,10 @@ def _moto(processes: ProcessGroup, log: Path) -> Iterator[str]:
 @pytest.fixture
 def aws(services_url: str) -> Iterator[Client]:
     """boto3's clients, which make what is asked about."""
-    keys = {name.lower(): value for name, value in CREDENTIALS.items()}
     with ExitStack() as ends:
 
         def client(service: str) -> Any:
-            made = boto3.client(service, region_name=REGION, endpoint_url=services_url, **keys)
+            made = boto3.client(service, region_name=REGION, endpoint_url=services_url, **KEYS)
             ends.callback(made.close)
             return made
 
