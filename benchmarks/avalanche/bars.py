@@ -44,7 +44,7 @@ def measure(story: Parameters, seed: int, *, quick: bool, say: Callable[[str], N
         say(name)
         for size in sizes:
             if not quick or size <= _QUICK:
-                curves[name].append(_point(one, size, seed))
+                curves[name].append(_point(one, size, seed, with_memory=name == "curve"))
                 say(_line(curves[name][-1]))
     simfaas = beside_simfaas(_REQUESTS, _ROUNDS)
     simpy = heap_beside_simpy(_BATCHES, _ROUNDS)
@@ -63,7 +63,7 @@ def _sized(story: Parameters, size: int) -> Parameters:
     return replace(story, traffic=traffic)
 
 
-def _point(story: Parameters, size: int, seed: int) -> dict[str, Any]:
+def _point(story: Parameters, size: int, seed: int, *, with_memory: bool) -> dict[str, Any]:
     parameters = _sized(story, size)
     seconds, cpu = [], []
     for _ in range(_REPEATS.get(size, 1)):
@@ -76,8 +76,8 @@ def _point(story: Parameters, size: int, seed: int) -> dict[str, Any]:
         "seconds": statistics.median(seconds),
         "cpu_seconds": statistics.median(cpu),
         "us_a_payment": 1e6 * statistics.median(cpu) / size,
-        # Of the process so far, which is of this size, as they grow.
-        "memory_mb": _memory_mb(),
+        # Of the process so far, which is of this size where sizes grow, as in the first curve alone.
+        **({"memory_mb": _memory_mb()} if with_memory else {}),
         "digest": result.digest(),
         "completion_seconds": result.completion_seconds,
         "invocations": result.invocations,
@@ -94,7 +94,7 @@ def _memory_mb() -> float:
 def _line(point: dict[str, Any]) -> str:
     return (
         f"{point['customers']:>9,} customers in {point['cpu_seconds']:.2f} CPU-s, {point['seconds']:.2f} s, "
-        f"{point['us_a_payment']:.1f} us a payment, {point['memory_mb']:.0f} MB"
+        f"{point['us_a_payment']:.1f} us a payment" + (f", {point['memory_mb']:.0f} MB" if "memory_mb" in point else "")
     )
 
 

@@ -149,7 +149,12 @@ def again(
     drawn = list(seeds)
     return {
         policy.name: [
-            {"seed": result.seed, "latency_p99_ms": result.latency_p99_ms, "usd": str(result.dollars["total"])}
+            {
+                "seed": result.seed,
+                "latency_p99_ms": result.latency_p99_ms,
+                "usd": str(result.dollars["total"]),
+                "lost": result.parked + result.dead_lettered + result.unsettled,
+            }
             for result in (simulate(parameters(policy, traffic, record, base), seed) for seed in drawn)
         ]
         for policy in found

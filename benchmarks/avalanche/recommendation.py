@@ -102,13 +102,16 @@ def _near_tie(
     base: dict[str, Any],
 ) -> str:
     """What other seeds say, in brackets: whether they take another policy, and which difference is their noise."""
-    drawn: dict[str, list[tuple[float, float]]] = {}
+    # Payments lost, dollars and p99 by seed; what an older record does not say of a seed is as with the first.
+    drawn: dict[str, list[tuple[int, float, float]]] = {}
     for one in outcomes:
-        name = one["policy"]["name"]
-        later = [(float(found["usd"]), found["latency_p99_ms"]) for found in again.get(name, ())]
-        drawn[name] = [_figures(one), *later]
+        name, first = one["policy"]["name"], lost(one)
+        later = [
+            (found.get("lost", first), float(found["usd"]), found["latency_p99_ms"]) for found in again.get(name, ())
+        ]
+        drawn[name] = [(first, *_figures(one)), *later]
     seeds = min(map(len, drawn.values()))
-    if seeds < _SEEDS_MIN or any(p99 is None for found in drawn.values() for _, p99 in found):
+    if seeds < _SEEDS_MIN or any(p99 is None for found in drawn.values() for *_, p99 in found):
         return ""
     taken, asked = (one["policy"]["name"] for one in (take, base))
     others = Counter(_balanced({name: found[seed] for name, found in drawn.items()}) for seed in range(seeds))
@@ -118,15 +121,18 @@ def _near_tie(
         names = " and ".join(f"“{name}”" for name in others)
         told.append(f"a near tie: {agree} of {seeds} seeds {'takes' if agree == 1 else 'take'} it, {names} the others")
     if taken != asked and asked in drawn:
-        for place, words in ((1, "p99"), (0, "cost")):
+        for place, words in ((2, "p99"), (1, "cost")):
             differences = [drawn[asked][seed][place] - drawn[taken][seed][place] for seed in range(seeds)]
             if any(differences) and abs(statistics.mean(differences)) <= _half(differences):
                 told.append(f"the difference in {words} is within the noise of {seeds} seeds")
     return f" ({'; '.join(told)})" if told else ""
 
 
-def _balanced(figures: dict[str, tuple[float, float]]) -> str:
-    front = tradeoff.frontier(list(figures.items()), lambda one: one[1])
+def _balanced(drawn: dict[str, tuple[int, float, float]]) -> str:
+    """As `recommend` decides, of one seed."""
+    fewest = min(lost for lost, *_ in drawn.values())
+    could = [(name, (usd, p99)) for name, (lost, usd, p99) in drawn.items() if lost == fewest]
+    front = tradeoff.frontier(could, lambda one: one[1])
     return tradeoff.balanced(front, lambda one: one[1], _BALANCE)[0]
 
 
@@ -175,9 +181,9 @@ def _saves(base: dict[str, Any], take: dict[str, Any]) -> str:
     money = round(usd(base) - usd(take), 4)
     fewer = lost(base) - lost(take)
     saved = [_shown(seconds)] * (seconds > 0) + [dollars(money)] * (money > 0)
-    saved += [f"{fewer:,} payments from being lost"] * (fewer > 0)
+    saved += [f"{fewer:,} payment{'s' * (fewer > 1)} from being lost"] * (fewer > 0)
     spent = [f"takes {_shown(-seconds)} more"] * (seconds < 0) + [f"costs {dollars(-money)} more"] * (money < 0)
-    return " and ".join([f"it saves {' and '.join(saved)}"] * bool(saved) + spent) or "it saves nothing"
+    return "it " + (" and ".join([f"saves {' and '.join(saved)}"] * bool(saved) + spent) or "saves nothing")
 
 
 def _how(base: dict[str, Any], take: dict[str, Any]) -> str:

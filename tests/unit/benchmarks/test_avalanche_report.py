@@ -90,6 +90,23 @@ def drawn(**p99_s: list[float]) -> dict[str, Any]:
     }
 
 
+def test_what_loses_more_payments_is_no_near_tie_however_quick_it_is() -> None:
+    found = change("as asked", parked=3, latency_p99_ms=1_000.0, dollars={"total": "0.0100"})
+    again = drawn(as_asked=[1.0] * 4)
+    for one in again["as asked"]:
+        one["usd"] = "0.0100"
+    assert "near tie" not in recommend({**found, "again": again}).answer
+    again["as asked"] = [{**one, "lost": 0} for one in again["as asked"]]
+    assert "(a near tie: 1 of 5 seeds takes it, “as asked” the others" in recommend({**found, "again": again}).answer
+
+
+def test_what_costs_and_saves_nothing_is_a_sentence() -> None:
+    found = recommend(change("as asked", parked=1, latency_p99_ms=2_000.0, dollars={"total": "0.0900"}))
+    assert found.answer.endswith("it saves 1 payment from being lost.")
+    slower = {"outcomes": [outcome("as asked", "0.10004", 1.0), outcome("other", "0.1", 1.04)], "story": []}
+    assert recommend(slower).answer.endswith(": it takes 0.04 s more.")
+
+
 @pytest.mark.parametrize(
     ("again", "end"),
     [
