@@ -74,23 +74,20 @@ def prepare_ahead(reading: Reading, rules: Rules, ports: Ports, work: Work) -> s
 def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:
     """Bring one message to a settled state. Returning acknowledges it; a RetryableError asks for redelivery."""
     validation = reading.validation
-    if isinstance(reading.assessment, ScoringError) and reading.message.receives >= rules.parking.after_tries:
-        # Without a score there is no state to claim it in: what counted its tries is the queue.
-        name = transaction_id(validation.payment_id)
-        ports.notifier.alarm(reading.assessment.reason_code, name, str(reading.assessment))
-        return _set_aside(reading, reading.assessment, rules, ports, work)
+    if isinstance(reading.assessment, ScoringError):
+        return _unclaimable(reading, reading.assessment, rules, ports, work)
     if isinstance(reading.assessment, RetryableError):
         raise reading.assessment
     if not validation.payment_id:
         work.require_time(rules.times)
         ports.rejected.send(reading.message, reading.masked_body, _unusable_reason(validation.faults))
         return "unusable"
-    status: Status = "rejected"
-    gateway_ref = ""
-    if validation.payment is not None and reading.assessment is not None:
-        status = rules.routing.route(validation.payment, reading.assessment)
-        if status == "declined" and (gateway_ref := ended_reference(validation.payment, rules, ports, work)):
-            status = "processing"
+    try:
+        status, gateway_ref = _route(reading, rules, ports, work)
+    except RetryableError as error:
+        if not error.is_own_failure:
+            raise
+        return _unclaimable(reading, error, rules, ports, work)
     now_ms = ports.clock.now_ms()
     item = new_item(
         reading.message,
@@ -125,6 +122,26 @@ def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:
         if gateway_ref == claimed.gateway_ref != "" and work.found is not None:
             work.found.append(claimed.transaction_id)
         return pay(claimed, payment, rules, ports, work)
+
+
+def _route(reading: Reading, rules: Rules, ports: Ports, work: Work) -> tuple[Status, str]:
+    """The state to claim it in, and the reference that the claim has to carry. Raises as `ended_reference`."""
+    payment, assessment = reading.validation.payment, reading.assessment
+    if payment is None or not isinstance(assessment, Assessment):
+        return "rejected", ""
+    status = rules.routing.route(payment, assessment)
+    gateway_ref = ended_reference(payment, rules, ports, work) if status == "declined" else ""
+    return "processing" if gateway_ref else status, gateway_ref
+
+
+def _unclaimable(
+    reading: Reading, error: RetryableError, rules: Rules, ports: Ports, work: Work
+) -> Literal["set_aside"]:
+    """Set aside what there is no state to claim it in, once the queue has counted its tries; until then raises."""
+    if reading.message.receives < rules.parking.after_tries:
+        raise error
+    ports.notifier.alarm(error.reason_code, transaction_id(reading.validation.payment_id), str(error))
+    return _set_aside(reading, error, rules, ports, work)
 
 
 def _set_aside(reading: Reading, error: RetryableError, rules: Rules, ports: Ports, work: Work) -> Literal["set_aside"]:

@@ -537,7 +537,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         Edit(_ITEM, 'if by_rule else "approval_unavailable"', 'if True else "approval_unavailable"'),
     ),
     "every payment is charged without a person": (
-        Edit(_PROCESS, "rules.routing.route(validation.payment, reading.assessment)", '"processing"'),
+        Edit(_PROCESS, "    status = rules.routing.route(payment, assessment)\n", '    status = "processing"\n'),
     ),
     "a decline is recorded before it is cancelled, and a late confirm captures": (
         Edit(_ENDING, '    if result.state in ("approved", "cancelled"):', '    if result.state != "requires_action":'),

@@ -16,6 +16,7 @@ from handler.adapters.table.parking_log import DynamoDbParkingLog
 from handler.domain.approval.steps import Checks, begin
 from handler.domain.errors import (
     ChargeInProgressError,
+    GatewayAnswerError,
     GatewayBusyError,
     ParkedRefusedError,
     RestoreTooRecentError,
@@ -205,18 +206,23 @@ def test_what_a_rule_declines_by_now_is_recorded_as_it_was_charged():
 
 
 def test_what_a_rule_declines_by_now_is_charged_by_no_later_search_that_leaves_it_out():
-    gateway = ScriptedGateway(find=[["sim_2599_USD_f0"], []], status=[APPROVED] * 2)
-    world = restored(gateway, scoring=AmountScoring(decline_from=1))
-    assert send(world) == "completed"
-    assert (world.item()["gateway_ref"], gateway.captures) == ("sim_2599_USD_f0", {})
-    # Nor where its worker is lost right after the claim, as the claim has the reference.
     gateway = ScriptedGateway(find=[["sim_2599_USD_f0"], []], status=[APPROVED, GatewayBusyError("429"), APPROVED])
     world = restored(gateway, scoring=AmountScoring(decline_from=1))
     assert reason(world) == "gateway_busy"
-    world.gateway.scripts["find"] = [[]]
     world.scoring.decline_from = 10**9
     assert send(world, owner="req-2:m-1") == "completed"
     assert (world.item()["gateway_ref"], gateway.captures) == ("sim_2599_USD_f0", {})
+
+
+def test_what_a_rule_declines_and_cannot_be_looked_for_holds_its_group_up_for_five_receives():
+    busy, wrong = GatewayBusyError("429"), GatewayAnswerError("no state")
+    world = restored(ScriptedGateway(find=[busy, wrong, wrong]), scoring=AmountScoring(decline_from=1))
+    for receives in (999, 4):
+        with pytest.raises(RetryableError):
+            send(world, message()._replace(receives=receives))
+    assert send(world, message()._replace(receives=5)) == "set_aside"
+    assert [alarm[:2] for alarm in world.notifier.alarms] == [("gateway_answer_invalid", KEY)]
+    assert ([sent[2] for sent in world.rejected.messages], world.dynamodb.items) == (["gateway_answer_invalid"], {})
 
 
 def test_reconcile_records_what_its_message_may_never_come_for():
@@ -374,8 +380,7 @@ def test_an_execution_charges_nothing_that_a_rule_declines_and_that_was_found_ch
     world = ApprovalWorld(scoring=AmountScoring(decline_from=1))
     world.gateway = ScriptedGateway(find=[["sim_999999_USD_f0"], []], status=[over("approved")] * 2)  # type: ignore[assignment]
     world.rules = RESTORED
-    declining = Assessment(SCORED_70.risk, SCORED_70.fraud_score, "decline", SCORED_70.reasons, "f" * 64)
-    assert began(world, declining).action == "charge"
+    assert began(world, SCORED_70._replace(action="decline")).action == "charge"
     assert world.item()["gateway_ref"] == "sim_999999_USD_f0"
 
 
