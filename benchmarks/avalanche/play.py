@@ -82,14 +82,16 @@ def send_and_watch(
     sent: list[Sent] = []
     looked_at = -timing.look_seconds
     while (now := time.time_ns() / 1e9 - timing.begun_ms / 1000) < timing.seconds_max:
-        due = messages[len(sent) : bisect_right(timing.due_seconds, now)][:_BATCH]
-        if due:
-            sent += stream.send(sqs, queue_url, due)
-        if now - looked_at >= timing.look_seconds:
+        # The first look comes before the first message.
+        is_time = now - looked_at >= timing.look_seconds
+        if is_time:
             looked_at = now
             if look(now, sent).settled == len(messages):
                 break
-        elif not due:
+        due = messages[len(sent) : bisect_right(timing.due_seconds, now)][:_BATCH]
+        if due:
+            sent += stream.send(sqs, queue_url, due)
+        elif not is_time:
             time.sleep(_PAUSE_SECONDS)
     return sent
 

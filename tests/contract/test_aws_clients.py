@@ -58,11 +58,7 @@ def services_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     """Two stand-ins for AWS by different people: what both take is not one's own idea of the protocol."""
     folder = tmp_path_factory.mktemp("services")
     with ProcessGroup() as processes:
-        if request.param == "moto":
-            urls = _moto(processes, folder / "moto.log")
-        else:
-            urls = _ministack(processes, folder)
-        for url in urls:
+        for url in {"moto": _moto, "ministack": _ministack}[request.param](processes, folder):
             # A service is imported at its first call, which takes longer than a client waits.
             for service, look in FIRST_CALLS.items():
                 getattr(boto3.client(service, region_name=REGION, endpoint_url=url, **KEYS), look)()
@@ -75,7 +71,8 @@ def _ministack(processes: ProcessGroup, folder: Path) -> Iterator[str]:
     services.stop()
 
 
-def _moto(processes: ProcessGroup, log: Path) -> Iterator[str]:
+def _moto(processes: ProcessGroup, folder: Path) -> Iterator[str]:
+    log = folder / "moto.log"
     command = [str(environment("moto") / "python"), "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
     with log.open("wb") as output:
         started = processes.start(command, stdout=output, stderr=subprocess.STDOUT)
