@@ -35,7 +35,8 @@ _BETWEEN_DIGITS: Final = re.compile("[ \t\n\u00a0\"'_-]")
 _NOT_DIGITS: Final = re.compile(f"[^{_DIGIT}]")
 _FULL_WIDTH: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _CAMEL: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_WORD: Final = re.compile("[a-z]+[0-9]?|[0-9]+")
+# One digit is a word's own, more are a word: else what masking leaves of a name would be another name.
+_WORD: Final = re.compile("[a-z]+[0-9](?![0-9])|[a-z]+|[0-9]+")
 
 # Words that say how a check ended, or are about a code and not it.
 _ABOUT: Final = frozenset(
