@@ -91,8 +91,11 @@ def test_a_run_with_every_fault_passes_its_audit_and_leaves_no_process(every_fau
 
 def test_a_run_on_the_reference_support_passes_the_same_audit(tmp_path: Path) -> None:
     figures = tmp_path / "run.json"
+    # A workflow stands on the same support in every run, and its lost start is 40 s of waiting.
+    faults = ",".join(fault for fault in FAULTS if fault != START_LOST)
+    arguments = [*STREAM, "--support", "standard", "--faults", faults, "--json", str(figures), "--seconds-max", "150"]
     with redirect_stdout(StringIO()) as output:
-        code = run.main([*STREAM, "--support", "standard", "--json", str(figures), "--seconds-max", "150"])
+        code = run.main(arguments)
     assert code == 0, output.getvalue()
     assert set(json.loads(figures.read_text())["audit"].values()) == {True}
     directory = next(word for word in output.getvalue().split() if word.startswith(".build/local/"))
@@ -151,13 +154,14 @@ def test_a_run_says_who_died_under_way_and_fails(
     assert re.search(said, error, re.DOTALL), error
 
 
-# What two runs of one stream may differ in: moments, ids of messages, workers, executions, numbers of writes, the
-# gateway's own ids, and which group brought a payment first whose duplicate is in another.
+# What two runs of one stream may differ in: moments, ids of messages, workers, executions and their generations,
+# numbers of writes, the gateway's own ids, and which group brought a payment first whose duplicate is in another.
 OF_ONE_RUN = frozenset(
     {
         "created_at", "updated_at", "processed_at", "message_id", "message_group_id", "sequence_number", "owner",
         "attempt", "gateway_ref", "gateway_response", "execution_arn", "callback_id", "approval_expires_at",
         "decided_at", "tries", "first_tried_at", "parked_at", "gateway_try", "version",
+        "approval_name", "generation",
     }
 )  # fmt: skip
 
@@ -177,7 +181,7 @@ def test_both_engines_leave_the_same_items_but_for_times_and_ids(
 ) -> None:
     monkeypatch.setenv("SCORING_ENGINE", "pure")
     # The other run's faults may show in the items no more than its engine: all but those that end a payment.
-    arguments = [*STREAM, "--faults", f"{POISON},charge.decline,{START_LOST}", "--package", package]
+    arguments = [*STREAM, "--faults", f"{POISON},charge.decline", "--package", package]
     pure, compiled = run.run(run._options(arguments), Console(quiet=True)), every_fault.result
     assert not any(pure.problems.values()), pure.problems
     assert (compiled.figures["engine"], pure.figures["engine"]) == ("compiled", "pure")
