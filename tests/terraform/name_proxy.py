@@ -17,8 +17,8 @@ class NameProxy(Server):
     def __init__(self, services_url: str) -> None:
         super().__init__(self._pass_on)
         self._port = urlsplit(services_url).port or 80
-        self.variables = {"HTTP_PROXY": self.url, "http_proxy": self.url, "NO_PROXY": "127.0.0.1"}
-        self.variables["no_proxy"] = "127.0.0.1"
+        # No host is excepted: to Python, 127.0.0.1 would be the end of every name here.
+        self.variables = {"HTTP_PROXY": self.url, "http_proxy": self.url, "NO_PROXY": "", "no_proxy": ""}
 
     def _pass_on(self, request: Request) -> None:
         url = urlsplit(request.path)
