@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Hashable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from handler.batch import NotABatchError, messages_of
@@ -131,12 +131,16 @@ def _check_payment(reading: Reading, document: dict[str, Any], rules: Rules) -> 
     assert again.validation.request_hash == reading.validation.request_hash, "the order of fields counts"
 
 
+# A number whose exponent is beyond what Decimal can hold, which is a number all the same: told as infinite below.
+_BEYOND = "9e9999999999999999999"
+
+
 def _texts(document: dict[str, Any]) -> dict[str, Any]:
     """A document with its numbers between zero characters, to be written again as they were."""
 
     def told(value: Any) -> Any:
         if isinstance(value, Decimal):
-            return f"\0{value:f}\0"
+            return f"\0{value if value.is_finite() else _BEYOND}\0"
         if isinstance(value, list):
             return [told(each) for each in value]
         return {name: told(each) for name, each in value.items()} if isinstance(value, dict) else value
@@ -175,6 +179,12 @@ def _strictly(text: str) -> dict[str, Any] | None:
     def constant(_name: str) -> None:
         raise Refused
 
+    def number(text: str) -> Decimal:
+        try:
+            return Decimal(text)
+        except InvalidOperation:
+            return Decimal("Infinity")
+
     def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({name for name, _ in pairs}) < len(pairs):
             raise Refused
@@ -182,7 +192,7 @@ def _strictly(text: str) -> dict[str, Any] | None:
 
     try:
         document = json.loads(
-            text, parse_int=Decimal, parse_float=Decimal, parse_constant=constant, object_pairs_hook=distinct
+            text, parse_int=Decimal, parse_float=number, parse_constant=constant, object_pairs_hook=distinct
         )
     except (ValueError, RecursionError):
         return None
