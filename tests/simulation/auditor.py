@@ -670,6 +670,12 @@ class Auditor:
         if invocation.remaining_ms() < LEAST_REMAINING_MS:
             self.fail("time for an answer", f"{invocation.name} began {call} with {invocation.remaining_ms()} ms left")
 
+    def _tries(self, invocation: Invocation, call: str, key: str) -> None:
+        # What a rule declines is looked for, and asked about, before it is known what stands there: no try of that.
+        is_worked_on = (self.table.item(key) or {}).get("status") == "processing"
+        if is_worked_on or call != "status" or not self.world.restored_at:
+            self.parking.called(invocation, key)
+
     def gateway_call(self, invocation: Invocation, call: str, gateway_ref: str, key: str) -> None:
         self._has_time(invocation, call)
         if call == "cancel" and self._cancels_in_vain(invocation, gateway_ref):
@@ -679,7 +685,7 @@ class Auditor:
             return
         if gateway_ref:
             self._must_have_cancelled(invocation, f"txn-{self.gateway.intents[gateway_ref].payment_id}")
-            self.parking.called(invocation, f"txn-{self.gateway.intents[gateway_ref].payment_id}")
+            self._tries(invocation, call, f"txn-{self.gateway.intents[gateway_ref].payment_id}")
         if call in ("prepare", "charge"):
             named = key.split(":")[1] if ":" in key else ""
             payment_id = self.gateway.intents[gateway_ref].payment_id if gateway_ref else named
