@@ -4,7 +4,6 @@ The AWS CLI is the one from the package index (version 1). Each command is run b
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import pytest
 from local.installation import ROOT, environment
 from local.resources import zipped
 from local.system import client
-from tests.support.processes import wait_for
+from tests.support.processes import make_up, path_with, wait_for
 
 FUNCTION = "cloudcafe-payment-processor-dev"
 WORKFLOW = "payment-processor-dev"
@@ -38,7 +37,7 @@ class Terminal:
         self._environ = {
             **exports,
             "HOME": str(home),
-            "PATH": f"{environment('awscli')}:{os.environ['PATH']}",
+            "PATH": path_with(environment("awscli")),
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
@@ -61,29 +60,8 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "local", "up", "--port", "0", "--concurrency", "3"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        said = ""
-        for line in process.stdout:
-            said += line
-            if "Ctrl-C" in line:
-                break
-        exports = dict(re.findall(r"export (\w+)=(.*)\n", said))
-        logs = re.search(r"logs are in (.*)\n", said)
-        if logs is None:
-            process.wait(timeout=10)
-            pytest.fail(f"local up did not come up: {said} {process.stderr and process.stderr.read()}")
-        yield Terminal(exports, Path(logs[1]), tmp_path_factory.mktemp("home"))
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
+    with make_up() as up:
+        yield Terminal(up.exports, up.logs, tmp_path_factory.mktemp("home"))
 
 
 def item(terminal: Terminal, payment_id: str) -> dict[str, Any]:

@@ -1,9 +1,6 @@
 """One system for both versions of the AWS CLI, as `make up` starts it, and the count of commands that were right."""
 
-import os
-import re
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +12,7 @@ from local.installation import ROOT
 from local.resources import zipped
 from tests.published.cli import VERSIONS, folder
 from tests.published.commands import COMMANDS
+from tests.support.processes import make_up, path_with
 
 _CAME_TO: Counter[int] = Counter()
 
@@ -54,26 +52,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def exports() -> Iterator[dict[str, str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "local", "up", "--port", "0", "--concurrency", "3"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        said = ""
-        for line in process.stdout:
-            said += line
-            if "Ctrl-C" in line:
-                break
-        found = dict(re.findall(r"export (\w+)=(.*)\n", said))
-        assert found, f"local up did not come up: {said} {process.stderr and process.stderr.read()}"
-        yield found
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
+    with make_up() as up:
+        yield up.exports
 
 
 @pytest.fixture(scope="session", params=VERSIONS, ids="cli {}".format)
@@ -86,7 +66,7 @@ def shell(request: pytest.FixtureRequest, exports: dict[str, str], tmp_path_fact
     variables = {
         **exports,
         "HOME": str(directory),
-        "PATH": f"{folder(request.param)}:{os.environ['PATH']}",
+        "PATH": path_with(folder(request.param)),
         "AWS_EC2_METADATA_DISABLED": "true",
         # No terminal to page on.
         "AWS_PAGER": "",

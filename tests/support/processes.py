@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from local.installation import ROOT
 
 
 def descendants(pid: int) -> dict[int, int]:
@@ -26,3 +34,41 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+class Up(NamedTuple):
+    """What a running `make up` prints: the lines for a shell, and the folder of its logs."""
+
+    exports: dict[str, str]
+    logs: Path
+
+
+@contextmanager
+def make_up() -> Iterator[Up]:
+    """A system as `make up` starts it, and its end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local", "up", "--port", "0", "--concurrency", "3"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if "Ctrl-C" in line:
+                break
+        logs = re.search(r"logs are in (.*)\n", said)
+        # Without that line it has ended, or is about to.
+        assert logs is not None, f"local up did not come up: {said} {process.stderr and process.stderr.read()}"
+        yield Up(dict(re.findall(r"export (\w+)=(.*)\n", said)), Path(logs[1]))
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def path_with(cli: Path) -> str:
+    """A reader's PATH: this AWS CLI first, then the checkout's own commands, as activating the environment does."""
+    return os.pathsep.join([str(cli), str(Path(sys.executable).parent), os.environ["PATH"]])
