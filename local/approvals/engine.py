@@ -1,7 +1,7 @@
 """The durable engine: the SDK's own local runner over SQLite, kept alive.
 
 It is not ministack's, because a wait must survive `kill -9` of the engine (ministack keeps executions in memory, and
-runs `$LATEST` only). The rule: it comes back on the same port with the same executions.
+runs `$LATEST` only). The rule: it comes back on the same port with the same executions, and goes on with them.
 """
 
 import json
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from local import threads
+from local.installation import ROOT
 from local.loopback import HOST, ask
 from local.ministack import ACCOUNT, CREDENTIALS, REGION, ServicesError
 from local.process_group import ProcessGroup
@@ -51,14 +52,16 @@ class DurableEngine:
     def start(self) -> None:
         """Start the SDK's runner on what its database holds. Raises ServicesError."""
         self.port = self.port or _free_port()
-        command = [sys.executable, "-m", "aws_durable_execution_sdk_python_testing.cli", "start-server"]
-        command += ["--host", HOST, "--port", str(self.port), "--lambda-endpoint", self._lambda_url]
-        command += ["--local-runner-region", REGION, "--store-type", "sqlite"]
-        command += ["--store-path", str(self._folder / "executions.sqlite"), "--log-level", "WARNING"]
+        command = [sys.executable, "-m", "local.approvals.engine_process", str(self.port), self._lambda_url]
+        command.append(str(self._folder / "executions.sqlite"))
         log = self._folder / "engine.log"
         with log.open("ab") as output:
             self._process = self._processes.start(
-                command, stdout=output, stderr=output, env={**os.environ, **CREDENTIALS, "AWS_DEFAULT_REGION": REGION}
+                command,
+                stdout=output,
+                stderr=output,
+                cwd=ROOT,
+                env={**os.environ, **CREDENTIALS, "AWS_DEFAULT_REGION": REGION},
             )
         self.starts += 1
         deadline = time.monotonic() + READY_SECONDS_MAX
