@@ -63,8 +63,8 @@ SANITIZED_TESTS := tests/unit/scoring/test_sha256.py tests/unit/scoring/test_ker
 sanitized: setup
 	@test -e "$$(gcc -print-file-name=libasan.so)" || { echo "gcc with libasan is missing: apt-get install gcc, on Linux"; exit 1; }
 	@mkdir -p $(SANITIZED)
-	@rm -rf $(addprefix $(SANITIZED)/,scoring tests build handler docs)
-	@tar -cf - --exclude=__pycache__ setup.py pyproject.toml README.md LICENSE scoring tests build handler docs | tar -xf - -C $(SANITIZED)
+	@rm -rf $(addprefix $(SANITIZED)/,scoring tests build handler operations docs)
+	@tar -cf - --exclude=__pycache__ setup.py pyproject.toml README.md LICENSE scoring tests build handler operations docs | tar -xf - -C $(SANITIZED)
 	@rm -f $(SANITIZED)/scoring/*.so
 	cd $(SANITIZED) && CC=gcc SCORING_SANITIZE=1 SCORING_EXTENSION=require $(CURDIR)/$(PY) setup.py --quiet build_clib build_ext --inplace
 	@grep -q __asan_report $(SANITIZED)/scoring/_compiled.abi3.so || { echo "the extension was built without its sanitizers"; exit 1; }
@@ -156,7 +156,7 @@ $(TOOLS)/.installed: build/tools.lock | $(VENV)/.installed
 BUILDER ?= auto
 WHEELS := dist/.wheels
 # With folders, so that a removed file counts as a change, too. It costs a list of names in every call of make.
-WHEEL_SOURCES := $(shell find LICENSE README.md handler scoring -name __pycache__ -prune -o ! -name '*.so' ! -name '_compiled.c' -print)
+WHEEL_SOURCES := $(shell find LICENSE README.md handler operations scoring -name __pycache__ -prune -o ! -name '*.so' ! -name '_compiled.c' -print)
 $(WHEELS): build/wheel.py build/packager/elf.py setup.py pyproject.toml $(WHEEL_SOURCES) $(TOOLS)/.installed
 	rm -f dist/*.whl dist/*.tar.gz
 	$(TOOLS)/bin/python build/wheel.py --builder $(BUILDER)
@@ -369,6 +369,10 @@ benchmark-packaging: package  ## sizes of the ZIP, seconds of the wheels (OPTION
 .PHONY: benchmark-setup
 benchmark-setup: setup  ## seconds from a fresh clone to the first process of `make run`, without any cache
 	$(PY) -m benchmarks set-up
+
+.PHONY: benchmark-help
+benchmark-help: setup  ## CPU time of `payments --help`
+	$(PY) -m benchmarks help
 
 .PHONY: profile-init
 profile-init: setup  ## where a cold start goes, by step and by import

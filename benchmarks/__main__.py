@@ -16,6 +16,7 @@ BENCHMARKS = {
     "card-numbers": "benchmarks.card_numbers.comparison",
     "packaging": "benchmarks.packaging",
     "set-up": "benchmarks.set_up",
+    "help": "benchmarks.help",
     "gateways": "benchmarks.coldstart.gateways",
     "compare": "benchmarks.coldstart.compare",
     "aws": "benchmarks.coldstart.aws",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
+import click
 from schemas import outcome_event
 
 from handler import queue_function, reconcile_function
@@ -23,6 +24,8 @@ from handler.domain.item import REQUIRED, REQUIRED_BESIDE, REQUIRED_BESIDE_OPEN,
 from handler.domain.outcome_event import SCHEMA_VERSION
 from handler.domain.reasons import CATALOGUE, Answer
 from handler.settings import DEFINED_ELSEWHERE, SETTINGS
+from operations.__main__ import every_command, payments
+from operations.refusals import EXIT_CODES
 
 _ALL_WRITES: Final = (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES)
 _Node = TypeVar("_Node", bound=ast.AST)
@@ -342,6 +345,45 @@ def settings_page() -> str:
     )
 
 
+def commands_page() -> str:
+    """Every command of `payments`, as its own help tells it."""
+    parts = []
+    for words, command in every_command():
+        if not words:
+            continue
+        called = f"payments {' '.join(words)}"
+        if isinstance(command, click.Group):
+            parts.append(f"## {called}\n\n{_paragraphs(command.help)}")
+            continue
+        heading = "##" if len(words) == 1 else "###"
+        own = [each for each in command.params if each not in command.common and each.name != "help"]
+        named = [each for each in own if isinstance(each, click.Option)]
+        usage = [called, *(each.make_metavar(click.Context(command)) for each in own if each not in named)]
+        usage += ["[OPTIONS]"] if named else []
+        rows = [(f"`{each.opts[0]}`", each.help or "") for each in named]
+        listed = [table(("option", "meaning"), rows)] if rows else []
+        example = f"```bash\n{command.example}\n```"
+        parts += [f"{heading} {called}", _paragraphs(command.help), f"`{' '.join(usage)}`", *listed, example]
+    return page(
+        "Commands",
+        "`payments` is the command line of those who run the system; `payments COMMAND --help` says what stands here. "
+        "Every command has these options too, before or after it; the last one counts. An option stands above every "
+        "variable, as with the AWS CLI.",
+        table(("option", "meaning"), [(f"`{each.opts[0]}`", each.help or "") for each in payments.common]),
+        "What moves money or cannot be undone asks first; `--yes` has answered. Where nobody answers, as in a script "
+        "without it, nothing is done.",
+        "With `--json` an answer is one JSON document a line on standard output, and a refusal one on standard error: "
+        "`error` is what happened and to what, `do` what to do, `exit_code` as here:",
+        table(("exit code", "meaning"), [(str(code), meaning) for code, meaning in EXIT_CODES.items()]),
+        *parts,
+    )
+
+
+def _paragraphs(text: str | None) -> str:
+    """A docstring's paragraphs, each on a line of its own."""
+    return "\n\n".join(" ".join(each.split()) for each in (text or "").split("\n\n"))
+
+
 def module_page(module: Path) -> str:
     """Inputs, outputs and resources of a folder of Terraform. Raises ValueError for what does not say what it is."""
     text = "\n".join(path.read_text() for path in sorted(module.glob("*.tf")))
@@ -400,6 +442,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "reason-codes.md": reasons_page,
     "metrics.md": metrics_page,
     "settings.md": settings_page,
+    "commands.md": commands_page,
     "event-properties.md": events_page,
 }
 

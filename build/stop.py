@@ -17,9 +17,9 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.approval_composition import compose_decisions
-from handler.cli.items import open_items
 from handler.domain.approval.ports import Decisions
 from handler.domain.errors import ConfigurationError, PaymentError
+from operations.items import open_items
 from packager.names import Names, names_of
 
 # Longer than any lease: a function's time-out is 900 s at most.

@@ -75,7 +75,6 @@ _OPERATORS = (
     "handler/__main__.py",
     "handler/adapters/approval/decision_api.py",
     "handler/adapters/events/stream.py",
-    "handler/cli/",
 )
 # The workflow's ZIP is its page's, its reconciler's and the events function's too. The processor starts a workflow and
 # knows no more of it; it parks a payment, and what is done with it then is reconcile's and the operators'; whom its

@@ -78,7 +78,7 @@ ARM64_TESTS = Lock(
 )
 DEV = Lock(
     "build/dev.lock",
-    ("dependencies", "local", "workflow", "dev"),
+    ("dependencies", "local", "operations", "workflow", "dev"),
     targets=tuple((python, platform) for python in DEVELOPERS_PYTHONS for platform in DEVELOPERS_PLATFORMS),
     sources=True,
 )

@@ -46,7 +46,7 @@ def pythons() -> list[str]:
 def test_wheels_and_sdist_are_the_same_from_another_folder(tmp_path: Path) -> None:
     copy = tmp_path / "a folder elsewhere"
     ignored = shutil.ignore_patterns("__pycache__", "*.so", "_compiled.c")
-    for name in ("build", "handler", "scoring"):
+    for name in ("build", "handler", "operations", "scoring"):
         shutil.copytree(ROOT / name, copy / name, ignore=ignored)
     for name in ("LICENSE", "README.md", "pyproject.toml", "setup.py"):
         shutil.copyfile(ROOT / name, copy / name)

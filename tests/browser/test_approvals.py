@@ -63,7 +63,7 @@ def test_a_rejection_from_the_command_line_names_its_aws_identity(shared: Site):
     key = shared.send("cli-reject")
     shared.asked(key)
     assert key in shared.payments("list").stdout
-    done = shared.payments("reject", key, "--reason", "stolen")
+    done = shared.payments("reject", key, "--reason", "stolen", "--yes")
     assert done.returncode == 0, done.stderr
     item = shared.ended(key)
     assert (item["status"], item["reason_code"]) == ("rejected", "approval_rejected")
@@ -121,7 +121,8 @@ def test_a_wait_survives_kill_9_of_function_and_engine(shared: Site):
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     shared.until(lambda: shared.approvals.engine_starts > starts)
-    done = shared.until(lambda: (found := shared.payments("approve", key, "--reason", "ok")).returncode == 0 and found)
+    approve = ("approve", key, "--reason", "ok", "--yes")
+    done = shared.until(lambda: (found := shared.payments(*approve)).returncode == 0 and found)
     assert "approved" in done.stdout
     assert shared.ended(key)["status"] == "completed"
 
@@ -221,7 +222,7 @@ def test_forged_and_used_links_say_why_in_a_real_browser(shared: Site, browser: 
     browser.get(url[:-2])
     assert "This link is not valid" in one(browser, "[role=alert]").text
     assert browser.execute_script("return document.forms.length") == 0
-    assert shared.payments("reject", key, "--reason", "stolen card").returncode == 0
+    assert shared.payments("reject", key, "--reason", "stolen card", "--yes").returncode == 0
     browser.get(url)
     assert "was rejected by arn:aws" in one(browser, "[role=alert]").text
 

@@ -76,7 +76,7 @@ def test_new_code_while_an_approval_waits_leaves_its_execution_on_the_old_versio
             Payload=item["request"].encode(),
         )
         assert (again["DurableExecutionArn"], again["ExecutedVersion"]) == (item["execution_arn"], "1")
-        assert here.payments("approve", key, "--reason", "called the customer").returncode == 0
+        assert here.payments("approve", key, "--reason", "called the customer", "--yes").returncode == 0
         assert here.ended(key)["status"] == "completed"
         assert ended(item["execution_arn"]) == ("1", {"transaction_id": key, "status": "completed"})
         captures = [row["payment_id"] for row in ask(gateway_url, "GET", "/_log")[1]["captures"]]

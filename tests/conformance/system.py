@@ -171,7 +171,7 @@ class System:
             "PAYMENT_QUEUE_URL": outputs["queue_url"],
             "APPROVAL_PAGE_URL": outputs["approval_page_url"],
         }
-        return self._run([sys.executable, "-m", "handler.cli", *arguments], 0, own)
+        return self._run([sys.executable, "-m", "operations", *arguments], 0, own)
 
     def _run(self, command: list[str], code: int, variables: Mapping[str, str] | None = None) -> str:
         environment = {**self.terraform.environment, **(variables or {})}

@@ -160,7 +160,7 @@ def test_the_load_loop_run_again_says_that_nobody_is_charged(terminal: Terminal)
     terminal.run(send("{201..208}"))
     wait_for(lambda: metric_sum(terminal, "Conflicts") == len(kept()) > 0)
     assert metric_sum(terminal, "ProcessedPayments") > before
-    listed = terminal.run(f"PYTHONPATH={ROOT} {sys.executable} -m handler.cli conflicts list")
+    listed = terminal.run(f"PYTHONPATH={ROOT} {sys.executable} -m operations conflicts list")
     assert all(name in listed for name in kept())
 
 

@@ -97,7 +97,9 @@ def test_the_published_approval_decides_nothing_and_the_signed_one_lets_the_paym
     # Whoever may send it is nobody's approver: it wakes the workflow, which asks again.
     wait_for(lambda: waiting() not in ("", asked))
     assert status(shell, f"pay-approve-{shell.version}") == "pending_approval"
-    code, _, said = shell.run(f"payments approvals approve pay-approve-{shell.version} --reason 'called the customer'")
+    code, _, said = shell.run(
+        f"payments approvals approve pay-approve-{shell.version} --reason 'called the customer' --yes"
+    )
     assert code == 0, said
     wait_for(lambda: status(shell, f"pay-approve-{shell.version}") == "completed")
 

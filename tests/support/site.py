@@ -82,7 +82,7 @@ class Site:
 
     def payments(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "handler.cli", "approvals", *arguments],
+            [sys.executable, "-m", "operations", "approvals", *arguments],
             capture_output=True,
             text=True,
             cwd=ROOT,

@@ -222,12 +222,12 @@ def with_keys(requests: Iterable[Request], plan: Plan) -> Iterator[Request]:
 
 # ---- what people ask ------------------------------------------------------------------------------------------
 
-_CLI = "handler.cli.__main__"
+_APPROVALS = "operations.approvals"
 # Where the command line begins for each: a reader looks, an approver decides, who is on call deals with what is parked.
 COMMANDS: dict[str, set[Name]] = {
-    "reader": {(_CLI, "_list"), (_CLI, "_show")},
-    "approver": {(_CLI, "_decide")},
-    "on_call": all_of("handler.cli.parked"),
+    "reader": {(_APPROVALS, "list_waiting"), (_APPROVALS, "show")},
+    "approver": {(_APPROVALS, "approve"), (_APPROVALS, "reject")},
+    "on_call": all_of("operations.parked"),
 }
 
 

@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 
 import handler
+import operations
 from handler.adapters.table.writes import Write
 
 
@@ -150,7 +151,7 @@ def _parts(name: str, value: Any) -> Iterable[tuple[str, Any]]:
 
 
 def _is_ours(kind: type) -> bool:
-    return str(kind.__module__).startswith("handler")
+    return str(kind.__module__).startswith(("handler", "operations"))
 
 
 def _client(adapter: Any) -> Client | None:
@@ -224,7 +225,9 @@ class Module:
 
 @functools.cache
 def _modules() -> dict[str, Module]:
-    sources = {each.name: _source(each.name) for each in pkgutil.walk_packages(handler.__path__, "handler.")}
+    packages = ((handler.__path__, "handler."), (operations.__path__, "operations."))
+    found = (each.name for path, prefix in packages for each in pkgutil.walk_packages(path, prefix))
+    sources = {name: _source(name) for name in found}
     return {name: _module(ast.parse(source), sources.keys()) for name, source in sources.items()}
 
 
@@ -244,7 +247,7 @@ def _module(tree: ast.Module, known: Collection[str]) -> Module:
             if isinstance(method, ast.FunctionDef):
                 found.definitions.setdefault(f".{method.name}", []).append(method)
     for line in ast.walk(tree):
-        if isinstance(line, ast.ImportFrom) and line.module and line.module.startswith("handler"):
+        if isinstance(line, ast.ImportFrom) and line.module and line.module.startswith(("handler", "operations")):
             for each in line.names:
                 whole = f"{line.module}.{each.name}"
                 found.imported[each.asname or each.name] = (whole, "") if whole in known else (line.module, each.name)

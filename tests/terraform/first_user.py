@@ -30,6 +30,7 @@ _NEEDED = (
     "build",
     "events",
     "handler",
+    "operations",
     "pyproject.toml",
     "scoring",
     "setup.py",

@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from handler.cli import __main__ as cli
+from handler import approval_composition as composition
 from handler.domain.item import conflict_of
 from handler.domain.process import read, settle
 from handler.domain.validate import Limits, from_canonical
+from operations import __main__ as cli
 from tests.support.approvals import ApprovalWorld, decisions
 from tests.support.payments import CARD, body, message, work
 
@@ -34,7 +35,7 @@ def world() -> ApprovalWorld:
 @pytest.fixture
 def command(monkeypatch, capsys):
     def run(world: ApprovalWorld, *arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(cli, "compose_decisions", lambda environment: decisions(world))
+        monkeypatch.setattr(composition, "compose_decisions", lambda environment: decisions(world))
         code = cli.main(["conflicts", *arguments], {})
         return code, *capsys.readouterr()
 
@@ -99,7 +100,7 @@ def test_one_conflict_is_shown_by_its_own_id(world, command):
 @pytest.mark.parametrize("name", ["pay-other", "txn-pay-abc123#conflict#0"])
 def test_what_is_no_conflict_is_refused_by_name(world, command, name):
     code, output, error = command(world, "show", name)
-    assert (code, output) == (1, "")
+    assert (code, output) == (3, "")
     assert name in error
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from handler import approval_composition as composition
 from handler.adapters.approval.notices import LoggedNotices, SnsNotices
 from handler.adapters.approval.page import question
 from handler.adapters.memory_queues import MemorySourceQueue
@@ -16,8 +17,6 @@ from handler.adapters.table.approval_writes import APPROVAL_WRITES
 from handler.adapters.table.parking_log import DynamoDbParkingLog
 from handler.adapters.table.parking_writes import PARKING_WRITES
 from handler.adapters.table.writes import WRITES
-from handler.cli import __main__ as cli
-from handler.cli import parked as parked_topic
 from handler.domain.approval.steps import Checks, charge_approved, resolve
 from handler.domain.canonical import without_instrument
 from handler.domain.errors import GatewayAnswerError, GatewayUnavailableError
@@ -27,6 +26,7 @@ from handler.domain.process import read, settle
 from handler.domain.reconcile import reconcile_pending, settle_parked
 from handler.domain.rules import Parking, Rules
 from handler.domain.times import Times
+from operations import __main__ as cli
 from tests.support import parking
 from tests.support.approvals import DAY_MS, EXECUTION, SCORED_70, ApprovalWorld, running, status, taken_up, until
 from tests.support.payments import CARD, KEY, ScriptedGateway, World, body, message, no_end, record, work
@@ -243,26 +243,29 @@ def test_neither_page_nor_notification_names_an_instrument(caplog):
     assert SECRET not in json.dumps(topic.published) + question(item, "t", "alice", world.clock.ms) + caplog.text
 
 
+SHOWN = [["list"], ["list", "--json"], ["show", KEY], ["show", KEY, "--json"]]
+
+
 @pytest.mark.parametrize(
-    ("make", "commands"),
+    ("make", "topic", "commands"),
     [
-        (waiting, [("approvals", "list"), ("approvals", "list", "--json"), ("approvals", "show", KEY)]),
-        (parked, [("parked", "list"), ("parked", "list", "--json"), ("parked", "show", KEY), ("parked", "retry", KEY)]),
-        (in_conflict, [("conflicts", "list"), ("conflicts", "list", "--json"), ("conflicts", "show", KEY)]),
+        (waiting, "approvals", SHOWN),
+        (parked, "parked", [*SHOWN, ["retry", KEY, "--yes"]]),
+        (in_conflict, "conflicts", SHOWN),
     ],
 )
-def test_no_command_shows_an_instrument_of_an_open_payment(make, commands, monkeypatch, capsys):
+def test_no_command_shows_an_instrument_of_an_open_payment(make, topic, commands, monkeypatch, capsys):
     world = make()
-    monkeypatch.setattr(cli, "compose_decisions", lambda environment: parking.decisions(world))
-    monkeypatch.setattr(parked_topic, "compose_retries", lambda environment: (parking.Queue(), Times()))
-    monkeypatch.setattr(parked_topic, "caller_identity", lambda: "alice")
+    monkeypatch.setattr(composition, "compose_decisions", lambda environment: parking.decisions(world))
+    monkeypatch.setattr(composition, "compose_retries", lambda environment: (parking.Queue(), Times()))
+    monkeypatch.setattr(composition, "caller_identity", lambda: "alice")
     monkeypatch.setattr(
         DynamoDbParkingLog,
         "open_transaction_ids",
         lambda self, status: iter([key for key in world.dynamodb.items if world.item(key)["status"] == status]),
     )
     for command in commands:
-        assert cli.main(command, {}) == 0
+        assert cli.main([topic, *command], {}) == 0
         output = "".join(capsys.readouterr())
         assert "pay-abc123" in output
         assert SECRET not in output

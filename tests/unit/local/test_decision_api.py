@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from handler.approval_page import ApprovalPage
-from handler.cli import __main__ as cli
 from local.approvals.identities import OPERATOR
 from local.approvals.page import Page
 from local.approvals.server import Request, Server
 from local.ministack import CREDENTIALS, REGION
+from operations import __main__ as cli
 from tests.support.approvals import ApprovalWorld, TestSigner, decisions, pending
 from tests.support.payments import KEY
 
@@ -50,7 +50,6 @@ def command(
     world: ApprovalWorld, page: Page, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Command:
     """Runs `payments approvals ...` with the local system's credentials; returns exit code, output and errors."""
-    monkeypatch.setattr(cli, "compose_decisions", lambda environment: decisions(world))
     for name, value in {**CREDENTIALS, "AWS_EC2_METADATA_DISABLED": "true"}.items():
         monkeypatch.setenv(name, value)
     for name in ("HTTP_PROXY", "http_proxy", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
@@ -58,7 +57,7 @@ def command(
 
     def run(*arguments: str, **variables: str) -> tuple[int, str, str]:
         given = {"AWS_REGION": REGION, "APPROVAL_PAGE_URL": page.url, "SCORING_ENGINE": "pure"} | variables
-        code = cli.main(["approvals", *arguments], given)
+        code = cli.main(["approvals", *arguments, "--yes"], given)
         return code, *capsys.readouterr()
 
     return run
@@ -115,7 +114,7 @@ def test_credentials_that_aws_does_not_know_are_told_what_is_needed(
     for name, value in credentials.items():
         monkeypatch.setenv(name, value)
     code, _, errors = command("approve", KEY, "--reason", "x")
-    assert code == 1
+    assert code == 4
     assert errors.startswith("payments: AWS did not let the request through: nothing was decided. ")
     assert "may execute-api:Invoke on the page's PUT /approvals, as policy `approver` says" in errors
     assert "decision" not in world.item()
@@ -131,40 +130,41 @@ def test_a_page_of_another_environment_decides_nothing(command: Command, world: 
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "said"),
+    ("status", "body", "ends", "said"),
     [
-        (404, b'{"message":"Not Found"}', "APPROVAL_PAGE_URL is 'http://127.0.0.1:"),
-        (405, b"<!doctype html>", "APPROVAL_PAGE_URL is 'http://127.0.0.1:"),
-        (429, b'{"message":"Too Many Requests"}', "too many requests: nothing was decided; try again in a minute"),
-        (500, b'{"message":"Internal Server Error"}', "500: Internal Server Error; it is not known whether the dec"),
-        (502, b"<html>", "502: it is not known whether the decision stands: send it again, as the same one counts"),
-        (200, b"[]", "200: it is not known whether the decision stands"),
+        (404, b'{"message":"Not Found"}', 2, "APPROVAL_PAGE_URL is 'http://127.0.0.1:"),
+        (405, b"<!doctype html>", 2, "APPROVAL_PAGE_URL is 'http://127.0.0.1:"),
+        (429, b'{"message":"Too Many Requests"}', 5, "too many requests: nothing was decided; try again in a minute"),
+        (500, b'{"message":"Internal Server Error"}', 5, "500: Internal Server Error; it is not known whether the dec"),
+        (502, b"<html>", 5, "502: it is not known whether the decision stands: send it again, as the same one counts"),
+        (200, b"[]", 5, "200: it is not known whether the decision stands"),
         (
             503,
             b'{"reason_code": "approval_wake_failed", "message": "Your decision is recorded. Send it again."}',
+            5,
             "payments: Your decision is recorded. Send it again.\n",
         ),
     ],
 )
 def test_an_answer_that_is_no_decision_says_what_is_known(
-    command: Command, status: int, body: bytes, said: str
+    command: Command, status: int, body: bytes, ends: int, said: str
 ) -> None:
     server = serving(lambda request: request.reply(status, body))
     try:
         code, _, errors = command("approve", KEY, "--reason", "x", APPROVAL_PAGE_URL=f"{server.url}/approvals")
     finally:
         server.stop()
-    assert (code, said in errors) == (1, True), errors
+    assert (code, said in errors) == (ends, True), errors
 
 
 def test_a_page_that_is_not_there_says_that_nothing_is_known(command: Command, page: Page) -> None:
     server = Server(lambda request: None)
     server.server_close()
     code, _, errors = command("approve", KEY, "--reason", "x", APPROVAL_PAGE_URL=f"{server.url}/approvals")
-    assert (code, "it is not known whether the decision stands: send it again" in errors) == (1, True), errors
+    assert (code, "it is not known whether the decision stands: send it again" in errors) == (5, True), errors
 
 
 def test_without_an_address_the_command_says_where_it_stands(command: Command) -> None:
     code, _, errors = command("approve", KEY, "--reason", "x", APPROVAL_PAGE_URL="")
-    assert code == 1
+    assert code == 2
     assert errors.startswith("payments: APPROVAL_PAGE_URL is not set; allowed: the approval page's address, as output")

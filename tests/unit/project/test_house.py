@@ -29,7 +29,7 @@ OUTSIDE_OF_DOMAIN = ("boto3", "botocore", "aws_lambda_powertools", "aws_durable_
 
 
 def modules() -> Iterator[tuple[str, Path]]:
-    for package in ("handler", "scoring"):
+    for package in ("handler", "operations", "scoring"):
         for path in sorted((ROOT / package).rglob("*.py")):
             parts = path.relative_to(ROOT).with_suffix("").parts
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
@@ -57,7 +57,9 @@ def faults(module: str, imported: str) -> str | None:
     """What is wrong with one import, or None."""
     name = imported if imported.count(".") < 2 else imported.rsplit(".", 1)[0]
     if module.startswith("scoring"):
-        return "scoring is a leaf" if name.startswith(("handler", "local", "benchmarks")) else None
+        return "scoring is a leaf" if name.startswith(("handler", "operations", "local", "benchmarks")) else None
+    if imported.startswith("operations") and not module.startswith("operations"):
+        return "what runs in Lambda imports no command"
     if imported.startswith(("local", "benchmarks", "tests")):
         return "the product imports no tool"
     if room(module) == "domain":
@@ -89,6 +91,9 @@ def test_imports_point_one_way(module, path):
         ("handler.adapters.queues", "handler.composition.compose"),
         ("handler.composition", "handler.queue_function.create"),
         ("handler.queue_function", "local.run.main"),
+        ("handler.reconcile_function", "operations.items.open_items"),
+        ("operations.parked", "local.run.main"),
+        ("scoring.kernel", "operations.items.open_items"),
         ("scoring.kernel", "handler.domain.errors.PaymentError"),
     ],
 )

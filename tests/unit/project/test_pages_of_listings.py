@@ -13,7 +13,16 @@ from botocore import xform_name
 
 ROOT = Path(__file__).parents[3]
 # The simulation's tables are in memory, and know no pages.
-FOLDERS = ("handler", "local", "benchmarks", "build", "tests/support", "tests/integration", "tests/terraform")
+FOLDERS = (
+    "handler",
+    "operations",
+    "local",
+    "benchmarks",
+    "build",
+    "tests/support",
+    "tests/integration",
+    "tests/terraform",
+)
 SERVICES = ("cloudwatch", "dynamodb", "iam", "kms", "lambda", "logs", "secretsmanager", "service-quotas", "sns", "sqs")
 # By name, each at most as many as one page has.
 BY_NAME = {"describe_alarms": "AlarmNames"}

@@ -8,12 +8,14 @@ from urllib.parse import urlencode
 
 import pytest
 
+from handler import approval_composition as composition
 from handler.adapters.approval.notices import SnsNotices
 from handler.adapters.approval.page import question
-from handler.cli import __main__ as cli
 from handler.domain.approval.ports import PATIENCE_MS
 from handler.domain.errors import ConfigurationError
 from handler.domain.reasons import sentence
+from local.ministack import CREDENTIALS
+from operations import __main__ as cli
 from tests.support.approvals import (
     CALLBACK,
     DAY_MS,
@@ -36,14 +38,15 @@ def command(monkeypatch, capsys):
     """Runs `payments approvals ...` over a world; returns exit code, output and errors."""
 
     def run(world: ApprovalWorld, *arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(cli, "compose_decisions", lambda environment: decisions(world))
-        monkeypatch.setattr(cli, "compose_decision_api", lambda environment: DirectApi(world))
+        monkeypatch.setattr(composition, "compose_decisions", lambda environment: decisions(world))
+        monkeypatch.setattr(composition, "compose_decision_api", lambda environment: DirectApi(world))
         monkeypatch.setattr(
             type(world.log),
             "open_transaction_ids",
             lambda self, status: iter([key for key in world.dynamodb.items if world.item(key)["status"] == status]),
         )
-        code = cli.main(["approvals", *arguments], {})
+        answered = ["--yes"] if arguments[0] in ("approve", "reject") else []
+        code = cli.main(["approvals", *arguments, *answered], {})
         return code, *capsys.readouterr()
 
     return run
@@ -146,24 +149,23 @@ def test_approving_from_the_command_line_names_the_aws_identity_that_signed(comm
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "ends", "said"),
     [
-        (("reject", "nobody", "--reason", "x"), "there is no payment txn-nobody"),
-        (("reject", KEY, "--reason", ""), "needs a reason"),
-        (("reject", KEY, "--reason", "x" * 1001), "1001 characters"),
+        (("reject", "nobody", "--reason", "x"), 3, "there is no payment txn-nobody"),
+        (("reject", KEY, "--reason", ""), 1, "needs a reason"),
+        (("reject", KEY, "--reason", "x" * 1001), 1, "1001 characters"),
     ],
 )
-def test_a_refused_command_says_why(command, arguments, said):
+def test_a_refused_command_says_why(command, arguments, ends, said):
     world = pending()
     code, _, errors = command(world, *arguments)
-    assert code == 1
+    assert code == ends
     assert said in errors
     assert world.callbacks.woken == []
 
 
 def test_a_reason_is_required():
-    with pytest.raises(SystemExit):
-        cli.main(["approvals", "approve", KEY], {})
+    assert cli.main(["approvals", "approve", KEY], {}) == 2
 
 
 def test_reconcile_from_the_command_line(command):
@@ -173,23 +175,30 @@ def test_reconcile_from_the_command_line(command):
     assert command(world, "reconcile")[1] == f"{KEY} expired\n"
 
 
-@pytest.mark.usefixtures("credentials")
 @pytest.mark.parametrize("variable", ["SCORING_KERNEL", "SCORING_ENGINE", "CANONICAL_VERSION_WRITTEN"])
-def test_the_command_says_which_setting_is_wrong(capsys, variable):
-    assert cli.main(["approvals", "list"], {variable: "nope-1", "AWS_REGION": "us-east-1"}) == 1
+def test_the_command_says_which_setting_is_wrong(capsys, monkeypatch, variable):
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    assert cli.main(["approvals", "list"], {variable: "nope-1", "AWS_REGION": "us-east-1"}) == 2
     assert capsys.readouterr().err.startswith(f"payments: {variable} is 'nope-1'")
 
 
 def test_the_command_line_restarts_under_the_environments_workflow(monkeypatch):
-    given = []
-    monkeypatch.setattr(cli, "compose_decisions", lambda environment: given.append(environment) or _no_decisions())
-    assert cli.main(["approvals", "--environment", "stage", "reconcile"], {}) == 1
-    assert cli.main(["approvals", "reconcile"], {"APPROVAL_FUNCTION_ARN": "other:live"}) == 1
+    given: list[dict[str, str]] = []
+    monkeypatch.setattr(composition, "compose_decisions", noting(given))
+    assert cli.main(["approvals", "--environment", "stage", "reconcile"], {}) == 2
+    assert cli.main(["approvals", "reconcile"], {"APPROVAL_FUNCTION_ARN": "other:live"}) == 2
     assert [each["APPROVAL_FUNCTION_ARN"] for each in given] == ["payment-processor-stage:live", "other:live"]
 
 
-def _no_decisions():
-    raise ConfigurationError("DYNAMODB_TABLE", None, "a table")
+def noting(given):
+    """Notes what is composed from, and composes nothing."""
+
+    def compose(environment):
+        given.append(environment)
+        raise ConfigurationError("DYNAMODB_TABLE", None, "a table")
+
+    return compose
 
 
 @pytest.mark.parametrize(
@@ -209,7 +218,7 @@ def test_the_command_line_works_in_the_region_of_the_profile_where_no_variable_n
     monkeypatch.setenv("AWS_CONFIG_FILE", str(profiles))
     for name in ("AWS_PROFILE", "AWS_DEFAULT_REGION", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
-    given = []
-    monkeypatch.setattr(cli, "compose_decisions", lambda environment: given.append(environment) or _no_decisions())
-    assert cli.main(["approvals", "list"], variables) == 1
+    given: list[dict[str, str]] = []
+    monkeypatch.setattr(composition, "compose_decisions", noting(given))
+    assert cli.main(["approvals", "list"], variables) == 2
     assert [each["AWS_REGION"] for each in given] == [region]

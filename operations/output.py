@@ -1,4 +1,4 @@
-"""What all topics of `payments` print alike: tables, items as JSON, ages."""
+"""What all topics of `payments` print alike: tables, items as JSON, amounts, ages."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from handler.domain.canonical import without_instrument
 from handler.domain.item import Item, to_stored
+from handler.domain.money import as_text
 
 
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -23,6 +24,11 @@ def as_json(item: Item) -> str:
     """The stored item as one line of JSON, without its instrument."""
     shown = item._replace(request=without_instrument(item.request))
     return json.dumps(to_stored(shown), default=_plain, sort_keys=True)
+
+
+def amount(item: Item) -> str:
+    """In its currency's own digits, `25.99 USD`; `-` where none could be read."""
+    return f"{as_text(item.amount_minor, item.currency)} {item.currency}" if item.amount_minor else "-"
 
 
 def age(item: Item, now_ms: int) -> str:

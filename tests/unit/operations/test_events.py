@@ -6,13 +6,14 @@ import json
 
 import pytest
 
+from handler import approval_composition as composition
 from handler.adapters.table.expressions import to_attributes
 from handler.adapters.table.parking_log import DynamoDbParkingLog
-from handler.cli import __main__ as cli
-from handler.cli import events as topic
 from handler.domain.item import timestamp
 from handler.domain.outcome_delivery import EventTargetError, Refusal
 from handler.domain.outcome_event import outcome_event
+from operations import __main__ as cli
+from operations import events as topic
 from tests.support.parking import decisions, parked
 from tests.support.payments import KEY, World, send, whole_item
 
@@ -33,7 +34,7 @@ def command(monkeypatch, capsys):
     """Runs `payments events ...` over a world and a target; returns exit code, output and errors."""
 
     def run(world: World, *arguments: str, target: Target | None = None) -> tuple[int, str, str]:
-        monkeypatch.setattr(cli, "compose_decisions", lambda environment: decisions(world))
+        monkeypatch.setattr(composition, "compose_decisions", lambda environment: decisions(world))
         monkeypatch.setattr(topic, "compose_replay", lambda environment: ("dev", target or Target()))
         monkeypatch.setattr(
             DynamoDbParkingLog,
@@ -108,14 +109,13 @@ def test_a_replay_says_of_what(command, arguments):
     world = World()
     send(world)
     code, _, errors = command(world, *arguments)
-    assert code == 1
+    assert code == 2
     assert "--state" in errors
 
 
 @pytest.mark.parametrize("time", ["yesterday", "2026-13-01T00:00:00Z", "2026-11-27"])
 def test_a_time_that_is_none_is_wrong_usage(command, time):
-    with pytest.raises(SystemExit):
-        command(World(), "--state", "parked", "--since", time)
+    assert command(World(), "--state", "parked", "--since", time)[0] == 2
 
 
 def test_without_a_target_the_queue_is_found_by_its_name(monkeypatch):

@@ -5,7 +5,6 @@ The rule it keeps: an item that cannot be read is told of, hides no other, and m
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import Literal
 
@@ -13,13 +12,6 @@ from handler.domain.errors import DamagedItemError, UnknownItemError
 from handler.domain.item import Item
 from handler.domain.ports import TransactionLog
 from handler.domain.states import Status
-
-
-def name(text: str) -> str:
-    """An argument's type: what was forgotten, as a shell's variable that is not set, never means all."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("must not be empty")
-    return text
 
 
 def open_items(log: TransactionLog, status: Status | Literal["conflict"]) -> tuple[list[Item], int]:

@@ -1,0 +1,1 @@
+"""The command `payments`, for the people who run the system; it is in no deployment package."""

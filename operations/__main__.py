@@ -1,0 +1,124 @@
+"""`payments`: one command for everything that an operator does.
+
+The rule it keeps: nothing is imported that `--help` does not show; each command's module is loaded when it is called.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, cast
+
+import click
+
+from operations.options import Call, Command, Topic
+from operations.refusals import EXIT_CODES, Refusal, explain
+
+
+class Entry(NamedTuple):
+    """Where a command is, and its line of help, which is its docstring's first."""
+
+    module: str
+    help: str
+
+
+COMMANDS: Final[Mapping[str, Entry]] = {
+    "approvals": Entry("approvals", "Risky payments that wait for a person."),
+    "parked": Entry("parked", "Payments that kept failing."),
+    "conflicts": Entry("conflicts", "Messages whose payment_id was taken by other content."),
+    "events": Entry("events", "What was told of payments' outcomes."),
+    "tail": Entry("events", "Show outcome events as they happen, one a line."),
+    "completion": Entry("completion", "Print what makes a shell complete `payments`."),
+}
+
+
+class _Payments(Topic):
+    """The topics by name; each is imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"operations.{COMMANDS[cmd_name].module}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_epilog(ctx, formatter)
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES.items()])
+
+
+payments: Final = _Payments(
+    "payments",
+    help="Run the payment system. Options that every command has may stand before or after it.",
+    example="payments --environment prod parked list",
+)
+
+
+def every_command() -> Iterator[tuple[tuple[str, ...], Command | Topic]]:
+    """Each command with the words that call it, a topic before its own; this one has none."""
+    waiting: list[tuple[tuple[str, ...], click.Command]] = [((), payments)]
+    while waiting:
+        words, command = waiting.pop(0)
+        yield words, cast("Command | Topic", command)
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            found = ((name, command.get_command(context, name)) for name in command.list_commands(context))
+            waiting = [((*words, name), each) for name, each in found if each] + waiting
+
+
+def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
+    """Run one command and return its exit code, one of EXIT_CODES; standard error says why where it is none of 0."""
+    call = Call(environment)
+    try:
+        return int(payments.main(arguments, prog_name="payments", obj=call, standalone_mode=False) or 0)
+    except click.exceptions.UsageError as error:
+        if call.is_json:
+            _tell(call, Refusal(error.exit_code, error.format_message()))
+        else:
+            error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        _tell(call, Refusal(error.exit_code, error.format_message()))
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _tell(call, Refusal(130, "interrupted"))
+        return 130
+    except Exception as error:
+        refusal = explain(error, _variables(call))
+        if refusal is None:
+            raise
+        _tell(call, refusal)
+        return refusal.code
+
+
+def _variables(call: Call) -> Mapping[str, str]:
+    """Where it was asked, as far as that could be found out."""
+    try:
+        return call.variables
+    except Exception:  # noqa: BLE001 - the error that is being explained may be this one's
+        return call.sdk_variables
+
+
+def _tell(call: Call, refusal: Refusal) -> None:
+    if call.is_json:
+        document: dict[str, Any] = {"error": refusal.said, "do": refusal.do, "exit_code": refusal.code}
+        print(json.dumps({name: value for name, value in document.items() if value != ""}), file=sys.stderr)
+        return
+    print(f"payments: {refusal.said}", file=sys.stderr)
+    if refusal.do:
+        print(f"  {refusal.do}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""`payments approvals list | show | approve | reject | reconcile`: risky payments that wait for a person.
+
+Who decided is whoever's AWS credentials have signed the decision, never an argument.
+"""
+
+from __future__ import annotations
+
+import click
+
+from handler import approval_composition as composition
+from handler.domain.approval.decision import (
+    COMMENT_LENGTH_MAX,
+    LISTING,
+    find_item,
+    is_unscored,
+    open_approvals,
+    shown_score,
+    time_left,
+)
+from handler.domain.errors import PaymentError
+from handler.domain.item import timestamp
+from handler.domain.reasons import sentence
+from handler.domain.reconcile import reconcile_pending
+from handler.domain.score import RISK_SCALE
+from operations.items import open_items
+from operations.options import NAME, Call, Topic, confirmed, pass_call
+from operations.output import age, amount, as_json, table
+
+
+@click.group(cls=Topic, example="payments approvals list")
+def approvals() -> None:
+    """Risky payments that wait for a person."""
+
+
+@approvals.command("list", example="payments approvals list")
+@pass_call
+def list_waiting(call: Call) -> int:
+    """All that wait, the oldest first."""
+    found, code = open_items(call.decisions.log, "pending_approval")
+    items = open_approvals(found)
+    if call.is_json:
+        print(*map(as_json, items), sep="\n", end="\n" if items else "")
+        return code
+    if not items:
+        if not code:
+            print("No payment waits for a decision.")
+        return code
+    now_ms = call.decisions.clock.now_ms()
+    rows = [("TRANSACTION", "AMOUNT", "CUSTOMER", "SCORE", "AGE", "TIME LEFT", "ASKED BECAUSE")]
+    rows += [
+        (
+            item.transaction_id,
+            amount(item),
+            item.customer_id,
+            "none" if is_unscored(item) else "-" if item.fraud_score is None else str(item.fraud_score),
+            age(item, now_ms),
+            "decided" if item.decision else time_left(item, now_ms),
+            ", ".join(item.approval_reasons or ["not asked yet"]),
+        )
+        for item in items
+    ]
+    print(*table(rows), sep="\n")
+    return code
+
+
+@approvals.command(example="payments approvals show pay-high-001")
+@click.argument("payment", type=NAME)
+@pass_call
+def show(call: Call, payment: str) -> int:
+    """One payment with its score and reasons, by payment id or transaction id."""
+    item = find_item(call.decisions.log, payment, LISTING)
+    if call.is_json:
+        print(as_json(item))
+        return 0
+    now_ms = call.decisions.clock.now_ms()
+    lines = {
+        "transaction": item.transaction_id,
+        "status": item.status,
+        "amount": amount(item),
+        "customer": item.customer_id or "-",
+        "order": item.order_id or "-",
+        "method": item.payment_method or "-",
+        "fraud score": shown_score(item),
+        "asked because": "; ".join(map(sentence, item.approval_reasons)) or "-",
+        "age": age(item, now_ms),
+        "time left": time_left(item, now_ms) if item.status == "pending_approval" else "-",
+    }
+    if item.decision:
+        lines |= {
+            "decision": f"{item.decision} by {item.decided_by} at {timestamp(item.decided_at or 0)}",
+            "reason": item.comment,
+        }
+    if item.reason_code:
+        lines["ended because"] = f"{sentence(item.reason_code)} ({item.reason_code})"
+    for label, value in lines.items():
+        print(f"{label:<14}{value}")
+    for reason in item.risk_reasons:
+        print(f"{'risk':<14}{100 * reason.parts / RISK_SCALE:5.1f} %  {reason.reason} (rule {reason.rule_id})")
+    return 0
+
+
+@approvals.command(example='payments approvals approve pay-high-001 --reason "called the customer"')
+@click.argument("payment", type=NAME)
+@click.option("--reason", required=True, help=f"Why, at most {COMMENT_LENGTH_MAX} characters; it is kept.")
+@confirmed
+@pass_call
+def approve(call: Call, payment: str, reason: str) -> int:
+    """Let one payment be charged."""
+    call.confirm(f"Approved, {payment} is charged.")
+    return _decide(call, payment, "approve", reason)
+
+
+@approvals.command(example='payments approvals reject pay-high-001 --reason "stolen card"')
+@click.argument("payment", type=NAME)
+@click.option("--reason", required=True, help=f"Why, at most {COMMENT_LENGTH_MAX} characters; it is kept.")
+@confirmed
+@pass_call
+def reject(call: Call, payment: str, reason: str) -> int:
+    """End one payment without a charge."""
+    call.confirm(f"Rejected, {payment} is never charged.")
+    return _decide(call, payment, "reject", reason)
+
+
+def _decide(call: Call, payment: str, decision: str, reason: str) -> int:
+    """Reads no table: who may decide need not be allowed to."""
+    answer = composition.compose_decision_api(call.variables).decide(payment, decision, reason)
+    word = {"approve": "approved", "reject": "rejected"}[answer["decision"]]
+    names = ("transaction_id", "decision", "decided_by", "comment")
+    call.say(
+        f"{answer['transaction_id']} {word} by {answer['decided_by']}: {answer['comment']}",
+        **{name: answer[name] for name in names},
+    )
+    return 0
+
+
+@approvals.command(example="payments approvals reconcile")
+@pass_call
+def reconcile(call: Call) -> int:
+    """Expire or restart what its workflow left behind."""
+    decisions = call.decisions
+    find_end = composition.compose_end_finder(call.variables, decisions)
+    items, code = open_items(decisions.log, "pending_approval")
+    for item in open_approvals(items):
+        try:
+            found = reconcile_pending(item, decisions, find_end)
+        except PaymentError as error:
+            code = 1
+            call.warn(f"{item.transaction_id}: {error}")
+            continue
+        call.say(f"{item.transaction_id} {found}", transaction_id=item.transaction_id, found=found)
+    return code

@@ -1,0 +1,221 @@
+"""What every command of `payments` takes beside its own options, and what it works with and answers through.
+
+The rule it keeps: an option stands before or after a command alike, the last one counts, and nothing is composed before
+a command asks for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from handler.domain.approval.ports import Decisions
+
+_GIVEN: Final = "payments.given"
+# What the SDK reads itself; what an option says must stand where it looks.
+_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_ENDPOINT: Final = "AWS_ENDPOINT_URL"
+
+
+class NotConfirmedError(click.ClickException):
+    """Nobody said yes: nothing was done."""
+
+    exit_code = 6
+
+
+class Name(click.ParamType[str]):
+    """What was forgotten, as a shell's variable that is not set, never means all."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if not text.strip():
+            self.fail("must not be empty", param, ctx)
+        return text
+
+
+NAME: Final = Name()
+
+
+class Call:
+    """One command: whose variables it has, what it works with, how it asks and answers.
+
+    `environment` are the caller's variables, `given` the options that stand before or after the command.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.given: dict[str, Any] = {}
+
+    @property
+    def is_json(self) -> bool:
+        return bool(self.given.get("json"))
+
+    @cached_property
+    def sdk_variables(self) -> dict[str, str]:
+        """The caller's variables as the SDK is to read them: an option stands above every variable, as with `aws`."""
+        variables = dict(self._environment)
+        if profile := self.given.get("profile"):
+            # Keys in the environment would win over the profile that was asked for.
+            variables = {name: value for name, value in variables.items() if name not in _KEYS}
+            variables["AWS_PROFILE"] = profile
+        if region := self.given.get("region"):
+            variables |= {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+        if url := self.given.get("endpoint_url"):
+            # One for a service of its own would win over the one that was asked for.
+            variables = {name: value for name, value in variables.items() if not name.startswith(f"{_ENDPOINT}_")}
+            variables[_ENDPOINT] = url
+        return variables
+
+    @cached_property
+    def variables(self) -> dict[str, str]:
+        """The same, with the environment's name, region, table, queue and workflow."""
+        variables = self.sdk_variables
+        named = self.given.get("environment")
+        name = named or variables.get("ENVIRONMENT") or "dev"
+        table = "" if named else variables.get("DYNAMODB_TABLE", "")
+        return {
+            **variables,
+            "ENVIRONMENT": name,
+            "APPROVAL_FUNCTION_ARN": variables.get("APPROVAL_FUNCTION_ARN") or f"payment-processor-{name}:live",
+            "DYNAMODB_TABLE": table or f"cloudcafe-payment-transactions-{name}",
+            "PAYMENT_QUEUE_URL": "" if named else variables.get("PAYMENT_QUEUE_URL", ""),
+            "EVENT_TARGET": "" if named else variables.get("EVENT_TARGET", ""),
+            "AWS_REGION": variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION") or self._profiles_region(),
+        }
+
+    def _profiles_region(self) -> str:
+        """The region of the caller's profile, as the AWS CLI takes it."""
+        import botocore.session
+
+        profile = botocore.session.Session(profile=self.sdk_variables.get("AWS_PROFILE") or None)
+        return profile.get_config_variable("region") or "us-east-1"
+
+    @cached_property
+    def decisions(self) -> Decisions:
+        """Table, workflow and clock of the environment. Raises ConfigurationError."""
+        from handler import approval_composition
+
+        return approval_composition.compose_decisions(self.variables)
+
+    def confirm(self, what: str) -> None:
+        """Ask before money moves or something ends for good; `--yes` has answered. Raises NotConfirmedError."""
+        if self.given.get("yes"):
+            return
+        try:
+            agreed = click.confirm(f"{what} Continue?", err=True)
+        except click.Abort as error:
+            raise NotConfirmedError(
+                "nobody answered, so nothing was done. A script that means it says --yes."
+            ) from error
+        if not agreed:
+            raise NotConfirmedError("not confirmed: nothing was done.")
+
+    def say(self, text: str, **document: Any) -> None:
+        """One line of the answer: `document` as JSON where that was asked for, else `text`."""
+        print(json.dumps(document, sort_keys=True) if self.is_json else text, flush=True)
+
+    def warn(self, text: str) -> None:
+        """One line on standard error: what was not done, of several things that were asked for."""
+        print(f"payments: {text}", file=sys.stderr)
+
+    @contextmanager
+    def as_the_sdk_reads_it(self) -> Iterator[None]:
+        """While it lasts, this process's own variables are `sdk_variables` where an option changed them."""
+        before = dict(os.environ)
+        wanted = self.sdk_variables
+        for name in [name for name in self._environment if name not in wanted]:
+            os.environ.pop(name, None)
+        os.environ.update({name: value for name, value in wanted.items() if self._environment.get(name) != value})
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value and parameter.name:
+        context.find_root().obj.given[parameter.name] = value
+
+
+def _option(*names: str, **attributes: Any) -> click.Option:
+    return click.Option(names, callback=_keep, expose_value=False, **attributes)
+
+
+def _globals() -> list[click.Option]:
+    return [
+        _option("--json", is_flag=True, help="Answer with one JSON document a line."),
+        _option(
+            "--environment", type=NAME, metavar="NAME", help="The suffix of all names (default: ENVIRONMENT, else dev)."
+        ),
+        _option("--profile", type=NAME, metavar="NAME", help="A profile of the AWS configuration."),
+        _option("--region", type=NAME, metavar="NAME", help="The region (default: AWS_REGION, else the profile's)."),
+        _option("--endpoint-url", type=NAME, metavar="URL", help="Where AWS is asked, as what `make up` prints."),
+    ]
+
+
+# `--yes` is taken where something is asked.
+def confirmed(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The option `--yes` of a command that calls `Call.confirm`."""
+    said = click.option("--yes", is_flag=True, callback=_keep, expose_value=False, help="Do not ask: for scripts.")
+    return said(command)
+
+
+class _Helped(click.Command):
+    """A command with the options of all, an example, and help in two lists."""
+
+    example: str
+
+    def __init__(self, *arguments: Any, example: str, **attributes: Any) -> None:
+        self.example = example
+        self.common = _globals()
+        super().__init__(*arguments, **attributes)
+        self.params += self.common
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, common in (("Options", False), ("Options of every command", True)):
+            records = [
+                record
+                for parameter in self.get_params(ctx)
+                if isinstance(parameter, click.Option)
+                and (parameter in self.common) is common
+                and (record := parameter.get_help_record(ctx))
+            ]
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Example"):
+            formatter.write_text(self.example)
+
+
+class Command(_Helped):
+    """A command that does something."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with ctx.obj.as_the_sdk_reads_it():
+            return super().invoke(ctx)
+
+
+class Topic(_Helped, click.Group):
+    """A command with commands of its own."""
+
+    command_class = Command
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
+pass_call = click.pass_obj
