@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, TypeVar
 import click
 from schemas import outcome_event
 
-from handler import queue_function, reconcile_function
+from handler import queue_function, reconcile_function, webhook_function
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
 from handler.adapters.table.parking_writes import PARKING_WRITES
 from handler.adapters.table.writes import CLAIM, CLAIM_CORRECTED, WRITES
@@ -51,7 +51,8 @@ _ANSWERS: Final[Mapping[Answer, tuple[str, str]]] = {
     "ask": ("A person is asked", "The item's `approval_reasons`, the notification and the approval page say why."),
     "refuse": (
         "Refusals",
-        "What a person sent is refused, on the approval page (with this HTTP status) or in a terminal.",
+        "What a person sent is refused, on the approval page (with this HTTP status) or in a terminal; or what came to "
+        "the webhook.",
     ),
     "tell": ("Alarms alone", "People are told, and the payment goes on."),
 }
@@ -186,6 +187,8 @@ def metrics_page() -> str:
     ]
     for name, meaning in reconcile.METRICS.items():
         published.append((name, "none", reconcile.DIMENSIONS, "reconcile, each run", meaning))
+    for name, meaning in webhook_function.METRICS.items():
+        published.append((name, "Count", reconcile.DIMENSIONS, "webhook, each such request", meaning))
     lines = "Log lines of any function with the field `alarm`: what must never be ([reason codes](reason-codes.md))."
     published.append(
         ("PaymentAlarms-<environment>", "none", ("none",), "a metric filter on the functions' logs", lines)

@@ -1,4 +1,4 @@
-"""The reconcile function, on a schedule: what stopped half-way is settled, expired or started again.
+"""The reconcile function, on a schedule or woken for one payment: what stopped half-way is settled or started again.
 
 The rule it keeps: it never charges; and what it cannot settle it counts, for the alarms on old and parked payments.
 """
@@ -6,18 +6,20 @@ The rule it keeps: it never charges; and what it cannot settle it counts, for th
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from handler import lazy_entry
+from handler.adapters.webhook.wake_ups import read_wake_up
 from handler.domain.approval.ports import Decisions
 from handler.domain.claim import Work
 from handler.domain.errors import RetryableError
 from handler.domain.ports import Ports
-from handler.domain.process import alarmed
+from handler.domain.process import alarm_of_gateway, alarmed
 from handler.domain.reconcile import ends_found_by, in_turn, reconcile_pending, settle_parked, settle_stuck
 from handler.domain.rules import Rules
 from handler.domain.states import FINAL, Status
+from handler.domain.wake_up import wake
 
 if TYPE_CHECKING:
     from handler.adapters.approval.support import Handler
@@ -61,9 +63,45 @@ class ReconcileFunction:
         self._decisions = decisions
         self._metrics = metrics
 
-    def __call__(self, _event: Any, context: Any) -> dict[str, int]:
+    def __call__(self, event: Any, context: Any) -> dict[str, Any]:
         """Raises TransactionLogUnavailableError where the open payments cannot be listed."""
         work = Work(f"reconcile:{context.aws_request_id}", context.get_remaining_time_in_millis)
+        # Of the schedule's events none has records.
+        return self._woken(event["Records"], work) if "Records" in event else self._run(work)
+
+    def _woken(self, records: Sequence[Mapping[str, Any]], work: Work) -> dict[str, Any]:
+        """Look at what each wake-up names; of a reference that failed, all that came after comes again, too."""
+        failed: list[dict[str, str]] = []
+        groups: set[str] = set()
+        for record in records:
+            group = record["attributes"]["MessageGroupId"]
+            if group in groups or not self._wake(record, work):
+                groups.add(group)
+                failed.append({"itemIdentifier": record["messageId"]})
+        return {"batchItemFailures": failed}
+
+    def _wake(self, record: Mapping[str, Any], work: Work) -> bool:
+        """Whether that wake-up is done with."""
+        if work.remaining_ms() < self._rules.times.least_remaining_ms:
+            return False
+        try:
+            wake_up = read_wake_up(record)
+            with alarmed(self._ports.notifier):
+                finding = wake(wake_up, self._rules, self._ports, self._decisions, work)
+        except ValueError as error:
+            _LOG.error("%s", error)
+            return False
+        except RetryableError as error:
+            alarm_of_gateway(error, wake_up.gateway_ref, self._ports.notifier)
+            _LOG.warning("%s: %s", wake_up.gateway_ref, error)
+            return False
+        if finding is None:
+            _LOG.info("%s: nothing to look at", wake_up.gateway_ref)
+            return True
+        _LOG.warning("%s woke %s: %s %s", wake_up.gateway_ref, finding.transaction_id, finding.outcome, finding.detail)
+        return finding.outcome != "unsettled"
+
+    def _run(self, work: Work) -> dict[str, Any]:
         # A gateway that hangs takes all the time that there is, and approvals need none of it: they come first.
         old = self._pending(work) + self._stuck(work)
         parked = self._parked(work)

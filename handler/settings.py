@@ -23,7 +23,7 @@ from handler.domain.typed import NamedTuple
 from handler.domain.validate import Limits
 from scoring.kernel import CHOICES
 
-Reader = Literal["queue function", "workflow", "page", "reconcile", "events", "command line"]
+Reader = Literal["queue function", "workflow", "page", "reconcile", "events", "webhook", "command line"]
 
 
 class Kind:
@@ -120,7 +120,9 @@ _PREPARES_AHEAD: Final = {"": "true", "simulated": "true"}
 
 _PAYING: Final[tuple[Reader, ...]] = ("queue function", "workflow", "reconcile")
 _DECIDING: Final[tuple[Reader, ...]] = ("queue function", "workflow", "page", "reconcile", "command line")
-_ALL: Final[tuple[Reader, ...]] = ("queue function", "workflow", "page", "reconcile", "events", "command line")
+_ALL: Final[tuple[Reader, ...]] = (
+    *("queue function", "workflow", "page", "reconcile", "events", "webhook", "command line"),
+)
 
 SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
@@ -237,7 +239,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "GATEWAY_MODE",
         _one_of("test", "live"),
         "",
-        _PAYING,
+        (*_PAYING, "webhook"),
         "Whether the gateway's key and all its answers are of its test mode or of real money.",
     ),
     Setting(
@@ -420,6 +422,23 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "",
         ("events", "command line"),
         "Where outcome events go, in order, or without order to a bus (docs/events.md).",
+    ),
+    Setting(
+        "WEBHOOK_SECRET_ARN",
+        _SECRET,
+        "",
+        ("webhook",),
+        "The secret with what Stripe signs events to the webhook with (docs/webhook.md).",
+    ),
+    Setting(
+        "WAKE_UP_QUEUE_URL",
+        Kind(
+            "an SQS FIFO queue's URL, https://host/account/name.fifo (http on this machine alone)",
+            rf"{_QUEUE_URL}\.fifo",
+        ),
+        "",
+        ("webhook",),
+        "The queue from which reconcile is woken for one payment.",
     ),
 )
 
@@ -616,6 +635,27 @@ def read_patience_ms(environment: Mapping[str, str]) -> int:
 def read_event_target(environment: Mapping[str, str]) -> str:
     """Where outcome events go; "" where nothing is said. Raises ConfigurationError."""
     return _Environment(environment).text("EVENT_TARGET")
+
+
+class WebhookSettings(NamedTuple):
+    """All that the webhook has."""
+
+    environment: str
+    # `test` or `live`.
+    mode: str
+    secret_arn: str
+    queue_url: str
+
+
+def read_webhook_settings(environment: Mapping[str, str]) -> WebhookSettings:
+    """Read and check them; "" where nothing is said. Raises ConfigurationError for the first that is wrong."""
+    read = _Environment(environment)
+    return WebhookSettings(
+        environment=read.text("ENVIRONMENT"),
+        mode=read.text("GATEWAY_MODE"),
+        secret_arn=read.text("WEBHOOK_SECRET_ARN"),
+        queue_url=read.text("WAKE_UP_QUEUE_URL"),
+    )
 
 
 def _fraction(rate: str) -> tuple[int, int]:

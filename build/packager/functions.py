@@ -76,9 +76,9 @@ _OPERATORS = (
     "handler/adapters/approval/decision_api.py",
     "handler/adapters/events/stream.py",
 )
-# The workflow's ZIP is its page's, its reconciler's and the events function's too. The processor starts a workflow and
-# knows no more of it; it parks a payment, and what is done with it then is reconcile's and the operators'; whom its
-# items are told to it does not know.
+# The workflow's ZIP is its page's, its reconciler's, the events function's and the webhook's too. The processor starts
+# a workflow and knows no more of it; it parks a payment, and what is done with it then is reconcile's and the
+# operators'; whom its items are told to, and who tells of them, it does not know.
 _APPROVALS = (
     "handler/adapters/approval/executions.py",
     "handler/adapters/approval/notices.py",
@@ -88,6 +88,7 @@ _APPROVALS = (
     "handler/adapters/table/approval_log.py",
     "handler/adapters/table/approval_writes.py",
     "handler/adapters/events/",
+    "handler/adapters/webhook/",
     "handler/adapters/table/parking_log.py",
     "handler/adapters/table/parking_writes.py",
     "handler/approval_composition.py",
@@ -99,9 +100,12 @@ _APPROVALS = (
     "handler/domain/reasons.py",
     "handler/domain/reconcile.py",
     "handler/domain/record_found.py",
+    "handler/domain/wake_up.py",
     "handler/event_composition.py",
     "handler/events_function.py",
     "handler/reconcile_function.py",
+    "handler/webhook_composition.py",
+    "handler/webhook_function.py",
     "handler/workflow.py",
 )
 _LEAN, _STANDARD = "handler/adapters/support/lean/", "handler/adapters/support/standard.py"

@@ -128,6 +128,22 @@ class ParkedRefusedError(ApprovalRefusedError):
     """An operation on a parked payment that cannot stand; the message says why to the operator."""
 
 
+class WebhookRefusedError(PaymentError):
+    """A request to the webhook that is not the gateway's, or no event; `reason_code` says why."""
+
+    def __init__(self, reason_code: str) -> None:
+        from handler.domain.reasons import sentence
+
+        super().__init__(sentence(reason_code))
+        self.reason_code = reason_code
+
+
+class WakeUpNotQueuedError(RetryableError):
+    """An event's wake-up was not queued, as far as is known; the gateway sends the event again."""
+
+    reason_code = "wake_up_not_queued"
+
+
 class RetryNotSentError(RetryableError):
     """The retry is allowed and its message was not sent; the same retry again sends it."""
 

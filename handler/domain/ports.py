@@ -128,6 +128,12 @@ class PaymentGateway(Protocol):
         It may lack what was made in the last hour: nothing follows from that. Raises as `status` does.
         """
 
+    def payment_id_of(self, gateway_ref: str) -> str:
+        """The payment id that a reference was made for; "" where it is not of our environment and mode.
+
+        By id and strongly consistent. Raises as `status` does.
+        """
+
     def cancel(self, gateway_ref: str) -> GatewayResult:
         """End a reference, and say what stands: `cancelled`, or what came before and cannot be cancelled any more.
 

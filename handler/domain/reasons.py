@@ -105,6 +105,9 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     "retry_not_sent": ReasonCode(
         "Your retry is allowed, but its message could not be sent. Run it again.", "redeliver", status=503
     ),
+    "wake_up_not_queued": ReasonCode(
+        "The event's wake-up could not be queued. Send the event again.", "redeliver", status=503
+    ),
     "gateway_unavailable": ReasonCode("The gateway was not reached or refused, and nothing took effect.", "redeliver"),
     # The queue function counts it while its breaker is closed (handler/domain/breaker.py).
     "gateway_failed": ReasonCode(
@@ -206,6 +209,20 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     "parked_again": ReasonCode("The payment was retried and parked again since it was shown.", "refuse", status=409),
     "execution_open": ReasonCode("The payment's execution is about to end; try again.", "refuse", status=409),
     "refused": ReasonCode("The payment cannot be decided on as it stands.", "refuse", status=409),
+    # What comes to the webhook is refused.
+    "signature_missing": ReasonCode("The request has no header Stripe-Signature.", "refuse", status=400),
+    "signature_malformed": ReasonCode(
+        "The header Stripe-Signature is not one time t and at least one signature v1.", "refuse", status=400
+    ),
+    "signature_wrong": ReasonCode(
+        "No signature was made over this body with a secret of this endpoint: is WEBHOOK_SECRET_ARN's secret the "
+        "endpoint's signing secret?",
+        "refuse",
+        status=400,
+    ),
+    "signature_old": ReasonCode("The signature is more than five minutes from now.", "refuse", status=400),
+    "event_malformed": ReasonCode("The body is no event of the gateway's.", "refuse", status=400),
+    "event_too_large": ReasonCode("The body is larger than 512 KiB.", "refuse", status=413),
     # People are told, and the payment goes on.
     "notice_failed": ReasonCode("People could not be notified.", "tell", is_alarm=True),
     "outcome_event_not_made": ReasonCode(

@@ -72,14 +72,21 @@ def settle_stuck(rules: Rules, ports: Ports, decisions: Decisions, work: Work) -
     for transaction_id in in_turn(decisions.log.open_transaction_ids("processing"), decisions.clock.now_ms()):
         if work.remaining_ms() < rules.times.least_remaining_ms:
             return
-        try:
-            with alarmed(ports.notifier):
-                taken = _take_over(transaction_id, rules.times, decisions, work)
-        except RetryableError as error:
-            yield Finding(transaction_id, "unsettled", error.reason_code)
-            continue
-        if taken is not None:
-            yield _settle(*taken, rules, ports, decisions, work=work)
+        finding = settle_if_stuck(transaction_id, rules, ports, decisions, work)
+        if finding is not None:
+            yield finding
+
+
+def settle_if_stuck(
+    transaction_id: str, rules: Rules, ports: Ports, decisions: Decisions, work: Work
+) -> Finding | None:
+    """Settle one payment; None where it is not stuck, or another worker was quicker."""
+    try:
+        with alarmed(ports.notifier):
+            taken = _take_over(transaction_id, rules.times, decisions, work)
+    except RetryableError as error:
+        return Finding(transaction_id, "unsettled", error.reason_code)
+    return None if taken is None else _settle(*taken, rules, ports, decisions, work=work)
 
 
 def _take_over(transaction_id: str, times: Times, decisions: Decisions, work: Work) -> tuple[Claim, Item] | None:
@@ -137,18 +144,27 @@ def settle_parked(rules: Rules, ports: Ports, decisions: Decisions, work: Work) 
     for transaction_id in in_turn(decisions.log.open_transaction_ids("parked"), decisions.clock.now_ms()):
         if work.remaining_ms() < rules.times.least_remaining_ms:
             return
-        item = None
-        try:
-            with alarmed(ports.notifier):
-                item = decisions.log.get(transaction_id)
-                if item is None or item.status != "parked":
-                    continue
-                status = _ask_parked(item, rules, ports, decisions, work)
-            finding = Finding(transaction_id, status, item.parked_reason)
-        except RetryableError as error:
-            alarm_of_gateway(error, transaction_id, ports.notifier)
-            finding = Finding(transaction_id, "unsettled", error.reason_code)
-        yield replace(finding, takes_days=_takes_days(item, finding, decisions.clock.now_ms()))
+        finding = settle_if_parked(transaction_id, rules, ports, decisions, work)
+        if finding is not None:
+            yield finding
+
+
+def settle_if_parked(
+    transaction_id: str, rules: Rules, ports: Ports, decisions: Decisions, work: Work
+) -> Finding | None:
+    """Ask about one payment and record what the gateway says; None where it is not parked."""
+    item = None
+    try:
+        with alarmed(ports.notifier):
+            item = decisions.log.get(transaction_id)
+            if item is None or item.status != "parked":
+                return None
+            status = _ask_parked(item, rules, ports, decisions, work)
+        finding = Finding(transaction_id, status, item.parked_reason)
+    except RetryableError as error:
+        alarm_of_gateway(error, transaction_id, ports.notifier)
+        finding = Finding(transaction_id, "unsettled", error.reason_code)
+    return replace(finding, takes_days=_takes_days(item, finding, decisions.clock.now_ms()))
 
 
 def _takes_days(item: Item | None, finding: Finding, now_ms: int) -> bool:

@@ -623,3 +623,23 @@ def test_an_intent_that_is_created_confirmed_captures_once_for_its_key(world: Wo
                 intent = world.sdk.v1.payment_intents.create(parameters, {"idempotency_key": token})
                 assert intent.status == state
     assert [capture["payment_id"] for capture in world.gateway.log()["captures"]] == ["pm_card_visa"]
+
+
+def test_the_payment_of_an_intent_is_told_by_its_metadata_where_it_is_ours(world: World) -> None:
+    adapter = world.adapter()
+    ref = adapter.prepare(PAYMENT, PREPARE)
+    assert adapter.payment_id_of(ref) == "pay-1"
+    assert world.adapter(environment="prod").payment_id_of(ref) == ""
+    with pytest.raises(GatewayReferenceUnknownError):
+        adapter.payment_id_of("pi_unknown")
+    ours = {"environment": "dev", "payment_id": "pay-1"}
+    told: dict[str, Any] = {"id": ref, "livemode": False, "metadata": ours}
+    said = adapter.connection.call("GET", f"/v1/payment_intents/{ref}", {"Authorization": f"Bearer {API_KEY}"}, None)
+    adapter.connection.call = lambda *_: said._replace(document=told)  # type: ignore[method-assign]
+    assert adapter.payment_id_of(ref) == "pay-1"
+    for changed in ({"livemode": True}, {"metadata": None}, {"metadata": {**ours, "payment_id": "no id"}}):
+        told = {"id": ref, "livemode": False, "metadata": ours, **changed}
+        assert adapter.payment_id_of(ref) == ""
+    told = {"id": "pi_other", "livemode": False, "metadata": ours}
+    with pytest.raises(GatewayAnswerError, match="not about"):
+        adapter.payment_id_of(ref)

@@ -102,6 +102,9 @@ class GatewayClient:
         observer.found(invocation, payment_id, gateway_refs)
         return gateway_refs
 
+    def payment_id_of(self, gateway_ref: str) -> str:
+        return self._gateway.intents[gateway_ref].payment_id
+
     def cancel(self, gateway_ref: str) -> GatewayResult:
         self._gateway.observer.gateway_call(self._environment.invocation, "cancel", gateway_ref, "")
         return self._call(  # type: ignore[no-any-return]

@@ -41,6 +41,10 @@ class SimulatedGateway:
         """None: the reference of a payment follows from its key alone."""
         return []
 
+    def payment_id_of(self, gateway_ref: str) -> str:
+        """Of nobody's payment: a reference here says only its amount."""
+        return ""
+
     def cancel(self, gateway_ref: str) -> GatewayResult:
         """Of what this process captured it says `approved`; another process does not know."""
         amount_minor, currency = _read(gateway_ref)

@@ -50,6 +50,7 @@ _KEY: Final = r"(?:sk|rk)_(test|live)_[A-Za-z0-9_]{8,247}"
 _INTENT: Final = re.compile(r"pi_[A-Za-z0-9]{1,128}")
 _REFUND: Final = re.compile(r"(?:re|pyr)_[A-Za-z0-9]{1,128}")
 _WORD: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
+_PAYMENT_ID: Final = re.compile("[A-Za-z0-9_-]{1,48}")
 _CODE: Final = re.compile("[A-Za-z]{3}")
 _STATES: Final[
     dict[str, Literal["prepared", "in_progress", "requires_action", "approved", "declined", "cancelled"]]
@@ -208,6 +209,19 @@ class StripeGateway:
         if answer.status_code != 200:
             raise _refused(gateway_ref, answer)
         return self._result(answer.document, gateway_ref, answer)
+
+    def payment_id_of(self, gateway_ref: str) -> str:
+        """The payment id in an intent's metadata, "" for one of another environment or mode; raises as `status`."""
+        answer = self._call("GET", f"/v1/payment_intents/{gateway_ref}", None, None)
+        if answer.status_code != 200:
+            raise _refused(gateway_ref, answer)
+        intent = answer.document
+        if intent.get("id") != gateway_ref:
+            raise GatewayAnswerError(f"Stripe's answer is not about {gateway_ref} ({_request_id(answer)})")
+        metadata = _in(intent, "metadata")
+        is_ours = (metadata.get("environment"), intent.get("livemode")) == (self._environment, self._mode == "live")
+        payment_id = metadata.get("payment_id")
+        return payment_id if is_ours and isinstance(payment_id, str) and _PAYMENT_ID.fullmatch(payment_id) else ""
 
     def find(self, payment_id: str) -> list[str]:
         """Payment intents by their metadata, from Stripe's search, which may be up to an hour behind.

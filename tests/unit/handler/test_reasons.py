@@ -27,6 +27,7 @@ PLACES = {
     "UnreadableBodyError": 0,
     "ApprovalRefusedError": 0,
     "ParkedRefusedError": 0,
+    "WebhookRefusedError": 0,
     "alarm": 0,
     "send": 2,
 }

@@ -22,6 +22,7 @@ from handler.settings import (
     read_event_target,
     read_patience_ms,
     read_settings,
+    read_webhook_settings,
 )
 from scoring import _compiled
 from scoring.kernel import describe, load_engine
@@ -29,6 +30,7 @@ from scoring.kernel import describe, load_engine
 ROOT = Path(__file__).parents[3]
 ROWS = {setting.name: setting for setting in SETTINGS}
 FUNCTIONS = ("queue function", "workflow", "page", "reconcile", "events")
+READS = (read_approval_settings, read_patience_ms, read_event_target, read_webhook_settings)
 TIMES = tuple(name.upper() for name in Times._fields)
 
 
@@ -39,11 +41,10 @@ def no_instance_role(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def init(variables: dict[str, str]) -> None:
-    """As far as the queue function, the workflow, the page, reconcile and the events function read their settings."""
+    """As far as the functions read their settings."""
     create(variables)
-    read_approval_settings(variables)
-    read_patience_ms(variables)
-    read_event_target(variables)
+    for read in READS:
+        read(variables)
 
 
 def wrong_values() -> Iterator[tuple[str, str]]:
@@ -131,9 +132,8 @@ def test_a_time_that_was_set_is_blamed_and_the_others_are_told():
 
 
 def test_approvers_are_separated_by_commas_and_nothing_else_is_said_by_spaces_and_empty_places():
-    assert read_approval_settings({"APPROVERS": "alice, bob@example.com,,carol ,"}).approvers == (
-        *("alice", "bob@example.com", "carol"),
-    )
+    approvers = read_approval_settings({"APPROVERS": "alice, bob@example.com,,carol ,"}).approvers
+    assert approvers == ("alice", "bob@example.com", "carol")
 
 
 def test_the_table_holds_each_variable_once_and_takes_every_default():
@@ -151,7 +151,7 @@ def test_every_variable_of_the_table_is_read_and_nothing_else():
             asked.add(name)
             return default
 
-    for read in (read_settings, read_approval_settings, read_patience_ms, read_event_target):
+    for read in (read_settings, *READS):
         read(Asked())
     assert set(ROWS) <= asked <= {*ROWS, *DEFINED_ELSEWHERE}
 

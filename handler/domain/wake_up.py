@@ -1,0 +1,48 @@
+"""Wake-ups: what an event of the gateway leads to, which is one look at one payment.
+
+Protocol, webhook. The rule it keeps: nothing is decided from what an event said, which only names a payment to look at.
+"""
+
+from __future__ import annotations
+
+from handler.domain.approval.ports import Decisions
+from handler.domain.claim import Work
+from handler.domain.item import Item
+from handler.domain.payment import transaction_id
+from handler.domain.ports import Ports
+from handler.domain.reconcile import Finding, settle_if_parked, settle_if_stuck
+from handler.domain.rules import Rules
+from handler.domain.typed import NamedTuple, Protocol
+
+
+class WakeUp(NamedTuple):
+    """`payment_id`: "" where the event does not say it. `says`: the state that it tells of, "" for none of ours."""
+
+    gateway_ref: str
+    payment_id: str = ""
+    says: str = ""
+
+
+class WakeUpQueue(Protocol):
+    def send(self, wake_up: WakeUp, event_id: str) -> None:
+        """Queue it, once for an event however often that comes. Raises WakeUpNotQueuedError."""
+
+
+def wake(wake_up: WakeUp, rules: Rules, ports: Ports, decisions: Decisions, work: Work) -> Finding | None:
+    """Look at the payment once more, as a run of reconcile would; None where there is nothing to look at.
+
+    What a run would find unsettled is a finding here, too. Raises the retryable errors of log and gateway.
+    """
+    item = _named(wake_up, ports, decisions)
+    if item is None or item.status == wake_up.says:
+        return None
+    if item.status == "parked":
+        return settle_if_parked(item.transaction_id, rules, ports, decisions, work)
+    return settle_if_stuck(item.transaction_id, rules, ports, decisions, work)
+
+
+def _named(wake_up: WakeUp, ports: Ports, decisions: Decisions) -> Item | None:
+    payment_id = wake_up.payment_id or ports.gateway.payment_id_of(wake_up.gateway_ref)
+    item = decisions.log.get(transaction_id(payment_id)) if payment_id else None
+    # Another reference of the same id was never charged for this item, or was found by nobody: it says nothing of it.
+    return item if item is not None and item.gateway_ref == wake_up.gateway_ref else None
