@@ -122,7 +122,9 @@ def item_attributes(path: str = "handler/domain/item.py", name: str = "Item") ->
 def claimed_attributes() -> set[str]:
     """What a new item can have: all that is set where one is made."""
     return _set_by(
-        ("handler/domain/item.py", {"new_item", "conflict_of"}), ("handler/domain/approval/steps.py", {"_new_item"})
+        ("handler/domain/item.py", {"new_item"}),
+        ("handler/domain/claim.py", {"conflict_of"}),
+        ("handler/domain/approval/steps.py", {"_new_item"}),
     )
 
 
@@ -285,7 +287,7 @@ def _required(name: str) -> str:
 def written_by(name: str) -> str:
     """The writes of the protocol that set or remove an attribute, in words."""
     claimed = claimed_attributes()
-    put = {CLAIM: claimed, CLAIM_CORRECTED: claimed | _set_by(("handler/domain/item.py", {"correction_of"}))}
+    put = {CLAIM: claimed, CLAIM_CORRECTED: claimed | _set_by(("handler/domain/claim.py", {"correction_of"}))}
     changes = []
     for write in _ALL_WRITES:
         if any(assignment.startswith(f"#{name} = ") for assignment in write.set) or (name in put.get(write, ())):

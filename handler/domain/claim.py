@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from handler.domain.breaker import Breaker
-from handler.domain.canonical import text_hash
+from handler.domain.canonical import text_hash, without_instrument
 from handler.domain.errors import AlreadyInProgressError, DamagedItemError, NotEnoughTimeError, OwnershipLostError
-from handler.domain.item import FIRST_VERSION, Item, conflict_of, correction_of
+from handler.domain.item import FIRST_VERSION, Item, Superseded, timestamp
 from handler.domain.payment import Payment
 from handler.domain.ports import Ports, TransactionLog
-from handler.domain.states import FINAL, Status
+from handler.domain.states import CONFLICT, FINAL, Status, open_shard
 from handler.domain.times import Times
 from handler.domain.typed import NamedTuple
 from handler.domain.validate import Validation
@@ -24,6 +24,9 @@ _DECISIONS_MAX: Final = 4
 
 # So many messages may follow a rejected one; a program that repeats itself must not make the item grow.
 CORRECTIONS_MAX: Final = 10
+
+# Far above any valid payment's text, and far below DynamoDB's 400 KB an item; what is longer is no payment.
+_CONFLICT_REQUEST_MAX: Final = 65_536
 
 # A message as it reads in a version of the canonical text; raises UnknownItemError for one that newer code wrote.
 InVersion = Callable[[int], Validation]
@@ -281,3 +284,47 @@ def _conflict(conflict: Item, log: TransactionLog) -> Standing:
     """Keep the other content as an item of its own; a refusal is this same conflict seen again."""
     log.put_new(conflict)
     return Standing("conflict", conflict)
+
+
+def correction_of(item: Item, rejected: Item, now_ms: int) -> Item:
+    """The claim of a corrected message, in the place of the rejected message's item."""
+    followed = Superseded(rejected.message_id, rejected.request_hash, rejected.canonical_version)
+    return item._replace(
+        created_at=now_ms,
+        updated_at=now_ms,
+        processed_at=timestamp(now_ms) if item.processed_at else "",
+        first_tried_at=now_ms if item.first_tried_at else None,
+        version=rejected.version + 1,
+        attempt=rejected.attempt + 1,
+        superseded=(*rejected.superseded, followed),
+    )
+
+
+def conflict_of(item: Item, request_hash: str, canonical_version: int, request: str) -> Item:
+    """The item that keeps other content under a known payment id, beside the payment.
+
+    `request_hash` and its text `request` are in the version of the item that stands there, whatever is written by now,
+    so that the same content is one conflict however often it comes.
+    """
+    return Item(
+        transaction_id=f"{item.transaction_id}#{CONFLICT}#{request_hash}",
+        payment_id=item.payment_id,
+        status="conflict",
+        owner=item.owner,
+        request_hash=request_hash,
+        created_at=item.created_at,
+        updated_at=item.updated_at,
+        canonical_version=canonical_version,
+        version=1,
+        message_id=item.message_id,
+        message_group_id=item.message_group_id,
+        sequence_number=item.sequence_number,
+        order_id=item.order_id,
+        amount=item.amount,
+        amount_minor=item.amount_minor,
+        currency=item.currency,
+        reason_code="exists_with_different_content",
+        faults=item.faults,
+        open_shard=open_shard("conflict", request_hash),
+        request=without_instrument(request) if len(request) <= _CONFLICT_REQUEST_MAX else "",
+    )

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from handler.domain.canonical import without_instrument
 from handler.domain.errors import DamagedItemError, UnknownItemError
 from handler.domain.money import to_major
 from handler.domain.payment import Assessment, Fault, Message, Payment, Reason, Stated, approval_name, transaction_id
@@ -200,8 +199,6 @@ _NUMBERS: Final = (
     *("lease_until", "tries", "first_tried_at", "park_no", "parked_at", "retry_no", "gateway_try"),
     *("generation", "approval_expires_at", "decided_at"),
 )
-# Far above any valid payment's text, and far below DynamoDB's 400 KB an item; what is longer is no payment.
-_CONFLICT_REQUEST_MAX: Final = 65_536
 _NUMBER_END: Final = 253_402_300_800_000
 _ROWS: Final[Mapping[str, type[Reason] | type[Fault] | type[Superseded]]] = {
     "risk_reasons": Reason,
@@ -280,50 +277,6 @@ def new_item(
         name = approval_name(environment, payment_id, 1)
         item = item._replace(request=payment.canonical, generation=1, approval_name=name)
     return item
-
-
-def correction_of(item: Item, rejected: Item, now_ms: int) -> Item:
-    """The claim of a corrected message, in the place of the rejected message's item."""
-    followed = Superseded(rejected.message_id, rejected.request_hash, rejected.canonical_version)
-    return item._replace(
-        created_at=now_ms,
-        updated_at=now_ms,
-        processed_at=timestamp(now_ms) if item.processed_at else "",
-        first_tried_at=now_ms if item.first_tried_at else None,
-        version=rejected.version + 1,
-        attempt=rejected.attempt + 1,
-        superseded=(*rejected.superseded, followed),
-    )
-
-
-def conflict_of(item: Item, request_hash: str, canonical_version: int, request: str) -> Item:
-    """The item that keeps other content under a known payment id, beside the payment.
-
-    `request_hash` and its text `request` are in the version of the item that stands there, whatever is written by now,
-    so that the same content is one conflict however often it comes.
-    """
-    return Item(
-        transaction_id=f"{item.transaction_id}#{CONFLICT}#{request_hash}",
-        payment_id=item.payment_id,
-        status="conflict",
-        owner=item.owner,
-        request_hash=request_hash,
-        created_at=item.created_at,
-        updated_at=item.updated_at,
-        canonical_version=canonical_version,
-        version=1,
-        message_id=item.message_id,
-        message_group_id=item.message_group_id,
-        sequence_number=item.sequence_number,
-        order_id=item.order_id,
-        amount=item.amount,
-        amount_minor=item.amount_minor,
-        currency=item.currency,
-        reason_code="exists_with_different_content",
-        faults=item.faults,
-        open_shard=open_shard("conflict", request_hash),
-        request=without_instrument(request) if len(request) <= _CONFLICT_REQUEST_MAX else "",
-    )
 
 
 def timestamp(now_ms: int) -> str:

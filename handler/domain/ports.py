@@ -33,7 +33,7 @@ class TransactionLog(Protocol):
     def put_new(self, item: Item) -> Item | None: ...
 
     def claim_corrected(self, item: Item, *, attempt_seen: int) -> Item | None:
-        """Put a correction (handler/domain/item.py, `correction_of`) in the place of the rejected message's item."""
+        """Put a correction (handler/domain/claim.py, `correction_of`) in the place of the rejected message's item."""
 
     def take_over(
         self,

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from handler import approval_composition as composition
-from handler.domain.item import conflict_of
+from handler.domain.claim import conflict_of
 from handler.domain.process import read, settle
 from handler.domain.validate import Limits, from_canonical
 from operations import __main__ as cli

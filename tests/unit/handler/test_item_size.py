@@ -12,7 +12,8 @@ import pytest
 from handler.adapters.fraud import REASONS_MAX, TableFraudScoring
 from handler.domain.approval.decision import COMMENT_LENGTH_MAX
 from handler.domain.canonical import ADDRESS_TEXTS, REQUIRED_TEXTS, VERSIONS
-from handler.domain.item import GatewayResponse, Item, conflict_of, new_item, to_stored
+from handler.domain.claim import conflict_of
+from handler.domain.item import GatewayResponse, Item, new_item, to_stored
 from handler.domain.parse import parse
 from handler.domain.payment import Assessment, Fault, Message, Payment
 from handler.domain.reasons import CATALOGUE
