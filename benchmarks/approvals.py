@@ -11,7 +11,7 @@ import argparse
 import json
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aws_durable_execution_sdk_python.config import JitterStrategy
@@ -74,8 +74,8 @@ def main() -> int:
     options = parser.parse_args()
 
     rules, ports = compose_workflow({"FRAUD_ITERATIONS": "1000"})
-    ports = type(ports)(ports.payments, ports.log, LoggedNotices())
-    slow = type(ports)(_with_scoring(ports.payments, options.check_seconds), ports.log, ports.notices)
+    ports = replace(ports, notices=LoggedNotices())
+    slow = replace(ports, payments=_with_scoring(ports.payments, options.check_seconds))
 
     def slow_verification(payment: Payment) -> bool:
         time.sleep(options.check_seconds)

@@ -69,6 +69,7 @@ _STORED: Final = {
     "tuple[Fault, ...]": "L of M",
     "tuple[Superseded, ...]": "L of M",
     "GatewayResponse | None": "M",
+    "Shown | None": "M",
 }
 
 
@@ -99,7 +100,9 @@ def item_page() -> str:
         "S is a string, N a number, L a list, M a map. Rows of `risk_reasons` have `rule_id`, `reason` and `parts`, "
         "rows of `faults` have `field` and `reason_code`, rows of `superseded` have `message_id`, `request_hash` and "
         "`canonical_version`; `gateway_response` has `status`, `authorization_code` and `timestamp`, and where the "
-        "gateway has them its `code` and `decline_code` for a decline and its `request_id`.",
+        "gateway has them its `code` and `decline_code` for a decline and its `request_id`. `shown` has `name`, "
+        "`email`, `address` and `hits`, whose rows have `rule_id`, `weight` (parts of `10**4`), `field` and `text`: "
+        "personal data, which stays when `request` goes.",
     )
 
 

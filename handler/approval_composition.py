@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from handler.adapters.approval.evidence import TableEvidence
 from handler.adapters.approval.executions import LambdaCallbacks, LambdaExecutions
 from handler.adapters.approval.notices import LoggedNotices, SnsNotices
 from handler.adapters.approval.signing import FileSigner, KmsSigner
@@ -17,7 +18,7 @@ from handler.adapters.queues import SqsRetryQueue
 from handler.adapters.system import LoggingNotifier, SystemClock
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.adapters.table.parking_log import DynamoDbParkingLog
-from handler.composition import Clients, approval_starter, aws_clients, compose_ports, payment_gateway
+from handler.composition import Clients, approval_starter, aws_clients, compose_ports, payment_gateway, rule_table
 from handler.domain.approval.ports import ApprovalNotices, Decisions, Signer
 from handler.domain.approval.steps import ApprovalPorts, ApprovalRules
 from handler.domain.errors import ConfigurationError
@@ -59,8 +60,9 @@ def compose_workflow(
         # An AWS identity has no mailbox, and a link in its name would be a second way to be it.
         asked = [one for one in approval.approvers if not one.startswith("arn:")]
         notices = SnsNotices(aws_client("sns"), approval.topic_arn, asked, approval.page_url, signer)
-    rules = ApprovalRules(settings.rules, round(1000 * approval.timeout_seconds))
-    return rules, ApprovalPorts(ports, log, notices)
+    rules = ApprovalRules(settings.rules, round(1000 * approval.timeout_seconds), approval.shows)
+    evidence = TableEvidence(engine, rule_table(settings, engine))
+    return rules, ApprovalPorts(ports, log, notices, evidence)
 
 
 def compose_decisions(environment: Mapping[str, str], support: Support | None = None) -> Decisions:

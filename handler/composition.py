@@ -71,7 +71,7 @@ def compose_ports(
 
     Raises ConfigurationError where a setting and what is there do not fit.
     """
-    table = _rule_table(settings, engine)
+    table = rule_table(settings, engine)
     pepper, pepper_version = b"", ""
     if settings.fingerprint_pepper_secret_arn:
         if aws_client is None:
@@ -122,7 +122,8 @@ def _rules(settings: Settings) -> Rules:
     return settings.rules._replace(routing=settings.rules.routing._replace(asks=asks))
 
 
-def _rule_table(settings: Settings, engine: Engine) -> Table:
+def rule_table(settings: Settings, engine: Engine) -> Table:
+    """The rule table of the settings, which the engine can read. Raises ConfigurationError."""
     path = settings.rule_table_path or BUILT_IN
     try:
         table = open_table(path)

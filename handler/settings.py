@@ -397,6 +397,16 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Who may decide: an address gets links of its own, an AWS identity decides by `payments approvals`.",
     ),
     Setting(
+        "APPROVAL_SHOWS",
+        Kind(
+            "none, or one or more of name, email and address, separated by commas",
+            r"none|(name|email|address)( *, *(name|email|address))*",
+        ),
+        "name,email,address",
+        ("workflow",),
+        "What of the customer the people who decide are shown, and their items keep.",
+    ),
+    Setting(
         "RECONCILE_PATIENCE_SECONDS",
         _seconds(1, 86_400),
         "600",
@@ -611,6 +621,8 @@ class ApprovalSettings(NamedTuple):
     # A KMS HMAC key's id, ARN or alias; `file:<path>` is a key file on this machine.
     key_id: str
     approvers: tuple[str, ...]
+    # Of the customer's name, email and address, what approvers see.
+    shows: frozenset[str]
     fraud_service_failure_rate: float
 
 
@@ -623,6 +635,7 @@ def read_approval_settings(environment: Mapping[str, str]) -> ApprovalSettings:
         page_url=read.text("APPROVAL_PAGE_URL"),
         key_id=read.text("APPROVAL_KEY_ID"),
         approvers=tuple(read.text("APPROVERS").replace(",", " ").split()),
+        shows=frozenset(read.text("APPROVAL_SHOWS").replace(",", " ").split()) - {"none"},
         fraud_service_failure_rate=float(read.text("FRAUD_SERVICE_FAILURE_RATE")),
     )
 

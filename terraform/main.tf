@@ -272,6 +272,7 @@ module "approval_workflow" {
   approvers                  = { for one in var.approval_workflow.approvers : one => startswith(one, "arn:") ? null : lookup(var.approval_workflow.endpoints, one, { protocol = "email", endpoint = one }) }
   approval_timeout_seconds   = var.approval_workflow.timeout_seconds
   retention_days             = var.approval_workflow.retention_days
+  shows                      = var.approval_workflow.shows
   fraud_service_failure_rate = var.approval_workflow.fraud_service_failure_rate
   reconcile_patience_seconds = var.reconcile_patience_seconds
   table_arn                  = module.transaction_table.table_arn

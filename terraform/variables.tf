@@ -613,12 +613,13 @@ variable "approvals" {
 }
 
 variable "approval_workflow" {
-  description = "The approval workflow: its approvers, as e-mail addresses, which get links, or as ARNs of AWS identities, which decide on the command line (none: nobody decides), by address another endpoint that takes an approver's links (a protocol of SNS and its endpoint), how long they may take (1 to 86400 s), how long closed executions are kept (1 to 90 days), the share of fraud checks that fail on purpose (0 to 1), the memory of workflow, page and reconcile where it is not memory_size (128 to 10240 MB)."
+  description = "The approval workflow: its approvers, as e-mail addresses, which get links, or as ARNs of AWS identities, which decide on the command line (none: nobody decides), by address another endpoint that takes an approver's links (a protocol of SNS and its endpoint), how long they may take (1 to 86400 s), how long closed executions are kept (1 to 90 days), what of the customer they see (of name, email and address; none keeps it back), the share of fraud checks that fail on purpose (0 to 1), the memory of workflow, page and reconcile where it is not memory_size (128 to 10240 MB)."
   type = object({
     approvers                  = optional(set(string), [])
     endpoints                  = optional(map(object({ protocol = string, endpoint = string })), {})
     timeout_seconds            = optional(number, 86400)
     retention_days             = optional(number, 14)
+    shows                      = optional(set(string), ["name", "email", "address"])
     fraud_service_failure_rate = optional(number, 0)
     memory_sizes               = optional(object({ workflow = optional(number), page = optional(number), reconcile = optional(number) }), {})
   })
@@ -632,6 +633,10 @@ variable "approval_workflow" {
   validation {
     condition     = var.approval_workflow.retention_days >= 1 && var.approval_workflow.retention_days <= 90 && floor(var.approval_workflow.retention_days) == var.approval_workflow.retention_days
     error_message = "approval_workflow.retention_days must be a whole number from 1 to 90."
+  }
+  validation {
+    condition     = length(setsubtract(var.approval_workflow.shows, ["name", "email", "address"])) == 0
+    error_message = "approval_workflow.shows must be of name, email and address."
   }
   validation {
     condition     = can(regex("^(0(\\.[0-9]{1,6})?|1(\\.0{1,6})?)$", tostring(var.approval_workflow.fraud_service_failure_rate)))

@@ -80,6 +80,7 @@ _OPERATORS = (
 # a workflow and knows no more of it; it parks a payment, and what is done with it then is reconcile's and the
 # operators'; whom its items are told to, and who tells of them, it does not know.
 _APPROVALS = (
+    "handler/adapters/approval/evidence.py",
     "handler/adapters/approval/executions.py",
     "handler/adapters/approval/notices.py",
     "handler/adapters/approval/page.py",

@@ -58,7 +58,9 @@ class TableFraudScoring:
         self._rates = rates
 
     def score_batch(self, payments: Sequence[Payment]) -> list[Assessment]:
-        scored = [ScoredPayment(identity(payment), self._amount(payment), _fields(payment)) for payment in payments]
+        scored = [
+            ScoredPayment(identity(payment), self._amount(payment), screened_fields(payment)) for payment in payments
+        ]
         try:
             scores = self._engine.score_batch(self._table, scored, iterations=self._iterations, pepper=self._pepper)
             return [self._assessment(score) for score in scores]
@@ -108,6 +110,7 @@ class FailingFraudScoring:
         return self._scoring.score_batch(payments)
 
 
-def _fields(payment: Payment) -> tuple[str, ...]:
+def screened_fields(payment: Payment) -> tuple[str, ...]:
+    """The texts that rules look at, in the order of FIELDS."""
     address = payment.billing_address or _NO_ADDRESS
     return tuple(getattr(address if name in Address._fields else payment, name) for name in FIELDS)

@@ -13,7 +13,18 @@ from typing import Any, Final, Literal
 
 from handler.domain.errors import DamagedItemError, UnknownItemError
 from handler.domain.money import to_major
-from handler.domain.payment import Assessment, Fault, Message, Payment, Reason, Stated, approval_name, transaction_id
+from handler.domain.payment import (
+    Assessment,
+    Fault,
+    Message,
+    Payment,
+    Reason,
+    RuleHit,
+    Shown,
+    Stated,
+    approval_name,
+    transaction_id,
+)
 from handler.domain.states import CONFLICT, FINAL, OPEN, Status, open_shard
 from handler.domain.typed import NamedTuple
 
@@ -147,6 +158,8 @@ class Item(NamedTuple):
     """Until when people may decide."""
     approval_reasons: tuple[str, ...] = ()
     """Why they are asked (docs/reason-codes.md)."""
+    shown: Shown | None = None
+    """What people who decide are shown beside it: the customer, as far as policy allows, and what its rules hit."""
     callback_id: str = ""
     """The question that is open: a decision must name it."""
     decision: str = ""
@@ -200,12 +213,13 @@ _NUMBERS: Final = (
     *("generation", "approval_expires_at", "decided_at"),
 )
 _NUMBER_END: Final = 253_402_300_800_000
-_ROWS: Final[Mapping[str, type[Reason] | type[Fault] | type[Superseded]]] = {
+_Row = type[Reason] | type[Fault] | type[Superseded] | type[RuleHit]
+_ROWS: Final[Mapping[str, _Row]] = {
     "risk_reasons": Reason,
     "faults": Fault,
     "superseded": Superseded,
 }
-_NUMBER_COLUMNS: Final = ("rule_id", "parts", "canonical_version")
+_NUMBER_COLUMNS: Final = ("rule_id", "parts", "canonical_version", "weight")
 
 
 def new_item(
@@ -324,17 +338,25 @@ def _is_typed(name: str, value: Any) -> bool:
         return isinstance(value, int | Decimal)
     if name == "gateway_response":
         return isinstance(value, dict) and all(isinstance(value.get(each, ""), str) for each in GatewayResponse._fields)
+    if name == "shown":
+        # Whoever took personal data away left the rest, or nothing.
+        return isinstance(value, dict) and all(
+            _are_rows(RuleHit, value.get(each, [])) if each == "hits" else isinstance(value.get(each, ""), str)
+            for each in Shown._fields
+        )
     if name == "approval_reasons":
         return isinstance(value, list) and all(isinstance(each, str) for each in value)
     if name in _ROWS:
-        return isinstance(value, list) and all(_is_row(_ROWS[name], each) for each in value)
+        return _are_rows(_ROWS[name], value)
     return isinstance(value, str) and value != ""
 
 
-def _is_row(shape: type[Reason] | type[Fault] | type[Superseded], value: Any) -> bool:
-    """A row of a list: whole numbers in some columns, texts in the others."""
-    return isinstance(value, dict) and all(
-        isinstance(value.get(column), int if column in _NUMBER_COLUMNS else str) for column in shape._fields
+def _are_rows(shape: _Row, value: Any) -> bool:
+    """Whether it is a list of rows: whole numbers in some columns, texts in the others."""
+    return isinstance(value, list) and all(
+        isinstance(row, dict)
+        and all(isinstance(row.get(column), int if column in _NUMBER_COLUMNS else str) for column in shape._fields)
+        for row in value
     )
 
 
@@ -345,7 +367,13 @@ def _read(name: str, value: Any) -> Any:
         return GatewayResponse(**{each: value[each] for each in GatewayResponse._fields if each in value})
     if name == "approval_reasons":
         return tuple(value)
+    if name == "shown":
+        texts = {each: value[each] for each in Shown._fields[:-1] if each in value}
+        return Shown(**texts, hits=_rows(RuleHit, value.get("hits", [])))
     if name in _ROWS:
-        shape = _ROWS[name]
-        return tuple(shape(**{each: row[each] for each in shape._fields}) for row in value)
+        return _rows(_ROWS[name], value)
     return value
+
+
+def _rows(shape: Any, value: list[dict[str, Any]]) -> tuple[Any, ...]:
+    return tuple(shape(**{each: row[each] for each in shape._fields}) for row in value)

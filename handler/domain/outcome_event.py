@@ -78,6 +78,7 @@ WITHHELD: Final[Mapping[str, str]] = {
     "approval_name": _INNER,
     "execution_arn": _INNER,
     "approval_expires_at": _INNER,
+    "shown": "it is whose payment it is, and how to pass the fraud rules",
     "approval_reasons": _TELLS_FRAUD,
     "callback_id": "who has it can decide",
     "decided_by": _PERSON,

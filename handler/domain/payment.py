@@ -97,6 +97,24 @@ class Reason(NamedTuple):
     parts: int
 
 
+class RuleHit(NamedTuple):
+    """What a rule found: its own `weight` in parts of 10**4, and the masked `text` that hit in `field`."""
+
+    rule_id: int
+    weight: int
+    field: str
+    text: str
+
+
+class Shown(NamedTuple):
+    """What people who decide are shown beside an item, masked; empty where there was none, or policy keeps it back."""
+
+    name: str = ""
+    email: str = ""
+    address: str = ""
+    hits: tuple[RuleHit, ...] = ()
+
+
 class Assessment(NamedTuple):
     """A payment's score: `risk` in parts per 10**9, `fraud_score` 0..100, the strongest action of all rules hit."""
 

@@ -97,6 +97,7 @@ run "the_stack" {
     }
     approval_timeout_seconds   = 86400
     retention_days             = 14
+    shows                      = ["name", "email"]
     fraud_service_failure_rate = 0
     reconcile_patience_seconds = 600
     deletion_protection        = true
@@ -141,6 +142,10 @@ run "the_stack" {
       jsondecode(aws_cloudformation_stack.workflow.template_body).Resources.Function.Properties.Environment.Variables.APPROVERS
     ] == [for _ in range(2) : "alice@example.com,arn:aws:iam::123456789012:user/carol,bob@example.com"]
     error_message = "The page must know whom the workflow asks: whoever is taken off the list has no good links any more."
+  }
+  assert {
+    condition     = jsondecode(aws_cloudformation_stack.workflow.template_body).Resources.Function.Properties.Environment.Variables.APPROVAL_SHOWS == "email,name"
+    error_message = "Approvers must see what policy allows of the customer, and no more."
   }
   assert {
     condition     = { for key, route in aws_apigatewayv2_route.page : key => route.authorization_type } == { "GET /approvals" = "NONE", "POST /approvals" = "NONE", "PUT /approvals" = "AWS_IAM" }
@@ -250,6 +255,7 @@ run "a_time_out_longer_than_reconciles_own" {
     approvers                  = {}
     approval_timeout_seconds   = 86400
     retention_days             = 14
+    shows                      = []
     fraud_service_failure_rate = 0
     reconcile_patience_seconds = 600
     deletion_protection        = true
@@ -273,6 +279,10 @@ run "a_time_out_longer_than_reconciles_own" {
       contains(flatten(local.permissions.reconcile[*].actions), "ec2:CreateNetworkInterface"),
     ])
     error_message = "What talks to the gateway must be in the subnets that are given, and be allowed to; the page need not."
+  }
+  assert {
+    condition     = local.workflow_variables.APPROVAL_SHOWS == "none"
+    error_message = "Nothing allowed must not be all, which the setting means when it is empty."
   }
   assert {
     condition = alltrue([

@@ -254,7 +254,7 @@ run "seconds_with_more_digits_than_the_function_takes" {
     safety_margin_seconds    = 1.1234567
     retry_delay_seconds      = 1.1234567
     stress_delay_seconds     = 1.1234567
-    approval_workflow        = { fraud_service_failure_rate = 0.1234567 }
+    approval_workflow        = { fraud_service_failure_rate = 0.1234567, shows = ["phone"] }
   }
   expect_failures = [
     var.name_prefix,

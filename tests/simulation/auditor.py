@@ -495,7 +495,15 @@ class Auditor:
         more = "message_id" in first
         if risks != (first["risk"] + more, first["fraud_score"] + more, NEWER_RULE):
             self.fail("the higher risk counts", f"{key} was adopted with {risks}")
-        wanted = ("execution_arn", "approval_expires_at", "approval_reasons", "risk", "fraud_score", "risk_reasons")
+        wanted = (
+            "execution_arn",
+            "approval_expires_at",
+            "approval_reasons",
+            "risk",
+            "fraud_score",
+            "risk_reasons",
+            "shown",
+        )
         if not all(name in after for name in wanted) or after["execution_arn"] != invocation.arn:
             self.fail("adopted is complete", f"{key} lacks one of {', '.join(wanted)}")
         until = before.get("approval_expires_at")

@@ -15,6 +15,7 @@ from typing import Any
 from aws_durable_execution_sdk_python import CallbackError, CallbackTimeoutError, StepError
 from aws_durable_execution_sdk_python.config import JitterStrategy
 
+from handler.adapters.approval.evidence import TableEvidence
 from handler.domain.approval.decision import Answer, decide
 from handler.domain.approval.ports import Decisions
 from handler.domain.approval.steps import ApprovalPorts, ApprovalRules
@@ -23,11 +24,14 @@ from handler.domain.item import Item
 from handler.domain.ports import Ports
 from handler.domain.rules import Rules
 from handler.workflow import Workflow
+from scoring.kernel import load_engine
+from scoring.table import open_table
 from tests.simulation.auditor import ENVIRONMENT, Auditor
 from tests.simulation.releases import Alias, Release
 from tests.simulation.traffic import Sent
 from tests.simulation.world import MINUTE, SECOND, Environment, Invocation, NoAnswerError, RefusedError, World
 
+_EVIDENCE = TableEvidence(load_engine(), open_table())
 _FUNCTION_TIMEOUT_MS = 60 * SECOND
 _EXECUTION_TIMEOUT_MS = 3 * 60 * MINUTE
 _RESTART_MS = 2 * SECOND
@@ -137,7 +141,7 @@ class Engine:
         ports = self._ports(environment)
         notices = Notices(self, environment)
         rules = ApprovalRules(self._rules(execution.release), self._timeout_ms)
-        workflow = Workflow(rules, ApprovalPorts(ports, ports.log, notices), JitterStrategy.NONE)  # type: ignore[arg-type]
+        workflow = Workflow(rules, ApprovalPorts(ports, ports.log, notices, _EVIDENCE), JitterStrategy.NONE)  # type: ignore[arg-type]
         context = Context(self, execution, environment)
         world.tell(f"{invocation.name} ({execution.release.name}) runs {execution.name}")
         fault = world.fault(f"execution/{execution.name}", [("stops", world.profile.execution)])

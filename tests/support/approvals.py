@@ -18,11 +18,13 @@ from aws_durable_execution_sdk_python.config import JitterStrategy
 from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
 
 from handler.adapters.approval.decision_api import DecisionApi
+from handler.adapters.approval.evidence import TableEvidence
 from handler.adapters.table.memory import MemoryDynamoDb
 from handler.adapters.table.parking_log import DynamoDbParkingLog
 from handler.approval_page import ApprovalPage
 from handler.domain.approval.decision import Answer, decide
-from handler.domain.approval.ports import Decisions
+from handler.domain.approval.evidence import CUSTOMER
+from handler.domain.approval.ports import Decisions, Evidence
 from handler.domain.approval.steps import ApprovalPorts, ApprovalRules, Checks, Execution, Next, ask, begin
 from handler.domain.approval.token import invite, write_token
 from handler.domain.item import Item
@@ -32,6 +34,8 @@ from handler.domain.reading import Reading
 from handler.domain.reconcile import reconcile_pending
 from handler.domain.states import FINAL
 from handler.workflow import Workflow
+from scoring.kernel import load_engine
+from scoring.table import open_table
 from tests.support.payments import KEY, ScriptedGateway, World, body, message, no_end, work
 
 DAY_MS = 86_400_000
@@ -130,7 +134,9 @@ class ApprovalWorld(World):
     gateway: CountingGateway = field(default_factory=CountingGateway)
     notices: ListNotices = field(default_factory=ListNotices)
     callbacks: ListCallbacks = field(default_factory=ListCallbacks)
+    evidence: Evidence = field(default_factory=lambda: TableEvidence(load_engine(), open_table()))
     timeout_ms: int = DAY_MS
+    shows: frozenset[str] = frozenset(CUSTOMER)
 
     @property
     def log(self) -> DynamoDbParkingLog:
@@ -138,11 +144,11 @@ class ApprovalWorld(World):
 
     @property
     def approval_rules(self) -> ApprovalRules:
-        return ApprovalRules(self.rules, self.timeout_ms)
+        return ApprovalRules(self.rules, self.timeout_ms, self.shows)
 
     @property
     def approval_ports(self) -> ApprovalPorts:
-        return ApprovalPorts(self.ports, self.log, self.notices)
+        return ApprovalPorts(self.ports, self.log, self.notices, self.evidence)
 
     @property
     def workflow(self) -> Workflow:
@@ -217,10 +223,10 @@ def queued() -> ApprovalWorld:
     return world
 
 
-def pending(world: ApprovalWorld | None = None, execution: Execution = EXECUTION) -> ApprovalWorld:
+def pending(world: ApprovalWorld | None = None, execution: Execution = EXECUTION, risky: str = RISKY) -> ApprovalWorld:
     """A risky payment of the queue, adopted and asked about."""
     world = world or ApprovalWorld()
-    reading = read([message(RISKY)], world.rules, world.ports, lambda: 30_000)[0]
+    reading = read([message(risky)], world.rules, world.ports, lambda: 30_000)[0]
     settle(reading, world.rules, world.ports, work())
     return taken_up(world, reading, Checks(SCORED_70, True), execution)
 

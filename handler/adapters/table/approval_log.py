@@ -18,7 +18,7 @@ from handler.adapters.table.approval_writes import (
 )
 from handler.adapters.table.transaction_log import DynamoDbTransactionLog, stored_response
 from handler.domain.item import Item, timestamp
-from handler.domain.payment import GatewayResult, Reason
+from handler.domain.payment import GatewayResult, Reason, Shown
 from handler.domain.states import open_shard
 
 
@@ -37,6 +37,7 @@ class DynamoDbApprovalLog(DynamoDbTransactionLog):
         risk: int,
         fraud_score: int,
         risk_reasons: Sequence[Reason],
+        shown: Shown,
         now: int,
     ) -> Item | None:
         values = {
@@ -48,6 +49,7 @@ class DynamoDbApprovalLog(DynamoDbTransactionLog):
             ":risk": risk,
             ":fraud_score": fraud_score,
             ":risk_reasons": risk_reasons,
+            ":shown": shown,
             ":now": now,
         }
         return self.update(ADOPT, transaction_id, values)

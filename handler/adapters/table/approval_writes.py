@@ -23,6 +23,7 @@ ADOPT = Write(
         "#risk = :risk",
         "#fraud_score = :fraud_score",
         "#risk_reasons = :risk_reasons",
+        "#shown = :shown",
         *WRITTEN,
     ),
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from handler.domain.item import Item
-from handler.domain.payment import GatewayResult, Reason
+from handler.domain.payment import GatewayResult, Payment, Reason, RuleHit, Shown
 from handler.domain.ports import ApprovalStarter, Clock, FindCardNumbers, TransactionLog
 from handler.domain.typed import Protocol
 
@@ -27,6 +27,7 @@ class ApprovalLog(TransactionLog, Protocol):
         risk: int,
         fraud_score: int,
         risk_reasons: Sequence[Reason],
+        shown: Shown,
         now: int,
     ) -> Item | None: ...
 
@@ -101,6 +102,14 @@ class ParkingLog(ApprovalLog, Protocol):
         now: int,
     ) -> Item | None:
         """`gateway` is what the gateway answered to the cancel of `gateway_ref`."""
+
+
+class Evidence(Protocol):
+    def hits(self, payment: Payment, rule_ids: Sequence[int]) -> list[RuleHit]:
+        """What these rules found in a payment, as it stands there; rules that are not known any more are left out.
+
+        Raises ScoringError.
+        """
 
 
 class ApprovalCallbacks(Protocol):

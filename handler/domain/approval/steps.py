@@ -11,7 +11,8 @@ from functools import partial
 from typing import Literal
 
 from handler.domain.approval.decision import stored_item
-from handler.domain.approval.ports import ApprovalLog, ApprovalNotices
+from handler.domain.approval.evidence import CUSTOMER, shown
+from handler.domain.approval.ports import ApprovalLog, ApprovalNotices, Evidence
 from handler.domain.charge import ended_reference
 from handler.domain.claim import Claim, InVersion, Standing, Work, as_held, claim, held
 from handler.domain.errors import ApprovalRefusedError, ItemChangedError, NoticeError, ScoringError
@@ -39,10 +40,11 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRules:
-    """A deployment's payment rules, and how long a person may take (milliseconds)."""
+    """A deployment's payment rules, how long a person may take (milliseconds), and what of the customer they see."""
 
     payments: Rules
     timeout_ms: int = 86_400_000
+    shows: frozenset[str] = frozenset(CUSTOMER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class ApprovalPorts:
     payments: Ports
     log: ApprovalLog
     notices: ApprovalNotices
+    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,7 @@ def begin(
         return Next("done", _outcome(claimed))
     if ended := _found(claimed.item, rules.payments, ports, work):
         return Next("done", ended)
-    return _adopt(claimed.item, checks, execution, rules, ports)
+    return _adopt(payment, claimed.item, checks, execution, rules=rules, ports=ports)
 
 
 def _found(item: Item, rules: Rules, ports: ApprovalPorts, work: Work) -> Status | None:
@@ -308,9 +311,12 @@ def _outcome(standing: Standing) -> str:
     return standing.item.status if standing.outcome == "duplicate" else standing.outcome
 
 
-def _adopt(stored: Item, checks: Checks, execution: Execution, rules: ApprovalRules, ports: ApprovalPorts) -> Next:
+def _adopt(
+    payment: Payment, stored: Item, checks: Checks, execution: Execution, *, rules: ApprovalRules, ports: ApprovalPorts
+) -> Next:
     now_ms = ports.payments.clock.now_ms()
     risk = _riskier(stored, checks.assessment)
+    rule_ids = [reason.rule_id for reason in risk.reasons]
     refused = ports.log.adopt_approval(
         stored.transaction_id,
         name=execution.name or stored.approval_name,
@@ -321,6 +327,7 @@ def _adopt(stored: Item, checks: Checks, execution: Execution, rules: ApprovalRu
         risk=risk.risk,
         fraud_score=risk.fraud_score,
         risk_reasons=risk.reasons,
+        shown=shown(payment, rule_ids, rules.shows, ports.evidence, ports.payments.find_card_numbers),
         now=now_ms,
     )
     if refused is not None:

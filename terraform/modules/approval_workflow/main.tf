@@ -38,6 +38,7 @@ locals {
   })
   workflow_variables = merge(var.environment_variables, {
     APPROVAL_KEY_ID            = aws_kms_key.links.arn
+    APPROVAL_SHOWS             = length(var.shows) == 0 ? "none" : join(",", var.shows)
     APPROVAL_TIMEOUT_SECONDS   = format("%d", var.approval_timeout_seconds)
     APPROVAL_TOPIC_ARN         = aws_sns_topic.approvals.arn
     APPROVAL_PAGE_URL          = "${aws_apigatewayv2_api.page.api_endpoint}/approvals"

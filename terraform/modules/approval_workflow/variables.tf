@@ -74,6 +74,11 @@ variable "retention_days" {
   type        = number
 }
 
+variable "shows" {
+  description = "What of the customer approvers see and items keep: of name, email and address."
+  type        = set(string)
+}
+
 variable "fraud_service_failure_rate" {
   description = "Share of fraud checks that fail on purpose (0 to 1), for demonstrations; the published one has 0.2."
   type        = number

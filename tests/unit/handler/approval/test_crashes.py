@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from handler.domain.errors import RetryableError
@@ -76,7 +77,9 @@ def crashing(world: ApprovalWorld, chaos: Chaos) -> Workflow:
     ports = world.approval_ports
     log = chaos.around(ports.log)
     payments = ports.payments._replace(log=log, gateway=chaos.around(world.gateway))
-    workflow = Workflow(world.approval_rules, type(ports)(payments, log, chaos.around(world.notices)))
+    workflow = Workflow(
+        world.approval_rules, replace(ports, payments=payments, log=log, notices=chaos.around(world.notices))
+    )
 
     class CrashingWorkflow(Workflow):
         def run(self, context):

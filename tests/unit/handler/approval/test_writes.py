@@ -10,6 +10,7 @@ import pytest
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
 from handler.adapters.table.expressions import to_attributes
 from handler.domain.item import Item, from_stored
+from handler.domain.payment import Shown
 from tests.support.approvals import ARN, ApprovalWorld
 from tests.support.payments import KEY, whole_item
 
@@ -23,7 +24,7 @@ BASE = whole_item(
     amount_minor=100,
 )
 
-SCORED: Any = {"risk": 1, "fraud_score": 1, "risk_reasons": ()}
+SCORED: Any = {"risk": 1, "fraud_score": 1, "risk_reasons": (), "shown": Shown()}
 
 CALLS: dict[str, tuple[Callable[[DynamoDbApprovalLog], Item | None], dict[str, Any], list[dict[str, Any]]]] = {
     "adopt": (
