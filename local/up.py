@@ -7,7 +7,7 @@ import time
 from rich.console import Console
 
 from local.approvals.workflow import Approvals
-from local.installation import InstallationError
+from local.installation import BUILD, ROOT, InstallationError
 from local.ministack import CREDENTIALS, REGION, ServicesError
 from local.options import environment, package, port, positive
 from local.refusals import ENDPOINTS
@@ -15,6 +15,8 @@ from local.system import PROVISIONS, LocalSystem
 from local.view import View
 
 PORT = 4566
+#: What the last `make up` printed for another terminal: the view below these lines is painted again while one copies.
+EXPORTS = BUILD / "local" / "exports"
 #: How often the provisioned concurrency is looked up.
 PROVISION_SECONDS = 3.0
 
@@ -61,9 +63,9 @@ def _introduce(system: LocalSystem, approvals: Approvals) -> None:
     names = system.names
     print(f"# {names.function}:live is up behind {names.queue}; logs are in {system.log_directory}")
     print("# The gateway is simulated: it approves every payment, and no money moves.")
-    print("# In another terminal:")
-    for name, value in _exports(system, approvals).items():
-        print(f"export {name}={value}")
+    lines = [f"export {name}={value}" for name, value in _exports(system, approvals).items()]
+    EXPORTS.write_text("\n".join(lines) + "\n")
+    print(f"# In another terminal `. {EXPORTS.relative_to(ROOT)}`, or these lines:", *lines, sep="\n")
     print(
         "# Risky payments wait for `payments approvals list`, or for the links of their approvers, which appear here."
     )

@@ -1,7 +1,7 @@
-"""The commands of README.md and docs/packaging.md, typed in a fresh clone, by each Python that they speak of.
+"""The commands of README.md, docs/packaging.md and docs/tutorial.md, typed in a fresh clone by CPython 3.11 and 3.13.
 
 Held here: what they say is installed and made is, and nothing that is committed changes; and every target of make that
-these two pages name is typed here, is a step of CI, or has its own test.
+these pages name is typed here, is a step of CI, or has its own test.
 """
 
 import os
@@ -15,11 +15,12 @@ from typing import NamedTuple
 import pytest
 
 from tests.support.build_scripts import load
-from tests.support.documents import make_commands
+from tests.support.documents import looks_like, make_commands, steps
+from tests.support.reader import Reader
 
 ROOT = Path(__file__).parents[2]
 PYTHONS = ("3.11", "3.13")
-PAGES = ("README.md", "docs/packaging.md")
+PAGES = ("README.md", "docs/packaging.md", "docs/tutorial.md")
 # Target -> the tests that type it, or show what it runs.
 ELSEWHERE = {
     "apply": "tests/terraform/first_user.py",
@@ -141,10 +142,10 @@ def test_wheels_and_packages_are_made(checkout: Checkout) -> None:
     }
 
 
-@pytest.fixture
-def exports(checkout: Checkout) -> Iterator[dict[str, str]]:
-    """The lines that `make up` prints."""
-    process = checkout.begin("make up ARGS='--port 0 --concurrency 1'")
+@pytest.fixture(scope="module")
+def beside_up(checkout: Checkout) -> Iterator[Reader]:
+    """A second terminal beside `make up`, at a free port."""
+    process = checkout.begin("make up", PORT="0")
     try:
         assert process.stdout is not None
         said = ""
@@ -152,17 +153,27 @@ def exports(checkout: Checkout) -> Iterator[dict[str, str]]:
             said += line
             if "Ctrl-C" in line:
                 break
-        found = dict(re.findall(r"export (\w+)=(.*)\n", said))
-        assert found, said
-        yield found
+        assert "`. .build/local/exports`" in said, said
+        yield Reader(checkout.folder, checkout.variables)
     finally:
         # As Ctrl-C does, to all of it.
         os.killpg(process.pid, signal.SIGINT)
         process.communicate(timeout=60)
 
 
-def test_code_is_deployed_to_the_local_system(checkout: Checkout, exports: dict[str, str]) -> None:
-    said = checkout.type(f"make deploy-code ARCHITECTURE=x86_64 RUNTIME=python{checkout.version}", **exports)
+def test_a_newcomer_gets_to_an_approved_payment(beside_up: Reader) -> None:
+    page = (ROOT / "docs" / "tutorial.md").read_text()
+    # The first two are what the fixtures type, each in a terminal that is set up, or waits.
+    first, second, *others = steps(page)
+    assert (first.command, second.command) == ("make setup", "make up")
+    shown = [what for step in others if (what := beside_up.type(step))]
+    for sample in re.findall(r"```text\n(.*?)```", page, re.DOTALL):
+        assert any(looks_like(sample, what) for what in shown), sample
+
+
+def test_code_is_deployed_to_the_local_system(checkout: Checkout, beside_up: Reader) -> None:
+    deploy = f"make deploy-code ARCHITECTURE=x86_64 RUNTIME=python{checkout.version}"
+    said = checkout.type(f". .build/local/exports\n{deploy}")
     assert "live moved from version 1 to 2" in said, said
 
 
@@ -174,8 +185,8 @@ def test_pip_builds_the_compiled_engine_natively(checkout: Checkout) -> None:
 
 
 def test_every_target_of_the_pages_is_typed_here_or_elsewhere() -> None:
-    steps = re.findall(r"^CI_\w+ := ((?:.*\\\n)*.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    covered = {*re.findall(r"[a-z][a-z0-9-]+", " ".join(steps)), *ELSEWHERE}
+    named_steps = re.findall(r"^CI_\w+ := ((?:.*\\\n)*.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    covered = {*re.findall(r"[a-z][a-z0-9-]+", " ".join(named_steps)), *ELSEWHERE}
     covered |= set(re.findall(r"\bmake ([a-z-]+)", Path(__file__).read_text()))
     for page in PAGES:
         named = {target for targets, _ in make_commands((ROOT / page).read_text()) for target in targets}

@@ -33,7 +33,6 @@ from local.terraform import init_flags
 from tests.support.build_scripts import load
 from tests.support.payments import body
 from tests.terraform import examples
-from tests.terraform.first_user import steps
 from tests.terraform.installation import changes, plan
 from tests.terraform.loopback import APPROVER, CALLER, RUNTIME, Loopback, unzipped
 from tests.terraform.production import BUCKET, STATE_KEY, Production
@@ -374,7 +373,7 @@ def test_a_first_user_gets_from_nothing_to_an_approved_payment(
     item = item_of(applied, "pay-high-001")
     assert (item["status"], item["decision"]) == ({"S": "completed"}, {"S": "approve"})
     assert item["decided_by"] == {"S": CALLER}
-    count = len(steps())
+    count = len(applied.first_user.steps)
     bar("first_users_page_commands", str(count), "19", count < 20)
     assert count < 20
 

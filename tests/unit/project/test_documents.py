@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.documents import make_commands
+from tests.support.documents import Step, looks_like, make_commands, steps
 
 ROOT = Path(__file__).parents[3]
 # The changelog names things as they were.
@@ -86,3 +86,14 @@ def test_what_is_no_command_of_make_is_found():
     text = "`make -s terraform ENVIRONMENT=prod ARGS='a B=c' | jq`, `make stop | pause`"
     text += "\n```bash\nA=1 make applied WHERE=dev\n```"
     assert unknown_to_make(text) == ["pause", "applied", "WHERE"]
+
+
+def test_a_pages_commands_are_read_as_they_are_typed():
+    page = "1.\n\n   ```bash\n   make up   # -> ready\n\n   a \\\n     b #->\n   ```\n\n```text\nmade up\n```\n"
+    assert steps(page) == [Step("make up", "ready"), Step("a      b #->", "")]
+
+
+def test_a_sample_of_a_page_may_leave_lines_and_widths_open_and_nothing_else():
+    printed = "ID     STATUS\na 1    completed\nat 12:00\nend\n"
+    assert looks_like("ID STATUS\na ... completed\n...\nend", printed)
+    assert not looks_like("a 2 completed", printed)
