@@ -730,13 +730,13 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     ),
     "a correction is dated as its message was read": (
         Edit(
-            _ITEM,
+            _CLAIM,
             "        created_at=now_ms,\n        updated_at=now_ms,\n        processed_at",
             "        processed_at",
         ),
     ),
     "a correction keeps the fencing number": (
-        Edit(_ITEM, "attempt=rejected.attempt + 1", "attempt=rejected.attempt"),
+        Edit(_CLAIM, "attempt=rejected.attempt + 1", "attempt=rejected.attempt"),
         Drop("claim corrected", "attempt = :seen"),
     ),
     "a parking is no outcome of its own": (
@@ -777,14 +777,14 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "a claim is not counted": (Edit(_ITEM, "        attempt=1,\n        version=1,", "        attempt=1,"),),
     "a conflict is not counted": (
         Edit(
-            _ITEM,
+            _CLAIM,
             "        canonical_version=canonical_version,\n        version=1,",
             "        canonical_version=canonical_version,",
         ),
     ),
-    "a correction counts its item's writes anew": (Edit(_ITEM, "        version=rejected.version + 1,\n", ""),),
+    "a correction counts its item's writes anew": (Edit(_CLAIM, "        version=rejected.version + 1,\n", ""),),
     "only the last message that was followed is known": (
-        Edit(_ITEM, "superseded=(*rejected.superseded, followed)", "superseded=(followed,)"),
+        Edit(_CLAIM, "superseded=(*rejected.superseded, followed)", "superseded=(followed,)"),
     ),
     "a followed message's own delivery is a conflict": (
         Edit(
