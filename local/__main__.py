@@ -8,6 +8,8 @@ import signal
 import sys
 from types import FrameType
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 COMMANDS = {
     "run": "send a stream of payments through the whole system and audit the end",
     "up": "keep the system running on 127.0.0.1:4566 for the AWS CLI",
@@ -15,7 +17,7 @@ COMMANDS = {
 
 
 def main(arguments: list[str]) -> int:
-    """Dispatch; 2 for an unknown command, 130 after Ctrl-C."""
+    """Dispatch; 1 where the machine or the services refuse something, 2 for an unknown command, 130 after Ctrl-C."""
     if not arguments or arguments[0] not in COMMANDS:
         print("usage: python -m local COMMAND [options], where COMMAND is")
         for name, says in COMMANDS.items():
@@ -29,6 +31,10 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
+    # A folder that cannot be written, a disk that is full, services that do not answer: not ours, and no traceback.
+    except (OSError, BotoCoreError, ClientError) as error:
+        print(f"local {arguments[0]}: {error}", file=sys.stderr)
+        return 1
     return int(code)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.environment_pool import EnvironmentPool
+from local.published_function import ConfigurationError
 from local.resources import ALIAS
 
 
@@ -44,10 +45,9 @@ class Provisioned:
                         FunctionName=self.function, Qualifier=qualifier
                     )
                     wanted = max(wanted, int(found["RequestedProvisionedConcurrentExecutions"]))
-        except (BotoCoreError, ClientError) as error:
+            self._pool.warm(min(wanted, self._concurrency))
+        except (BotoCoreError, ClientError, ConfigurationError, OSError) as error:
             self._problem(f"provisioned concurrency: {error}")
-            return
-        self._pool.warm(min(wanted, self._concurrency))
 
     def told(self, found: dict[str, Any]) -> dict[str, Any]:
         """A configuration as the services tell it, with what is true here: as AWS does, FAILED says why."""

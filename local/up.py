@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from local.approvals.workflow import Approvals
@@ -92,6 +93,7 @@ def _exports(system: LocalSystem, approvals: Approvals) -> dict[str, str]:
 
 def _wait(system: LocalSystem, approvals: Approvals) -> None:
     said = 0
+    unseen = ""
     provisioned_at = time.monotonic()
     try:
         with View(Console(), system.status) as view:
@@ -101,14 +103,27 @@ def _wait(system: LocalSystem, approvals: Approvals) -> None:
                 if time.monotonic() - provisioned_at > PROVISION_SECONDS:
                     system.provisioned.follow()
                     provisioned_at = time.monotonic()
-                for link in approvals.mail():
-                    view.tell(f"# mail to {link.approver}: {link.transaction_id} {link.url}")
                 for problem in system.problems[said:]:
                     view.tell(f"local up: {problem}", "red")
                     said += 1
-                view.show(
-                    system.queue_depth() | {"s old": system.queue_metrics.oldest_seconds or 0},
-                    [*system.environments(), *approvals.environments()],
-                )
+                try:
+                    _look(system, approvals, view)
+                # This only looks: the system goes on where the services are slow, or somebody has deleted a queue. If
+                # they died, `check` says so a moment later.
+                except (BotoCoreError, ClientError) as error:
+                    if str(error) != unseen:
+                        view.tell(f"local up: queue and mail cannot be looked at: {error}", "red")
+                    unseen = str(error)
+                else:
+                    unseen = ""
     except KeyboardInterrupt:
         print("stopping", file=sys.stderr, flush=True)
+
+
+def _look(system: LocalSystem, approvals: Approvals, view: View) -> None:
+    for link in approvals.mail():
+        view.tell(f"# mail to {link.approver}: {link.transaction_id} {link.url}")
+    view.show(
+        system.queue_depth() | {"s old": system.queue_metrics.oldest_seconds or 0},
+        [*system.environments(), *approvals.environments()],
+    )
