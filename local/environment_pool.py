@@ -73,12 +73,9 @@ class EnvironmentPool:
     def invoke(self, event: bytes) -> Outcome:
         """Run one event in a warm environment, or in a new one where there is none. Raises as the function does."""
         version = self.function.current()
-        reserved = self.function.reserved
-        with self._lock:
-            throttled = reserved is not None and len(self._busy) >= reserved
-        if throttled:
+        environment = self._take(version, self.function.reserved)
+        if environment is None:
             return self._throttled(version.name)
-        environment = self._take(version)
         try:
             with self._lock:
                 concurrent = len(self._busy)
@@ -143,9 +140,12 @@ class EnvironmentPool:
         self._watch.opened(environment)
         return environment
 
-    def _take(self, version: FunctionVersion) -> ExecutionEnvironment:
+    def _take(self, version: FunctionVersion, reserved: int | None) -> ExecutionEnvironment | None:
+        """None where reserved concurrency has no room for one more. Raises OSError where none can be made."""
         while True:
             with self._lock:
+                if reserved is not None and len(self._busy) >= reserved:
+                    return None
                 # The one used last: the others get a chance to become idle enough to end.
                 environment = self._idle.pop() if self._idle else None
                 if environment is None:
@@ -164,6 +164,12 @@ class EnvironmentPool:
             self._starting += 1
         try:
             is_ready = environment.init()
+        except OSError:
+            # No process or no log file could be made: it is nobody's, and must not count as busy for ever.
+            with self._lock:
+                self._busy.remove(environment)
+            environment.kill()
+            raise
         finally:
             with self._lock:
                 self._starting -= 1

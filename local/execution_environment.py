@@ -251,15 +251,14 @@ class ExecutionEnvironment:
                 holder[0].answers.append(answer)
                 self._changed.notify_all()
 
-        api = RuntimeApi(on_next, on_answer)
-        with self._changed, self.log_path.open("ab") as log:
+        command = [str(self._python), "-m", "awslambdaric", self.function.handler]
+        with self._changed, self.log_path.open("ab") as log, contextlib.ExitStack() as failed:
+            api = RuntimeApi(on_next, on_answer)
+            failed.callback(api.close)
             popen = self._processes.start(
-                [str(self._python), "-m", "awslambdaric", self.function.handler],
-                cwd=self.function.code,
-                env=self._variables(api.address),
-                stdout=log,
-                stderr=subprocess.STDOUT,
+                command, cwd=self.function.code, env=self._variables(api.address), stdout=log, stderr=subprocess.STDOUT
             )
+            failed.pop_all()
             api.pid = popen.pid
             process = _Process(api, popen, usage(popen.pid))
             holder.append(process)

@@ -34,12 +34,14 @@ class OutcomeEvents:
         *,
         environment: str,
         file: Path,
+        told: Callable[[str, str], None],
         problem: Callable[[str], None],
     ) -> None:
+        """`told` gets payment id and status of each event that was told, `problem` an error, from this thread."""
         self.file = file
         self._problem = problem
         self._stream = TableStream(streams, stream_arn, from_start=True)
-        self._function = EventsFunction(environment, _Kept(SqsEvents(sqs, queue_url), file), self)
+        self._function = EventsFunction(environment, _Kept(SqsEvents(sqs, queue_url), file, told), self)
         self._stopping = threading.Event()
         file.touch()
         self._thread = threads.start("outcome events", self._run, problem)
@@ -72,7 +74,13 @@ class OutcomeEvents:
 
 
 def start(
-    clients: Mapping[str, Any], streams: Any, names: Names, directory: Path, problem: Callable[[str], None]
+    clients: Mapping[str, Any],
+    streams: Any,
+    names: Names,
+    directory: Path,
+    *,
+    told: Callable[[str, str], None],
+    problem: Callable[[str], None],
 ) -> OutcomeEvents:
     """Make the queue of events where there is none, and begin to tell."""
     queue_url, _ = make_queue(clients["sqs"], names.events_queue, {})
@@ -83,6 +91,7 @@ def start(
         queue_url,
         environment=names.environment,
         file=directory / "events.jsonl",
+        told=told,
         problem=problem,
     )
 
@@ -90,13 +99,17 @@ def start(
 class _Kept:
     """`EventTarget`: another one, and a file with a line for each event that it took."""
 
-    def __init__(self, target: EventTarget, file: Path) -> None:
+    def __init__(self, target: EventTarget, file: Path, told: Callable[[str, str], None]) -> None:
         self._target = target
         self._file = file
+        self._told = told
 
     def send(self, events: Sequence[OutcomeEvent], /) -> list[Refusal]:
         refused = self._target.send(events)
         names = {refusal.event_id for refusal in refused}
+        taken = [event for event in events if event.event_id not in names]
         with self._file.open("a") as file:
-            file.writelines(f"{event.text}\n" for event in events if event.event_id not in names)
+            file.writelines(f"{event.text}\n" for event in taken)
+        for event in taken:
+            self._told(event.payment_id, event.status)
         return refused

@@ -1,6 +1,6 @@
 """What `make up` and `make run` tell while they work: what became of payments, and inits that fail.
 
-The rule: it is fed by log lines and callbacks, from any thread, and asks nobody.
+The rule: it is fed by log lines, outcome events and callbacks, from any thread, and asks nobody.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _WORD = re.compile(r"[a-z_]+")
 
 @dataclass(frozen=True)
 class Settled:
-    """What the function said of one message."""
+    """What the function said of one message, or an event of a payment that had waited for a person."""
 
     payment_id: str
     group: str
@@ -33,6 +33,8 @@ class Status:
         self._lock = threading.Lock()
         self._outcomes: Counter[str] = Counter()
         self._recent: deque[Settled] = deque(maxlen=_RECENT)
+        self._asking: dict[str, str] = {}
+        self._final: dict[str, str] = {}
         self._failed_inits: Counter[str] = Counter()
 
     def line(self, line: str) -> None:
@@ -47,8 +49,25 @@ class Status:
         if said.get("level") != "INFO" or not isinstance(outcome, str) or not _WORD.fullmatch(outcome):
             return
         with self._lock:
-            self._outcomes[outcome] += 1
-            self._recent.append(Settled(str(payment_id), str(group), outcome))
+            self._settled(str(payment_id), str(group), outcome)
+            if outcome == "pending_approval":
+                self._asking[str(payment_id)] = str(group)
+                self._answered(str(payment_id))
+
+    def event(self, payment_id: str, status: str) -> None:
+        """Take what an outcome event says: the workflow has no log line for how a payment that waited ended."""
+        with self._lock:
+            self._final[payment_id] = status
+            self._answered(payment_id)
+
+    def _answered(self, payment_id: str) -> None:
+        # Lines and events come by different threads, in either order.
+        if payment_id in self._final and payment_id in self._asking:
+            self._settled(payment_id, self._asking.pop(payment_id), self._final[payment_id])
+
+    def _settled(self, payment_id: str, group: str, outcome: str) -> None:
+        self._outcomes[outcome] += 1
+        self._recent.append(Settled(payment_id, group, outcome))
 
     def init_failed(self, environment: ExecutionEnvironment) -> None:
         function = environment.function

@@ -154,7 +154,9 @@ class LocalSystem:
         self._ends.callback(self._metrics.stop)
         self.watch = Watch(self._opened, self.status.init_failed, self._invoked)
         streams = client("dynamodbstreams", self.endpoint_url)
-        self.outcome_events = outcome_events.start(self.clients, streams, self.names, self.directory, self.note)
+        self.outcome_events = outcome_events.start(
+            self.clients, streams, self.names, self.directory, told=self.status.event, problem=self.note
+        )
         self._ends.callback(self.outcome_events.stop)
         self.log_groups = LogGroups(client("logs", self.endpoint_url), line=self._line, problem=self.note)
         self._ends.callback(self.log_groups.stop)

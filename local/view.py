@@ -52,8 +52,7 @@ class View:
         for sentence, count in self._status.failed_inits.items():
             # At the first one, and then each time that there are twice as many: a mapping tries again and again.
             if count >= max(1, 2 * self._failed.get(sentence, 0)):
-                times = f" ({count} times)" if count > 1 else ""
-                self.tell(f"init failed{times}: {sentence}", "bold red")
+                self.tell(f"init failed{_times(count)}: {sentence}", "bold red")
                 self._failed[sentence] = count
         if self._live is not None:
             self._live.update(self._table(queue, environments), refresh=True)
@@ -82,5 +81,9 @@ class View:
         outcomes = ", ".join(f"{outcome} {count}" for outcome, count in self._status.outcomes.items())
         table.add_row("messages", outcomes or "none yet")
         recent = [Text(f"{each.payment_id}  {each.outcome}  {each.group}") for each in self._status.recent]
-        failed = [Text(f"init failed {count} times: {what}", "red") for what, count in self._failed.items()]
+        failed = [Text(f"init failed{_times(count)}: {what}", "red") for what, count in self._failed.items()]
         return Group(table, *recent, *failed)
+
+
+def _times(count: int) -> str:
+    return f" ({count} times)" if count > 1 else ""

@@ -45,20 +45,29 @@ def record(number, payment_id):
     return {"dynamodb": {"NewImage": to_attributes(item), "SequenceNumber": str(number)}}
 
 
-def events_of(streams, sqs, folder, problems):
+def events_of(streams, sqs, folder, problems, told=None):
     return OutcomeEvents(
-        streams, "arn", sqs, "queue", environment="dev", file=folder / "events.jsonl", problem=problems.append
+        streams,
+        "arn",
+        sqs,
+        "queue",
+        environment="dev",
+        file=folder / "events.jsonl",
+        told=lambda payment_id, status: (told if told is not None else []).append((payment_id, status)),
+        problem=problems.append,
     )
 
 
 def test_all_that_the_stream_says_is_told_before_it_stops(tmp_path):
     problems: list[str] = []
+    heard: list[tuple[str, str]] = []
     sqs = Sqs(failures=1)
-    events = events_of(Streams([[record(1, "a"), record(2, "b")], [record(3, "c")]]), sqs, tmp_path, problems)
+    events = events_of(Streams([[record(1, "a"), record(2, "b")], [record(3, "c")]]), sqs, tmp_path, problems, heard)
     events.stop()
     told = [json.loads(line) for line in events.file.read_text().splitlines()]
     assert [event["payment_id"] for event in told] == ["a", "b", "c"]
     assert sqs.taken == told
+    assert heard == [(name, "completed") for name in "abc"]
     assert problems == []
 
 

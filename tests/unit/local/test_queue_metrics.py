@@ -12,7 +12,6 @@ import pytest
 
 from local import queue_metrics
 from local.embedded_metrics import MetricForwarder
-from local.environment_pool import EnvironmentPool, Watch
 from local.execution_environment import THROTTLED, Outcome
 from local.loopback import LoopbackHandler, LoopbackServer
 from local.queue_metrics import QueueMetrics
@@ -107,22 +106,3 @@ def test_an_invocation_has_lambdas_own_metrics(error_type: str | None, expected:
     forwarder.stop()
     assert {datum["MetricName"]: datum["Value"] for datum in cloudwatch.data} == expected
     assert {datum["Dimensions"][0]["Value"] for datum in cloudwatch.data} == {"f"}
-
-
-def test_reserved_concurrency_of_none_throttles_every_invocation() -> None:
-    told: list[tuple[str, str | None]] = []
-    function: Any = SimpleNamespace(current=lambda: SimpleNamespace(name="f", revision="1"), reserved=0)
-    nothing: Any = None
-    pool = EnvironmentPool(
-        function,
-        runtime_python=nothing,
-        processes=nothing,
-        log_directory=nothing,
-        host_variables={},
-        watch=Watch(invoked=lambda name, outcome, _: told.append((name, outcome.error_type))),
-    )
-    outcome = pool.invoke(b"{}")
-    pool.stop()
-    assert outcome.error_type == THROTTLED
-    assert json.loads(outcome.payload)["errorMessage"] == "Rate Exceeded."
-    assert told == [("f", THROTTLED)]

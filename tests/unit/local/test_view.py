@@ -43,6 +43,20 @@ def test_payments_are_counted_as_they_settle(status: Status) -> None:
     assert [each.payment_id for each in status.recent] == [f"pay-{number}" for number in range(2, 10)]
 
 
+@pytest.mark.parametrize("line_first", [True, False])
+def test_a_payment_that_waited_for_a_person_is_counted_again_as_it_ends(line_first: bool) -> None:
+    status = Status()
+    line = settled("risky", "pending_approval")
+    status.event("other", "completed")
+    if line_first:
+        status.line(line)
+    status.event("risky", "expired")
+    if not line_first:
+        status.line(line)
+    assert status.outcomes == {"expired": 1, "pending_approval": 1}
+    assert [(each.outcome, each.group) for each in status.recent] == [("pending_approval", "g"), ("expired", "g")]
+
+
 def test_a_terminal_shows_queue_environments_and_the_last_payments(status: Status) -> None:
     console = Console(file=StringIO(), force_terminal=True, width=100)
     with View(console, status) as shown:
@@ -71,6 +85,16 @@ def test_an_init_that_fails_is_told_with_its_reason_and_not_at_every_try(status:
     assert ("\x1b[1;31m" in said) is terminal
     if not terminal:
         assert tries == [0, 1, 1, 2, 2, 2, 2]
+
+
+def test_an_init_that_failed_once_is_not_counted(status: Status) -> None:
+    console = Console(file=StringIO(), force_terminal=True, width=200)
+    status.init_failed(environment("queue", "no GATEWAY"))
+    with View(console, status) as shown:
+        shown.show(QUEUE, [])
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "init failed: queue, version 2: no GATEWAY" in said
+    assert "1 times" not in said
 
 
 def test_a_plain_line_is_not_repeated(status: Status, monkeypatch: pytest.MonkeyPatch) -> None:
