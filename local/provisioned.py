@@ -49,13 +49,17 @@ class Provisioned:
         except (BotoCoreError, ClientError, ConfigurationError, OSError) as error:
             self._problem(f"provisioned concurrency: {error}")
 
-    def told(self, found: dict[str, Any]) -> dict[str, Any]:
-        """A configuration as the services tell it, with what is true here: as AWS does, FAILED says why."""
+    def told(self, function: str, found: dict[str, Any]) -> dict[str, Any]:
+        """A function's configuration as the services tell it, with what is true here: as AWS does, FAILED says why."""
         wanted = int(found["RequestedProvisionedConcurrentExecutions"])
-        allocated = min(wanted, self._concurrency)
-        warm = min(allocated, self._pool.warm_count())
+        ours = function == self.function
+        allocated = min(wanted, self._concurrency) if ours else 0
+        warm = min(allocated, self._pool.warm_count()) if ours else 0
         status = {"Status": "READY" if warm == wanted else "IN_PROGRESS"}
-        if wanted > self._concurrency:
+        if not ours:
+            reason = f"the local system keeps environments of {self.function} warm, and of no other function"
+            status = {"Status": "FAILED", "StatusReason": f"{reason} (docs/local.md)"}
+        elif wanted > self._concurrency:
             reason = f"the local system has {self._concurrency} execution environments at most and keeps those warm: "
             reason += f"ask for fewer, or start it with --concurrency {wanted} (docs/local.md)"
             status = {"Status": "FAILED", "StatusReason": reason}

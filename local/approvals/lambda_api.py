@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -80,20 +81,21 @@ class LambdaApi:
             self._answer(request, self._functions.live(_name(unquote(invoke[1]))))
         elif (found := _EXECUTIONS.fullmatch(path)) and _name(unquote(found[1])) == self.function:
             self._list(request)
-        elif (found := _PROVISIONED.fullmatch(path)) and _name(unquote(found[1])) == self._provisioned.function:
-            self._pass_on(request, self._services_port, "ministack", self._told)
+        elif found := _PROVISIONED.fullmatch(path):
+            told = partial(self._told, _name(unquote(found[1])))
+            self._pass_on(request, self._services_port, "ministack", told)
         elif _DURABLE.match(path):
             self._pass_on(request, self._engine.port, "the durable engine")
         else:
             # Every other function and operation is ministack's, so that one endpoint serves all of Lambda.
             self._pass_on(request, self._services_port, "ministack")
 
-    def _told(self, status: int, body: bytes) -> bytes:
-        """What the services say of provisioned concurrency, put right."""
+    def _told(self, function: str, status: int, body: bytes) -> bytes:
+        """What the services say of a function's provisioned concurrency, put right."""
         document = json.loads(body) if status < 300 and body else {}
         for found in [document, *document.get("ProvisionedConcurrencyConfigs", [])]:
             if "RequestedProvisionedConcurrentExecutions" in found:
-                found.update(self._provisioned.told(found))
+                found.update(self._provisioned.told(function, found))
         return json.dumps(document).encode() if document else body
 
     def _pass_on(
@@ -124,7 +126,8 @@ class LambdaApi:
 
     @staticmethod
     def _answer(request: Request, pool: EnvironmentPool) -> None:
-        outcome = pool.invoke(request.content)
+        # AWS: "Invoke", the payload is optional; a function gets an empty object then.
+        outcome = pool.invoke(request.content or b"{}")
         request.reply(200, outcome.payload, {"X-Amz-Function-Error": "Unhandled"} if outcome.error_type else {})
 
     def _list(self, request: Request) -> None:
@@ -160,8 +163,9 @@ class LambdaApi:
             message = "a wait of a day needs an asynchronous invocation: --invocation-type Event"
             refuse(request, 400, "InvalidParameterValueException", message)
             return
+        content = request.content or b"{}"
         try:
-            json.loads(request.content or b"{}")
+            json.loads(content)
         except ValueError as wrong:
             message = f"Could not parse request body into json: {wrong}"
             refuse(request, 400, "InvalidRequestContentException", message)
@@ -171,7 +175,7 @@ class LambdaApi:
             self.lost += 1
             request.reply(202, b"")
             return
-        payload = hashlib.sha256(request.content).hexdigest()
+        payload = hashlib.sha256(content).hexdigest()
         # One start at a time: two with one name must not both find it free.
         with self._starting, closing(sqlite3.connect(self._names_path)) as names, names:
             known = names.execute("SELECT payload, arn, version FROM names WHERE name = ?", (name,)).fetchone()
@@ -181,7 +185,7 @@ class LambdaApi:
                 return
             if known is None:
                 version = self._functions.live_version(self.function)
-                known = (payload, self._engine.start_execution(self.function, version, name, request.content), version)
+                known = (payload, self._engine.start_execution(self.function, version, name, content), version)
                 names.execute("INSERT INTO names VALUES (?, ?, ?, ?)", (name, *known))
         request.reply(202, b"", {"X-Amz-Durable-Execution-Arn": known[1], "X-Amz-Executed-Version": known[2]})
 

@@ -1,16 +1,19 @@
 """ministack, whose GetFunction gives the code of the version that was asked for, as AWS does; its own the newest.
 
-It runs in ministack's own Python environment, in place of `ministack.app`: nothing of ours can be imported here.
+What it lacks it says in a sentence. It runs in ministack's own Python environment, in place of `ministack.app`: of ours
+only what stands beside it can be imported.
 """
 
 import json
 from typing import Any
 
-from ministack.app import app  # type: ignore[import-not-found]
+from lacking import with_sentences  # type: ignore[import-not-found]
+from ministack.app import app as _ministack  # type: ignore[import-not-found]
 from ministack.services import lambda_svc  # type: ignore[import-not-found]
 
 __all__ = ["app"]
 
+app = with_sentences(_ministack)
 _get_function = lambda_svc._get_function
 _serve_function_code = lambda_svc.serve_function_code
 

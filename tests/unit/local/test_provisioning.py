@@ -31,7 +31,7 @@ def test_ready_is_what_is_warm_and_more_than_there_can_be_has_failed_with_a_reas
     pool: Any = SimpleNamespace(warm_count=lambda: warm)
     functions: Any = None
     said = {"RequestedProvisionedConcurrentExecutions": wanted, "Status": "READY"}
-    found = Provisioned(functions, "f", pool, 3, pytest.fail).told(said)
+    found = Provisioned(functions, "f", pool, 3, pytest.fail).told("f", said)
     assert found["RequestedProvisionedConcurrentExecutions"] == wanted
     assert found["Status"] == status
     assert found["AllocatedProvisionedConcurrentExecutions"] == allocated

@@ -111,8 +111,15 @@ def test_provisioned_concurrency_beyond_what_there_can_be_is_no_false_ready(url:
         assert told["Status"] == "FAILED"
         assert "start it with --concurrency 10" in told["StatusReason"]
         assert told["AvailableProvisionedConcurrentExecutions"] == 1
-    other = functions.get_provisioned_concurrency_config(FunctionName="other", Qualifier="live")
-    assert other["Status"] == "READY"
+
+
+def test_provisioned_concurrency_of_a_function_that_is_not_kept_warm_is_no_false_ready(url: str) -> None:
+    functions, live = client("lambda", url), {"FunctionName": "workflow", "Qualifier": "live"}
+    put = functions.put_provisioned_concurrency_config(**live, ProvisionedConcurrentExecutions=10)
+    for told in (put, functions.get_provisioned_concurrency_config(**live)):
+        assert told["Status"] == "FAILED"
+        assert "keeps environments of f warm, and of no other function" in told["StatusReason"]
+        assert told["AvailableProvisionedConcurrentExecutions"] == 0
 
 
 def test_the_printed_variables_are_those_that_clients_read() -> None:
