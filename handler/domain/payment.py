@@ -131,7 +131,8 @@ class GatewayResult(NamedTuple):
 
     `requires_action`: the customer must do something first, so nothing is captured yet. `cancelled`: nothing can be
     captured under the reference any more. `code` and `decline_code` are the gateway's own words for a decline,
-    `request_id` its name for the request that was answered.
+    `request_id` its name for the request that was answered. `refunded_minor` is what is given back of what was
+    captured, or on its way back; `disputed` says that somebody disputed it, however that ended.
     """
 
     state: Literal["prepared", "in_progress", "requires_action", "approved", "declined", "cancelled"]
@@ -142,12 +143,34 @@ class GatewayResult(NamedTuple):
     code: str = ""
     decline_code: str = ""
     request_id: str = ""
+    refunded_minor: int = 0
+    disputed: bool = False
 
 
-class RefundResult(NamedTuple):
-    """What the gateway says of one refund; the amount is in minor units."""
+class Refund(NamedTuple):
+    """What the gateway says of one refund; the amount is in minor units, `created_at` in ms since the epoch.
 
-    state: Literal["pending", "refunded", "failed"]
+    `refund_id` is ours, and empty where somebody else gave the money back, as in the gateway's own dashboard. One that
+    is `refunded` may still become `failed`: banks return refunds weeks later.
+    """
+
     refund_ref: str
+    refund_id: str
+    state: Literal["pending", "refunded", "failed"]
     amount_minor: int
     currency: str
+    created_at: int
+
+
+class Dispute(NamedTuple):
+    """What the gateway says of one dispute; the amount is in minor units, `created_at` in ms since the epoch.
+
+    `won`: it ended, and takes no money. `reason` is the gateway's own word.
+    """
+
+    dispute_ref: str
+    state: Literal["open", "won", "lost"]
+    amount_minor: int
+    currency: str
+    reason: str
+    created_at: int

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from handler.domain.item import Item
-from handler.domain.payment import Assessment, GatewayResult, Message, Payment, RefundResult
+from handler.domain.payment import Assessment, Dispute, GatewayResult, Message, Payment, Refund
 from handler.domain.states import Status
 from handler.domain.typed import NamedTuple, Protocol
 
@@ -142,10 +142,20 @@ class PaymentGateway(Protocol):
 
 
 class RefundGateway(Protocol):
-    """Giving back what a reference captured. Raises as PaymentGateway does."""
+    """What comes after a reference's capture: money back, by us or by others. Raises as PaymentGateway does.
 
-    def refund(self, gateway_ref: str, amount_minor: int, currency: str, refund_id: str, key: str) -> RefundResult:
+    A list is the whole one, strongly consistent and oldest first, within the deadline of one call. One that ends early,
+    or is not about the reference, raises GatewayAnswerError, and nothing follows from it.
+    """
+
+    def refund(self, gateway_ref: str, amount_minor: int, currency: str, refund_id: str, key: str) -> Refund:
         """Give back an amount in minor units, once for a key."""
+
+    def refunds(self, gateway_ref: str) -> list[Refund]:
+        """Every refund of a reference, whoever made it, those that failed too."""
+
+    def disputes(self, gateway_ref: str) -> list[Dispute]:
+        """Every dispute of a reference, those that ended too."""
 
 
 class FindCardNumbers(Protocol):

@@ -1,4 +1,4 @@
-"""The payment gateway simulator: prepare, charge, status, cancel and refund, in Stripe's dialect.
+"""The payment gateway simulator: prepare, charge, status, cancel, refund and lists, in Stripe's dialect.
 
 One rule: what was captured, and what was answered under a key, is on disk before the first byte of the answer leaves,
 so that the file alone tells the truth whoever dies.
@@ -6,10 +6,12 @@ so that the file alone tells the truth whoever dies.
     python -m local.gateway --database FILE [--port 0] [--seed 1] [--rate charge.timeout_after=0.02 ...]
         [--calls-per-second 25]
 
-It prints one line, `{"url": ...}`, when it is ready. Requests, captures and refunds share one sequence of numbers.
+It prints one line, `{"url": ...}`, when it is ready. Requests, captures, refunds and disputes share one sequence.
 Faults come by rate, drawn from seed, payment id and the number of the call, so that no interleaving changes what
-finally becomes of a payment; or on demand: POST /_faults {payment_id, call, fault, times, seconds}. GET /_log shows
-what happened. Its API key is `sk_test_simulator`.
+finally becomes of a payment; or on demand: POST /_faults {payment_id, call, fault, times, seconds}. What people do in
+the gateway's dashboard is POST /_refunds {payment_id, amount, status}, later {refund, status}, and POST /_disputes
+{payment_id, amount, reason, status}, later {dispute, status}. GET /_log shows what happened. Its API key is
+`sk_test_simulator`.
 """
 
 from __future__ import annotations

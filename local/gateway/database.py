@@ -38,12 +38,23 @@ CREATE TABLE IF NOT EXISTS refunds (
     seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, refund_ref TEXT NOT NULL, ref TEXT NOT NULL,
     amount INTEGER NOT NULL, currency TEXT NOT NULL, document TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS disputes (
+    seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, dispute_ref TEXT NOT NULL, ref TEXT NOT NULL,
+    amount INTEGER NOT NULL, currency TEXT NOT NULL, document TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS later_states (
+    seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, of TEXT NOT NULL, status TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS refunds_of_intent ON refunds (ref);
+CREATE INDEX IF NOT EXISTS disputes_of_intent ON disputes (ref);
+CREATE INDEX IF NOT EXISTS later_states_of ON later_states (of);
 CREATE TABLE IF NOT EXISTS calls_above_the_limit (at_ms INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS ordered_faults (
     id INTEGER PRIMARY KEY, payment_id TEXT NOT NULL, call TEXT NOT NULL, fault TEXT NOT NULL,
     seconds REAL NOT NULL, times_left INTEGER NOT NULL
 );
 """
+_LOGGED = ("requests", "captures", "refunds", "disputes")
 
 
 class Database:
@@ -61,11 +72,9 @@ class Database:
             # Whoever was at work when an earlier process died committed nothing: effect and answer go together.
             self.execute("DELETE FROM idempotency_keys WHERE status_code IS NULL")
             self.execute("UPDATE intents SET status = 'requires_confirmation' WHERE status = 'processing'")
-            (found,) = self.execute(
-                "SELECT max((SELECT coalesce(max(seq), 0) FROM requests), (SELECT coalesce(max(seq), 0) FROM captures),"
-                " (SELECT coalesce(max(settled_seq), 0) FROM intents), (SELECT coalesce(max(seq), 0) FROM refunds))"
-            ).fetchone()
-            self._seq = int(found)
+            numbered = {**dict.fromkeys(_LOGGED, "seq"), "later_states": "seq", "intents": "settled_seq"}
+            found = (self.execute(f"SELECT max({seq}) FROM {table}").fetchone() for table, seq in numbered.items())
+            self._seq = max(number or 0 for (number,) in found)
 
     def close(self) -> None:
         """A call that comes later, or was under way, ends with its connection: ConnectionAbortedError."""
@@ -89,11 +98,11 @@ class Database:
             self.execute("COMMIT")
 
     def log(self, after: int = 0) -> dict[str, list[dict[str, Any]]]:
-        """Requests, captures and refunds with sequence numbers above `after`."""
+        """Requests, captures, refunds and disputes with sequence numbers above `after`."""
         with self.lock:
             return {
                 name: [dict(row) for row in self.execute(f"SELECT * FROM {name} WHERE seq > ? ORDER BY seq", (after,))]
-                for name in ("requests", "captures", "refunds")
+                for name in _LOGGED
             }
 
 

@@ -10,16 +10,22 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-CALLS = ("prepare", "charge", "status", "search", "cancel", "refund")
+CALLS = ("prepare", "charge", "status", "search", "cancel", "refund", "refunds", "disputes")
 # Where in a call a fault strikes. Before: nothing takes effect and nothing is stored under the key.
 BEFORE = frozenset({"error_503", "error_429", "timeout_before", "reset_before"})
 # Inside: part of the execution; the answer, a 500 included, is stored under the key and replayed.
-INSIDE = frozenset({"delay", "decline", "authentication_required", "pending", "error_500_before", "error_500_after"})
+# A refund that is `pending` is given back after the delay's length, one that `fails_later` has failed by then.
+INSIDE = frozenset(
+    {
+        *("delay", "decline", "authentication_required", "pending", "fails_later"),
+        *("error_500_before", "error_500_after"),
+    }
+)
 # After: the effect stands and the stored answer is right, but what the client sees of it is not.
 AFTER = frozenset(
     {
         *("timeout_after", "reset_after", "not_json", "truncated", "error_502_after"),
-        *("wrong_amount", "wrong_currency", "unknown_state"),
+        *("wrong_amount", "wrong_currency", "unknown_state", "ends_early"),
     }
 )
 FAULTS = BEFORE | INSIDE | AFTER

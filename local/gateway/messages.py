@@ -58,6 +58,13 @@ def error(code: str, message: str, **more: object) -> dict[str, Any]:
     return {"error": {"type": kind.get(code, "invalid_request_error"), "code": code, "message": message, **more}}
 
 
+def injected_500(request: Request, kind: str) -> Answer | None:
+    """The whole 500 that a request's fault asks for at this place, if it does."""
+    if request.fault is None or request.fault.kind != kind:
+        return None
+    return Answer(500, error("api_error", "an error occurred inside the gateway"))
+
+
 def read_object(body: bytes) -> dict[str, Any] | None:
     """A body's JSON object, an empty one for no body, None for anything else."""
     try:

@@ -1,4 +1,4 @@
-"""What the payment gateway simulator does: prepare, charge, status and search, once for each idempotency key.
+"""What the payment gateway simulator does with payments, once for each idempotency key.
 
 The rule: effect and stored answer are one transaction.
 """
@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from local.gateway import stripe_dialect
+from local.gateway.after_charge import AfterCharge
 from local.gateway.database import Database
 from local.gateway.fault_plan import CALLS, FAULTS, Fault, FaultPlan
 from local.gateway.idempotency_keys import Keys
-from local.gateway.messages import Answer, RefusedError, Request, error
+from local.gateway.messages import Answer, RefusedError, Request, error, injected_500
 
 # The one that it takes where nobody says others.
 API_KEY = "sk_test_simulator"
@@ -52,6 +53,7 @@ class Gateway:
         self._released = threading.Event()
         self._db = Database(database)
         self._keys = Keys(self._db, round(1000 * key_lifetime_seconds), clock)
+        self._after = AfterCharge(self._db, self._keys, seed, clock)
 
     def close(self) -> None:
         self.release()
@@ -120,6 +122,8 @@ class Gateway:
                 "charge": self._charge,
                 "cancel": self._cancel,
                 "refund": self._refund,
+                "refunds": self._after.listed,
+                "disputes": self._after.listed,
             }
             return carry_out[request.call](request)
         except RefusedError as refused:
@@ -144,6 +148,15 @@ class Gateway:
                 (str(order["payment_id"]), call, fault, seconds, min(times, stripe_dialect.INTEGER_MAX)),
             )
 
+    def in_dashboard(self, kind: str, order: Mapping[str, Any]) -> dict[str, Any]:
+        """Make or change one of `kind` (refunds, disputes) as a person does, by payment_id. Raises RefusedError."""
+        with self._db.lock:
+            row = self._db.execute(
+                "SELECT * FROM intents WHERE payment_id = ? AND status = 'succeeded'", (str(order.get("payment_id")),)
+            ).fetchone()
+            intent = row and {**row, "livemode": self._object(row["ref"])["livemode"]}
+            return self._after.in_dashboard(kind, order, intent)
+
     def release(self) -> None:
         """Drop faults not used yet, end the delays that run, and capture what was pending."""
         with self._db.transaction():
@@ -154,7 +167,7 @@ class Gateway:
         self._released = threading.Event()
 
     def log(self, after: int = 0) -> dict[str, list[dict[str, Any]]]:
-        """Requests, captures and refunds with sequence numbers above `after`."""
+        """Requests, captures, refunds and disputes with sequence numbers above `after`."""
         return self._db.log(after)
 
     # ---- calls ------------------------------------------------------------------------------------------------
@@ -166,7 +179,7 @@ class Gateway:
             prepared = stripe_dialect.prepared(request.body, request.account)
             if not request.payment_id:
                 raise RefusedError(400, "parameter_missing", "metadata.payment_id is missing")
-            answer = self._injected_500(request, "error_500_before")
+            answer = injected_500(request, "error_500_before")
             if answer is None:
                 ref = self._new_ref(request.payment_id)
                 self._db.execute(
@@ -178,7 +191,7 @@ class Gateway:
                 self._db.execute("UPDATE requests SET ref = ? WHERE seq = ?", (ref, request.seq))
                 confirmed = request.body.get("confirm") == "true"
                 answer = self._confirm(replace(request, ref=ref)) if confirmed else Answer(200, self._object(ref))
-                answer = self._injected_500(request, "error_500_after") or answer
+                answer = injected_500(request, "error_500_after") or answer
             self._keys.store(request, answer)
             return answer
 
@@ -195,13 +208,13 @@ class Gateway:
         if request.fault and request.fault.kind == "delay":
             self._released.wait(request.fault.seconds)
         with self._db.transaction():
-            failed = self._injected_500(request, "error_500_before")
+            failed = injected_500(request, "error_500_before")
             if failed is not None:
                 self._db.execute("UPDATE intents SET status = 'requires_confirmation' WHERE ref = ?", (request.ref,))
                 self._keys.store(request, failed)
                 return failed
             answer = self._confirm(request)
-            answer = self._injected_500(request, "error_500_after") or answer
+            answer = injected_500(request, "error_500_after") or answer
             self._keys.store(request, answer)
             return answer
 
@@ -258,52 +271,19 @@ class Gateway:
             unexpected = self._unexpected_state(request, ("requires_confirmation", "declined"))
             if unexpected is not None:
                 return unexpected
-            answer = self._injected_500(request, "error_500_before")
+            answer = injected_500(request, "error_500_before")
             if answer is None:
                 self._settle(request.ref, "canceled", self._intent(request.ref)["decline_code"])
                 reason = request.body.get("cancellation_reason")
                 self._keep_details(request.ref, {**self._details(request.ref), "cancellation_reason": reason})
-                answer = self._injected_500(request, "error_500_after") or Answer(200, self._object(request.ref))
+                answer = injected_500(request, "error_500_after") or Answer(200, self._object(request.ref))
             self._keys.store(request, answer)
             return answer
 
     def _refund(self, request: Request) -> Answer:
-        with self._db.transaction():
-            if (stored := self._keys.replay(request)) is not None:
-                return stored
-            stripe_dialect.check_parameters("refund", request.body)
-            intent, asked = self._intent(request.ref), str(request.body.get("amount", ""))
-            (given_back,) = self._db.execute(
-                "SELECT coalesce(sum(amount), 0) FROM refunds WHERE ref = ?", (request.ref,)
-            ).fetchone()
-            if intent is None:
-                raise RefusedError(404, "resource_missing", "no such payment intent", param="payment_intent")
-            if intent["status"] != "succeeded":
-                raise RefusedError(400, "charge_not_captured", f"{request.ref} has captured nothing")
-            if not asked.isdecimal() or not 0 < int(asked) <= intent["amount"] - given_back:
-                raise RefusedError(
-                    400, "charge_already_refunded", f"{request.ref} has not that much left", param="amount"
-                )
-            answer = self._injected_500(request, "error_500_before")
-            if answer is None:
-                seq = self._db.next_seq()
-                refund = {
-                    "id": f"re_{hashlib.sha256(f'{self._seed}:{seq}'.encode()).hexdigest()[:24]}",
-                    "object": "refund",
-                    "amount": int(asked),
-                    "currency": intent["currency"],
-                    "metadata": request.body.get("metadata", {}),
-                    "payment_intent": request.ref,
-                    "status": "succeeded",
-                }
-                self._db.execute(
-                    "INSERT INTO refunds (seq, at_ms, refund_ref, ref, amount, currency, document)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (seq, self._clock(), refund["id"], request.ref, int(asked), intent["currency"], json.dumps(refund)),
-                )
-                answer = self._injected_500(request, "error_500_after") or Answer(200, refund)
-            self._keys.store(request, answer)
-            return answer
+        if not request.ref:
+            raise RefusedError(404, "resource_missing", "no such payment intent", param="payment_intent")
+        return self._after.refund(request, self._intent(request.ref))
 
     def _settle(self, ref: str, status: str, decline_code: str | None) -> None:
         self._db.execute(
@@ -373,17 +353,12 @@ class Gateway:
         ).fetchone()
         return self._plan.fault(payment_id, call, number, self._delay_seconds)
 
-    @staticmethod
-    def _injected_500(request: Request, kind: str) -> Answer | None:
-        if request.fault is None or request.fault.kind != kind:
-            return None
-        return Answer(500, error("api_error", "an error occurred inside the gateway"))
-
     def _intent(self, ref: str) -> Any:
         return self._db.execute("SELECT * FROM intents WHERE ref = ?", (ref,)).fetchone()
 
     def _object(self, ref: str) -> dict[str, Any]:
-        return stripe_dialect.shown(self._intent(ref), self._details(ref))
+        given_back, is_disputed = self._after.given_back(ref), self._after.is_disputed(ref)
+        return stripe_dialect.shown(self._intent(ref), self._details(ref), given_back, is_disputed)
 
     def _details(self, ref: str) -> dict[str, Any]:
         row = self._db.execute("SELECT document FROM details WHERE ref = ?", (ref,)).fetchone()

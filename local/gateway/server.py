@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from local import threads
 from local.gateway.call_rate import CallRate
@@ -25,6 +25,8 @@ from local.loopback import LoopbackHandler, LoopbackServer
 # A client that waits longer than this for a held answer has no deadline at all.
 _HOLD_SECONDS_MAX = 120.0
 _INTENT_PATH = re.compile(r"/v1/payment_intents/(pi_[0-9a-f]{1,64})(?:/(confirm|cancel))?")
+_LIST_PATH = re.compile("/v1/(refunds|disputes)")
+_DASHBOARD_PATH = re.compile("/_(refunds|disputes)")
 # Of Stripe's search query language, what finds the intents of a payment, in one environment or all.
 _OF_A_PAYMENT = re.compile(
     r"""metadata\[(["'])payment_id\1\]:(["'])([^"']+)\2( AND metadata\[(["'])environment\5\]:(["'])([^"']+)\6)?"""
@@ -71,6 +73,8 @@ class _Handler(LoopbackHandler):
             limit = query.get("limit", ["10"])[0]
             named = {"environment": found[7] or "", "limit": limit} if found else {}
             self._serve("search", payment_id=found[3] if found else "", searched=named)
+        elif match := _LIST_PATH.fullmatch(url.path):
+            self._serve(match[1], ref=query.get("payment_intent", [""])[0], searched=dict(parse_qsl(url.query)))
         else:
             self._unknown()
 
@@ -80,6 +84,11 @@ class _Handler(LoopbackHandler):
             try:
                 self.server.gateway.order_fault(read_object(self.body()) or {})
                 self._send(Answer(200, {}))
+            except RefusedError as refused:
+                self._send(refused.answer)
+        elif match := _DASHBOARD_PATH.fullmatch(path):
+            try:
+                self._send(Answer(200, self.server.gateway.in_dashboard(match[1], read_object(self.body()) or {})))
             except RefusedError as refused:
                 self._send(refused.answer)
         elif path == "/v1/payment_intents":
@@ -142,7 +151,8 @@ class _Handler(LoopbackHandler):
 
     def _send(self, answer: Answer, fault: str = "") -> None:
         body = dict(answer.body)
-        intent = body.get("error", {}).get("payment_intent", body)
+        page = body.get("data")
+        intent = page[0] if page else body.get("error", {}).get("payment_intent", body)
         if fault == "wrong_amount" and "amount" in intent:
             intent["amount"] += 1
             if intent.get("amount_received"):
@@ -151,6 +161,8 @@ class _Handler(LoopbackHandler):
             intent["currency"] = "xts"
         if fault == "unknown_state" and "status" in intent:
             intent["status"] = "requires_capture"
+        if fault == "ends_early" and page is not None:
+            body.update(data=[], has_more=True)
         payload = b"<html><body>upstream error</body></html>" if fault == "not_json" else json.dumps(body).encode()
         headers = {"Request-Id": self._request_id} | ({"Idempotent-Replayed": "true"} if answer.replayed else {})
         if fault == "truncated":

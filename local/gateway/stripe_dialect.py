@@ -43,6 +43,8 @@ PARAMETERS: Mapping[str, frozenset[str]] = {
     "charge": frozenset({"error_on_requires_action", "off_session", "expand", "payment_method", "return_url"}),
     "cancel": frozenset({"cancellation_reason", "expand"}),
     "refund": frozenset({"payment_intent", "amount", "metadata", "reason", "expand"}),
+    "refunds": frozenset({"payment_intent", "limit", "starting_after"}),
+    "disputes": frozenset({"payment_intent", "limit", "starting_after"}),
 }
 _NAME = re.compile(r"([a-z_]+)((?:\[[a-zA-Z0-9_]*\])*)")
 
@@ -105,8 +107,10 @@ def prepared(document: Mapping[str, Any], account: str) -> Prepared:
     )
 
 
-def shown(row: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, Any]:
-    """An intent, its charge expanded."""
+def shown(
+    row: Mapping[str, Any], details: Mapping[str, Any], given_back: int = 0, is_disputed: bool = False
+) -> dict[str, Any]:
+    """An intent, its charge expanded, with what came after the charge."""
     status = {"pending": "processing", "declined": "requires_payment_method"}.get(row["status"], row["status"])
     failure = details.get("last_payment_error")
     if status == "requires_confirmation" and "payment_method" not in details:
@@ -119,8 +123,10 @@ def shown(row: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, Any]:
             "id": f"ch_{row['ref'][3:]}",
             "object": "charge",
             "amount": row["amount"],
+            "amount_refunded": given_back,
             "currency": row["currency"],
             "created": at,
+            "disputed": is_disputed,
             "livemode": is_live,
             "payment_intent": row["ref"],
             "payment_method_details": {

@@ -5,6 +5,7 @@
 - A refusal before any effect is "unavailable"; an answer that is not whole and about this payment is never a result.
 - A whole failure spends its key and says so; after any other failure the same key may go again.
 - A cancelled reference captures nothing, and neither does a confirm that arrives after any end.
+- A list of what came after a capture is the whole one, whoever did it, or no answer.
 - No call is repeated behind the caller's back, but for one whose API key was refused and is another by now.
 
 The simulated gateway, inside the process, approves everything and fails at nothing: it keeps what needs no fault.
@@ -34,11 +35,12 @@ from handler.domain.errors import (
     ConfigurationError,
     GatewayAnswerError,
     GatewayKeyRefusedError,
+    GatewayRefusedError,
     GatewayUnavailableError,
     RetryableError,
     UnknownOutcomeError,
 )
-from handler.domain.payment import GatewayResult, Payment
+from handler.domain.payment import Dispute, GatewayResult, Payment, Refund
 from handler.domain.process import pay
 from local.gateway.payments import API_KEY, Gateway
 from local.gateway.server import GatewayServer
@@ -62,7 +64,10 @@ ADAPTERS: dict[str, Callable[[str, float, Callable[[], str]], Adapter]] = {
         read_key, mode="test", environment="dev", url=url, deadline_seconds=deadline
     ),
 }
-CALLS = ("prepare", "charge", "status", "cancel", "refund")
+READS = ("status", "refunds", "disputes")
+# Those that come after the capture.
+LATER = ("refund", "refunds", "disputes")
+CALLS = ("prepare", "charge", "cancel", "refund", *READS)
 # LONG is enough for a loaded machine. SHORT is for calls whose answer never comes, and then for no more than sending
 # the request: the connection stands already.
 LONG, SHORT = 30.0, 0.5
@@ -92,6 +97,10 @@ class World:
         self.gateway.order_fault(
             {"payment_id": "pay-1", "call": call, "fault": fault, "times": times, "seconds": seconds}
         )
+
+    def in_dashboard(self, kind: str, **order: object) -> str:
+        """The name of what somebody made, or changed, at the gateway itself."""
+        return str(self.gateway.in_dashboard(kind, {"payment_id": "pay-1", **order})["id"])
 
     @contextmanager
     def struck(self, gateway: Adapter, fault: str) -> Iterator[None]:
@@ -154,6 +163,8 @@ def calls(gateway: Adapter, ref: str) -> dict[str, Callable[[], object]]:
         "status": lambda: gateway.status(ref),
         "cancel": lambda: gateway.cancel(ref),
         "refund": lambda: gateway.refund(ref, 2599, "USD", "ref-1", "dev:ref-1"),
+        "refunds": lambda: gateway.refunds(ref),
+        "disputes": lambda: gateway.disputes(ref),
     }
 
 
@@ -184,11 +195,16 @@ def any_world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World 
 
 
 def ready(world: World, call: str) -> tuple[Adapter, str]:
-    """An adapter and a reference for this call: charged where it is to give back, else prepared under another key."""
+    """An adapter and a reference for this call: prepared under another key, and charged where it is for later ones.
+
+    What is to be listed is there, made in the dashboard.
+    """
     gateway = world.adapter()
     ref = gateway.prepare(PAYMENT, "dev:earlier")
-    if call == "refund":
+    if call in LATER:
         gateway.charge(ref, KEY)
+    if call in ("refunds", "disputes"):
+        world.in_dashboard(call, amount=100)
     return gateway, ref
 
 
@@ -406,8 +422,8 @@ def test_an_answer_that_is_not_whole_json_is_no_result(world: World, call: str, 
         ask()
     # The damaged answer's connection is not used again, and its effect stands.
     assert ask()
-    assert len(world.captures()) == (call in ("charge", "refund"))
-    assert len(world.refunds()) == (call == "refund")
+    assert len(world.captures()) == (call in ("charge", *LATER))
+    assert len(world.refunds()) == (call in ("refund", "refunds"))
 
 
 @pytest.mark.parametrize(("fault", "shown"), [("wrong_amount", (2600, "USD")), ("wrong_currency", (2599, "XTS"))])
@@ -439,13 +455,12 @@ def test_other_content_under_the_same_key_is_refused(world: World) -> None:
 @pytest.mark.parametrize("call", CALLS)
 def test_a_gateway_that_takes_no_more_requests_is_unavailable_and_did_nothing(world: World, call: str) -> None:
     gateway, ref = ready(world, call)
-    before = gateway.status(ref).state, world.captures()
+    before = gateway.status(ref).state, world.captures(), world.refunds()
     world.fault(call, "error_429")
     with pytest.raises(GatewayUnavailableError, match="429") as caught:
         calls(gateway, ref)[call]()
     assert not caught.value.is_own_failure
-    assert (gateway.status(ref).state, world.captures()) == before
-    assert world.refunds() == []
+    assert (gateway.status(ref).state, world.captures(), world.refunds()) == before
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -642,6 +657,118 @@ def test_other_content_under_a_refunds_key_is_refused(world: World) -> None:
     assert world.refunds() == [1000]
 
 
+def test_what_came_after_the_charge_is_listed_whoever_did_it_oldest_first(world: World) -> None:
+    gateway, ref = ready(world, "refund")
+    assert [*gateway.refunds(ref), *gateway.disputes(ref)] == []
+    ours = gateway.refund(ref, 1000, "USD", "ref-1", "dev:ref-1")
+    world.now_ms += 60_000
+    theirs = world.in_dashboard("refunds", amount=500)
+    dispute = world.in_dashboard("disputes", amount=700, reason="fraudulent")
+    assert ours == Refund(ours.refund_ref, "ref-1", "refunded", 1000, "USD", 1_700_000_000_000)
+    assert gateway.refunds(ref) == [ours, Refund(theirs, "", "refunded", 500, "USD", 1_700_000_060_000)]
+    assert gateway.disputes(ref) == [Dispute(dispute, "open", 700, "USD", "fraudulent", 1_700_000_060_000)]
+
+
+def test_status_says_what_was_given_back_and_that_somebody_disputed_it(world: World) -> None:
+    gateway, ref = ready(world, "refund")
+    charged = gateway.status(ref)
+    assert (charged.refunded_minor, charged.disputed) == (0, False)
+    gateway.refund(ref, 1000, "USD", "ref-1", "dev:ref-1")
+    failed = world.in_dashboard("refunds", amount=500)
+    assert gateway.status(ref).refunded_minor == 1500
+    world.in_dashboard("refunds", refund=failed, status="failed")
+    dispute = world.in_dashboard("disputes")
+    world.in_dashboard("disputes", dispute=dispute, status="won")
+    assert same(gateway.status(ref)) == same(charged)._replace(refunded_minor=1000, disputed=True)
+
+
+@pytest.mark.parametrize(
+    ("fault", "states"), [("pending", ("pending", "refunded")), ("fails_later", ("refunded", "failed"))]
+)
+def test_a_refund_may_take_its_time_and_may_come_back_from_the_bank(
+    world: World, fault: str, states: tuple[str, str]
+) -> None:
+    gateway, ref = ready(world, "refund")
+    world.fault("refund", fault, seconds=3600)
+    made = gateway.refund(ref, 2599, "USD", "ref-1", "dev:ref-1")
+    assert [made.state, *(each.state for each in gateway.refunds(ref))] == [states[0]] * 2
+    world.now_ms += 3_600_000
+    # The key still gives the first answer: the list alone says what became of it.
+    assert gateway.refund(ref, 2599, "USD", "ref-1", "dev:ref-1") == made
+    assert gateway.refunds(ref) == [made._replace(state=states[1])]
+    assert gateway.status(ref).refunded_minor == (2599 if states[1] == "refunded" else 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        *(("needs_response", "open"), ("under_review", "open"), ("warning_under_review", "open")),
+        *(("won", "won"), ("warning_closed", "won"), ("prevented", "won"), ("lost", "lost")),
+    ],
+)
+def test_a_dispute_says_how_it_stands(world: World, status: str, state: str) -> None:
+    gateway, ref = ready(world, "refund")
+    dispute = world.in_dashboard("disputes")
+    world.in_dashboard("disputes", dispute=dispute, status=status)
+    assert [each.state for each in gateway.disputes(ref)] == [state]
+
+
+def test_a_disputed_payments_refund_is_refused_and_made_once_the_dispute_is_won(world: World) -> None:
+    gateway, ref = ready(world, "refund")
+    dispute = world.in_dashboard("disputes")
+    with pytest.raises(GatewayRefusedError, match="charge_disputed"):
+        gateway.refund(ref, 2599, "USD", "ref-1", "dev:ref-1")
+    world.in_dashboard("disputes", dispute=dispute, status="won")
+    assert gateway.refund(ref, 2599, "USD", "ref-1", "dev:ref-1").state == "refunded"
+
+
+@pytest.mark.parametrize("kind", ["refunds", "disputes"])
+def test_a_list_of_many_pages_is_read_to_its_end(world: World, kind: str) -> None:
+    gateway, ref = ready(world, "refund")
+    made = [world.in_dashboard(kind, amount=1) for _ in range(201)]
+    assert [each[0] for each in calls(gateway, ref)[kind]()] == made  # type: ignore[attr-defined]
+    assert world.calls()[-3:] == [kind] * 3
+
+
+@pytest.mark.parametrize("kind", ["refunds", "disputes"])
+def test_a_list_that_ends_early_is_no_answer(world: World, kind: str) -> None:
+    gateway, ref = ready(world, kind)
+    world.fault(kind, "ends_early")
+    with pytest.raises(GatewayAnswerError, match="ends early"):
+        calls(gateway, ref)[kind]()
+    assert calls(gateway, ref)[kind]()
+
+
+@pytest.mark.parametrize("kind", ["refunds", "disputes"])
+def test_a_list_is_read_within_the_deadline_of_one_call(world: World, kind: str) -> None:
+    gateway, ref = ready(world, "refund")
+    for _ in range(101):
+        world.in_dashboard(kind, amount=1)
+    deadlines: list[float | None] = []
+    call = gateway.connection.call
+
+    def recorded(*given: Any) -> Any:
+        deadlines.append(given[4])
+        return call(*given)
+
+    gateway.connection.call = recorded  # type: ignore[method-assign]
+    calls(gateway, ref)[kind]()
+    assert len(deadlines) == 2
+    assert len(set(deadlines)) == 1
+
+
+def test_what_the_gateway_inside_the_process_gave_back_is_listed() -> None:
+    gateway = SimulatedGateway()
+    ref = gateway.prepare(PAYMENT, PREPARE)
+    gateway.charge(ref, KEY)
+    refund = gateway.refund(ref, 1000, "USD", "ref-1", "dev:ref-1")
+    assert (gateway.refunds(ref), gateway.disputes(ref)) == ([refund], [])
+    assert (refund.refund_id, gateway.status(ref).refunded_minor) == ("ref-1", 1000)
+    for kind in ("refunds", "disputes"):
+        with pytest.raises(GatewayAnswerError, match="pi_0"):
+            getattr(gateway, kind)("pi_0")
+
+
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize(
     "fault",
@@ -653,7 +780,7 @@ def test_other_content_under_a_refunds_key_is_refused(world: World) -> None:
 def test_whatever_is_unknown_after_a_call_its_effect_comes_once(world: World, call: str, fault: str) -> None:
     gateway, ref = ready(world, call)
     # A read takes no effect, so it has no stored failure: what it is told is a page of the gateway's.
-    fault = fault.replace("error_500_before", "error_503").replace("_500_", "_502_") if call == "status" else fault
+    fault = fault.replace("error_500_before", "error_503").replace("_500_", "_502_") if call in READS else fault
     world.fault(call, fault)
     ask = calls(gateway, ref)[call]
     may_have_effect = call in ("charge", "cancel", "refund")
@@ -681,8 +808,8 @@ def test_whatever_is_unknown_after_a_call_its_effect_comes_once(world: World, ca
         assert gateway.prepare(PAYMENT, f"{PREPARE}:next" if caught.value.spends_key else PREPARE)
     else:
         assert ask()
-    assert len(world.captures()) == (call in ("charge", "refund"))
-    assert len(world.refunds()) == (call == "refund")
+    assert len(world.captures()) == (call in ("charge", *LATER))
+    assert len(world.refunds()) == (call in ("refund", "refunds"))
 
 
 @pytest.mark.parametrize("fault", ["timeout_after", "reset_after", "error_502_after"])
@@ -919,6 +1046,7 @@ def test_a_connection_with_an_unread_answer_on_it_is_not_used_again(world: World
         thread = threading.Thread(target=serve)
         thread.start()
         with closing(world.made(f"http://127.0.0.1:{listening.getsockname()[1]}")) as gateway:
+            gateway.connection._peer._body_bytes_max = 65_536
             with pytest.raises(GatewayAnswerError, match="longer than"):
                 gateway.status(ref)
             assert same(gateway.status(ref)) == same(stands)

@@ -10,22 +10,25 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import parse_qsl
 
 import pytest
 import stripe
 from stripe.params import (
+    DisputeListParams,
     PaymentIntentCancelParams,
     PaymentIntentConfirmParams,
     PaymentIntentCreateParams,
     PaymentIntentRetrieveParams,
     RefundCreateParams,
+    RefundListParams,
 )
 from stripe.params._payment_intent_create_params import PaymentIntentCreateParamsAutomaticPaymentMethods
 
 from handler.adapters.gateways.deadline_connection import Answer
-from handler.adapters.gateways.stripe import VERSION, Mode, StripeGateway
+from handler.adapters.gateways.stripe import VERSION, StripeGateway
+from handler.adapters.gateways.stripe_answers import _DISPUTE_STATES, Mode
 from handler.domain.errors import (
     ConfigurationError,
     GatewayAnswerError,
@@ -107,6 +110,10 @@ def test_every_request_is_spelled_as_stripe_documents_it(world: World) -> None:
     gateway.status(ref)
     gateway.cancel(ref)
     gateway.refund(ref, 100, "USD", "ref-1", "dev:ref-1")
+    # A page, behind which ours is found: the first of these ends it.
+    first, *_ = [world.gateway.in_dashboard("refunds", {"payment_id": "pay-1", "amount": 1})["id"] for _ in range(100)]
+    gateway.refunds(ref)
+    gateway.disputes(ref)
     assert [(method, path, fields) for method, path, _, fields in world.sent] == [
         (
             "POST",
@@ -145,13 +152,16 @@ def test_every_request_is_spelled_as_stripe_documents_it(world: World) -> None:
                 ("metadata[environment]", "dev"),
             ],
         ),
+        ("GET", f"/v1/refunds?payment_intent={ref}&limit=100", []),
+        ("GET", f"/v1/refunds?payment_intent={ref}&limit=100&starting_after={first}", []),
+        ("GET", f"/v1/disputes?payment_intent={ref}&limit=100", []),
     ]
     for method, path, headers, _ in world.sent:
         assert headers["Authorization"] == f"Bearer {API_KEY}"
         assert headers["Stripe-Version"] == VERSION
         assert ("Idempotency-Key" in headers) == (method == "POST" and not path.endswith("/cancel"))
     keys = [headers.get("Idempotency-Key") for _, _, headers, _ in world.sent]
-    assert keys == [PREPARE, KEY, None, None, "dev:ref-1:refund"]
+    assert keys == [PREPARE, KEY, None, None, "dev:ref-1:refund", None, None, None]
 
 
 def test_every_parameter_is_one_of_the_sdks_typed_ones(world: World) -> None:
@@ -161,12 +171,19 @@ def test_every_parameter_is_one_of_the_sdks_typed_ones(world: World) -> None:
     gateway.cancel(ref)
     gateway.refund(ref, 100, "USD", "ref-1", "dev:ref-1")
     gateway.status(ref)
+    for _ in range(100):
+        world.gateway.in_dashboard("refunds", {"payment_id": "pay-1", "amount": 1})
+    gateway.refunds(ref)
+    gateway.disputes(ref)
     typed = (
         PaymentIntentCreateParams,
         PaymentIntentConfirmParams,
         PaymentIntentCancelParams,
         RefundCreateParams,
         PaymentIntentRetrieveParams,
+        RefundListParams,
+        RefundListParams,
+        DisputeListParams,
     )
     nested = {"automatic_payment_methods": PaymentIntentCreateParamsAutomaticPaymentMethods.__annotations__}
     for (_, path, _, fields), parameters in zip(world.sent, typed, strict=True):
@@ -392,6 +409,169 @@ def test_no_error_repeats_what_was_sent(world: World) -> None:
     assert "swordfish" not in str(caught.value)
     assert API_KEY not in str(caught.value)
     assert "req_" in str(caught.value)
+
+
+# ---- what comes after the charge ----------------------------------------------------------------------------------
+
+
+def captured(world: World, gateway: StripeGateway, **more: Any) -> str:
+    ref = gateway.prepare(PAYMENT._replace(**more), PREPARE)
+    gateway.charge(ref, KEY)
+    return ref
+
+
+def in_dashboard(world: World, kind: str, **order: Any) -> str:
+    return str(world.gateway.in_dashboard(kind, {"payment_id": "pay-1", **order})["id"])
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount_minor", "amount"), [("JPY", 500, 500), ("ISK", 5, 500), ("KWD", 1500, 1500)]
+)
+def test_what_is_given_back_comes_in_our_units(world: World, currency: str, amount_minor: int, amount: int) -> None:
+    gateway = world.adapter()
+    ref = captured(world, gateway, amount_minor=2 * amount_minor, currency=currency)
+    in_dashboard(world, "refunds", amount=amount)
+    in_dashboard(world, "disputes", amount=amount)
+    assert gateway.status(ref).refunded_minor == amount_minor
+    assert [(each.amount_minor, each.currency) for each in gateway.refunds(ref)] == [(amount_minor, currency)]
+    assert [(each.amount_minor, each.currency) for each in gateway.disputes(ref)] == [(amount_minor, currency)]
+
+
+def test_a_refund_is_ours_by_our_environment_and_counts_whoever_made_it(world: World) -> None:
+    gateway = world.adapter()
+    ref = captured(world, gateway)
+    for metadata in (
+        {"refund_id": "ours", "environment": "dev"},
+        {"refund_id": "of-stage", "environment": "stage"},
+        {"refund_id": "by-hand"},
+        {"refund_id": "no id at all", "environment": "dev"},
+    ):
+        world.sdk.v1.refunds.create({"payment_intent": ref, "amount": 1, "metadata": metadata})  # type: ignore[typeddict-item]
+    assert [each.refund_id for each in gateway.refunds(ref)] == ["ours", "", "", ""]
+    assert gateway.status(ref).refunded_minor == 4
+
+
+@pytest.mark.parametrize("said", [{"metadata": {"refund_id": "ref-2", "environment": "dev"}}, {"metadata": {}}])
+def test_an_answer_about_another_refund_is_not_believed(
+    world: World, monkeypatch: pytest.MonkeyPatch, said: dict[str, Any]
+) -> None:
+    gateway = world.adapter()
+    ref = captured(world, gateway)
+    made = world.gateway._after._refunded
+    monkeypatch.setattr(world.gateway._after, "_refunded", lambda *asked: {**made(*asked), **said})
+    with pytest.raises(GatewayAnswerError, match="not about refund ref-1"):
+        gateway.refund(ref, 100, "USD", "ref-1", "dev:ref-1")
+
+
+@pytest.mark.parametrize("kind", ["refunds", "disputes"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        *({"payment_intent": "pi_0"}, {"payment_intent": None}, {"id": ""}, {"id": "ch_1"}, {"status": "unheard_of"}),
+        *({"status": None}, {"amount": 1.0}, {"amount": 0}, {"amount": -1}, {"currency": "#sd"}, {"created": None}),
+        {"created": 10**11},
+    ],
+)
+def test_one_that_is_not_whole_or_not_of_the_intent_makes_the_list_no_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: str, said: dict[str, Any]
+) -> None:
+    gateway = world.adapter()
+    ref = captured(world, gateway)
+    in_dashboard(world, kind, amount=10)
+    listed = world.gateway._after._all
+    assert len(getattr(gateway, kind)(ref)) == 1
+    monkeypatch.setattr(world.gateway._after, "_all", lambda *of: [{**each, **said} for each in listed(*of)])
+    with pytest.raises(GatewayAnswerError) as caught:
+        getattr(gateway, kind)(ref)
+    assert "unheard" not in str(caught.value)
+
+
+def test_a_dispute_of_the_other_mode_is_not_believed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = world.adapter()
+    ref = captured(world, gateway)
+    in_dashboard(world, "disputes")
+    listed = world.gateway._after._all
+    monkeypatch.setattr(world.gateway._after, "_all", lambda *of: [{**each, "livemode": True} for each in listed(*of)])
+    with pytest.raises(GatewayAnswerError, match="in mode test"):
+        gateway.disputes(ref)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        *({}, {"data": None, "has_more": False}, {"data": []}, {"data": [], "has_more": None}),
+        *({"data": [], "has_more": True}, {"data": ["re_1"], "has_more": False}),
+        # The same page again and again.
+        {"data": [{"id": "re_1"}], "has_more": True},
+    ],
+)
+@pytest.mark.parametrize("kind", ["refunds", "disputes"])
+def test_a_page_that_does_not_say_how_it_goes_on_is_no_answer(world: World, kind: str, page: dict[str, Any]) -> None:
+    gateway = world.adapter()
+    gateway.connection.call = lambda *_: Answer(200, page, {})  # type: ignore[method-assign]
+    with pytest.raises(GatewayAnswerError):
+        getattr(gateway, kind)("pi_1")
+
+
+def test_a_page_of_disputes_with_all_their_evidence_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = world.adapter()
+    ref = captured(world, gateway)
+    for _ in range(100):
+        in_dashboard(world, "disputes", amount=1)
+    listed, evidence = world.gateway._after._all, {"uncategorized_text": "x" * 4000}
+    monkeypatch.setattr(
+        world.gateway._after, "_all", lambda *of: [{**each, "evidence": evidence} for each in listed(*of)]
+    )
+    assert len(gateway.disputes(ref)) == 100
+
+
+@pytest.mark.parametrize(
+    "said", [{"amount_refunded": -1}, {"amount_refunded": 2600}, {"amount_refunded": 1.0}, {"disputed": "no"}]
+)
+def test_a_charge_that_does_not_say_what_came_after_it_is_not_believed(
+    world: World, monkeypatch: pytest.MonkeyPatch, said: dict[str, Any]
+) -> None:
+    gateway = world.adapter()
+    ref = captured(world, gateway)
+    shown = world.gateway._object
+
+    def damaged(ref: str) -> dict[str, Any]:
+        intent = shown(ref)
+        return {**intent, "latest_charge": {**intent["latest_charge"], **said}}
+
+    monkeypatch.setattr(world.gateway, "_object", damaged)
+    with pytest.raises(GatewayAnswerError, match="what came after"):
+        gateway.status(ref)
+
+
+@pytest.mark.parametrize("call", ["refunds", "disputes"])
+def test_what_came_after_the_charge_of_another_account_is_not_listed(world: World, call: str) -> None:
+    ref = captured(world, world.adapter())
+    with pytest.raises(GatewayReferenceUnknownError, match="is the key of its account"):
+        getattr(world.adapter(OTHER_ACCOUNT), call)(ref)
+
+
+def test_every_state_that_stripe_lists_for_a_dispute_is_known() -> None:
+    literal, _ = get_args(stripe.Dispute.__annotations__["status"])
+    assert set(get_args(literal)) == set(_DISPUTE_STATES)
+
+
+def test_the_sdk_pages_through_what_came_after_a_charge(world: World) -> None:
+    ref = captured(world, world.adapter())
+    refunds = [in_dashboard(world, "refunds", amount=1) for _ in range(15)]
+    dispute = in_dashboard(world, "disputes", amount=100, reason="fraudulent")
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        world.sdk.v1.refunds.create({"payment_intent": ref, "amount": 1})
+    assert caught.value.code == "charge_disputed"
+    assert [each.id for each in world.sdk.v1.refunds.list({"payment_intent": ref}).auto_paging_iter()] == refunds[::-1]
+    (found,) = world.sdk.v1.disputes.list({"payment_intent": ref, "limit": 1}).data
+    assert (found.id, found.status, found.reason, found.livemode) == (dispute, "needs_response", "fraudulent", False)
+    charge = world.sdk.v1.payment_intents.retrieve(ref, {"expand": ["latest_charge"]}).latest_charge
+    assert isinstance(charge, stripe.Charge)
+    assert (charge.amount_refunded, charge.disputed) == (15, True)
+    for order in ({"limit": 0}, {"starting_after": "re_0"}):
+        with pytest.raises(stripe.InvalidRequestError):
+            world.sdk.v1.refunds.list({"payment_intent": ref, **order})  # type: ignore[typeddict-item]
 
 
 # ---- keys ---------------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """What a gateway answers, from its bytes on the wire to a result: whole, ours and exact, or an error that says which.
 
 The rule it keeps: `http.client` is the second reader of the bytes, and of the intent every claim is checked again from
-its JSON. Input: the call (`c`, `s`, `x`, `p`, `f`, `r`), a number that says how the bytes arrive, then the bytes, in
-which `{n}` is the length of what is behind the first empty line.
+its JSON. Input: the call (`c`, `s`, `x`, `p`, `f`, `r`, `l`, `d`), a number that says how the bytes arrive, then the
+bytes, in which `{n}` is the length of what is behind the first empty line.
 """
 
 from __future__ import annotations
@@ -96,7 +96,10 @@ WORDS = (
         "p",
         "f",
         "r",
+        "l",
+        "d",
         '"has_more":false',
+        '"amount_refunded":',
         '"data":[',
     ),
 )
@@ -182,6 +185,8 @@ def _check_stripe(call: bytes, whole: Whole) -> Hashable:
         b"p": lambda: gateway.prepare(payment, "key"),
         b"f": lambda: gateway.find("p-1"),
         b"r": lambda: gateway.refund(_REF, 2599, "USD", "refund-1", "key"),
+        b"l": lambda: gateway.refunds(_REF),
+        b"d": lambda: gateway.disputes(_REF),
     }
     try:
         found = calls.get(call, lambda: gateway.charge(_REF, "key"))()
@@ -189,7 +194,10 @@ def _check_stripe(call: bytes, whole: Whole) -> Hashable:
         found, said = None, f"{error} {' '.join(lines)}"
     else:
         said = " ".join(lines)
-        _check_result(found, answer)
+        if call in (b"l", b"d"):
+            _check_later(found, answer.document, call == b"d")
+        else:
+            _check_result(found, answer)
     assert _KEY not in said, "a key is told"
     for text in _texts(answer.document):
         assert len(text) < 12 or _WORD.fullmatch(text) or text not in said, "free text of others is told"
@@ -240,10 +248,29 @@ def _check_result(found: Any, answer: deadline_connection.Answer) -> None:
     assert found.currency == intent["currency"].upper()
     assert found.currency in ("MGA", "ISK", "UGX") or _is_amount(intent["amount"], found.amount_minor)
     assert found.state != "approved" or _is_amount(intent["amount_received"], intent["amount"]), "captured in part"
+    assert 0 <= found.refunded_minor <= found.amount_minor
     assert all(
         _WORD.fullmatch(each) for each in (found.code, found.decline_code, found.request_id, found.authorization_code)
     )
     assert not found.timestamp or re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z", found.timestamp)
+
+
+def _check_later(found: Any, page: dict[str, Any], are_disputes: bool) -> None:
+    """A list of refunds or disputes is all that stands in the answer, in the other order."""
+    assert page["has_more"] is False, "there is more than was looked at"
+    assert len(found) == len(page["data"]) == len({each["id"] for each in page["data"]})
+    for one, said in zip(reversed(found), page["data"], strict=True):
+        assert one[0] == said["id"]
+        assert said["payment_intent"] == _REF, "another payment's"
+        assert one.currency in ("MGA", "ISK", "UGX") or _is_amount(said["amount"], one.amount_minor)
+        assert one.amount_minor > 0
+        assert one.created_at == 1000 * said["created"]
+        if are_disputes:
+            assert said["livemode"] is False
+            assert _WORD.fullmatch(one.reason)
+        else:
+            assert one.refund_id in ("", said["metadata"].get("refund_id") if said.get("metadata") else "")
+            assert not one.refund_id or said["metadata"]["environment"] == "dev"
 
 
 def _is_amount(value: object, expected: int) -> bool:

@@ -25,8 +25,9 @@ from handler.adapters.support.endpoints import proxy_of
 from handler.domain.errors import ConfigurationError, GatewayAnswerError, GatewayNotReachedError, UnknownOutcomeError
 from handler.domain.typed import NamedTuple
 
-# An answer is a few kilobytes; more is not from a gateway.
-_ANSWER_BYTES_MAX: Final = 65_536
+# A payment's answer is a few kilobytes, a page of a hundred disputes with their evidence some 400; more is not from a
+# gateway.
+_ANSWER_BYTES_MAX: Final = 1_048_576
 
 
 class Answer(NamedTuple):

@@ -7,9 +7,11 @@ answers alike.
 from __future__ import annotations
 
 import hashlib
+import time
+from typing import Literal
 
 from handler.domain.errors import GatewayAnswerError, GatewayRefusedError, UnknownOutcomeError
-from handler.domain.payment import GatewayResult, Payment, RefundResult
+from handler.domain.payment import Dispute, GatewayResult, Payment, Refund
 
 
 class SimulatedGateway:
@@ -18,7 +20,8 @@ class SimulatedGateway:
     def __init__(self) -> None:
         self.captures: dict[str, int] = {}
         self._cancelled: set[str] = set()
-        self._refunds: dict[tuple[str, str], RefundResult] = {}
+        # By reference and key.
+        self._refunds: dict[tuple[str, str], Refund] = {}
 
     def prepare(self, payment: Payment, key: str) -> str:
         digest = hashlib.sha256(key.encode()).hexdigest()[:32]
@@ -35,7 +38,8 @@ class SimulatedGateway:
     def status(self, gateway_ref: str) -> GatewayResult:
         """`prepared` unless this process cancelled it: repeating a charge gives the same answer."""
         amount_minor, currency = _read(gateway_ref)
-        return GatewayResult("cancelled" if gateway_ref in self._cancelled else "prepared", amount_minor, currency)
+        state: Literal["cancelled", "prepared"] = "cancelled" if gateway_ref in self._cancelled else "prepared"
+        return GatewayResult(state, amount_minor, currency, refunded_minor=self._given_back(gateway_ref))
 
     def find(self, payment_id: str) -> list[str]:
         """None: the reference of a payment follows from its key alone."""
@@ -53,15 +57,28 @@ class SimulatedGateway:
         self._cancelled.add(gateway_ref)
         return GatewayResult("cancelled", amount_minor, currency)
 
-    def refund(self, gateway_ref: str, amount_minor: int, currency: str, refund_id: str, key: str) -> RefundResult:
+    def refund(self, gateway_ref: str, amount_minor: int, currency: str, refund_id: str, key: str) -> Refund:
         stands = self._refunds.get((gateway_ref, key))
         if stands is None:
-            stands = RefundResult("refunded", f"re_{refund_id}", amount_minor, currency)
-            given_back = sum(refund.amount_minor for (of, _), refund in self._refunds.items() if of == gateway_ref)
-            if amount_minor + given_back > self.captures.get(gateway_ref, 0):
+            if amount_minor + self._given_back(gateway_ref) > self.captures.get(gateway_ref, 0):
                 raise GatewayRefusedError(f"{gateway_ref} has captured less than {amount_minor}", is_final=True)
+            created_at = time.time_ns() // 1_000_000
+            stands = Refund(f"re_{refund_id}", refund_id, "refunded", amount_minor, currency, created_at)
             self._refunds[gateway_ref, key] = stands
         return stands
+
+    def refunds(self, gateway_ref: str) -> list[Refund]:
+        """Those of this process: there is no dashboard where others could be made."""
+        _read(gateway_ref)
+        return [refund for (of, _), refund in self._refunds.items() if of == gateway_ref]
+
+    def disputes(self, gateway_ref: str) -> list[Dispute]:
+        """None: no money moved that somebody could want back."""
+        _read(gateway_ref)
+        return []
+
+    def _given_back(self, gateway_ref: str) -> int:
+        return sum(refund.amount_minor for refund in self.refunds(gateway_ref))
 
 
 def _read(gateway_ref: str) -> tuple[int, str]:

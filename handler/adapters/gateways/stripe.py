@@ -12,11 +12,25 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from handler.adapters.connection import form
 from handler.adapters.gateways.deadline_connection import Answer, DeadlineConnection, is_own, spends_key
-from handler.adapters.gateways.stripe_amounts import from_stripe, to_stripe
+from handler.adapters.gateways.stripe_amounts import to_stripe
+from handler.adapters.gateways.stripe_answers import (
+    Mode,
+    dispute_of,
+    error_of,
+    intent_of,
+    is_busy,
+    object_in,
+    payment_id_in,
+    refund_of,
+    refused,
+    request_id,
+    told,
+    word,
+)
 from handler.adapters.secrets import read_by
 from handler.adapters.system import AnyLogger
 from handler.domain.errors import (
@@ -26,14 +40,12 @@ from handler.domain.errors import (
     GatewayBusyError,
     GatewayFailedError,
     GatewayKeyRefusedError,
-    GatewayReferenceUnknownError,
     GatewayRefusedError,
     GatewayUnavailableError,
     KeySpentError,
     UnknownOutcomeError,
 )
-from handler.domain.item import timestamp
-from handler.domain.payment import GatewayResult, Payment, RefundResult
+from handler.domain.payment import Dispute, GatewayResult, Payment, Refund
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,38 +55,15 @@ ROOTS: Final = os.path.join(os.path.dirname(__file__), "stripe_roots.pem")
 # Answers keep the shape of this version whatever the account's default is; 402, cancel and refunds were read in it.
 VERSION: Final = "2026-10-28.endive"
 
-Mode = Literal["test", "live"]
 Fields = Sequence[tuple[str, str]]
 
 _KEY: Final = r"(?:sk|rk)_(test|live)_[A-Za-z0-9_]{8,247}"
 _INTENT: Final = re.compile(r"pi_[A-Za-z0-9]{1,128}")
-_REFUND: Final = re.compile(r"(?:re|pyr)_[A-Za-z0-9]{1,128}")
-_WORD: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
-_PAYMENT_ID: Final = re.compile("[A-Za-z0-9_-]{1,48}")
-_CODE: Final = re.compile("[A-Za-z]{3}")
-_STATES: Final[
-    dict[str, Literal["prepared", "in_progress", "requires_action", "approved", "declined", "cancelled"]]
-] = {
-    "requires_confirmation": "prepared",
-    "processing": "in_progress",
-    "requires_action": "requires_action",
-    "succeeded": "approved",
-    # After a confirm that failed; before any there is no last_payment_error.
-    "requires_payment_method": "declined",
-    "canceled": "cancelled",
-}
-_REFUND_STATES: Final[dict[str, Literal["pending", "refunded", "failed"]]] = {
-    "pending": "pending",
-    "requires_action": "pending",
-    "succeeded": "refunded",
-    "failed": "failed",
-    "canceled": "failed",
-}
 # What a request says of the payment itself; any other parameter is ours, and its fault is not the payment's.
 _OF_THE_PAYMENT: Final = ("amount", "currency", "customer", "description", "payment_method")
 _EXPANDED: Final = ("expand[0]", "latest_charge")
-# The most that a page of a search holds ("Search PaymentIntents").
-_SEARCHED_MAX: Final = 100
+# The most that a page holds ("Pagination", "Search PaymentIntents").
+_PAGE: Final = 100
 
 
 class StripeGateway:
@@ -137,11 +126,11 @@ class StripeGateway:
         except UnknownOutcomeError as error:
             raise GatewayUnavailableError(f"nothing was charged: {error}") from error
         if answer.status_code != 200:
-            refusal = _error(answer)
-            code, param = _word(refusal.get("code")), _word(refusal.get("param"))
+            refusal = error_of(answer)
+            code, param = word(refusal.get("code")), word(refusal.get("param"))
             if answer.status_code >= 500:
                 raise GatewayFailedError(
-                    f"Stripe did not prepare the payment: {_said(answer)}", spends_key=spends_key(answer)
+                    f"Stripe did not prepare the payment: {told(answer)}", spends_key=spends_key(answer)
                 )
             is_request = refusal.get("type") == "invalid_request_error" and (
                 answer.status_code == 400 or (answer.status_code == 404 and code == "resource_missing")
@@ -149,23 +138,23 @@ class StripeGateway:
             # A 402 is the payment's own, and stored under its key as every whole answer.
             if is_request or spends_key(answer) or (answer.status_code == 402 and is_own(answer)):
                 raise GatewayRefusedError(
-                    f"Stripe refused to prepare the payment: {_said(answer)}",
+                    f"Stripe refused to prepare the payment: {told(answer)}",
                     code,
-                    _request_id(answer),
+                    request_id(answer),
                     is_final=is_request and param.partition("[")[0] in _OF_THE_PAYMENT,
                 )
-            if _is_busy(answer):
-                raise GatewayBusyError(f"Stripe works on the payment already: {_said(answer)}")
-            raise GatewayUnavailableError(f"Stripe did not prepare the payment: {_said(answer)}")
+            if is_busy(answer):
+                raise GatewayBusyError(f"Stripe works on the payment already: {told(answer)}")
+            raise GatewayUnavailableError(f"Stripe did not prepare the payment: {told(answer)}")
         gateway_ref = answer.document.get("id")
         if not isinstance(gateway_ref, str) or not _INTENT.fullmatch(gateway_ref):
-            raise GatewayAnswerError(f"Stripe's answer names no payment intent ({_request_id(answer)})")
+            raise GatewayAnswerError(f"Stripe's answer names no payment intent ({request_id(answer)})")
         result = self._result(answer.document, gateway_ref, answer)
         said = (answer.document["metadata"].get("payment_id"), result.amount_minor, result.currency)
         if said != (payment.payment_id, payment.amount_minor, payment.currency):
             raise GatewayAnswerError(
                 f"{gateway_ref} was prepared over {result.amount_minor} {result.currency}, the payment is "
-                f"{payment.amount_minor} {payment.currency}, or it is another payment ({_request_id(answer)})"
+                f"{payment.amount_minor} {payment.currency}, or it is another payment ({request_id(answer)})"
             )
         return gateway_ref
 
@@ -179,14 +168,14 @@ class StripeGateway:
         said = "true" if is_off_session else "false"
         fields = [("error_on_requires_action", "true"), ("off_session", said), _EXPANDED]
         answer = self._call("POST", f"/v1/payment_intents/{gateway_ref}/confirm", fields, key)
-        error = _error(answer)
+        error = error_of(answer)
         if answer.status_code == 200:
             return self._result(answer.document, gateway_ref, answer)
         if answer.status_code == 402 and isinstance(error.get("payment_intent"), dict):
             return self._result(error["payment_intent"], gateway_ref, answer)
         if answer.status_code >= 500:
             raise ChargeFailedError(
-                f"the charge of {gateway_ref} is open: {_said(answer)}", spends_key=spends_key(answer)
+                f"the charge of {gateway_ref} is open: {told(answer)}", spends_key=spends_key(answer)
             )
         is_of_before = (
             error.get("code") == "payment_intent_unexpected_state"
@@ -194,10 +183,10 @@ class StripeGateway:
             or answer.status_code != 400
         )
         if spends_key(answer) and is_of_before:
-            raise KeySpentError(f"{gateway_ref} was settled by an earlier request, or is not: {_said(answer)}")
+            raise KeySpentError(f"{gateway_ref} was settled by an earlier request, or is not: {told(answer)}")
         if answer.status_code in (402, 409):
-            raise UnknownOutcomeError(f"the charge of {gateway_ref} is open: {_said(answer)}")
-        raise _refused(gateway_ref, answer)
+            raise UnknownOutcomeError(f"the charge of {gateway_ref} is open: {told(answer)}")
+        raise refused(gateway_ref, answer)
 
     def status(self, gateway_ref: str) -> GatewayResult:
         """Read a payment intent by id. Raises the errors of a call that took no effect, and GatewayAnswerError."""
@@ -207,21 +196,15 @@ class StripeGateway:
         except UnknownOutcomeError as error:
             raise GatewayUnavailableError(f"the status of {gateway_ref} could not be read: {error}") from error
         if answer.status_code != 200:
-            raise _refused(gateway_ref, answer)
+            raise refused(gateway_ref, answer)
         return self._result(answer.document, gateway_ref, answer)
 
     def payment_id_of(self, gateway_ref: str) -> str:
         """The payment id in an intent's metadata, "" for one of another environment or mode; raises as `status`."""
         answer = self._call("GET", f"/v1/payment_intents/{gateway_ref}", None, None)
         if answer.status_code != 200:
-            raise _refused(gateway_ref, answer)
-        intent = answer.document
-        if intent.get("id") != gateway_ref:
-            raise GatewayAnswerError(f"Stripe's answer is not about {gateway_ref} ({_request_id(answer)})")
-        metadata = _in(intent, "metadata")
-        is_ours = (metadata.get("environment"), intent.get("livemode")) == (self._environment, self._mode == "live")
-        payment_id = metadata.get("payment_id")
-        return payment_id if is_ours and isinstance(payment_id, str) and _PAYMENT_ID.fullmatch(payment_id) else ""
+            raise refused(gateway_ref, answer)
+        return payment_id_in(answer.document, gateway_ref, answer, self._mode, self._environment)
 
     def find(self, payment_id: str) -> list[str]:
         """Payment intents by their metadata, from Stripe's search, which may be up to an hour behind.
@@ -230,27 +213,27 @@ class StripeGateway:
         more intents than one page holds.
         """
         query = f"metadata['payment_id']:'{payment_id}' AND metadata['environment']:'{self._environment}'"
-        path = f"/v1/payment_intents/search?{form([('query', query), ('limit', str(_SEARCHED_MAX))])}"
+        path = f"/v1/payment_intents/search?{form([('query', query), ('limit', str(_PAGE))])}"
         try:
             answer = self._call("GET", path, None, None)
         except UnknownOutcomeError as error:
             raise GatewayUnavailableError(f"{payment_id} could not be searched for: {error}") from error
         if answer.status_code != 200:
-            raise _refused(f"the search for {payment_id}", answer)
+            raise refused(f"the search for {payment_id}", answer)
         intents = answer.document.get("data")
         if not isinstance(intents, list) or answer.document.get("has_more") is not False:
-            raise GatewayAnswerError(f"Stripe's answer is not all that it has of {payment_id} ({_request_id(answer)})")
+            raise GatewayAnswerError(f"Stripe's answer is not all that it has of {payment_id} ({request_id(answer)})")
         return [self._found(intent, answer) for intent in intents if self._is_of(intent, payment_id)]
 
     def _is_of(self, intent: object, payment_id: str) -> bool:
-        metadata = _in(intent, "metadata") if isinstance(intent, dict) else {}
+        metadata = object_in(intent, "metadata") if isinstance(intent, dict) else {}
         return (metadata.get("payment_id"), metadata.get("environment")) == (payment_id, self._environment)
 
     @staticmethod
     def _found(intent: dict[str, Any], answer: Answer) -> str:
         gateway_ref = intent.get("id")
         if not isinstance(gateway_ref, str) or not _INTENT.fullmatch(gateway_ref):
-            raise GatewayAnswerError(f"Stripe's search names no payment intent ({_request_id(answer)})")
+            raise GatewayAnswerError(f"Stripe's search names no payment intent ({request_id(answer)})")
         return gateway_ref
 
     def cancel(self, gateway_ref: str) -> GatewayResult:
@@ -262,16 +245,16 @@ class StripeGateway:
         path = f"/v1/payment_intents/{gateway_ref}/cancel"
         # It stays in the intent, where it says who cancelled it to who asks later.
         answer = self._call("POST", path, [("cancellation_reason", "abandoned"), _EXPANDED], None)
-        error = _error(answer)
+        error = error_of(answer)
         if answer.status_code == 200:
             return self._result(answer.document, gateway_ref, answer)
         if error.get("code") == "payment_intent_unexpected_state" and isinstance(error.get("payment_intent"), dict):
             return self._result(error["payment_intent"], gateway_ref, answer)
         if answer.status_code >= 500:
-            raise ChargeFailedError(f"the cancel of {gateway_ref} is open: {_said(answer)}", spends_key=False)
-        raise _refused(gateway_ref, answer)
+            raise ChargeFailedError(f"the cancel of {gateway_ref} is open: {told(answer)}", spends_key=False)
+        raise refused(gateway_ref, answer)
 
-    def refund(self, gateway_ref: str, amount_minor: int, currency: str, refund_id: str, key: str) -> RefundResult:
+    def refund(self, gateway_ref: str, amount_minor: int, currency: str, refund_id: str, key: str) -> Refund:
         """Give back what an intent captured, or a part of it.
 
         Raises UnknownOutcomeError where it may have been given back, GatewayRefusedError where Stripe never will, else
@@ -286,40 +269,86 @@ class StripeGateway:
         answer = self._call("POST", "/v1/refunds", fields, f"{key}:refund")
         if answer.status_code >= 500:
             raise ChargeFailedError(
-                f"the refund {refund_id} of {gateway_ref} is open: {_said(answer)}", spends_key=spends_key(answer)
+                f"the refund {refund_id} of {gateway_ref} is open: {told(answer)}", spends_key=spends_key(answer)
             )
         if answer.status_code in (402, 409):
-            raise UnknownOutcomeError(f"the refund {refund_id} of {gateway_ref} is open: {_said(answer)}")
+            raise UnknownOutcomeError(f"the refund {refund_id} of {gateway_ref} is open: {told(answer)}")
         if answer.status_code != 200:
-            raise _refused(gateway_ref, answer)
-        refund = answer.document
-        refund_ref, state = refund.get("id"), _REFUND_STATES.get(str(refund.get("status")))
-        is_ours = refund.get("payment_intent") == gateway_ref and _in(refund, "metadata").get("refund_id") == refund_id
-        if not isinstance(refund_ref, str) or not _REFUND.fullmatch(refund_ref) or state is None or not is_ours:
-            raise GatewayAnswerError(f"Stripe's answer is not about refund {refund_id} ({_request_id(answer)})")
-        given_back = _amount(refund, answer)
-        if given_back != (amount_minor, currency):
-            raise GatewayAnswerError(f"Stripe refunds {given_back}, not {(amount_minor, currency)}")
-        return RefundResult(state, refund_ref, amount_minor, currency)
+            raise refused(gateway_ref, answer)
+        refund = refund_of(answer.document, gateway_ref, answer, self._environment)
+        if refund.refund_id != refund_id:
+            raise GatewayAnswerError(f"Stripe's answer is not about refund {refund_id} ({request_id(answer)})")
+        if (refund.amount_minor, refund.currency) != (amount_minor, currency):
+            raise GatewayAnswerError(
+                f"Stripe refunds {refund.amount_minor} {refund.currency}, not {amount_minor} {currency}"
+            )
+        return refund
+
+    def refunds(self, gateway_ref: str) -> list[Refund]:
+        """Every refund of an intent, oldest first; one that was made in the dashboard is nobody's of ours.
+
+        Raises as `status` does, and GatewayAnswerError for a list that ends early or holds anything else.
+        """
+        return [
+            refund_of(refund, gateway_ref, answer, self._environment)
+            for refund, answer in self._listed("refunds", gateway_ref)
+        ]
+
+    def disputes(self, gateway_ref: str) -> list[Dispute]:
+        """Every dispute of an intent, oldest first. Raises as `refunds` does."""
+        return [
+            dispute_of(dispute, gateway_ref, answer, self._mode)
+            for dispute, answer in self._listed("disputes", gateway_ref)
+        ]
+
+    def _listed(self, kind: str, gateway_ref: str) -> list[tuple[dict[str, Any], Answer]]:
+        """All of an intent's, page by page within one deadline, with the answer that each came in; oldest first."""
+        deadline = time.monotonic() + self.connection.deadline_seconds
+        of_it = [("payment_intent", gateway_ref), ("limit", str(_PAGE))]
+        listed: dict[str, tuple[dict[str, Any], Answer]] = {}
+        more: object = True
+        while more is True:
+            after = [("starting_after", next(reversed(listed)))] if listed else []
+            try:
+                answer = self._call("GET", f"/v1/{kind}?{form([*of_it, *after])}", None, None, deadline)
+            except UnknownOutcomeError as error:
+                raise GatewayUnavailableError(f"the {kind} of {gateway_ref} could not be read: {error}") from error
+            if answer.status_code != 200:
+                raise refused(f"the {kind} of {gateway_ref}", answer)
+            page, more = answer.document.get("data"), answer.document.get("has_more")
+            if not isinstance(page, list) or not isinstance(more, bool) or (more and not page):
+                raise GatewayAnswerError(
+                    f"Stripe's list of the {kind} of {gateway_ref} ends early ({request_id(answer)})"
+                )
+            for each in page:
+                ref = word(each.get("id")) if isinstance(each, dict) else ""
+                # Whatever comes again, or has no name to go on from, would never end.
+                if not ref or ref in listed:
+                    raise GatewayAnswerError(f"Stripe's list names no further one of {kind} ({request_id(answer)})")
+                listed[ref] = each, answer
+        # Stripe shows the newest first.
+        return list(reversed(listed.values()))
 
     def close(self) -> None:
         """End the kept connection; the next call opens a new one."""
         self.connection.close()
 
-    def _call(self, method: str, path: str, fields: Fields | None, key: str | None) -> Answer:
-        """One call within one deadline; with a new key once more where Stripe refuses the one that it had.
+    def _call(
+        self, method: str, path: str, fields: Fields | None, key: str | None, deadline: float | None = None
+    ) -> Answer:
+        """One call by `deadline`, or within its own; with a new key once more where Stripe refuses the one it had.
 
         Raises GatewayKeyRefusedError, GatewayBusyError for 429, and as DeadlineConnection.call does.
         """
-        deadline = time.monotonic() + self.connection.deadline_seconds
+        deadline = deadline or time.monotonic() + self.connection.deadline_seconds
         answer, asked_with = self._ask(method, path, fields, key, deadline)
         if answer.status_code in (401, 403) and self._has_another_key(asked_with, deadline):
             # A key that is refused has done nothing, so this repeats nothing.
             answer, _ = self._ask(method, path, fields, key, deadline)
         if answer.status_code in (401, 403):
-            raise GatewayKeyRefusedError(f"Stripe refused the key: {_said(answer)}")
-        if answer.status_code == 429 and _error(answer).get("code") != "lock_timeout":
-            raise GatewayBusyError(f"Stripe takes no more requests: {_said(answer)}")
+            raise GatewayKeyRefusedError(f"Stripe refused the key: {told(answer)}")
+        if answer.status_code == 429 and error_of(answer).get("code") != "lock_timeout":
+            raise GatewayBusyError(f"Stripe takes no more requests: {told(answer)}")
         return answer
 
     def _ask(
@@ -335,10 +364,10 @@ class StripeGateway:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
             payload = form(fields).encode()
         answer = self.connection.call(method, path, headers, payload, deadline)
-        said = {"gateway_call": f"{method} {path.partition('?')[0]}", "gateway_answer": _said(answer)}
-        names = {"gateway_ref": _word(answer.document.get("id")), "idempotency_key": key or ""}
+        said = {"gateway_call": f"{method} {path.partition('?')[0]}", "gateway_answer": told(answer)}
+        names = {"gateway_ref": word(answer.document.get("id")), "idempotency_key": key or ""}
         named = {name: value for name, value in names.items() if value}
-        self._logger.info("gateway answered", extra={**said, **named, "gateway_request_id": _request_id(answer)})
+        self._logger.info("gateway answered", extra={**said, **named, "gateway_request_id": request_id(answer)})
         return answer, secret
 
     def _has_another_key(self, refused: str, deadline: float) -> bool:
@@ -357,35 +386,7 @@ class StripeGateway:
             return self._key
 
     def _result(self, intent: object, gateway_ref: str, answer: Answer) -> GatewayResult:
-        """A payment intent as a result; raises GatewayAnswerError unless it is complete, ours, and `gateway_ref`."""
-        if not isinstance(intent, dict) or intent.get("id") != gateway_ref:
-            raise GatewayAnswerError(f"Stripe's answer is not about {gateway_ref} ({_request_id(answer)})")
-        if intent.get("livemode") is not (self._mode == "live"):
-            raise GatewayAnswerError(f"{gateway_ref} is not of mode {self._mode} ({_request_id(answer)})")
-        if _in(intent, "metadata").get("environment") != self._environment:
-            raise GatewayAnswerError(f"{gateway_ref} is not of environment {self._environment} ({_request_id(answer)})")
-        state, failure = _STATES.get(str(intent.get("status"))), _in(intent, "last_payment_error")
-        if state is None or (state == "declined" and not failure):
-            raise GatewayAnswerError(
-                f"{gateway_ref} is in the unknown state {_word(intent.get('status'))} ({_request_id(answer)})"
-            )
-        amount_minor, currency = _amount(intent, answer)
-        received = intent.get("amount_received")
-        if state == "approved" and not (type(received) is int and received == intent["amount"]):
-            raise GatewayAnswerError(
-                f"{gateway_ref} succeeded over another amount than its own ({_request_id(answer)})"
-            )
-        authorization_code, charged_at = _charge(intent) if state == "approved" else ("", "")
-        return GatewayResult(
-            state=state,
-            amount_minor=amount_minor,
-            currency=currency,
-            authorization_code=authorization_code,
-            timestamp=charged_at,
-            code="" if state == "approved" else _word(failure.get("code")) or _word(intent.get("cancellation_reason")),
-            decline_code=_word(failure.get("decline_code")) if state != "approved" else "",
-            request_id=_request_id(answer),
-        )
+        return intent_of(intent, gateway_ref, answer, self._mode, self._environment)
 
 
 def checked_key(key: str, mode: Mode) -> str:
@@ -396,72 +397,3 @@ def checked_key(key: str, mode: Mode) -> str:
         allowed = f"a key sk_{mode}_... or rk_{mode}_... as the secret's whole text, no JSON and no line end"
         raise ConfigurationError("GATEWAY_SECRET_ARN", f"a secret that {found}", allowed)
     return key
-
-
-def _charge(intent: dict[str, Any]) -> tuple[str, str]:
-    """The authorisation code of what an intent captured, or the charge's id where the network gives none; and when."""
-    charge = intent.get("latest_charge")
-    if not isinstance(charge, dict):
-        return _word(charge), ""
-    code = _in(_in(charge, "payment_method_details"), "card").get("authorization_code")
-    created = charge.get("created")
-    return (
-        _word(code) or _word(charge.get("authorization_code")) or _word(charge.get("id")),
-        timestamp(1000 * created) if type(created) is int and 0 < created < 10**11 else "",
-    )
-
-
-def _amount(document: dict[str, Any], answer: Answer) -> tuple[int, str]:
-    amount, currency = document.get("amount"), document.get("currency")
-    # `true` is an int of Python, too.
-    if type(amount) is not int or not isinstance(currency, str) or not _CODE.fullmatch(currency):
-        raise GatewayAnswerError(f"Stripe's answer has no amount and currency ({_request_id(answer)})")
-    return from_stripe(amount, currency.upper()), currency.upper()
-
-
-def _refused(gateway_ref: str, answer: Answer) -> GatewayUnavailableError:
-    """The error of a call that took no effect, of which none is final once there is a reference."""
-    error = _error(answer)
-    if answer.status_code < 500 and not is_own(answer):
-        return GatewayUnavailableError(f"what stands in front of Stripe answered about {gateway_ref}: {_said(answer)}")
-    if _is_busy(answer):
-        return GatewayBusyError(f"Stripe works on {gateway_ref} already: {_said(answer)}")
-    if answer.status_code == 404:
-        return GatewayReferenceUnknownError(
-            f"Stripe does not know {gateway_ref}; is the key of its account? {_said(answer)}"
-        )
-    if answer.status_code == 400:
-        said = f"Stripe refused {gateway_ref}: {_said(answer)}"
-        return GatewayRefusedError(said, _word(error.get("code")), _request_id(answer))
-    if answer.status_code >= 500:
-        return GatewayFailedError(f"Stripe failed about {gateway_ref}: {_said(answer)}", spends_key=spends_key(answer))
-    return GatewayUnavailableError(f"Stripe did nothing about {gateway_ref}: {_said(answer)}")
-
-
-def _is_busy(answer: Answer) -> bool:
-    return is_own(answer) and (answer.status_code == 409 or _error(answer).get("code") == "lock_timeout")
-
-
-def _error(answer: Answer) -> dict[str, Any]:
-    return _in(answer.document, "error") if answer.status_code != 200 else {}
-
-
-def _in(document: dict[str, Any], name: str) -> dict[str, Any]:
-    value = document.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _word(value: object) -> str:
-    """One of the gateway's own words, or nothing: what is stored and logged is never free text of others."""
-    return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
-
-
-def _request_id(answer: Answer) -> str:
-    return _word(answer.headers.get("request-id"))
-
-
-def _said(answer: Answer) -> str:
-    """Status, codes and request id only: a message may repeat what it was sent."""
-    error = _error(answer)
-    words = (_word(error.get(name)) for name in ("type", "code", "decline_code", "param"))
-    return " ".join((f"HTTP {answer.status_code}", *filter(None, words), _request_id(answer))).rstrip()

@@ -273,8 +273,8 @@ def outcome_values(owner: str, attempt: int, status: str, gateway: GatewayResult
 
 def stored_response(gateway: GatewayResult) -> dict[str, str]:
     """What an item keeps of the gateway's answer: the published three, empty or not, and what else it said."""
-    response = dict(zip(GatewayResponse._fields, (gateway.state, *gateway[3:]), strict=True))
-    return {name: value for name, value in response.items() if value or name in _PUBLISHED}
+    said = {**gateway._asdict(), "status": gateway.state}
+    return {name: said[name] for name in GatewayResponse._fields if said[name] or name in _PUBLISHED}
 
 
 def _failure(call: str, transaction_id: str, error: AwsError) -> RetryableError:
