@@ -21,6 +21,7 @@ from handler.adapters.approval.page import HEADERS, answer, question, refusal
 from handler.domain.approval.decision import LISTING, Answer, decide, find_item
 from handler.domain.approval.ports import Decisions, Signer
 from handler.domain.approval.token import Invitation, callback_digest, read_token
+from handler.domain.approval.view import waits
 from handler.domain.errors import ApprovalRefusedError, ApprovalWakeError, RetryableError
 from handler.domain.item import Item
 from handler.domain.reasons import CATALOGUE
@@ -36,6 +37,9 @@ BODY_BYTES_MAX: Final = 16 * 1024
 
 # A payment's id, or a transaction's: txn- and that.
 _PAYMENT: Final = re.compile("(txn-)?[A-Za-z0-9_-]{1,48}")
+
+# A charge that comes again for hours, and a weekend: for so long after the time to decide a link tells the outcome.
+OUTCOME_MS: Final = 7 * 86_400_000
 
 # What is wrong is the comment, and the form comes again to send another.
 _UNPROCESSABLE: Final = 422
@@ -75,13 +79,20 @@ class ApprovalPage:
             return refused(503, error.reason_code, said)
 
     def _show(self, fields: Mapping[str, str]) -> dict[str, Any]:
-        token = fields.get("t", "")
-        invitation, item = self._invited(token)
-        return _response(200, question(item, token, invitation.approver, self.decisions.clock.now_ms()))
+        token, now_ms = fields.get("t", ""), self.decisions.clock.now_ms()
+        invitation, item = self._known(token, late_ms=OUTCOME_MS)
+        if not waits(item) and item.request_hash == invitation.request_hash:
+            return _response(200, answer(item, "This payment needs no decision any more"))
+        if invitation.expires_at <= now_ms:
+            raise ApprovalRefusedError("token_expired")
+        _require_open(invitation, item)
+        return _response(200, question(item, token, invitation.approver, now_ms))
 
     def _decide(self, fields: Mapping[str, str]) -> dict[str, Any]:
         token, comment = fields.get("t", ""), fields.get("comment", "")
-        invitation, item = self._invited(token, fields.get("decision", ""))
+        invitation, item = self._known(token)
+        if (item.decided_by, item.decision) != (invitation.approver, fields.get("decision")):
+            _require_open(invitation, item)
         decisions = self.decisions
         # Without a callback reconcile has just given the decided payment to a new execution.
         said = Answer(
@@ -97,7 +108,7 @@ class ApprovalPage:
             page = question(item, token, invitation.approver, now_ms, comment=comment, error=str(error))
             return _response(status, page)
         _LOG.info("%s: %s by %s", invitation.transaction_id, decided.decision, invitation.approver)
-        return _response(200, answer(decided))
+        return _response(200, answer(decided, "Your decision is recorded"))
 
     def _decide_signed(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """A decision of the command line, whose request AWS has let through for the identity that signed it."""
@@ -120,32 +131,34 @@ class ApprovalPage:
             },
         )
 
-    def _invited(self, token: str, decision: str = "") -> tuple[Invitation, Item]:
-        """The token's invitation and its item, still open for it, or decided so by the same approver."""
-        invitation = read_token(token, self.signer, self.decisions.clock.now_ms())
+    def _known(self, token: str, late_ms: int = 0) -> tuple[Invitation, Item]:
+        """The token's invitation, whose owner is an approver now, and its item."""
+        invitation = read_token(token, self.signer, self.decisions.clock.now_ms(), late_ms)
         if invitation.approver not in self.approvers:
             _LOG.warning("%s: %s is no approver any more", invitation.transaction_id, invitation.approver)
             raise ApprovalRefusedError("approver_removed")
         item = self.decisions.log.get(invitation.transaction_id)
         if item is None:
             raise ApprovalRefusedError("unknown", f"There is no payment {invitation.transaction_id} any more.")
-        if item.decided_by == invitation.approver and decision and item.decision == decision:
-            return invitation, item
-        if item.decision:
-            word = {"approve": "approved", "reject": "rejected"}[item.decision]
-            raise ApprovalRefusedError("already_decided", f"This payment was {word} by {item.decided_by}.")
-        if item.status != "pending_approval":
-            raise ApprovalRefusedError("not_pending", f"This payment is {item.status} and waits for nobody.")
-        if not item.callback_id:
-            # Whoever has a link was asked once, by an execution that ended.
-            raise ApprovalRefusedError(
-                "not_asked",
-                "Nobody is asked about this payment yet; its workflow has not taken it up: wait for a new link.",
-            )
-        shown = (invitation.callback, invitation.request_hash)
-        if shown != (callback_digest(item.callback_id), item.request_hash):
-            raise ApprovalRefusedError("replaced", "You were asked again about this payment: open the newest link.")
         return invitation, item
+
+
+def _require_open(invitation: Invitation, item: Item) -> None:
+    """Raises ApprovalRefusedError where the item does not wait for this invitation."""
+    if item.decision:
+        word = {"approve": "approved", "reject": "rejected"}[item.decision]
+        raise ApprovalRefusedError("already_decided", f"This payment was {word} by {item.decided_by}.")
+    if item.status != "pending_approval":
+        raise ApprovalRefusedError("not_pending", f"This payment is {item.status} and waits for nobody.")
+    if not item.callback_id:
+        # Whoever has a link was asked once, by an execution that ended.
+        raise ApprovalRefusedError(
+            "not_asked",
+            "Nobody is asked about this payment yet; its workflow has not taken it up: wait for a new link.",
+        )
+    shown = (invitation.callback, invitation.request_hash)
+    if shown != (callback_digest(item.callback_id), item.request_hash):
+        raise ApprovalRefusedError("replaced", "You were asked again about this payment: open the newest link.")
 
 
 class Asked(NamedTuple):

@@ -5,6 +5,8 @@ Who decided is whoever's AWS credentials have signed the decision, never an argu
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import click
 
 from handler import approval_composition as composition
@@ -14,17 +16,16 @@ from handler.domain.approval.decision import (
     find_item,
     is_unscored,
     open_approvals,
-    shown_score,
     time_left,
 )
+from handler.domain.approval.view import Fact, at, facts, findings
 from handler.domain.errors import PaymentError
-from handler.domain.item import timestamp
+from handler.domain.item import Item
 from handler.domain.reasons import sentence
 from handler.domain.reconcile import reconcile_pending
-from handler.domain.score import RISK_SCALE
 from operations.items import open_items
 from operations.options import NAME, Call, Topic, confirmed, pass_call
-from operations.output import age, amount, as_json, table
+from operations.output import age, amount, as_json, local_time, table
 
 
 @click.group(cls=Topic, example="payments approvals list")
@@ -72,31 +73,35 @@ def show(call: Call, payment: str) -> int:
     if call.is_json:
         print(as_json(item))
         return 0
-    now_ms = call.decisions.clock.now_ms()
-    lines = {
-        "transaction": item.transaction_id,
-        "status": item.status,
-        "amount": amount(item),
-        "customer": item.customer_id or "-",
-        "order": item.order_id or "-",
-        "method": item.payment_method or "-",
-        "fraud score": shown_score(item),
-        "asked because": "; ".join(map(sentence, item.approval_reasons)) or "-",
-        "age": age(item, now_ms),
-        "time left": time_left(item, now_ms) if item.status == "pending_approval" else "-",
-    }
-    if item.decision:
-        lines |= {
-            "decision": f"{item.decision} by {item.decided_by} at {timestamp(item.decided_at or 0)}",
-            "reason": item.comment,
-        }
-    if item.reason_code:
-        lines["ended because"] = f"{sentence(item.reason_code)} ({item.reason_code})"
-    for label, value in lines.items():
-        print(f"{label:<14}{value}")
-    for reason in item.risk_reasons:
-        print(f"{'risk':<14}{100 * reason.parts / RISK_SCALE:5.1f} %  {reason.reason} (rule {reason.rule_id})")
+    print(*_described(item, call.decisions.clock.now_ms()), sep="\n")
     return 0
+
+
+def _described(item: Item, now_ms: int) -> Iterator[str]:
+    """What the approval page shows, by the same code, and where the payment is."""
+    known = [
+        Fact("transaction", item.transaction_id),
+        Fact("status", item.status),
+        Fact("amount", amount(item)),
+        *facts(item),
+        Fact("age", age(item, now_ms)),
+        Fact("time left", time_left(item, now_ms) if item.status == "pending_approval" else "-"),
+    ]
+    if item.decision:
+        known.append(Fact("decision", f"{item.decision} by {item.decided_by}"))
+        known += [at("decided", item.decided_at or 0), Fact("reason", item.comment)]
+    if item.reason_code:
+        known.append(Fact("ended because", f"{sentence(item.reason_code)} ({item.reason_code})"))
+    for fact in known:
+        yield _line(fact.label, fact.text if fact.at_ms is None else f"{fact.text}{local_time(fact.at_ms)}")
+    for each in findings(item):
+        yield _line("asked because", f"{each.weight:>4}  {each.reason}" if each.weight else each.reason)
+        if each.found:
+            yield _line("", f"      {each.found}")
+
+
+def _line(label: str, text: str) -> str:
+    return f"{label.lower():<14}{text}"
 
 
 @approvals.command(example='payments approvals approve pay-high-001 --reason "called the customer"')

@@ -1,10 +1,10 @@
-"""What all topics of `payments` print alike: tables, items as JSON, amounts, ages."""
+"""What all topics of `payments` print alike: tables, items as JSON, amounts, ages, times."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -34,6 +34,12 @@ def amount(item: Item) -> str:
 def age(item: Item, now_ms: int) -> str:
     """How long ago it was claimed, or kept."""
     return str(timedelta(seconds=max(0, now_ms - item.created_at) // 1000))
+
+
+def local_time(ms: int) -> str:
+    """A time on the terminal's own clock, to stand behind the same in UTC; nothing where that is UTC."""
+    here = datetime.fromtimestamp(ms // 1000).astimezone()
+    return f" ({here:%a %d %b %H:%M %Z})" if here.utcoffset() else ""
 
 
 def _plain(value: Any) -> Any:

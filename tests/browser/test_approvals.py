@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -188,7 +189,10 @@ def one(browser: Chrome, selector: str) -> WebElement:
 def test_a_person_approves_and_rejects_in_a_real_browser(shared: Site, browser: Chrome, tmp_path: Path):
     browser.set_window_size(390, 844)
     approved, rejected = shared.send("browser-approve"), shared.send("browser-reject", "1234.50")
+    browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Kolkata"})
     browser.get(shared.link(approved))
+    # The policy lets the page's own script run: a time in UTC has the reader's beside it.
+    assert re.search(r"UTC \(.*GMT\+5:30\)", one(browser, "dl").text)
     assert one(browser, ".amount").text == "9999.99 USD"
     # The style is taken although the policy refuses every other one, and nothing is wider than a phone.
     assert browser.execute_script("return getComputedStyle(document.querySelector('button')).minHeight") == "48px"
@@ -204,7 +208,11 @@ def test_a_person_approves_and_rejects_in_a_real_browser(shared: Site, browser: 
     shared.until(lambda: browser.execute_script("return document.querySelector('[role=status]') !== null"))
     assert "Approved: 9999.99 USD" in one(browser, "[role=status]").text
     browser.save_screenshot(tmp_path / "answer.png")
+    assert "The payment will be charged." in one(browser, "main").text
     assert shared.ended(approved)["status"] == "completed"
+    for approver in ("alice", "bob"):
+        browser.get(shared.link(approved, approver))
+        assert "The payment was charged." in one(browser, "main").text
 
     # By keyboard alone: the reason, past Approve, to Reject.
     browser.get(shared.link(rejected, "bob"))
@@ -224,7 +232,9 @@ def test_forged_and_used_links_say_why_in_a_real_browser(shared: Site, browser: 
     assert browser.execute_script("return document.forms.length") == 0
     assert shared.payments("reject", key, "--reason", "stolen card", "--yes").returncode == 0
     browser.get(url)
-    assert "was rejected by arn:aws" in one(browser, "[role=alert]").text
+    assert one(browser, "[role=status]").text == "Rejected: 9999.99 USD"
+    assert "arn:aws" in one(browser, "dl").text
+    assert browser.execute_script("return document.forms.length") == 0
 
 
 def test_nobody_in_time_expires_and_an_outage_is_found_by_reconcile(browser: Chrome):
@@ -233,7 +243,7 @@ def test_nobody_in_time_expires_and_an_outage_is_found_by_reconcile(browser: Chr
         url = here.link(first)
         assert here.ended(first)["status"] == "expired"
         browser.get(url)
-        assert "This link has expired" in one(browser, "[role=alert]").text
+        assert "Nobody decided in time: the payment is not charged." in one(browser, "main").text
         second = here.send("expires-in-outage")
         item = here.asked(second)
         assert here.approvals.engine_pid is not None

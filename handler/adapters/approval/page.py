@@ -1,7 +1,8 @@
-"""The approval page's HTML: one payment, its reasons, two buttons; readable on a phone, by keyboard and screen reader.
+"""The approval page's HTML: one payment, why it is asked about, two buttons; how it ended; and a list of what waits.
 
-Everything that came from outside is escaped; there is no script, no external asset, and one style that the policy names
-by its hash.
+Readable on a phone, by keyboard and screen reader. Everything that came from outside is escaped; there is no external
+asset, one style and one script, which the policy names by their hashes: the script writes local time beside UTC, and
+the page says the same without it.
 """
 
 from __future__ import annotations
@@ -12,17 +13,15 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
-from handler.domain.approval.decision import COMMENT_LENGTH_MAX, shown_score, time_left
+from handler.domain.approval.decision import COMMENT_LENGTH_MAX, time_left
+from handler.domain.approval.view import Fact, amount, at, facts, findings, outcome
 from handler.domain.item import Item, timestamp
-from handler.domain.money import as_text
-from handler.domain.reasons import sentence
-from handler.domain.score import RISK_SCALE
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1c2330; --soft: #5b6472; --paper: #fff; --ground: #f1f3f6; --line: #d9dee5;
-  --go: #17683d; --stop: #a3241c; --warn: #8a4b00; --focus: #1550c0; }
+  --go: #17683d; --stop: #a3241c; --warn: #8a4b00; --focus: #1550c0; --on: #fff; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e9edf3; --soft: #a5afbd; --paper: #1b2028; --ground: #11151b;
-  --line: #343c48; --go: #2c8a57; --stop: #c8453b; --warn: #f0b35c; --focus: #8ab4ff; } }
+  --line: #343c48; --go: #4cc387; --stop: #ff9d94; --warn: #f0b35c; --focus: #8ab4ff; --on: #11151b; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink);
   font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
@@ -41,28 +40,43 @@ dd { margin: 0; overflow-wrap: anywhere; }
 ul { margin: 0; padding: 0; list-style: none; }
 li { display: flex; justify-content: space-between; gap: 1rem; padding: .375rem 0;
   border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
-li span:last-child { font-variant-numeric: tabular-nums; white-space: nowrap; }
+li > :last-child { font-variant-numeric: tabular-nums; text-align: right; }
+li > b { white-space: nowrap; font-weight: 600; }
+small { display: block; color: var(--soft); font-size: .875rem; }
+a { color: var(--focus); }
 label { display: block; margin: 1.5rem 0 .375rem; font-weight: 600; }
 .hint { margin: 0 0 .375rem; color: var(--soft); font-size: .875rem; }
 textarea { width: 100%; min-height: 5.5rem; padding: .625rem .75rem; font: inherit; color: inherit;
   background: var(--paper); border: 1px solid var(--soft); border-radius: .5rem; resize: vertical; }
 .buttons { display: flex; flex-wrap: wrap; gap: .75rem; margin-top: 1rem; }
 button { flex: 1 1 10rem; min-height: 3rem; padding: .5rem 1rem; font: inherit; font-weight: 600; border-radius: .5rem;
-  cursor: pointer; border: 2px solid var(--go); background: var(--go); color: #fff; }
+  cursor: pointer; border: 2px solid var(--go); background: var(--go); color: var(--on); }
 button[value=reject] { border-color: var(--stop); background: transparent; color: var(--stop); }
-@media (prefers-color-scheme: dark) { button[value=reject] { color: #ff9d94; } }
 :focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
 .error { margin: 1rem 0 0; padding: .75rem 1rem; border-left: .25rem solid var(--stop); background: var(--ground); }
 .mark { font-size: 1.5rem; line-height: 1.3; font-weight: 700; margin: .25rem 0 0; }
 .said { margin: 1rem 0 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 """
-_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+# Where the reader's clock is the one shown, it is not said twice.
+_SCRIPT: Final = """
+for (const time of document.querySelectorAll("time")) {
+  const when = new Date(time.dateTime);
+  if (when.getTimezoneOffset()) time.after(" (" + when.toLocaleString("en-GB", { weekday: "short", day: "numeric",
+    month: "short", hour: "2-digit", minute: "2-digit", timeZoneName: "short" }) + ")");
+}
+"""
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
 HEADERS: Final = {
     "content-type": "text/html; charset=utf-8",
     "cache-control": "no-store",
     "content-security-policy": (
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
+        f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
     ),
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
@@ -74,23 +88,14 @@ HEADERS: Final = {
 
 def question(item: Item, token: str, approver: str, now_ms: int, *, comment: str = "", error: str = "") -> str:
     """The page that asks; `error` says why the last attempt was not taken, with its `comment` kept."""
-    facts = [
-        ("Payment", item.payment_id),
-        ("Order", item.order_id),
-        ("Customer", item.customer_id),
-        ("Paid by", item.payment_method.replace("_", " ")),
-        ("Fraud score", shown_score(item)),
-        ("Decide until", timestamp(item.approval_expires_at or 0).replace("T", " ").replace("Z", " UTC")),
-        ("You are", approver),
-    ]
     described = "hint error" if error else "hint"
     return _page(
-        f"Approve {as_text(item.amount_minor, item.currency)} {item.currency}?",
+        f"Approve {amount(item)}?",
         f"""<h1>A payment waits for your decision</h1>
-<p class="amount">{escape(as_text(item.amount_minor, item.currency))} {escape(item.currency)}</p>
+<p class="amount">{escape(amount(item))}</p>
 <p class="left">{escape(_left(item, now_ms))}</p>
-<dl>{"".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in facts)}</dl>
-{_reasons(item)}
+{_facts([*facts(item), Fact("You are", approver)])}
+{_findings(item)}
 <form method="post" action="?">
 <input type="hidden" name="t" value="{escape(token)}">
 <label for="comment">Reason</label>
@@ -106,16 +111,19 @@ def question(item: Item, token: str, approver: str, now_ms: int, *, comment: str
     )
 
 
-def answer(item: Item) -> str:
-    """The page after a decision that stands."""
-    word = {"approve": "Approved", "reject": "Rejected"}[item.decision]
-    then = {"approve": "The payment is now charged.", "reject": "The payment will not be charged."}[item.decision]
+def answer(item: Item, title: str) -> str:
+    """The page that tells how a question ended, right after the decision and later; nobody's personal data is on it."""
+    ended = outcome(item)
+    known = [Fact("Payment", item.payment_id), Fact("Order", item.order_id)]
+    if item.decision:
+        known += [Fact("Decided by", item.decided_by), at("Decided", item.decided_at or 0)]
     return _page(
-        word,
-        f"""<h1>Your decision is recorded</h1>
-<p class="mark" role="status">{word}: {escape(as_text(item.amount_minor, item.currency))} {escape(item.currency)}</p>
-<p>{then} You can close this page.</p>
-<dl><dt>Payment</dt><dd>{escape(item.payment_id)}</dd><dt>Decided by</dt><dd>{escape(item.decided_by)}</dd></dl>
+        ended.word,
+        f"""<h1>{escape(title)}</h1>
+<p class="mark" role="status">{escape(ended.word)}: {escape(amount(item))}</p>
+<p>{escape(ended.sentence)}</p>
+<p class="hint">Your link goes on telling what becomes of the payment. You can close this page.</p>
+{_facts(known)}
 <p class="said">{escape(item.comment)}</p>""",
     )
 
@@ -125,13 +133,24 @@ def refusal(message: str) -> str:
     return _page("Not possible", f'<h1>This cannot be decided here</h1>\n<p role="alert">{escape(message)}</p>')
 
 
-def _reasons(item: Item) -> str:
-    rows: Sequence[tuple[str, str]] = [
-        *((sentence(reason), "") for reason in item.approval_reasons),
-        *((f"Risk from: {each.reason}", f"{100 * each.parts / RISK_SCALE:.0f} %") for each in item.risk_reasons),
-    ]
-    shown = "".join(f"<li><span>{escape(name)}</span><span>{escape(value)}</span></li>" for name, value in rows)
-    return f"<h2>Why you are asked</h2>\n<ul>{shown}</ul>"
+def _facts(known: Sequence[Fact]) -> str:
+    rows = "".join(f"<dt>{escape(fact.label)}</dt><dd>{_value(fact)}</dd>" for fact in known)
+    return f"<dl>{rows}</dl>"
+
+
+def _value(fact: Fact) -> str:
+    if fact.at_ms is None:
+        return escape(fact.text)
+    return f'<time datetime="{timestamp(fact.at_ms)}">{escape(fact.text)}</time>'
+
+
+def _findings(item: Item) -> str:
+    rows = "".join(
+        f"<li><span>{escape(each.reason)}{f'<small>{escape(each.found)}</small>' if each.found else ''}</span>"
+        f"<b>{escape(each.weight)}</b></li>"
+        for each in findings(item)
+    )
+    return f'<h2>Why you are asked</h2>\n<p class="hint">Beside a rule stands its own weight.</p>\n<ul>{rows}</ul>'
 
 
 def _left(item: Item, now_ms: int) -> str:
@@ -156,6 +175,7 @@ def _page(title: str, content: str) -> str:
 {content}
 </div>
 </main>
+<script>{_SCRIPT}</script>
 </body>
 </html>
 """

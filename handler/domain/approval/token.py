@@ -52,8 +52,11 @@ def write_token(invitation: Invitation, signer: Signer) -> str:
     return f"{_encode(fields)}.{_encode(signer.write_mac(_signed(fields)))}"
 
 
-def read_token(token: str, signer: Signer, now_ms: int) -> Invitation:
-    """Raises ApprovalRefusedError (`token_invalid`, `token_expired`), and NoticeError where the key cannot be used."""
+def read_token(token: str, signer: Signer, now_ms: int, late_ms: int = 0) -> Invitation:
+    """An invitation that is not over for longer than `late_ms`.
+
+    Raises ApprovalRefusedError (`token_invalid`, `token_expired`), and NoticeError where the key cannot be used.
+    """
     invalid = ApprovalRefusedError("token_invalid")
     encoded, _, mac = token.partition(".")
     try:
@@ -65,7 +68,7 @@ def read_token(token: str, signer: Signer, now_ms: int) -> Invitation:
         invitation = Invitation(*fields)
     except (ValueError, TypeError) as error:
         raise invalid from error
-    if invitation.expires_at <= now_ms:
+    if invitation.expires_at + late_ms <= now_ms:
         raise ApprovalRefusedError("token_expired")
     return invitation
 

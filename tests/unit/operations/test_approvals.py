@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from urllib.parse import urlencode
 
 import pytest
@@ -30,7 +31,7 @@ from tests.support.approvals import (
     unscored,
     visit,
 )
-from tests.support.payments import KEY
+from tests.support.payments import KEY, body
 
 
 @pytest.fixture
@@ -81,8 +82,37 @@ def test_approving_what_nobody_was_asked_about_says_so(command):
 
 def test_show_tells_the_reasons(command):
     output = command(pending(), "show", "pay-abc123")[1]
-    assert "70.0 %  amount (rule 0)" in output
-    assert "9999.99 USD" in output
+    assert "asked because 70 %  The amount, 9999.99 USD\n" in output
+
+
+def test_show_and_page_tell_the_same_of_the_customer_and_of_what_rules_hit(command):
+    world = pending(risky=body(amount=9999.99, customer_name="Jane Doe", customer_email="jane@mailinator.com"))
+    reason = {"rule_id": 1001, "reason": "Disposable mailbox", "parts": 7}
+    hit = {"rule_id": 1001, "weight": 3500, "field": "customer_email", "text": "jane@mailinator.com"}
+    world.change(risk_reasons=[reason], shown={"name": "Jane Doe", "email": "jane@mailinator.com", "hits": [hit]})
+    shown = command(world, "show", "pay-abc123")[1]
+    page = visit(world, query=urlencode({"t": token(world)}))["body"]
+    for text in (
+        "Jane Doe",
+        "jane@mailinator.com",
+        "Disposable mailbox (rule 1001)",
+        "35 %",
+        "2023-11-15 22:13:20 UTC",
+    ):
+        assert (text in shown, text in page) == (True, True), text
+
+
+def test_show_says_local_time_beside_utc_where_it_is_another(command, monkeypatch):
+    world = pending()
+    shown = {}
+    for zone in ("UTC", "Asia/Kolkata"):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        shown[zone] = command(world, "show", "pay-abc123")[1]
+    monkeypatch.undo()
+    time.tzset()
+    assert "decide until  2023-11-15 22:13:20 UTC\n" in shown["UTC"]
+    assert "decide until  2023-11-15 22:13:20 UTC (Thu 16 Nov 03:43 IST)\n" in shown["Asia/Kolkata"]
 
 
 def test_page_message_and_command_say_why_a_person_is_asked_in_the_same_words(command):

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from urllib.parse import urlencode
 
 import pytest
 
 from handler.adapters.approval.page import HEADERS
+from handler.approval_page import OUTCOME_MS
 from handler.domain.errors import ApprovalWakeError
+from handler.domain.item import timestamp
 from handler.domain.reasons import CATALOGUE
-from tests.support.approvals import CALLBACK, DAY_MS, ListExecutions, pending, post, reconcile, token, visit
+from tests.support.approvals import (
+    CALLBACK,
+    DAY_MS,
+    ApprovalWorld,
+    ListExecutions,
+    pending,
+    post,
+    reconcile,
+    token,
+    visit,
+)
+from tests.support.payments import body
 
 
 def test_opening_the_link_shows_the_payment_and_decides_nothing():
@@ -26,7 +42,11 @@ def test_every_answer_is_private_and_runs_nothing():
     world = pending()
     for answer in (visit(world), visit(world, query=f"t={token(world)}"), visit(world, method="PATCH")):
         assert answer["headers"] == HEADERS
-        assert "<script" not in answer["body"]
+        # One script of our own, which the policy takes by its hash, and no other.
+        [script] = re.findall("<script>(.*?)</script>", answer["body"], re.DOTALL)
+        assert answer["body"].count("<script") == 1
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"script-src 'sha256-{digest}';" in HEADERS["content-security-policy"]
         assert "http://" not in answer["body"]
         assert "https://" not in answer["body"]
     signed = visit(world, method="PUT")
@@ -102,6 +122,122 @@ def test_an_expired_link_is_refused():
     world.clock.ms += DAY_MS
     assert visit(world, query=f"t={sent}")["statusCode"] == 410
     assert post(world, t=sent)["statusCode"] == 410
+
+
+def opened(world: ApprovalWorld, sent: str) -> tuple[int, str]:
+    """Status and text of the page behind a link."""
+    answer = visit(world, query=urlencode({"t": sent}))
+    return answer["statusCode"], answer["body"]
+
+
+CHARGED = {"status": "completed", "processed_at": "2024-01-01T12:00:00Z", "gateway_ref": "ref", "gateway_response": {}}
+
+
+def test_after_the_decision_every_link_tells_what_becomes_of_the_payment():
+    world = pending()
+    links = [token(world, "alice"), token(world, "bob")]
+    decided = post(world)["body"]
+    assert "Approved: 9999.99 USD" in decided
+    assert "The payment will be charged." in decided
+    for sent in links:
+        later = decided.replace("Your decision is recorded", "This payment needs no decision any more")
+        assert opened(world, sent) == (200, later)
+    for changes, said in (
+        ({"status": "processing", "lease_until": 1}, "The payment will be charged."),
+        (
+            {
+                "status": "parked",
+                "park_no": 1,
+                "parked_reason": "gateway_refused",
+                "parked_at": 1,
+                "retry_hash": "0" * 64,
+            },
+            "is not charged so far, and is looked after by an operator: The gateway refuses",
+        ),
+        (CHARGED, "The payment was charged."),
+        ({"status": "declined"}, "was declined, and nothing was charged."),
+    ):
+        world.change(**changes)
+        for sent in links:
+            status, page = opened(world, sent)
+            assert (status, said in page, "Approved: 9999.99 USD" in page, "<form" in page) == (200, True, True, False)
+
+
+def test_a_link_tells_of_a_rejection_and_of_nobody_in_time_too():
+    world = pending()
+    sent = token(world, "bob")
+    world.decide("reject", comment="no such order")
+    assert "The payment will not be charged." in opened(world, sent)[1]
+    world.change(status="rejected", processed_at="2024-01-01T12:00:00Z", reason_code="approval_rejected")
+    page = opened(world, sent)[1]
+    assert "Rejected: 9999.99 USD" in page
+    assert "no such order" in page
+    world = pending()
+    sent = token(world)
+    world.change(status="expired", processed_at="2024-01-01T12:00:00Z")
+    assert "Nobody decided in time: the payment is not charged." in opened(world, sent)[1]
+
+
+def test_the_outcome_can_be_read_for_a_week_after_the_time_to_decide_and_no_personal_data_with_it():
+    world = pending(risky=body(amount=9999.99, customer_name="Jane Doe", customer_email="jane@example.com"))
+    sent = token(world)
+    assert "Jane Doe" in opened(world, sent)[1]
+    world.decide("approve")
+    world.clock.ms += DAY_MS + OUTCOME_MS - 1
+    status, page = opened(world, sent)
+    assert (status, "will be charged" in page, "Jane" in page, "jane@" in page) == (200, True, False, False)
+    assert post(world, t=sent)["statusCode"] == 410
+    world.clock.ms += 1
+    assert opened(world, sent)[0] == 410
+
+
+def test_the_outcome_of_another_payment_under_the_same_id_is_not_told():
+    world = pending()
+    sent = token(world)
+    world.decide("approve")
+    world.change(request_hash="0" * 64)
+    assert opened(world, sent)[0] == 409
+
+
+def test_the_page_shows_what_the_message_said_of_the_customer_and_each_rules_own_weight_and_text():
+    world = pending(risky=body(amount=9999.99, customer_name="Jane & Co", customer_email="jane@mailinator.com"))
+    world.change(
+        risk_reasons=[
+            {"rule_id": 0, "reason": "amount", "parts": 979_999_800},
+            {"rule_id": 1001, "reason": "Disposable mailbox", "parts": 7_000_070},
+            {"rule_id": 9, "reason": "A rule of older code", "parts": 1},
+        ],
+        shown={
+            "name": "Jane & Co",
+            "email": "jane@mailinator.com",
+            "hits": [{"rule_id": 1001, "weight": 3500, "field": "customer_email", "text": "jane@mailinator.com"}],
+        },
+    )
+    page = opened(world, token(world))[1]
+    assert "<dt>Name</dt><dd>Jane &amp; Co</dd>" in page
+    assert "<dt>E-mail</dt><dd>jane@mailinator.com</dd>" in page
+    assert "The amount, 9999.99 USD</span><b>98 %</b>" in page
+    found = "<small>customer email: jane@mailinator.com</small></span><b>35 %</b>"
+    assert f"Disposable mailbox (rule 1001){found}" in page
+    # What it took of what the others left is no weight.
+    assert "A rule of older code (rule 9)</span><b></b>" in page
+    assert "<b>1 %</b>" not in page
+
+
+def test_times_are_said_in_utc_and_can_be_read_by_the_script():
+    world = pending()
+    until = timestamp(world.stored().approval_expires_at or 0)
+    said = until.replace("T", " ").replace("Z", " UTC")
+    assert f'<dt>Decide until</dt><dd><time datetime="{until}">{said}</time></dd>' in opened(world, token(world))[1]
+
+
+@pytest.mark.parametrize(("currency", "said"), [("JPY", "999999 JPY"), ("KWD", "999.999 KWD"), ("USD", "9999.99 USD")])
+def test_an_amount_has_the_decimals_of_its_currency(currency: str, said: str):
+    world = pending()
+    world.change(currency=currency, amount_minor=999_999)
+    page = opened(world, token(world))[1]
+    assert f'<p class="amount">{said}</p>' in page
+    assert f"<title>Approve {said}?</title>" in page
 
 
 def test_a_replayed_decision_changes_nothing():
