@@ -84,6 +84,7 @@ def _described(item: Item, now_ms: int) -> Iterator[str]:
         Fact("status", item.status),
         Fact("amount", amount(item)),
         *facts(item),
+        Fact("asked because", "; ".join(map(sentence, item.approval_reasons)) or "-"),
         Fact("age", age(item, now_ms)),
         Fact("time left", time_left(item, now_ms) if item.status == "pending_approval" else "-"),
     ]
@@ -95,7 +96,7 @@ def _described(item: Item, now_ms: int) -> Iterator[str]:
     for fact in known:
         yield _line(fact.label, fact.text if fact.at_ms is None else f"{fact.text}{local_time(fact.at_ms)}")
     for each in findings(item):
-        yield _line("asked because", f"{each.weight:>4}  {each.reason}" if each.weight else each.reason)
+        yield _line("risk", f"{each.weight:>4}  {each.reason}")
         if each.found:
             yield _line("", f"      {each.found}")
 

@@ -16,6 +16,7 @@ from typing import Final
 from handler.domain.approval.decision import COMMENT_LENGTH_MAX, time_left
 from handler.domain.approval.view import Fact, amount, at, facts, findings, outcome
 from handler.domain.item import Item, timestamp
+from handler.domain.reasons import sentence
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1c2330; --soft: #5b6472; --paper: #fff; --ground: #f1f3f6; --line: #d9dee5;
@@ -145,7 +146,8 @@ def _value(fact: Fact) -> str:
 
 
 def _findings(item: Item) -> str:
-    rows = "".join(
+    rows = "".join(f"<li><span>{escape(sentence(reason))}</span></li>" for reason in item.approval_reasons)
+    rows += "".join(
         f"<li><span>{escape(each.reason)}{f'<small>{escape(each.found)}</small>' if each.found else ''}</span>"
         f"<b>{escape(each.weight)}</b></li>"
         for each in findings(item)

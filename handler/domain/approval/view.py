@@ -32,10 +32,10 @@ class Fact(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One reason to ask: what it is, its own weight of 100 %, and the text that hit; empty where there is none."""
+    """What makes a payment risky: what it is, its own weight, and the text that hit; empty where there is none."""
 
     reason: str
-    weight: str = ""
+    weight: str
     found: str = ""
 
 
@@ -75,19 +75,19 @@ def facts(item: Item) -> list[Fact]:
 
 
 def findings(item: Item) -> list[Finding]:
-    """Why people are asked: the reasons by name, then what the amount and each rule say, each with its own weight.
+    """What the amount and each rule say, each with its own weight.
 
     An item that older code adopted has no weights but the amount's: none is worked out from what a rule took, which is
     its share of what others had left.
     """
     hits = {hit.rule_id: hit for hit in (item.shown or Shown()).hits}
-    found = [Finding(sentence(reason)) for reason in item.approval_reasons]
+    found = []
     for reason in item.risk_reasons:
         hit = hits.get(reason.rule_id)
         if reason.rule_id == _AMOUNT_RULE:
             found.append(Finding(f"The amount, {amount(item)}", _share(reason.parts, RISK_SCALE)))
         elif hit is None:
-            found.append(Finding(f"{reason.reason} (rule {reason.rule_id})"))
+            found.append(Finding(f"{reason.reason} (rule {reason.rule_id})", ""))
         else:
             where = f"{hit.field.replace('_', ' ')}: {hit.text}" if hit.text else hit.field.replace("_", " ")
             weight = _share(hit.weight, WEIGHT_SCALE)

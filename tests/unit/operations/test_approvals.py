@@ -82,7 +82,7 @@ def test_approving_what_nobody_was_asked_about_says_so(command):
 
 def test_show_tells_the_reasons(command):
     output = command(pending(), "show", "pay-abc123")[1]
-    assert "asked because 70 %  The amount, 9999.99 USD\n" in output
+    assert "risk          70 %  The amount, 9999.99 USD\n" in output
 
 
 def test_show_and_page_tell_the_same_of_the_customer_and_of_what_rules_hit(command):
