@@ -88,7 +88,8 @@ def _pair(found: Recommendation) -> str:
         f'<tr><th scope="row">{_of(name)}</th><td>{_of(base)}</td><td>{_of(take)}</td></tr>'
         for name, base, take in rows
     )
-    heads = "".join(f'<th scope="col">{_of(words)}</th>' for words in ("", _name(found.base), _name(found.take)))
+    columns = ("what counts", _name(found.base), _name(found.take))
+    heads = "".join(f'<th scope="col">{_of(words)}</th>' for words in columns)
     return (
         f'<table class="pair"><caption>Before and after</caption><thead><tr>{heads}</tr></thead>'
         f"<tbody>{body}</tbody></table>"

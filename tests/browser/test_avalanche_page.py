@@ -8,6 +8,7 @@ import pytest
 from selenium.webdriver import Chrome
 
 from benchmarks.avalanche.report import page
+from tests.support.accessibility import faults
 from tests.support.outcomes import document, outcome
 from tests.support.pages import OUTSIDE
 
@@ -91,3 +92,7 @@ def test_the_answer_is_on_a_telephones_first_screen_and_charts_are_told(opened: 
     ]
     assert len(roles) == 5 + 17
     assert all(role == "img" and label.startswith(name) and any(map(str.isdigit, label)) for role, label, name in roles)
+
+
+def test_axe_finds_nothing(opened: Chrome) -> None:
+    assert faults(opened) == []

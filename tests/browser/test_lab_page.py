@@ -10,6 +10,7 @@ from selenium.webdriver import Chrome
 from benchmarks.coldstart.advice import advise
 from benchmarks.coldstart.recommend import choices
 from benchmarks.coldstart.report import page
+from tests.support.accessibility import faults
 from tests.support.lab import record_of
 from tests.support.pages import COVERED, OUTSIDE
 
@@ -76,3 +77,7 @@ def test_the_answer_stands_first_and_every_chart_tells_its_figures_without_being
         "return [...document.querySelectorAll('table')].map(each => each.caption.textContent)"
     )
     assert heads == ["What each choice saves", "What was promised", "Medians of what was measured; times in ms"]
+
+
+def test_axe_finds_nothing(opened: Chrome) -> None:
+    assert faults(opened) == []
