@@ -23,11 +23,18 @@ class Entry(NamedTuple):
 
     module: str
     help: str
+    attribute: str = ""
+    """The command's name in its module, where that is none of Python's."""
 
 
 COMMANDS: Final[Mapping[str, Entry]] = {
+    "send": Entry("send", "Send payments to the queue, one or a file of them."),
+    "status": Entry("status", "Tell one payment's whole story."),
+    "list": Entry("listing", "List open payments, those of a state or of one customer.", "list_open"),
     "approvals": Entry("approvals", "Risky payments that wait for a person."),
     "parked": Entry("parked", "Payments that kept failing."),
+    "cancel": Entry("cancel", "Give one open payment up, wherever it is."),
+    "reconcile": Entry("reconcile", "Run reconcile now: settle, expire or restart what stopped half-way."),
     "conflicts": Entry("conflicts", "Messages whose payment_id was taken by other content."),
     "events": Entry("events", "What was told of payments' outcomes."),
     "tail": Entry("events", "Show outcome events as they happen, one a line."),
@@ -45,7 +52,7 @@ class _Payments(Topic):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"operations.{COMMANDS[cmd_name].module}")
-        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        command: click.Command = getattr(module, COMMANDS[cmd_name].attribute or cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -113,7 +113,7 @@ def _line(label: str, text: str) -> str:
 def approve(call: Call, payment: str, reason: str) -> int:
     """Let one payment be charged."""
     call.confirm(f"Approved, {payment} is charged.")
-    return _decide(call, payment, "approve", reason)
+    return decide(call, payment, "approve", reason)
 
 
 @approvals.command(example='payments approvals reject pay-high-001 --reason "stolen card"')
@@ -124,10 +124,10 @@ def approve(call: Call, payment: str, reason: str) -> int:
 def reject(call: Call, payment: str, reason: str) -> int:
     """End one payment without a charge."""
     call.confirm(f"Rejected, {payment} is never charged.")
-    return _decide(call, payment, "reject", reason)
+    return decide(call, payment, "reject", reason)
 
 
-def _decide(call: Call, payment: str, decision: str, reason: str) -> int:
+def decide(call: Call, payment: str, decision: str, reason: str) -> int:
     """Reads no table: who may decide need not be allowed to."""
     answer = composition.compose_decision_api(call.variables).decide(payment, decision, reason)
     word = {"approve": "approved", "reject": "rejected"}[answer["decision"]]

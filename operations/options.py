@@ -6,7 +6,6 @@ a command asks for it.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -55,6 +54,7 @@ class Call:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self.given: dict[str, Any] = {}
+        self._clients: dict[str, Any] = {}
 
     @property
     def is_json(self) -> bool:
@@ -82,14 +82,15 @@ class Call:
         variables = self.sdk_variables
         named = self.given.get("environment")
         name = named or variables.get("ENVIRONMENT") or "dev"
-        table = "" if named else variables.get("DYNAMODB_TABLE", "")
+        # What is exported is of the environment that is exported beside it.
+        given = {} if named else variables
         return {
             **variables,
             "ENVIRONMENT": name,
-            "APPROVAL_FUNCTION_ARN": variables.get("APPROVAL_FUNCTION_ARN") or f"payment-processor-{name}:live",
-            "DYNAMODB_TABLE": table or f"cloudcafe-payment-transactions-{name}",
-            "PAYMENT_QUEUE_URL": "" if named else variables.get("PAYMENT_QUEUE_URL", ""),
-            "EVENT_TARGET": "" if named else variables.get("EVENT_TARGET", ""),
+            "APPROVAL_FUNCTION_ARN": given.get("APPROVAL_FUNCTION_ARN") or f"payment-processor-{name}:live",
+            "DYNAMODB_TABLE": given.get("DYNAMODB_TABLE") or f"cloudcafe-payment-transactions-{name}",
+            "PAYMENT_QUEUE_URL": given.get("PAYMENT_QUEUE_URL", ""),
+            "EVENT_TARGET": given.get("EVENT_TARGET", ""),
             "AWS_REGION": variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION") or self._profiles_region(),
         }
 
@@ -107,6 +108,19 @@ class Call:
 
         return approval_composition.compose_decisions(self.variables)
 
+    def client(self, service: str) -> Any:
+        """A client of AWS, which raises botocore's errors; one that waits as long as a person does."""
+        if service not in self._clients:
+            from botocore.config import Config
+            from botocore.session import get_session
+
+            limits = Config(connect_timeout=5, read_timeout=900, retries={"mode": "standard", "total_max_attempts": 3})
+            session = get_session()
+            self._clients[service] = session.create_client(
+                service, region_name=self.variables["AWS_REGION"], config=limits
+            )
+        return self._clients[service]
+
     def confirm(self, what: str) -> None:
         """Ask before money moves or something ends for good; `--yes` has answered. Raises NotConfirmedError."""
         if self.given.get("yes"):
@@ -122,7 +136,11 @@ class Call:
 
     def say(self, text: str, **document: Any) -> None:
         """One line of the answer: `document` as JSON where that was asked for, else `text`."""
-        print(json.dumps(document, sort_keys=True) if self.is_json else text, flush=True)
+        if self.is_json:
+            from operations.output import to_json
+
+            text = to_json(document)
+        print(text, flush=True)
 
     def warn(self, text: str) -> None:
         """One line on standard error: what was not done, of several things that were asked for."""

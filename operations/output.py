@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,10 +20,27 @@ def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
 
 
+def as_document(item: Item) -> dict[str, Any]:
+    """The stored item without its instrument, for `Call.say`."""
+    stored = to_stored(item._replace(request=without_instrument(item.request)))
+    return {name: _named(value) for name, value in stored.items()}
+
+
+def _named(value: Any) -> Any:
+    """A record or a list of them with the names of its parts, as the table has it."""
+    if hasattr(value, "_asdict"):
+        return {name: part for name, part in value._asdict().items() if part != ""}
+    return [_named(each) for each in value] if isinstance(value, tuple) else value
+
+
 def as_json(item: Item) -> str:
-    """The stored item as one line of JSON, without its instrument."""
-    shown = item._replace(request=without_instrument(item.request))
-    return json.dumps(to_stored(shown), default=_plain, sort_keys=True)
+    """The same as one line."""
+    return to_json(as_document(item))
+
+
+def to_json(document: Mapping[str, Any]) -> str:
+    """One line of JSON."""
+    return json.dumps(document, default=_plain, sort_keys=True)
 
 
 def amount(item: Item) -> str:

@@ -111,6 +111,17 @@ def test_an_endpoint_that_is_asked_for_wins_over_a_services_own(composed, monkey
         assert "AWS_ENDPOINT_URL_LAMBDA" not in read
 
 
+def test_an_environment_that_is_asked_for_takes_nothing_that_is_exported_for_another(composed):
+    exported = {"DYNAMODB_TABLE": "t-dev", "PAYMENT_QUEUE_URL": "q-dev", "APPROVAL_FUNCTION_ARN": "w-dev:live"}
+    assert cli.main(["parked", "list"], exported) == 0
+    assert cli.main(["--environment", "prod", "parked", "list"], exported) == 0
+    names = [[read[0][name] for name in exported] for read in composed]
+    assert names == [
+        ["t-dev", "q-dev", "w-dev:live"],
+        ["cloudcafe-payment-transactions-prod", "", "payment-processor-prod:live"],
+    ]
+
+
 @pytest.mark.parametrize("option", ["--environment", "--profile", "--region", "--endpoint-url"])
 def test_an_option_that_a_shells_unset_variable_left_empty_is_wrong_usage(composed, option, capsys):
     assert cli.main(["parked", "list", option, ""], {}) == 2
@@ -140,7 +151,9 @@ def test_what_moves_money_is_asked_for_and_only_yes_is_yes(monkeypatch, capsys, 
 
 
 @pytest.mark.parametrize(
-    "words", ["approvals approve", "approvals reject", "parked retry", "parked cancel"], ids=lambda words: words
+    "words",
+    ["approvals approve", "approvals reject", "cancel", "parked retry", "parked cancel", "send"],
+    ids=lambda words: words,
 )
 def test_what_cannot_be_undone_has_an_answer_for_scripts(words):
     assert any("--yes" in option.opts for option in COMMANDS[words].params)

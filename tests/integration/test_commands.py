@@ -1,0 +1,152 @@
+"""Each command of `payments` on what `make up` starts: one system for all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import botocore.client
+import pytest
+
+from tests.support.commands import Up, up
+
+
+@pytest.fixture(scope="module")
+def payments() -> Iterator[Up]:
+    with up("--concurrency", "2") as system:
+        yield system
+
+
+def payment(payment_id: str, amount: float = 25.99, **other: str) -> str:
+    document = {
+        "payment_id": payment_id,
+        "order_id": f"ord-{payment_id}",
+        "customer_id": "cust-1",
+        "amount": amount,
+        "payment_method": "credit_card",
+    }
+    return json.dumps(document | other)
+
+
+# ---- send -----------------------------------------------------------------------------------------------------
+
+
+def test_a_payment_that_is_sent_is_charged_and_its_status_tells_the_whole_story(payments: Up) -> None:
+    sent = payments("send", payment("sent-1"), "--yes", "--json")
+    assert (sent.code, sent.documents[0]["message_group_id"]) == (0, "cust-1"), sent
+    told = payments.until("status", "sent-1", holds=lambda document: document["status"] == "completed")
+    story = [event["what"] for event in told["story"]]
+    assert (story[0], story[-1]) == ("its message was claimed", "completed")
+    assert told["story"][0]["message_id"] == sent.documents[0]["message_id"]
+    assert any("gateway_ref" in event for event in told["story"])
+    assert (told["now"], told["can_be_done"]) == ("it is charged, once and for good", [])
+    shown = payments("status", "txn-sent-1")
+    assert shown.said.startswith("txn-sent-1  completed  25.99 USD  customer cust-1, order ord-sent-1\n")
+    assert "now: it is charged, once and for good\n" in shown.said
+
+
+def test_a_file_is_sent_as_it_stands_and_what_is_wrong_with_it_is_told_before_anything_is_sent(
+    payments: Up, tmp_path: Path
+) -> None:
+    path = tmp_path / "payments.jsonl"
+    path.write_text("\n".join([*(payment(f"file-{number}", 1.10) for number in range(12)), "", "{"]))
+    refused = payments("send", str(path), "--yes")
+    assert (refused.code, f"{path}, line 14 is no JSON" in refused.errors) == (2, True)
+    assert payments("status", "file-0").code == 3
+    path.write_text("\n".join(payment(f"file-{number}", 1.10) for number in range(12)))
+    asked = payments("send", str(path), answer="n\n")
+    assert (asked.code, "12 payments (13.2 of the environment's own currency)" in asked.errors) == (6, True)
+    sent = payments("send", str(path), "--group", "of-the-file", answer="y\n")
+    assert sent.code == 0
+    assert sent.said.splitlines()[11] == "file-11 sent to group of-the-file"
+    payments.until("status", "file-11", holds=lambda document: document["status"] == "completed")
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ('{"payment_id": "a"}', "has no customer_id to be its group"),
+        ('{"customer_id": "a"}', "has no payment_id"),
+        ("nowhere.jsonl", "nowhere.jsonl cannot be read"),
+        ('{"payment_id": "a", "customer_id": "a b"}', "'a b' is no message group"),
+    ],
+)
+def test_what_cannot_be_sent_is_told_and_nothing_is_sent(payments: Up, source: str, said: str) -> None:
+    answer = payments("send", source, "--yes")
+    assert (answer.code, said in answer.errors) == (2, True), answer
+
+
+# ---- status, list ---------------------------------------------------------------------------------------------
+
+
+def test_a_status_needs_three_requests_at_most(payments: Up, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    ask = botocore.client.BaseClient._make_api_call
+
+    def counted(self, operation_name, api_params):  # type: ignore[no-untyped-def]
+        asked.append(operation_name)
+        return ask(self, operation_name, api_params)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", counted)
+    payments("send", payment("counted"), "--yes")
+    payments.until("status", "counted", holds=lambda document: document["status"] == "completed")
+    for name, most in (("counted", 1), ("txn-counted", 2), ("nobody", 3)):
+        asked.clear()
+        payments("status", name)
+        assert len(asked) <= most, asked
+    asked.clear()
+    answer = payments("status", "nobody", PAYMENT_QUEUE_URL=payments.exports["QUEUE_URL"])
+    assert len(asked) <= 2
+    assert answer.code == 3
+    assert "there is no payment txn-nobody in this table" in answer.errors
+    assert "in the payment queue 0 messages wait" in answer.errors
+    assert "--environment dev --region us-east-1" in answer.errors
+
+
+def test_a_status_with_logs_has_the_functions_lines_about_it(payments: Up) -> None:
+    payments("send", payment("logged"), "--yes")
+    payments.until("status", "logged", holds=lambda document: document["status"] == "completed")
+    told = payments.until(
+        "status", "logged", "--logs", holds=lambda document: any("log_group" in each for each in document["story"])
+    )
+    lines = [event for event in told["story"] if "log_group" in event]
+    assert all("logged" in event["what"] for event in lines)
+    assert [event["at"] for event in told["story"]] == sorted(event["at"] for event in told["story"])
+
+
+def test_a_payment_that_waits_for_a_person_is_listed_and_can_be_cancelled(payments: Up) -> None:
+    payments("send", payment("risky", 9999.99, customer_id="cust-risky"), "--yes")
+    told = payments.until("status", "risky", holds=lambda document: "waits for a person" in document["now"])
+    assert told["can_be_done"][0] == 'payments approvals approve risky --reason "..."'
+    assert any("people were asked, until" in event["what"] for event in told["story"])
+    mine = payments("list", "--customer", "cust-risky").said
+    assert ("txn-risky" in mine, "pending_approval" in mine) == (True, True)
+    assert payments("list", "--customer", "nobody").said == "No payment is open.\n"
+    assert payments("list", "--state", "parked").said == "No payment is open.\n"
+    asked = payments("cancel", "risky", "--reason", "ordered twice")
+    assert (asked.code, "txn-risky, 9999.99 USD, will never be charged." in asked.errors) == (6, True)
+    done = payments("cancel", "risky", "--reason", "ordered twice", "--yes")
+    assert (done.code, "txn-risky rejected by arn:aws:" in done.said) == (0, True), done
+    payments.until("status", "risky", holds=lambda document: document["status"] == "rejected")
+    again = payments("cancel", "risky", "--reason", "ordered twice", "--yes")
+    assert (again.code, "txn-risky is rejected and cannot be cancelled" in again.errors) == (1, True)
+
+
+def test_reconcile_is_run_by_the_deployed_function(payments: Up) -> None:
+    answer = payments("reconcile", "--json")
+    assert (answer.code, answer.documents) == (0, [{"old_open_payments": 0, "parked_payments": 0}]), answer
+
+
+# ---- who asks wrongly -----------------------------------------------------------------------------------------
+
+
+def test_another_environment_is_told_by_its_name(payments: Up) -> None:
+    for words in (["list"], ["status", "sent-1"], ["reconcile"], ["send", payment("lost"), "--yes"]):
+        answer = payments("--environment", "nowhere", *words)
+        assert (answer.code, "--environment nowhere" in answer.errors) == (3, True), (words, answer)
+
+
+def test_a_system_that_is_not_up_is_told_by_its_address(payments: Up) -> None:
+    answer = payments("list", "--endpoint-url", "http://127.0.0.1:1")
+    assert (answer.code, "--endpoint-url http://127.0.0.1:1" in answer.errors) == (5, True), answer
