@@ -33,6 +33,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "list": Entry("listing", "List open payments, those of a state or of one customer.", "list_open"),
     "approvals": Entry("approvals", "Risky payments that wait for a person."),
     "parked": Entry("parked", "Payments that kept failing."),
+    "dead-letters": Entry("dead_letters", "Messages that were received too often.", "dead_letters"),
     "cancel": Entry("cancel", "Give one open payment up, wherever it is."),
     "reconcile": Entry("reconcile", "Run reconcile now: settle, expire or restart what stopped half-way."),
     "conflicts": Entry("conflicts", "Messages whose payment_id was taken by other content."),

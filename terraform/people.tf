@@ -48,6 +48,12 @@ locals {
         actions   = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
         resources = [module.queue.dead_letter_queue_arn, module.queue.failed_starts_queue_arn, module.queue.rejected_queue_arn]
       },
+      # payments dead-letters looks, and lets go again.
+      { actions = ["sqs:ChangeMessageVisibility"], resources = [module.queue.dead_letter_queue_arn] },
+      # payments status, of a payment that is not in the table, and its --logs; payments reconcile.
+      { actions = ["sqs:GetQueueAttributes"], resources = [module.queue.payment_queue_arn] },
+      { actions = ["logs:FilterLogEvents"], resources = [for name in values(local.function_names) : join(":", ["arn", local.table_arn[1], "logs", local.table_arn[3], local.table_arn[4], "log-group", "/aws/lambda/${name}", "*"])] },
+      { actions = ["lambda:InvokeFunction"], resources = ["${local.functions_arn}:${local.function_names.reconcile}:live"] },
       {
         actions   = ["sqs:CancelMessageMoveTask", "sqs:ListMessageMoveTasks", "sqs:StartMessageMoveTask"]
         resources = [module.queue.dead_letter_queue_arn]

@@ -223,6 +223,7 @@ def with_keys(requests: Iterable[Request], plan: Plan) -> Iterator[Request]:
 # ---- what people ask ------------------------------------------------------------------------------------------
 
 _APPROVALS = "operations.approvals"
+_ROLES = ("", "-page", "-reconcile")
 # Where the command line begins for each: a reader looks, an approver decides, who is on call deals with what is parked.
 COMMANDS: dict[str, set[Name]] = {
     "reader": {(_APPROVALS, "list_waiting"), (_APPROVALS, "show")},
@@ -302,3 +303,10 @@ def asked_by_people(person: str, plan: Plan) -> Iterator[Request]:
         for each in ("sqs:CancelMessageMoveTask", "sqs:ListMessageMoveTasks", "sqs:StartMessageMoveTask"):
             yield Request(each, queue["dead_letter"])
         yield Request("sqs:SendMessage", queue["payment"])
+        # operations/letters.py, status.py and reconcile.py, over clients of their own.
+        yield Request("sqs:ChangeMessageVisibility", queue["dead_letter"])
+        yield Request("sqs:GetQueueAttributes", queue["payment"])
+        reconcile = "function:shop-payment-processor-test-reconcile:live"
+        yield Request("lambda:InvokeFunction", ARN.format("lambda", reconcile))
+        for each in ("cloudcafe-payment-processor-test", *(f"payment-processor-test{role}" for role in _ROLES)):
+            yield Request("logs:FilterLogEvents", ARN.format("logs", f"log-group:/aws/lambda/shop-{each}:log-stream:"))

@@ -51,6 +51,7 @@ def table(roles: Iterable[tuple[str, list[Statement]]]) -> str:
             for resource in statement["Resource"]:
                 # Of all functions, their versions and aliases, one as of the other.
                 thing = "every function" if who == "deployer" and ":function:" in resource else _thing(resource)
+                thing = "the functions' log groups" if who == "on_call" and ":log-group:" in resource else thing
                 for action in statement["Action"]:
                     service, _, name = action.partition(":")
                     name += _limit(statement)

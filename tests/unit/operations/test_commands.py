@@ -152,7 +152,15 @@ def test_what_moves_money_is_asked_for_and_only_yes_is_yes(monkeypatch, capsys, 
 
 @pytest.mark.parametrize(
     "words",
-    ["approvals approve", "approvals reject", "cancel", "parked retry", "parked cancel", "send"],
+    [
+        "approvals approve",
+        "approvals reject",
+        "cancel",
+        "parked retry",
+        "parked cancel",
+        "send",
+        "dead-letters redrive",
+    ],
     ids=lambda words: words,
 )
 def test_what_cannot_be_undone_has_an_answer_for_scripts(words):

@@ -1,0 +1,155 @@
+"""Redriving dead letters over a FIFO queue in memory, which hides a group while one of its messages is in flight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from operations.letters import DeadLetters, Letter, redrive
+
+DEAD, PAYMENTS = "https://sqs.example/1/q-dlq.fifo", "https://sqs.example/1/q.fifo"
+
+
+class Fifo:
+    """The dead-letter queue, and what was sent to the other one; `at` is the time in seconds."""
+
+    def __init__(self, **groups: list[str]) -> None:
+        self.at = 0.0
+        self.sent: list[tuple[str, str, str]] = []
+        bodies = [(group, body) for group, each in groups.items() for body in each]
+        self.messages: list[dict[str, Any]] = [
+            {"group": group, "body": body, "sequence": number, "hidden_until": 0.0, "receipt": ""}
+            for number, (group, body) in enumerate(bodies)
+        ]
+        self.fails_at: str = ""
+        self.receives = 0
+
+    def receive_message(self, *, MaxNumberOfMessages: int, VisibilityTimeout: int, **_: Any) -> dict[str, Any]:
+        self.receives += 1
+        locked = {each["group"] for each in self.messages if each["hidden_until"] > self.at}
+        first = next((each["group"] for each in self.messages if each["group"] not in locked), None)
+        found = [each for each in self.messages if each["group"] == first][:MaxNumberOfMessages]
+        for each in found:
+            each |= {"hidden_until": self.at + VisibilityTimeout, "receipt": f"{each['sequence']}@{self.receives}"}
+        return {"Messages": [self._received(each) for each in found]} if found else {}
+
+    @staticmethod
+    def _received(each: dict[str, Any]) -> dict[str, Any]:
+        attributes = {"MessageGroupId": each["group"], "SequenceNumber": str(each["sequence"]), "SentTimestamp": "1"}
+        own = {"kept": {"DataType": "String", "StringValue": "1", "StringListValues": []}}
+        name = f"m-{each['sequence']}"
+        handle = each["receipt"]
+        return {
+            "MessageId": name,
+            "Body": each["body"],
+            "ReceiptHandle": handle,
+            "Attributes": attributes,
+            "MessageAttributes": own,
+        }
+
+    def change_message_visibility_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> None:
+        for entry in Entries:
+            for each in self.messages:
+                if each["receipt"] == entry["ReceiptHandle"]:
+                    each["hidden_until"] = self.at
+
+    def delete_message(self, *, QueueUrl: str, ReceiptHandle: str) -> None:
+        self.messages = [each for each in self.messages if each["receipt"] != ReceiptHandle]
+
+    def send_message(self, **request: Any) -> None:
+        if request["MessageBody"] == self.fails_at:
+            raise KeyboardInterrupt
+        assert request["QueueUrl"] == PAYMENTS
+        assert request["MessageAttributes"] == {"kept": {"DataType": "String", "StringValue": "1"}}
+        self.sent.append((request["MessageGroupId"], request["MessageBody"], request["MessageDeduplicationId"]))
+
+    def get_queue_attributes(self, **_: Any) -> dict[str, Any]:
+        hidden = sum(each["hidden_until"] > self.at for each in self.messages)
+        lie = len(self.messages) - hidden
+        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        return {"Attributes": dict(zip(names, (str(lie), str(hidden)), strict=True))}
+
+
+def person(queue: Fifo) -> DeadLetters:
+    return DeadLetters(queue, DEAD, lambda: queue.at)
+
+
+def settled(group: str, letters: list[Letter]) -> None:
+    """Its payments are settled at once."""
+
+
+def bodies(queue: Fifo) -> list[str]:
+    return [body for _, body, _ in queue.sent]
+
+
+def test_looking_shows_the_first_ten_of_each_group_and_takes_nothing():
+    queue = Fifo(a=[f"a{number}" for number in range(12)], b=["b0"])
+    for _ in range(2):
+        assert [each.body for each in person(queue).look()] == [f"a{number}" for number in range(10)] + ["b0"]
+    assert person(queue).count() == (13, 0)
+
+
+def test_a_group_is_sent_to_its_end_before_the_next_one_and_after_it_is_quiet():
+    queue = Fifo(a=[f"a{number}" for number in range(12)], b=["b0", "b1"])
+    quiet: list[tuple[str, int]] = []
+    list(redrive(person(queue), ["b", "a"], PAYMENTS, lambda group, sent: quiet.append((group, len(queue.sent)))))
+    assert bodies(queue) == ["b0", "b1", *(f"a{number}" for number in range(12))]
+    assert quiet == [("b", 2), ("a", 14)]
+    assert queue.messages == []
+
+
+def test_a_group_that_is_not_quiet_leaves_the_next_ones_where_they_are():
+    queue = Fifo(a=["a0"], b=["b0"])
+
+    def never(group: str, letters: list[Letter]) -> None:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        list(redrive(person(queue), ["a", "b"], PAYMENTS, never))
+    assert bodies(queue) == ["a0"]
+    assert [each["body"] for each in queue.messages] == ["b0"]
+
+
+def test_what_an_interrupted_redrive_left_is_there_at_once_and_goes_on_in_its_order():
+    queue = Fifo(a=["a0", "a1", "a2"])
+    queue.fails_at = "a1"
+    letters = person(queue)
+    with pytest.raises(KeyboardInterrupt):
+        list(redrive(letters, ["a"], PAYMENTS, settled))
+    letters.release()
+    assert person(queue).count() == (2, 0)
+    queue.fails_at = ""
+    list(redrive(person(queue), ["a"], PAYMENTS, settled))
+    assert bodies(queue) == ["a0", "a1", "a2"]
+
+
+def test_a_letter_that_is_sent_twice_has_the_same_deduplication_id_and_two_alike_have_not():
+    """As where somebody stopped between sending and deleting it."""
+    queue = Fifo(a=["same", "same"])
+    first, second = person(queue).look()
+    (again, _) = person(queue).look()
+    assert first.deduplication_id == again.deduplication_id != second.deduplication_id
+    assert len(first.deduplication_id) <= 128
+
+
+def test_of_two_people_one_has_a_group_and_the_other_the_next_one():
+    queue = Fifo(a=["a0", "a1"], b=["b0", "b1"])
+    one = redrive(person(queue), ["a", "b"], PAYMENTS, settled)
+    other = redrive(person(queue), ["a", "b"], PAYMENTS, settled)
+    assert next(one).body == "a0"
+    # `a` is in the first one's hands.
+    assert next(other).body == "b0"
+    assert [each.body for each in one] == ["a1"]
+    assert [each.body for each in other] == ["b1"]
+    assert bodies(queue) == ["a0", "b0", "a1", "b1"]
+
+
+def test_what_was_held_too_long_is_received_anew_and_never_taken_for_an_empty_group():
+    queue = Fifo(a=["a0"], b=["b0"])
+    letters = person(queue)
+    # `a` is received on the way to `b`, and a minute passes before its turn.
+    assert [each.body for each in letters.next_of("b")] == ["b0"]
+    queue.at += 61
+    assert [each.body for each in letters.next_of("a")] == ["a0"]
+    assert queue.at < queue.messages[0]["hidden_until"] == 181
