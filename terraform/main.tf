@@ -13,6 +13,9 @@ locals {
 
   secret_arns = compact([var.fingerprint_pepper_secret_arn, var.gateway_secret_arn])
 
+  # Composed, as the webhook's queue waits for the function that this is a permission of.
+  wake_ups_queue_arn = join(":", ["arn", local.table_arn[1], "sqs", local.table_arn[3], local.table_arn[4], "${var.name_prefix}cloudcafe-payment-wake-ups-${var.environment}.fifo"])
+
   # Without it the function declines a payment that a person must decide on. The workflow itself is always there, so that
   # those that wait already are decided, charged or expired however this is set.
   approval_function_arn = var.approvals ? module.approval_workflow.alias_arn : null
@@ -218,7 +221,7 @@ module "observability" {
   environment               = var.environment
   function_name             = module.payment_function.function_name
   log_group_name            = module.payment_function.log_group_name
-  workflow_log_group_names  = merge(module.approval_workflow.log_group_names, { for events in module.outcome_events : "events" => events.log_group_name })
+  workflow_log_group_names  = merge(module.approval_workflow.log_group_names, { for events in module.outcome_events : "events" => events.log_group_name }, { for webhook in module.webhook : "webhook" => webhook.log_group_name })
   benchmark_log_group_names = flatten(module.benchmark_functions[*].log_group_names)
   queue_names = {
     payment       = module.queue.payment_queue_name
@@ -280,6 +283,7 @@ module "approval_workflow" {
   rejected_queue_arn         = module.queue.rejected_queue_arn
   secret_arns                = local.secret_arns
   secrets_kms_key_arns       = var.secrets_kms_key_arns
+  wake_ups_queue_arn         = var.webhook_secret_arn == "" ? null : local.wake_ups_queue_arn
   vpc                        = var.vpc
   role_path                  = var.role_path
   permissions_boundary_arn   = var.permissions_boundary_arn
@@ -305,6 +309,29 @@ module "outcome_events" {
   table_arn                = module.transaction_table.table_arn
   stream_arn               = module.transaction_table.stream_arn
   table_kms_key_arn        = var.table_kms_key_arn
+  tracing                  = var.tracing
+  role_path                = var.role_path
+  permissions_boundary_arn = var.permissions_boundary_arn
+  alarm_topic_arn          = module.observability.alarm_topic_arn
+  log_retention_days       = var.log_retention_days
+  tags                     = local.tags
+}
+
+module "webhook" {
+  source = "./modules/webhook"
+  count  = var.webhook_secret_arn == "" ? 0 : 1
+
+  name_prefix              = var.name_prefix
+  environment              = var.environment
+  mode                     = var.gateway_mode
+  secret_arn               = var.webhook_secret_arn
+  secrets_kms_key_arns     = var.secrets_kms_key_arns
+  api                      = module.approval_workflow.api
+  reconcile                = module.approval_workflow.reconcile
+  package                  = module.workflow_package
+  architecture             = var.architecture
+  runtime                  = local.workflow_runtime
+  memory_size              = var.memory_size
   tracing                  = var.tracing
   role_path                = var.role_path
   permissions_boundary_arn = var.permissions_boundary_arn

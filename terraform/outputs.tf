@@ -147,6 +147,11 @@ output "event_target" {
   value       = one(module.outcome_events[*].target)
 }
 
+output "webhook_url" {
+  description = "Address that Stripe sends events to; null where there is no webhook."
+  value       = one(module.webhook[*].url)
+}
+
 output "approval_alias_arn" {
   description = "Alias live of the approval workflow."
   value       = module.approval_workflow.alias_arn

@@ -689,6 +689,26 @@ variable "event_bus_arn" {
   }
 }
 
+variable "webhook_secret_arn" {
+  description = "Secrets Manager secret with what Stripe signs events to the webhook with, set by a person; empty: no webhook (docs/webhook.md)."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.webhook_secret_arn == "" || can(regex("^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+$", var.webhook_secret_arn))
+    error_message = "webhook_secret_arn must be the ARN of a Secrets Manager secret, or empty."
+  }
+  validation {
+    condition     = var.webhook_secret_arn == "" || coalesce(var.gateway, "simulated") == "stripe"
+    error_message = "webhook_secret_arn is set, but only gateway = \"stripe\" sends events."
+  }
+  validation {
+    condition     = var.webhook_secret_arn == "" || var.webhook_secret_arn != var.gateway_secret_arn
+    error_message = "webhook_secret_arn is the gateway's key: give the secret with the endpoint's signing secret (whsec_...)."
+  }
+}
+
 variable "gateway" {
   description = "Payment gateway: stripe, or simulated, which approves everything inside the function and moves no money; null: simulated, in environment dev alone."
   type        = string

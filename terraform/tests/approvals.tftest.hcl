@@ -121,7 +121,7 @@ run "the_stack" {
     error_message = "The access log must be written there."
   }
   assert {
-    condition     = { for one in aws_apigatewayv2_stage.page.route_settings : one.route_key => [one.throttling_burst_limit, one.throttling_rate_limit] } == { "GET /approvals" = [20, 10], "POST /approvals" = [20, 10], "PUT /approvals" = [20, 10] } && length(aws_apigatewayv2_stage.page.default_route_settings) == 0
+    condition     = { for one in aws_apigatewayv2_stage.page.route_settings : one.route_key => [one.throttling_burst_limit, one.throttling_rate_limit] } == { "GET /approvals" = [20, 10], "POST /approvals" = [20, 10], "PUT /approvals" = [20, 10] } && [for one in aws_apigatewayv2_stage.page.default_route_settings : [one.throttling_burst_limit, one.throttling_rate_limit]] == [[200, 100]]
     error_message = "A flood of one route must not take the other's requests."
   }
   assert {
@@ -226,9 +226,11 @@ run "the_stack" {
   assert {
     condition = (
       aws_cloudwatch_metric_alarm.reconcile_stopped.treat_missing_data == "breaching"
-      && aws_cloudwatch_metric_alarm.reconcile_stopped.dimensions == tomap({ FunctionName = "payment-processor-dev-reconcile" })
+      && aws_cloudwatch_metric_alarm.reconcile_stopped.dimensions == tomap({ environment = "dev" })
+      && aws_cloudwatch_metric_alarm.reconcile_stopped.metric_name == "OldOpenPayments"
+      && aws_cloudwatch_metric_alarm.reconcile_stopped.statistic == "SampleCount"
     )
-    error_message = "Silence of reconcile must be an alarm."
+    error_message = "Silence of reconcile's runs must be an alarm, whatever wake-ups it takes."
   }
   assert {
     condition = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.failures), [aws_cloudwatch_metric_alarm.reconcile_stopped]) :

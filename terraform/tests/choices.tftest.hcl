@@ -810,3 +810,79 @@ run "outcome_events_of_the_stream" {
     error_message = "Six hours late must ring."
   }
 }
+
+run "no_webhook_unless_somebody_wants_it" {
+  variables {
+    package_directory = "tests/packages"
+  }
+
+  assert {
+    condition     = output.webhook_url == null
+    error_message = "A system that says nothing of a webhook must have none."
+  }
+}
+
+run "a_webhook_behind_the_pages_api" {
+  variables {
+    package_directory         = "tests/packages"
+    gateway                   = "stripe"
+    gateway_mode              = "test"
+    gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:gateway-AbCdEf"
+    gateway_calls_per_second  = 2000
+    canonical_version_written = 2
+    webhook_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:webhook-AbCdEf"
+  }
+
+  assert {
+    condition     = endswith(output.webhook_url, "/webhook")
+    error_message = "The webhook must have an address."
+  }
+}
+
+run "the_webhooks_queue_and_route" {
+  module {
+    source = "./modules/webhook"
+  }
+  variables {
+    environment        = "dev"
+    mode               = "live"
+    secret_arn         = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:webhook-AbCdEf"
+    api                = { id = "abc", endpoint = "https://abc.example.com", execution_arn = "arn:aws:execute-api:eu-central-1:123456789012:abc" }
+    reconcile          = { alias_arn = "arn:aws:lambda:eu-central-1:123456789012:function:reconcile:live", timeout_seconds = 300 }
+    package            = { path = "tests/packages/payment-workflow-arm64-compiled.zip", source_code_hash = "x" }
+    architecture       = "arm64"
+    runtime            = "python3.13"
+    memory_size        = 512
+    alarm_topic_arn    = "arn:aws:sns:eu-central-1:123456789012:alarms"
+    log_retention_days = 365
+  }
+
+  assert {
+    condition     = aws_apigatewayv2_route.this.route_key == "POST /webhook" && endswith(aws_lambda_permission.this.source_arn, "/*/POST/webhook")
+    error_message = "The API must invoke the function for its one route alone."
+  }
+  assert {
+    condition     = aws_sqs_queue.wake_ups.fifo_queue && aws_sqs_queue.wake_ups.name == "cloudcafe-payment-wake-ups-dev.fifo" && aws_sqs_queue.wake_ups.visibility_timeout_seconds == 1800
+    error_message = "Wake-ups must keep the order of a reference, and be hidden for six times reconcile's time-out."
+  }
+  assert {
+    condition     = jsondecode(aws_sqs_queue.wake_ups.redrive_policy).maxReceiveCount * aws_sqs_queue.wake_ups.visibility_timeout_seconds >= 172800
+    error_message = "A gateway that is away for two days must lose no wake-up."
+  }
+  assert {
+    condition     = aws_sqs_queue.wake_ups.sqs_managed_sse_enabled && aws_sqs_queue.dead_letter.sqs_managed_sse_enabled && aws_sqs_queue.dead_letter.fifo_queue
+    error_message = "Both queues must be encrypted, and the dead-letter queue of a FIFO queue is one."
+  }
+  assert {
+    condition     = contains(aws_lambda_event_source_mapping.wake_ups.function_response_types, "ReportBatchItemFailures") && aws_lambda_event_source_mapping.wake_ups.function_name == var.reconcile.alias_arn
+    error_message = "Reconcile must be woken, and say which wake-ups failed."
+  }
+  assert {
+    condition     = aws_lambda_function.this.environment[0].variables.GATEWAY_MODE == "live" && !contains(keys(aws_lambda_function.this.environment[0].variables), "DYNAMODB_TABLE")
+    error_message = "The function must know its mode, and no table."
+  }
+  assert {
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_actions == toset([var.alarm_topic_arn])]) && length(aws_cloudwatch_metric_alarm.this) == 5
+    error_message = "Every alarm must reach the topic."
+  }
+}

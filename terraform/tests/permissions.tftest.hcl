@@ -82,6 +82,21 @@ override_resource {
 }
 
 override_resource {
+  target          = module.webhook[0].aws_cloudwatch_log_group.this
+  override_during = plan
+  values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/shop-payment-processor-test-webhook" }
+}
+
+override_resource {
+  target          = module.webhook[0].aws_sqs_queue.wake_ups
+  override_during = plan
+  values = {
+    arn = "arn:aws:sqs:eu-central-1:123456789012:shop-cloudcafe-payment-wake-ups-test.fifo"
+    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/shop-cloudcafe-payment-wake-ups-test.fifo"
+  }
+}
+
+override_resource {
   target          = module.payment_function.aws_cloudwatch_log_group.this
   override_during = plan
   values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/shop-cloudcafe-payment-processor-test" }
@@ -202,6 +217,7 @@ run "all_that_may_be" {
     fingerprint_pepper_secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:pepper-AbCdEf"
     table_kms_key_arn             = "arn:aws:kms:eu-central-1:123456789012:key/33333333-3333-3333-3333-333333333333"
     secrets_kms_key_arns          = ["arn:aws:kms:eu-central-1:123456789012:key/44444444-4444-4444-4444-444444444444"]
+    webhook_secret_arn            = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:webhook-AbCdEf"
     event_target                  = "bus"
     event_bus_arn                 = "arn:aws:events:eu-central-1:123456789012:event-bus/orders"
     vpc                           = { subnet_ids = ["subnet-0123456789abcdef0"], security_group_ids = ["sg-01234567"] }
@@ -218,6 +234,7 @@ run "names_as_ever" {
     role_path                = "/"
     permissions_boundary_arn = null
     benchmark_memory_sizes   = [128]
+    webhook_secret_arn       = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:webhook-AbCdEf"
     event_target             = "bus"
     event_bus_arn            = "arn:aws:events:eu-central-1:123456789012:event-bus/orders"
     benchmark_engines        = ["pure"]

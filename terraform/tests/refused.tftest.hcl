@@ -708,3 +708,37 @@ run "a_bus_of_events_that_is_a_rule" {
   }
   expect_failures = [var.event_bus_arn]
 }
+
+run "a_webhook_whose_secret_is_no_arn" {
+  command = plan
+  variables {
+    gateway                   = "stripe"
+    gateway_mode              = "test"
+    gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:gateway-AbCdEf"
+    gateway_calls_per_second  = 2000
+    canonical_version_written = 2
+    webhook_secret_arn        = "whsec_something"
+  }
+  expect_failures = [var.webhook_secret_arn]
+}
+
+run "a_webhook_of_the_simulated_gateway" {
+  command = plan
+  variables {
+    webhook_secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:webhook-AbCdEf"
+  }
+  expect_failures = [var.webhook_secret_arn]
+}
+
+run "a_webhook_whose_secret_is_the_gateways_key" {
+  command = plan
+  variables {
+    gateway                   = "stripe"
+    gateway_mode              = "test"
+    gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:gateway-AbCdEf"
+    gateway_calls_per_second  = 2000
+    canonical_version_written = 2
+    webhook_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:gateway-AbCdEf"
+  }
+  expect_failures = [var.webhook_secret_arn]
+}

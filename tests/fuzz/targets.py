@@ -21,6 +21,7 @@ TARGETS: Final = {
     "page": "python",
     "tokens": "python",
     "answers": "python",
+    "webhook": "python",
 }
 
 

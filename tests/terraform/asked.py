@@ -47,6 +47,7 @@ _STANDARD, _LEAN = "handler.adapters.support.standard", "handler.adapters.suppor
 _OF_PEOPLE = ("handler.adapters.approval.support",)
 _WORKFLOW = "module.approval_workflow"
 _EVENTS = "module.outcome_events[0]"
+_WEBHOOK = "module.webhook[0]"
 _DOCUMENT = "data.aws_iam_policy_document.this"
 
 
@@ -75,6 +76,13 @@ FUNCTIONS = {
         # All of it is known before an apply, so that the plan has no document.
         document=f"{_EVENTS}.aws_iam_role_policy.this",
         resource=f"{_EVENTS}.aws_lambda_function.this",
+    ),
+    "webhook": Function(
+        entry="handler.webhook_function",
+        create="_create",
+        supports=_OF_PEOPLE,
+        document=f"{_WEBHOOK}.aws_iam_role_policy.this",
+        resource=f"{_WEBHOOK}.aws_lambda_function.this",
     ),
 }
 
@@ -161,6 +169,11 @@ def asked_by_services(name: str, function: Function, plan: Plan) -> Iterator[Req
         # "Visualize Lambda function invocations using AWS X-Ray"
         for each in ("xray:PutTraceSegments", "xray:PutTelemetryRecords"):
             yield Request(each, "*")
+    yield from _asked_by_mappings(name, plan)
+
+
+def _asked_by_mappings(name: str, plan: Plan) -> Iterator[Request]:
+    """What Lambda asks to hand a function what a stream or a queue has, and to keep what it gave up."""
     if name == "events":
         # "Using AWS Lambda with Amazon DynamoDB"
         yield Request("dynamodb:ListStreams", "*")
@@ -168,10 +181,13 @@ def asked_by_services(name: str, function: Function, plan: Plan) -> Iterator[Req
             yield Request(f"dynamodb:{each}", plan["module.transaction_table.aws_dynamodb_table.this"]["stream_arn"])
         # "Retaining discarded batches for a DynamoDB event source in Lambda"
         yield Request("sqs:SendMessage", plan[f"{_EVENTS}.aws_sqs_queue.given_up"]["arn"])
-    if name.startswith("queue function"):
+    is_woken = name == "reconcile" and f"{_WEBHOOK}.aws_sqs_queue.wake_ups" in plan
+    if is_woken or name.startswith("queue function"):
+        queue = f"{_WEBHOOK}.aws_sqs_queue.wake_ups" if is_woken else "module.queue.aws_sqs_queue.payment"
         # "Creating and configuring an Amazon SQS event source mapping"
         for each in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"):
-            yield Request(each, plan["module.queue.aws_sqs_queue.payment"]["arn"])
+            yield Request(each, plan[queue]["arn"])
+    if name.startswith("queue function"):
         # "Capturing records of Lambda asynchronous invocations"
         yield Request("sqs:SendMessage", plan["module.queue.aws_sqs_queue.failed_starts"]["arn"])
 
@@ -206,6 +222,9 @@ def keys(plan: Plan) -> dict[str, str]:
     # In the plan of all that may be, and there is a pepper in that alone.
     if given["FINGERPRINT_PEPPER_SECRET_ARN"]:
         names = ("FINGERPRINT_PEPPER_SECRET_ARN", "GATEWAY_SECRET_ARN")
+        found[variables_of(FUNCTIONS["webhook"], plan)["WEBHOOK_SECRET_ARN"]] = ARN.format(
+            "kms", "key/44444444-4444-4444-4444-444444444444"
+        )
         found |= {given[name]: ARN.format("kms", "key/44444444-4444-4444-4444-444444444444") for name in names}
     return found
 

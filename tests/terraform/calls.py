@@ -18,6 +18,7 @@ import textwrap
 import types
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,8 @@ class Client:
         def call(**request: Any) -> dict[str, Any]:
             target = request["QueueName"] if operation == "get_queue_url" else request[TARGETS[self.service]]
             self._calls.add(Call(self.service, operation, target))
-            return {"SecretString": "sk_test_of_nobody", "VersionId": "1", "QueueUrl": target}
+            secret = "whsec_of_nobody_at_all" if "secret:webhook" in target else "sk_test_of_nobody"
+            return {"SecretString": secret, "VersionId": "1", "CreatedDate": datetime.now(UTC), "QueueUrl": target}
 
         return call
 

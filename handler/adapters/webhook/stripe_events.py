@@ -68,7 +68,8 @@ def check_signature(header: str, body: bytes, secrets: Iterable[str], now_second
     parts = [part.partition("=") for part in header.split(",")]
     times = [value for name, _, value in parts if name == "t"]
     signatures = [value for name, _, value in parts if name == "v1" and _SIGNATURE.fullmatch(value)]
-    if len(times) != 1 or not _TIME.fullmatch(times[0]) or not signatures:
+    is_whole = all(sign for _, sign, _ in parts)
+    if not is_whole or len(times) != 1 or not _TIME.fullmatch(times[0]) or not signatures:
         raise WebhookRefusedError("signature_malformed")
     signed = f"{times[0]}.".encode() + body
     expected = [hmac.digest(secret.encode(), signed, "sha256").hex() for secret in secrets]

@@ -51,12 +51,12 @@ locals {
       statistic   = "Sum", threshold = 0, period = 60
     }
     page-unavailable = {
-      description = "The approval page's API answered 5xx: the page failed, or could not be started."
+      description = "The approval page's API answered 5xx: the page, or the webhook behind the same address, failed or could not be started."
       namespace   = "AWS/ApiGateway", metric = "5xx", dimensions = local.of_page
       statistic   = "Sum", threshold = 0, period = 60
     }
     page-refusals = {
-      description = "The approval page refused more than 20 requests in five minutes: somebody tries links, or a mail scanner follows old ones."
+      description = "The approval page, or the webhook behind the same address, refused more than 20 requests in five minutes: somebody tries links or signatures, or a mail scanner follows old links."
       namespace   = "AWS/ApiGateway", metric = "4xx", dimensions = local.of_page
       statistic   = "Sum", threshold = 20, period = 300
     }
@@ -96,7 +96,7 @@ resource "aws_cloudwatch_metric_alarm" "failures" {
 resource "aws_cloudwatch_log_metric_filter" "throttled" {
   name           = "${local.name}-page-throttled"
   log_group_name = aws_cloudwatch_log_group.access.name
-  pattern        = "{ $.status = \"429\" }"
+  pattern        = "{ $.status = \"429\" && $.route = \"* /approvals\" }"
 
   metric_transformation {
     name      = local.throttled_metric
@@ -105,14 +105,15 @@ resource "aws_cloudwatch_log_metric_filter" "throttled" {
   }
 }
 
-# A reconcile that does not run publishes neither errors nor old open payments: only its silence tells.
+# A reconcile that does not run publishes neither errors nor old open payments: only its silence tells. Not invocations,
+# as wake-ups are some too: what each run publishes at its end, and nothing else does.
 resource "aws_cloudwatch_metric_alarm" "reconcile_stopped" {
   alarm_name          = "${local.name}-reconcile-stopped"
-  alarm_description   = "Reconcile has not run for an hour, and nobody settles, expires or restarts payments that stopped half-way. See that its schedule is enabled, that the schedule's role may invoke it, and that the account has concurrency left. Right after the first apply this is so until its first run. Runbook: docs/runbook.md#reconcile-stopped"
-  namespace           = "AWS/Lambda"
-  metric_name         = "Invocations"
-  dimensions          = local.of_function.reconcile
-  statistic           = "Sum"
+  alarm_description   = "Reconcile has not ended a run for an hour, and nobody settles, expires or restarts payments that stopped half-way. See that its schedule is enabled, that the schedule's role may invoke it, and that the account has concurrency left. Right after the first apply this is so until its first run. Runbook: docs/runbook.md#reconcile-stopped"
+  namespace           = "CloudCafe/Lambda"
+  metric_name         = "OldOpenPayments"
+  dimensions          = { environment = var.environment }
+  statistic           = "SampleCount"
   period              = 600
   evaluation_periods  = 6
   threshold           = 1

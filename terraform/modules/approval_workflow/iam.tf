@@ -47,6 +47,8 @@ locals {
   # As AWSLambdaVPCAccessExecutionRole has them.
   join_network = var.vpc == null ? [] : [{ actions = ["ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"], resources = ["*"] }]
 
+  be_woken = var.wake_ups_queue_arn == null ? [] : [{ actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], resources = [var.wake_ups_queue_arn] }]
+
   write_traces = var.tracing ? [{ actions = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"], resources = ["*"] }] : []
 
   permissions = {
@@ -65,7 +67,7 @@ locals {
       { actions = ["kms:VerifyMac"], resources = [aws_kms_key.links.arn] },
       { actions = ["lambda:SendDurableExecutionCallbackSuccess"], resources = local.executions },
     ])
-    reconcile = concat(local.read_secrets, local.use_table_key, local.join_network, local.write_traces, [
+    reconcile = concat(local.read_secrets, local.use_table_key, local.join_network, local.write_traces, local.be_woken, [
       local.read_items,
       local.update_items,
       { actions = ["dynamodb:Query"], resources = ["${var.table_arn}/index/open-shard-index"] },

@@ -316,6 +316,13 @@ resource "aws_apigatewayv2_stage" "page" {
   auto_deploy = true
   tags        = var.tags
 
+  # Of a route that is not the page's, such as the webhook's. A gateway's events come in bursts, and what is turned away
+  # comes again.
+  default_route_settings {
+    throttling_burst_limit = 200
+    throttling_rate_limit  = 100
+  }
+
   # Each route by itself: a flood of links that are none must not keep a decision out.
   dynamic "route_settings" {
     for_each = aws_apigatewayv2_route.page

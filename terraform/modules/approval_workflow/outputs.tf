@@ -28,6 +28,16 @@ output "page_url" {
   value       = "${aws_apigatewayv2_api.page.api_endpoint}/approvals"
 }
 
+output "api" {
+  description = "The page's HTTP API, for another route: its id, endpoint and execution_arn."
+  value       = { id = aws_apigatewayv2_api.page.id, endpoint = aws_apigatewayv2_api.page.api_endpoint, execution_arn = aws_apigatewayv2_api.page.execution_arn }
+}
+
+output "reconcile" {
+  description = "Alias live of reconcile, and its time-out in seconds."
+  value       = { alias_arn = aws_lambda_alias.live["reconcile"].arn, timeout_seconds = local.reconcile_timeout_seconds }
+}
+
 output "decide_arn" {
   description = "What execute-api:Invoke is asked on by whoever decides on the command line."
   value       = "${aws_apigatewayv2_api.page.execution_arn}/${aws_apigatewayv2_stage.page.name}/PUT/approvals"

@@ -114,6 +114,12 @@ variable "secret_arns" {
   type        = list(string)
 }
 
+variable "wake_ups_queue_arn" {
+  description = "Queue of wake-ups that reconcile takes messages from; null: none."
+  type        = string
+  default     = null
+}
+
 variable "alarm_topic_arn" {
   description = "Topic that alarms go to."
   type        = string

@@ -29,7 +29,7 @@ from scoring.kernel import describe, load_engine
 
 ROOT = Path(__file__).parents[3]
 ROWS = {setting.name: setting for setting in SETTINGS}
-FUNCTIONS = ("queue function", "workflow", "page", "reconcile", "events")
+FUNCTIONS = ("queue function", "workflow", "page", "reconcile", "events", "webhook")
 READS = (read_approval_settings, read_patience_ms, read_event_target, read_webhook_settings)
 TIMES = tuple(name.upper() for name in Times._fields)
 
@@ -209,8 +209,7 @@ def test_the_version_written_is_the_versions_of_new_items():
 
 # ---- what Terraform passes ----------------------------------------------------------------------------------------
 
-MAIN = (ROOT / "terraform" / "main.tf").read_text()
-VARIABLES = (ROOT / "terraform" / "variables.tf").read_text()
+MAIN, VARIABLES = ((ROOT / "terraform" / name).read_text() for name in ("main.tf", "variables.tf"))
 WORKFLOW = (ROOT / "terraform" / "modules" / "approval_workflow" / "main.tf").read_text()
 
 
@@ -230,6 +229,7 @@ def passed() -> Mapping[str, dict[str, str]]:
         "workflow": {**live, **given(WORKFLOW, "workflow_variables")},
         "page": given(WORKFLOW, "deciding_variables"),
         "events": given((ROOT / "terraform/modules/outcome_events/main.tf").read_text(), "variables"),
+        "webhook": given((ROOT / "terraform/modules/webhook/main.tf").read_text(), "variables"),
         "reconcile": {**live, **given(WORKFLOW, "reconcile_variables")},
     }
 

@@ -142,6 +142,12 @@ def test_an_answer_and_a_log_line_repeat_nothing_of_what_was_sent(endpoint, capl
 
 
 # ---- what an event is about ----
+def test_the_page_on_the_webhook_has_every_type_and_what_it_tells_of():
+    page = (Path(handler.__path__[0]).parent / "docs" / "webhook.md").read_text()
+    rows = re.findall(r"^ +\| `([a-z_.]+)` \| `?([a-z]*)`? ?\|$", page, re.MULTILINE)
+    assert dict(rows) == TYPES
+
+
 def test_every_type_of_interest_is_one_of_stripes():
     names = re.findall('"([a-z0-9_.]+)"', Path(_webhook_endpoint_create_params.__file__).read_text())
     assert set(TYPES) <= set(names)

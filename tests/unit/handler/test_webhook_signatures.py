@@ -59,6 +59,7 @@ def headers(now: int) -> dict[str, tuple[str, str]]:
         "without a time": (f"v1={good}", "signature_malformed"),
         "with a time that is none": (f"t=now,v1={good}", "signature_malformed"),
         "without a signature": (f"t={now}", "signature_malformed"),
+        "with a part that is none": (f"t={now},v1,v1={good}", "signature_malformed"),
         "empty": ("", "signature_missing"),
         "beyond ASCII": (f"t={now},v1={'é' * 64}", "signature_malformed"),
     }

@@ -59,6 +59,9 @@ def test_what_is_kept_is_kept_for_as_long_as_terraform_says():
             terraform("modules/queue/main.tf", r"retention_of_the_refused = (\d+)") // day
         ),
         "rejected queue": str(terraform("modules/queue/main.tf", r"retention_of_the_refused = (\d+)") // day),
+        "queue of wake-ups and its dead-letter queue": str(
+            terraform("modules/webhook/main.tf", r"retention_seconds = (\d+)") // day
+        ),
         "table": "",
         # AWS's own, which nobody can set.
         "the table's stream": "1",
