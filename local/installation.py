@@ -47,7 +47,7 @@ def environment(name: str, python: str = sys.executable) -> Path:
 
 
 def install(python: Path, requirements: Path, *options: str) -> None:
-    """Install a pinned list and nothing else for `python`: by uv, which takes a third of pip's time, or by pip.
+    """Install a pinned list and nothing else for `python`: by uv where it is there, else by pip.
 
     uv reads neither pip's settings nor a private index that stands in them: where it fails, pip has the last word.
 
