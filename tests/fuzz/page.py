@@ -2,11 +2,13 @@
 
 The rule it keeps: what should be decided is worked out here from the request itself, by code that shares nothing with
 the page. Input: `G`, `P` or `B` (GET, POST, POST in base64), then the query or form, where `{t}` and `{u}` are the
-links of two approvers, `{r}` one of somebody who was removed.
+links of two approvers, `{r}` one of somebody who was removed. Or `S`, and the JSON that an approver has signed, or `E`,
+which somebody else has.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Hashable
@@ -17,9 +19,17 @@ from typing import Any
 from handler.adapters.approval.page import HEADERS
 from scoring import _compiled
 from tests.fuzz.cards import card_like
-from tests.support.approvals import CALLBACK, pending, token, visit
+from tests.support.approvals import ALICE, CALLBACK, pending, put, token, visit
 
 WORDS = (
+    *(
+        '{"environment":"dev","payment":',
+        '"pay-abc123"',
+        ',"decision":"approve"',
+        ',"decision":"reject"',
+        ',"comment":"x"',
+    ),
+    *("S", "E", "}", "[", "null", '"environment":"prod"', "\\u0000", "\\ud800", ",", "1e999"),
     *("G", "P", "B", "t={t}", "t={u}", "t={r}", "&", "=", "decision=approve", "decision=reject", "comment=", "checked"),
     *(
         "comment=checked+with+customer",
@@ -75,7 +85,7 @@ _LOG = logging.getLogger("handler.approval_page")
 
 def check(data: bytes) -> set[Hashable]:
     """Send one request to a page with one payment that waits; what it said."""
-    kind, given = data[:1] if data[:1] in (b"P", b"B") else b"G", data[1:].decode("utf-8", "replace")
+    kind, given = data[:1] if data[:1] in (b"P", b"B", b"S", b"E") else b"G", data[1:].decode("utf-8", "replace")
     for name, link in _LINKS.items():
         given = given.replace(name, link)
     _WORLD.dynamodb.items.clear()
@@ -85,6 +95,8 @@ def check(data: bytes) -> set[Hashable]:
     _LOG.addHandler(lines)
     _LOG.setLevel(logging.DEBUG)
     try:
+        if kind in (b"S", b"E"):
+            return _check_signed(kind, given)
         answer = _answer(kind, given)
     finally:
         _LOG.removeHandler(lines)
@@ -116,6 +128,24 @@ def _answer(kind: bytes, given: str) -> dict[str, Any]:
     if kind == b"G":
         return visit(_WORLD, query=given)
     return visit(_WORLD, method="POST", form=given.encode() if kind == b"B" else given)
+
+
+def _check_signed(kind: bytes, given: str) -> set[Hashable]:
+    status, document = put(_WORLD, given, ALICE if kind == b"S" else "arn:aws:iam::123456789012:user/eve")
+    assert status in (200, 400, 403, 404, 409, 413, 422)
+    before, item = _ITEMS["txn-pay-abc123"], _WORLD.item()
+    if status != 200:
+        assert _WORLD.dynamodb.items["txn-pay-abc123"] == before, "a decision that was refused has changed something"
+        assert _WORLD.callbacks.woken == []
+        return {(status, kind)}
+    assert kind == b"S", "somebody who is no approver has decided"
+    asked = json.loads(given)
+    assert asked["environment"] == "dev"
+    assert asked["payment"] in ("pay-abc123", "txn-pay-abc123")
+    assert (item["decision"], item["decided_by"]) == (asked["decision"], ALICE)
+    assert document["decided_by"] == ALICE
+    assert not card_like(item["comment"])
+    return {(status, kind, item["decision"], len(item["comment"]).bit_length())}
 
 
 def _check_decision(kind: bytes, given: str, answer: dict[str, Any]) -> None:
