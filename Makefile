@@ -433,8 +433,12 @@ restore-drill: setup  ## a lost table restored on this machine, and its messages
 
 # ---- the pages ------------------------------------------------------------------------------------------------
 .PHONY: test-documented
-test-documented: setup  ## what README.md and docs/packaging.md tell to type, in fresh clones by CPython 3.11 and 3.13
-	$(PY) -m pytest tests/documented
+test-documented: setup  ## what README.md, docs/packaging.md and docs/tutorial.md tell to type, in fresh clones by CPython 3.11 and 3.13
+	$(PY) -m pytest tests/documented/test_fresh_clone.py
+
+.PHONY: test-runbook
+test-runbook: setup  ## what docs/runbook.md tells to type, beside a system with the faults that it is about
+	$(PY) -m pytest tests/documented/test_runbook.py
 
 # ---- everything -----------------------------------------------------------------------------------------------
 # First, one after another, what the others need: `test` sets up, `test-package` makes the tools and the wheels, and
@@ -443,7 +447,7 @@ test-documented: setup  ## what README.md and docs/packaging.md tell to type, in
 CI_FIRST := test test-package
 CI_STEPS := lint test-documented test-terraform test-mutations test-arm64 planted-bugs test-faults test-conformance \
   test-approvals test-simulation sanitize-and-fuzz test-published coverage test-wheel test-simulation-versions \
-  test-workflows test-site restore-drill
+  test-workflows test-site test-runbook restore-drill
 .PHONY: ci
 ci: setup  ## all that CI runs, two steps at a time, each with its output whole and its seconds
 	@$(PY) build/ci.py --make "$(MAKE)" --first $(CI_FIRST) -- $(CI_STEPS)

@@ -64,7 +64,7 @@ def _introduce(system: LocalSystem, approvals: Approvals) -> None:
     names = system.names
     print(f"# {names.function}:live is up behind {names.queue}; logs are in {system.log_directory}")
     print("# The gateway is simulated: it approves every payment, and no money moves.")
-    lines = [f"export {name}={value}" for name, value in _exports(system, approvals).items()]
+    lines = [f"export {name}={value}" for name, value in exports(system, approvals).items()]
     EXPORTS.write_text("\n".join(lines) + "\n")
     print(f"# In another terminal `. {EXPORTS.relative_to(ROOT)}`, or these lines:", *lines, sep="\n")
     print(
@@ -73,7 +73,7 @@ def _introduce(system: LocalSystem, approvals: Approvals) -> None:
     print("# Ctrl-C stops it; the queue and the table go with it.", flush=True)
 
 
-def _exports(system: LocalSystem, approvals: Approvals) -> dict[str, str]:
+def exports(system: LocalSystem, approvals: Approvals) -> dict[str, str]:
     """What the AWS CLI, `payments`, `python -m handler` and the README's snippet need to meet this system."""
     return {
         "AWS_ENDPOINT_URL": system.endpoint_url,

@@ -24,9 +24,9 @@ class Step(NamedTuple):
     expected: str
 
 
-def steps(text: str) -> list[Step]:
-    """The commands of a page's ```bash blocks, in order: a line each, what it should print behind `# ->`."""
-    blocks = re.findall(r"^ *```bash\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+def steps(text: str, language: str = "bash") -> list[Step]:
+    """The commands of a page's blocks of a language, in order: a line each, what it should print behind `# ->`."""
+    blocks = re.findall(rf"^ *```{language}\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
     lines = "".join(blocks).replace("\\\n", "").splitlines()
     found = [re.fullmatch(r" *(.*?)(?: +# -> (.*))?", line) for line in lines if line.strip()]
     return [Step(each[1], each[2] or "") for each in found if each]

@@ -15,6 +15,7 @@ from handler.adapters.table.expressions import from_attributes
 from local.approvals.mail import Link
 from local.approvals.workflow import Approvals
 from local.installation import ROOT
+from local.resources import Times
 from local.system import LocalSystem
 from tests.support.payments import ADDRESS
 
@@ -27,7 +28,7 @@ class Site:
         self.approvals = approvals
         self.links: dict[tuple[str, str], Link] = {}
 
-    def send(self, payment_id: str, amount: str = "9999.99") -> str:
+    def send(self, payment_id: str, amount: str = "9999.99", group: str = "") -> str:
         text = json.dumps(
             {
                 "payment_id": payment_id,
@@ -40,7 +41,7 @@ class Site:
             }
         ).replace('"amount": 0', f'"amount": {amount}')
         self.system.clients["sqs"].send_message(
-            QueueUrl=self.system.resources.queue_url, MessageBody=text, MessageGroupId=payment_id
+            QueueUrl=self.system.resources.queue_url, MessageBody=text, MessageGroupId=group or payment_id
         )
         return f"txn-{payment_id}"
 
@@ -102,10 +103,12 @@ class Site:
 
 
 @contextlib.contextmanager
-def site(timeout_seconds: float = 86_400, gateway_url: str = "") -> Iterator[Site]:
+def site(timeout_seconds: float = 86_400, gateway_url: str = "", times: Times | None = None) -> Iterator[Site]:
     approvals = Approvals(timeout_seconds=timeout_seconds)
     with (
-        LocalSystem(variables=approvals.variables, endpoints=approvals.endpoints, gateway_url=gateway_url) as system,
+        LocalSystem(
+            variables=approvals.variables, endpoints=approvals.endpoints, gateway_url=gateway_url, times=times
+        ) as system,
         approvals.running(system),
     ):
         yield Site(system, approvals)

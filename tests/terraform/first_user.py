@@ -81,6 +81,10 @@ class FirstUser:
         )
         return Command([command], process, output)
 
+    def reader(self) -> Reader:
+        """Another terminal of the same person's."""
+        return Reader(self._reader.folder, self._reader.variables)
+
     def has_typed_all(self) -> bool:
         """Whether nothing of the page is left."""
         return self._typed == len(self.steps)

@@ -31,6 +31,7 @@ from local.installation import ROOT, environment
 from local.ministack import ACCOUNT, CREDENTIALS, REGION
 from local.terraform import init_flags
 from tests.support.build_scripts import load
+from tests.support.documents import steps
 from tests.support.payments import body
 from tests.terraform import examples
 from tests.terraform.installation import changes, plan
@@ -413,6 +414,13 @@ def test_the_reconcile_function_answers(applied: Loopback) -> None:
     said = answer["Payload"].read()
     assert "FunctionError" not in answer, said
     assert json.loads(said) == {"old_open_payments": 0, "parked_payments": 0}
+
+
+def test_the_runbooks_commands_for_what_terraform_alone_makes_find_it(applied: Loopback) -> None:
+    page = (ROOT / "docs" / "runbook.md").read_text()
+    reader = applied.first_user.reader()
+    for step in [*steps(page.split("\n## ")[0]), *steps(page, "sh")]:
+        reader.type(step)
 
 
 def test_stop_holds_payments_on_the_queue_until_start(applied: Loopback) -> None:

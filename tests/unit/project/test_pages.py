@@ -131,5 +131,6 @@ def test_every_alarm_names_a_page_of_the_runbook():
             ):
                 named |= set(re.findall(r"^ +([a-z0-9-]+) += \{\n +description = ", block, re.MULTILINE))
         assert text.count("alarm_description") == text.count("Runbook: docs/runbook.md#"), path
-    assert named == runbook
+    # The others are symptoms and cases (tests/documented/test_runbook.py).
+    assert named <= runbook
     assert len(named) == 39
