@@ -39,6 +39,13 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "conflicts": Entry("conflicts", "Messages whose payment_id was taken by other content."),
     "events": Entry("events", "What was told of payments' outcomes."),
     "tail": Entry("events", "Show outcome events as they happen, one a line."),
+    "deploy": Entry("deploying", "Publish a ZIP, or take a published version, and move alias live to it."),
+    "rollback": Entry("deploying", "Move alias live back to the version that proved itself last, at once."),
+    "stop": Entry("deploying", "Take no more messages, and charge nothing but what is approved."),
+    "start": Entry("deploying", "Take messages again."),
+    "stress": Entry("stress", "The published cold-start scenario, outside production."),
+    "pepper": Entry("pepper", "The secret behind the fingerprints of billing identities."),
+    "cost": Entry("deploying", "Say what a month costs, by published prices."),
     "completion": Entry("completion", "Print what makes a shell complete `payments`."),
 }
 

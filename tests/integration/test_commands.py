@@ -236,3 +236,62 @@ def test_two_people_who_redrive_at_once_send_each_letter_once_and_in_order(
         ]
     for group, names in groups.items():
         assert [each["payment_id"] for each in sent if each["message_group_id"] == group] == names
+
+
+# ---- what make does too ---------------------------------------------------------------------------------------
+
+
+def live(payments: Up, function: str = "cloudcafe-payment-processor-dev") -> str:
+    alias = boto3.client("lambda", endpoint_url=payments.exports["AWS_ENDPOINT_URL"], region_name="us-east-1")
+    version: str = alias.get_alias(FunctionName=function, Name="live")["FunctionVersion"]
+    return version
+
+
+def test_stress_is_switched_by_a_version_behind_live_and_rolled_back(
+    payments: Up, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in payments.exports.items():
+        monkeypatch.setenv(name, value)
+    before = live(payments)
+    on = payments("stress", "on", "--json")
+    assert (on.code, on.documents[-1]["stress_mode"]) == (0, "cold_start"), on
+    assert live(payments) == on.documents[-1]["version"] != before
+    assert payments("stress", "on").said.endswith("STRESS_MODE is cold_start already\n")
+    back = payments("rollback", "--version", before)
+    assert (back.code, f"live moved from version {on.documents[-1]['version']} to {before}" in back.said) == (0, True)
+    again = payments("deploy", "--version", on.documents[-1]["version"])
+    assert (again.code, live(payments)) == (0, on.documents[-1]["version"]), again
+    off = payments("stress", "off", "--json")
+    assert (off.code, live(payments)) == (0, off.documents[-1]["version"]), off
+    assert payments("--environment", "prod", "stress", "on").code == 1
+
+
+def test_what_a_script_of_the_checkout_refuses_is_told_as_it_says_it(payments: Up) -> None:
+    refused = payments("deploy", "--version", "99", "--function", "page", "--json")
+    assert refused.code == 1
+    assert "99" in json.loads(refused.errors)["error"]
+    assert payments("deploy").code == 2
+    assert payments("start", answer="n\n").code == 6
+
+
+def test_a_pepper_is_made_once_and_rotated_and_never_shown(payments: Up, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in payments.exports.items():
+        monkeypatch.setenv(name, value)
+    made = payments("pepper", "create")
+    assert (made.code, 'fingerprint_pepper_secret_arn = "arn:aws:secretsmanager:' in made.said) == (0, True), made
+    again = payments("pepper", "create")
+    assert (again.code, "is there already" in again.errors) == (1, True)
+    secret = boto3.client("secretsmanager")
+    first = secret.get_secret_value(SecretId="payment-fingerprint-pepper-dev")["SecretString"]
+    assert payments("pepper", "rotate", answer="n\n").code == 6
+    assert secret.get_secret_value(SecretId="payment-fingerprint-pepper-dev")["SecretString"] == first
+    turned = payments("pepper", "rotate", "--yes")
+    second = secret.get_secret_value(SecretId="payment-fingerprint-pepper-dev")["SecretString"]
+    assert (turned.code, len(bytes.fromhex(first)), len(bytes.fromhex(second)), first != second) == (0, 32, 32, True)
+    assert not {first, second} & set(f"{made} {turned}".split())
+    assert payments("--environment", "other", "pepper", "rotate", "--yes").code == 3
+
+
+def test_a_cost_is_counted_without_anybody_being_asked(payments: Up) -> None:
+    told = payments("cost", "--payments", "1000", AWS_ENDPOINT_URL="http://127.0.0.1:1")
+    assert (told.code, told.said.startswith("1,000 payments a month at 512 MB")) == (0, True), told

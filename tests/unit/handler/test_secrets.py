@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import re
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -22,7 +19,6 @@ from handler.settings import read_settings
 from handler.support import load_support
 from scoring.kernel import load_engine
 from tests.support.aws import SUPPORTS
-from tests.support.build_scripts import ROOT
 
 ARN = "arn:aws:secretsmanager:us-east-1:000000000000:secret:"
 VARIABLES = {
@@ -82,25 +78,3 @@ def test_what_fails_while_a_secret_is_read_is_told_to_whoever_waits_for_it():
 
     with pytest.raises(ConfigurationError, match="GATEWAY_SECRET_ARN"):
         read_by(time.monotonic() + 30, refuse)
-
-
-def test_the_documented_command_makes_a_pepper_and_shows_it_to_nobody(tmp_path):
-    command = re.search(r"```bash\n(openssl rand.*?)```", (ROOT / "docs" / "terraform.md").read_text(), re.DOTALL)
-    assert command
-    # What the AWS CLI reads of file:///dev/stdin, and its arguments, which every process of the machine can see.
-    (tmp_path / "aws").write_text('#!/bin/bash\nprintf "%s\\n" "$*"\ncat /dev/stdin\n')
-    (tmp_path / "aws").chmod(0o755)
-    printed = [
-        subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", command.group(1)],
-            env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.split("\n")
-        for _ in range(2)
-    ]
-    (arguments, first), (_, second) = printed
-    assert "--secret-string file:///dev/stdin" in arguments
-    assert re.fullmatch("[0-9a-f]{64}", first)
-    assert first != second

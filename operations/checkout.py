@@ -1,0 +1,64 @@
+"""What the checkout's own scripts do for a command: `make`'s deploying, stopping and cost, with the same code.
+
+The rule it keeps: a command decides nothing that the script decides; it names the environment, says where AWS is, and
+hands on what the script says.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+
+from operations.options import Call
+
+_ROOT: Final = Path(__file__).resolve().parents[1]
+
+
+def run(call: Call, *arguments: str) -> int:
+    """Run a script or a module (`-m ...`) of the checkout, and say each of its lines as it comes; returns 0.
+
+    Raises ClickException with what it said where it ended with another code, and where there is no checkout.
+    """
+    for line in lines(call, *arguments):
+        call.say(line, said=line)
+    return 0
+
+
+def of_environment(call: Call, script: str, *arguments: str, has_state: bool = True) -> int:
+    """The same with a script of build/ that works on an environment, by the names in Terraform's state."""
+    name = call.variables["ENVIRONMENT"]
+    outputs = "\n".join(lines(call, "build/state.py", "--environment", name, "--outputs")) if has_state else "{}"
+    return run(call, f"build/{script}.py", "--environment", name, "--outputs", outputs, *arguments)
+
+
+def lines(call: Call, *arguments: str) -> Iterator[str]:
+    """What a script prints, line by line. Raises as `run`."""
+    if arguments[0] != "-m" and not (_ROOT / arguments[0]).exists():
+        raise click.ClickException(
+            f"{arguments[0]} is not here: this command works in a checkout of the sources, not in an installed package"
+        )
+    variables = {
+        **os.environ,
+        "PYTHONPATH": str(_ROOT),
+        "AWS_REGION": call.variables["AWS_REGION"],
+        "AWS_DEFAULT_REGION": call.variables["AWS_REGION"],
+        "PYTHONUNBUFFERED": "1",
+    }
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            [sys.executable, *arguments], cwd=_ROOT, env=variables, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+        assert process.stdout is not None
+        with process:
+            for line in process.stdout:
+                yield line.rstrip("\n")
+        if process.returncode:
+            errors.seek(0)
+            raise click.ClickException(errors.read().strip() or f"{arguments[0]} ended with {process.returncode}")
