@@ -46,6 +46,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "stress": Entry("stress", "The published cold-start scenario, outside production."),
     "pepper": Entry("pepper", "The secret behind the fingerprints of billing identities."),
     "cost": Entry("deploying", "Say what a month costs, by published prices."),
+    "doctor": Entry("doctor", "Look at credentials, permissions, quotas, versions, engine, alarms and settings."),
     "completion": Entry("completion", "Print what makes a shell complete `payments`."),
 }
 

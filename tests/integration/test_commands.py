@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -295,3 +296,50 @@ def test_a_pepper_is_made_once_and_rotated_and_never_shown(payments: Up, monkeyp
 def test_a_cost_is_counted_without_anybody_being_asked(payments: Up) -> None:
     told = payments("cost", "--payments", "1000", AWS_ENDPOINT_URL="http://127.0.0.1:1")
     assert (told.code, told.said.startswith("1,000 payments a month at 512 MB")) == (0, True), told
+
+
+# ---- doctor ---------------------------------------------------------------------------------------------------
+
+
+def test_a_doctor_finds_nothing_wrong_sends_a_payment_through_and_names_the_engine_in_use(payments: Up) -> None:
+    well = payments("doctor", "--test-payment", "--json")
+    assert well.code == 0, well
+    found = [(each["check"], each["state"], each["said"]) for each in well.documents]
+    assert {state for _, state, _ in found} == {"ok", "look"}
+    for check, said in (
+        ("credentials", "arn:aws:iam::000000000000:root in us-east-1"),
+        ("queues", "visibility time-out 180 s, six times the function's 30 s"),
+        ("table", "its index of open payments is ACTIVE"),
+        ("test payment", "is completed after"),
+    ):
+        assert any(each == check and state == "ok" and said in text for each, state, text in found), (check, found)
+    assert any(each == "versions" and "queue: version" in text for each, _, text in found)
+    # The environment's log is in CloudWatch a second later.
+    for _ in range(30):
+        if '"engine": "compiled"' in (said := payments("doctor", "--no-state").said):
+            break
+        time.sleep(1)
+    else:
+        pytest.fail(said)
+
+
+def test_a_doctor_says_what_is_wrong_and_what_to_do(payments: Up, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in payments.exports.items():
+        monkeypatch.setenv(name, value)
+    sqs, url = boto3.client("sqs"), payments.exports["QUEUE_URL"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "60"})
+    try:
+        ill = payments("doctor", "--no-state")
+    finally:
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "180"})
+    assert ill.code == 1
+    assert "wrong  queues        visibility time-out 60 s" in ill.said
+    assert "`make apply` puts it right." in ill.said
+
+
+def test_a_doctor_of_nothing_goes_on_after_each_check_that_cannot_be_made(payments: Up) -> None:
+    lost = payments("doctor", "--no-state", "--environment", "nowhere", "--json")
+    assert lost.code == 1
+    wrong = {each["check"] for each in lost.documents if each["state"] == "wrong"}
+    assert {"queues", "table", "versions", "engine"} <= wrong
+    assert all(each["do"] for each in lost.documents if each["state"] == "wrong")
