@@ -19,7 +19,7 @@ from tests.support.commands import Up, up
 
 @pytest.fixture(scope="module")
 def payments() -> Iterator[Up]:
-    with up("--concurrency", "2") as system:
+    with up() as system:
         yield system
 
 

@@ -6,16 +6,14 @@ import contextlib
 import io
 import json
 import os
-import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from local.installation import ROOT
 from operations import __main__ as cli
+from tests.support.processes import make_up
 
 
 class Answer(NamedTuple):
@@ -64,25 +62,7 @@ class Up:
 
 
 @contextmanager
-def up(*arguments: str) -> Iterator[Up]:
-    """`make up` on a free port, and its end."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "local", "up", "--port", "0", *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        said = ""
-        for line in process.stdout:
-            said += line
-            if "Ctrl-C" in line:
-                break
-        exports = dict(re.findall(r"export (\w+)=(.*)\n", said))
-        assert "AWS_ENDPOINT_URL" in exports, f"local up did not come up: {said}"
-        yield Up({**exports, "AWS_EC2_METADATA_DISABLED": "true"})
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
+def up() -> Iterator[Up]:
+    """`payments` beside a `make up` of its own."""
+    with make_up() as system:
+        yield Up({**system.exports, "AWS_EC2_METADATA_DISABLED": "true"})
