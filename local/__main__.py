@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 COMMANDS = {
     "run": "send a stream of payments through the whole system and audit the end",
+    "webhook": "send the running system an event of the gateway, signed as Stripe signs",
     "up": "keep the system running on 127.0.0.1:4566 for the AWS CLI",
 }
 

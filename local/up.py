@@ -3,15 +3,20 @@
 import argparse
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from local.approvals.workflow import Approvals
+from local.gateway import process
 from local.installation import BUILD, ROOT, InstallationError
 from local.ministack import CREDENTIALS, REGION, ServicesError
 from local.options import environment, package, port, positive
 from local.refusals import ENDPOINTS
+from local.run_folder import new_directory
 from local.system import PROVISIONS, LocalSystem
 from local.view import View
 
@@ -27,25 +32,39 @@ def main(arguments: list[str]) -> int:
     options = _options(arguments)
     try:
         approvals = Approvals(environment_name=options.environment, page_port=options.page_port)
+        directory = new_directory()
         with (
+            _gateway(options.gateway, directory / "gateway.sqlite") as gateway_url,
             LocalSystem(
                 package=options.package,
                 port=options.port,
                 concurrency=options.concurrency,
                 mapping=options.mapping,
                 environment=options.environment,
+                gateway_url=gateway_url,
                 variables=approvals.variables,
                 endpoints=approvals.endpoints,
                 provision=options.provision,
+                directory=directory,
             ) as system,
             approvals.running(system),
         ):
             _introduce(system, approvals)
             _wait(system, approvals)
-    except (ServicesError, InstallationError) as error:
+    except (ServicesError, InstallationError, process.GatewayError) as error:
         print(f"local up: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+@contextmanager
+def _gateway(name: str, database: Path) -> Iterator[str]:
+    """The URL of a gateway that is met as Stripe is, "" for the one inside the functions."""
+    if name == "simulated":
+        yield ""
+        return
+    with process.running(database, seed=1, rates={}, planned={}) as (_, url):
+        yield url
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
@@ -56,6 +75,12 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--mapping", choices=("local", "ministack"), default="local", help="who polls the queue")
     parser.add_argument("--provision", choices=PROVISIONS, default="local", help="who makes queues, table and function")
     parser.add_argument("--page-port", type=port, default=0, help="port of the approval page (any free one)")
+    parser.add_argument(
+        "--gateway",
+        choices=("simulated", "stripe"),
+        default="simulated",
+        help="simulated approves everything inside the functions; stripe is a process that speaks as Stripe does",
+    )
     parser.add_argument("--package", type=package, help="an unpacked deployment package (built when not given)")
     return parser.parse_args(arguments)
 
@@ -63,7 +88,12 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 def _introduce(system: LocalSystem, approvals: Approvals) -> None:
     names = system.names
     print(f"# {names.function}:live is up behind {names.queue}; logs are in {system.log_directory}")
-    print("# The gateway is simulated: it approves every payment, and no money moves.")
+    if system.gateway_variables["GATEWAY"] == "simulated":
+        print("# The gateway is simulated: it approves every payment, and no money moves.")
+    else:
+        url = system.gateway_variables["GATEWAY_URL"]
+        print(f"# The gateway at {url} speaks as Stripe does, with its test tokens; no money moves.")
+        print(f"# What takes days there (pm_usBankAccount) settles with: curl -X DELETE {url}/_faults")
     lines = [f"export {name}={value}" for name, value in exports(system, approvals).items()]
     EXPORTS.write_text("\n".join(lines) + "\n")
     print(f"# In another terminal `. {EXPORTS.relative_to(ROOT)}`, or these lines:", *lines, sep="\n")
@@ -87,6 +117,7 @@ def exports(system: LocalSystem, approvals: Approvals) -> dict[str, str]:
         "REJECTED_QUEUE_URL": system.resources.rejected_queue_url,
         **approvals.variables,
         "APPROVAL_PAGE_URL": approvals.page_url,
+        **({"WEBHOOK_URL": approvals.webhook_url} if approvals.webhook_url else {}),
         **system.gateway_variables,
     }
 

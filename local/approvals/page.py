@@ -1,5 +1,7 @@
 """The approval page's address: what API Gateway does between a browser, or the command line, and the page's function.
 
+Where there is a webhook, it is another route of the same API.
+
 The rule: nothing of an answer is changed, nothing is cached, and a PUT goes on under the identity that has signed it.
 """
 
@@ -25,10 +27,13 @@ class Page:
             bound_socket(port).close()
         self._server = Server(self._serve, port)
         self.url = f"{self._server.url}/approvals"
+        self.webhook_url = ""
 
-    def open(self, function: EnvironmentPool) -> None:
-        """Serve from now on what `function` answers."""
+    def open(self, function: EnvironmentPool, webhook: EnvironmentPool | None = None) -> None:
+        """Serve from now on what `function` answers, and `webhook`."""
         self._function = function
+        self._webhook = webhook
+        self.webhook_url = f"{self._server.url}/webhook" if webhook else ""
         self._server.start("approval-page")
 
     def close(self) -> None:
@@ -44,13 +49,15 @@ class Page:
     def _serve(self, request: Request) -> None:
         """What API Gateway does: an event of payload format 2.0, and the answer back."""
         url = urlsplit(request.path)
-        if url.path != "/approvals":
+        is_event = self._webhook is not None and (request.command, url.path) == ("POST", "/webhook")
+        if url.path != "/approvals" and not is_event:
             request.reply(404, b"", {"Cache-Control": "no-store"})
             return
         event: dict[str, Any] = {
             "version": "2.0",
             "rawPath": url.path,
             "rawQueryString": url.query,
+            "headers": {name.lower(): value for name, value in request.headers.items()},
             "requestContext": {"http": {"method": request.command, "path": url.path}},
             "body": base64.b64encode(request.content).decode(),
             "isBase64Encoded": True,
@@ -62,7 +69,8 @@ class Page:
                 request.reply(403, b'{"message":"Forbidden"}', {"Cache-Control": "no-store"})
                 return
             event["requestContext"]["authorizer"] = {"iam": iam}
-        outcome = self._function.invoke(json.dumps(event).encode())
+        function = self._webhook if is_event and self._webhook else self._function
+        outcome = function.invoke(json.dumps(event).encode())
         if outcome.error_type:
             request.reply(502, b"", {"Cache-Control": "no-store"})
             return

@@ -17,6 +17,7 @@ from local.approvals.lambda_api import LambdaApi
 from local.approvals.mail import Link, Mail
 from local.approvals.page import Page
 from local.approvals.schedule import Schedule
+from local.approvals.webhook import Webhook
 from local.execution_environment import ExecutionEnvironment
 from local.ministack import ACCOUNT, CREDENTIALS, REGION
 from local.resources import ALIAS
@@ -131,13 +132,16 @@ class Approvals:
             paying,
             idle_seconds_max=RECONCILE_IDLE_SECONDS_MAX,
         )
+        webhook = self._webhook()
         self._schedule = Schedule(reconcile, self._reconcile_seconds, system.note)
         self._engine = DurableEngine(directory, system.processes, self.endpoint_url, system.note)
         self._api.open(self._engine, directory / "names.sqlite", system.endpoint_url, system.provisioned, functions)
-        self._page.open(functions.live(page))
+        self._page.open(functions.live(page), functions.live(f"{self.function}-webhook") if webhook else None)
         self._engine.start()
         self._engine.keep()
         self._schedule.start(functions.live(reconcile))
+        if webhook:
+            webhook.start(functions.live(reconcile))
         self.environment_variables = {
             "AWS_ENDPOINT_URL": system.endpoint_url,
             "AWS_REGION": REGION,
@@ -151,10 +155,26 @@ class Approvals:
             yield self
         finally:
             self._schedule.stop()
+            if webhook:
+                webhook.stop()
             self._api.close()
             self._page.close()
             functions.stop()
             self._engine.stop()
+
+    def _webhook(self) -> Webhook | None:
+        """Its queue and its function, where the gateway has events and Terraform has not said what there is."""
+        if self._system.terraform is not None or self._system.gateway_variables["GATEWAY"] == "simulated":
+            return None
+        webhook = Webhook(self._system)
+        name, entry = f"{self.function}-webhook", "handler.webhook_function.lambda_handler"
+        self._functions.make(name, entry, TIMEOUT_SECONDS_MIN, webhook.variables)
+        return webhook
+
+    @property
+    def webhook_url(self) -> str:
+        """Where the gateway's events go; "" where there is no webhook."""
+        return self._page.webhook_url
 
     def environments(self) -> list[ExecutionEnvironment]:
         """Those of workflow, page and reconcile that are alive now, of every version."""
