@@ -370,6 +370,10 @@ benchmark-packaging: package  ## sizes of the ZIP, seconds of the wheels (OPTION
 benchmark-setup: setup  ## seconds from a fresh clone to the first process of `make run`, without any cache
 	$(PY) -m benchmarks set-up
 
+.PHONY: benchmark-webhook
+benchmark-webhook: setup  ## how long the gateway waits for the webhook's answer, with the processor's share of 512 MB
+	$(PY) -m benchmarks webhook $(OPTIONS)
+
 .PHONY: benchmark-help
 benchmark-help: setup  ## CPU time of `payments --help`
 	$(PY) -m benchmarks help

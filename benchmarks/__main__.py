@@ -10,6 +10,7 @@ BENCHMARKS = {
     "kernels": "benchmarks.kernels",
     "screening": "benchmarks.screening.comparison",
     "approvals": "benchmarks.approvals",
+    "webhook": "benchmarks.webhook",
     "aws-requests": "benchmarks.aws_requests",
     "local-system": "benchmarks.local_system",
     "card-ids": "benchmarks.card_ids",
