@@ -19,10 +19,12 @@ from schemas import outcome_event
 from handler import queue_function, reconcile_function, webhook_function
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
 from handler.adapters.table.parking_writes import PARKING_WRITES
-from handler.adapters.table.writes import CLAIM, CLAIM_CORRECTED, WRITES
+from handler.adapters.table.refund_writes import CLAIM_REFUND, REFUND_WRITES
+from handler.adapters.table.writes import CLAIM, CLAIM_CORRECTED, WRITES, Write
 from handler.domain.item import REQUIRED, REQUIRED_BESIDE, REQUIRED_BESIDE_OPEN, Item
 from handler.domain.outcome_event import SCHEMA_VERSION
 from handler.domain.reasons import CATALOGUE, Answer
+from handler.domain.refund_item import REFUND_REQUIRED, RefundItem
 from handler.settings import DEFINED_ELSEWHERE, SETTINGS
 from operations.__main__ import every_command, payments
 from operations.refusals import EXIT_CODES
@@ -64,6 +66,7 @@ _STORED: Final = {
     "int | None": "N",
     "Decimal | None": "N",
     'Status | Literal["conflict"]': "S",
+    "RefundStatus": "S",
     "tuple[str, ...]": "L of S",
     "tuple[Reason, ...]": "L of M",
     "tuple[Fault, ...]": "L of M",
@@ -90,6 +93,11 @@ def item_page() -> str:
     rows = []
     for name in Item._fields:
         rows.append((f"`{name}`", _STORED[kinds[name]], meanings[name], _required(name), written_by(name)))
+    meanings, kinds = item_attributes("handler/domain/refund_item.py", "RefundItem")
+    of_refunds = [
+        (f"`{name}`", _STORED[kinds[name]], meanings[name], _required_of_refund(name), refund_written_by(name))
+        for name in RefundItem._fields
+    ]
     return page(
         "The item",
         "One transaction of the table, or one conflict beside it. Times are milliseconds since the epoch, amounts "
@@ -103,6 +111,11 @@ def item_page() -> str:
         "gateway has them its `code` and `decline_code` for a decline and its `request_id`. `shown` has `name`, "
         "`email`, `address` and `hits`, whose rows have `rule_id`, `weight` (parts of `10**4`), `field` and `text`: "
         "personal data, which stays when `request` goes.",
+        "A payment of which something was to be given back also has `refund_reserved`, a number: the sum of its "
+        "refunds that are `pending` or `refunded`, in minor units (*reserve refund*, *give reservation back*).",
+        "## A refund",
+        "One refund of a payment, as `handler/domain/refund_item.py` has it ([the protocol](protocol.md#refunds)).",
+        table(("attribute", "stored as", "meaning", "required", "written by"), of_refunds),
     )
 
 
@@ -298,6 +311,34 @@ def written_by(name: str) -> str:
         elif f"#{name}" in write.remove:
             changes.append(f"*{write.name}* removes it")
     return "every write" if len(changes) == len(_ALL_WRITES) else ", ".join(changes)
+
+
+def _required_of_refund(name: str) -> str:
+    states = [state for state, names in REFUND_REQUIRED.items() if name in names]
+    return "always" if len(states) == len(REFUND_REQUIRED) else ", ".join(f"`{state}`" for state in states)
+
+
+def refund_written_by(name: str) -> str:
+    """The same of an attribute of a refund."""
+    claimed = {
+        keyword.arg
+        for call in _nodes("handler/domain/refund_item.py", ast.Call)
+        if ast.unparse(call.func) == "RefundItem"
+        for keyword in call.keywords
+    }
+    changes = [
+        f"*{write.name}*" + (" removes it" if f"#{name}" in write.remove else "")
+        for write in _of_refunds()
+        if any(each.startswith(f"#{name} = ") for each in write.set)
+        or f"#{name}" in write.remove
+        or (write is CLAIM_REFUND and name in claimed)
+    ]
+    return "every write" if len(changes) == len(_of_refunds()) else ", ".join(changes)
+
+
+def _of_refunds() -> list[Write]:
+    """The writes of a refund's own item."""
+    return [write for write in REFUND_WRITES if not any("#refund_reserved" in part for part in write.set)]
 
 
 def _nodes(path: str, kind: type[_Node]) -> Iterator[_Node]:

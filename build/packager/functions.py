@@ -58,7 +58,7 @@ class Target:
 PROCESSOR_ARCHIVE = "payment-processor"
 # What each function's part of handler/ calls, and the durable execution SDK by itself.
 PROCESSOR_OPERATIONS = {
-    "dynamodb": ("GetItem", "PutItem", "Query", "UpdateItem"),
+    "dynamodb": ("GetItem", "PutItem", "Query", "TransactWriteItems", "UpdateItem"),
     "lambda": ("Invoke",),
     "secretsmanager": ("GetSecretValue",),
     "sqs": ("ChangeMessageVisibilityBatch", "SendMessage"),

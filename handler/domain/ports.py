@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from handler.domain.item import Item
 from handler.domain.payment import Assessment, Dispute, GatewayResult, Message, Payment, Refund
 from handler.domain.states import Status
 from handler.domain.typed import NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from handler.domain.refund_ports import RefundLog
 
 
 class Clock(Protocol):
@@ -100,6 +103,9 @@ class TransactionLog(Protocol):
 
     def open_since(self, status: Status | Literal["conflict"]) -> Iterator[int]:
         """Of the same: when each was made, in ms, to count them and to tell their age."""
+
+    def refunds(self) -> RefundLog:
+        """The same table as refunds write it."""
 
 
 class PaymentGateway(Protocol):

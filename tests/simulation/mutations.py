@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
-from handler.adapters.table import approval_log, parking_log, transaction_log
+from handler.adapters.table import approval_log, parking_log, refund_log, transaction_log
 from handler.adapters.table.writes import Write
 from tests.simulation.clauses import documented_writes
 from tests.simulation.simulation import STEPS_MAX, run
@@ -647,16 +647,16 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "a refusal is taken for success": (
         Edit(
             "handler.adapters.table.transaction_log",
-            "            return from_stored(from_attributes(image))\n        raise _failure",
-            "            return None\n        raise _failure",
+            "            return from_stored(from_attributes(image))\n        raise failure",
+            "            return None\n        raise failure",
         ),
     ),
     "an unanswered write is taken for success": (
         Edit(
             "handler.adapters.table.transaction_log",
-            "        raise _failure(write.name, transaction_id, error) from error\n    return None",
+            "        raise failure(write.name, transaction_id, error) from error\n    return None",
             "        if error.code:\n"
-            "            raise _failure(write.name, transaction_id, error) from error\n"
+            "            raise failure(write.name, transaction_id, error) from error\n"
             "    return None",
         ),
     ),
@@ -910,7 +910,7 @@ def mutate(mutation: Mutation) -> Mutant:
 
 
 # Each has the writes that its log sends.
-_LOGS: Final = (transaction_log, approval_log, parking_log)
+_LOGS: Final = (transaction_log, approval_log, parking_log, refund_log)
 
 
 def _writes() -> list[tuple[str, Write]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,19 @@ class Table:
         self._observe(invocation, write, before, after)
         return answer
 
+    def transact(
+        self, invocation: Invocation, writes: Sequence[SentWrite], parts: Sequence[Mapping[str, Any]], request: Any
+    ) -> Any:
+        """Both writes of a transaction, or none; they are observed once both are there, in their order."""
+        keys = [(part.get("Item") or part["Key"])["transaction_id"]["S"] for part in parts]
+        before = [self._items.get(key) for key in keys]
+        answer = self.memory.transact_write_items(**request)
+        for key in keys:
+            self._items[key] = from_attributes(self.memory.items[key])
+        for key, write, was in zip(keys, writes, before, strict=True):
+            self._observe(invocation, write, was, self._items[key])
+        return answer
+
 
 class TableClient:
     """The DynamoDB client of one environment, with the retries that both supports have."""
@@ -99,6 +112,28 @@ class TableClient:
         if not self._environment.release.counts_writes:
             request["UpdateExpression"] = request["UpdateExpression"].replace(_COUNTED, "")
         return self._write("update_item", request["Key"]["transaction_id"]["S"], request)
+
+    def transact_write_items(self, **request: Any) -> Any:
+        """The payment's half has the intent's own name, and the refund's is the port call."""
+        invocation, era = self._environment.invocation, self._table.era
+        halves = {"claim_reserved": "reserve_refund", "begin": "reserve_refund", "fail": "give_reservation_back"}
+        intents = [halves[invocation.intent], f"refund_{invocation.intent}"]
+        writes = [SentWrite(intent, invocation.now_ms()) for intent in intents]
+        parts = [next(iter(part.values())) for part in request["TransactItems"]]
+        for write, part in zip(writes, parts, strict=True):
+            self._sent(invocation, write.intent, part)
+        key = (parts[1].get("Item") or parts[1]["Key"])["transaction_id"]["S"]
+
+        def effect() -> Any:
+            if self._table.era != era:
+                raise AwsError("transact_write_items", "ResourceNotFoundException", "this table is lost")
+            try:
+                return self._table.transact(invocation, writes, parts, request)
+            except AwsError:
+                self._world.tell(f"{invocation.name} {intents[1]} {key}: refused by its conditions")
+                raise
+
+        return self._send(intents[1], key, effect)
 
     def _read(self, operation: str, key: str, request: Mapping[str, Any]) -> Any:
         answer = self._send("get", key, lambda: getattr(self._table.memory, operation)(**request))

@@ -8,6 +8,7 @@ import pytest
 
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
 from handler.adapters.table.parking_writes import PARKING_WRITES
+from handler.adapters.table.refund_writes import REFUND_WRITES
 from handler.adapters.table.writes import WRITES
 from tests.simulation.clauses import DocumentedWrite, documented_writes
 from tests.simulation.mutations import BEHIND, Drop, Edit, Hunted, Mutation, hunt, mutate, mutations
@@ -19,7 +20,7 @@ def test_the_protocol_page_and_the_transaction_log_have_the_same_writes() -> Non
 
     shipped = {
         w.name: DocumentedWrite(w.name, plain(w.condition), plain(w.set), plain(w.remove))
-        for w in (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES)
+        for w in (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES, *REFUND_WRITES)
     }
     assert documented_writes() == shipped
 

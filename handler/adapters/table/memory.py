@@ -14,6 +14,7 @@ from handler.adapters.table.expressions import AttributeValue
 _TOKEN = re.compile(r"\s*(\(|\)|<=|>=|<>|=|<|>|,|AND\b|OR\b|attribute_not_exists|attribute_exists|[#:]\w+)")
 _ASSIGNMENTS = re.compile(r", (?=#)")
 _FIRST = re.compile(r"if_not_exists\((?P<alias>#\w+), (?P<value>:\w+)\)(?: \+ (?P<added>:\w+))?")
+_LESS = re.compile(r"(?P<alias>#\w+) - (?P<value>:\w+)")
 _Item = dict[str, AttributeValue]
 _Test = Callable[[Mapping[str, AttributeValue], Mapping[str, str], Mapping[str, AttributeValue]], bool]
 
@@ -34,34 +35,39 @@ class MemoryDynamoDb:
         return {} if item is None else {"Item": dict(item)}
 
     def put_item(self, *, Item: _Item, **parameters: Any) -> dict[str, Any]:
-        key = Item["transaction_id"]["S"]
         with self._lock:
-            self._check(key, parameters, "PutItem")
-            self.items[key] = dict(Item)
+            self._check(Item["transaction_id"]["S"], parameters, "PutItem")
+            self._put(Item)
         return {}
 
-    def update_item(
-        self, *, Key: Mapping[str, AttributeValue], UpdateExpression: str, **parameters: Any
-    ) -> dict[str, Any]:
-        key = Key["transaction_id"]["S"]
-        names = parameters["ExpressionAttributeNames"]
-        values = parameters["ExpressionAttributeValues"]
-        settings, _, removals = UpdateExpression.removeprefix("SET ").partition(" REMOVE ")
+    def update_item(self, *, Key: Mapping[str, AttributeValue], **parameters: Any) -> dict[str, Any]:
         with self._lock:
-            self._check(key, parameters, "UpdateItem")
-            item = dict(self.items.get(key, Key))
-            for assignment in _ASSIGNMENTS.split(settings):
-                alias, _, value = assignment.partition(" = ")
-                first = _FIRST.fullmatch(value)
-                if first is None:
-                    item[names[alias]] = values[value]
-                    continue
-                stands = item.get(names[first["alias"]], values[first["value"]])
-                added = first["added"]
-                item[names[alias]] = {"N": str(int(stands["N"]) + int(values[added]["N"]))} if added else stands
-            for name in filter(None, removals.split(", ")):
-                item.pop(names[name], None)
-            self.items[key] = item
+            self._check(Key["transaction_id"]["S"], parameters, "UpdateItem")
+            self._update(Key, parameters)
+        return {}
+
+    def transact_write_items(
+        self, *, TransactItems: list[dict[str, dict[str, Any]]], ClientRequestToken: str
+    ) -> dict[str, Any]:
+        """All of the puts and updates, or none; without the memory of tokens that the service has."""
+        parts = [next(iter(part.items())) for part in TransactItems]
+        with self._lock:
+            reasons: list[dict[str, Any]] = []
+            for _, parameters in parts:
+                key = parameters.get("Item") or parameters["Key"]
+                try:
+                    self._check(key["transaction_id"]["S"], parameters, "TransactWriteItems")
+                    reasons.append({"Code": "None"})
+                except AwsError as error:
+                    reasons.append({"Code": "ConditionalCheckFailed", **error.document})
+            if any(reason["Code"] != "None" for reason in reasons):
+                said = {"CancellationReasons": reasons}
+                raise AwsError("TransactWriteItems", "TransactionCanceledException", "Transaction cancelled", said)
+            for kind, parameters in parts:
+                if kind == "Put":
+                    self._put(parameters["Item"])
+                else:
+                    self._update(parameters["Key"], parameters)
         return {}
 
     def query(self, **parameters: Any) -> dict[str, Any]:
@@ -70,6 +76,20 @@ class MemoryDynamoDb:
         attribute = parameters["ExpressionAttributeNames"][name]
         wanted = parameters["ExpressionAttributeValues"][value]
         return {"Items": [dict(item) for item in self.items.values() if item.get(attribute) == wanted]}
+
+    def _put(self, item: _Item) -> None:
+        self.items[item["transaction_id"]["S"]] = dict(item)
+
+    def _update(self, key: Mapping[str, AttributeValue], parameters: Mapping[str, Any]) -> None:
+        names, values = parameters["ExpressionAttributeNames"], parameters["ExpressionAttributeValues"]
+        settings, _, removals = parameters["UpdateExpression"].removeprefix("SET ").partition(" REMOVE ")
+        item = dict(self.items.get(key["transaction_id"]["S"], key))
+        for assignment in _ASSIGNMENTS.split(settings):
+            alias, _, value = assignment.partition(" = ")
+            item[names[alias]] = _assigned(value, item, names, values)
+        for name in filter(None, removals.split(", ")):
+            item.pop(names[name], None)
+        self.items[key["transaction_id"]["S"]] = item
 
     def _check(self, key: str, parameters: Mapping[str, Any], operation: str) -> None:
         condition = parameters.get("ConditionExpression")
@@ -81,6 +101,20 @@ class MemoryDynamoDb:
         shown = item is not None and parameters.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
         document = {"Item": dict(item or {})} if shown else {}
         raise AwsError(operation, "ConditionalCheckFailedException", "The conditional request failed", document)
+
+
+def _assigned(
+    value: str, item: _Item, names: Mapping[str, str], values: Mapping[str, AttributeValue]
+) -> AttributeValue:
+    """What an assignment's right side comes to."""
+    less = _LESS.fullmatch(value)
+    if less is not None:
+        return {"N": str(int(item[names[less["alias"]]]["N"]) - int(values[less["value"]]["N"]))}
+    first = _FIRST.fullmatch(value)
+    if first is None:
+        return values[value]
+    stands, added = item.get(names[first["alias"]], values[first["value"]]), first["added"]
+    return {"N": str(int(stands["N"]) + int(values[added]["N"]))} if added else stands
 
 
 @lru_cache(maxsize=256)

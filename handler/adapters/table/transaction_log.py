@@ -37,6 +37,7 @@ from handler.domain.typed import Protocol
 
 if TYPE_CHECKING:
     from handler.adapters.table.expressions import Expressions, UpdateExpressions
+    from handler.domain.refund_ports import RefundLog
 
 # The sparse index of open items (protocol, "Index"); read with `query`, written by DynamoDB itself.
 OPEN_SHARD_INDEX = "open-shard-index"
@@ -55,6 +56,10 @@ class DynamoDbClient(Protocol):
 
     def query(self, **parameters: Any) -> dict[str, Any]: ...
 
+    def transact_write_items(
+        self, *, TransactItems: list[dict[str, dict[str, Any]]], ClientRequestToken: str
+    ) -> dict[str, Any]: ...
+
 
 _PUBLISHED: Final = ("status", "authorization_code", "timestamp")
 
@@ -72,7 +77,7 @@ class DynamoDbTransactionLog:
                 TableName=self._table_name, Key={"transaction_id": {"S": transaction_id}}, ConsistentRead=True
             )
         except AwsError as error:
-            raise _failure("get", transaction_id, error) from error
+            raise failure("get", transaction_id, error) from error
         return from_stored(from_attributes(answer["Item"])) if "Item" in answer else None
 
     def put_new(self, item: Item) -> Item | None:
@@ -197,34 +202,10 @@ class DynamoDbTransactionLog:
         return self.update(TAKE_OVER_STUCK, transaction_id, values)
 
     def open_transaction_ids(self, status: Status | Literal["conflict"]) -> Iterator[str]:
-        return (keys["transaction_id"]["S"] for keys in self._open(status))
+        return (keys["transaction_id"]["S"] for keys in open_keys(self._client, self._table_name, status))
 
     def open_since(self, status: Status | Literal["conflict"]) -> Iterator[int]:
-        return (int(keys["created_at"]["N"]) for keys in self._open(status))
-
-    def _open(self, status: Status | Literal["conflict"]) -> Iterator[Attributes]:
-        for shard in range(OPEN_SHARDS):
-            request: dict[str, Any] = {
-                "TableName": self._table_name,
-                "IndexName": OPEN_SHARD_INDEX,
-                "KeyConditionExpression": "#open_shard = :open_shard",
-                "ProjectionExpression": "#transaction_id, #created_at",
-                "ExpressionAttributeNames": {
-                    "#open_shard": "open_shard",
-                    "#transaction_id": "transaction_id",
-                    "#created_at": "created_at",
-                },
-                "ExpressionAttributeValues": {":open_shard": {"S": f"{status}#{shard}"}},
-            }
-            while True:
-                try:
-                    answer = self._client.query(**request)
-                except AwsError as error:
-                    raise TransactionLogUnavailableError(f"query {status}#{shard}: {error}") from error
-                yield from answer["Items"]
-                if "LastEvaluatedKey" not in answer:
-                    break
-                request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        return (int(keys["created_at"]["N"]) for keys in open_keys(self._client, self._table_name, status))
 
     def _put(self, write: Write, item: Item, values: Mapping[str, Any]) -> Item | None:
         put = partial(
@@ -234,6 +215,12 @@ class DynamoDbTransactionLog:
             **condition(write, values),
         )
         return decided(write, item.transaction_id, put)
+
+    def refunds(self) -> RefundLog:
+        """The same table as refunds write it; made and imported where one is met."""
+        from handler.adapters.table.refund_log import DynamoDbRefundLog
+
+        return DynamoDbRefundLog(self._client, self._table_name)
 
     def update(self, write: Write, transaction_id: str, values: Mapping[str, Any]) -> Item | None:
         """One conditional update; `values` by their names in it. None where it took effect, else what stood there."""
@@ -255,7 +242,7 @@ def decided(write: Write, transaction_id: str, send: Callable[[], object]) -> It
         image = error.document.get("Item")
         if error.code == "ConditionalCheckFailedException" and image:
             return from_stored(from_attributes(image))
-        raise _failure(write.name, transaction_id, error) from error
+        raise failure(write.name, transaction_id, error) from error
     return None
 
 
@@ -277,7 +264,33 @@ def stored_response(gateway: GatewayResult) -> dict[str, str]:
     return {name: said[name] for name in GatewayResponse._fields if said[name] or name in _PUBLISHED}
 
 
-def _failure(call: str, transaction_id: str, error: AwsError) -> RetryableError:
+def open_keys(client: DynamoDbClient, table_name: str, name: str) -> Iterator[Attributes]:
+    """Key and `created_at` of the open items under a name of the index: a state, or what is no payment."""
+    for shard in range(OPEN_SHARDS):
+        request: dict[str, Any] = {
+            "TableName": table_name,
+            "IndexName": OPEN_SHARD_INDEX,
+            "KeyConditionExpression": "#open_shard = :open_shard",
+            "ProjectionExpression": "#transaction_id, #created_at",
+            "ExpressionAttributeNames": {
+                "#open_shard": "open_shard",
+                "#transaction_id": "transaction_id",
+                "#created_at": "created_at",
+            },
+            "ExpressionAttributeValues": {":open_shard": {"S": f"{name}#{shard}"}},
+        }
+        while True:
+            try:
+                answer = client.query(**request)
+            except AwsError as error:
+                raise TransactionLogUnavailableError(f"query {name}#{shard}: {error}") from error
+            yield from answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                break
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def failure(call: str, transaction_id: str, error: AwsError) -> RetryableError:
     """What is wrong with the request stays wrong; all else may be different the next time."""
     if error.code == "ValidationException":
         return TableRefusedError(transaction_id, f"{call} {transaction_id}: {error}")

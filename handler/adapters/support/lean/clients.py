@@ -72,7 +72,9 @@ class _Service(NamedTuple):
 
 
 SERVICES: Final = {
-    "dynamodb": _Service(("GetItem", "PutItem", "Query", "UpdateItem"), "DynamoDB_20120810", "1.0"),
+    "dynamodb": _Service(
+        ("GetItem", "PutItem", "Query", "TransactWriteItems", "UpdateItem"), "DynamoDB_20120810", "1.0"
+    ),
     "lambda": _Service(("Invoke",)),
     "secretsmanager": _Service(("GetSecretValue",), "secretsmanager", "1.1", blobs=("SecretBinary",)),
     "sqs": _Service(("ChangeMessageVisibilityBatch", "SendMessage"), "AmazonSQS", "1.0", has_query_mode=True),
