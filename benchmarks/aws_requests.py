@@ -109,18 +109,33 @@ def _function(choose: random.Random) -> str:
     return choose.choice((name, f"arn:aws:lambda:{choose.choice(REGIONS)}:123456789012:function:{name}"))
 
 
+def _put(choose: random.Random) -> Parameters:
+    return {"TableName": _name(choose), "Item": _item(choose), **_expressions(choose)}
+
+
+def _update(choose: random.Random) -> Parameters:
+    return {
+        "TableName": _name(choose),
+        "Key": _item(choose),
+        "UpdateExpression": _text(choose, 300),
+        **_expressions(choose),
+    }
+
+
 PARAMETERS: Mapping[str, Callable[[random.Random], Parameters]] = {
     "GetItem": lambda choose: {
         "TableName": _name(choose),
         "Key": _item(choose),
         "ConsistentRead": choose.random() < 0.5,
     },
-    "PutItem": lambda choose: {"TableName": _name(choose), "Item": _item(choose), **_expressions(choose)},
-    "UpdateItem": lambda choose: {
-        "TableName": _name(choose),
-        "Key": _item(choose),
-        "UpdateExpression": _text(choose, 300),
-        **_expressions(choose),
+    "PutItem": _put,
+    "UpdateItem": _update,
+    "TransactWriteItems": lambda choose: {
+        "TransactItems": [
+            {"Update": _update(choose)},
+            choose.choice(({"Update": _update(choose)}, {"Put": _put(choose)})),
+        ],
+        "ClientRequestToken": "".join(choose.choices(string.hexdigits, k=36)),
     },
     "Query": lambda choose: {
         "TableName": _name(choose),
