@@ -93,7 +93,7 @@ def item_page() -> str:
     rows = []
     for name in Item._fields:
         rows.append((f"`{name}`", _STORED[kinds[name]], meanings[name], _required(name), written_by(name)))
-    meanings, kinds = item_attributes("handler/domain/refund_item.py", "RefundItem")
+    meanings, kinds = _refund()
     of_refunds = [
         (f"`{name}`", _STORED[kinds[name]], meanings[name], _required_of_refund(name), refund_written_by(name))
         for name in RefundItem._fields
@@ -352,13 +352,19 @@ def events_page() -> str:
         f"Version {SCHEMA_VERSION}, as [its JSON Schema]({outcome_event.NAME}) has it; "
         "[events.md](events.md) says what events are for and how they arrive. Those behind `faults_left_out` are the "
         "item's own ([item.md](item.md)); what is empty there is not here either.",
-        table(("property", "JSON type", "where", "meaning"), outcome_event.rows(item_attributes(), _envelope())),
+        table(
+            ("property", "JSON type", "where", "meaning"), outcome_event.rows(item_attributes(), _envelope(), _refund())
+        ),
     )
 
 
 def event_schema() -> str:
     """The JSON Schema of an outcome event."""
-    return outcome_event.schema(item_attributes(), _envelope())
+    return outcome_event.schema(item_attributes(), _envelope(), _refund())
+
+
+def _refund() -> tuple[dict[str, str], dict[str, str]]:
+    return item_attributes("handler/domain/refund_item.py", "RefundItem")
 
 
 def _envelope() -> tuple[dict[str, str], dict[str, str]]:

@@ -17,6 +17,8 @@ from handler.domain.errors import RetryableError
 from handler.domain.ports import Ports
 from handler.domain.process import alarm_of_gateway, alarmed
 from handler.domain.reconcile import ends_found_by, in_turn, reconcile_pending, settle_parked, settle_stuck
+from handler.domain.refund_item import REFUND_OPEN
+from handler.domain.refund_reconcile import settle_refunds
 from handler.domain.rules import Rules
 from handler.domain.states import FINAL, Status
 from handler.domain.wake_up import wake
@@ -39,10 +41,14 @@ OPEN_METRICS: Final[Mapping[Status, tuple[str, str]]] = {
     "pending_approval": ("OpenPendingApproval", "OldestPendingApprovalSeconds"),
     "parked": ("OpenParked", "OldestParkedSeconds"),
 }
+REFUNDS: Final = "OpenRefunds"
+UNSETTLED_REFUNDS: Final = "UnsettledRefunds"
 # What each metric says of one run. docs/metrics.md is made from it.
 METRICS: Final = {
     OLD: "Payments that stay open although their lease, or the time to decide, is long over.",
     PARKED: "Payments that are parked and wait for an operator; what takes its method's days counts after three weeks.",
+    REFUNDS: "Refunds that wait for their payment, or are pending, whatever their age.",
+    UNSETTLED_REFUNDS: "Open refunds that it could not bring on, as gateway or table failed.",
     **{
         name: meaning
         for state, (count, oldest) in OPEN_METRICS.items()
@@ -105,15 +111,16 @@ class ReconcileFunction:
         # A gateway that hangs takes all the time that there is, and approvals need none of it: they come first.
         old = self._pending(work) + self._stuck(work)
         parked = self._parked(work)
+        refunds, unsettled = self._refunds(work)
         now_ms = self._ports.clock.now_ms()
-        values = {OLD: old, PARKED: parked}
+        values = {OLD: old, PARKED: parked, REFUNDS: refunds, UNSETTLED_REFUNDS: unsettled}
         for state, (count, oldest) in OPEN_METRICS.items():
             since = list(self._decisions.log.open_since(state))
             values |= {count: len(since), oldest: max(0, now_ms - min(since, default=now_ms)) // 1000}
         for name, value in values.items():
             self._metrics.add_metric(name, _UNIT, value)
         self._metrics.flush_metrics()
-        return {"old_open_payments": old, "parked_payments": parked}
+        return {"old_open_payments": old, "parked_payments": parked, "unsettled_refunds": unsettled}
 
     def _stuck(self, work: Work) -> int:
         ports, old = self._ports, 0
@@ -129,6 +136,15 @@ class ReconcileFunction:
                 _LOG.warning("%s %s", finding.transaction_id, finding.outcome)
             parked += finding.outcome not in FINAL and not finding.takes_days
         return parked
+
+    def _refunds(self, work: Work) -> tuple[int, int]:
+        """How many are open, and how many of them could not be brought on."""
+        unsettled = 0
+        for finding in settle_refunds(self._rules, self._ports, work, self._decisions.stuck_after_ms):
+            if finding.outcome not in REFUND_OPEN:
+                _LOG.warning("%s %s %s", finding.transaction_id, finding.outcome, finding.detail)
+            unsettled += finding.outcome == "unsettled"
+        return len(list(self._ports.log.refunds().open_since())), unsettled
 
     def _pending(self, work: Work) -> int:
         decisions, old = self._decisions, 0

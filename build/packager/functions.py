@@ -101,6 +101,8 @@ _APPROVALS = (
     "handler/domain/reasons.py",
     "handler/domain/reconcile.py",
     "handler/domain/record_found.py",
+    "handler/domain/refund_event.py",
+    "handler/domain/refund_reconcile.py",
     "handler/domain/wake_up.py",
     "handler/event_composition.py",
     "handler/events_function.py",

@@ -13,6 +13,8 @@ from typing import Any, Final
 from handler.domain.item import REQUIRED, GatewayResponse
 from handler.domain.outcome_event import OUTCOMES, SCHEMA_VERSION, TOLD, Envelope
 from handler.domain.payment import Fault
+from handler.domain.refund_event import TOLD_OF_REFUND
+from handler.domain.refund_item import REFUND_REQUIRED
 
 NAME: Final = f"outcome-event-{SCHEMA_VERSION}.schema.json"
 _TEXT: Final = {"type": "string"}
@@ -27,7 +29,8 @@ _TYPES: Final[Mapping[str, Mapping[str, Any]]] = {
     # What they may be belongs to the kind, and a kind may be added.
     'Status | Literal["conflict"]': _TEXT,
     "Literal[1]": {"const": SCHEMA_VERSION},
-    'Literal["payment", "conflict"]': _TEXT,
+    "RefundStatus": _TEXT,
+    'Literal["payment", "conflict", "refund"]': _TEXT,
     "tuple[Fault, ...]": {
         "type": "array",
         "items": {
@@ -46,27 +49,41 @@ _ALWAYS: Final = tuple(name for name in Envelope._fields if name not in Envelope
 Attributes = tuple[Mapping[str, str], Mapping[str, str]]
 
 
-def schema(item: Attributes, envelope: Attributes) -> str:
+def schema(item: Attributes, envelope: Attributes, refund: Attributes) -> str:
     """The schema as JSON; each argument has the meanings and the annotations of a type's attributes."""
     properties = {
         name: {**_TYPES[kinds[name]], "description": meanings[name].replace("`", "")}
-        for names, (meanings, kinds) in ((Envelope._fields, envelope), (TOLD, item))
+        for names, (meanings, kinds) in _properties(item, envelope, refund)
         for name in names
     }
-    told = {status: [name for name in TOLD if name in REQUIRED[status]] for status in OUTCOMES}
-    always = [name for name in TOLD if all(name in names for names in told.values()) or name == "version"]
+    payments: dict[str, list[str]] = {
+        status: [name for name in TOLD if name in REQUIRED[status]] for status in OUTCOMES
+    }
+    refunds: dict[str, list[str]] = {
+        status: [name for name in TOLD_OF_REFUND if name in REFUND_REQUIRED[status]] for status in REFUND_REQUIRED
+    }
+    both = [*payments.values(), *refunds.values()]
+    always = [name for name in TOLD if all(name in names for names in both) or name == "version"]
     document = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": f"urn:cloudcafe:payments:outcome-event:{SCHEMA_VERSION}",
         "title": f"Outcome event, version {SCHEMA_VERSION}",
-        "description": "What became of one payment, or of a message that contradicts one (docs/events.md). Properties "
-        "and kinds may be added to this version: pass over what you do not know.",
+        "description": "What became of one payment or refund, or of a message that contradicts one (docs/events.md). "
+        "Properties and kinds may be added to this version: pass over what you do not know.",
         "type": "object",
         "properties": properties,
         "required": [*_ALWAYS, *always],
-        "if": {"properties": {"kind": {"enum": ["payment", "conflict"]}}},
+        "allOf": [_of(["payment", "conflict"], payments, always), _of(["refund"], refunds, always)],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _of(kinds: list[str], told: Mapping[str, list[str]], always: list[str]) -> dict[str, Any]:
+    """What an event of one of the kinds must have, by its state."""
+    return {
+        "if": {"properties": {"kind": {"enum": kinds}}},
         "then": {
-            "properties": {"status": {"enum": list(OUTCOMES)}},
+            "properties": {"status": {"enum": list(told)}},
             "allOf": [
                 {
                     "if": {"properties": {"status": {"const": status}}},
@@ -76,13 +93,18 @@ def schema(item: Attributes, envelope: Attributes) -> str:
             ],
         },
     }
-    return json.dumps(document, indent=2) + "\n"
 
 
-def rows(item: Attributes, envelope: Attributes) -> list[tuple[str, str, str, str]]:
+def _properties(item: Attributes, envelope: Attributes, refund: Attributes) -> list[tuple[tuple[str, ...], Attributes]]:
+    """Every property once: what a refund's event has as a payment's has it, is the payment's."""
+    own = tuple(name for name in TOLD_OF_REFUND if name not in TOLD)
+    return [(Envelope._fields, envelope), (TOLD, item), (own, refund)]
+
+
+def rows(item: Attributes, envelope: Attributes, refund: Attributes) -> list[tuple[str, str, str, str]]:
     """Property, JSON type, where it is, and meaning, of every property."""
     made = []
-    for names, (meanings, kinds) in ((Envelope._fields, envelope), (TOLD, item)):
+    for names, (meanings, kinds) in _properties(item, envelope, refund):
         for name in names:
             kind = _TYPES[kinds[name]]
             made.append((f"`{name}`", str(kind.get("type", kind.get("const"))), _where(name), meanings[name]))
@@ -93,6 +115,11 @@ def _where(name: str) -> str:
     if name in _ALWAYS or name == "version":
         return "always"
     states = [status for status in OUTCOMES if name in REQUIRED[status]]
-    if len(states) == len(OUTCOMES):
+    of_refunds = [status for status in REFUND_REQUIRED if name in REFUND_REQUIRED[status]]
+    if len(states) == len(OUTCOMES) and len(of_refunds) == len(REFUND_REQUIRED):
         return "always"
-    return f"always in {', '.join(states)}" if states and name in TOLD else "where there is one"
+    told = [", ".join(states) if name in TOLD else "", ", ".join(of_refunds) if name in TOLD_OF_REFUND else ""]
+    if len(of_refunds) == len(REFUND_REQUIRED):
+        told[1] = "every refund"
+    found = "; ".join(filter(None, told))
+    return f"always in {found}" if found else "where there is one"

@@ -31,12 +31,14 @@ class Envelope(NamedTuple):
     """The outcome's own id, 64 hex digits: whatever comes again under it says the same outcome."""
     environment: str
     """The deployment that it happened in."""
-    kind: Literal["payment", "conflict"]
-    """What it is about: `payment`, or `conflict`, a message that contradicts one; pass over what you do not know."""
+    kind: Literal["payment", "conflict", "refund"]
+    """What it is about: `payment`, `refund`, or `conflict`, a message that contradicts one of either; pass over what
+    you do not know."""
     sequence: int
     """Which outcome of its transaction it is, from 1: a later one has a higher number, and none is left out."""
     more_may_follow: bool
-    """Whether this payment may come to another outcome: it is parked, or a corrected message may take its place."""
+    """Whether it may come to another outcome: a payment that is parked or that a corrected message may take the place
+    of, a refund that has not failed."""
     faults_left_out: int = 0
     """How many of the faults are not here, as they were too many for an event; the item has them."""
 

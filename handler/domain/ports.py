@@ -164,6 +164,10 @@ class RefundGateway(Protocol):
         """Every dispute of a reference, those that ended too."""
 
 
+class Gateway(PaymentGateway, RefundGateway, Protocol):
+    """The port to the money, there and back."""
+
+
 class FindCardNumbers(Protocol):
     def __call__(self, texts: Sequence[str], /) -> list[list[tuple[int, int]]]:
         """Spans `[start, end)` of card numbers in each text."""
@@ -201,7 +205,7 @@ class Ports(NamedTuple):
     """Every side effect of a payment, and what looks at its texts."""
 
     log: TransactionLog
-    gateway: PaymentGateway
+    gateway: Gateway
     scoring: FraudScoring
     find_card_numbers: FindCardNumbers
     approvals: ApprovalStarter

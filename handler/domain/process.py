@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from handler.domain.charge import cancel_in_vain, charge, ended_reference, idempotency_key
 from handler.domain.claim import Claim, Standing, Work, claim
@@ -35,7 +35,14 @@ from handler.domain.rules import Rules
 from handler.domain.score import score
 from handler.domain.states import Status
 
-Outcome = Status | Literal["duplicate", "conflict", "in_workflow", "unusable", "set_aside"]
+if TYPE_CHECKING:
+    from handler.domain.refund_item import RefundRequest
+
+Outcome = (
+    Status
+    | Literal["duplicate", "conflict", "in_workflow", "unusable", "set_aside"]
+    | Literal["waiting", "pending", "refunded", "failed"]
+)
 
 
 def read(messages: Sequence[Message], rules: Rules, ports: Ports, remaining_ms: Callable[[], int]) -> list[Reading]:
@@ -78,6 +85,8 @@ def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:
         return _unclaimable(reading, reading.assessment, rules, ports, work)
     if isinstance(reading.assessment, RetryableError):
         raise reading.assessment
+    if reading.refund is not None:
+        return _settle_refund(reading, reading.refund, rules, ports, work)
     if not validation.payment_id:
         work.require_time(rules.times)
         ports.rejected.send(reading.message, reading.masked_body, _unusable_reason(validation.faults))
@@ -122,6 +131,18 @@ def settle(reading: Reading, rules: Rules, ports: Ports, work: Work) -> Outcome:
         if gateway_ref == claimed.gateway_ref != "" and work.found is not None:
             work.found.append(claimed.transaction_id)
         return pay(claimed, payment, rules, ports, work)
+
+
+def _settle_refund(reading: Reading, request: RefundRequest, rules: Rules, ports: Ports, work: Work) -> Outcome:
+    """One refund message; what the table refuses, or cannot say of its payment, is set aside as a payment's is."""
+    # Here, as no payment has to pay for it.
+    from handler.domain.refund_process import settle_refund
+
+    try:
+        with alarmed(ports.notifier):
+            return settle_refund(reading.message, request, rules, ports, work)
+    except (DamagedItemError, TableRefusedError) as error:
+        return _set_aside(reading, error, rules, ports, work)
 
 
 def _route(reading: Reading, rules: Rules, ports: Ports, work: Work) -> tuple[Status, str]:
@@ -207,8 +228,13 @@ def pay(claimed: Claim, payment: Payment, rules: Rules, ports: Ports, work: Work
 
 
 def _unusable_reason(faults: Sequence[Fault]) -> str:
-    """One reason code for a message without a usable id: what made it unreadable, else what is wrong with the id."""
+    """One reason code for a message that leaves no item: what made it unreadable, else what is wrong with an id.
+
+    A refund's ids may be right: then it is its first fault.
+    """
     for fault in faults:
+        if fault.field == "refund_id":
+            return f"refund_id_{fault.reason_code}"
         if fault.field in ("", "payment_id"):
             return f"payment_id_{fault.reason_code}" if fault.field else fault.reason_code
-    return "payment_id_missing"
+    return faults[0].reason_code if faults else "payment_id_missing"

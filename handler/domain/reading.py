@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from handler.domain.card_data import mask_group, mask_unreadable, masked_body
 from handler.domain.claim import InVersion
@@ -20,6 +20,9 @@ from handler.domain.rules import Rules
 from handler.domain.typed import NamedTuple
 from handler.domain.validate import Validation
 from handler.domain.versions import read_in_version, read_written
+
+if TYPE_CHECKING:
+    from handler.domain.refund_item import RefundRequest
 
 # What is kept of a body that is not read: enough for a person to recognise its sender.
 _HEAD_CHARACTERS: Final = 4096
@@ -43,6 +46,8 @@ class Reading(NamedTuple):
     validation: Validation
     in_version: InVersion
     assessment: Assessment | RetryableError | None = None
+    # What a refund message asks for; it is no payment, and its validation has neither id nor payment.
+    refund: RefundRequest | None = None
 
 
 def examine(messages: Sequence[Message], rules: Rules, find_card_numbers: FindCardNumbers) -> list[Reading]:
@@ -62,6 +67,10 @@ def examine(messages: Sequence[Message], rules: Rules, find_card_numbers: FindCa
         try:
             document = parse(message.body)
             group, group_faults = mask_group(message.group, find_card_numbers, rules.id_shapes)
+            if is_refund(document):
+                kept = message._replace(group=group)
+                readings[place] = _refund(kept, document, group_faults, rules, find_card_numbers)
+                continue
             documents.append((place, group, document, group_faults))
         except UnreadableBodyError as error:
             text = mask_unreadable(message.body, find_card_numbers)
@@ -163,6 +172,27 @@ def _reader(
         return read_in_version(document, version, group, rules, find_card_numbers)
 
     return in_version
+
+
+def is_refund(document: dict[str, Document]) -> bool:
+    """Whether a message is a refund, in which code that knows none finds no payment; with both it is a payment."""
+    return "refund" in document and document.get("payment_id") is None
+
+
+def _refund(
+    message: Message,
+    document: dict[str, Document],
+    group_faults: tuple[Fault, ...],
+    rules: Rules,
+    find_card_numbers: FindCardNumbers,
+) -> Reading:
+    # Here, as no batch of payments has to pay for it.
+    from handler.domain.refund_message import read_refund
+
+    read = read_refund(document, group_faults, rules, find_card_numbers)
+    text = masked_body(read.document)
+    validation = Validation("", "", None, read.faults)
+    return Reading(message._replace(body=text), text, validation, lambda _: validation, refund=read.request)
 
 
 def _unusable(message: Message, text: str, fault: Fault, find_card_numbers: FindCardNumbers) -> Reading:

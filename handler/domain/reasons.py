@@ -53,8 +53,15 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
         "ID_SHAPES.",
         "record",
     ),
-    # One of its fields cannot be a payment's.
-    "missing": ReasonCode("A field that every payment needs is missing.", "record"),
+    "refund_id_missing": ReasonCode("The refund has no refund_id.", "record"),
+    "refund_id_malformed": ReasonCode("The refund_id is not 1 to 48 of A-Z a-z 0-9 _ and -.", "record"),
+    "refund_id_card_number": ReasonCode(
+        "The refund_id looks like a card number, which nobody may keep: send another, or have its shape declared, "
+        "ID_SHAPES.",
+        "record",
+    ),
+    # One of its fields cannot be a payment's, or a refund's.
+    "missing": ReasonCode("A field that every payment needs, or every refund, is missing.", "record"),
     "empty": ReasonCode("A field that every payment needs is empty.", "record"),
     "wrong_type": ReasonCode("The field has another JSON type than it must have.", "record"),
     "malformed": ReasonCode("The field holds characters or a form that it may not have.", "record"),
@@ -90,6 +97,25 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     "cancelled": ReasonCode("An operator gave the parked payment up; nothing can be captured of it.", "record"),
     "approval_rejected": ReasonCode("A person rejected the payment.", "record"),
     "exists_with_different_content": ReasonCode("The payment_id is taken by a payment with other content.", "record"),
+    # A refund that gives nothing back; its id is used up, and another refund has another.
+    "refund_payment_unknown": ReasonCode("There is no such payment to give back: look at the payment_id.", "record"),
+    "refund_payment_not_completed": ReasonCode(
+        "The payment ended without a capture, so there is nothing to give back.", "record"
+    ),
+    "refund_other_currency": ReasonCode("The payment was made in another currency: refund it in its own.", "record"),
+    "refund_payment_disputed": ReasonCode(
+        "The payment is disputed: its bank gives the money back, and a refund would give it twice.", "record"
+    ),
+    "refund_above_captured": ReasonCode(
+        "The payment has less left than the refund asks for: look at its other refunds.", "record"
+    ),
+    "refund_refused": ReasonCode(
+        "The gateway refuses the refund, for the reason in `gateway_response`; nothing was given back.", "record"
+    ),
+    "refund_failed": ReasonCode(
+        "The gateway could not give the money back, or the customer's bank returned it: the money is here again.",
+        "record",
+    ),
     # It comes again, and says nothing about the payment.
     "not_enough_time": ReasonCode("The invocation had too little time left for the payment.", "redeliver"),
     "already_in_progress": ReasonCode("Another worker has the payment.", "redeliver"),
@@ -250,6 +276,9 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
         "The gateway captured the payment more than once: compare both at the gateway, and give one back.",
         "tell",
         is_alarm=True,
+    ),
+    "refunded_twice": ReasonCode(
+        "The gateway has two refunds under one refund_id: compare both at the gateway.", "tell", is_alarm=True
     ),
     "outcome_contradicts_record": ReasonCode(
         "The gateway says another outcome than the recorded one, which stands.", "tell", is_alarm=True

@@ -11,6 +11,7 @@ from handler.domain.item import Item
 from handler.domain.payment import transaction_id
 from handler.domain.ports import Ports
 from handler.domain.reconcile import Finding, settle_if_parked, settle_if_stuck
+from handler.domain.refund_reconcile import look_at_refunds
 from handler.domain.rules import Rules
 from handler.domain.typed import NamedTuple, Protocol
 
@@ -36,9 +37,18 @@ def wake(wake_up: WakeUp, rules: Rules, ports: Ports, decisions: Decisions, work
     item = _named(wake_up, ports, decisions)
     if item is None or item.status == wake_up.says:
         return None
+    if item.status == "completed":
+        return _refunds(item, rules, ports, work)
     if item.status == "parked":
         return settle_if_parked(item.transaction_id, rules, ports, decisions, work)
     return settle_if_stuck(item.transaction_id, rules, ports, decisions, work)
+
+
+def _refunds(item: Item, rules: Rules, ports: Ports, work: Work) -> Finding | None:
+    """What became of the refunds of a payment; the event need not have been about them."""
+    found = look_at_refunds(item.payment_id, item.gateway_ref, rules, ports, work)
+    said = ", ".join(f"{refund.transaction_id} {refund.outcome}" for refund in found)
+    return Finding(item.transaction_id, "completed", said) if found else None
 
 
 def _named(wake_up: WakeUp, ports: Ports, decisions: Decisions) -> Item | None:

@@ -20,6 +20,8 @@ from tests.simulation.gateway import REFUSAL_CODE, Gateway, Intent
 from tests.simulation.keys import KeyRules
 from tests.simulation.parking import ParkingRules
 from tests.simulation.queue import FifoQueue, Message
+from tests.simulation.refunds import WRITE_OF as REFUND_WRITE_OF
+from tests.simulation.refunds import RefundRules, is_of_refunds
 from tests.simulation.table import SentWrite, Table
 from tests.simulation.traffic import SECRETS, Sent
 from tests.simulation.world import EPOCH_MS, Invocation, World
@@ -152,6 +154,7 @@ class Auditor:
         self.keys = KeyRules(self.fail)
         self.ahead = AheadRules(self.fail)
         self.events = EventRules(world, ENVIRONMENT, self.fail)
+        self.refunds = RefundRules(world, self.fail, counterfactual)
 
     def fail(self, rule: str, what: str) -> None:
         self.world.violation(rule, what)
@@ -188,6 +191,12 @@ class Auditor:
     # ---- table ----
     def write_sent(self, invocation: Invocation, intent: str, request: Mapping[str, Any]) -> None:
         """A write leaves its sender: would its condition refuse every item that the protocol's refuses?"""
+        if intent in REFUND_WRITE_OF:
+            self.refunds.write_sent(intent, request)
+            return
+        if is_of_refunds(_key_of(request)):
+            # What is beside a refund of other content.
+            return
         if intent in ("release", "park"):
             self._must_have_cancelled(invocation, request["Key"]["transaction_id"]["S"])
         if intent == "release":
@@ -221,7 +230,9 @@ class Auditor:
         Who is refused by its own earlier write knows to hold it; another message of the invocation does not.
         """
         owner = request["Item"]["owner"] if "Item" in request else request["ExpressionAttributeValues"].get(":owner")
-        key = (request.get("Item") or request["Key"])["transaction_id"]["S"]
+        key = _key_of(request)
+        if is_of_refunds(key):
+            return
         if write.intent == "store_gateway_ref" and image is not None:
             prepared = request["ExpressionAttributeValues"][":gateway_ref"]["S"]
             stood = {name: next(iter(value.values())) for name, value in image.items()}
@@ -244,6 +255,9 @@ class Auditor:
         self, invocation: Invocation, write: SentWrite, before: dict[str, Any] | None, after: dict[str, Any]
     ) -> None:
         intent, key, status = write.intent, after["transaction_id"], after["status"]
+        if intent in REFUND_WRITE_OF or is_of_refunds(key):
+            self._of_refunds(invocation, write, before, after)
+            return
         held = f"{status}, attempt {after['attempt']}" if "attempt" in after else status
         self.world.tell(f"{invocation.name} {intent} {key}: {held}")
         was = before["status"] if before else None
@@ -276,6 +290,20 @@ class Auditor:
             self._claimed(invocation, after)
         elif before is not None and before.get("owner") != after.get("owner"):
             self._in_order(invocation, after["owner"], after)
+
+    def _of_refunds(
+        self, invocation: Invocation, write: SentWrite, before: dict[str, Any] | None, after: dict[str, Any]
+    ) -> None:
+        """A refund, its half at the payment, or a conflict with it."""
+        self.events.wrote(write.intent, before, after)
+        if not is_of_refunds(after["transaction_id"]):
+            self.refunds.payment_wrote(invocation, write, before, after)
+        elif after["status"] != "conflict":
+            self.refunds.wrote(invocation, write, before, after)
+        elif before is not None:
+            self.fail("final items stand", f"{write.intent} changed {after['transaction_id']}")
+        if not invocation.release.gives_back:
+            self.fail("the release's writes", f"{invocation.release.name} wrote {after['transaction_id']}")
 
     def _counted(self, invocation: Invocation, intent: str, before: dict[str, Any], after: dict[str, Any]) -> None:
         """Each write is the item's next version, but one of a release that knows none and leaves what stands."""
@@ -846,9 +874,12 @@ class Auditor:
         message_id = request["MessageAttributes"]["original_message_id"]["StringValue"]
         message = self.messages.get(message_id)
         self.world.tell(f"rejected queue: a copy of {message.name if message else message_id}")
-        if message is not None and not message.sent.is_unusable:
+        is_refund = message is not None and message.sent.refund is not None
+        if message is not None and not message.sent.is_unusable and not is_refund:
             self.fail("only the unusable is set aside", f"{message.name} has a usable id")
-        self.rejected[message_id] = request["MessageAttributes"]["reason_code"]["StringValue"]
+        reason_code = self.rejected[message_id] = request["MessageAttributes"]["reason_code"]["StringValue"]
+        if message is not None and is_refund:
+            self.refunds.rejected(message.sent, reason_code)
 
     def approval_started(self, name: str, request: str) -> None:
         self.world.tell(f"workflow: {name} started")
@@ -940,6 +971,9 @@ class Auditor:
         return [message for message in batch if message.message_id not in failed]
 
     def _is_unfit(self, sent: Sent) -> bool:
+        if sent.refund is not None:
+            # Where it is at fault, or the release knows none.
+            return True
         key = f"txn-{sent.payment_id}"
         return sent.is_unusable or key in self._followed or self._first.get(key, {}).get("status") == "rejected"
 
@@ -959,8 +993,10 @@ class Auditor:
     def _unsettled(self, message: Message) -> str:
         """Why a message is not settled, "" where it is."""
         sent = message.sent
-        if sent.is_unusable:
-            return "" if message.message_id in self.rejected else "no copy in the rejected queue"
+        is_rejected = message.message_id in self.rejected
+        if sent.is_unusable or sent.refund is not None:
+            left = self.refunds.left_of(sent.refund) if sent.refund else "no copy in the rejected queue"
+            return "" if is_rejected else left
         key = f"txn-{sent.payment_id}"
         item = self.table.item(key)
         if item is None:
@@ -1019,14 +1055,16 @@ class Auditor:
                 self.fail("reconcile settles", f"{key} is {item['status']}, the gateway knows its outcome")
 
     def nothing_open(self) -> bool:
-        return not any(item["status"] in _OPEN for item in self.table.items().values())
+        is_open = any(item["status"] in _OPEN for item in self.table.items().values())
+        return not is_open and self.refunds.nothing_open()
 
     def at_the_end(self, all_sent: list[Sent]) -> None:
         """Every message is gone from the queues, and table, gateway and messages agree."""
         if self.queue.messages() or self.queue.dead:
             left = [message.name for message in self.queue.messages() + self.queue.dead]
             self.fail("everything comes to rest", f"still queued: {', '.join(left)}")
-        items = self.table.items()
+        self.refunds.at_the_end()
+        items = {key: item for key, item in self.table.items().items() if not is_of_refunds(key)}
         for message in self.messages.values():
             why = self._unsettled(message)
             if why:
@@ -1051,8 +1089,8 @@ class Auditor:
             self.fail("counts agree", f"{len(conflicts)} contents stored, {len(contents)} sent")
         for key in sorted(payments):
             self._agrees_with_gateway(key, items[key])
-        stored = json.dumps(items, default=str)
-        texts = [stored, *self.texts, *self.events.at_the_end(items)]
+        stored = json.dumps(self.table.items(), default=str)
+        texts = [stored, *self.texts, *self.events.at_the_end(self.table.items())]
         if any(secret in text for secret in SECRETS for text in texts):
             self.fail("nothing in the clear", "a card number or verification data was stored, sent or logged")
 
@@ -1073,6 +1111,10 @@ class Auditor:
             settled = {"approve": ("completed", "declined", "cancelled"), "reject": ("rejected",)}
             if item["status"] not in settled.get(item.get("decision", ""), ("expired",)):
                 self.fail("a decision is obeyed", f"{key} is {item['status']}, decision {item.get('decision')}")
+
+
+def _key_of(request: Mapping[str, Any]) -> str:
+    return str((request.get("Item") or request["Key"])["transaction_id"]["S"])
 
 
 def _approval_names(item: dict[str, Any]) -> set[str]:

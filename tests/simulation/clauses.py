@@ -14,7 +14,7 @@ from typing import Any
 
 PROTOCOL = Path(__file__).resolve().parents[2] / "docs" / "protocol.md"
 
-_CLAUSE = re.compile(r"(\w+) (=|<=|<>|<|>) :(\w+)")
+_CLAUSE = re.compile(r"(\w+) (=|<=|>=|<>|<|>) :(\w+)")
 _PAIR = re.compile(r"(\w+) = (\w+)")
 _ABSENT = re.compile(r"attribute_not_exists\((\w+)\)")
 _PRESENT = re.compile(r"attribute_exists\((\w+)\)")
@@ -99,7 +99,9 @@ def _beyond(bound: dict[str, Any], operator: str) -> dict[str, Any]:
         return bound
     if "N" not in bound:
         return {"S": f"not {bound['S']}"}
-    return bound if operator == ">" else {"N": str(int(bound["N"]) + 1)}
+    if operator == ">":
+        return bound
+    return {"N": str(int(bound["N"]) + (-1 if operator == ">=" else 1))}
 
 
 def _holds(condition: str, item: Item, values: Mapping[str, Any]) -> bool:
@@ -134,4 +136,10 @@ def _clause_holds(clause: str, item: Item, values: Mapping[str, Any]) -> bool:
     if "S" in left:
         return operator == "=" and left == right
     difference = int(left["N"]) - int(right["N"])
-    return {"=": difference == 0, "<": difference < 0, "<=": difference <= 0, ">": difference > 0}[operator]
+    return {
+        "=": difference == 0,
+        "<": difference < 0,
+        "<=": difference <= 0,
+        ">": difference > 0,
+        ">=": difference >= 0,
+    }[operator]

@@ -15,10 +15,15 @@ from handler.adapters.table.expressions import to_attributes
 from handler.domain.item import from_stored
 from handler.domain.outcome_delivery import EventTargetError, Refusal
 from handler.domain.outcome_event import OutcomeEvent, outcome_event
+from handler.domain.refund_event import refund_event
+from handler.domain.refund_item import is_refund, refund_from_stored
 from handler.events_function import EventsFunction
 from tests.simulation.world import World
 
-_OUTCOMES = ("completed", "declined", "rejected", "expired", "cancelled", "parked", "conflict")
+_OUTCOMES = (
+    *("completed", "declined", "rejected", "expired", "cancelled", "parked", "conflict"),
+    *("waiting", "pending", "refunded", "failed"),
+)
 _OF_THE_EVENT = ("schema_version", "event_id", "environment", "kind", "sequence", "more_may_follow")
 _ATTEMPTS_MAX = 2_000
 
@@ -96,7 +101,7 @@ class EventRules:
             self._compare(key, self._outcomes.get(key, []), arrived.get(key, []))
         for key, item in items.items():
             if item["status"] in _OUTCOMES:
-                again = outcome_event(from_stored(item), self._environment)
+                again = _event_of(item, self._environment)
                 if key not in arrived or again.event_id != arrived[key][-1]["event_id"]:
                     self._fail("a replay says the last outcome", f"{key} became {again.text}")
         return list(texts.values())
@@ -132,8 +137,16 @@ class EventRules:
         for item, event in zip(outcomes, events, strict=True):
             wrong = [name for name, said in event.items() if name not in _OF_THE_EVENT and not _says(item, name, said)]
             follows = item["status"] == "parked" or (item["status"] == "rejected" and "faults" in item)
+            if event["kind"] == "refund":
+                follows = item["status"] != "failed"
             if wrong or event["more_may_follow"] != follows:
                 self._fail("an event says what its item has", f"{key}: {', '.join(wrong)} of {event}")
+
+
+def _event_of(item: dict[str, Any], environment: str) -> OutcomeEvent:
+    if is_refund(item["transaction_id"]):
+        return refund_event(refund_from_stored(item), environment)
+    return outcome_event(from_stored(item), environment)
 
 
 def _says(item: dict[str, Any], name: str, said: Any) -> bool:

@@ -20,6 +20,8 @@ from handler.domain.errors import (
     UnknownOutcomeError,
 )
 from handler.domain.payment import GatewayResult, Payment
+from tests.simulation.refund_gateway import Observer as RefundObserver
+from tests.simulation.refund_gateway import Refunds
 from tests.simulation.world import (
     HOUR,
     MINUTE,
@@ -35,6 +37,9 @@ REFUSAL_CODE = "resource_missing"
 
 class Observer(Protocol):
     """What the auditor wants to know; each is told when it happens."""
+
+    @property
+    def refunds(self) -> RefundObserver: ...
 
     def prepare_called(self, invocation: Invocation, payment: Payment, key: str) -> bool:
         """Whether it is sent ahead of the payment's claim."""
@@ -108,6 +113,7 @@ class Gateway:
         self.world = world
         self.observer = observer
         self.intents: dict[str, Intent] = {}
+        self.refunds = Refunds(world, self.intents, observer.refunds)
         self._keys: dict[str, StoredAnswer] = {}
         self._poisoned: dict[str, str] = {}
         # A gateway that forgets at once leaves a late confirm to the intent's state alone.

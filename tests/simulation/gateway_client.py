@@ -20,7 +20,7 @@ from handler.domain.errors import (
     RetryableError,
     UnknownOutcomeError,
 )
-from handler.domain.payment import GatewayResult, Payment
+from handler.domain.payment import Dispute, GatewayResult, Payment, Refund
 from tests.simulation.gateway import Gateway
 from tests.simulation.world import Environment, NoAnswerError, RefusedError
 
@@ -28,7 +28,7 @@ _DEADLINE_MS = 5_000
 
 
 class GatewayClient:
-    """The `PaymentGateway` port of one environment."""
+    """The `Gateway` port of one environment."""
 
     def __init__(self, gateway: Gateway, environment: Environment) -> None:
         self._gateway = gateway
@@ -114,6 +114,34 @@ class GatewayClient:
             lambda: self._gateway.cancel(gateway_ref),
             UnknownOutcomeError,
         )
+
+    def refund(self, gateway_ref: str, amount_minor: int, currency: str, refund_id: str, key: str) -> Refund:
+        invocation, refunds = self._environment.invocation, self._gateway.refunds
+        payment_id = self._gateway.intents[gateway_ref].payment_id
+        refunds.observer.called(invocation, gateway_ref, refund_id, key)
+
+        def effect() -> Refund:
+            return refunds.give(gateway_ref, amount_minor, currency, refund_id, key)
+
+        if refunds.is_left_behind(gateway_ref, refund_id, effect):
+            invocation.sleep(20)
+            raise ChargeFailedError("503, and the request goes on")
+        what = f"{payment_id}/{refund_id}"
+        return self._answer("refund", what, payment_id, effect, UnknownOutcomeError)  # type: ignore[no-any-return]
+
+    def refunds(self, gateway_ref: str) -> list[Refund]:
+        invocation, refunds = self._environment.invocation, self._gateway.refunds
+        payment_id = self._gateway.intents[gateway_ref].payment_id
+        listed: list[Refund] = self._answer(
+            "refunds", payment_id, payment_id, lambda: refunds.listed(gateway_ref), GatewayUnavailableError
+        )
+        if refunds.world.fault(f"list/{gateway_ref}", [("ends early", refunds.list_ends_early)]):
+            raise GatewayAnswerError("the list ends early")
+        refunds.observer.listed(invocation, gateway_ref, {each.refund_id for each in listed})
+        return listed
+
+    def disputes(self, gateway_ref: str) -> list[Dispute]:
+        raise NotImplementedError
 
     def _call(
         self, call: str, what: str, payment_id: str, effect: Callable[[], Any], unanswered: type[Exception]

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from greenlet import getcurrent
 
-from handler.domain import canonical, claim
+from handler.domain import canonical, claim, reading
 from tests.simulation.world import MINUTE, SECOND, World
 
 
@@ -22,6 +22,7 @@ class Release(NamedTuple):
     `gives_keys_up`: whether it knows *next key* and *refuse*, or has one key a payment for good, as the first release.
     `counts_writes`: whether its writes add one to the item's `version`, which the first release does not know.
     `has_workers`: whether it settles the groups of a batch at once, or its messages one after the other.
+    `gives_back`: whether it knows refunds, or finds no payment in their messages.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Release(NamedTuple):
     gives_keys_up: bool = True
     counts_writes: bool = True
     has_workers: bool = True
+    gives_back: bool = True
 
     def key(self, key: str) -> str:
         """The key that its code sends in a call where the newest sends `key`."""
@@ -50,6 +52,7 @@ A = Release(
     gives_keys_up=False,
     counts_writes=False,
     has_workers=False,
+    gives_back=False,
 )
 B = Release("B", (1, 2), 1)
 C = Release("C", (1, 2), 2)
@@ -156,5 +159,14 @@ class _Corrections(int):
         return (release is None or release.corrects) and int(self) > int(made)
 
 
+_is_refund = reading.is_refund
+
+
+def _is_known_refund(document: dict[str, Any]) -> bool:
+    release: Release | None = getattr(getcurrent(), "release", None)
+    return (release is None or release.gives_back) and _is_refund(document)
+
+
+reading.is_refund = _is_known_refund
 claim.CORRECTIONS_MAX = _Corrections(claim.CORRECTIONS_MAX)  # type: ignore[misc]
 canonical.VERSIONS = _Known(canonical.VERSIONS)  # type: ignore[misc]

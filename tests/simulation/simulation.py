@@ -23,6 +23,7 @@ from handler.domain.parked import cancel, in_order, retry
 from handler.domain.payment import Assessment, Payment, Reason
 from handler.domain.ports import Ports
 from handler.domain.reconcile import ends_found_by, reconcile_pending, settle_parked, settle_stuck
+from handler.domain.refund_reconcile import look_at_refunds, settle_refunds
 from handler.domain.rules import Parking, Rules
 from handler.domain.score import Routing
 from handler.domain.validate import Limits
@@ -33,6 +34,7 @@ from tests.simulation.auditor import ENVIRONMENT, NEWER_RULE, Auditor
 from tests.simulation.gateway import Gateway
 from tests.simulation.gateway_client import GatewayClient
 from tests.simulation.queue import BATCH_MAX, FifoQueue, Message, QueueClient
+from tests.simulation.refund_traffic import has_refunds
 from tests.simulation.releases import Alias, Deployment, Release
 from tests.simulation.restore import Restore
 from tests.simulation.table import ObservedLog, Table, TableClient
@@ -209,6 +211,8 @@ class Simulation:
         self.queue = FifoQueue(self.world)
         self.gateway = Gateway(self.world, self.auditor)
         self.auditor.queue, self.auditor.table, self.auditor.gateway = self.queue, self.table, self.gateway
+        self.auditor.refunds.table, self.auditor.refunds.gateway = self.table, self.gateway
+        self.gateway.refunds.woken = self._woken
         self.engine = Engine(self.world, self.auditor, self._rules, self._ports, self._environment)
         self.alias = self.engine.alias = Alias(self.world)
         self.auditor.engine = self.engine
@@ -218,7 +222,8 @@ class Simulation:
         self.queue.changed = self._queue_changed
         self.sent = traffic(self.world)
         self.world.numbers = [sent.number for sent in self.sent]
-        self.world.payments = len({(sent.payment_id, sent.read(2).content) for sent in self.sent})
+        contents = {(sent.payment_id, sent.read(2).content) for sent in self.sent if sent.refund is None}
+        self.world.payments = len(contents)
         self._idle = _ENVIRONMENTS
         self._invoked = 0
         self._environments = 0
@@ -317,6 +322,7 @@ class Simulation:
                 world.at(lowered_at + int(world.draw("acts/raised after") * 2 * MINUTE), lambda: self._limit(0))
         for deployment in self.alias.plan(faulty_until):
             world.at(deployment.at, lambda deployment=deployment: self._deploy(deployment))  # type: ignore[misc]
+        self._plan_dashboard(faulty_until)
         fault = world.fault("outage", [("an hour", world.profile.outage / 2), ("nine hours", world.profile.outage)])
         if fault:
             begin = int(world.draw("acts/outage at") * MINUTE)
@@ -352,6 +358,9 @@ class Simulation:
     def _settle_all(self) -> None:
         """Calm: the queue empties, reconcile runs, dead letters are redriven, and at last keys are forgotten."""
         world = self.world
+        # What code that knows no refunds has set aside.
+        for sent in self.auditor.refunds.to_send_again:
+            self.send(sent)
         # The first wait: reconcile's 15 minutes, a lease, and clocks that are 20 minutes off to either side. After a
         # restore the names of a payment's executions may be used up, and reconcile goes one further with each run.
         more = (1 * HOUR,) * 9 if world.restored_at else ()
@@ -555,10 +564,61 @@ class Simulation:
             work = Work(f"{invocation.name}:reconcile", invocation.remaining_ms)
             for finding in settle_parked(self._restored(), ports, decisions, work):
                 self.world.tell(f"{invocation.name} found {finding.transaction_id} {finding.outcome} {finding.detail}")
+            if invocation.release.gives_back:
+                for refund in settle_refunds(self._restored(), ports, work, decisions.stuck_after_ms):
+                    self.world.tell(f"{invocation.name} found {refund.transaction_id} {refund.outcome} {refund.detail}")
             self._reconcile_pending(environment)
             return True
 
         self.world.start(invocation, body, lambda ended: self.auditor.ended(invocation) if ended else None)
+
+    def _plan_dashboard(self, faulty_until: int) -> None:
+        for index in range(3 if has_refunds(self.world) else 0):
+            self.world.at(int(self.world.draw(f"acts/gives back/{index}") * faulty_until), self._gives_back)
+
+    def _gives_back(self) -> None:
+        """Somebody gives something back in the gateway's dashboard, of whatever was captured."""
+        refunds = self.gateway.refunds
+        captured = [gateway_ref for gateway_ref in self.gateway.intents if refunds.left(gateway_ref) > 1]
+        if captured and self.world.fault("gives back", [("something", 0.5)]):
+            gateway_ref = self.world.pick("gives back/which", captured)
+            refunds.make(gateway_ref, refunds.left(gateway_ref) // 2)
+
+    def _woken(self, gateway_ref: str) -> None:
+        """The gateway tells of a reference: now, late, twice, and again as long as nobody could look."""
+        world = self.world
+        self.auditor.refunds.untold[gateway_ref] = world.now
+        for _ in range(world.between(f"woken/{gateway_ref}", 1, 2)):
+            world.at(world.now + world.between(f"woken/{gateway_ref}/at", 10, 60_000), lambda: self._look(gateway_ref))
+
+    def _look(self, gateway_ref: str) -> None:
+        self._invoked += 1
+        environment = self._environment(f"k{self._invoked}", self.alias.new)
+        invocation, began = environment.invocation, self.world.now
+        invocation.charges = False
+        payment_id = self.gateway.intents[gateway_ref].payment_id
+        self.world.tell(f"{invocation.name}: looks at the refunds of {gateway_ref}")
+
+        def body() -> bool:
+            work = Work(f"{invocation.name}:look", invocation.remaining_ms)
+            if not invocation.release.gives_back:
+                return False
+            try:
+                found = look_at_refunds(payment_id, gateway_ref, self._restored(), self._ports(environment), work)
+            except RetryableError as error:
+                self.world.tell(f"{invocation.name} has no answer ({error.reason_code})")
+                return False
+            for refund in found:
+                self.world.tell(f"{invocation.name} found {refund.transaction_id} {refund.outcome}")
+            return True
+
+        def done(ended: bool | None) -> None:
+            if ended:
+                self.auditor.refunds.is_told(gateway_ref, began)
+            if gateway_ref in self.auditor.refunds.untold:
+                self.world.at(self.world.now + MINUTE, lambda: self._look(gateway_ref))
+
+        self.world.start(invocation, body, done)
 
     def _reconcile_pending(self, environment: Environment) -> None:
         ports = self._ports(environment)

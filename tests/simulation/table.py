@@ -9,7 +9,6 @@ from typing import Any
 from handler.adapters.support.errors import AwsError
 from handler.adapters.table.expressions import from_attributes
 from handler.adapters.table.memory import MemoryDynamoDb
-from handler.adapters.table.parking_log import DynamoDbParkingLog
 from tests.simulation.world import Environment, Invocation, NoAnswerError, RefusedError, World
 
 
@@ -116,8 +115,8 @@ class TableClient:
     def transact_write_items(self, **request: Any) -> Any:
         """The payment's half has the intent's own name, and the refund's is the port call."""
         invocation, era = self._environment.invocation, self._table.era
-        halves = {"claim_reserved": "reserve_refund", "begin": "reserve_refund", "fail": "give_reservation_back"}
-        intents = [halves[invocation.intent], f"refund_{invocation.intent}"]
+        half = "give_reservation_back" if invocation.intent == "refund_fail" else "reserve_refund"
+        intents = [half, invocation.intent]
         writes = [SentWrite(intent, invocation.now_ms()) for intent in intents]
         parts = [next(iter(part.values())) for part in request["TransactItems"]]
         for write, part in zip(writes, parts, strict=True):
@@ -193,17 +192,21 @@ class TableClient:
 class ObservedLog:
     """The shipped transaction log; notes which port call is under way, as a request does not say what it is for."""
 
-    def __init__(self, log: DynamoDbParkingLog, environment: Environment) -> None:
+    def __init__(self, log: Any, environment: Environment, prefix: str = "") -> None:
         self._log = log
         self._environment = environment
+        self._prefix = prefix
+
+    def refunds(self) -> Any:
+        return ObservedLog(self._log.refunds(), self._environment, "refund_")
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._log, name)
 
         def call(*positional: Any, **named: Any) -> Any:
             self._environment.invocation.require_alive()
-            self._environment.invocation.intent = name
-            if name == "next_key" and not self._environment.release.gives_keys_up:
+            self._environment.invocation.intent = f"{self._prefix}{name}"
+            if name == "next_key" and not self._prefix and not self._environment.release.gives_keys_up:
                 return None
             return method(*positional, **named)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from tests.simulation.refund_traffic import Asked, refunds
 from tests.simulation.world import SECOND, World
 
 # A published test number of a real issuer range, and verification data: neither may appear outside the two queues.
@@ -119,9 +120,13 @@ class Sent:
     direct: str = ""
     # Of an operator's retry: the `park_no` that it is for.
     retry: int = 0
+    # Of a refund message, which names no payment of its own.
+    refund: Asked | None = None
 
     @property
     def name(self) -> str:
+        if self.refund is not None:
+            return self.spelling
         return f"{self.payment_id or 'no id'}/{self.spelling}" + (f"#retry#{self.retry}" if self.retry else "")
 
     @property
@@ -170,6 +175,8 @@ def traffic(world: World) -> list[Sent]:
             producer.send(payment_id, "b", other, (Reading("b", expected),) * 2, _body(payment_id, other, changes))
     if world.draw("traffic/corrections") < 0.5:
         _correct(world, producer)
+    firsts = {sent.payment_id: sent for sent in reversed(producer.sent) if sent.payment_id}
+    refunds(world, {name: (sent.amount_minor, sent.at) for name, sent in sorted(firsts.items())}, producer.refund)
     kept = world.cut.messages
     return [message for message in producer.sent if kept is None or message.number in kept]
 
@@ -230,6 +237,16 @@ class _Producer:
                 # The very name that the queue function would start an approval under.
                 direct = f"sim-{payment_id}-1"
         sent.append(Sent(number, at, group, payment_id, spelling, amount_minor, readings, body, direct))
+
+    def refund(self, at: int, name: str, asked: Asked) -> None:
+        """To its payment's group, behind it, or to any."""
+        first = next((sent for sent in self.sent if sent.payment_id == asked.payment_id), None)
+        group = f"g{1 + int(self._world.draw(f'{name}/group') * self._groups)}"
+        if first is not None and self._world.draw(f"{name}/behind") < 0.6:
+            group = first.group
+        readings = (Reading("", "refund"),) * 2
+        what = f"refund {asked.payment_id}/{asked.refund_id}/{asked.amount_minor}"
+        self.sent.append(Sent(len(self.sent), at, group, "", what, 0, readings, asked.body, refund=asked))
 
 
 # Up to which draw a payment is of a kind: what is added to its amount, its first state, and its fields.

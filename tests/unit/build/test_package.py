@@ -265,8 +265,9 @@ print(json.dumps([name for name in sys.modules if name.partition(".")[0] == "han
     )
     imported = set(json.loads(isolated(host, program).splitlines()[-1]))
     sources = {name for name in files if name.startswith("handler/") and name.endswith(".py")}
-    # Where the table was restored, and then with the first payment.
-    imported.add("handler.domain.restored")
+    # Where the table was restored, and then with the first payment; and with the first refund.
+    imported |= {"handler.domain.restored", "handler.adapters.table.refund_log", "handler.adapters.table.refund_writes"}
+    imported |= {f"handler.domain.refund_{name}" for name in ("item", "message", "ports", "process")}
     assert {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in sources} == imported
     of_approvals = {name for name in sources if "approv" in name or "reconcile" in name or "workflow" in name}
     assert of_approvals == {"handler/adapters/approval/__init__.py", "handler/adapters/approval/starter.py"}

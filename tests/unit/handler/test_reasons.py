@@ -33,8 +33,8 @@ PLACES = {
 }
 # Functions that give one back.
 GIVES_CODES = "_unusable_reason"
-# A fault of the id itself, where there is no usable one.
-FAMILY = "payment_id_"
+# A fault of an id itself, where there is no usable one.
+FAMILIES = {"payment_id": "payment_id_", "refund_id": "refund_id_"}
 
 
 def name_of(node: ast.expr) -> str:
@@ -55,8 +55,8 @@ def codes(node: ast.expr | None) -> Iterator[str]:
             for key, value in zip(node.keys, node.values, strict=True):
                 if isinstance(key, ast.Constant) and key.value in ("reason_code", "StringValue"):
                     yield from codes(value)
-        case ast.JoinedStr([ast.Constant(value="payment_id_"), ast.FormattedValue(value=code)]):
-            # Its members are the faults of the field `payment_id`.
+        case ast.JoinedStr([ast.Constant(value="payment_id_" | "refund_id_"), ast.FormattedValue(value=code)]):
+            # Its members are the faults of the field.
             yield from codes(code)
         case ast.Name() | ast.Attribute() if name_of(node) == "reason_code":
             # Handed on from where it was made.
@@ -87,8 +87,8 @@ def used_in(source: str) -> Iterator[str]:
             case ast.Call() if len(node.args) > PLACES.get(name_of(node.func), len(node.args)):
                 found = list(codes(node.args[PLACES[name_of(node.func)]]))
                 yield from found
-                if isinstance(node.args[0], ast.Constant) and node.args[0].value == "payment_id":
-                    yield from (FAMILY + code for code in found)
+                if isinstance(node.args[0], ast.Constant) and node.args[0].value in FAMILIES:
+                    yield from (FAMILIES[node.args[0].value] + code for code in found)
 
 
 def used() -> set[str]:
@@ -133,8 +133,9 @@ def test_a_new_code_is_found_wherever_one_may_stand(source):
     assert "new" not in CATALOGUE
 
 
-def test_a_new_fault_of_the_id_is_two_codes():
+def test_a_new_fault_of_an_id_is_two_codes():
     assert set(used_in("Fault('payment_id', 'new')")) == {"new", "payment_id_new"}
+    assert set(used_in("Fault('refund_id', 'new')")) == {"new", "refund_id_new"}
 
 
 @pytest.mark.parametrize(
