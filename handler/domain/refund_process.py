@@ -11,7 +11,14 @@ from contextlib import suppress
 from typing import Final, Literal
 
 from handler.domain.claim import Work
-from handler.domain.errors import GatewayAnswerError, GatewayRefusedError, OwnershipLostError, RetryableError
+from handler.domain.errors import (
+    GatewayAnswerError,
+    GatewayKeyRefusedError,
+    GatewayReferenceUnknownError,
+    GatewayRefusedError,
+    OwnershipLostError,
+    RetryableError,
+)
 from handler.domain.item import GatewayResponse, Item
 from handler.domain.money import to_major
 from handler.domain.payment import Message, Refund, transaction_id
@@ -150,7 +157,8 @@ def give_back(refund: RefundItem, gives: Giving) -> tuple[RefundStatus, str]:
         found = look_for(refund, gives)
         return (call(refund, gives) if found is None else record(refund, found, gives)), ""
     except RetryableError as error:
-        _alarm_of_gateway(error, refund, gives)
+        if isinstance(error, GatewayKeyRefusedError | GatewayReferenceUnknownError):
+            gives.notifier.alarm(error.reason_code, refund.transaction_id, str(error))
         return "pending", error.reason_code
 
 
@@ -231,9 +239,3 @@ def _fail(refund: RefundItem, response: GatewayResponse, gives: Giving, *, reaso
         now=gives.now_ms(),
     )
     return "failed" if stands is None else stands.status
-
-
-def _alarm_of_gateway(error: RetryableError, refund: RefundItem, gives: Giving) -> None:
-    from handler.domain.process import alarm_of_gateway
-
-    alarm_of_gateway(error, refund.transaction_id, gives.notifier)
