@@ -135,6 +135,10 @@ up: setup  ## keep the system running on 127.0.0.1:4566 for the AWS CLI (PORT=..
 test-published: setup  ## every published command on what `make up` starts, with AWS CLI 1 and 2
 	$(PY) -m pytest tests/published
 
+.PHONY: test-commands
+test-commands: setup  ## every command of `payments` on what `make up` starts
+	$(PY) -m pytest tests/integration/check_commands.py
+
 .PHONY: benchmark-local
 benchmark-local: setup  ## the local system's own cost: warm invocation, idle CPU, memory, start
 	$(PY) -m benchmarks.local_system
@@ -450,8 +454,8 @@ test-runbook: setup  ## what docs/runbook.md tells to type, beside a system with
 # there, as long as no other writes the same file.
 CI_FIRST := test test-package
 CI_STEPS := lint test-documented test-terraform test-mutations test-arm64 planted-bugs test-faults test-conformance \
-  test-approvals test-simulation sanitize-and-fuzz test-published coverage test-wheel test-simulation-versions \
-  test-workflows test-site test-runbook restore-drill
+  test-approvals test-commands test-simulation sanitize-and-fuzz test-published coverage test-wheel \
+  test-simulation-versions test-workflows test-site test-runbook restore-drill
 .PHONY: ci
 ci: setup  ## all that CI runs, two steps at a time, each with its output whole and its seconds
 	@$(PY) build/ci.py --make "$(MAKE)" --first $(CI_FIRST) -- $(CI_STEPS)

@@ -19,6 +19,7 @@ BATCH_SIZE_MAX = 10
 #: AWS: "Lambda quotas", synchronous invocation payload.
 EVENT_BYTES_MAX = 6 * 1024 * 1024
 POLL_SECONDS = 5
+_SWITCHED_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,16 @@ class EventSourceMapping:
         """`finished` is called with each batch after its deletes; `failed` with an error of the mapping itself."""
         self._sqs = sqs
         self._queue_url = queue_url
-        self._queue_arn = queue_arn
+        self.queue_arn = queue_arn
         self._invoke = invoke
-        self._batch_size = batch_size
+        self.batch_size = batch_size
+        self.concurrency = concurrency
         self._finished = finished
         self._failed = failed
         self._stopping = threading.Event()
+        self._on = threading.Event()
+        self._on.set()
+        self._is_idle = False
         self._free = threading.Semaphore(concurrency)
         self._workers = ThreadPoolExecutor(concurrency, thread_name_prefix="mapping")
         self._in_flight: set[str] = set()
@@ -122,6 +127,19 @@ class EventSourceMapping:
         """Message ids that an invocation works on now."""
         return sorted(self._in_flight)
 
+    @property
+    def state(self) -> str:
+        """As Lambda says it: Enabled, Disabling while a receive may still begin something, Disabled."""
+        return "Enabled" if self._on.is_set() else "Disabled" if self._is_idle else "Disabling"
+
+    def switch(self, *, on: bool) -> None:
+        """Take messages or not; what is under way goes on."""
+        if on:
+            self._is_idle = False
+            self._on.set()
+        else:
+            self._on.clear()
+
     def stop(self) -> None:
         """Start no more invocations. Those under way go on; messages not deleted return to the queue."""
         self._stopping.set()
@@ -129,6 +147,10 @@ class EventSourceMapping:
 
     def _poll(self) -> None:
         while not self._stopping.is_set():
+            if not self._on.is_set():
+                self._is_idle = True
+                self._on.wait(_SWITCHED_SECONDS)
+                continue
             self._free.acquire()
             messages = self._receive()
             if not messages or self._stopping.is_set():
@@ -151,7 +173,7 @@ class EventSourceMapping:
             return list(
                 self._sqs.receive_message(
                     QueueUrl=self._queue_url,
-                    MaxNumberOfMessages=self._batch_size,
+                    MaxNumberOfMessages=self.batch_size,
                     WaitTimeSeconds=POLL_SECONDS,
                     MessageSystemAttributeNames=["All"],
                     MessageAttributeNames=["All"],
@@ -222,8 +244,8 @@ class EventSourceMapping:
             "messageAttributes": attributes,
             "md5OfBody": message["MD5OfBody"],
             "eventSource": "aws:sqs",
-            "eventSourceARN": self._queue_arn,
-            "awsRegion": self._queue_arn.split(":")[3],
+            "eventSourceARN": self.queue_arn,
+            "awsRegion": self.queue_arn.split(":")[3],
         }
 
     def _delete(self, messages: list[dict[str, Any]]) -> None:

@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape
 ENDPOINTS = (
     "AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING",
     "AWS_ENDPOINT_URL_CLOUDWATCH",
+    "AWS_ENDPOINT_URL_SCHEDULER",
     "AWS_ENDPOINT_URL_SERVICE_QUOTAS",
 )
 # By the first part of X-Amz-Target.

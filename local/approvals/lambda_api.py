@@ -24,6 +24,7 @@ from local.loopback import ask
 from local.provisioned import Provisioned
 from local.refusals import refusal
 from local.resources import ALIAS
+from local.switches import Switches
 
 _DURABLE = re.compile(r"/2025-12-01/durable-execution")
 _EXECUTIONS = re.compile(r"/2025-12-01/functions/([^/]+)/durable-executions")
@@ -50,9 +51,17 @@ class LambdaApi:
         self._starting = threading.Lock()
 
     def open(
-        self, engine: DurableEngine, names: Path, services_url: str, provisioned: Provisioned, functions: Functions
+        self,
+        engine: DurableEngine,
+        names: Path,
+        services_url: str,
+        provisioned: Provisioned,
+        functions: Functions,
+        *,
+        switches: Switches | None = None,
     ) -> None:
         """Serve from now on; `names` is the sqlite file of the executions' names, `services_url` ministack's."""
+        self._switches = switches
         self._provisioned = provisioned
         self._functions = functions
         self._engine = engine
@@ -71,6 +80,11 @@ class LambdaApi:
         path = urlsplit(request.path).path
         if refused := refusal(path, request.headers, request.content):
             request.reply(400, refused.body, refused.headers)
+            return
+        query = urlsplit(request.path).query
+        switched = self._switches and self._switches.answer(request.command, path, query, request.content)
+        if switched:
+            request.reply(switched[0], json.dumps(switched[1]).encode())
             return
         invoke = _INVOKE.fullmatch(path)
         if invoke and request.headers.get("X-Dex-Handler-Invoke") == "true":

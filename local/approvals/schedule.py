@@ -22,7 +22,8 @@ class Schedule:
     def __init__(self, name: str, seconds: float, problem: Callable[[str], None]) -> None:
         """`problem` is told of what went wrong, from the schedule's thread."""
         self._name = name
-        self._seconds = seconds
+        self.seconds = seconds
+        self.is_on = True
         self._problem = problem
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -32,12 +33,18 @@ class Schedule:
         self._pool = pool
         self._thread = threads.start(self._name, self._run, self._problem)
 
+    def switch(self, *, on: bool) -> None:
+        """Whether it is invoked when its time comes."""
+        self.is_on = on
+
     def stop(self) -> None:
         """Invoke no more; what is under way ends with its pool."""
         self._stopping.set()
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._seconds):
+        while not self._stopping.wait(self.seconds):
+            if not self.is_on:
+                continue
             try:
                 outcome = self._pool.invoke(_EVENT)
                 error = error_text(outcome.payload) if outcome.error_type is not None else ""

@@ -21,6 +21,7 @@ from local.approvals.webhook import Webhook
 from local.execution_environment import ExecutionEnvironment
 from local.ministack import ACCOUNT, CREDENTIALS, REGION
 from local.resources import ALIAS
+from local.switches import Switches
 from local.system import LocalSystem, client
 
 # A person waits for the page, and an approved charge for the workflow: on a busy machine neither gets along with a
@@ -135,7 +136,12 @@ class Approvals:
         webhook = self._webhook()
         self._schedule = Schedule(reconcile, self._reconcile_seconds, system.note)
         self._engine = DurableEngine(directory, system.processes, self.endpoint_url, system.note)
-        self._api.open(self._engine, directory / "names.sqlite", system.endpoint_url, system.provisioned, functions)
+        switches = None
+        # What Terraform made is told by ministack, which has it.
+        if system.mapping is not None and system.terraform is None:
+            switches = Switches(system.names.function, system.mapping, reconcile, self._schedule)
+        names = directory / "names.sqlite"
+        self._api.open(self._engine, names, system.endpoint_url, system.provisioned, functions, switches=switches)
         self._page.open(functions.live(page), functions.live(f"{self.function}-webhook") if webhook else None)
         self._engine.start()
         self._engine.keep()

@@ -123,7 +123,7 @@ def test_provisioned_concurrency_of_a_function_that_is_not_kept_warm_is_no_false
 
 
 def test_the_printed_variables_are_those_that_clients_read() -> None:
-    services = ("application-autoscaling", "cloudwatch", "service-quotas")
+    services = ("application-autoscaling", "cloudwatch", "scheduler", "service-quotas")
     models = [boto3.client(name, region_name="us-east-1").meta.service_model for name in services]
     read = [f"AWS_ENDPOINT_URL_{model.service_id.upper().replace(' ', '_')}" for model in models]
     assert list(ENDPOINTS) == read

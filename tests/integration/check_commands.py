@@ -1,4 +1,4 @@
-"""Each command of `payments` on what `make up` starts: one system for all of them."""
+"""Each command of `payments` on what `make up` starts: one system for all of them (`make test-commands`)."""
 
 from __future__ import annotations
 
@@ -265,6 +265,23 @@ def test_stress_is_switched_by_a_version_behind_live_and_rolled_back(
     off = payments("stress", "off", "--json")
     assert (off.code, live(payments)) == (0, off.documents[-1]["version"]), off
     assert payments("--environment", "prod", "stress", "on").code == 1
+
+
+def test_a_stopped_environment_takes_no_message_until_it_is_started(payments: Up) -> None:
+    stopped = payments("stop")
+    assert (stopped.code, stopped.said.splitlines()[0][:27]) == (0, "dev takes no messages and d"), stopped
+    assert '"the mapping is Disabled"' in payments("doctor", "--no-state", "--json").said
+    payments("send", payment("stopped"), "--yes")
+    time.sleep(1)
+    missing = payments("status", "stopped")
+    assert (missing.code, "in the payment queue 1 messages wait and 0 are being worked on" in missing.errors) == (
+        3,
+        True,
+    )
+    started = payments("start", answer="y\n")
+    assert (started.code, "dev takes messages from the queue again" in started.said) == (0, True), started
+    payments.until("status", "stopped", holds=lambda document: document["status"] == "completed")
+    assert '"the mapping is Enabled"' in payments("doctor", "--no-state", "--json").said
 
 
 def test_what_a_script_of_the_checkout_refuses_is_told_as_it_says_it(payments: Up) -> None:
