@@ -25,7 +25,7 @@ from packager.elf import ElfError, check_library
 ROOT = Path(__file__).resolve().parent.parent
 ARCHITECTURES = ("aarch64", "x86_64")
 # What a build reads. `handler` is in the wheel too: it is the project's wheel, and the ZIP takes the extension from it.
-SOURCES = ("LICENSE", "README.md", "handler", "pyproject.toml", "scoring", "setup.py")
+SOURCES = ("LICENSE", "README.md", "handler", "operations", "pyproject.toml", "scoring", "setup.py")
 NOT_SOURCES = (".so", ".pyd", ".pyc", "_compiled.c")
 # 1980-01-01, the first day that a ZIP file can name.
 SOURCE_DATE_EPOCH = "315532800"

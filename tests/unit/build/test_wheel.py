@@ -61,7 +61,7 @@ def test_wheel_and_sdist_have_their_data_and_say_that_the_packages_are_typed(tmp
     with tarfile.open(sdist) as archive:
         packed = {name.partition("/")[2] for name in archive.getnames()}
     roots = "handler/adapters/gateways/stripe_roots.pem"
-    for name in ("handler/py.typed", "scoring/py.typed", "scoring/rules.table", roots):
+    for name in ("handler/py.typed", "scoring/py.typed", "scoring/rules.table", "operations/__main__.py", roots):
         assert (tmp_path / "modules" / name).exists(), name
         assert name in packed
 
