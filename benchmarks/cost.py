@@ -23,8 +23,9 @@ GIB = Decimal(2**30)
 
 # The three writes of a charged payment (protocol.md: claim, ref, record), each as large as the item it leaves.
 ITEM_WRITES = 3
-# The index holds keys only: each entry is one unit. In and out of the open payments.
+# The indexes hold keys only: each entry is one unit. In and out of the open payments, and into the fingerprints'.
 INDEX_WRITES = 2
+FINGERPRINT_WRITES = 1
 # Lambda polls an idle queue with five long polls of 20 s ("Using Lambda with Amazon SQS").
 IDLE_POLLS_PER_SECOND = Decimal(5) / 20
 # ProcessedPayments, FailedPayments, Conflicts, Duration, ColdStart, LambdaErrors, two of reconcile that feed alarms,
@@ -33,8 +34,8 @@ CUSTOM_METRICS = 14
 # Measured in local runs: one line a payment, one of metrics an invocation; Lambda adds three platform records to that.
 LOG_BYTES_PER_PAYMENT = 320
 LOG_BYTES_PER_INVOCATION = 560 + 3 * 250
-# 31, of which three judge a sum of 4, 4 and 2 metrics; each metric is priced.
-ALARMS = 38
+# 31, of which three judge a sum of 6, 4 and 2 metrics; each metric is priced.
+ALARMS = 40
 # Of raw messages, and of the links to the approval page.
 KEYS = 2
 DASHBOARDS = 1
@@ -125,7 +126,7 @@ def bill(traffic: Traffic, prices: dict[str, Any]) -> list[Line]:
         line("SQS FIFO requests", requests, "requests", queue["fifo_requests_per_million"], MILLION),
         line(
             "DynamoDB writes",
-            traffic.payments * (ITEM_WRITES * item_units + INDEX_WRITES),
+            traffic.payments * (ITEM_WRITES * item_units + INDEX_WRITES + FINGERPRINT_WRITES),
             "units",
             table["write_units_per_million"],
             MILLION,

@@ -21,7 +21,7 @@ from handler.adapters.approval.page import HEADERS, answer, question, refusal
 from handler.domain.approval.decision import LISTING, Answer, decide, find_item
 from handler.domain.approval.ports import Decisions, Signer
 from handler.domain.approval.token import Invitation, callback_digest, read_token
-from handler.domain.approval.view import waits
+from handler.domain.approval.view import earlier, waits
 from handler.domain.errors import ApprovalRefusedError, ApprovalWakeError, RetryableError
 from handler.domain.item import Item
 from handler.domain.reasons import CATALOGUE
@@ -86,7 +86,8 @@ class ApprovalPage:
         if invitation.expires_at <= now_ms:
             raise ApprovalRefusedError("token_expired")
         _require_open(invitation, item)
-        return _response(200, question(item, token, invitation.approver, now_ms))
+        before = earlier(item, self.decisions.log)
+        return _response(200, question(item, before, token, invitation.approver, now_ms))
 
     def _decide(self, fields: Mapping[str, str]) -> dict[str, Any]:
         token, comment = fields.get("t", ""), fields.get("comment", "")
@@ -104,8 +105,8 @@ class ApprovalPage:
             status = CATALOGUE[error.reason_code].status
             if status != _UNPROCESSABLE:
                 raise
-            now_ms = decisions.clock.now_ms()
-            page = question(item, token, invitation.approver, now_ms, comment=comment, error=str(error))
+            before, now_ms = earlier(item, decisions.log), decisions.clock.now_ms()
+            page = question(item, before, token, invitation.approver, now_ms, comment=comment, error=str(error))
             return _response(status, page)
         _LOG.info("%s: %s by %s", invitation.transaction_id, decided.decision, invitation.approver)
         return _response(200, answer(decided, "Your decision is recorded"))

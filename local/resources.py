@@ -161,17 +161,19 @@ def _table(dynamodb: Any, name: str) -> None:
         AttributeDefinitions=[
             {"AttributeName": "transaction_id", "AttributeType": "S"},
             {"AttributeName": "open_shard", "AttributeType": "S"},
+            {"AttributeName": "fingerprint", "AttributeType": "S"},
             {"AttributeName": "created_at", "AttributeType": "N"},
         ],
         GlobalSecondaryIndexes=[
             {
-                "IndexName": "open-shard-index",
+                "IndexName": f"{attribute.replace('_', '-')}-index",
                 "KeySchema": [
-                    {"AttributeName": "open_shard", "KeyType": "HASH"},
+                    {"AttributeName": attribute, "KeyType": "HASH"},
                     {"AttributeName": "created_at", "KeyType": "RANGE"},
                 ],
                 "Projection": {"ProjectionType": "KEYS_ONLY"},
             }
+            for attribute in ("open_shard", "fingerprint")
         ],
     )
 

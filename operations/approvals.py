@@ -18,7 +18,7 @@ from handler.domain.approval.decision import (
     open_approvals,
     time_left,
 )
-from handler.domain.approval.view import Fact, at, facts, findings
+from handler.domain.approval.view import Earlier, Fact, at, earlier, ended_as, facts, findings
 from handler.domain.errors import PaymentError
 from handler.domain.item import Item
 from handler.domain.reasons import sentence
@@ -73,11 +73,12 @@ def show(call: Call, payment: str) -> int:
     if call.is_json:
         print(as_json(item))
         return 0
-    print(*_described(item, call.decisions.clock.now_ms()), sep="\n")
+    before = earlier(item, call.decisions.log)
+    print(*_described(item, before, call.decisions.clock.now_ms()), sep="\n")
     return 0
 
 
-def _described(item: Item, now_ms: int) -> Iterator[str]:
+def _described(item: Item, before: Earlier, now_ms: int) -> Iterator[str]:
     """What the approval page shows, by the same code, and where the payment is."""
     known = [
         Fact("transaction", item.transaction_id),
@@ -99,6 +100,10 @@ def _described(item: Item, now_ms: int) -> Iterator[str]:
         yield _line("risk", f"{each.weight:>4}  {each.reason}")
         if each.found:
             yield _line("", f"      {each.found}")
+    for one in before.items:
+        yield _line("earlier", f"{at('', one.created_at).text}  {amount(one)}  {one.payment_id}  {ended_as(one)}")
+    if before.has_more or not before.items:
+        yield _line("earlier", "and more" if before.has_more else before.unknown or "none of the same billing identity")
 
 
 def _line(label: str, text: str) -> str:

@@ -27,7 +27,9 @@ locals {
     producer = local.send_payments
 
     # payments approvals list | show
-    reader = concat(local.read_payments, local.use_tables_key)
+    reader = concat(local.read_payments, local.use_tables_key, [
+      { actions = ["dynamodb:Query"], resources = ["${module.transaction_table.table_arn}/index/fingerprint-index"] },
+    ])
 
     # payments approvals approve | reject, for those whom approval_workflow.approvers names.
     approver = [{ actions = ["execute-api:Invoke"], resources = [module.approval_workflow.decide_arn] }]

@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.avalanche.parameters import Parameters
 from benchmarks.avalanche.rules import write_units
 from benchmarks.cost import (
+    FINGERPRINT_WRITES,
     INDEX_WRITES,
     ITEM_WRITES,
     LOG_BYTES_PER_INVOCATION,
@@ -88,10 +89,11 @@ def dollars(of: Quantities, parameters: Parameters) -> dict[str, Decimal]:
 
 
 def _writes(of: Quantities, parameters: Parameters, prices: dict[str, Any]) -> Decimal:
-    """On demand by the unit, of table and index; provisioned by the hour begun, where the index has as much."""
+    """On demand by the unit, of table and indexes; provisioned by the hour begun, where each index has as much."""
     table = parameters.table
     if table.write_units is None:
-        units = of.payments_tried * (ITEM_WRITES * write_units(table.item_bytes) + INDEX_WRITES)
+        of_a_payment = ITEM_WRITES * write_units(table.item_bytes) + INDEX_WRITES + FINGERPRINT_WRITES
+        units = of.payments_tried * of_a_payment
         return Decimal(units * prices["write_units_per_million"] / MILLION)
     hours = max(1, math.ceil(of.seconds / 3600))
-    return Decimal(2 * math.ceil(table.write_units) * hours * prices["provisioned_write_unit_hour"])
+    return Decimal(3 * math.ceil(table.write_units) * hours * prices["provisioned_write_unit_hour"])

@@ -329,8 +329,8 @@ run "table_on_demand" {
     error_message = "Deletion protection, point-in-time recovery and stream must be on."
   }
   assert {
-    condition     = toset(aws_dynamodb_table.this.global_secondary_index[*].name) == toset(["open-shard-index"])
-    error_message = "The sparse index of open payments must be there, and none that no code reads."
+    condition     = toset(aws_dynamodb_table.this.global_secondary_index[*].name) == toset(["open-shard-index", "fingerprint-index"])
+    error_message = "The sparse index of open payments and that of fingerprints must be there, and none that no code reads."
   }
 }
 

@@ -216,6 +216,10 @@ def test_a_person_approves_and_rejects_in_a_real_browser(shared: Site, browser: 
 
     # By keyboard alone: the reason, past Approve, to Reject.
     browser.get(shared.link(rejected, "bob"))
+    earlier = one(browser, "h2:last-of-type ~ ul").text
+    assert re.search(r"9999\.99 USD\s+browser-approve\s+charged|browser-approve\s+9999\.99 USD\s+charged", earlier), (
+        earlier
+    )
     ActionChains(browser).send_keys(Keys.TAB, "no such order", Keys.TAB, Keys.TAB, Keys.ENTER).perform()
     # Not an element's text: the one that was found may be gone with its page.
     shared.until(lambda: "Rejected: 1234.50 USD" in (browser.execute_script("return document.body?.innerText") or ""))

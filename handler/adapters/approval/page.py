@@ -14,7 +14,7 @@ from html import escape
 from typing import Final
 
 from handler.domain.approval.decision import COMMENT_LENGTH_MAX, time_left
-from handler.domain.approval.view import Fact, amount, at, facts, findings, outcome
+from handler.domain.approval.view import Earlier, Fact, amount, at, ended_as, facts, findings, outcome
 from handler.domain.item import Item, timestamp
 from handler.domain.reasons import sentence
 
@@ -87,7 +87,9 @@ HEADERS: Final = {
 }
 
 
-def question(item: Item, token: str, approver: str, now_ms: int, *, comment: str = "", error: str = "") -> str:
+def question(
+    item: Item, before: Earlier, token: str, approver: str, now_ms: int, *, comment: str = "", error: str = ""
+) -> str:
     """The page that asks; `error` says why the last attempt was not taken, with its `comment` kept."""
     described = "hint error" if error else "hint"
     return _page(
@@ -97,6 +99,7 @@ def question(item: Item, token: str, approver: str, now_ms: int, *, comment: str
 <p class="left">{escape(_left(item, now_ms))}</p>
 {_facts([*facts(item), Fact("You are", approver)])}
 {_findings(item)}
+{_earlier(before)}
 <form method="post" action="?">
 <input type="hidden" name="t" value="{escape(token)}">
 <label for="comment">Reason</label>
@@ -153,6 +156,18 @@ def _findings(item: Item) -> str:
         for each in findings(item)
     )
     return f'<h2>Why you are asked</h2>\n<p class="hint">Beside a rule stands its own weight.</p>\n<ul>{rows}</ul>'
+
+
+def _earlier(before: Earlier) -> str:
+    rows = "".join(
+        f"<li><span>{_value(at('', each.created_at))}<small>{escape(each.payment_id)}</small></span>"
+        f"<span>{escape(amount(each))}<small>{escape(ended_as(each))}</small></span></li>"
+        for each in before.items
+    )
+    said = before.unknown or ("" if before.items else "None.")
+    more = f'<p class="hint">There are more; these are the newest {len(before.items)}.</p>' if before.has_more else ""
+    hint = f'<p class="hint">{escape(said)}</p>' if said else ""
+    return f"<h2>Earlier payments of the same billing identity</h2>\n{hint}{f'<ul>{rows}</ul>' if rows else ''}{more}"
 
 
 def _left(item: Item, now_ms: int) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
+from handler.adapters.support.errors import AwsError
 from handler.adapters.table.approval_writes import (
     ADOPT,
     ASK,
@@ -17,13 +19,33 @@ from handler.adapters.table.approval_writes import (
     RESTART_CHARGE,
 )
 from handler.adapters.table.transaction_log import DynamoDbTransactionLog, stored_response
+from handler.domain.errors import TransactionLogUnavailableError
 from handler.domain.item import Item, timestamp
 from handler.domain.payment import GatewayResult, Reason, Shown
 from handler.domain.states import open_shard
 
+# All payments of one billing identity, by their time (protocol, "Index").
+FINGERPRINT_INDEX: Final = "fingerprint-index"
+
 
 class DynamoDbApprovalLog(DynamoDbTransactionLog):
     """`ApprovalLog` over one table."""
+
+    def of_identity(self, fingerprint: str, *, before: int, limit: int) -> list[str]:
+        try:
+            answer = self._client.query(
+                TableName=self._table_name,
+                IndexName=FINGERPRINT_INDEX,
+                KeyConditionExpression="#fingerprint = :fingerprint AND #created_at < :before",
+                ProjectionExpression="#transaction_id",
+                ExpressionAttributeNames={f"#{name}": name for name in ("fingerprint", "created_at", "transaction_id")},
+                ExpressionAttributeValues={":fingerprint": {"S": fingerprint}, ":before": {"N": str(before)}},
+                ScanIndexForward=False,
+                Limit=limit,
+            )
+        except AwsError as error:
+            raise TransactionLogUnavailableError(f"query {FINGERPRINT_INDEX}: {error}") from error
+        return [keys["transaction_id"]["S"] for keys in answer["Items"]]
 
     def adopt_approval(
         self,

@@ -71,11 +71,13 @@ class MemoryDynamoDb:
         return {}
 
     def query(self, **parameters: Any) -> dict[str, Any]:
-        """All items of one key of an index, in one page."""
-        name, value = parameters["KeyConditionExpression"].split(" = ")
-        attribute = parameters["ExpressionAttributeNames"][name]
-        wanted = parameters["ExpressionAttributeValues"][value]
-        return {"Items": [dict(item) for item in self.items.values() if item.get(attribute) == wanted]}
+        """The items of an index that a key condition takes, in order of time and in one page."""
+        test = _compiled(parameters["KeyConditionExpression"])
+        names, values = parameters["ExpressionAttributeNames"], parameters["ExpressionAttributeValues"]
+        found = [dict(item) for item in self.items.values() if test(item, names, values)]
+        forward = parameters.get("ScanIndexForward", True)
+        found.sort(key=lambda item: int(item["created_at"]["N"]), reverse=not forward)
+        return {"Items": found[: parameters.get("Limit")]}
 
     def _put(self, item: _Item) -> None:
         self.items[item["transaction_id"]["S"]] = dict(item)

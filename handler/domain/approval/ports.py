@@ -15,6 +15,12 @@ from handler.domain.typed import Protocol
 class ApprovalLog(TransactionLog, Protocol):
     """The writes of approval workflow and reconcile, named as the protocol names them, refused like the others."""
 
+    def of_identity(self, fingerprint: str, *, before: int, limit: int) -> list[str]:
+        """Transaction ids of payments with this fingerprint that were claimed before then, the newest first.
+
+        From an index that may lag: read each. Raises TransactionLogUnavailableError.
+        """
+
     def adopt_approval(
         self,
         transaction_id: str,

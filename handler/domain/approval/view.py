@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from handler.domain.approval.decision import shown_score
+from handler.domain.approval.ports import ApprovalLog
+from handler.domain.errors import DamagedItemError, RetryableError, UnknownItemError
 from handler.domain.item import Item, timestamp
 from handler.domain.money import as_text
 from handler.domain.payment import Shown
@@ -18,6 +20,8 @@ from handler.domain.typed import NamedTuple
 
 # A rule's weight is parts of this.
 WEIGHT_SCALE: Final = 10**4
+# Enough to see a habit; each is a read.
+EARLIER_MAX: Final = 10
 _AMOUNT_RULE: Final = 0
 _WORDS: Final = {"approve": "Approved", "reject": "Rejected"}
 _STATUS: Final = {"completed": "charged", "processing": "being charged", "pending_approval": "waits for a person"}
@@ -37,6 +41,14 @@ class Finding(NamedTuple):
     reason: str
     weight: str
     found: str = ""
+
+
+class Earlier(NamedTuple):
+    """Earlier payments of the same billing identity, the newest first; `unknown` says why they are not known."""
+
+    items: tuple[Item, ...] = ()
+    has_more: bool = False
+    unknown: str = ""
 
 
 class Outcome(NamedTuple):
@@ -93,6 +105,29 @@ def findings(item: Item) -> list[Finding]:
             weight = _share(hit.weight, WEIGHT_SCALE)
             found.append(Finding(f"{reason.reason} (rule {reason.rule_id})", weight, where))
     return found
+
+
+def earlier(item: Item, log: ApprovalLog) -> Earlier:
+    """What became of earlier payments with the same fingerprint: one query and a read of each, at most EARLIER_MAX.
+
+    Nobody's decision waits for it: where it cannot be had, that is what is shown.
+    """
+    if not item.fingerprint:
+        return Earlier(unknown="Not known: the payment has no fingerprint, as it was never scored.")
+    try:
+        names = log.of_identity(item.fingerprint, before=item.created_at, limit=EARLIER_MAX + 1)
+        found = [_readable(name, log) for name in names[:EARLIER_MAX]]
+    except RetryableError as error:
+        return Earlier(unknown=f"Not known, as the table did not answer ({error.reason_code}). Open the page again.")
+    return Earlier(tuple(each for each in found if each is not None), len(names) > EARLIER_MAX)
+
+
+def _readable(name: str, log: ApprovalLog) -> Item | None:
+    """An item; none where nobody can tell what it says, which is an alarm of its own."""
+    try:
+        return log.get(name)
+    except (DamagedItemError, UnknownItemError):
+        return None
 
 
 def waits(item: Item) -> bool:

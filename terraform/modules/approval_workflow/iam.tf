@@ -64,6 +64,7 @@ locals {
     page = concat(local.use_table_key, local.write_traces, [
       local.read_items,
       local.decide,
+      { actions = ["dynamodb:Query"], resources = ["${var.table_arn}/index/fingerprint-index"] },
       { actions = ["kms:VerifyMac"], resources = [aws_kms_key.links.arn] },
       { actions = ["lambda:SendDurableExecutionCallbackSuccess"], resources = local.executions },
     ])

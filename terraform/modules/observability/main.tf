@@ -98,7 +98,7 @@ locals {
     {
       table-throttles = {
         description = "DynamoDB throttled the table or an index: payments come again later. On demand a hot key or a burst does that, provisioned a maximum that is too low."
-        metrics = [for pair in setproduct(["ReadThrottleEvents", "WriteThrottleEvents"], [{}, { GlobalSecondaryIndexName = "open-shard-index" }]) :
+        metrics = [for pair in setproduct(["ReadThrottleEvents", "WriteThrottleEvents"], concat([{}], [for index in ["open-shard-index", "fingerprint-index"] : { GlobalSecondaryIndexName = index }])) :
         { namespace = "AWS/DynamoDB", name = pair[0], dimensions = merge({ TableName = var.table_name }, pair[1]) }]
         comparison = "GreaterThanThreshold", threshold = 0, period = 60, periods = 3, missing = "notBreaching"
       }

@@ -1,5 +1,6 @@
-# One item per payment. The index holds keys only: whoever finds an item through it reads it again, consistently, before
-# acting on it, and a payment then costs the index a write when it enters and one when it leaves, none in between.
+# One item per payment. The indexes hold keys only: whoever finds an item through one reads it again, consistently, before
+# acting on it. A payment then costs the index of open ones a write when it enters and one when it leaves, none in between,
+# and that of fingerprints one in all.
 
 locals {
   provisioned = var.provisioned_capacity != null
@@ -30,6 +31,11 @@ resource "aws_dynamodb_table" "this" {
   }
 
   attribute {
+    name = "fingerprint"
+    type = "S"
+  }
+
+  attribute {
     name = "created_at"
     type = "N"
   }
@@ -40,6 +46,17 @@ resource "aws_dynamodb_table" "this" {
   global_secondary_index {
     name            = "open-shard-index"
     hash_key        = "open_shard"
+    range_key       = "created_at"
+    projection_type = "KEYS_ONLY"
+    read_capacity   = local.provisioned ? var.provisioned_capacity.read_max : null
+    write_capacity  = local.provisioned ? var.provisioned_capacity.write_max : null
+  }
+
+  # What an approver is shown of the same customer's earlier payments is found here. Written once, by the claim: no key of it
+  # ever changes. One customer's payments are few, so that no key is hot.
+  global_secondary_index {
+    name            = "fingerprint-index"
+    hash_key        = "fingerprint"
     range_key       = "created_at"
     projection_type = "KEYS_ONLY"
     read_capacity   = local.provisioned ? var.provisioned_capacity.read_max : null

@@ -194,7 +194,7 @@ def test_a_queue_with_other_traffic_is_refused(counts, tmp_path):
 
 
 def test_an_estimate_is_counted_by_hand():
-    # Requests 0.2/M, 0.5 s and 40 s for 1 in 100, of 0.5 GB; three requests of the queue; five write units, a read.
+    # Requests 0.2/M, 0.5 s and 40 s for 1 in 100, of 0.5 GB; three requests of the queue; six write units, a read.
     prices = read_prices()
     found = deployed.estimate_usd(1000, 10, Function(512, "arm64", {}), prices)
     gb_seconds = Decimal("0.5") * (1000 * Decimal("0.5") + 10 * 40)
@@ -203,7 +203,7 @@ def test_an_estimate_is_counted_by_hand():
         Decimal("0.0002")
         + gb_seconds * Decimal("0.0000133334")
         + 3000 * Decimal("0.0000005")
-        + 5000 * Decimal("0.000000625")
+        + 6000 * Decimal("0.000000625")
         + 10 * Decimal("0.000000125")
         + logs
     )

@@ -18,6 +18,7 @@ from handler.adapters.table.parking_log import DynamoDbParkingLog
 from handler.adapters.table.parking_writes import PARKING_WRITES
 from handler.adapters.table.writes import WRITES
 from handler.domain.approval.steps import Checks, charge_approved, resolve
+from handler.domain.approval.view import Earlier
 from handler.domain.canonical import without_instrument
 from handler.domain.errors import GatewayAnswerError, GatewayUnavailableError
 from handler.domain.parked import cancel, retry
@@ -240,7 +241,10 @@ def test_neither_page_nor_notification_names_an_instrument(caplog):
         notices.ask("message", item, item.callback_id)
         notices.settled("message", KEY, "completed")
     assert len(topic.published) == 2
-    assert SECRET not in json.dumps(topic.published) + question(item, "t", "alice", world.clock.ms) + caplog.text
+    assert (
+        SECRET
+        not in json.dumps(topic.published) + question(item, Earlier(), "t", "alice", world.clock.ms) + caplog.text
+    )
 
 
 SHOWN = [["list"], ["list", "--json"], ["show", KEY], ["show", KEY, "--json"]]

@@ -13,6 +13,7 @@ from handler import approval_composition as composition
 from handler.adapters.approval.notices import SnsNotices
 from handler.adapters.approval.page import question
 from handler.domain.approval.ports import PATIENCE_MS
+from handler.domain.approval.view import Earlier
 from handler.domain.errors import ConfigurationError
 from handler.domain.reasons import sentence
 from local.ministack import CREDENTIALS
@@ -69,7 +70,7 @@ def test_a_payment_that_nobody_was_asked_about_has_no_time_left_and_none_that_is
     row = command(world, "list")[1].splitlines()[1]
     assert re.split(r" {2,}", row)[-2:] == ["-", "not asked yet"]
     assert "time left     -\n" in command(world, "show", "pay-abc123")[1]
-    page = question(world.stored(), "token", "alice", world.clock.ms)
+    page = question(world.stored(), Earlier(), "token", "alice", world.clock.ms)
     assert '<p class="left">Nobody was asked yet</p>' in page
     assert "expired" not in page + row
 

@@ -26,6 +26,8 @@ FOLDERS = (
 SERVICES = ("cloudwatch", "dynamodb", "iam", "kms", "lambda", "logs", "secretsmanager", "service-quotas", "sns", "sqs")
 # By name, each at most as many as one page has.
 BY_NAME = {"describe_alarms": "AlarmNames"}
+# A query that says how many keys it wants, few enough for one page, and takes the rest for more.
+BOUNDED = {"query": "Limit"}
 
 
 def paginated() -> dict[str, set[str]]:
@@ -53,7 +55,7 @@ def first_pages(source: str) -> Iterator[str]:
         if not isinstance(call.func, ast.Attribute) or call.func.attr not in PAGINATED:
             continue
         name = call.func.attr
-        if BY_NAME.get(name) in {keyword.arg for keyword in call.keywords}:
+        if {BY_NAME.get(name), BOUNDED.get(name)} & {keyword.arg for keyword in call.keywords}:
             continue
         # Hyperscan's scan and a list's count are no calls of AWS, which takes keywords alone.
         if call.args or not call.keywords:
@@ -78,6 +80,8 @@ def test_every_page_of_a_listing_is_read():
     ("source", "faults"),
     [
         ("client.scan(TableName='t', Select='COUNT')", 1),
+        ("client.scan(TableName='t', Limit=1)", 1),
+        ("client.query(TableName='t', Limit=11)", 0),
         ("def read():\n    return client.list_versions_by_function(FunctionName='f')['Versions']", 1),
         ("client.get_paginator('scan').paginate(TableName='t')", 0),
         ("def read():\n    while True:\n        request['ExclusiveStartKey'] = client.query(**request)['Last']", 0),

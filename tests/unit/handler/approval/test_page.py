@@ -10,7 +10,10 @@ from urllib.parse import urlencode
 import pytest
 
 from handler.adapters.approval.page import HEADERS
+from handler.adapters.support.errors import AwsError
+from handler.adapters.table.expressions import to_attributes
 from handler.approval_page import OUTCOME_MS
+from handler.domain.approval.view import EARLIER_MAX
 from handler.domain.errors import ApprovalWakeError
 from handler.domain.item import timestamp
 from handler.domain.reasons import CATALOGUE
@@ -23,6 +26,7 @@ from tests.support.approvals import (
     post,
     reconcile,
     token,
+    unscored,
     visit,
 )
 from tests.support.payments import body
@@ -222,6 +226,58 @@ def test_the_page_shows_what_the_message_said_of_the_customer_and_each_rules_own
     # What it took of what the others left is no weight.
     assert "A rule of older code (rule 9)</span><b></b>" in page
     assert "<b>1 %</b>" not in page
+
+
+def earlier_payment(world: ApprovalWorld, payment_id: str, ago_ms: int, **changes: object) -> None:
+    """One of the same billing identity, completed so long before the one that waits, unless `changes` say otherwise."""
+    item = {**CHARGED, "payment_id": payment_id, "created_at": world.item()["created_at"] - ago_ms, **changes}
+    key = f"txn-{payment_id}"
+    world.dynamodb.items[key] = to_attributes({**world.item(), **item, "transaction_id": key})
+
+
+def test_the_page_shows_earlier_payments_of_the_same_billing_identity_with_their_outcomes():
+    world = pending()
+    earlier_payment(world, "pay-old", 2000)
+    refused = {"code": "card_declined", "decline_code": "stolen_card"}
+    earlier_payment(world, "pay-stolen", 1000, status="declined", gateway_response=refused, amount_minor=1200)
+    earlier_payment(world, "pay-asked", 500, status="pending_approval")
+    earlier_payment(world, "pay-later", -1)
+    earlier_payment(world, "pay-other", 1, fingerprint="0" * 64)
+    page = opened(world, token(world))[1]
+    listed = page[page.index("<h2>Earlier payments of the same billing identity</h2>") :]
+    said = re.findall("<small>(.*?)</small></span>", listed)
+    assert said == ["pay-asked", "waits for a person", "pay-stolen", "declined (stolen_card)", "pay-old", "charged"]
+    assert "<span>12.00 USD<small>declined (stolen_card)</small></span>" in listed
+    assert "There are more" not in listed
+
+
+def test_at_most_ten_earlier_payments_are_read_and_one_that_is_damaged_hides_none(monkeypatch):
+    world = pending()
+    assert '<p class="hint">None.</p>' in opened(world, token(world))[1]
+    for number in range(EARLIER_MAX + 5):
+        earlier_payment(world, f"pay-{number}", number + 1)
+    world.dynamodb.items["txn-pay-3"]["amount_minor"] = {"S": "many"}
+    read: list[str] = []
+    get = type(world.log).get
+    monkeypatch.setattr(type(world.log), "get", lambda log, key: (read.append(key), get(log, key))[1])
+    page = opened(world, token(world))[1]
+    listed = page[page.index("<h2>Earlier") :]
+    assert listed.count("<li>") == EARLIER_MAX - 1
+    assert "There are more" in listed
+    assert len(read) == 1 + EARLIER_MAX
+
+
+def test_where_earlier_payments_cannot_be_had_the_page_says_so_and_people_can_decide(monkeypatch):
+    world = pending()
+
+    def refuse(**_: object) -> None:
+        raise AwsError("Query", "AccessDeniedException", "no such index")
+
+    monkeypatch.setattr(world.dynamodb, "query", refuse)
+    status, page = opened(world, token(world))
+    assert (status, "Not known, as the table did not answer" in page, "<form" in page) == (200, True, True)
+    unknown = unscored()
+    assert "Not known: the payment has no fingerprint" in opened(unknown, token(unknown))[1]
 
 
 def test_times_are_said_in_utc_and_can_be_read_by_the_script():
