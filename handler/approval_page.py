@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 from handler import lazy_entry
-from handler.adapters.approval.page import HEADERS, answer, question, refusal
+from handler.adapters.approval.page import HEADERS, answer, listing, question, refusal
 from handler.domain.approval.decision import LISTING, Answer, decide, find_item
 from handler.domain.approval.ports import Decisions, Signer
-from handler.domain.approval.token import Invitation, callback_digest, read_token
-from handler.domain.approval.view import earlier, waits
+from handler.domain.approval.token import Invitation, ListInvitation, callback_digest, invite, read_token, write_token
+from handler.domain.approval.view import earlier, waiting, waits
 from handler.domain.errors import ApprovalRefusedError, ApprovalWakeError, RetryableError
 from handler.domain.item import Item
 from handler.domain.reasons import CATALOGUE
@@ -80,7 +80,10 @@ class ApprovalPage:
 
     def _show(self, fields: Mapping[str, str]) -> dict[str, Any]:
         token, now_ms = fields.get("t", ""), self.decisions.clock.now_ms()
-        invitation, item = self._known(token, late_ms=OUTCOME_MS)
+        invitation = self._invited(token, late_ms=OUTCOME_MS)
+        if isinstance(invitation, ListInvitation):
+            return self._list(invitation, now_ms)
+        item = self._item(invitation)
         if not waits(item) and item.request_hash == invitation.request_hash:
             return _response(200, answer(item, "This payment needs no decision any more"))
         if invitation.expires_at <= now_ms:
@@ -91,7 +94,10 @@ class ApprovalPage:
 
     def _decide(self, fields: Mapping[str, str]) -> dict[str, Any]:
         token, comment = fields.get("t", ""), fields.get("comment", "")
-        invitation, item = self._known(token)
+        invitation = self._invited(token)
+        if isinstance(invitation, ListInvitation):
+            raise ApprovalRefusedError("token_invalid")
+        item = self._item(invitation)
         if (item.decided_by, item.decision) != (invitation.approver, fields.get("decision")):
             _require_open(invitation, item)
         decisions = self.decisions
@@ -132,16 +138,27 @@ class ApprovalPage:
             },
         )
 
-    def _known(self, token: str, late_ms: int = 0) -> tuple[Invitation, Item]:
-        """The token's invitation, whose owner is an approver now, and its item."""
+    def _list(self, invitation: ListInvitation, now_ms: int) -> dict[str, Any]:
+        if invitation.expires_at <= now_ms:
+            raise ApprovalRefusedError("token_expired")
+        found, approver = waiting(self.decisions.log, now_ms), invitation.approver
+        tokens = [write_token(invite(item, item.callback_id, approver), self.signer) for item in found.items]
+        return _response(200, listing(found, tokens, approver, now_ms))
+
+    def _invited(self, token: str, late_ms: int = 0) -> Invitation | ListInvitation:
+        """The token's invitation, whose owner is an approver now."""
         invitation = read_token(token, self.signer, self.decisions.clock.now_ms(), late_ms)
         if invitation.approver not in self.approvers:
-            _LOG.warning("%s: %s is no approver any more", invitation.transaction_id, invitation.approver)
+            about = invitation.transaction_id if isinstance(invitation, Invitation) else "the list"
+            _LOG.warning("%s: %s is no approver any more", about, invitation.approver)
             raise ApprovalRefusedError("approver_removed")
+        return invitation
+
+    def _item(self, invitation: Invitation) -> Item:
         item = self.decisions.log.get(invitation.transaction_id)
         if item is None:
             raise ApprovalRefusedError("unknown", f"There is no payment {invitation.transaction_id} any more.")
-        return invitation, item
+        return item
 
 
 def _require_open(invitation: Invitation, item: Item) -> None:

@@ -154,6 +154,7 @@ def _wait(system: LocalSystem, approvals: Approvals) -> None:
 def _look(system: LocalSystem, approvals: Approvals, view: View) -> None:
     for link in approvals.mail():
         view.tell(f"# mail to {link.approver}: {link.transaction_id} {link.url}")
+        view.tell(f"# all that waits for {link.approver}: {link.list_url}")
     view.show(
         system.queue_depth() | {"s old": system.queue_metrics.oldest_seconds or 0},
         [*system.environments(), *approvals.environments()],

@@ -16,6 +16,8 @@ class Link:
     approver: str
     transaction_id: str
     url: str
+    # To all that waits for the approver.
+    list_url: str
 
 
 class Mail:
@@ -42,8 +44,8 @@ class Mail:
             for message in messages:
                 sqs.delete_message(QueueUrl=self._inbox, ReceiptHandle=message["ReceiptHandle"])
                 notice = json.loads(message["Body"])
-                url = re.search(rf"{re.escape(self._page_url)}\?t=\S+", notice["Message"])
+                urls = re.findall(rf"{re.escape(self._page_url)}\?t=\S+", notice["Message"])
                 payment = re.search(r"^Payment: (\S+)$", notice["Message"], re.MULTILINE)
-                if url and payment:
+                if urls and payment:
                     approver = notice["MessageAttributes"]["approver"]["Value"]
-                    links.append(Link(approver, f"txn-{payment[1]}", url[0]))
+                    links.append(Link(approver, f"txn-{payment[1]}", *urls))

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from selenium.webdriver import Chrome
 
 from tests.support.accessibility import faults
-from tests.support.approvals import ApprovalWorld, pending, post, token, visit
+from tests.support.approvals import ApprovalWorld, list_token, pending, post, token, visit
 from tests.support.payments import body
 
 RISKY = body(amount=9999.99, customer_name="Jane Doe", customer_email="jane@example.com")
@@ -31,6 +31,14 @@ def opened(world: ApprovalWorld) -> str:
     return str(visit(world, query=urlencode({"t": token(world)}))["body"])
 
 
+def listed(world: ApprovalWorld, of: ApprovalWorld | None = None) -> str:
+    """The list's page of a world; `of` another one, whose link is good although nothing waits in the first."""
+    sent = list_token(of or world)
+    if of:
+        world.decide("reject")
+    return str(visit(world, query=urlencode({"t": sent}))["body"])
+
+
 def decided() -> str:
     world = asked()
     world.decide("reject")
@@ -42,6 +50,8 @@ PAGES = {
     "the question again, as the reason was missing": lambda: post(asked(), comment=" ")["body"],
     "the decision": lambda: post(asked())["body"],
     "the outcome": decided,
+    "the list": lambda: listed(asked()),
+    "an empty list": lambda: listed(pending(), asked()),
     "a refusal": lambda: visit(asked(), query="t=forged")["body"],
 }
 

@@ -25,6 +25,7 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from local.approvals.workflow import durable_client
 from local.installation import ROOT
+from tests.support.accessibility import faults
 from tests.support.payments import ADDRESS
 from tests.support.site import Site, site
 
@@ -225,6 +226,23 @@ def test_a_person_approves_and_rejects_in_a_real_browser(shared: Site, browser: 
     shared.until(lambda: "Rejected: 1234.50 USD" in (browser.execute_script("return document.body?.innerText") or ""))
     item = shared.ended(rejected)
     assert (item["status"], item["decided_by"], item["comment"]) == ("rejected", "bob", "no such order")
+    assert [line for line in browser.get_log("browser") if "Content Security Policy" in line["message"]] == []
+
+
+def test_an_approver_goes_from_the_list_to_a_payment_and_decides(shared: Site, browser: Chrome):
+    first, second = shared.send("listed-first"), shared.send("listed-second", "2345.60")
+    shared.asked(first)
+    browser.get(shared.list_link(second, "bob"))
+    assert "9999.99 USD, listed-first" in one(browser, "ul").text
+    assert faults(browser) == []
+    browser.find_element(By.PARTIAL_LINK_TEXT, "2345.60 USD, listed-second").click()
+    shared.until(lambda: browser.execute_script("return document.querySelector('#comment') !== null"))
+    one(browser, "#comment").send_keys("no such order")
+    one(browser, "button[value=reject]").click()
+    shared.until(lambda: browser.execute_script("return document.querySelector('[role=status]') !== null"))
+    assert (shared.ended(second)["status"], shared.item(second)["decided_by"]) == ("rejected", "bob")
+    browser.get(shared.list_link(first, "bob"))
+    assert "listed-second" not in one(browser, "main").text
     assert [line for line in browser.get_log("browser") if "Content Security Policy" in line["message"]] == []
 
 

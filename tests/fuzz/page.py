@@ -2,8 +2,8 @@
 
 The rule it keeps: what should be decided is worked out here from the request itself, by code that shares nothing with
 the page. Input: `G`, `P` or `B` (GET, POST, POST in base64), then the query or form, where `{t}` and `{u}` are the
-links of two approvers, `{r}` one of somebody who was removed. Or `S`, and the JSON that an approver has signed, or `E`,
-which somebody else has.
+links of two approvers, `{r}` one of somebody who was removed, `{l}` the first one's to the list. Or `S`, and the JSON
+that an approver has signed, or `E`, which somebody else has.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from handler.adapters.approval.page import HEADERS
 from scoring import _compiled
 from tests.fuzz.cards import card_like
-from tests.support.approvals import ALICE, CALLBACK, pending, put, token, visit
+from tests.support.approvals import ALICE, CALLBACK, list_token, pending, put, token, visit
 
 WORDS = (
     *(
@@ -30,7 +30,8 @@ WORDS = (
         ',"comment":"x"',
     ),
     *("S", "E", "}", "[", "null", '"environment":"prod"', "\\u0000", "\\ud800", ",", "1e999"),
-    *("G", "P", "B", "t={t}", "t={u}", "t={r}", "&", "=", "decision=approve", "decision=reject", "comment=", "checked"),
+    *("G", "P", "B", "t={t}", "t={u}", "t={r}", "t={l}", "&", "=", "decision=approve", "decision=reject"),
+    *("comment=", "checked"),
     *(
         "comment=checked+with+customer",
         "%00",
@@ -60,11 +61,16 @@ WORDS = (
 )
 _WORLD = pending()
 _ITEMS = deepcopy(_WORLD.dynamodb.items)
-_LINKS = {"{t}": token(_WORLD, "alice"), "{u}": token(_WORLD, "bob"), "{r}": token(_WORLD, "carol")}
+_LINKS = {
+    "{t}": token(_WORLD, "alice"),
+    "{u}": token(_WORLD, "bob"),
+    "{r}": token(_WORLD, "carol"),
+    "{l}": list_token(_WORLD),
+}
 _APPROVERS = {_LINKS["{t}"]: "alice", _LINKS["{u}"]: "bob"}
 _TAGS = {
     *("html", "head", "meta", "title", "style", "body", "main", "p", "div", "h1", "h2", "dl", "dt", "dd", "ul", "li"),
-    *("span", "b", "small", "time", "form", "input", "label", "textarea", "button", "script"),
+    *("span", "a", "b", "small", "time", "form", "input", "label", "textarea", "button", "script"),
 }
 _VOID = {"meta", "input"}
 _SCRIPT = re.search("<script>.*?</script>", visit(_WORLD)["body"], re.DOTALL)[0]  # type: ignore[index]
@@ -218,7 +224,8 @@ class _Page(HTMLParser):
         assert tag in _TAGS, f"<{tag}> came from outside"
         for name, value in attributes:
             assert not name.startswith("on"), name
-            assert name not in ("src", "href", "style", "srcdoc", "formaction"), name
+            assert name not in ("src", "style", "srcdoc", "formaction"), name
+            assert name != "href" or re.fullmatch(r"\?t=[A-Za-z0-9_.-]+", value or ""), value
             assert name != "action" or value == "?"
         if tag not in _VOID:
             self.open.append(tag)

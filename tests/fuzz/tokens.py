@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable
 
-from handler.domain.approval.token import LENGTH_MAX, Invitation, read_token, write_token
+from handler.domain.approval.token import LENGTH_MAX, Invitation, ListInvitation, read_token, write_token
 from handler.domain.errors import ApprovalRefusedError
 from tests.support.approvals import TestSigner
 
@@ -79,7 +79,7 @@ def _check_issued(invitation: Invitation) -> None:
         assert _read(mixed, _SIGNER, _NOW_MS) is None or invitation == _ISSUED, "a token verifies by another one's key"
 
 
-def _read(token: str, signer: TestSigner, now_ms: int) -> Invitation | None:
+def _read(token: str, signer: TestSigner, now_ms: int) -> Invitation | ListInvitation | None:
     try:
         return read_token(token, signer, now_ms)
     except ApprovalRefusedError as refused:

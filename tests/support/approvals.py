@@ -26,7 +26,7 @@ from handler.domain.approval.decision import Answer, decide
 from handler.domain.approval.evidence import CUSTOMER
 from handler.domain.approval.ports import Decisions, Evidence
 from handler.domain.approval.steps import ApprovalPorts, ApprovalRules, Checks, Execution, Next, ask, begin
-from handler.domain.approval.token import invite, write_token
+from handler.domain.approval.token import ListInvitation, invite, write_token
 from handler.domain.item import Item
 from handler.domain.payment import Assessment, GatewayResult, Reason
 from handler.domain.process import read, settle
@@ -283,6 +283,11 @@ def reconcile(world: ApprovalWorld, executions: ListExecutions) -> str:
 
 def token(world: ApprovalWorld, approver: str = "alice", signer: TestSigner | None = None) -> str:
     return write_token(invite(world.stored(), world.stored().callback_id, approver), signer or TestSigner())
+
+
+def list_token(world: ApprovalWorld, approver: str = "alice", signer: TestSigner | None = None) -> str:
+    until = world.stored().approval_expires_at or 0
+    return write_token(ListInvitation(approver, until), signer or TestSigner())
 
 
 def _request(method: str = "GET", query: str = "", form: str | bytes = "") -> dict[str, Any]:

@@ -81,6 +81,11 @@ class Site:
         url: str = self.until(found).url
         return url
 
+    def list_link(self, key: str, approver: str = "alice") -> str:
+        """The link to all that waits for an approver, in the message about this payment."""
+        self.link(key, approver)
+        return self.links[key, approver].list_url
+
     def payments(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "operations", "approvals", *arguments],

@@ -10,7 +10,7 @@ from typing import Any
 from handler.adapters.support.errors import AwsError
 from handler.domain.approval.decision import shown_score
 from handler.domain.approval.ports import Signer
-from handler.domain.approval.token import invite, write_token
+from handler.domain.approval.token import ListInvitation, invite, write_token
 from handler.domain.errors import NoticeError
 from handler.domain.item import Item, timestamp
 from handler.domain.money import as_text
@@ -53,8 +53,12 @@ class SnsNotices:
     def _link(self, item: Item, callback_id: str, approver: str) -> str:
         if self._signer is None or not approver:
             return f"Decide with: payments approvals show {item.transaction_id}"
-        token = write_token(invite(item, callback_id, approver), self._signer)
-        return f"Decide here, this link is yours alone:\n{self._page_url}?t={token}"
+        decide = write_token(invite(item, callback_id, approver), self._signer)
+        waiting = write_token(ListInvitation(approver, item.approval_expires_at or 0), self._signer)
+        return (
+            f"Decide here, this link is yours alone:\n{self._page_url}?t={decide}\n\n"
+            f"All that waits for you, yours alone, too:\n{self._page_url}?t={waiting}"
+        )
 
     def _publish(self, subject: str, message: str, attributes: Mapping[str, str | Sequence[str]]) -> None:
         try:

@@ -14,7 +14,7 @@ from html import escape
 from typing import Final
 
 from handler.domain.approval.decision import COMMENT_LENGTH_MAX, time_left
-from handler.domain.approval.view import Earlier, Fact, amount, at, ended_as, facts, findings, outcome
+from handler.domain.approval.view import Earlier, Fact, Waiting, amount, at, ended_as, facts, findings, outcome
 from handler.domain.item import Item, timestamp
 from handler.domain.reasons import sentence
 
@@ -129,6 +129,24 @@ def answer(item: Item, title: str) -> str:
 <p class="hint">Your link goes on telling what becomes of the payment. You can close this page.</p>
 {_facts(known)}
 <p class="said">{escape(item.comment)}</p>""",
+    )
+
+
+def listing(found: Waiting, tokens: Sequence[str], approver: str, now_ms: int) -> str:
+    """The page of all that waits for an approver, each with a link of its own; `tokens` are those of its items."""
+    rows = "".join(
+        f'<li><span><a href="?t={escape(token)}">{escape(amount(item))}, {escape(item.payment_id)}</a>'
+        f"<small>{escape('; '.join(map(sentence, item.approval_reasons)))}</small></span>"
+        f"<span>{escape(_left(item, now_ms))}</span></li>"
+        for item, token in zip(found.items, tokens, strict=True)
+    )
+    more = f"<p>{found.more} more wait behind these: decide, and open this page again.</p>" if found.more else ""
+    return _page(
+        "What waits for you",
+        f"""<h1>What waits for your decision</h1>
+{f"<ul>{rows}</ul>" if rows else "<p>Nothing waits for you.</p>"}
+{more}
+{_facts([Fact("You are", approver)])}""",
     )
 
 

@@ -18,7 +18,7 @@ from handler.adapters.table.approval_writes import (
     RESTART,
     RESTART_CHARGE,
 )
-from handler.adapters.table.transaction_log import DynamoDbTransactionLog, stored_response
+from handler.adapters.table.transaction_log import DynamoDbTransactionLog, open_keys, stored_response
 from handler.domain.errors import TransactionLogUnavailableError
 from handler.domain.item import Item, timestamp
 from handler.domain.payment import GatewayResult, Reason, Shown
@@ -46,6 +46,11 @@ class DynamoDbApprovalLog(DynamoDbTransactionLog):
         except AwsError as error:
             raise TransactionLogUnavailableError(f"query {FINGERPRINT_INDEX}: {error}") from error
         return [keys["transaction_id"]["S"] for keys in answer["Items"]]
+
+    def waiting_longest(self, limit: int) -> tuple[list[str], int]:
+        keys = open_keys(self._client, self._table_name, "pending_approval")
+        found = sorted((int(each["created_at"]["N"]), each["transaction_id"]["S"]) for each in keys)
+        return [name for _, name in found[:limit]], len(found)
 
     def adopt_approval(
         self,

@@ -21,6 +21,12 @@ class ApprovalLog(TransactionLog, Protocol):
         From an index that may lag: read each. Raises TransactionLogUnavailableError.
         """
 
+    def waiting_longest(self, limit: int) -> tuple[list[str], int]:
+        """Transaction ids of the payments that wait for a person, the oldest first, and how many wait in all.
+
+        From an index that may lag: read each. Raises TransactionLogUnavailableError.
+        """
+
     def adopt_approval(
         self,
         transaction_id: str,

@@ -1,4 +1,5 @@
-"""The token in a link to the approval page: who may decide on which question about which payment, and until when.
+"""The token in a link to the approval page: who may decide on which question about which payment, and until when; or
+who may see all that waits for them.
 
 It is bound to its version, key, transaction, callback, request hash, approver and expiry; a token that does not verify
 says nothing at all, not even about its own fields.
@@ -17,6 +18,8 @@ from handler.domain.item import Item
 from handler.domain.typed import NamedTuple
 
 VERSION: Final = 1
+# What code of before refuses as it refuses every token that it does not know.
+LIST_VERSION: Final = 2
 LENGTH_MAX: Final = 2048
 
 
@@ -26,6 +29,13 @@ class Invitation(NamedTuple):
     transaction_id: str
     callback: str
     request_hash: str
+    approver: str
+    expires_at: int
+
+
+class ListInvitation(NamedTuple):
+    """One approver's right to see all that waits for them, and so to decide on it; `expires_at` as above."""
+
     approver: str
     expires_at: int
 
@@ -46,13 +56,14 @@ def callback_digest(callback_id: str) -> str:
     return hashlib.sha256(callback_id.encode()).hexdigest()[:32]
 
 
-def write_token(invitation: Invitation, signer: Signer) -> str:
+def write_token(invitation: Invitation | ListInvitation, signer: Signer) -> str:
     """`<fields>.<mac>`, both base64url without padding. Raises NoticeError where the key cannot be used."""
-    fields = json.dumps([VERSION, signer.key_id, *invitation], separators=(",", ":")).encode()
+    version = VERSION if isinstance(invitation, Invitation) else LIST_VERSION
+    fields = json.dumps([version, signer.key_id, *invitation], separators=(",", ":")).encode()
     return f"{_encode(fields)}.{_encode(signer.write_mac(_signed(fields)))}"
 
 
-def read_token(token: str, signer: Signer, now_ms: int, late_ms: int = 0) -> Invitation:
+def read_token(token: str, signer: Signer, now_ms: int, late_ms: int = 0) -> Invitation | ListInvitation:
     """An invitation that is not over for longer than `late_ms`.
 
     Raises ApprovalRefusedError (`token_invalid`, `token_expired`), and NoticeError where the key cannot be used.
@@ -63,9 +74,9 @@ def read_token(token: str, signer: Signer, now_ms: int, late_ms: int = 0) -> Inv
         if len(token) > LENGTH_MAX or not signer.check_mac(_signed(_decode(encoded)), _decode(mac)):
             raise invalid
         version, key_id, *fields = json.loads(_decode(encoded))
-        if (version, key_id) != (VERSION, signer.key_id):
+        if version not in (VERSION, LIST_VERSION) or key_id != signer.key_id:
             raise invalid
-        invitation = Invitation(*fields)
+        invitation = Invitation(*fields) if version == VERSION else ListInvitation(*fields)
     except (ValueError, TypeError) as error:
         raise invalid from error
     if invitation.expires_at + late_ms <= now_ms:

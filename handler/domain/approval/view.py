@@ -22,6 +22,9 @@ from handler.domain.typed import NamedTuple
 WEIGHT_SCALE: Final = 10**4
 # Enough to see a habit; each is a read.
 EARLIER_MAX: Final = 10
+# More than a person decides on at once; each is a signature for its link.
+WAITING_MAX: Final = 20
+READ_MAX: Final = 100
 _AMOUNT_RULE: Final = 0
 _WORDS: Final = {"approve": "Approved", "reject": "Rejected"}
 _STATUS: Final = {"completed": "charged", "processing": "being charged", "pending_approval": "waits for a person"}
@@ -49,6 +52,13 @@ class Earlier(NamedTuple):
     items: tuple[Item, ...] = ()
     has_more: bool = False
     unknown: str = ""
+
+
+class Waiting(NamedTuple):
+    """What waits for people, the oldest first; `more`: how many wait beside these, decided ones among them."""
+
+    items: tuple[Item, ...]
+    more: int
 
 
 class Outcome(NamedTuple):
@@ -120,6 +130,23 @@ def earlier(item: Item, log: ApprovalLog) -> Earlier:
     except RetryableError as error:
         return Earlier(unknown=f"Not known, as the table did not answer ({error.reason_code}). Open the page again.")
     return Earlier(tuple(each for each in found if each is not None), len(names) > EARLIER_MAX)
+
+
+def waiting(log: ApprovalLog, now_ms: int) -> Waiting:
+    """What people may decide on now: 16 queries, and a read of each of those that have waited longest.
+
+    Those that nobody can decide on any more, or yet, are passed over: they must not hide the others.
+    """
+    names, count = log.waiting_longest(READ_MAX)
+    asked: list[Item] = []
+    read = 0
+    for name in names:
+        if len(asked) == WAITING_MAX:
+            break
+        item, read = _readable(name, log), read + 1
+        if item is not None and waits(item) and item.callback_id and (item.approval_expires_at or 0) > now_ms:
+            asked.append(item)
+    return Waiting(tuple(asked), count - read)
 
 
 def _readable(name: str, log: ApprovalLog) -> Item | None:

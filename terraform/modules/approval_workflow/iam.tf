@@ -64,8 +64,9 @@ locals {
     page = concat(local.use_table_key, local.write_traces, [
       local.read_items,
       local.decide,
-      { actions = ["dynamodb:Query"], resources = ["${var.table_arn}/index/fingerprint-index"] },
-      { actions = ["kms:VerifyMac"], resources = [aws_kms_key.links.arn] },
+      { actions = ["dynamodb:Query"], resources = [for index in ["open-shard-index", "fingerprint-index"] : "${var.table_arn}/index/${index}"] },
+      # It signs the links of what its list shows.
+      { actions = ["kms:GenerateMac", "kms:VerifyMac"], resources = [aws_kms_key.links.arn] },
       { actions = ["lambda:SendDurableExecutionCallbackSuccess"], resources = local.executions },
     ])
     reconcile = concat(local.read_secrets, local.use_table_key, local.join_network, local.write_traces, local.be_woken, [

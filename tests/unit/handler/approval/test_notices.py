@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from handler.adapters.approval.notices import SnsNotices
 from handler.adapters.support.errors import AwsError
-from handler.domain.approval.token import read_token
+from handler.domain.approval.token import Invitation, ListInvitation, read_token
 from handler.domain.errors import NoticeError
 from tests.support.approvals import CALLBACK, TOPIC, RecordingTopic, TestSigner, pending
 from tests.support.payments import KEY
@@ -22,8 +23,11 @@ def test_each_approver_gets_a_link_of_their_own():
     notices.settled("m-2", KEY, "completed")
     asked = topic.published[:2]
     for name, published in zip(("alice", "bob"), asked, strict=True):
-        link = published["Message"].split("https://pay.example/approvals?t=")[1].strip()
-        assert read_token(link, TestSigner(), world.clock.ms).approver == name
+        links = re.findall(r"https://pay\.example/approvals\?t=(\S+)", published["Message"])
+        decide, waiting = [read_token(link, TestSigner(), world.clock.ms) for link in links]
+        # The payment's comes first: whoever reads one link has that.
+        assert (type(decide), decide.approver) == (Invitation, name)
+        assert waiting == ListInvitation(name, world.item()["approval_expires_at"])
         attributes = {key: value["StringValue"] for key, value in published["MessageAttributes"].items()}
         assert attributes == {"kind": "approval", "message_id": "m-1", "approver": name}
     told = topic.published[2]["MessageAttributes"]
