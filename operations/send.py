@@ -41,7 +41,7 @@ class Message(NamedTuple):
 def send(call: Call, source: str, group: str | None) -> int:
     """Send payments to the queue, one or a file of them.
 
-    One payment as JSON, or a file of JSON lines, where - is standard input.
+    One payment as JSON, or a file of one or of JSON lines, where - is standard input.
 
     Payments of one group are claimed in their order, and groups at the same time: a customer's id is a good group. What
     is wrong with a file is told before anything is sent. A payment that was sent already is recognised.
@@ -101,9 +101,19 @@ def _read(source: str, group: str | None) -> Iterator[Message]:
         text = sys.stdin.read() if source == "-" else Path(source).read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{source} cannot be read: {error}") from error
-    for number, line in enumerate(text.splitlines(), 1):
+    # One payment over several lines, as the samples in events/ are.
+    lines = [text] if _is_json(text) else text.splitlines()
+    for number, line in enumerate(lines, 1):
         if line.strip():
             yield _message(number, line, group, f"{source}, line {number}")
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _message(number: int, text: str, group: str | None, where: str) -> Message:
