@@ -1,4 +1,4 @@
-"""The published `aws` commands against `python -m local up`, with the corrections that docs/local.md lists.
+"""The published `aws` commands against `python -m local up`, with the corrections that docs/published.md lists.
 
 The AWS CLI is the one from the package index (version 1). Each command is run by a shell, as a reader would.
 """

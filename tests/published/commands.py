@@ -4,7 +4,6 @@ The rule: a command works as it stands, or ends with the sentence in which AWS, 
 then the command with that put right works. The queue's URL, which says ACCOUNT, is the reader's to fill in.
 """
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -162,8 +161,3 @@ def corrected(text: str, corrections: tuple[tuple[str, str], ...]) -> str:
         assert text.count(old) == 1, f"{old!r} is not once in {text}"
         text = text.replace(old, new)
     return text
-
-
-def services(text: str) -> set[str]:
-    """`aws SERVICE OPERATION` of a text, without `aws`."""
-    return {" ".join(found) for found in re.findall(r"\baws ([a-z-]+) ([a-z-]+)", text)}
