@@ -98,13 +98,14 @@ def test_what_is_settled_stays_as_it_is(says):
     assert (world.item(), world.gateway.calls) == (before, [])
 
 
-def test_an_item_that_says_what_the_event_says_is_left_as_it_stands(world):
-    world.change(status="completed", open_shard=None, processed_at="2024-01-01T12:00:00Z")
-    reads = []
-    get = world.dynamodb.get_item
-    world.dynamodb.get_item = lambda **asked: reads.append(asked) or get(**asked)
-    wake(world, of(world, says="completed"))
-    assert len(reads) == 1
+@pytest.mark.parametrize(("says", "looks"), [("completed", 0), ("declined", 1), ("", 1)])
+def test_an_item_that_says_what_the_event_says_is_not_looked_at(says, looks):
+    world = World()
+    send(world)
+    listed: list[str] = []
+    world.gateway.refunds = lambda gateway_ref: listed.append(gateway_ref) or []  # type: ignore[method-assign]
+    assert wake(world, of(world, says=says)) == []
+    assert len(listed) == looks
 
 
 def test_what_is_stuck_is_settled_and_what_is_leased_is_left_to_its_worker():
