@@ -120,7 +120,7 @@ class ReconcileFunction:
         for name, value in values.items():
             self._metrics.add_metric(name, _UNIT, value)
         self._metrics.flush_metrics()
-        return {"old_open_payments": old, "parked_payments": parked, "unsettled_refunds": unsettled}
+        return {"old_open_payments": old, "parked_payments": parked}
 
     def _stuck(self, work: Work) -> int:
         ports, old = self._ports, 0

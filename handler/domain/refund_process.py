@@ -12,12 +12,14 @@ from typing import Final, Literal
 
 from handler.domain.claim import Work
 from handler.domain.errors import (
+    DamagedItemError,
     GatewayAnswerError,
     GatewayKeyRefusedError,
     GatewayReferenceUnknownError,
     GatewayRefusedError,
     OwnershipLostError,
     RetryableError,
+    TableRefusedError,
 )
 from handler.domain.item import GatewayResponse, Item
 from handler.domain.money import to_major
@@ -33,6 +35,8 @@ RefundOutcome = RefundStatus | Literal["duplicate", "conflict"]
 
 # A refusal is decided anew each time; more of them than this means that somebody else is at work.
 _DECISIONS_MAX: Final = 4
+# What only people can mend.
+_FOR_PEOPLE: Final = (GatewayKeyRefusedError, GatewayReferenceUnknownError, DamagedItemError, TableRefusedError)
 
 
 class Verdict(NamedTuple):
@@ -157,7 +161,7 @@ def give_back(refund: RefundItem, gives: Giving) -> tuple[RefundStatus, str]:
         found = look_for(refund, gives)
         return (call(refund, gives) if found is None else record(refund, found, gives)), ""
     except RetryableError as error:
-        if isinstance(error, GatewayKeyRefusedError | GatewayReferenceUnknownError):
+        if isinstance(error, _FOR_PEOPLE):
             gives.notifier.alarm(error.reason_code, refund.transaction_id, str(error))
         return "pending", error.reason_code
 

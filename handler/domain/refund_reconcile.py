@@ -124,10 +124,10 @@ def look_at_refunds(payment_id: str, gateway_ref: str, rules: Rules, ports: Port
     for refund_id in dict.fromkeys(each.refund_id for each in listed if each.refund_id):
         with alarmed(ports.notifier):
             refund = gives.log.get(refund_transaction_id(payment_id, refund_id))
-        said = of_refund(refund, listed, gives) if refund is not None else None
-        if refund is None or said is None or refund.status not in ("pending", "refunded"):
-            continue
-        status = record(refund, said, gives)
+            said = of_refund(refund, listed, gives) if refund is not None else None
+            if refund is None or said is None or refund.status not in ("pending", "refunded"):
+                continue
+            status = record(refund, said, gives)
         if status != refund.status:
             found.append(RefundFinding(refund.transaction_id, status))
     return found

@@ -669,7 +669,7 @@ run "observability" {
     condition = toset(keys(aws_cloudwatch_metric_alarm.this)) == toset([
       "concurrency", "conflicts", "dead-letters", "dropped-events", "duration-p99", "errors", "failed-destinations", "failed-notifications",
       "failed-starts", "message-age", "old-open-payments", "parked-payments", "payment-alarms",
-      "rejected-messages", "throttles",
+      "rejected-messages", "throttles", "unsettled-refunds",
     ])
     error_message = "Every alarm must be there."
   }

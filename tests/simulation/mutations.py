@@ -13,15 +13,20 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
 from handler.adapters.table import approval_log, parking_log, refund_log, transaction_log
+from handler.adapters.table.refund_writes import REFUND_WRITES
 from handler.adapters.table.writes import Write
 from tests.simulation.clauses import documented_writes
+from tests.simulation.refund_traffic import has_refunds
 from tests.simulation.simulation import STEPS_MAX, run
+from tests.simulation.world import Cut, World
+
+_REFUND_WRITES = {write.name for write in REFUND_WRITES}
 
 # A mutation that lives through so many seeds has survived.
 SEEDS_MAX = 600
@@ -98,6 +103,8 @@ _EVENT = "handler.domain.outcome_event"
 _DELIVERY = "handler.domain.outcome_delivery"
 _RECORDS = "handler.adapters.events.records"
 _EVENTS = "handler.events_function"
+_REFUND = "handler.domain.refund_process"
+_REFUNDS = "handler.domain.refund_reconcile"
 _LEASE_IGNORED = Edit(_CLAIM, "if (stored.lease_until or 0) > now_ms:", "if False:")
 
 _OBEYS = 'if item.decision == "approve":'
@@ -251,12 +258,86 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     ),
     # Only a waiting item is looked at, and what settles it takes its execution along.
     Drop("restart approval", "status = :pending"): (),
+    # A payment never leaves `completed`, and the domain asked for it first.
+    Drop("reserve refund", "status = :completed"): (Edit(_REFUND, 'if payment.status != "completed":', "if False:"),),
+    # The domain asked the same of the item that it read; a dispute would have to arrive in between.
+    Drop("reserve refund", "attribute_not_exists(disputed)"): (),
+    # The domain compared the amounts first, and an item's amount never changes.
+    Drop("reserve refund", "amount_minor >= :amount_minor"): (
+        Edit(
+            _REFUND,
+            "if payment.refund_reserved + amount",
+            "if payment.refund_reserved and payment.refund_reserved + amount",
+        ),
+    ),
+    # What was recorded or stored between reconcile's reading and its write has a reference, and a later date.
+    Drop("take over refund", "status = :refund_pending"): (),
+    Drop("take over refund", "attribute_not_exists(refund_ref)"): (),
+    # Who takes it over dates it: two runs would have to take it over in the same moment.
+    Drop("take over refund", "attempt = :seen"): (),
+    # The domain looked at the last write, and the next one comes from whoever counts the attempt.
+    Drop("take over refund", "updated_at < :stale"): (
+        Edit(_REFUNDS, "if not refund.refund_ref and refund.updated_at >= stale:", "if False:"),
+    ),
+    # A key is given up by who has just called under it: another one would have to take over and record in between.
+    Drop("next refund key", "status = :refund_pending"): (),
+    Drop("next refund key", "attempt = :attempt"): (),
+    # A write that comes twice says the same number again.
+    Drop("next refund key", "(attribute_not_exists(gateway_try) OR gateway_try = :seen)"): (),
+    # What was given back has a reference, and of what the gateway refused it has none.
+    Drop("store refund reference", "status = :refund_pending"): (
+        Drop("store refund reference", "attribute_not_exists(refund_ref)"),
+    ),
+    # The gateway has one reference for a refund, whoever stores it.
+    Drop("store refund reference", "attribute_not_exists(refund_ref)"): (),
+    # Another run would have to take it over and call between a refusal and its record.
+    Drop("fail refund", "attempt = :attempt"): (),
+    # Each refund gives back what it had reserved, once.
+    Drop("give reservation back", "refund_reserved >= :amount_minor"): (),
     # A repeated restart would have to arrive when the new execution already charges: no seed is known to meet it.
     Drop("restart charge", "owner = :owner"): (),
     Drop("restart charge", "attempt = :attempt"): (),
 }
 
 EDITS: dict[str, tuple[Edit | Drop, ...]] = {
+    "a refund is called for without a look at the list": (
+        Edit(
+            _REFUND,
+            "        found = look_for(refund, gives)\n        return (",
+            "        found = None\n        return (",
+        ),
+    ),
+    "a refund is called for again without a look at the list": (
+        Edit(_REFUNDS, "    found = look_for(refund, gives)\n", "    found = None\n"),
+    ),
+    "the last call of a refund is not waited for": (
+        Edit(_REFUNDS, "stale = gives.now_ms() - stuck_after_ms", "stale = gives.now_ms() + 10 * stuck_after_ms"),
+        Drop("take over refund", "updated_at < :stale"),
+    ),
+    "the next key of a refund is used as soon as the same one would be": (
+        Edit(_REFUNDS, "(_LONGER_AFTER_A_KEY if refund.gateway_try else 1)", "1"),
+    ),
+    "a refund's key is another one for each attempt": (Edit(_REFUND, "{refund.gateway_try}", "{refund.attempt}"),),
+    "what a bank returned stays refunded": (Edit(_REFUND, 'if said.state == "failed":', "if False:"),),
+    "a refusal of a refund changes nothing": (
+        Edit(_REFUND, 'return _fail(refund, response, gives, reason_code="refund_refused")', "raise error"),
+    ),
+    "a refund fails whatever its call ended with": (
+        Edit(
+            _REFUND,
+            "    except GatewayRefusedError as error:",
+            "    except (GatewayRefusedError, RetryableError) as error:",
+        ),
+        Edit(_REFUND, "code=error.code, request_id=error.request_id", 'code=""'),
+    ),
+    "other content under a refund id is a duplicate": (
+        Edit(
+            _REFUND,
+            "if (stands.amount_minor, stands.currency) != (request.amount_minor, request.currency):",
+            "if False:",
+        ),
+    ),
+    "a refund waits for ever": (Edit(_REFUND, "    if payment.status in OPEN:\n", "    if True:\n"),),
     "no status after an unknown outcome": (
         Edit(
             _CHARGE,
@@ -989,11 +1070,25 @@ def hunt(mutation: Mutation, seeds_max: int = SEEDS_MAX) -> Hunted:
     """Play seeds on the mutated code until a rule breaks; seed -1 where none does. Changes this process for good."""
     started = time.monotonic()
     bind(mutate(mutation))
-    for seed in (*_RARE_SEEDS, *range(seeds_max)):
+    for seed in _seeds(mutation, seeds_max):
         world = run(seed, steps_max=STEPS_MAX, counterfactual=not mutation.by_effect)
         if world.violations:
             return Hunted(mutation.name, seed, world.violations[0][0], time.monotonic() - started)
     return Hunted(mutation.name, -1, "", time.monotonic() - started)
+
+
+def _seeds(mutation: Mutation, seeds_max: int) -> Iterator[int]:
+    """Those that may meet it: refunds alone are met where there are some."""
+    is_of_refunds = bool(mutation.changes) and all(_is_of_refunds(change) for change in mutation.changes)
+    if not is_of_refunds:
+        yield from _RARE_SEEDS
+    for seed in range(seeds_max):
+        if not is_of_refunds or has_refunds(World(seed, Cut(), STEPS_MAX)):
+            yield seed
+
+
+def _is_of_refunds(change: Edit | Drop) -> bool:
+    return "refund" in change.module if isinstance(change, Edit) else change.write in _REFUND_WRITES
 
 
 def main(arguments: list[str]) -> int:

@@ -70,6 +70,8 @@ def refunds(world: World, payments: dict[str, tuple[int, int]], send: Callable[[
                 asked = Asked(f"{payment_id}-unknown", f"r{number}", asked.amount_minor)
             elif kind < 0.15:
                 asked = Asked(payment_id, f"r{number}", asked.amount_minor, is_valid=False)
+            elif kind < 0.2:
+                asked = Asked(payment_id, f"r{number}", 2 * amount_minor)
             send(at, name, asked)
             again = world.draw(f"{name}/again")
             later = at + int(world.draw(f"{name}/later") * world.pick(f"{name}/until", (100, MINUTE, HOUR)))

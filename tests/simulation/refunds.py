@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tests.simulation.clauses import accepted_without
 from tests.simulation.refund_gateway import Given
 from tests.simulation.refund_traffic import Asked
-from tests.simulation.world import MINUTE, Invocation, World
+from tests.simulation.world import HOUR, MINUTE, Invocation, World
 
 if TYPE_CHECKING:
     from tests.simulation.gateway import Gateway
@@ -51,6 +51,13 @@ WRITE_OF = {
 _TAKING = ("refund_begin", "refund_take_over")
 # When each state began.
 _SINCE = {"waiting": "waiting_at", "pending": "pending_at", "refunded": "refunded_at", "failed": "failed_at"}
+# What code that goes on with it must find.
+_HAS = {
+    "waiting": {"waiting_at"},
+    "pending": {"gateway_ref", "pending_at"},
+    "refunded": {"gateway_ref", "pending_at", "refunded_at", "refund_ref"},
+    "failed": {"failed_at", "reason_code"},
+}
 
 
 def is_of_refunds(key: str) -> bool:
@@ -69,8 +76,8 @@ class RefundRules:
         self._called: dict[str, int] = {}
         # (invocation, reference): the refunds that the list had for it, and when.
         self._listed: dict[tuple[str, str], tuple[int, set[str]]] = {}
-        # (refund's key, its key at the gateway) that was given up, and when.
-        self._given_up: dict[tuple[str, int], int] = {}
+        # A refund's key, and the number of its key at the gateway that was given up.
+        self._given_up: set[tuple[str, int]] = set()
         # What code that knows no refunds has set aside.
         self.to_send_again: list[Sent] = []
         # References of which something is to be told still.
@@ -95,14 +102,20 @@ class RefundRules:
             self.fail("every write is dated", f"{intent} of {key} at {write.clock_ms} says {after}")
         if ("open_shard" in after) != (status in ("waiting", "pending")):
             self.fail("open items are found", f"{key} is {status} with index entry {after.get('open_shard')}")
+        if not _HAS[status] <= after.keys():
+            self.fail("each state is complete", f"{intent} left {key} as {after}")
         if _SINCE[status] not in after or (status == "failed") != ("reason_code" in after):
             self.fail("each state says when and why", f"{intent} left {key} as {after}")
         if status != was and after.get(_SINCE[status]) != write.clock_ms:
             self.fail("each state says when and why", f"{intent} left {key} as {after}")
+        if (before is None or intent in _TAKING) and not invocation.owns(after["owner"]):
+            self.fail("fencing owner", f"{invocation.name} holds {key} as {after['owner']}")
+        if intent == "refund_store_ref" and "refund_ref" not in after:
+            self.fail("each state says when and why", f"{intent} left {key} as {after}")
         if before is not None:
             self._kept(intent, before, after)
         if intent == "refund_next_key":
-            self._given_up[key, after["gateway_try"] - 1] = self.world.now
+            self._given_up.add((key, before.get("gateway_try", 0) if before else 0))
         self._agrees_with_gateway(intent, after)
         self._reserved(after["payment_id"])
 
@@ -150,7 +163,7 @@ class RefundRules:
         key, given = item["transaction_id"], self._given(item)
         if item["status"] == "refunded" and not any(each.was_refunded for each in given):
             self.fail("the gateway's outcome", f"{key} is refunded, the gateway has {given}")
-        if item["status"] == "refunded" and item["refund_ref"] not in {each.refund_ref for each in given}:
+        if item["status"] == "refunded" and item.get("refund_ref") not in {each.refund_ref for each in given}:
             self.fail("the gateway's outcome", f"{key} is refunded by {item['refund_ref']}, the gateway has {given}")
         if intent == "refund_fail":
             reason_code, states = item["reason_code"], {each.state for each in given}
@@ -196,7 +209,7 @@ class RefundRules:
             self.fail("one key a refund", f"{invocation.name} calls for {name} under {key!r}")
         elif (name, int(number)) in self._given_up and agrees:
             self.fail("no key comes back", f"{invocation.name} calls for {name} under {key!r}")
-        elif int(number) and now - self._given_up.get((name, int(number) - 1), -(10**12)) < 15 * MINUTE and agrees:
+        elif int(number) and agrees and last is not None and at - last < HOUR:
             self.fail("never in the dark", f"{invocation.name} calls for {name} under the next key at once")
         self._called[name] = now
 

@@ -585,11 +585,16 @@ class Simulation:
             refunds.make(gateway_ref, refunds.left(gateway_ref) // 2)
 
     def _woken(self, gateway_ref: str) -> None:
-        """The gateway tells of a reference: now, late, twice, and again as long as nobody could look."""
+        """The gateway tells of a reference, late, also twice at once, and again as long as nobody could look."""
         world = self.world
         self.auditor.refunds.untold[gateway_ref] = world.now
+        at = world.now + world.between(f"woken/{gateway_ref}/at", 10, 60_000)
         for _ in range(world.between(f"woken/{gateway_ref}", 1, 2)):
-            world.at(world.now + world.between(f"woken/{gateway_ref}/at", 10, 60_000), lambda: self._look(gateway_ref))
+            world.at(at, lambda: self._look(gateway_ref))
+            # The second one at once, or later.
+            at += world.between(
+                f"woken/{gateway_ref}/again", 0, world.pick(f"woken/{gateway_ref}/within", (40, 60_000))
+            )
 
     def _look(self, gateway_ref: str) -> None:
         self._invoked += 1

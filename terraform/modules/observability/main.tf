@@ -69,6 +69,11 @@ locals {
       namespace   = local.namespace, metric = "ParkedPayments", dimensions = { environment = var.environment }
       statistic   = "Maximum", threshold = 0, periods = 1
     }
+    unsettled-refunds = {
+      description = "Reconcile could not bring refunds on for an hour, as the gateway or the table fails: money that was to be given back is not."
+      namespace   = local.namespace, metric = "UnsettledRefunds", dimensions = { environment = var.environment }
+      statistic   = "Minimum", threshold = 0, periods = 4
+    }
     dropped-events = {
       description = "Lambda dropped an asynchronous invocation of the payment function without having run it."
       namespace   = "AWS/Lambda", metric = "AsyncEventsDropped", dimensions = local.function
@@ -223,7 +228,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   statistic          = startswith(each.value.statistic, "p") ? null : each.value.statistic
   extended_statistic = startswith(each.value.statistic, "p") ? each.value.statistic : null
   # Reconcile publishes every 10 minutes: in between, the alarm stands.
-  period              = contains(["old-open-payments", "parked-payments"], each.key) ? 900 : 60
+  period              = contains(["old-open-payments", "parked-payments", "unsettled-refunds"], each.key) ? 900 : 60
   evaluation_periods  = each.value.periods
   comparison_operator = "GreaterThanThreshold"
   threshold           = each.value.threshold

@@ -338,6 +338,27 @@ def test_a_look_passes_over_what_is_not_ours_and_what_it_cannot_read():
     assert [alarm[0] for alarm in world.notifier.alarms] == ["item_damaged"]
 
 
+@pytest.mark.parametrize("by", ["message", "wake-up"])
+def test_a_reservation_that_somebody_took_away_is_an_alarm_and_no_failure_is_recorded(by):
+    world = completed()
+
+    def takes_away() -> None:
+        world.change(refund_reserved=1)
+        raise GatewayRefusedError("400")
+
+    if by == "message":
+        world.gateway.answers["refund"] = [takes_away]
+        assert give(world) == "pending"
+    else:
+        give(world)
+        world.gateway.change("failed")
+        world.change(refund_reserved=1)
+        with pytest.raises(DamagedItemError):
+            world.look()
+    assert [alarm[0] for alarm in world.notifier.alarms] == ["item_damaged"]
+    assert world.reserved == 1
+
+
 def test_a_look_lists_one_payment_once():
     world = completed()
     give(world)
