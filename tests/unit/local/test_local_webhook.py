@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,10 @@ import pytest
 from handler.adapters.webhook.stripe_events import TYPES, read_event
 from local import webhook as command
 from local.approvals.page import Page
+from local.approvals.webhook import Webhook
+from local.installation import ROOT
 from local.loopback import ask
+from local.resources import Names
 from tests.support.webhook import Endpoint, event, header
 
 
@@ -85,3 +89,21 @@ def test_the_command_says_what_it_needs(capsys, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     assert command.main(["--payment-id", "pay-1"]) == 1
     assert "--gateway stripe" in capsys.readouterr().err
+
+
+def test_its_queues_are_called_as_terraform_calls_them():
+    module = (ROOT / "terraform" / "modules" / "webhook" / "main.tf").read_text()
+    [named] = re.findall(r'queue_name = "\$\{var.name_prefix\}(\S+)\$\{var.environment\}"', module)
+    made: list[str] = []
+    sqs = SimpleNamespace(
+        create_queue=lambda QueueName, **_: made.append(QueueName) or {"QueueUrl": "u"},
+        get_queue_attributes=lambda **_: {"Attributes": {"QueueArn": "a"}},
+    )
+    secrets = SimpleNamespace(create_secret=lambda **_: {"ARN": "arn"})
+    system: Any = SimpleNamespace(
+        names=Names("test"),
+        clients={"sqs": sqs, "secretsmanager": secrets},
+        gateway_variables={"GATEWAY_MODE": "test"},
+    )
+    Webhook(system)
+    assert made == [f"{named}test-dlq.fifo", f"{named}test.fifo"]
