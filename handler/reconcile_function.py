@@ -72,8 +72,9 @@ class ReconcileFunction:
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:
         """Raises TransactionLogUnavailableError where the open payments cannot be listed."""
         work = Work(f"reconcile:{context.aws_request_id}", context.get_remaining_time_in_millis)
-        # Of the schedule's events none has records.
-        return self._woken(event["Records"], work) if "Records" in event else self._run(work)
+        # Of the schedule's events none has records; who invokes it by hand may send anything.
+        is_of_queue = isinstance(event, dict) and "Records" in event
+        return self._woken(event["Records"], work) if is_of_queue else self._run(work)
 
     def _woken(self, records: Sequence[Mapping[str, Any]], work: Work) -> dict[str, Any]:
         """Look at what each wake-up names; of a reference that failed, all that came after comes again, too."""

@@ -172,3 +172,11 @@ def test_what_there_is_no_time_for_comes_again_and_the_gateway_is_not_asked(worl
 def test_a_message_that_is_no_wake_up_goes_to_the_dead_letter_queue_and_holds_up_no_other(world):
     assert wake(world, "not ours", of(world)) == ["0"]
     assert world.item()["status"] == "completed"
+
+
+@pytest.mark.parametrize("event", [None, {}, [], "Records", {"source": "aws.scheduler"}])
+def test_whatever_is_no_batch_of_a_queue_is_a_run(world, event):
+    function = ReconcileFunction(world.rules, world.ports, decisions(world), ListMetrics())
+    context = SimpleNamespace(aws_request_id="r-1", get_remaining_time_in_millis=lambda: 300_000)
+    assert function(event, context)["parked_payments"] == 0
+    assert world.item()["status"] == "completed"
