@@ -284,11 +284,8 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     Drop("next refund key", "attempt = :attempt"): (),
     # A write that comes twice says the same number again.
     Drop("next refund key", "(attribute_not_exists(gateway_try) OR gateway_try = :seen)"): (),
-    # What was given back has a reference, and of what the gateway refused it has none.
-    Drop("store refund reference", "status = :refund_pending"): (
-        Drop("store refund reference", "attribute_not_exists(refund_ref)"),
-    ),
-    # The gateway has one reference for a refund, whoever stores it.
+    # What ended has a reference, or the gateway never had it; and a refund has one reference, whoever stores it.
+    Drop("store refund reference", "status = :refund_pending"): (),
     Drop("store refund reference", "attribute_not_exists(refund_ref)"): (),
     # Another run would have to take it over and call between a refusal and its record.
     Drop("fail refund", "attempt = :attempt"): (),
@@ -313,9 +310,6 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "the last call of a refund is not waited for": (
         Edit(_REFUNDS, "stale = gives.now_ms() - stuck_after_ms", "stale = gives.now_ms() + 10 * stuck_after_ms"),
         Drop("take over refund", "updated_at < :stale"),
-    ),
-    "the next key of a refund is used as soon as the same one would be": (
-        Edit(_REFUNDS, "(_LONGER_AFTER_A_KEY if refund.gateway_try else 1)", "1"),
     ),
     "a refund's key is another one for each attempt": (Edit(_REFUND, "{refund.gateway_try}", "{refund.attempt}"),),
     "what a bank returned stays refunded": (Edit(_REFUND, 'if said.state == "failed":', "if False:"),),
