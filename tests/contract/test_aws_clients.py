@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,7 +32,8 @@ from handler.adapters.support.errors import AwsError
 from handler.adapters.support.lean import clients as lean_clients
 from handler.adapters.table.transaction_log import DynamoDbTransactionLog
 from handler.domain.errors import ApprovalStartRefusedError, TableRefusedError, TransactionLogUnavailableError
-from handler.domain.item import Item, from_stored
+from handler.domain.item import GatewayResponse, Item, from_stored
+from handler.domain.refund_item import RefundItem, RefundRequest, new_refund
 from handler.support import load_support
 from local.faults import TableFaults
 from local.installation import environment
@@ -170,6 +172,39 @@ def test_the_log_writes_reads_lists_and_is_refused_the_same(clients: Client, tab
     assert stored is not None
     assert stored.gateway_ref == "pi_1"
     assert list(log.open_transaction_ids("processing")) == ["txn-1"]
+
+
+def test_refunds_are_reserved_and_given_back_with_their_payment_or_not_at_all(clients: Client, table: str) -> None:
+    log = DynamoDbTransactionLog(clients("dynamodb"), table)
+    completed = whole_item({"transaction_id": "txn-pay-abc123", "status": "completed", "customer_id": "c"})
+    log.put_new(from_stored(completed))
+    refunds = log.refunds()
+
+    def refund(refund_id: str, amount_minor: int) -> RefundItem:
+        request = RefundRequest("pay-abc123", refund_id, amount_minor, "USD")
+        return new_refund(request, message(), "pending", owner="o", now_ms=1, gateway_ref="pi_1")
+
+    def reserved() -> int:
+        payment = refunds.payment("txn-pay-abc123")
+        assert payment is not None
+        return payment.refund_reserved
+
+    first, second = refund("r-1", 2000), refund("r-2", 600)
+    assert refunds.claim_reserved(first, captured_minor=2599) is None
+    assert refunds.get(first.transaction_id) == first
+    too_much = refunds.claim_reserved(second, captured_minor=2599)
+    assert too_much is not None
+    assert (too_much.refund, too_much.payment) == (None, refunds.payment("txn-pay-abc123"))
+    assert refunds.get(second.transaction_id) is None
+    again = refunds.claim_reserved(first._replace(owner="another"), captured_minor=2599)
+    assert again is not None
+    assert again.refund == first
+    assert (reserved(), list(refunds.open_transaction_ids())) == (2000, [first.transaction_id])
+    fail = partial(refunds.fail, first, status_seen="pending", reason_code="refund_failed", now=2)
+    assert fail(response=GatewayResponse("failed")) is None
+    stands = fail(response=GatewayResponse("failed", code="another"))
+    assert stands is not None
+    assert (stands.status, reserved()) == ("failed", 0)
 
 
 def test_a_table_that_is_not_there_is_unavailable_and_a_wrong_key_is_refused(clients: Client, table: str) -> None:
