@@ -37,7 +37,7 @@ run "with_approvers" {
 
   assert {
     condition = {
-      for name in ["reader", "approver"] : name => join(" ", sort(flatten(local.people[name][*].actions)))
+      for name in ["reader", "approver"] : name => join(" ", sort(distinct(flatten(local.people[name][*].actions))))
     } == { reader = "dynamodb:GetItem dynamodb:Query", approver = "execute-api:Invoke" }
     error_message = "Who decides must be allowed to call the API and nothing else, and who looks to read."
   }

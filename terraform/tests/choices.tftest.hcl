@@ -674,8 +674,8 @@ run "observability" {
     error_message = "Every alarm must be there."
   }
   assert {
-    condition     = { for key, alarm in aws_cloudwatch_metric_alarm.sums : key => length(alarm.metric_query) } == { queue-unpolled = 3, table-errors = 5, table-throttles = 5 }
-    error_message = "Throttles and errors of table and index, and a queue that nobody polls, must be alarms."
+    condition     = { for key, alarm in aws_cloudwatch_metric_alarm.sums : key => length(alarm.metric_query) } == { queue-unpolled = 3, table-errors = 5, table-throttles = 7 }
+    error_message = "Throttles and errors of table and indexes, and a queue that nobody polls, must be alarms."
   }
   assert {
     condition     = alltrue([for alarm in merge(aws_cloudwatch_metric_alarm.this, aws_cloudwatch_metric_alarm.sums) : contains(alarm.alarm_actions, aws_sns_topic.alarms.arn)])
