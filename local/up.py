@@ -104,7 +104,7 @@ def _introduce(system: LocalSystem, approvals: Approvals) -> None:
 
 
 def exports(system: LocalSystem, approvals: Approvals) -> dict[str, str]:
-    """What the AWS CLI, `payments`, `python -m handler` and the README's snippet need to meet this system."""
+    """What the AWS CLI, `payments`, `python -m handler` and the snippet of docs/local.md need to meet this system."""
     return {
         "AWS_ENDPOINT_URL": system.endpoint_url,
         **approvals.endpoints,

@@ -20,7 +20,7 @@ from tests.support.reader import Reader
 
 ROOT = Path(__file__).parents[2]
 PYTHONS = ("3.11", "3.13")
-PAGES = ("README.md", "docs/packaging.md", "docs/tutorial.md")
+PAGES = ("README.md", *(f"docs/{name}.md" for name in ("architecture", "cold-starts", "packaging", "tutorial")))
 # Target -> the tests that type it, or show what it runs.
 ELSEWHERE = {
     "apply": "tests/terraform/first_user.py",
@@ -103,7 +103,7 @@ def test_the_environment_is_of_the_python_that_was_named(checkout: Checkout) -> 
 
 
 def test_the_snippet_the_samples_and_the_command_line_work_in_an_activated_shell(checkout: Checkout) -> None:
-    snippet = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    snippet = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "local.md").read_text(), re.DOTALL)
     assert snippet
     (checkout.folder.parent / "snippet.py").write_text(snippet[1])
     gateway = {"GATEWAY": "simulated"}

@@ -199,7 +199,7 @@ def test_the_page_shows_the_lines_that_are_printed(terminal: Terminal) -> None:
 
 
 def test_the_snippet_and_its_command_meet_the_local_system_and_say_so(terminal: Terminal) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "local.md").read_text(), re.DOTALL)
     snippet = next(block for block in blocks if "handler.lambda_handler" in block)
     (terminal.home / "snippet.py").write_text(snippet.replace("test-123", "test-456"))
     python = f"PYTHONPATH={ROOT} {sys.executable}"

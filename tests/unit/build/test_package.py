@@ -619,8 +619,8 @@ def test_the_same_zip_comes_out_of_another_checkout(
     ).read_bytes()
 
 
-def test_the_readme_names_the_interpreter_that_make_package_needs():
+def test_the_page_names_the_interpreter_that_make_package_needs():
     default = re.search(r"^RUNTIME \?= python(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert default
-    package = (ROOT / "README.md").read_text().split("## The package for Graviton")[1].split("\n## ")[0]
+    package = (ROOT / "docs" / "packaging.md").read_text().split("## What it needs")[1].split("\n## ")[0]
     assert f"needs CPython {default.group(1)} on this machine" in package.replace("\n", " ")
