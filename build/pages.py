@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import click
 from schemas import outcome_event
+from schemas.message import message_rows, response_rows
 
 from handler import queue_function, reconcile_function, webhook_function
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
@@ -371,6 +372,23 @@ def _envelope() -> tuple[dict[str, str], dict[str, str]]:
     return item_attributes("handler/domain/outcome_event.py", "Envelope")
 
 
+def message_page() -> str:
+    """Every field of a payment's message, and of the response."""
+    return page(
+        "Message and response",
+        "A payment's message is one JSON object, at most `BODY_BYTES_MAX` long. Other fields are ignored. "
+        "What is wrong with a message is recorded with its [reason codes](reason-codes.md); nothing is guessed. "
+        "[The protocol](protocol.md#versions-of-the-canonical-text) says what a version is, and has the message of "
+        "[a refund](protocol.md#refunds).",
+        table(("field", "what it is", "required", "in version", "meaning"), message_rows()),
+        "## Response",
+        'The queue function answers `{"statusCode": 200, "body": {...}, "batchItemFailures": [...]}`. '
+        "`batchItemFailures` has an `itemIdentifier`, the message's id, for each message that comes back; SQS deletes "
+        "the others. The body:",
+        table(("field", "meaning"), response_rows()),
+    )
+
+
 def settings_page() -> str:
     """Every environment variable."""
     readers = tuple(dict.fromkeys(reader for setting in SETTINGS for reader in setting.readers))
@@ -493,6 +511,7 @@ MODULES: Final = tuple(
 )
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "message.md": message_page,
     "item.md": item_page,
     "reason-codes.md": reasons_page,
     "metrics.md": metrics_page,

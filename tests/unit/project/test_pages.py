@@ -135,3 +135,9 @@ def test_every_alarm_names_a_page_of_the_runbook():
     # The others are symptoms and cases (tests/documented/test_runbook.py).
     assert named <= runbook
     assert len(named) == 40
+
+
+@pytest.mark.parametrize("names", [["order_id"], ["order_id", "customer_id", "new"]])
+def test_a_field_without_a_sentence_and_a_sentence_without_a_field_are_no_page(names):
+    with pytest.raises(ValueError, match=r"differ about (customer_id|new)$"):
+        load("schemas.message").require_all({"order_id": "", "customer_id": ""}, names)
