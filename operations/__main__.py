@@ -36,6 +36,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "dead-letters": Entry("dead_letters", "Messages that were received too often.", "dead_letters"),
     "cancel": Entry("cancel", "Give one open payment up, wherever it is."),
     "reconcile": Entry("reconcile", "Run reconcile now: settle, expire or restart what stopped half-way."),
+    "refund": Entry("refund", "Give back what a payment captured, in full or in part."),
     "conflicts": Entry("conflicts", "Messages whose payment_id was taken by other content."),
     "events": Entry("events", "What was told of payments' outcomes."),
     "tail": Entry("events", "Show outcome events as they happen, one a line."),

@@ -123,6 +123,8 @@ def _message(number: int, text: str, group: str | None, where: str) -> Message:
         raise click.UsageError(f"{where} is no JSON: {error}") from error
     if not isinstance(document, dict):
         raise click.UsageError(f"{where} is no JSON object")
+    if "refund" in document and "payment_id" not in document:
+        raise click.UsageError(f"{where} is a refund: `payments refund` sends it behind its payment")
     payment_id, customer = document.get("payment_id"), document.get("customer_id")
     if not isinstance(payment_id, str) or not payment_id:
         raise click.UsageError(f"{where} has no payment_id")

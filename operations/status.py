@@ -1,7 +1,8 @@
 """`payments status`: one payment's whole story.
 
-What it costs: one read where the id is a payment's, two where it begins as a transaction's, and where nothing is found
-one look at the two queues in which its message may still be; with `--logs` as many more as the log groups have pages.
+What it costs: one read where the id is a payment's, two where it begins as a transaction's, one more of what was given
+back where it was charged, and where nothing is found one look at the payment queue; with `--logs` as many more as the
+log groups have pages.
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ from botocore.exceptions import ClientError
 from handler.domain.approval.decision import find_item
 from handler.domain.errors import ApprovalRefusedError
 from handler.domain.item import Item, timestamp
+from handler.domain.money import as_text
+from handler.domain.ports import TransactionLog
+from handler.domain.refund_item import RefundItem, is_refund, refund_to_stored
 from operations.names import log_groups, queue_url
 from operations.options import NAME, Call, Command, pass_call
 from operations.output import amount, as_document
-from operations.story import Event, now, story
+from operations.refund import told
+from operations.story import Event, Now, now, story
 
 _LISTING: Final = "a message that no function has taken up has no item yet"
 # Lines of the invocation that claimed it, before the item's own moment.
@@ -34,40 +39,57 @@ def status(call: Call, payment: str, logs: bool) -> int:
     """Tell one payment's whole story.
 
     In order of time: message, score, approvals, tries, gateway references and request ids, its end; then where it is
-    now, and what can be done. By payment id or transaction id.
+    now, and what can be done. By payment id or transaction id; a refund's is txn-PAYMENT#refund#REFUND.
     """
+    log = call.decisions.log
+    if is_refund(payment):
+        found = log.refunds().get(payment)
+        if found is None:
+            raise ApprovalRefusedError("unknown", f"there is no refund {payment} in this table; {_waiting(call)}")
+        amounts = f"{as_text(found.amount_minor, found.currency)} {found.currency} of {found.payment_transaction_id}"
+        _tell(call, found, amounts, *told(found))
+        return 0
     try:
-        item = find_item(call.decisions.log, payment, _LISTING)
+        item = find_item(log, payment, _LISTING)
     except ApprovalRefusedError as error:
         if error.reason_code == "unknown":
             raise ApprovalRefusedError("unknown", f"{error}; {_waiting(call)}") from error
         raise
     events = story(item)
+    if item.status == "completed":
+        events += _given_back(log, item)
     if logs:
         events = sorted([*_timed(events, item), *_log_lines(call, item)], key=lambda event: (event.at or 0) // 1000)
-    where, can_be_done = now(item, call.decisions.clock.now_ms())
-    call.say(
-        "\n".join(_lines(item, events, where, can_be_done)),
-        transaction_id=item.transaction_id,
-        status=item.status,
-        story=[event.as_document() for event in events],
-        now=where,
-        can_be_done=can_be_done,
-        item=as_document(item),
-    )
+    whose = f"{amount(item)}  customer {item.customer_id or '-'}, order {item.order_id or '-'}"
+    _tell(call, item, whose, events, now(item, call.decisions.clock.now_ms()))
     return 0
 
 
-def _lines(item: Item, events: list[Event], where: str, can_be_done: list[str]) -> Iterator[str]:
-    who = f"customer {item.customer_id or '-'}, order {item.order_id or '-'}"
-    yield f"{item.transaction_id}  {item.status}  {amount(item)}  {who}"
+def _tell(call: Call, item: Item | RefundItem, head: str, events: list[Event], where: Now) -> None:
+    lines = [f"{item.transaction_id}  {item.status}  {head}"]
     for event in events:
         when = timestamp(event.at) if event.at is not None else " " * 20
-        names = "".join(f"  {name}={value}" for name, value in event.names.items())
-        yield f"  {when}  {event.what}{names}"
-    yield f"now: {where}"
-    for command in can_be_done:
-        yield f"can be done: {command}"
+        lines.append(f"  {when}  {event.what}{''.join(f'  {name}={value}' for name, value in event.names.items())}")
+    lines += [f"now: {where.where}", *(f"can be done: {command}" for command in where.can_be_done)]
+    call.say(
+        "\n".join(lines),
+        transaction_id=item.transaction_id,
+        status=item.status,
+        story=[event.as_document() for event in events],
+        now=where.where,
+        can_be_done=where.can_be_done,
+        item=as_document(item) if isinstance(item, Item) else refund_to_stored(item),
+    )
+
+
+def _given_back(log: TransactionLog, item: Item) -> Iterator[Event]:
+    """What its refunds have reserved, and whether somebody disputed it: a read of its own."""
+    captured = log.refunds().payment(item.transaction_id)
+    if captured is not None and captured.refund_reserved:
+        given = f"{as_text(captured.refund_reserved, captured.currency)} {captured.currency}"
+        yield Event(None, f"of it {given} were given back, or are about to be", {})
+    if captured is not None and captured.is_disputed:
+        yield Event(None, "somebody disputed it", {})
 
 
 def _timed(events: list[Event], item: Item) -> list[Event]:

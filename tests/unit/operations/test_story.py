@@ -123,7 +123,7 @@ def test_a_decision_stands_between_the_question_and_the_charge():
         ),
         ({"status": "parked", "park_no": 1}, "it waits for an operator", "payments parked retry pay-1"),
         ({"status": "parked", "park_no": 1, "retry_no": 1}, "it was allowed again", "payments reconcile"),
-        ({"status": "completed"}, "it is charged, once and for good", ""),
+        ({"status": "completed"}, "it is charged, once and for good", "payments refund pay-1"),
         ({"status": "declined"}, "it ended without a charge", "payments send, under another payment_id"),
         (
             {"status": "rejected", "faults": (Fault("amount", "missing"),)},

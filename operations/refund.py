@@ -1,0 +1,96 @@
+"""`payments refund`: give back what a payment captured, in full or in part.
+
+The rule it keeps: it sends the message that anybody may send, and decides nothing: the function reserves, calls and
+records. What is sent again under the same id takes effect once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import click
+
+from handler.domain.approval.decision import find_item
+from handler.domain.errors import ApprovalRefusedError
+from handler.domain.money import as_text, to_minor
+from handler.domain.reasons import sentence
+from handler.domain.refund_item import RefundItem, refund_transaction_id
+from operations.names import queue_url
+from operations.options import NAME, Call, Command, confirmed, pass_call
+from operations.story import Event, Now
+
+_LISTING = "a refund is of a payment that was charged"
+
+
+@click.command(cls=Command, example="payments refund pay-001 --amount 10.00 --refund-id refund-1")
+@click.argument("payment", type=NAME)
+@click.option("--amount", type=NAME, help="As 10.00 in the payment's currency (default: all that is left).")
+@click.option("--refund-id", type=NAME, help="Its id, one of its payment's: sent again under it, it counts once.")
+@confirmed
+@pass_call
+def refund(call: Call, payment: str, amount: str | None, refund_id: str | None) -> int:
+    """Give back what a payment captured, in full or in part.
+
+    Sends the message to the queue behind its payment. A part needs an id, so that nobody sends it twice by mistake.
+    """
+    if amount and not refund_id:
+        raise click.UsageError("a part needs a --refund-id: under another one it would be another refund")
+    item = find_item(call.decisions.log, payment, _LISTING)
+    captured = call.decisions.log.refunds().payment(item.transaction_id)
+    if item.status != "completed" or captured is None:
+        raise ApprovalRefusedError("refund_payment_not_completed", f"{item.transaction_id} is {item.status}: no refund")
+    left = captured.amount_minor - captured.refund_reserved
+    minor = left if amount is None else to_minor(amount, item.currency)
+    if not minor:
+        said = f"{amount} is no amount in {item.currency}" if amount else "nothing is left to be given back"
+        raise click.UsageError(f"{item.transaction_id}: {said}")
+    if minor > left:
+        raise ApprovalRefusedError(
+            "refund_above_captured",
+            f"{item.transaction_id} has {as_text(left, item.currency)} {item.currency} left to be given back",
+        )
+    chosen = refund_id or "all-that-is-left"
+    value = as_text(minor, item.currency)
+    call.confirm(f"{value} {item.currency} of {item.transaction_id} will be given back, as refund {chosen}.")
+    # By hand, as an amount is no float: its digits stand as they are.
+    names = {"payment_id": item.payment_id, "refund_id": chosen, "currency": item.currency}
+    body = ", ".join(f"{json.dumps(name)}: {json.dumps(each)}" for name, each in names.items())
+    sent = call.client("sqs").send_message(
+        QueueUrl=queue_url(call),
+        MessageBody=f'{{"refund": {{{body}, "amount": {value}}}}}',
+        MessageGroupId=item.message_group_id or item.payment_id,
+    )
+    key = refund_transaction_id(item.payment_id, chosen)
+    call.say(f"{key} was sent: payments status '{key}'", transaction_id=key, message_id=sent["MessageId"])
+    return 0
+
+
+def told(found: RefundItem) -> tuple[list[Event], Now]:
+    """A refund's story, the oldest first, and where it is."""
+    return list(_events(found)), _now(found)
+
+
+def _events(found: RefundItem) -> Iterator[Event]:
+    names: dict[str, str | int] = {"message_id": found.message_id, "message_group_id": found.message_group_id}
+    yield Event(found.created_at, "its message was claimed", {name: each for name, each in names.items() if each})
+    moments = {
+        "it began to wait for its payment": found.waiting_at,
+        "its amount was reserved": found.pending_at,
+        "it was given back": found.refunded_at,
+        f"it failed: {sentence(found.reason_code)} ({found.reason_code})" if found.reason_code else "": found.failed_at,
+    }
+    for what, at in moments.items():
+        if at is not None:
+            names = {"gateway_ref": found.gateway_ref, "refund_ref": found.refund_ref}
+            yield Event(at, what, {name: each for name, each in names.items() if each})
+
+
+def _now(found: RefundItem) -> Now:
+    if found.status == "waiting":
+        return Now("it waits for its payment to be settled", [f"payments status {found.payment_id}"])
+    if found.status == "pending":
+        return Now("the gateway was told, or is about to be; reconcile brings it on", ["payments reconcile"])
+    if found.status == "refunded":
+        return Now("it was given back", [])
+    return Now("nothing is given back", [f"payments refund {found.payment_id} --refund-id ANOTHER"])
