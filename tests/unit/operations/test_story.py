@@ -138,3 +138,17 @@ def test_each_state_says_where_the_payment_is_and_what_can_be_done(changes, wher
     assert found.where.startswith(where)
     assert (found.can_be_done or [""])[0].startswith(can_be_done)
     assert bool(found.can_be_done) is bool(can_be_done)
+
+
+def test_what_happened_later_is_told_later_whatever_it_is():
+    found = item(
+        status="parked",
+        park_no=1,
+        parked_at=CLAIMED + HOUR,
+        parked_reason="gateway_answer_invalid",
+        decision="approve",
+        decided_by="alice",
+        decided_at=CLAIMED + 2 * HOUR,
+        comment="called",
+    )
+    assert [line.partition(" ")[0] for line in told(found)] == ["its", "parked", "approve"]
