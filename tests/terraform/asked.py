@@ -131,7 +131,12 @@ EXECUTION = ARN.format("lambda", "function:shop-payment-processor-test:3/durable
 def action(call: Call) -> str:
     """IAM's name of an operation ("Actions, resources, and condition keys for AWS services")."""
     name = "".join(part.capitalize() for part in call.operation.split("_"))
-    renamed = {"lambda:Invoke": "lambda:InvokeFunction"}
+    renamed = {
+        "lambda:Invoke": "lambda:InvokeFunction",
+        # Each write of a transaction needs its own action ("Using IAM with DynamoDB transactions"): ours all have an
+        # update, and what puts a claim in one puts claims alone, too.
+        "dynamodb:TransactWriteItems": "dynamodb:UpdateItem",
+    }
     whole = f"{call.service}:{name.removesuffix('Batch')}"
     return renamed.get(whole, whole)
 

@@ -16,7 +16,7 @@ import pkgutil
 import re
 import textwrap
 import types
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ import pytest
 
 import handler
 import operations
+from handler.adapters.table.transaction_log import DynamoDbTransactionLog
 from handler.adapters.table.writes import Write
 
 
@@ -149,7 +150,9 @@ def _parts(name: str, value: Any) -> Iterable[tuple[str, Any]]:
     if not _is_ours(type(value)):
         return []
     slots = (slot for kind in type(value).__mro__ for slot in getattr(kind, "__slots__", ()))
-    return [*getattr(value, "__dict__", {}).items(), *((slot, getattr(value, slot)) for slot in slots)]
+    # The log of refunds is made when the first one comes, by a payment's log, and goes by both names.
+    made = [(each, value.refunds()) for each in ("refunds", "log") if isinstance(value, DynamoDbTransactionLog)]
+    return [*getattr(value, "__dict__", {}).items(), *((slot, getattr(value, slot)) for slot in slots), *made]
 
 
 def _is_ours(kind: type) -> bool:
@@ -185,7 +188,11 @@ def _methods(kind: type) -> Iterator[Method]:
         if not isinstance(method, types.FunctionType):
             continue
         nodes = list(ast.walk(ast.parse(textwrap.dedent(inspect.getsource(method)))))
-        operations, own, writes = set(), set(), set()
+        for call in [each for each in nodes if isinstance(each, ast.Call)]:
+            nodes += _shared(call, method.__globals__)
+        operations: set[str] = set()
+        own: set[str] = set()
+        writes: set[str] = set()
         values: dict[str, ast.expr] = {}
         for node in nodes:
             if isinstance(node, ast.Call):
@@ -202,16 +209,37 @@ def _methods(kind: type) -> Iterator[Method]:
         yield Method(name, kind.__module__, operations, own, values, writes)
 
 
+def _shared(call: ast.Call, names: Mapping[str, Any]) -> list[ast.AST]:
+    """What a function does with the client that a method hands to it, as if the method did it."""
+    function = names.get(ast.unparse(call.func))
+    given = [ast.unparse(each) for each in call.args]
+    if not isinstance(function, types.FunctionType) or "self._client" not in given:
+        return []
+    values = dict(zip(inspect.signature(function).parameters, call.args, strict=False))
+    constants = function.__globals__
+
+    class Given(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            constant = constants.get(node.id)
+            return ast.Constant(constant) if isinstance(constant, str) else values.get(node.id, node)
+
+    return list(ast.walk(Given().visit(ast.parse(inspect.getsource(function)))))
+
+
 def _target(adapter: Any, method: Method, service: str) -> str:
     """What the requests of a method name; nothing where it comes with the payment, such as a callback's id."""
     named = method.values.get(TARGETS[service])
+    if named is None and service == "dynamodb":
+        # It is in a part of the request that another method makes; an adapter has one table.
+        return str(adapter._table_name)
     if named is None or not ast.unparse(named).startswith("self."):
         return ""
     target = str(getattr(adapter, ast.unparse(named).removeprefix("self.")))
     index = method.values.get("IndexName")
     if index is None:
         return target
-    return f"{target}/index/{vars(importlib.import_module(method.module))[ast.unparse(index)]}"
+    names = vars(importlib.import_module(method.module))
+    return f"{target}/index/{names.get(ast.unparse(index)) or ast.literal_eval(index)}"
 
 
 # ---- what the code reaches --------------------------------------------------------------------------------------
