@@ -40,7 +40,7 @@ from local.installation import environment
 from local.ministack import CREDENTIALS, REGION, Ministack
 from local.process_group import ProcessGroup
 from tests.support.approvals import pending
-from tests.support.aws import SUPPORTS
+from tests.support.aws import SUPPORTS, make_table
 from tests.support.payments import message, whole_item
 
 LONG = 60.0
@@ -131,24 +131,7 @@ def clients(support: str, services_url: str, connect: Connect) -> Client:
 
 @pytest.fixture
 def table(aws: Client) -> str:
-    name = f"transactions-{uuid.uuid4()}"
-    aws("dynamodb").create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "transaction_id", "KeyType": "HASH"}],
-        AttributeDefinitions=[
-            {"AttributeName": "transaction_id", "AttributeType": "S"},
-            {"AttributeName": "open_shard", "AttributeType": "S"},
-        ],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": "open-shard-index",
-                "KeySchema": [{"AttributeName": "open_shard", "KeyType": "HASH"}],
-                "Projection": {"ProjectionType": "ALL"},
-            }
-        ],
-    )
-    return name
+    return make_table(aws("dynamodb"))
 
 
 # ---- the services of this machine -----------------------------------------------------------------------------------
@@ -178,32 +161,27 @@ def test_refunds_are_reserved_and_given_back_with_their_payment_or_not_at_all(cl
     log = DynamoDbTransactionLog(clients("dynamodb"), table)
     completed = whole_item({"transaction_id": "txn-pay-abc123", "status": "completed", "customer_id": "c"})
     log.put_new(from_stored(completed))
-    refunds = log.refunds()
+    refunds: Any = log.refunds()
 
     def refund(refund_id: str, amount_minor: int) -> RefundItem:
         request = RefundRequest("pay-abc123", refund_id, amount_minor, "USD")
         return new_refund(request, message(), "pending", owner="o", now_ms=1, gateway_ref="pi_1")
 
     def reserved() -> int:
-        payment = refunds.payment("txn-pay-abc123")
-        assert payment is not None
-        return payment.refund_reserved
+        return int(refunds.payment("txn-pay-abc123").refund_reserved)
 
     first, second = refund("r-1", 2000), refund("r-2", 600)
     assert refunds.claim_reserved(first, captured_minor=2599) is None
     assert refunds.get(first.transaction_id) == first
     too_much = refunds.claim_reserved(second, captured_minor=2599)
-    assert too_much is not None
     assert (too_much.refund, too_much.payment) == (None, refunds.payment("txn-pay-abc123"))
     assert refunds.get(second.transaction_id) is None
     again = refunds.claim_reserved(first._replace(owner="another"), captured_minor=2599)
-    assert again is not None
     assert again.refund == first
     assert (reserved(), list(refunds.open_transaction_ids())) == (2000, [first.transaction_id])
     fail = partial(refunds.fail, first, status_seen="pending", reason_code="refund_failed", now=2)
     assert fail(response=GatewayResponse("failed")) is None
     stands = fail(response=GatewayResponse("failed", code="another"))
-    assert stands is not None
     assert (stands.status, reserved()) == ("failed", 0)
 
 

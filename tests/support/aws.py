@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -89,3 +90,25 @@ def parameters_of(request: bytes) -> dict[str, Any]:
         "DurableExecutionName": headers["X-Amz-Durable-Execution-Name"],
         "Payload": payload,
     }
+
+
+def make_table(client: Any) -> str:
+    """A table of payments of its own at a client of DynamoDB; its name."""
+    name = f"transactions-{uuid.uuid4()}"
+    client.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "transaction_id", "KeyType": "HASH"}],
+        AttributeDefinitions=[
+            {"AttributeName": "transaction_id", "AttributeType": "S"},
+            {"AttributeName": "open_shard", "AttributeType": "S"},
+        ],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "open-shard-index",
+                "KeySchema": [{"AttributeName": "open_shard", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+    )
+    return name
