@@ -189,7 +189,10 @@ def one(browser: Chrome, selector: str) -> WebElement:
 
 def test_a_person_approves_and_rejects_in_a_real_browser(shared: Site, browser: Chrome, tmp_path: Path):
     browser.set_window_size(390, 844)
-    approved, rejected = shared.send("browser-approve"), shared.send("browser-reject", "1234.50")
+    approved = shared.send("browser-approve")
+    # One after the other: the second one's page shows the first.
+    shared.asked(approved)
+    rejected = shared.send("browser-reject", "1234.50")
     browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Kolkata"})
     browser.get(shared.link(approved))
     # The policy lets the page's own script run: a time in UTC has the reader's beside it.
