@@ -7,7 +7,9 @@ records. What is sent again under the same id takes effect once.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from typing import Final
 
 import click
 
@@ -20,22 +22,26 @@ from operations.names import queue_url
 from operations.options import NAME, Call, Command, confirmed, pass_call
 from operations.story import Event, Now
 
-_LISTING = "a refund is of a payment that was charged"
+_LISTING: Final = "a refund is of a payment that was charged"
+# docs/refunds.md; of another one only a copy in the rejected queue would tell.
+_REFUND_ID: Final = re.compile("[A-Za-z0-9_-]{1,48}")
 
 
 @click.command(cls=Command, example="payments refund pay-001 --amount 10.00 --refund-id refund-1")
 @click.argument("payment", type=NAME)
 @click.option("--amount", type=NAME, help="As 10.00 in the payment's currency (default: all that is left).")
-@click.option("--refund-id", type=NAME, help="Its id, one of its payment's: sent again under it, it counts once.")
+@click.option(
+    "--refund-id", required=True, help="Yours, one of its payment's: what is sent again under it counts once."
+)
 @confirmed
 @pass_call
-def refund(call: Call, payment: str, amount: str | None, refund_id: str | None) -> int:
+def refund(call: Call, payment: str, amount: str | None, refund_id: str) -> int:
     """Give back what a payment captured, in full or in part.
 
-    Sends the message to the queue behind its payment. A part needs an id, so that nobody sends it twice by mistake.
+    Sends the message to the queue, into its payment's group.
     """
-    if amount and not refund_id:
-        raise click.UsageError("a part needs a --refund-id: under another one it would be another refund")
+    if not _REFUND_ID.fullmatch(refund_id):
+        raise click.UsageError(f"{refund_id!r} is no refund id: 1 to 48 of A-Z a-z 0-9 _ -")
     item = find_item(call.decisions.log, payment, _LISTING)
     captured = call.decisions.log.refunds().payment(item.transaction_id)
     if item.status != "completed" or captured is None:
@@ -50,18 +56,17 @@ def refund(call: Call, payment: str, amount: str | None, refund_id: str | None) 
             "refund_above_captured",
             f"{item.transaction_id} has {as_text(left, item.currency)} {item.currency} left to be given back",
         )
-    chosen = refund_id or "all-that-is-left"
     value = as_text(minor, item.currency)
-    call.confirm(f"{value} {item.currency} of {item.transaction_id} will be given back, as refund {chosen}.")
+    call.confirm(f"{value} {item.currency} of {item.transaction_id} will be given back, as refund {refund_id}.")
     # By hand, as an amount is no float: its digits stand as they are.
-    names = {"payment_id": item.payment_id, "refund_id": chosen, "currency": item.currency}
+    names = {"payment_id": item.payment_id, "refund_id": refund_id, "currency": item.currency}
     body = ", ".join(f"{json.dumps(name)}: {json.dumps(each)}" for name, each in names.items())
     sent = call.client("sqs").send_message(
         QueueUrl=queue_url(call),
         MessageBody=f'{{"refund": {{{body}, "amount": {value}}}}}',
         MessageGroupId=item.message_group_id or item.payment_id,
     )
-    key = refund_transaction_id(item.payment_id, chosen)
+    key = refund_transaction_id(item.payment_id, refund_id)
     call.say(f"{key} was sent: payments status '{key}'", transaction_id=key, message_id=sent["MessageId"])
     return 0
 

@@ -45,7 +45,10 @@ def test_a_payment_that_is_sent_is_charged_and_its_status_tells_the_whole_story(
     assert (story[0], story[-1]) == ("its message was claimed", "completed")
     assert told["story"][0]["message_id"] == sent.documents[0]["message_id"]
     assert any("gateway_ref" in event for event in told["story"])
-    assert (told["now"], told["can_be_done"]) == ("it is charged, once and for good", ["payments refund sent-1"])
+    assert (told["now"], told["can_be_done"]) == (
+        "it is charged, once and for good",
+        ["payments refund sent-1 --refund-id ID"],
+    )
     shown = payments("status", "txn-sent-1")
     assert shown.said.startswith("txn-sent-1  completed  25.99 USD  customer cust-1, order ord-sent-1\n")
     assert "now: it is charged, once and for good\n" in shown.said
@@ -151,7 +154,8 @@ def test_a_refund_is_sent_behind_its_payment_and_its_status_says_what_became_of_
     payments("send", payment("given-back"), "--yes")
     payments.until("status", "given-back", holds=lambda document: document["status"] == "completed")
     for words, code, said in (
-        (["--amount", "10.00"], 2, "a part needs a --refund-id"),
+        (["--amount", "10.00"], 2, "Missing option '--refund-id'"),
+        (["--refund-id", "r 1"], 2, "'r 1' is no refund id"),
         (["--amount", "10.005", "--refund-id", "r"], 2, "10.005 is no amount in USD"),
         (["--amount", "26.00", "--refund-id", "r"], 1, "txn-given-back has 25.99 USD left to be given back"),
     ):
@@ -173,7 +177,7 @@ def test_a_refund_is_sent_behind_its_payment_and_its_status_says_what_became_of_
     if told["status"] == "refunded":
         assert "of it 10.00 USD were given back" in payments("status", "given-back").said
     assert payments("status", "txn-given-back#refund#r-2").code == 3
-    assert payments("refund", "nobody", "--yes").code == 3
+    assert payments("refund", "nobody", "--refund-id", "r", "--yes").code == 3
 
 
 # ---- who asks wrongly -----------------------------------------------------------------------------------------
