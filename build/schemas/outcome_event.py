@@ -12,13 +12,20 @@ from typing import Any, Final
 
 from handler.domain.item import REQUIRED, GatewayResponse
 from handler.domain.outcome_event import OUTCOMES, SCHEMA_VERSION, TOLD, Envelope
-from handler.domain.payment import Fault
+from handler.domain.payment import DisputeSeen, Fault, RefundSeen
 from handler.domain.refund_event import TOLD_OF_REFUND
 from handler.domain.refund_item import REFUND_REQUIRED
 
 NAME: Final = f"outcome-event-{SCHEMA_VERSION}.schema.json"
 _TEXT: Final = {"type": "string"}
 _WHOLE: Final = {"type": "integer"}
+
+
+def _rows_of(shape: type[Fault] | type[RefundSeen] | type[DisputeSeen]) -> Mapping[str, Any]:
+    kinds = {name: _WHOLE if kind == "int" else _TEXT for name, kind in shape.__annotations__.items()}
+    return {"type": "array", "items": {"type": "object", "properties": kinds, "required": list(shape._fields)}}
+
+
 # How JSON has an annotation of Item or Envelope.
 _TYPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "str": _TEXT,
@@ -31,14 +38,9 @@ _TYPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "Literal[1]": {"const": SCHEMA_VERSION},
     "RefundStatus": _TEXT,
     'Literal["payment", "conflict", "refund"]': _TEXT,
-    "tuple[Fault, ...]": {
-        "type": "array",
-        "items": {
-            "type": "object",
-            "properties": dict.fromkeys(Fault._fields, _TEXT),
-            "required": list(Fault._fields),
-        },
-    },
+    "tuple[Fault, ...]": _rows_of(Fault),
+    "tuple[RefundSeen, ...]": _rows_of(RefundSeen),
+    "tuple[DisputeSeen, ...]": _rows_of(DisputeSeen),
     "GatewayResponse | None": {
         "type": "object",
         "properties": dict.fromkeys(GatewayResponse._fields, _TEXT),

@@ -15,10 +15,12 @@ from handler.domain.errors import DamagedItemError, UnknownItemError
 from handler.domain.money import to_major
 from handler.domain.payment import (
     Assessment,
+    DisputeSeen,
     Fault,
     Message,
     Payment,
     Reason,
+    RefundSeen,
     RuleHit,
     Shown,
     Stated,
@@ -145,6 +147,12 @@ class Item(NamedTuple):
     """How many of its keys at the gateway are spent (docs/protocol.md, "Keys")."""
     gateway_response: GatewayResponse | None = None
     """What the gateway said at the end."""
+    refunded: tuple[RefundSeen, ...] = ()
+    """What was given back after the charge, whoever did it: a row for each state that a refund was seen in, in turn."""
+    disputed: tuple[DisputeSeen, ...] = ()
+    """Who disputed the charge, likewise: a row for each state that a dispute was seen in, won ones too."""
+    later_no: int = 0
+    """How often `refunded` or `disputed` was written."""
     request: str = ""
     """The canonical text, for the execution that will charge it, or the retry of a parked payment, until it is final;
     of a conflict, without its instrument, for the person who looks at it."""
@@ -203,6 +211,8 @@ REQUIRED_BESIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "risk": ("fraud_score",),
     "park_no": ("retry_hash",),
     "retry_no": ("park_no", "retried_by"),
+    "refunded": ("later_no",),
+    "disputed": ("later_no",),
 }
 # The same where the payment is open; one that ended has no request any more.
 REQUIRED_BESIDE_OPEN: Final[Mapping[str, tuple[str, ...]]] = {"generation": ("request",), "park_no": ("request",)}
@@ -210,16 +220,22 @@ REQUIRED_BESIDE_OPEN: Final[Mapping[str, tuple[str, ...]]] = {"generation": ("re
 _NUMBERS: Final = (
     *("created_at", "updated_at", "canonical_version", "version", "attempt", "amount_minor", "risk", "fraud_score"),
     *("lease_until", "tries", "first_tried_at", "park_no", "parked_at", "retry_no", "gateway_try"),
+    "later_no",
     *("generation", "approval_expires_at", "decided_at"),
 )
 _NUMBER_END: Final = 253_402_300_800_000
-_Row = type[Reason] | type[Fault] | type[Superseded] | type[RuleHit]
+_Row = type[Reason] | type[Fault] | type[Superseded] | type[RuleHit] | type[RefundSeen] | type[DisputeSeen]
 _ROWS: Final[Mapping[str, _Row]] = {
     "risk_reasons": Reason,
     "faults": Fault,
     "superseded": Superseded,
+    "refunded": RefundSeen,
+    "disputed": DisputeSeen,
 }
-_NUMBER_COLUMNS: Final = ("rule_id", "parts", "canonical_version", "weight")
+_NUMBER_COLUMNS: Final = (
+    *("rule_id", "parts", "canonical_version", "weight"),
+    *("amount_minor", "created_at", "seen_at"),
+)
 
 
 def new_item(

@@ -48,7 +48,10 @@ TOLD: Final = (
     *("transaction_id", "payment_id", "status", "version", "created_at", "updated_at", "message_id", "order_id"),
     *("customer_id", "amount", "amount_minor", "currency", "payment_method", "fraud_score", "reason_code", "faults"),
     *("processed_at", "park_no", "parked_reason", "parked_at", "gateway_ref", "gateway_response", "decision"),
+    *("refunded", "disputed"),
 )
+# The newest rows of each list; the item has them all.
+ROWS_TOLD_MAX: Final = 20
 _INNER: Final = "it says how the payment moves inside, which may change with any release"
 _TELLS_FRAUD: Final = "it tells how to pass the fraud rules"
 _PERSON: Final = "it names a person, or is a person's own words"
@@ -75,6 +78,7 @@ WITHHELD: Final[Mapping[str, str]] = {
     "cancelled_by": _PERSON,
     "cancel_reason": _PERSON,
     "gateway_try": _INNER,
+    "later_no": _INNER,
     "request": "it is the payment itself: name, address, instrument",
     "generation": _INNER,
     "approval_name": _INNER,
@@ -107,12 +111,12 @@ class OutcomeEvent(NamedTuple):
 def sequence(item: Item) -> int:
     """Which outcome of its item this is, from 1; 0 where the item waits for its first one.
 
-    Each message that was rejected and followed was one, each parking, and the end: so it is in the item, whatever code
-    wrote it.
+    Each message that was rejected and followed was one, each parking, the end, and each that came after the charge: so
+    it is in the item, whatever code wrote it.
     """
     if item.status == CONFLICT:
         return 1
-    return len(item.superseded) + item.park_no + (item.final_status is not None)
+    return len(item.superseded) + item.park_no + (item.final_status is not None) + item.later_no
 
 
 def is_outcome(item: Item) -> bool:
@@ -159,6 +163,8 @@ def _told(item: Item, name: str) -> Any:
         return as_text(item.amount_minor, item.currency)
     if name == "faults":
         return [fault._asdict() for fault in value]
+    if name in ("refunded", "disputed"):
+        return [row._asdict() for row in value[-ROWS_TOLD_MAX:]]
     if name == "gateway_response":
         return {each: said for each, said in value._asdict().items() if said}
     return value

@@ -174,3 +174,26 @@ class Dispute(NamedTuple):
     currency: str
     reason: str
     created_at: int
+
+
+class RefundSeen(NamedTuple):
+    """A state that a refund of the payment was seen in at `seen_at`; `refund_id` is empty where it is not ours."""
+
+    refund_ref: str
+    refund_id: str
+    state: str
+    amount_minor: int
+    created_at: int
+    seen_at: int
+
+
+class DisputeSeen(NamedTuple):
+    """A state that a dispute of the payment was seen in at `seen_at`; its currency need not be the payment's."""
+
+    dispute_ref: str
+    state: str
+    amount_minor: int
+    currency: str
+    reason: str
+    created_at: int
+    seen_at: int

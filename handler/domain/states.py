@@ -34,6 +34,8 @@ TRANSITIONS: Final[frozenset[tuple[str | None, str]]] = frozenset(
         ("parked", "completed"),
         ("parked", "declined"),
         ("parked", "cancelled"),
+        # What came after the charge changes no state.
+        ("completed", "completed"),
         ("pending_approval", "pending_approval"),
         ("pending_approval", "processing"),
         ("pending_approval", "rejected"),

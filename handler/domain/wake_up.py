@@ -5,9 +5,12 @@ Protocol, webhook. The rule it keeps: nothing is decided from what an event said
 
 from __future__ import annotations
 
+from functools import partial
+
 from handler.domain.approval.ports import Decisions
 from handler.domain.claim import Work
 from handler.domain.item import Item
+from handler.domain.later import look_again
 from handler.domain.payment import transaction_id
 from handler.domain.ports import Ports
 from handler.domain.reconcile import Finding, settle_if_parked, settle_if_stuck
@@ -37,18 +40,20 @@ def wake(wake_up: WakeUp, rules: Rules, ports: Ports, decisions: Decisions, work
     item = _named(wake_up, ports, decisions)
     if item is None or item.status == wake_up.says:
         return None
-    if item.status == "completed":
-        return _refunds(item, rules, ports, work)
+    if item.final_status is not None:
+        return _later(item, rules, ports, decisions, work)
     if item.status == "parked":
         return settle_if_parked(item.transaction_id, rules, ports, decisions, work)
     return settle_if_stuck(item.transaction_id, rules, ports, decisions, work)
 
 
-def _refunds(item: Item, rules: Rules, ports: Ports, work: Work) -> Finding | None:
-    """What became of the refunds of a payment; the event need not have been about them."""
-    found = look_at_refunds(item.payment_id, item.gateway_ref, rules, ports, work)
-    said = ", ".join(f"{refund.transaction_id} {refund.outcome}" for refund in found)
-    return Finding(item.transaction_id, "completed", said) if found else None
+def _later(item: Item, rules: Rules, ports: Ports, decisions: Decisions, work: Work) -> Finding | None:
+    """What came after the charge of a payment that ended, into its item and into those of its refunds."""
+    found: list[str] = [*look_again(item, ports, decisions.log, partial(work.require_time, rules.times))]
+    if item.status == "completed":
+        refunds = look_at_refunds(item.payment_id, item.gateway_ref, rules, ports, work)
+        found += [f"{refund.transaction_id} {refund.outcome}" for refund in refunds]
+    return Finding(item.transaction_id, item.final_status or "unsettled", ", ".join(found)) if found else None
 
 
 def _named(wake_up: WakeUp, ports: Ports, decisions: Decisions) -> Item | None:

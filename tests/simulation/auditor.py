@@ -18,6 +18,8 @@ from tests.simulation.clauses import accepted_without
 from tests.simulation.events import EventRules
 from tests.simulation.gateway import REFUSAL_CODE, Gateway, Intent
 from tests.simulation.keys import KeyRules
+from tests.simulation.later import WRITES as LATER_WRITES
+from tests.simulation.later import LaterRules
 from tests.simulation.parking import ParkingRules
 from tests.simulation.queue import FifoQueue, Message
 from tests.simulation.refunds import WRITE_OF as REFUND_WRITE_OF
@@ -43,6 +45,8 @@ _LEGAL = {
     "parked": ("parked", "processing", "completed", "declined", "cancelled"),
     # What ended, only after a restore of the table: by what the gateway says.
     "pending_approval": ("pending_approval", "processing", "rejected", "expired", "completed", "declined"),
+    # By what came after the charge alone.
+    "completed": ("completed",),
     # By a corrected message alone.
     "rejected": ("processing", "pending_approval", "declined", "rejected"),
 }
@@ -93,6 +97,8 @@ WRITE_OF = {
     "restart_approval": "restart approval",
     "restart_charge": "restart charge",
     "record_found": "record found",
+    "record_refunded": "record refunded",
+    "record_disputed": "record disputed",
 }
 # Port calls by which a worker comes to hold a payment; every other write belongs to who holds it.
 _TAKING = (
@@ -155,6 +161,7 @@ class Auditor:
         self.ahead = AheadRules(self.fail)
         self.events = EventRules(world, ENVIRONMENT, self.fail)
         self.refunds = RefundRules(world, self.fail, counterfactual)
+        self.later = LaterRules(self.fail)
 
     def fail(self, rule: str, what: str) -> None:
         self.world.violation(rule, what)
@@ -267,10 +274,8 @@ class Auditor:
             self.fail("every write is dated", f"{intent} of {key} at {write.clock_ms} says {after['updated_at']}")
         self._counted(invocation, intent, before or {}, after)
         self.events.wrote(intent, before, after)
-        if before is not None and intent == "claim_corrected":
-            self._follows(invocation, before, after)
-        elif before is not None:
-            self._kept(invocation, intent, before, after)
+        if before is not None:
+            self._changed(invocation, intent, before, after)
         self.parking.wrote(invocation, write, before, after)
         self.keys.wrote(invocation, intent, before, after)
         self.ahead.wrote(invocation, intent, after)
@@ -361,6 +366,14 @@ class Auditor:
             self.fail("only the rejected is at fault", f"{key} is {status} and has faults")
         if status in _OPEN and not str(item.get("open_shard", "")).startswith(f"{status}#"):
             self.fail("open items are found", f"{key} is {status} with index entry {item.get('open_shard')}")
+
+    def _changed(self, invocation: Invocation, intent: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+        if intent == "claim_corrected":
+            self._follows(invocation, before, after)
+        elif intent in LATER_WRITES:
+            self.later.wrote(intent, before, after)
+        else:
+            self._kept(invocation, intent, before, after)
 
     def _kept(self, invocation: Invocation, intent: str, before: dict[str, Any], after: dict[str, Any]) -> None:
         key = after["transaction_id"]
@@ -820,6 +833,7 @@ class Auditor:
             self.keys.is_prepared(invocation, f"txn-{self.gateway.intents[gateway_ref].payment_id}")
 
     def captured(self, intent: Intent) -> None:
+        self.gateway.later.captured(intent)
         others = [other for other in self.gateway.intents.values() if other.payment_id == intent.payment_id]
         if sum(other.captures for other in others) > 1:
             self.fail("one capture a payment", f"{intent.payment_id} was captured more than once")
@@ -1087,6 +1101,7 @@ class Auditor:
         more = 2 * len({(sent.payment_id, sent.spelling) for sent in all_sent if self._beyond_limits(sent)})
         if not len(contents) <= len(conflicts) <= len(contents) + more:
             self.fail("counts agree", f"{len(conflicts)} contents stored, {len(contents)} sent")
+        self.later.at_the_end(items, self.gateway.later, self.gateway.refunds)
         for key in sorted(payments):
             self._agrees_with_gateway(key, items[key])
         stored = json.dumps(self.table.items(), default=str)

@@ -18,6 +18,7 @@ from handler.domain.outcome_event import OutcomeEvent, outcome_event
 from handler.domain.refund_event import refund_event
 from handler.domain.refund_item import is_refund, refund_from_stored
 from handler.events_function import EventsFunction
+from tests.simulation.later import WRITES as LATER_WRITES
 from tests.simulation.world import World
 
 _OUTCOMES = (
@@ -67,7 +68,7 @@ class EventRules:
 
     def wrote(self, intent: str, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
         self._written.append((before, after))
-        comes = before is None or before["status"] != after["status"] or intent == "claim_corrected"
+        comes = before is None or before["status"] != after["status"] or intent in ("claim_corrected", *LATER_WRITES)
         if after["status"] in _OUTCOMES and comes:
             self._outcomes.setdefault(after["transaction_id"], []).append(after)
 

@@ -20,6 +20,7 @@ from handler.domain.errors import (
     UnknownOutcomeError,
 )
 from handler.domain.payment import GatewayResult, Payment
+from tests.simulation.later import Later
 from tests.simulation.refund_gateway import Observer as RefundObserver
 from tests.simulation.refund_gateway import Refunds
 from tests.simulation.world import (
@@ -114,6 +115,7 @@ class Gateway:
         self.observer = observer
         self.intents: dict[str, Intent] = {}
         self.refunds = Refunds(world, self.intents, observer.refunds)
+        self.later = Later(world, self.refunds)
         self._keys: dict[str, StoredAnswer] = {}
         self._poisoned: dict[str, str] = {}
         # A gateway that forgets at once leaves a late confirm to the intent's state alone.
@@ -303,7 +305,7 @@ class Gateway:
             self.observer.captured(intent)
 
     def status(self, gateway_ref: str) -> GatewayResult:
-        return self.intents[gateway_ref].result()
+        return self.later.told(self.intents[gateway_ref].result(), gateway_ref)
 
     def find(self, payment_id: str) -> list[str]:
         since = self.world.now - self._search_lag_ms

@@ -141,7 +141,13 @@ class GatewayClient:
         return listed
 
     def disputes(self, gateway_ref: str) -> list[Dispute]:
-        raise NotImplementedError
+        payment_id, gateway = self._gateway.intents[gateway_ref].payment_id, self._gateway
+        listed: list[Dispute] = self._answer(
+            "disputes", payment_id, payment_id, lambda: gateway.later.disputes(gateway_ref), GatewayUnavailableError
+        )
+        if gateway.world.fault(f"disputes/{gateway_ref}", [("ends early", gateway.refunds.list_ends_early)]):
+            raise GatewayAnswerError("the list ends early")
+        return listed
 
     def _call(
         self, call: str, what: str, payment_id: str, effect: Callable[[], Any], unanswered: type[Exception]

@@ -33,6 +33,8 @@ class Profile:
     asks_customer: float
     # Somebody cancels an intent at the gateway.
     dashboard: float
+    # Somebody gives money back there, or the customer's bank disputes the charge.
+    later: float
     blocks_group_in_flight: bool
     max_receives: int
     # How many payments the gateway cannot answer for as it should, until it is mended.
@@ -88,6 +90,7 @@ def drawn(world: World) -> Profile:
         declines=world.pick("profile/declines", (0.0, 0.1, 0.4)),
         asks_customer=world.pick("profile/asks customer", (0.0, 0.0, 0.1, 0.4)),
         dashboard=world.pick("profile/dashboard", (0.0, 0.0, 0.0, 0.1, 0.3)),
+        later=world.pick("profile/later", (0.0, 0.0, 0.0, 0.3, 0.9)),
         blocks_group_in_flight=world.pick("profile/blocks", (True, False)),
         max_receives=world.pick("profile/receives", (3, 6, 1000)),
         poison=world.pick("profile/poison", (0.0, 0.0, 0.0, 0.1, 0.4)),

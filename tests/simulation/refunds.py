@@ -181,6 +181,7 @@ class RefundRules:
             "refund_payment_unknown": payment is None or payment["created_at"] > item["created_at"] - 60_000,
             "refund_payment_not_completed": status not in ("completed", "processing", "parked", "pending_approval"),
             "refund_other_currency": payment is not None and payment.get("currency") != item["currency"],
+            "refund_payment_disputed": payment is not None and "disputed" in payment,
             # Others may have failed since.
             "refund_above_captured": status == "completed",
         }

@@ -23,10 +23,11 @@ from handler.domain.parked import cancel, in_order, retry
 from handler.domain.payment import Assessment, Payment, Reason
 from handler.domain.ports import Ports
 from handler.domain.reconcile import ends_found_by, reconcile_pending, settle_parked, settle_stuck
-from handler.domain.refund_reconcile import look_at_refunds, settle_refunds
+from handler.domain.refund_reconcile import settle_refunds
 from handler.domain.rules import Parking, Rules
 from handler.domain.score import Routing
 from handler.domain.validate import Limits
+from handler.domain.wake_up import WakeUp, wake
 from handler.queue_function import QueueFunction
 from scoring.kernel import load_engine
 from scoring.table import open_table
@@ -348,6 +349,7 @@ class Simulation:
             self.alias.calm()
             self._warm.clear()
             self._settle_all()
+            self._come_back()
         if not world.violations:
             self.auditor.logged(_SINK.take())
             self.auditor.at_the_end(self.sent)
@@ -378,6 +380,16 @@ class Simulation:
             self._redrive()
             self._operate("retry all")
         world.run(world.now + 6 * HOUR, self._at_rest)
+
+    def _come_back(self) -> None:
+        """Money comes back for hours, and the gateway's last event of each reference is answered."""
+        self.world.run(self.world.now + 5 * HOUR)
+        for gateway_ref in self.gateway.later.touched():
+            self._woken(gateway_ref)
+        for _ in range(24 * 60):
+            if not self.auditor.refunds.untold:
+                break
+            self.world.run(self.world.now + MINUTE)
 
     def _at_rest(self) -> bool:
         return not self.queue.messages() and self._idle == _ENVIRONMENTS and self.engine.at_rest()
@@ -601,21 +613,24 @@ class Simulation:
         environment = self._environment(f"k{self._invoked}", self.alias.new)
         invocation, began = environment.invocation, self.world.now
         invocation.charges = False
-        payment_id = self.gateway.intents[gateway_ref].payment_id
-        self.world.tell(f"{invocation.name}: looks at the refunds of {gateway_ref}")
+        # An event of a refund or a dispute does not name the payment; one of the intent does.
+        names = self.world.draw_next(f"woken/{gateway_ref}/names") < 0.5
+        wake_up = WakeUp(gateway_ref, self.gateway.intents[gateway_ref].payment_id if names else "")
+        self.world.tell(f"{invocation.name}: looks at {gateway_ref}")
 
         def body() -> bool:
             work = Work(f"{invocation.name}:look", invocation.remaining_ms)
             if not invocation.release.gives_back:
                 return False
             try:
-                found = look_at_refunds(payment_id, gateway_ref, self._restored(), self._ports(environment), work)
+                ports = self._ports(environment)
+                finding = wake(wake_up, self._restored(), ports, self.engine.decisions(ports, environment), work)
             except RetryableError as error:
                 self.world.tell(f"{invocation.name} has no answer ({error.reason_code})")
                 return False
-            for refund in found:
-                self.world.tell(f"{invocation.name} found {refund.transaction_id} {refund.outcome}")
-            return True
+            if finding is not None:
+                self.world.tell(f"{invocation.name} found {finding.transaction_id} {finding.outcome} {finding.detail}")
+            return finding is None or finding.outcome != "unsettled"
 
         def done(ended: bool | None) -> None:
             if ended:

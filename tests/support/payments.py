@@ -104,6 +104,7 @@ _ANYTHING: dict[str, Any] = {
     "retried_by": "alice",
     "cancelled_by": "alice",
     "cancel_reason": "sent twice",
+    "later_no": 1,
 }
 
 

@@ -1,16 +1,19 @@
-"""The transaction log with every write: also those of operators and of reconcile on parked payments."""
+"""The transaction log with every write: also those of operators and of reconcile on parked and on ended payments."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from handler.adapters.table.approval_log import DynamoDbApprovalLog
+from handler.adapters.table.later_writes import RECORD_DISPUTED, RECORD_REFUNDED
 from handler.adapters.table.parking_writes import ALLOW_RETRY, CANCEL_PARKED, RECORD_CANCELLED, RECORD_PARKED
 from handler.adapters.table.transaction_log import outcome_values, stored_response
 from handler.domain.item import Item, timestamp
-from handler.domain.payment import GatewayResult
+from handler.domain.payment import DisputeSeen, GatewayResult, RefundSeen
 
 
 class DynamoDbParkingLog(DynamoDbApprovalLog):
-    """`ParkingLog` over one table."""
+    """`LaterLog`, and so every log that it is, over one table."""
 
     def allow_retry(self, transaction_id: str, *, park_no_seen: int, retried_by: str, now: int) -> Item | None:
         values = {":seen": park_no_seen, ":retried_by": retried_by, ":now": now}
@@ -49,3 +52,19 @@ class DynamoDbParkingLog(DynamoDbApprovalLog):
             ":now": now,
         }
         return self.update(RECORD_CANCELLED, transaction_id, values)
+
+    def record_refunded(
+        self, transaction_id: str, *, gateway_ref: str, later_no_seen: int, refunded: Sequence[RefundSeen], now: int
+    ) -> Item | None:
+        values = {":refunded": tuple(refunded), **_later_values(gateway_ref, later_no_seen, now)}
+        return self.update(RECORD_REFUNDED, transaction_id, values)
+
+    def record_disputed(
+        self, transaction_id: str, *, gateway_ref: str, later_no_seen: int, disputed: Sequence[DisputeSeen], now: int
+    ) -> Item | None:
+        values = {":disputed": tuple(disputed), **_later_values(gateway_ref, later_no_seen, now)}
+        return self.update(RECORD_DISPUTED, transaction_id, values)
+
+
+def _later_values(gateway_ref: str, later_no_seen: int, now: int) -> dict[str, str | int]:
+    return {":gateway_ref": gateway_ref, ":seen": later_no_seen, ":next": later_no_seen + 1, ":now": now}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from handler.domain.item import Item
-from handler.domain.payment import GatewayResult, Payment, Reason, RuleHit, Shown
+from handler.domain.payment import DisputeSeen, GatewayResult, Payment, Reason, RefundSeen, RuleHit, Shown
 from handler.domain.ports import ApprovalStarter, Clock, FindCardNumbers, TransactionLog
 from handler.domain.typed import Protocol
 
@@ -116,6 +116,18 @@ class ParkingLog(ApprovalLog, Protocol):
         """`gateway` is what the gateway answered to the cancel of `gateway_ref`."""
 
 
+class LaterLog(ParkingLog, Protocol):
+    """The writes of what came after a charge, refused like the others: `later_no_seen` is the item's as it was read."""
+
+    def record_refunded(
+        self, transaction_id: str, *, gateway_ref: str, later_no_seen: int, refunded: Sequence[RefundSeen], now: int
+    ) -> Item | None: ...
+
+    def record_disputed(
+        self, transaction_id: str, *, gateway_ref: str, later_no_seen: int, disputed: Sequence[DisputeSeen], now: int
+    ) -> Item | None: ...
+
+
 class Evidence(Protocol):
     def hits(self, payment: Payment, rule_ids: Sequence[int]) -> list[RuleHit]:
         """What these rules found in a payment, as it stands there; rules that are not known any more are left out.
@@ -168,7 +180,7 @@ PATIENCE_MS: Final = 10 * 60 * 1000
 class Decisions:
     """All that deciding on payments that wait, and bringing on those that were left behind, works with."""
 
-    log: ParkingLog
+    log: LaterLog
     callbacks: ApprovalCallbacks
     executions: Executions
     starter: ApprovalStarter

@@ -3,6 +3,7 @@
 import re
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,8 @@ def test_an_item_that_lacks_what_its_state_requires_is_damaged_and_says_so(statu
     ],
 )
 def test_what_an_attribute_needs_beside_it_is_required_with_it(name, beside):
-    stored = whole_item({name: {"decision": "approve", "callback_id": "c"}.get(name, 1)})
+    values: dict[str, Any] = {"decision": "approve", "callback_id": "c", "refunded": [], "disputed": []}
+    stored = whole_item({name: values.get(name, 1)})
     assert from_stored(stored)
     del stored[beside]
     with pytest.raises(DamagedItemError, match=f"lacks {beside}"):

@@ -14,6 +14,7 @@ import pytest
 import handler
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
 from handler.adapters.table.expressions import _CONSTANTS
+from handler.adapters.table.later_writes import LATER_WRITES
 from handler.adapters.table.parking_writes import PARKING_WRITES
 from handler.adapters.table.writes import WRITES
 from handler.domain import errors
@@ -95,7 +96,7 @@ def used() -> set[str]:
     found = {code for path in ROOT.rglob("*.py") if path.name != "reasons.py" for code in used_in(path.read_text())}
     written = {
         _CONSTANTS[assignment.partition(" = ")[2]]
-        for write in (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES)
+        for write in (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES, *LATER_WRITES)
         for assignment in write.set
         if assignment.startswith("#reason_code = ")
     }

@@ -11,6 +11,7 @@ from handler.adapters.support.errors import AwsError
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
 from handler.adapters.table.expressions import condition as spelled
 from handler.adapters.table.expressions import from_attributes, to_attributes
+from handler.adapters.table.later_writes import LATER_WRITES
 from handler.adapters.table.memory import MemoryDynamoDb
 from handler.adapters.table.parking_writes import PARKING_WRITES
 from handler.adapters.table.transaction_log import DynamoDbTransactionLog
@@ -193,7 +194,9 @@ def test_a_float_is_never_stored():
         to_attributes({"amount": 25.9})
 
 
-@pytest.mark.parametrize("write", [*WRITES, *APPROVAL_WRITES, *PARKING_WRITES], ids=lambda write: write.name)
+@pytest.mark.parametrize(
+    "write", [*WRITES, *APPROVAL_WRITES, *PARKING_WRITES, *LATER_WRITES], ids=lambda write: write.name
+)
 def test_every_write_is_conditional_and_has_no_clause_twice(write: Write):
     assert write.condition
     assert len(set(write.condition)) == len(write.condition)
@@ -224,10 +227,11 @@ def test_the_table_of_transitions_is_what_the_writes_do():
         ":parked": {"parked"},
         ":waiting": {"pending_approval", "parked"},
         ":status": {"completed", "declined"},
+        ":completed": {"completed"},
     }
     # A correction is a claim in another one's place.
     moves = claims | {("rejected", state) for _, state in claims if state != "conflict"}
-    for write in (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES):
+    for write in (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES, *LATER_WRITES):
         if write in (CLAIM, CLAIM_CORRECTED):
             continue
         (before,) = (clause.removeprefix("#status = ") for clause in write.condition if clause.startswith("#status = "))
