@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from handler.domain.approval.decision import is_unscored, shown_score
 from handler.domain.item import Item, timestamp
+from handler.domain.money import as_text
 from handler.domain.reasons import sentence
 from handler.domain.score import RISK_SCALE
 from handler.domain.states import CONFLICT
@@ -31,7 +32,9 @@ class Event(NamedTuple):
 
 def story(item: Item) -> list[Event]:
     """All that the item knows, the oldest first."""
-    events = [each for part in (_brought, _scored, _asked, _parked, _charged, _ended) for each in part(item)]
+    events = [
+        each for part in (_brought, _scored, _asked, _parked, _charged, _ended, _came_back) for each in part(item)
+    ]
     # What has no time of its own keeps its place behind what was told before it; some times have whole seconds alone.
     last, keyed = item.created_at, []
     for place, event in enumerate(events):
@@ -111,6 +114,16 @@ def _ended(item: Item) -> Iterator[Event]:
     if item.processed_at:
         why = f": {sentence(item.reason_code)} ({item.reason_code})" if item.reason_code else ""
         yield Event(_moment(item.processed_at), f"{item.status}{why}", {})
+
+
+def _came_back(item: Item) -> Iterator[Event]:
+    for refund in item.refunded:
+        who = f"by refund {refund.refund_id}" if refund.refund_id else "by somebody else"
+        what = f"{as_text(refund.amount_minor, item.currency)} {item.currency} given back {who}: {refund.state}"
+        yield Event(refund.seen_at, what, {"refund_ref": refund.refund_ref})
+    for dispute in item.disputed:
+        what = f"{as_text(dispute.amount_minor, dispute.currency)} {dispute.currency} disputed ({dispute.reason})"
+        yield Event(dispute.seen_at, f"{what}: {dispute.state}", {"dispute_ref": dispute.dispute_ref})
 
 
 def _moment(text: str) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from handler.domain.item import GatewayResponse, Item, Superseded
-from handler.domain.payment import Fault, Reason
+from handler.domain.payment import DisputeSeen, Fault, Reason, RefundSeen
 from operations.story import now, story
 
 CLAIMED = 1_700_000_000_000
@@ -72,6 +72,21 @@ def test_a_payment_that_was_parked_retried_and_charged_tells_it_in_order_with_wh
     assert names["gateway_ref"] == "pi_1"
     assert (names["request_id"], names["authorization_code"]) == ("req_1", "AUTH1")
     assert (names["message_id"], names["message_group_id"], names["sequence_number"]) == ("m-1", "cust-1", "7")
+
+
+def test_what_came_after_the_charge_is_told_with_who_did_it_and_each_state():
+    ended = {"status": "completed", "currency": "USD", "processed_at": "2023-11-15T00:20:00Z"}
+    refunded = (
+        RefundSeen("re_1", "ref-1", "refunded", 1000, CLAIMED, CLAIMED + 4 * HOUR),
+        RefundSeen("re_2", "", "pending", 599, CLAIMED, CLAIMED + 6 * HOUR),
+    )
+    disputed = (DisputeSeen("du_1", "open", 500, "JPY", "fraudulent", CLAIMED, CLAIMED + 5 * HOUR),)
+    events = story(item(**ended, refunded=refunded, disputed=disputed, later_no=3))
+    assert [(event.what, event.names) for event in events[2:]] == [
+        ("10.00 USD given back by refund ref-1: refunded", {"refund_ref": "re_1"}),
+        ("500 JPY disputed (fraudulent): open", {"dispute_ref": "du_1"}),
+        ("5.99 USD given back by somebody else: pending", {"refund_ref": "re_2"}),
+    ]
 
 
 def test_a_decision_stands_between_the_question_and_the_charge():
