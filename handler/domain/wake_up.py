@@ -49,10 +49,11 @@ def wake(wake_up: WakeUp, rules: Rules, ports: Ports, decisions: Decisions, work
 
 def _later(item: Item, rules: Rules, ports: Ports, decisions: Decisions, work: Work) -> Finding | None:
     """What came after the charge of a payment that ended, into its item and into those of its refunds."""
-    found: list[str] = [*look_again(item, ports, decisions.log, partial(work.require_time, rules.times))]
+    found: list[str] = []
     if item.status == "completed":
         refunds = look_at_refunds(item.payment_id, item.gateway_ref, rules, ports, work)
         found += [f"{refund.transaction_id} {refund.outcome}" for refund in refunds]
+    found += look_again(item, ports, decisions.log, partial(work.require_time, rules.times))
     return Finding(item.transaction_id, item.final_status or "unsettled", ", ".join(found)) if found else None
 
 
