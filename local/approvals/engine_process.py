@@ -1,10 +1,12 @@
 """The durable engine's process: the SDK's own local runner, which goes on with what was under way when it was killed.
 
 `python -m local.approvals.engine_process PORT LAMBDA_URL DATABASE`. The rule: after its death whatever waits for nobody
-is invoked again, as AWS does it; the runner keeps its calls and timers in memory alone, and would leave it for ever.
+is invoked again, as AWS does it; the runner keeps its calls and timers in memory alone, and would leave it for ever. So
+it also ends where it cannot keep something (a full disk), and begins anew on what its database holds.
 """
 
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -28,6 +30,17 @@ class ResumingRunner(WebRunner):
         super().start()
         assert self._store is not None
         assert self._executor is not None
+        keep = self._store.save
+
+        def keep_or_end(execution: Execution) -> None:
+            try:
+                keep(execution)
+            except RuntimeError as error:
+                logging.getLogger(__name__).critical("cannot keep %s: %s", execution.durable_execution_arn, error)
+                os._exit(1)
+
+        # An instance's own: the store is made by the start, and everybody holds this one.
+        vars(self._store)["save"] = keep_or_end
         for execution in self._store.list_all():
             if execution.is_complete:
                 continue

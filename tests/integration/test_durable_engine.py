@@ -2,10 +2,13 @@
 
 import json
 import signal
+import sqlite3
 import subprocess
 import threading
+from contextlib import closing
 from pathlib import Path
 
+import pytest
 from aws_durable_execution_sdk_python.lambda_service import OperationStatus, OperationType
 from aws_durable_execution_sdk_python_testing.execution import Execution
 from aws_durable_execution_sdk_python_testing.model import StartDurableExecutionInput
@@ -13,6 +16,7 @@ from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecuti
 
 from local.approvals.engine import DurableEngine
 from local.approvals.server import Request, Server
+from local.ministack import ServicesError
 from local.process_group import ProcessGroup
 from tests.support.processes import wait_for
 
@@ -66,3 +70,31 @@ def test_a_killed_engine_calls_again_what_it_had_called_and_nobody_who_waits(tmp
     function.server.stop()
     assert asleep not in function.called
     assert problems == []
+
+
+def test_an_engine_that_can_keep_nothing_ends_and_begins_anew(tmp_path: Path) -> None:
+    function = Function()
+    problems: list[str] = []
+    with ProcessGroup() as processes:
+        engine = DurableEngine(tmp_path, processes, function.server.url, problems.append)
+        engine.start()
+        engine.keep()
+        with closing(sqlite3.connect(tmp_path / "executions.sqlite")) as database:
+            database.execute("DROP TABLE executions")
+        with pytest.raises((ServicesError, OSError)):
+            engine.start_execution("f", "1", "refused", b"{}")
+        wait_for(lambda: engine.starts == 2)
+        wait_for(lambda: starts(engine, "taken"))
+        wait_for(lambda: len(function.called) == 1)
+        function.end.set()
+        engine.stop()
+    function.server.stop()
+    assert problems == []
+
+
+def starts(engine: DurableEngine, name: str) -> bool:
+    try:
+        engine.start_execution("f", "1", name, b"{}")
+    except (ServicesError, OSError):
+        return False
+    return True
