@@ -30,7 +30,7 @@ RELEASED_STEPS = {
         "charge",
         "notify",
     ),
-    "0.2": (
+    "0.3": (
         "validate",
         "checks",
         "fraud-check",
