@@ -372,5 +372,6 @@ resource "aws_dynamodb_table" "deletion_guard" {
     module.code_bucket,
     module.approval_workflow,
     module.outcome_events,
+    module.webhook,
   ]
 }

@@ -136,7 +136,7 @@ def test_every_alarm_reaches_the_topic(applied: Loopback) -> None:
     resources = applied.terraform.resources().values()
     alarms = [each for each in resources if each["type"] == "aws_cloudwatch_metric_alarm"]
     topics = {each["arn"] for each in resources if each["type"] == "aws_sns_topic" and each["name"].endswith("-alarms")}
-    assert len(alarms) == 31
+    assert len(alarms) == 32
     assert len(topics) == 1
     for alarm in alarms:
         assert set(alarm["alarm_actions"]) == set(alarm["ok_actions"]) == topics, alarm["alarm_name"]
