@@ -4,13 +4,14 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from local.approvals.workflow import Approvals
+from local.console import ConsolePage
 from local.gateway import process
 from local.installation import BUILD, ROOT, InstallationError
 from local.ministack import CREDENTIALS, REGION, ServicesError
@@ -48,9 +49,10 @@ def main(arguments: list[str]) -> int:
                 directory=directory,
             ) as system,
             approvals.running(system),
+            closing(ConsolePage(system, approvals)) as page,
         ):
-            _introduce(system, approvals)
-            _wait(system, approvals)
+            _introduce(system, approvals, page)
+            _wait(system, approvals, page)
     except (ServicesError, InstallationError, process.GatewayError) as error:
         print(f"local up: {error}", file=sys.stderr)
         return 1
@@ -85,7 +87,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _introduce(system: LocalSystem, approvals: Approvals) -> None:
+def _introduce(system: LocalSystem, approvals: Approvals, page: ConsolePage) -> None:
     names = system.names
     print(f"# {names.function}:live is up behind {names.queue}; logs are in {system.log_directory}")
     if system.gateway_variables["GATEWAY"] == "simulated":
@@ -100,6 +102,7 @@ def _introduce(system: LocalSystem, approvals: Approvals) -> None:
     print(
         "# Risky payments wait for `payments approvals list`, or for the links of their approvers, which appear here."
     )
+    print(f"# What moves here, and faults to switch on, in a browser: {page.url}")
     print("# Ctrl-C stops it; the queue and the table go with it.", flush=True)
 
 
@@ -122,7 +125,7 @@ def exports(system: LocalSystem, approvals: Approvals) -> dict[str, str]:
     }
 
 
-def _wait(system: LocalSystem, approvals: Approvals) -> None:
+def _wait(system: LocalSystem, approvals: Approvals, page: ConsolePage) -> None:
     said = 0
     unseen = ""
     provisioned_at = time.monotonic()
@@ -138,7 +141,7 @@ def _wait(system: LocalSystem, approvals: Approvals) -> None:
                     view.tell(f"local up: {problem}", "red")
                     said += 1
                 try:
-                    _look(system, approvals, view)
+                    _look(system, approvals, view, page)
                 # This only looks: the system goes on where the services are slow, or somebody has deleted a queue. If
                 # they died, `check` says so a moment later.
                 except (BotoCoreError, ClientError) as error:
@@ -151,11 +154,11 @@ def _wait(system: LocalSystem, approvals: Approvals) -> None:
         print("stopping", file=sys.stderr, flush=True)
 
 
-def _look(system: LocalSystem, approvals: Approvals, view: View) -> None:
+def _look(system: LocalSystem, approvals: Approvals, view: View, page: ConsolePage) -> None:
     for link in approvals.mail():
+        page.tell(link)
         view.tell(f"# mail to {link.approver}: {link.transaction_id} {link.url}")
         view.tell(f"# all that waits for {link.approver}: {link.list_url}")
-    view.show(
-        system.queue_depth() | {"s old": system.queue_metrics.oldest_seconds or 0},
-        [*system.environments(), *approvals.environments()],
-    )
+    queue = system.queue_depth() | {"s old": system.queue_metrics.oldest_seconds or 0}
+    page.show(queue)
+    view.show(queue, [*system.environments(), *approvals.environments()])

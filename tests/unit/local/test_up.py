@@ -39,12 +39,15 @@ def test_up_goes_on_where_the_services_are_slow_or_a_queue_was_deleted_and_says_
         queue_metrics=SimpleNamespace(oldest_seconds=0),
         environments=list,
     )
+    shown: list[dict[str, int]] = []
     approvals: Any = SimpleNamespace(mail=list, environments=list)
-    up._wait(system, approvals)
+    page: Any = SimpleNamespace(show=shown.append)
+    up._wait(system, approvals, page)
     said = capsys.readouterr().out
     assert said.count("queue and mail cannot be looked at: Read timeout") == 1
     assert said.count("no such queue") == 1
     assert said.index("3 waiting") < said.index("no such queue") < said.index("4 waiting")
+    assert [queue["waiting"] for queue in shown] == [3, 4]
 
 
 @pytest.mark.parametrize(
