@@ -176,8 +176,10 @@ class ConsolePage:
         """The newest first: what is open by the table, what ended by its event."""
         self._read_events()
         dynamodb, table = self._system.clients["dynamodb"], self._system.names.table
-        keys = dynamodb.scan(TableName=table, IndexName=OPEN_SHARD_INDEX)["Items"]
-        keys = sorted(keys, key=lambda key: -int(key["created_at"]["N"]))[:_PAYMENTS_MAX]
+        pages = dynamodb.get_paginator("scan").paginate(TableName=table, IndexName=OPEN_SHARD_INDEX)
+        keys = sorted((key for page in pages for key in page["Items"]), key=lambda key: -int(key["created_at"]["N"]))[
+            :_PAYMENTS_MAX
+        ]
         # What was open a moment ago and has no event yet is looked up too: else it would vanish on its way.
         names = dict.fromkeys([*(key["transaction_id"]["S"] for key in keys), *self._followed])
         wanted = [{"transaction_id": {"S": name}} for name in names]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from handler.adapters.table.expressions import to_attributes
+from handler.domain.states import OPEN
 from local.console import TOKEN_HEADER, ConsolePage
 from local.loopback import ask
 from local.resources import Times
@@ -34,10 +36,15 @@ class Table:
             **more,
         }
 
-    def scan(self, **asked: Any) -> dict[str, Any]:
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "scan"
+        return self
+
+    def paginate(self, **asked: Any) -> Iterator[dict[str, Any]]:
         assert asked["IndexName"] == "open-shard-index"
-        found = [item for item in self.items.values() if item["status"] in ("processing", "pending_approval", "parked")]
-        return {"Items": [to_attributes({k: item[k] for k in ("transaction_id", "created_at")}) for item in found]}
+        for item in self.items.values():
+            if item["status"] in OPEN:
+                yield {"Items": [to_attributes({name: item[name] for name in ("transaction_id", "created_at")})]}
 
     def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
         [(name, wanted)] = RequestItems.items()
