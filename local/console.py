@@ -185,13 +185,11 @@ class ConsolePage:
         wanted = [{"transaction_id": {"S": name}} for name in names]
         found = dynamodb.batch_get_item(RequestItems={table: {"Keys": wanted}})["Responses"][table] if wanted else []
         rows = [_row(from_attributes(each)) for each in found]
-        rows = [row for row in rows if row["updated_at"] > self._updated_at(row) or row["status"] in OPEN]
+        told = {name: row["updated_at"] for name, row in self._ended.items()}
+        rows = [row for row in rows if row["status"] in OPEN or row["updated_at"] > told.get(row["transaction_id"], 0)]
         self._followed = [row["transaction_id"] for row in rows][:_PAYMENTS_MAX]
         shown = self._ended | {row["transaction_id"]: row for row in rows if row["status"]}
         return sorted(shown.values(), key=lambda row: -row["updated_at"])[: 2 * _PAYMENTS_MAX]
-
-    def _updated_at(self, row: Mapping[str, Any]) -> int:
-        return int(self._ended.get(row["transaction_id"], {}).get("updated_at", 0))
 
     def _read_events(self) -> None:
         with self._system.outcome_events.file.open("rb") as file:

@@ -20,6 +20,14 @@ from local.installation import ROOT
 from local.loopback import ask
 from tests.support.console import World
 
+_ID = "a payment id has 1 to 48 letters, digits, - and _"
+_TIMES = "a fault strikes 1 to 100 times"
+WRONG: list[tuple[dict[str, Any], str]] = [
+    *(({"payment_id": each}, _ID) for each in ("", "a b", "x" * 49, 7)),
+    *(({"fault": each}, "there is no such fault") for each in ("charge.all", "cancel.decline", [], None)),
+    *(({"times": each}, _TIMES) for each in (0, 101, True, "2", None)),
+]
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
@@ -173,17 +181,9 @@ def test_each_fault_of_the_gateway_can_be_chosen_and_reaches_it(tmp_path: Path) 
             assert world.order(order) == (200, f"{fault} is ordered for p-1, 2 times.")
         rows = gateway._db.execute("SELECT call || '.' || fault, times_left, seconds FROM ordered_faults").fetchall()
         assert [tuple(row) for row in rows] == [(fault, 2, 10.0) for fault in choices]
-        for wrong in (
-            {"payment_id": ""},
-            {"payment_id": "a b"},
-            {"fault": "charge.all"},
-            {"times": 0},
-            {"times": True},
-        ):
-            assert (
-                world.order({"switch": "gateway", "payment_id": "p", "fault": choices[0], "times": 1, **wrong})[0]
-                == 400
-            )
+        right = {"switch": "gateway", "payment_id": "p", "fault": choices[0], "times": 1}
+        for wrong, says in WRONG:
+            assert world.order(right | wrong) == (400, f"Not done: {says}.")
         assert world.order({"switch": "release"})[0] == 200
         assert gateway._db.execute("SELECT count(*) FROM ordered_faults").fetchone()[0] == 0
     server.stop()
