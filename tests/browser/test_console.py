@@ -19,6 +19,7 @@ from local.view import View
 from tests.support.accessibility import faults
 from tests.support.console import World
 from tests.support.gateway import ask, process
+from tests.support.processes import wait_for
 from tests.support.site import Site, site
 
 MARKED = "<img src=x onerror=alert(1)>"
@@ -119,9 +120,7 @@ def test_a_newcomer_sees_payments_move_orders_a_fault_kills_an_environment_and_d
     assert [each for each in browser.get_log("browser") if "Content Security Policy" in each["message"]] == []
 
 
-def test_a_page_of_another_origin_can_neither_switch_a_fault_nor_read_the_state(
-    browser: Chrome, tmp_path: Path
-) -> None:
+def test_another_page_can_neither_switch_nor_read_what_the_consoles_own_can(browser: Chrome, tmp_path: Path) -> None:
     world = World(tmp_path)
     with closing(world.console):
         (tmp_path / "other.html").write_text("<!doctype html><title>another page</title>")
@@ -129,7 +128,14 @@ def test_a_page_of_another_origin_can_neither_switch_a_fault_nor_read_the_state(
         sent = browser.execute_async_script(ATTACK, world.console.url, world.own[TOKEN_HEADER])
         assert sent == ["refused", "refused", "refused"]
         assert world.switched == []
-        # What the script could do if it were the page's own.
+        # What is beside a payment is told apart from it.
+        world.tell("paid#refund#r-1", "refunded", 2)
+        world.tell("paid#conflict#" + "0" * 64, "conflict", 1)
         browser.get(world.console.url)
+        shown = (By.CSS_SELECTOR, "#payments td:first-child")
+        wait_for(
+            lambda: [each.text for each in browser.find_elements(*shown)] == ["paid, refund r-1", "paid, conflict"]
+        )
+        # What the script could do if it were the page's own.
         assert browser.execute_async_script(ATTACK, world.console.url, world.own[TOKEN_HEADER])[1] == "basic"
         assert world.switched == [False]
