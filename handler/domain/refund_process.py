@@ -94,9 +94,10 @@ def settle_refund(message: Message, request: RefundRequest, rules: Rules, ports:
     if (stands.amount_minor, stands.currency) != (request.amount_minor, request.currency):
         ports.log.put_new(_conflict(message, request, work.owner, gives.now_ms()))
         return "conflict"
-    if stands.owner != work.owner or stands.attempt != 1:
+    if (stands.owner, stands.attempt, stands.gateway_try) != (work.owner, 1, 0):
         return "duplicate"
-    # Ours, of now, or of just before where the answer to the write was lost.
+    # Ours, of now, or of just before where the answer to the write was lost; of a spent key the request may be on its
+    # way for an hour, so that the next one is reconcile's.
     return give_back(stands, gives)[0] if stands.status == "pending" else stands.status
 
 

@@ -53,6 +53,13 @@ def test_a_message_that_comes_again_gives_nothing_back_again():
     assert (world.gateway.given_back(), len(world.gateway.refund_calls)) == (2000, 1)
 
 
+def test_a_message_that_comes_again_in_its_own_invocation_uses_no_next_key():
+    world = completed()
+    world.gateway.answers = {"refund": [ChargeFailedError("503", spends_key=True)]}
+    assert [give(world) for _ in range(2)] == ["pending", "duplicate"]
+    assert world.gateway.refund_calls == ["dev:pay-abc123:refund:r-1:0"], "its first request may still be on its way"
+
+
 def test_other_content_under_a_refund_id_is_a_conflict_and_gives_nothing_back():
     world = completed()
     give(world)
