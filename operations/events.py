@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -19,10 +19,19 @@ from handler.adapters.events.records import read_record
 from handler.adapters.events.stream import TableStream
 from handler.composition import aws_clients
 from handler.domain.approval.decision import find_item
-from handler.domain.errors import ConfigurationError, DamagedItemError, PaymentError, UnknownItemError
+from handler.domain.errors import (
+    ApprovalRefusedError,
+    ConfigurationError,
+    DamagedItemError,
+    PaymentError,
+    UnknownItemError,
+)
 from handler.domain.item import Item
 from handler.domain.outcome_delivery import EventTarget, deliver
 from handler.domain.outcome_event import EventTooLargeError, OutcomeEvent, is_outcome, outcome_event
+from handler.domain.ports import TransactionLog
+from handler.domain.refund_event import refund_event
+from handler.domain.refund_item import RefundItem, is_refund
 from handler.event_composition import compose_target
 from handler.settings import read_settings
 from handler.support import load_support
@@ -66,7 +75,10 @@ def replay(
     since: int | None,
     until: int | None,
 ) -> int:
-    """Send the present outcome of payments again, under its own id."""
+    """Send the present outcome of payments again, under its own id.
+
+    Of a refund, too, by its transaction id: txn-PAYMENT#refund#REFUND.
+    """
     if bool(payments) == bool(state):
         raise click.UsageError("name payments, or a --state")
     if payments and (since is not None or until is not None):
@@ -75,12 +87,13 @@ def replay(
     if state:
         found, code = open_items(log, state)
         first, last = since or 0, until or sys.maxsize
-        items = sorted((item for item in found if first <= item.created_at < last), key=lambda item: item.created_at)
+        items: list[Item | RefundItem] = [item for item in found if first <= item.created_at < last]
+        items.sort(key=lambda item: item.created_at)
     else:
         items, code = [], 0
         for payment in payments:
             try:
-                items.append(find_item(log, payment, _LISTING))
+                items.append(_find(log, payment))
             except PaymentError as error:
                 # Of many that are named, one that is gone holds up none.
                 call.warn(str(error))
@@ -89,11 +102,24 @@ def replay(
     return max(code, send_again(call, items, environment, target))
 
 
-def send_again(call: Call, items: list[Item], environment: str, target: EventTarget) -> int:
+def _find(log: TransactionLog, name: str) -> Item | RefundItem:
+    """The item that an id names, a refund's too. Raises ApprovalRefusedError where there is none."""
+    if not is_refund(name):
+        return find_item(log, name, _LISTING)
+    found = log.refunds().get(name)
+    if found is None:
+        raise ApprovalRefusedError("unknown", f"there is no refund {name} in this table")
+    return found
+
+
+def send_again(call: Call, items: Sequence[Item | RefundItem], environment: str, target: EventTarget) -> int:
     """Send the events of items; tell what became of each, and 1 where one was not sent."""
     told = _Told(call)
     events: list[OutcomeEvent] = []
     for item in items:
+        if isinstance(item, RefundItem):
+            events.append(refund_event(item, environment))
+            continue
         if not is_outcome(item):
             told.alarm("", item.transaction_id, f"is {item.status}, which is no outcome yet")
             continue

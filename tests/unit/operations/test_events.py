@@ -12,10 +12,12 @@ from handler.adapters.table.parking_log import DynamoDbParkingLog
 from handler.domain.item import timestamp
 from handler.domain.outcome_delivery import EventTargetError, Refusal
 from handler.domain.outcome_event import outcome_event
+from handler.domain.refund_event import refund_event
 from operations import __main__ as cli
 from operations import events as topic
 from tests.support.parking import decisions, parked
 from tests.support.payments import KEY, World, send, whole_item
+from tests.support.refunds import completed, give
 
 
 class Target:
@@ -52,6 +54,18 @@ def test_a_replay_sends_the_present_outcome_under_the_id_that_it_had(command):
     send(world)
     assert command(world, "pay-abc123", target=target) == (0, f"{KEY} completed sent\n", "")
     assert target.sent == [outcome_event(world.stored(), "dev")]
+
+
+def test_a_refund_and_a_conflict_of_one_are_sent_again_by_their_transaction_ids(command):
+    world, target = completed(), Target()
+    give(world)
+    give(world, "1.00", message_id="m-2")
+    refund = world.refund()
+    [conflict] = [key for key in world.dynamodb.items if "#conflict#" in key]
+    code, output, errors = command(world, refund.transaction_id, conflict, "txn-pay-abc123#refund#gone", target=target)
+    assert (code, output) == (1, f"{refund.transaction_id} refunded sent\n{conflict} conflict sent\n")
+    assert "there is no refund txn-pay-abc123#refund#gone" in errors
+    assert [event.text for event in target.sent][:1] == [refund_event(refund, "dev").text]
 
 
 def test_a_payment_that_is_at_no_outcome_is_told_and_the_others_are_sent(command):
