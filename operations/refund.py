@@ -14,10 +14,12 @@ from typing import Final
 import click
 
 from handler.domain.approval.decision import find_item
+from handler.domain.card_data import mask_group
 from handler.domain.errors import ApprovalRefusedError
 from handler.domain.money import as_text, to_minor
 from handler.domain.reasons import sentence
 from handler.domain.refund_item import RefundItem, refund_transaction_id
+from handler.settings import read_settings
 from operations.names import queue_url
 from operations.options import NAME, Call, Command, confirmed, pass_call
 from operations.story import Event, Now
@@ -42,10 +44,19 @@ def refund(call: Call, payment: str, amount: str | None, refund_id: str) -> int:
     """
     if not _REFUND_ID.fullmatch(refund_id):
         raise click.UsageError(f"{refund_id!r} is no refund id: 1 to 48 of A-Z a-z 0-9 _ -")
+    if mask_group(refund_id, call.decisions.find_card_numbers, read_settings(call.variables).rules.id_shapes)[1]:
+        # Sent, it would lie in the queue in the clear.
+        raise click.UsageError("the refund id looks like a card number, and would be refused: give it another one")
     item = find_item(call.decisions.log, payment, _LISTING)
     captured = call.decisions.log.refunds().payment(item.transaction_id)
     if item.status != "completed" or captured is None:
         raise ApprovalRefusedError("refund_payment_not_completed", f"{item.transaction_id} is {item.status}: no refund")
+    key = refund_transaction_id(item.payment_id, refund_id)
+    stands = call.decisions.log.refunds().get(key)
+    if stands is not None:
+        return _standing(call, stands, stands.amount_minor if amount is None else to_minor(amount, item.currency))
+    if captured.is_disputed:
+        raise ApprovalRefusedError("refund_payment_disputed", f"{item.transaction_id} was disputed: no refund")
     left = captured.amount_minor - captured.refund_reserved
     minor = left if amount is None else to_minor(amount, item.currency)
     if not minor:
@@ -66,8 +77,19 @@ def refund(call: Call, payment: str, amount: str | None, refund_id: str) -> int:
         MessageBody=f'{{"refund": {{{body}, "amount": {value}}}}}',
         MessageGroupId=item.message_group_id or item.payment_id,
     )
-    key = refund_transaction_id(item.payment_id, refund_id)
     call.say(f"{key} was sent: payments status '{key}'", transaction_id=key, message_id=sent["MessageId"])
+    return 0
+
+
+def _standing(call: Call, stands: RefundItem, minor: int | None) -> int:
+    """Tell of a refund whose id is taken, so that nobody takes what is sent again for another refund."""
+    key = stands.transaction_id
+    value = f"{as_text(stands.amount_minor, stands.currency)} {stands.currency}"
+    if stands.status == "failed" or minor != stands.amount_minor:
+        reason_code = stands.reason_code or "exists_with_different_content"
+        said = f"{key} over {value} is {stands.status} already: another refund needs another --refund-id"
+        raise ApprovalRefusedError(reason_code, said)
+    call.say(f"{key} over {value} is {stands.status} already: payments status '{key}'", transaction_id=key)
     return 0
 
 

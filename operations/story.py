@@ -157,7 +157,11 @@ def now(item: Item, now_ms: int) -> Now:
         payment = item.payment_id
         return Now("nobody charges it: its payment_id belongs to other content", [f"payments conflicts show {payment}"])
     if item.status == "completed":
-        return Now("it is charged, once and for good", [f"payments refund {item.payment_id} --refund-id ID"])
+        # What was disputed is given back by nobody here (docs/refunds.md).
+        return Now(
+            "it is charged, once and for good",
+            [] if item.disputed else [f"payments refund {item.payment_id} --refund-id ID"],
+        )
     if item.status == "rejected" and item.faults:
         return Now("it ended without a charge", ["payments send, corrected, under the same payment_id"])
     return Now("it ended without a charge", ["payments send, under another payment_id, where it is still wanted"])

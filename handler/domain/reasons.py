@@ -224,6 +224,7 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
     ),
     "already_decided": ReasonCode("The payment was decided on before.", "refuse", status=409),
     "not_pending": ReasonCode("The payment waits for nobody.", "refuse", status=409),
+    "is_a_refund": ReasonCode("The name is a refund's, and what was asked for is of payments.", "refuse", status=409),
     "not_open": ReasonCode("The payment ended before anybody was asked about it.", "refuse", status=409),
     "not_asked": ReasonCode(
         "Nobody was asked about the payment yet; its workflow has not taken it up.", "refuse", status=409

@@ -66,6 +66,11 @@ def find_item(log: TransactionLog, payment: str, listing: str) -> Item:
 
     Raises ApprovalRefusedError, which names the command `listing` where there is none.
     """
+    # Here, as no approver's page has to pay for it.
+    from handler.domain.refund_item import is_refund
+
+    if is_refund(payment):
+        raise ApprovalRefusedError("is_a_refund", f"{payment} is a refund: `payments status` tells its story")
     names = [transaction_id(payment), *([payment] if payment.startswith("txn-") else [])]
     found = [item for item in map(log.get, names) if item is not None]
     if not found:

@@ -10,6 +10,7 @@ from operations.story import now, story
 
 CLAIMED = 1_700_000_000_000
 HOUR = 3_600_000
+DISPUTED = (DisputeSeen("du_1", "open", 500, "JPY", "fraudulent", CLAIMED, CLAIMED + 5 * HOUR),)
 
 
 def item(**changes: object) -> Item:
@@ -80,8 +81,7 @@ def test_what_came_after_the_charge_is_told_with_who_did_it_and_each_state():
         RefundSeen("re_1", "ref-1", "refunded", 1000, CLAIMED, CLAIMED + 4 * HOUR),
         RefundSeen("re_2", "", "pending", 599, CLAIMED, CLAIMED + 6 * HOUR),
     )
-    disputed = (DisputeSeen("du_1", "open", 500, "JPY", "fraudulent", CLAIMED, CLAIMED + 5 * HOUR),)
-    events = story(item(**ended, refunded=refunded, disputed=disputed, later_no=3))
+    events = story(item(**ended, refunded=refunded, disputed=DISPUTED, later_no=3))
     assert [(event.what, event.names) for event in events[2:]] == [
         ("10.00 USD given back by refund ref-1: refunded", {"refund_ref": "re_1"}),
         ("500 JPY disputed (fraudulent): open", {"dispute_ref": "du_1"}),
@@ -139,6 +139,7 @@ def test_a_decision_stands_between_the_question_and_the_charge():
         ({"status": "parked", "park_no": 1}, "it waits for an operator", "payments parked retry pay-1"),
         ({"status": "parked", "park_no": 1, "retry_no": 1}, "it was allowed again", "payments reconcile"),
         ({"status": "completed"}, "it is charged, once and for good", "payments refund pay-1"),
+        ({"status": "completed", "disputed": DISPUTED, "later_no": 1}, "it is charged, once and for good", ""),
         ({"status": "declined"}, "it ended without a charge", "payments send, under another payment_id"),
         (
             {"status": "rejected", "faults": (Fault("amount", "missing"),)},
