@@ -11,8 +11,8 @@ from typing import Final, Literal
 
 from handler.domain.claim import Work
 from handler.domain.errors import GatewayAnswerError, RetryableError
-from handler.domain.payment import transaction_id
-from handler.domain.ports import Ports
+from handler.domain.payment import Refund, transaction_id
+from handler.domain.ports import Notifier, Ports
 from handler.domain.process import alarm_of_gateway, alarmed
 from handler.domain.reconcile import in_turn
 from handler.domain.refund_item import REFUND_OPEN, RefundItem, RefundStatus, refund_transaction_id
@@ -125,9 +125,19 @@ def look_at_refunds(payment_id: str, gateway_ref: str, rules: Rules, ports: Port
         with alarmed(ports.notifier):
             refund = gives.log.get(refund_transaction_id(payment_id, refund_id))
             said = of_refund(refund, listed, gives) if refund is not None else None
-            if refund is None or said is None or refund.status not in ("pending", "refunded"):
+            if refund is None or said is None or refund.status == "waiting":
+                continue
+            if refund.status == "failed":
+                _require_failed(refund, said, ports.notifier)
                 continue
             status = record(refund, said, gives)
         if status != refund.status:
             found.append(RefundFinding(refund.transaction_id, status))
     return found
+
+
+def _require_failed(refund: RefundItem, said: Refund, notifier: Notifier) -> None:
+    """Its amount is free again, so that only people can say what becomes of one that was given back nevertheless."""
+    if said.state != "failed":
+        detail = f"recorded failed, gateway says {said.state}: {said.refund_ref}"
+        notifier.alarm("outcome_contradicts_record", refund.transaction_id, detail)

@@ -333,6 +333,18 @@ def test_a_refund_that_its_bank_returned_fails_when_a_wake_up_tells_of_it_and_ma
     assert give(world, "25.99", "r-2", message_id="m-2") == "refunded"
 
 
+@pytest.mark.parametrize(("state", "told"), [("refunded", 1), ("pending", 1), ("failed", 0)])
+def test_a_refund_that_is_recorded_as_failed_and_is_given_back_is_an_alarm_and_stays(state, told):
+    world = completed()
+    world.gateway.answers = {"refund": [GatewayRefusedError("no", "insufficient_funds")]}
+    assert give(world) == "failed"
+    world.gateway.refund(world.item()["gateway_ref"], 2000, "USD", "r-1", "late")
+    world.gateway.change(state)
+    assert world.look() == []
+    assert [alarm[0] for alarm in world.notifier.alarms] == ["outcome_contradicts_record"] * told
+    assert (world.refund().status, world.reserved) == ("failed", 0)
+
+
 def test_a_look_passes_over_what_is_not_ours_and_what_it_cannot_read():
     world = completed()
     world.gateway.refund(world.item()["gateway_ref"], 100, "USD", "", "by hand")
