@@ -291,9 +291,9 @@ class QueueFunction:
 
 def _keys(reading: Reading) -> dict[str, str]:
     """The fields of a log line that say which message it is about."""
-    message = reading.message
+    message, about = reading.message, reading.refund or reading.validation
     return {
         "message_id": message.message_id,
         "message_group_id": message.group,
-        "correlation_id": reading.validation.payment_id,
+        "correlation_id": about.payment_id,
     }

@@ -187,6 +187,17 @@ def test_logs_carry_the_payment_id_and_never_a_body_or_card_number(function, log
     assert "latte" not in output
 
 
+def test_a_refunds_log_lines_carry_its_payments_id_and_no_card_number(function, logged):
+    text = '{"refund": {"payment_id": "%s", "refund_id": "r-1", "amount": 1.00, "currency": "USD"}}'
+    function(batch(record(text % "pay-78"), record(text % CARD, "m-2")), Context())
+    lines = [json.loads(line) for line in logged.getvalue().splitlines()]
+    assert {line["message_id"]: line["correlation_id"] for line in lines if "message_id" in line} == {
+        "m-1": "pay-78",
+        "m-2": "",
+    }
+    assert CARD not in logged.getvalue()
+
+
 def test_a_failed_init_leaves_the_garbage_collector_on():
     snippet = """
 import gc, os, handler
