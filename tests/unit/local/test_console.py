@@ -22,9 +22,10 @@ from tests.support.console import World
 
 _ID = "a payment id has 1 to 48 letters, digits, - and _"
 _TIMES = "a fault strikes 1 to 100 times"
+_FAULTS: tuple[Any, ...] = ("charge.all", "cancel.decline", [], None)
 WRONG: list[tuple[dict[str, Any], str]] = [
     *(({"payment_id": each}, _ID) for each in ("", "a b", "x" * 49, 7)),
-    *(({"fault": each}, "there is no such fault") for each in ("charge.all", "cancel.decline", [], None)),
+    *(({"fault": each}, "there is no such fault") for each in _FAULTS),
     *(({"times": each}, _TIMES) for each in (0, 101, True, "2", None)),
 ]
 
