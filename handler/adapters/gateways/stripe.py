@@ -272,7 +272,8 @@ class StripeGateway:
                 f"the refund {refund_id} of {gateway_ref} is open: {told(answer)}", spends_key=spends_key(answer)
             )
         if answer.status_code in (402, 409):
-            raise UnknownOutcomeError(f"the refund {refund_id} of {gateway_ref} is open: {told(answer)}")
+            error = KeySpentError if spends_key(answer) else UnknownOutcomeError
+            raise error(f"the refund {refund_id} of {gateway_ref} is open: {told(answer)}")
         if answer.status_code != 200:
             raise refused(gateway_ref, answer)
         refund = refund_of(answer.document, gateway_ref, answer, self._environment)

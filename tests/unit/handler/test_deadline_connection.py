@@ -28,7 +28,7 @@ PAYMENT = Payment("pay-1", "ord-1", "cust-1", 2599, "USD", "credit_card", paymen
 
 
 @contextmanager
-def answering(status_code: int, page: bytes) -> Iterator[str]:
+def answering(status_code: int, page: bytes, **headers: str) -> Iterator[str]:
     """The URL of a server that answers everything with one page."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -39,6 +39,8 @@ def answering(status_code: int, page: bytes) -> Iterator[str]:
         def do_GET(self) -> None:
             self.send_response(status_code)
             self.send_header("Content-Length", str(len(page)))
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
             self.end_headers()
             self.wfile.write(page)
 
@@ -67,6 +69,14 @@ def failed(url: str, call: str) -> RetryableError:
     with closing(gateway), pytest.raises(RetryableError) as caught:
         calls[call]()
     return caught.value
+
+
+@pytest.mark.parametrize(("replayed", "spends_key"), [({}, False), ({"Idempotent_Replayed": "true"}, True)])
+def test_a_refund_that_is_answered_402_again_under_its_key_spends_it(replayed, spends_key):
+    with answering(402, b'{"error": {"type": "api_error"}}', **replayed) as url:
+        error = failed(url, "refund")
+    assert isinstance(error, UnknownOutcomeError)
+    assert error.spends_key is spends_key
 
 
 @pytest.mark.parametrize("page", [b"<html>", b'{"message": "Forbidden"}'])
