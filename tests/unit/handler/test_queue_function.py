@@ -165,8 +165,7 @@ def test_metrics_have_the_published_names_and_their_units(function, capsys):
     units = {metric["Name"]: metric["Unit"] for metric in definition["Metrics"]}
     assert units["Duration"] == "Milliseconds"
     assert set(units.values()) == {"Milliseconds", "Count"}
-    # One only where prepares are sent ahead, one only after a restore of the table.
-    optional = ("PreparedInVain", "FoundAtGateway")
+    optional = ("PreparedInVain", "FoundAtGateway")  # where prepares are sent ahead, after a restore of the table
     assert units == {name: unit for name, (unit, _) in METRICS.items() if name not in optional}
 
 
@@ -183,18 +182,14 @@ def test_logs_carry_the_payment_id_and_never_a_body_or_card_number(function, log
     lines = [json.loads(line) for line in logged.getvalue().splitlines()]
     output = logged.getvalue() + capsys.readouterr().out
     assert {"pay-77"} <= {line.get("correlation_id") for line in lines}
-    assert CARD not in output
-    assert "latte" not in output
+    assert (CARD in output, "latte" in output) == (False, False)
 
 
 def test_a_refunds_log_lines_carry_its_payments_id_and_no_card_number(function, logged):
     text = '{"refund": {"payment_id": "%s", "refund_id": "r-1", "amount": 1.00, "currency": "USD"}}'
     function(batch(record(text % "pay-78"), record(text % CARD, "m-2")), Context())
-    lines = [json.loads(line) for line in logged.getvalue().splitlines()]
-    assert {line["message_id"]: line["correlation_id"] for line in lines if "message_id" in line} == {
-        "m-1": "pay-78",
-        "m-2": "",
-    }
+    lines = [json.loads(line) for line in logged.getvalue().splitlines() if '"message_id"' in line]
+    assert {(line["message_id"], line["correlation_id"]) for line in lines} == {("m-1", "pay-78"), ("m-2", "")}
     assert CARD not in logged.getvalue()
 
 
