@@ -155,7 +155,9 @@ def now(item: Item, now_ms: int) -> Now:
         return _set_aside(item)
     if item.status == CONFLICT:
         payment = item.payment_id
-        return Now("nobody charges it: its payment_id belongs to other content", [f"payments conflicts show {payment}"])
+        of_refund = "#refund#" in item.transaction_id
+        said = "gives it back: its refund_id" if of_refund else "charges it: its payment_id"
+        return Now(f"nobody {said} belongs to other content", [f"payments conflicts show {payment}"])
     if item.status == "completed":
         # What was disputed is given back by nobody here (docs/refunds.md).
         return Now(

@@ -147,6 +147,11 @@ def test_a_decision_stands_between_the_question_and_the_charge():
             "payments send, corrected, under the same payment_id",
         ),
         ({"status": "conflict"}, "nobody charges it", "payments conflicts show pay-1"),
+        (
+            {"status": "conflict", "transaction_id": "txn-pay-1#refund#r-1#conflict#0"},
+            "nobody gives it back: its refund_id belongs to other content",
+            "payments conflicts show pay-1",
+        ),
     ],
 )
 def test_each_state_says_where_the_payment_is_and_what_can_be_done(changes, where, can_be_done):
