@@ -412,8 +412,8 @@ site: $(SITE)/.installed  ## the documentation as a site, in .build/site/html
 	$(SITE)/bin/python build/documentation.py
 
 .PHONY: test-site
-test-site: site setup  ## the site: no warning, every link leads somewhere, nothing is fetched from elsewhere
-	$(PY) -m pytest tests/artefacts/check_site.py
+test-site: site setup  ## the site: no warning, every link leads somewhere, nothing is fetched from elsewhere, axe-core
+	$(PY) -m pytest tests/artefacts/check_site.py tests/browser/check_site_pages.py
 
 # ---- approvals ------------------------------------------------------------------------------------------------
 .PHONY: test-approvals

@@ -49,7 +49,7 @@ def stage(root: Path, folder: Path) -> None:
         raise SiteError(f"docs/zensical.toml has no place for {', '.join(forgotten)}")
     shutil.rmtree(folder, ignore_errors=True)
     source = folder / "source"
-    waiting = list(named)
+    waiting = [*named, *configuration.get("extra_javascript", [])]
     while waiting:
         name = waiting.pop()
         if (source / name).exists():
