@@ -116,6 +116,11 @@ CATALOGUE: Final[Mapping[str, ReasonCode]] = {
         "The gateway could not give the money back, or the customer's bank returned it: the money is here again.",
         "record",
     ),
+    "refund_found_with_different_content": ReasonCode(
+        "Before the table was restored, the gateway gave another amount back under this refund_id; this is not given.",
+        "record",
+        is_alarm=True,
+    ),
     # It comes again, and says nothing about the payment.
     "not_enough_time": ReasonCode("The invocation had too little time left for the payment.", "redeliver"),
     "already_in_progress": ReasonCode("Another worker has the payment.", "redeliver"),

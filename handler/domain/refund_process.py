@@ -160,7 +160,7 @@ def give_back(refund: RefundItem, gives: Giving) -> tuple[RefundStatus, str]:
     try:
         gives.require_time()
         found = look_for(refund, gives)
-        return (call(refund, gives) if found is None else record(refund, found, gives)), ""
+        return (call(refund, gives) if found is None else record_listed(refund, found, gives)), ""
     except RetryableError as error:
         if isinstance(error, _FOR_PEOPLE):
             gives.notifier.alarm(error.reason_code, refund.transaction_id, str(error))
@@ -193,7 +193,7 @@ def call(refund: RefundItem, gives: Giving) -> RefundStatus:
         gives.require_time()
         found = look_for(refund, gives)
         if found is not None:
-            return record(refund, found, gives)
+            return record_listed(refund, found, gives)
         response = GatewayResponse("refused", code=error.code, request_id=error.request_id)
         return _fail(refund, response, gives, reason_code="refund_refused")
     except RetryableError as error:
@@ -210,12 +210,29 @@ def call(refund: RefundItem, gives: Giving) -> RefundStatus:
     return record(refund, given, gives)
 
 
+def record_listed(refund: RefundItem, said: Refund, gives: Giving) -> RefundStatus:
+    """Write what the gateway's list has under a refund's id, as `record` does.
+
+    While the table is restored that may be another content's, which had the id first and was lost.
+    """
+    may_be_lost = gives.rules.restored_at_ms and refund.status == "pending" and not refund.refund_ref
+    if may_be_lost and not is_over(refund, said):
+        detail = f"{said.refund_ref} gave {said.amount_minor} {said.currency} back under its id"
+        gives.notifier.alarm("refund_found_with_different_content", refund.transaction_id, detail)
+        return _fail(refund, GatewayResponse("refused"), gives, reason_code="refund_found_with_different_content")
+    return record(refund, said, gives)
+
+
+def is_over(refund: RefundItem, said: Refund) -> bool:
+    return (said.amount_minor, said.currency) == (refund.amount_minor, refund.currency)
+
+
 def record(refund: RefundItem, said: Refund, gives: Giving) -> RefundStatus:
     """Write what the gateway says of a refund that is pending or refunded; the state that stands.
 
     Raises GatewayAnswerError where it says another amount, and the log's errors.
     """
-    if (said.amount_minor, said.currency) != (refund.amount_minor, refund.currency):
+    if not is_over(refund, said):
         raise GatewayAnswerError(
             f"{said.refund_ref} gives {said.amount_minor} {said.currency} back, {refund.transaction_id} is over "
             f"{refund.amount_minor} {refund.currency}"

@@ -16,7 +16,16 @@ from handler.domain.ports import Notifier, Ports
 from handler.domain.process import alarm_of_gateway, alarmed
 from handler.domain.reconcile import in_turn
 from handler.domain.refund_item import REFUND_OPEN, RefundItem, RefundStatus, refund_transaction_id
-from handler.domain.refund_process import Giving, call, give_back, giving, judge, look_for, of_refund, record
+from handler.domain.refund_process import (
+    Giving,
+    call,
+    give_back,
+    giving,
+    judge,
+    look_for,
+    of_refund,
+    record_listed,
+)
 from handler.domain.rules import Rules
 from handler.domain.typed import NamedTuple
 
@@ -98,7 +107,7 @@ def _mend(refund: RefundItem, gives: Giving, stuck_after_ms: int) -> tuple[Refun
     gives.require_time()
     found = look_for(refund, gives)
     if found is not None:
-        return record(refund, found, gives), ""
+        return record_listed(refund, found, gives), ""
     if refund.refund_ref:
         raise GatewayAnswerError(f"the gateway lists no {refund.refund_ref}, which it made for {refund.transaction_id}")
     owner, following = gives.work.owner, refund.attempt + 1
@@ -127,10 +136,13 @@ def look_at_refunds(payment_id: str, gateway_ref: str, rules: Rules, ports: Port
             said = of_refund(refund, listed, gives) if refund is not None else None
             if refund is None or said is None or refund.status == "waiting":
                 continue
+            if refund.reason_code == "refund_found_with_different_content":
+                # The other content's, as people were told.
+                continue
             if refund.status == "failed":
                 _require_failed(refund, said, ports.notifier)
                 continue
-            status = record(refund, said, gives)
+            status = record_listed(refund, said, gives)
         if status != refund.status:
             found.append(RefundFinding(refund.transaction_id, status))
     return found

@@ -168,6 +168,8 @@ class RefundRules:
         if intent == "refund_fail":
             reason_code, states = item["reason_code"], {each.state for each in given}
             due = {"refund_failed"} if states == {"failed"} else {"refund_refused"} if not states else set()
+            if len(self._under_its_id(item)) > len(given) and not given:
+                due = {"refund_found_with_different_content"}
             if reason_code not in due or item.get("gateway_response", {}).get("status") not in ("failed", "refused"):
                 self.fail("the gateway's outcome", f"{key} is failed for {reason_code}, the gateway has {states}")
         elif item["status"] == "failed":
@@ -276,7 +278,21 @@ class RefundRules:
         items = self.table.items().items()
         return {key: item for key, item in items if is_of_refunds(key) and item["status"] != "conflict"}
 
+    def is_other_content(self, key: str) -> None:
+        """The code says that another amount was given back under this id, before the table was restored."""
+        item = self.table.item(key) or {}
+        if not item or self._given(item) or not self._under_its_id(item):
+            self.fail("no alarm", f"{key} is said to be given back over another amount: {item}")
+
     def _given(self, item: dict[str, Any]) -> list[Given]:
+        """What the gateway gave for it. A restore can lose the item of other content, which had the id first."""
+        found = self._under_its_id(item)
+        if not self.world.restored_at:
+            return found
+        content = (item["amount_minor"], item["currency"])
+        return [each for each in found if (each.amount_minor, each.currency) == content]
+
+    def _under_its_id(self, item: dict[str, Any]) -> list[Given]:
         names = (item["payment_id"], item["refund_id"])
         return [each for each in self.gateway.refunds.given.values() if (each.payment_id, each.refund_id) == names]
 

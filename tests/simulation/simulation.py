@@ -118,7 +118,7 @@ class Approvals:
 
 
 class Notifier:
-    """Of the alarms only four have a cause here: the gateway never contradicts itself."""
+    """Of the alarms only five have a cause here: the gateway never contradicts itself."""
 
     def __init__(self, auditor: Auditor) -> None:
         self._auditor = auditor
@@ -127,6 +127,8 @@ class Notifier:
         self._auditor.texts.append(detail)
         if reason_code == "found_with_different_content":
             self._auditor.is_other_content(transaction_id)
+        elif reason_code == "refund_found_with_different_content":
+            self._auditor.refunds.is_other_content(transaction_id)
         elif reason_code not in ("notice_failed", "callback_without_decision", "breaker_open"):
             self._auditor.fail("no alarm", f"{reason_code} {transaction_id}: {detail}")
 

@@ -35,6 +35,7 @@ REGRESSIONS = {
     "an execution took over what a message had brought, and charged it when its lease was over": 73,
     "a message that lowered limits refuse was a conflict with the payment that it had claimed": 1,
     "an approved payment that its execution left uncharged was reported, and nobody could charge it": 862,
+    "a refund whose id another content had before the restore was pending for good": 1479,
 }
 
 

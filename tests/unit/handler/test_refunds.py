@@ -216,6 +216,18 @@ def test_what_was_given_back_before_the_table_was_restored_is_recorded_and_not_g
     assert (world.gateway.given_back(), world.reserved, len(world.gateway.refund_calls)) == (2000, 2000, 1)
 
 
+def test_an_id_that_other_content_had_before_the_restore_gives_nothing_back():
+    world = completed()
+    give(world)
+    del world.dynamodb.items["txn-pay-abc123#refund#r-1"]
+    world.change(refund_reserved=None)
+    world.rules = Rules(restored_at_ms=1)
+    assert give(world, "5.00", message_id="m-2") == "failed"
+    assert (world.refund().reason_code, world.reserved) == ("refund_found_with_different_content", 0)
+    assert [alarm[0] for alarm in world.notifier.alarms] == ["refund_found_with_different_content"]
+    assert world.gateway.given_back() == 2000
+
+
 def test_a_refusal_fails_the_refund_and_gives_its_reservation_back():
     world = completed()
     world.gateway.answers["refund"] = [GatewayRefusedError("400", "charge_disputed", "req_1")]
