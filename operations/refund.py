@@ -59,10 +59,9 @@ def refund(call: Call, payment: str, amount: str | None, refund_id: str) -> int:
         raise ApprovalRefusedError("refund_payment_disputed", f"{item.transaction_id} was disputed: no refund")
     left = captured.amount_minor - captured.refund_reserved
     minor = left if amount is None else to_minor(amount, item.currency)
-    if not minor:
-        said = f"{amount} is no amount in {item.currency}" if amount else "nothing is left to be given back"
-        raise click.UsageError(f"{item.transaction_id}: {said}")
-    if minor > left:
+    if amount is not None and not minor:
+        raise click.UsageError(f"{item.transaction_id}: {amount} is no amount in {item.currency}")
+    if not minor or minor > left:
         raise ApprovalRefusedError(
             "refund_above_captured",
             f"{item.transaction_id} has {as_text(left, item.currency)} {item.currency} left to be given back",

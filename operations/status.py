@@ -18,8 +18,7 @@ from handler.domain.approval.decision import find_item
 from handler.domain.errors import ApprovalRefusedError
 from handler.domain.item import Item, timestamp
 from handler.domain.money import as_text
-from handler.domain.ports import TransactionLog
-from handler.domain.refund_item import RefundItem, is_refund, refund_to_stored
+from handler.domain.refund_item import Captured, RefundItem, is_refund, refund_to_stored
 from operations.names import log_groups, queue_url
 from operations.options import NAME, Call, Command, pass_call
 from operations.output import amount, as_document
@@ -55,13 +54,17 @@ def status(call: Call, payment: str, logs: bool) -> int:
         if error.reason_code == "unknown":
             raise ApprovalRefusedError("unknown", f"{error}; {_waiting(call)}") from error
         raise
-    events = story(item)
-    if item.status == "completed":
-        events += _given_back(log, item)
+    events, where = story(item), now(item, call.decisions.clock.now_ms())
+    # A read of its own.
+    captured = log.refunds().payment(item.transaction_id) if item.status == "completed" else None
+    if captured is not None:
+        events += _given_back(captured)
+        if captured.refund_reserved >= captured.amount_minor:
+            where = where._replace(can_be_done=[])
     if logs:
         events = sorted([*_timed(events, item), *_log_lines(call, item)], key=lambda event: (event.at or 0) // 1000)
     whose = f"{amount(item)}  customer {item.customer_id or '-'}, order {item.order_id or '-'}"
-    _tell(call, item, whose, events, now(item, call.decisions.clock.now_ms()))
+    _tell(call, item, whose, events, where)
     return 0
 
 
@@ -82,13 +85,12 @@ def _tell(call: Call, item: Item | RefundItem, head: str, events: list[Event], w
     )
 
 
-def _given_back(log: TransactionLog, item: Item) -> Iterator[Event]:
-    """What its refunds have reserved, and whether somebody disputed it: a read of its own."""
-    captured = log.refunds().payment(item.transaction_id)
-    if captured is not None and captured.refund_reserved:
+def _given_back(captured: Captured) -> Iterator[Event]:
+    """What its refunds have reserved, and whether somebody disputed it."""
+    if captured.refund_reserved:
         given = f"{as_text(captured.refund_reserved, captured.currency)} {captured.currency}"
         yield Event(None, f"of it {given} were given back, or are about to be", {})
-    if captured is not None and captured.is_disputed:
+    if captured.is_disputed:
         yield Event(None, "somebody disputed it", {})
 
 

@@ -35,7 +35,7 @@ def command(monkeypatch, capsys):
         monkeypatch.setattr(composition, "compose_decisions", lambda environment: decisions(world))
         monkeypatch.setattr(topic, "queue_url", lambda call: "a queue")
         monkeypatch.setattr(Call, "client", lambda self, service: Sqs())
-        code = cli.main([*arguments, "--yes"], {})
+        code = cli.main([*arguments, *([] if arguments[0] == "status" else ["--yes"])], {})
         return code, *capsys.readouterr(), sent
 
     return run
@@ -82,6 +82,18 @@ def test_a_refund_of_a_disputed_payment_is_not_sent(command):
     world.dynamodb.items["txn-pay-abc123"] |= to_attributes({"disputed": [dispute._asdict()], "later_no": 1})
     code, _, errors, sent = command(world, "refund", "pay-abc123", "--refund-id", "r-1")
     assert (code, "txn-pay-abc123 was disputed: no refund" in errors, sent) == (1, True, [])
+
+
+def test_of_a_payment_that_was_given_back_in_full_nothing_more_is_sent_or_advised(command):
+    world = completed()
+    give(world)
+    assert "can be done: payments refund pay-abc123 --refund-id ID" in command(world, "status", "pay-abc123")[1]
+    give(world, "5.99", "r-2")
+    code, _, errors, sent = command(world, "refund", "pay-abc123", "--refund-id", "r-3")
+    assert (code, "txn-pay-abc123 has 0.00 USD left to be given back" in errors, sent) == (1, True, [])
+    told = command(world, "status", "pay-abc123")[1]
+    assert "of it 25.99 USD were given back, or are about to be" in told
+    assert "can be done" not in told
 
 
 @pytest.mark.parametrize(
