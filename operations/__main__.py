@@ -100,7 +100,9 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     try:
         return int(payments.main(arguments, prog_name="payments", obj=call, standalone_mode=False) or 0)
     except click.exceptions.UsageError as error:
-        if call.is_json:
+        # What stands behind the wrong word was not read.
+        if call.is_json or "--json" in (sys.argv[1:] if arguments is None else arguments):
+            call.given["json"] = True
             _tell(call, Refusal(error.exit_code, error.format_message()))
         else:
             error.show()

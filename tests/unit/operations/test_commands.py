@@ -260,9 +260,17 @@ def test_a_command_that_is_interrupted_says_so(monkeypatch, capsys):
     assert capsys.readouterr().err.strip() == "payments: interrupted"
 
 
-def test_wrong_usage_is_told_as_json_too(capsys):
-    assert cli.main(["--json", "parked", "show"], {}) == 2
-    assert "Missing argument 'PAYMENT'" in json.loads(capsys.readouterr().err)["error"]
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--json parked show", "Missing argument 'PAYMENT'"),
+        ("list --state settled --json", "'settled' is not one of"),
+        ("list --since today --json", "No such option"),
+    ],
+)
+def test_wrong_usage_is_told_as_json_too_wherever_that_is_asked_for(words, said, capsys):
+    assert cli.main(words.split(), {}) == 2
+    assert said in json.loads(capsys.readouterr().err)["error"]
 
 
 def test_every_code_that_is_used_is_documented():
