@@ -65,6 +65,7 @@ _PERMISSION: Final = re.compile(
 
 # What botocore and the settings say of whoever calls.
 _CALLER: Final = re.compile("credential|profile|sso token|AWS_ACCESS_KEY_ID", re.IGNORECASE)
+_UNREACHED: Final = re.compile("Could not connect to the endpoint|connect timeout", re.IGNORECASE)
 
 
 class Refusal(NamedTuple):
@@ -93,6 +94,8 @@ def explain(error: Exception, variables: Mapping[str, str]) -> Refusal | None:
         return Refusal(FORBIDDEN, said, _sign_in(variables))
     if isinstance(error, ConfigurationError | EngineUnavailableError):
         return Refusal(USAGE, said)
+    if isinstance(error, BotoCoreError) and _UNREACHED.search(said):
+        return _unreached(said, variables)
     if isinstance(error, BotoCoreError | AwsError | ClientError):
         return Refusal(UNSETTLED, f"AWS did not answer as expected: {said}", "Run it again.")
     if isinstance(error, ApprovalRefusedError) and error.reason_code == "unknown":
@@ -132,9 +135,11 @@ def _of_aws(error: AwsError, variables: Mapping[str, str]) -> Refusal | None:
         )
     if error.code in _MISSING:
         return Refusal(NOT_THERE, message, f"Nothing of that name is there. {_asked(variables)}")
-    if "Could not connect to the endpoint" in message or "onnect timeout" in message:
-        return Refusal(UNSETTLED, message, f"Is it up, and is this its address? {_asked(variables)}")
-    return None
+    return _unreached(message, variables) if _UNREACHED.search(message) else None
+
+
+def _unreached(said: str, variables: Mapping[str, str]) -> Refusal:
+    return Refusal(UNSETTLED, said, f"Is it up, and is this its address? {_asked(variables)}")
 
 
 def _resource(message: str) -> str:

@@ -10,7 +10,7 @@ import sys
 
 import click
 import pytest
-from botocore.exceptions import ClientError, ProfileNotFound
+from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ProfileNotFound
 
 from handler import approval_composition as composition
 from handler.adapters.support.errors import AwsError
@@ -219,6 +219,14 @@ def of_the_log(code: str, message: str) -> Exception:
         (
             of_the_log("", 'Could not connect to the endpoint URL: "http://127.0.0.1:1/"'),
             (5, "Could not connect to the endpoint URL", "--region eu-west-1"),
+        ),
+        (
+            EndpointConnectionError(endpoint_url="http://127.0.0.1:1/"),
+            (5, "Could not connect to the endpoint URL", "--region eu-west-1"),
+        ),
+        (
+            ConnectTimeoutError(endpoint_url="http://127.0.0.1:1/"),
+            (5, "Connect timeout on endpoint URL", "--region eu-west-1"),
         ),
         (of_the_log("ThrottlingException", "slow down"), (5, "get txn-1", "")),
         (AwsError("GetItem", "InternalServerError", "oops"), (5, "AWS did not answer as expected", "Run it again.")),
