@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple, cast
 
 import click
 
-from operations.options import Call, Command, Topic
-from operations.refusals import EXIT_CODES, Refusal, explain
+from operations.options import Call, Command, ScriptError, Topic
+from operations.refusals import EXIT_CODES, Refusal, explain, of_script
 
 
 class Entry(NamedTuple):
@@ -107,6 +107,10 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         else:
             error.show()
         return error.exit_code
+    except ScriptError as error:
+        of_aws = of_script(error.format_message(), _variables(call))
+        _tell(call, of_aws)
+        return of_aws.code
     except click.ClickException as error:
         _tell(call, Refusal(error.exit_code, error.format_message()))
         return error.exit_code

@@ -16,7 +16,7 @@ from typing import Final
 
 import click
 
-from operations.options import Call
+from operations.options import Call, ScriptError
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -24,7 +24,7 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 def run(call: Call, *arguments: str) -> int:
     """Run a script or a module (`-m ...`) of the checkout, and say each of its lines as it comes; returns 0.
 
-    Raises ClickException with what it said where it ended with another code, and where there is no checkout.
+    Raises ScriptError with what it said where it ended with another code, ClickException where there is no checkout.
     """
     for line in lines(call, *arguments):
         call.say(line, said=line)
@@ -61,4 +61,4 @@ def lines(call: Call, *arguments: str) -> Iterator[str]:
                 yield line.rstrip("\n")
         if process.returncode:
             errors.seek(0)
-            raise click.ClickException(errors.read().strip() or f"{arguments[0]} ended with {process.returncode}")
+            raise ScriptError(errors.read().strip() or f"{arguments[0]} ended with {process.returncode}")

@@ -30,6 +30,10 @@ class NotConfirmedError(click.ClickException):
     exit_code = 6
 
 
+class ScriptError(click.ClickException):
+    """What a script of the checkout said where it did not do its work."""
+
+
 class Name(click.ParamType[str]):
     """What was forgotten, as a shell's variable that is not set, never means all."""
 

@@ -63,8 +63,14 @@ _PERMISSION: Final = re.compile(
 )
 
 
+# How botocore writes an answer's code down, and how AwsError does, at any word, as others may stand before it.
+_ANSWERED: Final = re.compile(
+    r"\((?P<in>[\w.]+)\) when calling the (?P<by>\w+) operation|\b(?=(?P<operation>\w+): (?P<code>[\w.]+): )"
+)
+
 # What botocore and the settings say of whoever calls.
 _CALLER: Final = re.compile("credential|profile|sso token|AWS_ACCESS_KEY_ID", re.IGNORECASE)
+_NO_CREDENTIALS: Final = re.compile("Unable to locate credentials|Partial credentials|config profile|sso token", re.I)
 _UNREACHED: Final = re.compile("Could not connect to the endpoint|connect timeout", re.IGNORECASE)
 
 
@@ -105,6 +111,20 @@ def explain(error: Exception, variables: Mapping[str, str]) -> Refusal | None:
         code = FORBIDDEN if error.reason_code == "not_allowed" else UNSETTLED if comes_again else REFUSED
         return Refusal(code, said)
     return None
+
+
+def of_script(said: str, variables: Mapping[str, str]) -> Refusal:
+    """The refusal of a script of the checkout, which says in its own words what AWS told it."""
+    from handler.adapters.support.errors import AwsError
+
+    if _NO_CREDENTIALS.search(said):
+        return Refusal(FORBIDDEN, said, _sign_in(variables))
+    for found in _ANSWERED.finditer(said):
+        answer = AwsError(found["by"] or found["operation"], found["in"] or found["code"], said)
+        if refusal := _of_aws(answer, variables):
+            # Where AWS's words are the whole, the script's are: they say what it was about.
+            return refusal if refusal.code == FORBIDDEN else refusal._replace(said=said)
+    return _unreached(said, variables) if _UNREACHED.search(said) else Refusal(REFUSED, said)
 
 
 def _answer(error: ClientError) -> AwsError:

@@ -16,7 +16,7 @@ from handler import approval_composition as composition
 from handler.adapters.support.errors import AwsError
 from handler.domain.errors import GatewayAnswerError, TransactionLogUnavailableError
 from operations import __main__ as cli
-from operations import refusals
+from operations import checkout, refusals
 from operations.options import Call, Command, Topic
 from tests.support.parking import Queue, decisions, parked
 from tests.support.payments import KEY
@@ -246,6 +246,41 @@ def test_a_refusal_says_what_happened_to_what_and_what_to_do(error, told, monkey
     assert said in first
     assert do in second
     assert cli.main(["parked", "list", "--json"], ASKED) == code
+    document = json.loads(capsys.readouterr().err)
+    assert (document["exit_code"], said in document["error"], do in document.get("do", "")) == (code, True, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("build/stop.py: Unable to locate credentials", (4, "build/stop.py: Unable", "aws sso login --profile ops")),
+        (
+            f"build/stop.py: query processing#0: Query: AccessDeniedException: {DENIED}",
+            (
+                4,
+                "arn:aws:iam::123456789012:user/alice may not dynamodb:GetItem on "
+                "arn:aws:dynamodb:us-east-1:123456789012:table/payments",
+                "Terraform's output `policies`",
+            ),
+        ),
+        (
+            "build/stop.py: query processing#0: Query: ResourceNotFoundException: Requested resource not found",
+            (3, "build/stop.py: query processing#0: Query: Res", "--environment prod --region eu-west-1"),
+        ),
+        (
+            "An error occurred (ResourceNotFoundException) when calling the GetAlias operation: Function not found",
+            (3, "Function not found", "--environment prod --region eu-west-1"),
+        ),
+        ('build/stop.py: Could not connect to the endpoint URL: "http://127.0.0.1:1/"', (5, "connect", "its address?")),
+        ("prod keeps its state elsewhere: once, with the credentials of prod", (1, "prod keeps its state", "")),
+    ],
+)
+def test_a_scripts_refusal_is_told_as_a_commands_own(words, told, tmp_path, monkeypatch, capsys):
+    code, said, do = told
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build/stop.py").write_text(f"import sys; sys.exit({words!r})")
+    monkeypatch.setattr(checkout, "_ROOT", tmp_path)
+    assert cli.main(["stop", "--no-state", "--json"], {**os.environ, **ASKED}) == code
     document = json.loads(capsys.readouterr().err)
     assert (document["exit_code"], said in document["error"], do in document.get("do", "")) == (code, True, True)
 
