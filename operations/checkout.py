@@ -24,7 +24,8 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 def run(call: Call, *arguments: str) -> int:
     """Run a script or a module (`-m ...`) of the checkout, and say each of its lines as it comes; returns 0.
 
-    Raises ScriptError with what it said where it ended with another code, ClickException where there is no checkout.
+    Raises ScriptError with what it said where it ended with another code, UsageError where it called
+    its arguments wrong, and ClickException where there is no checkout.
     """
     for line in lines(call, *arguments):
         call.say(line, said=line)
@@ -61,4 +62,9 @@ def lines(call: Call, *arguments: str) -> Iterator[str]:
                 yield line.rstrip("\n")
         if process.returncode:
             errors.seek(0)
-            raise ScriptError(errors.read().strip() or f"{arguments[0]} ended with {process.returncode}")
+            said = errors.read().strip()
+            # As argparse says it, below the usage of a script that nobody called.
+            _, wrong, usage = said.rpartition(": error: ")
+            if wrong and process.returncode == 2:
+                raise click.UsageError(usage)
+            raise ScriptError(said or f"{arguments[0]} ended with {process.returncode}")

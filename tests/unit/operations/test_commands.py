@@ -285,6 +285,13 @@ def test_a_scripts_refusal_is_told_as_a_commands_own(words, told, tmp_path, monk
     assert (document["exit_code"], said in document["error"], do in document.get("do", "")) == (code, True, True)
 
 
+def test_an_argument_that_a_script_calls_wrong_is_wrong_usage_of_the_command(capsys):
+    assert cli.main(["cost", "--memory-size", "5"], dict(os.environ)) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("Usage: payments cost ")
+    assert shown.endswith("Error: argument --memory-size: 5 is not a number from 128 to 10240\n")
+
+
 def test_a_fault_of_our_own_is_no_refusal(monkeypatch):
     def fails(environment):
         raise KeyError("a mistake")
