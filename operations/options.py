@@ -181,7 +181,12 @@ def _globals() -> list[click.Option]:
             "--environment", type=NAME, metavar="NAME", help="The suffix of all names (default: ENVIRONMENT, else dev)."
         ),
         _option("--profile", type=NAME, metavar="NAME", help="A profile of the AWS configuration."),
-        _option("--region", type=NAME, metavar="NAME", help="The region (default: AWS_REGION, else the profile's)."),
+        _option(
+            "--region",
+            type=NAME,
+            metavar="NAME",
+            help="The region (default: AWS_REGION, AWS_DEFAULT_REGION, the profile's, us-east-1).",
+        ),
         _option("--endpoint-url", type=NAME, metavar="URL", help="Where AWS is asked, as what `make up` prints."),
     ]
 
