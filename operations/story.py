@@ -93,7 +93,8 @@ def _parked(item: Item) -> Iterator[Event]:
 
 def _charged(item: Item) -> Iterator[Event]:
     if item.attempt > 1:
-        what = f"its owner changed {item.attempt - 1} times, and {item.tries} tries count against it"
+        changed = "once" if item.attempt == 2 else f"{item.attempt - 1} times"
+        what = f"its owner changed {changed}, and tries that count against it: {item.tries}"
         yield Event(None, what, {"owner": item.owner})
     if item.gateway_ref:
         keys = f", after {item.gateway_try} keys were given up" if item.gateway_try else ""

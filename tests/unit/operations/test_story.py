@@ -63,7 +63,7 @@ def test_a_payment_that_was_parked_retried_and_charged_tells_it_in_order_with_wh
         lines[3],
         "retried (for time 1) by alice",
         "its present tries began",
-        "its owner changed 2 times, and 2 tries count against it",
+        "its owner changed 2 times, and tries that count against it: 2",
         "the gateway knows it, after 1 keys were given up",
         "the gateway said approved",
         "completed",
@@ -87,6 +87,10 @@ def test_what_came_after_the_charge_is_told_with_who_did_it_and_each_state():
         ("500 JPY disputed (fraudulent): open", {"dispute_ref": "du_1"}),
         ("5.99 USD given back by somebody else: pending", {"refund_ref": "re_2"}),
     ]
+
+
+def test_an_owner_that_changed_once_is_told_so():
+    assert "its owner changed once, and tries that count against it: 0" in told(item(attempt=2, tries=0))
 
 
 def test_a_decision_stands_between_the_question_and_the_charge():
