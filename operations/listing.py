@@ -31,7 +31,8 @@ def list_open(
 ) -> int:
     """List open payments, those of a state or of one customer.
 
-    The oldest first. What is settled has left the index: `payments status` finds it by its id.
+    The oldest first. What is settled has left the index: `payments status` finds it by its id, and an export of the
+    table to S3 has all of it with its dates.
     """
     items: list[Item] = []
     code = 0
