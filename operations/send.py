@@ -43,8 +43,9 @@ def send(call: Call, source: str, group: str | None) -> int:
 
     One payment as JSON, or a file of one or of JSON lines, where - is standard input.
 
-    Payments of one group are claimed in their order, and groups at the same time: a customer's id is a good group. What
-    is wrong with a file is told before anything is sent. A payment that was sent already is recognised.
+    Payments of one group are claimed in their order, and groups at the same time: a customer's id is a good group. A
+    line that is no JSON, or has no id or no group, is told before anything is sent; the rest is judged by the function,
+    and `payments status` tells it. A payment that was sent already is recognised.
     """
     messages = list(_read(source, group))
     if not messages:

@@ -25,7 +25,9 @@ from operations.output import amount, as_document
 from operations.refund import told
 from operations.story import Event, Now, now, story
 
-_LISTING: Final = "a message that no function has taken up has no item yet"
+_LISTING: Final = (
+    "a message that no function has taken up has no item yet, and one whose id is unusable lies in the rejected queue"
+)
 # Lines of the invocation that claimed it, before the item's own moment.
 _BEFORE_MS: Final = 60_000
 
