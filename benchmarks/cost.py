@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
@@ -181,6 +181,16 @@ def table(traffic: Traffic, prices: dict[str, Any]) -> str:
     return "\n".join([text[0], rule, *text[1:-2], rule, *text[-2:]])
 
 
+def documents(traffic: Traffic, prices: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The bill's lines and their total: quantity, and USD a month by architecture, as exact decimal texts."""
+    entries = bill(traffic, prices)
+    for entry in entries:
+        usd = {name: f"{entry.cost(name):f}" for name in ARCHITECTURES}
+        yield {"what": entry.what, "quantity": f"{entry.quantity:f}", "unit": entry.unit, "usd": usd}
+    totals = {name: sum((entry.cost(name) for entry in entries), Decimal(0)) for name in ARCHITECTURES}
+    yield {"what": "total", "usd": {name: f"{total:f}" for name, total in totals.items()}}
+
+
 def _decimal(text: str, least: str, most: str | None = None) -> Decimal:
     value = Decimal(text) if text.replace(".", "", 1).isdigit() else None
     if value is None or value < Decimal(least) or (most is not None and value > Decimal(most)):
@@ -225,11 +235,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--item-bytes", type=_whole, default="900", help="of one stored payment (%(default)s)")
     add("--kept-months", type=_whole, default="12", help="months of payments that the table holds (%(default)s)")
     add("--log-months", type=_whole, default="12", help="months of logs that are kept (%(default)s)")
+    add("--json", action="store_true", help="one JSON document a line of the bill")
     options = parser.parse_args(arguments)
+    is_json = vars(options).pop("json")
     if options.messages_per_invocation > 10:
         parser.error("--messages-per-invocation: a FIFO queue gives at most 10")
     traffic = Traffic(**vars(options))
     prices = read_prices()
+    if is_json:
+        print(*(json.dumps(each) for each in documents(traffic, prices)), sep="\n")
+        return 0
     print(
         f"{traffic.payments:,.0f} payments a month at {traffic.memory_size} MB, {traffic.duration_ms} ms an invocation "
         f"of {traffic.messages_per_invocation}, {100 * traffic.cold_share:.1f} % cold with {traffic.init_ms} ms of INIT"

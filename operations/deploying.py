@@ -109,4 +109,8 @@ def cost(call: Call, /, **given: str | None) -> int:
 
     On arm64 and x86_64, line by line; it asks nobody.
     """
-    return checkout.run(call, "-m", "benchmarks.cost", *_words(given))
+    if not call.is_json:
+        return checkout.run(call, "-m", "benchmarks.cost", *_words(given))
+    for line in checkout.lines(call, "-m", "benchmarks.cost", "--json", *_words(given)):
+        click.echo(line)
+    return 0

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from decimal import Decimal
 
 import click
 import pytest
@@ -290,6 +291,14 @@ def test_an_argument_that_a_script_calls_wrong_is_wrong_usage_of_the_command(cap
     shown = capsys.readouterr().err
     assert shown.startswith("Usage: payments cost ")
     assert shown.endswith("Error: argument --memory-size: 5 is not a number from 128 to 10240\n")
+
+
+def test_a_cost_is_a_document_a_line_with_exact_amounts_where_json_is_asked_for(capfd):
+    assert cli.main(["cost", "--json"], dict(os.environ)) == 0
+    *lines, total = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert total["what"] == "total"
+    for name, usd in total["usd"].items():
+        assert sum(Decimal(line["usd"][name]) for line in lines) == Decimal(usd) > 0
 
 
 def test_a_fault_of_our_own_is_no_refusal(monkeypatch):
