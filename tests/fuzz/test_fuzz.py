@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import base64
 import itertools
+import json
 import re
 import sys
 from collections.abc import Hashable
@@ -132,3 +133,8 @@ def test_whatever_ends_a_targets_process_its_input_is_kept_and_told(
 
 def test_what_is_left_of_an_input_still_shows_its_fault() -> None:
     assert smallest(b"x" * 300 + b"needle" + b"y" * 200, lambda data: b"needle" in data) == b"needle"
+
+
+def test_a_text_that_begins_as_a_code_that_is_told_is_not_told_itself() -> None:
+    error = {"code": "card_declined", "a": {"message": " card_decline"}}
+    load("answers").check(b"c\x00HTTP/1.1 402\r\n\r\n" + json.dumps({"error": error}).encode())
