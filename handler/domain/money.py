@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Final
 
 from handler.domain.currencies import minor_digits
+from handler.domain.parse import Document, NumberText
+from handler.domain.payment import Fault
 
 # Bounded before any conversion: int(Decimal("1e3000000")) runs for minutes.
 _AMOUNT = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,4}))?")
@@ -23,6 +25,25 @@ def to_minor(text: str, currency: str) -> int | None:
     if match is None or len(fraction := match[2] or "") > digits:
         return None
     return int(match[1] + fraction.ljust(digits, "0"))
+
+
+def read_amount(document: dict[str, Document], currency: str, amount_max: int, faults: list[Fault]) -> int:
+    """Minor units of a message's `amount`, above zero and at most `amount_max`; 0, and its fault, where it has none."""
+    value = document.get("amount")
+    if value is None:
+        reason_code = "missing"
+    elif not isinstance(value, NumberText):
+        reason_code = "wrong_type"
+    elif (minor := to_minor(value, currency)) is None:
+        reason_code = "negative_amount" if value.startswith("-") else "malformed_amount"
+    elif minor == 0:
+        reason_code = "zero_amount"
+    elif minor > amount_max:
+        reason_code = "amount_too_large"
+    else:
+        return minor
+    faults.append(Fault("amount", reason_code))
+    return 0
 
 
 def to_major(amount_minor: int, currency: str) -> Decimal:

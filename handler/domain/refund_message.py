@@ -10,7 +10,7 @@ from typing import Final
 
 from handler.domain.card_data import mask_documents
 from handler.domain.currencies import DIGITS
-from handler.domain.money import AMOUNT_MINOR_MAX, to_minor
+from handler.domain.money import AMOUNT_MINOR_MAX, read_amount
 from handler.domain.parse import Document, NumberText
 from handler.domain.payment import Fault
 from handler.domain.ports import FindCardNumbers
@@ -51,7 +51,7 @@ def read_refund(
     if not _is_id(refund_id) and not own.faults:
         faults.append(Fault("refund_id", "missing" if refund_id is None else "malformed"))
     currency = _currency(kept, rules, faults)
-    amount_minor = _amount(kept, currency, faults)
+    amount_minor = read_amount(kept, currency, AMOUNT_MINOR_MAX, faults)
     request = None if faults else RefundRequest(str(payment_id), str(refund_id), amount_minor, currency)
     return RefundRead({**around.document, "refund": kept}, request, tuple(faults))
 
@@ -67,21 +67,3 @@ def _currency(document: dict[str, Document], rules: Rules, faults: list[Fault]) 
         return str(value)
     faults.append(Fault("currency", "unsupported_currency"))
     return ""
-
-
-def _amount(document: dict[str, Document], currency: str, faults: list[Fault]) -> int:
-    value = document.get("amount")
-    if value is None:
-        reason_code = "missing"
-    elif not isinstance(value, NumberText):
-        reason_code = "wrong_type"
-    elif (minor := to_minor(value, currency)) is None:
-        reason_code = "negative_amount" if value.startswith("-") else "malformed_amount"
-    elif minor == 0:
-        reason_code = "zero_amount"
-    elif minor > AMOUNT_MINOR_MAX:
-        reason_code = "amount_too_large"
-    else:
-        return minor
-    faults.append(Fault("amount", reason_code))
-    return 0

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from handler.domain.canonical import ADDRESS_TEXTS, REQUIRED_TEXTS, canonical_text, text_hash, version_rules
-from handler.domain.money import AMOUNT_MINOR_MAX, to_minor
+from handler.domain.money import AMOUNT_MINOR_MAX, read_amount
 from handler.domain.parse import Document, NumberText
 from handler.domain.payment import Address, Fault, Payment, Stated
 from handler.domain.typed import NamedTuple
@@ -92,7 +92,7 @@ def validate(
     amount_max = limits.amount_max(currency)
     # What is not taken has in version 1's text the amount and the faults that 0.1 saw: two digits, and its one limit.
     read_in = "" if amount_max is None and rules.tells_faults else currency
-    amount_minor = _amount(document, read_in, amount_max or limits.amount_max_minor, faults)
+    amount_minor = read_amount(document, read_in, amount_max or limits.amount_max_minor, faults)
     if "currency" in document and (amount_max is None or document["currency"] != currency):
         faults.append(Fault("currency", "unsupported_currency"))
     address = _address(document, faults)
@@ -198,24 +198,6 @@ def _flag(document: dict[str, Document], name: str, faults: list[Fault]) -> bool
         return value
     faults.append(Fault(name, "wrong_type"))
     return None
-
-
-def _amount(document: dict[str, Document], currency: str, amount_max: int, faults: list[Fault]) -> int:
-    value = document.get("amount")
-    if value is None:
-        reason_code = "missing"
-    elif not isinstance(value, NumberText):
-        reason_code = "wrong_type"
-    elif (minor := to_minor(value, currency)) is None:
-        reason_code = "negative_amount" if value.startswith("-") else "malformed_amount"
-    elif minor == 0:
-        reason_code = "zero_amount"
-    elif minor > amount_max:
-        reason_code = "amount_too_large"
-    else:
-        return minor
-    faults.append(Fault("amount", reason_code))
-    return 0
 
 
 def _instrument(token: str, customer: str, faults: list[Fault]) -> None:

@@ -60,7 +60,7 @@ def _in_some_mode(self: StripeGateway, intent: Any, gateway_ref: str, answer: An
 _RESULT = StripeGateway._result
 _IS_WORD = _pure._is_word
 PLANTED: dict[str, tuple[str, Any]] = {
-    "messages": ("handler.domain.validate.to_minor", _in_cents),
+    "messages": ("handler.domain.money.to_minor", _in_cents),
     "cards": ("scoring._pure_cards._BEYOND_F", re.compile("[S-Zs-z]")),
     "rules": ("scoring._pure._is_word", lambda byte: byte != 0x62 and _IS_WORD(byte)),
     "page": ("handler.approval_page._fields", lambda text: dict(parse_qsl(text, keep_blank_values=True))),

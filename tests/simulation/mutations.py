@@ -473,7 +473,7 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         ),
     ),
     "lowered limits have no effect": (
-        Edit("handler.domain.validate", "elif minor > amount_max:", "elif minor > 1_000_000:"),
+        Edit("handler.domain.money", "elif minor > amount_max:", "elif minor > 1_000_000:"),
     ),
     "narrower limits make a claimed payment other content": (
         Edit(_CLAIM, "asked.request_hash if same is None else stored.request_hash", "asked.request_hash"),
