@@ -404,12 +404,13 @@ def test_a_failed_prepare_moved_no_money_and_is_unavailable(world: World, fault:
 
 
 @pytest.mark.parametrize("fault", ["error_503", "timeout_before", "reset_before"])
-def test_a_failed_status_is_unavailable(world: World, fault: str) -> None:
+@pytest.mark.parametrize("read", ["status", "payment_id_of"])
+def test_a_failed_read_of_a_reference_is_unavailable(world: World, read: str, fault: str) -> None:
     gateway = world.adapter()
     world.fault("status", fault)
     ref = gateway.prepare(PAYMENT, PREPARE)
-    with pytest.raises(GatewayUnavailableError), world.struck(gateway, fault):
-        gateway.status(ref)
+    with pytest.raises(GatewayUnavailableError, match=ref), world.struck(gateway, fault):
+        getattr(gateway, read)(ref)
 
 
 @pytest.mark.parametrize("fault", ["not_json", "truncated"])

@@ -190,20 +190,12 @@ class StripeGateway:
 
     def status(self, gateway_ref: str) -> GatewayResult:
         """Read a payment intent by id. Raises the errors of a call that took no effect, and GatewayAnswerError."""
-        path = f"/v1/payment_intents/{gateway_ref}?{form([_EXPANDED])}"
-        try:
-            answer = self._call("GET", path, None, None)
-        except UnknownOutcomeError as error:
-            raise GatewayUnavailableError(f"the status of {gateway_ref} could not be read: {error}") from error
-        if answer.status_code != 200:
-            raise refused(gateway_ref, answer)
+        answer = self._read(f"/v1/payment_intents/{gateway_ref}?{form([_EXPANDED])}", gateway_ref)
         return self._result(answer.document, gateway_ref, answer)
 
     def payment_id_of(self, gateway_ref: str) -> str:
         """The payment id in an intent's metadata, "" for one of another environment or mode; raises as `status`."""
-        answer = self._call("GET", f"/v1/payment_intents/{gateway_ref}", None, None)
-        if answer.status_code != 200:
-            raise refused(gateway_ref, answer)
+        answer = self._read(f"/v1/payment_intents/{gateway_ref}", gateway_ref)
         return payment_id_in(answer.document, gateway_ref, answer, self._mode, self._environment)
 
     def find(self, payment_id: str) -> list[str]:
@@ -214,12 +206,7 @@ class StripeGateway:
         """
         query = f"metadata['payment_id']:'{payment_id}' AND metadata['environment']:'{self._environment}'"
         path = f"/v1/payment_intents/search?{form([('query', query), ('limit', str(_PAGE))])}"
-        try:
-            answer = self._call("GET", path, None, None)
-        except UnknownOutcomeError as error:
-            raise GatewayUnavailableError(f"{payment_id} could not be searched for: {error}") from error
-        if answer.status_code != 200:
-            raise refused(f"the search for {payment_id}", answer)
+        answer = self._read(path, f"the search for {payment_id}")
         intents = answer.document.get("data")
         if not isinstance(intents, list) or answer.document.get("has_more") is not False:
             raise GatewayAnswerError(f"Stripe's answer is not all that it has of {payment_id} ({request_id(answer)})")
@@ -310,12 +297,7 @@ class StripeGateway:
         more: object = True
         while more is True:
             after = [("starting_after", next(reversed(listed)))] if listed else []
-            try:
-                answer = self._call("GET", f"/v1/{kind}?{form([*of_it, *after])}", None, None, deadline)
-            except UnknownOutcomeError as error:
-                raise GatewayUnavailableError(f"the {kind} of {gateway_ref} could not be read: {error}") from error
-            if answer.status_code != 200:
-                raise refused(f"the {kind} of {gateway_ref}", answer)
+            answer = self._read(f"/v1/{kind}?{form([*of_it, *after])}", f"the {kind} of {gateway_ref}", deadline)
             page, more = answer.document.get("data"), answer.document.get("has_more")
             if not isinstance(page, list) or not isinstance(more, bool) or (more and not page):
                 raise GatewayAnswerError(
@@ -333,6 +315,16 @@ class StripeGateway:
     def close(self) -> None:
         """End the kept connection; the next call opens a new one."""
         self.connection.close()
+
+    def _read(self, path: str, about: str, deadline: float | None = None) -> Answer:
+        """A GET's whole answer. No read takes effect, so that one without an answer is a GatewayUnavailableError."""
+        try:
+            answer = self._call("GET", path, None, None, deadline)
+        except UnknownOutcomeError as error:
+            raise GatewayUnavailableError(f"{about} could not be read: {error}") from error
+        if answer.status_code != 200:
+            raise refused(about, answer)
+        return answer
 
     def _call(
         self, method: str, path: str, fields: Fields | None, key: str | None, deadline: float | None = None
