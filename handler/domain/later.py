@@ -14,21 +14,29 @@ from handler.domain.charge import settled
 from handler.domain.errors import GatewayAnswerError, OwnershipLostError
 from handler.domain.item import Item
 from handler.domain.payment import Dispute, DisputeSeen, GatewayResult, Refund, RefundSeen
-from handler.domain.ports import Ports
+from handler.domain.ports import Clock, Ports
 
 Later = Literal["contradicted", "refunded", "disputed"]
 
 
-def look_again(item: Item, ports: Ports, log: LaterLog, require_time: Callable[[], None]) -> list[Later]:
+def look_again(
+    item: Item,
+    ports: Ports,
+    log: LaterLog,
+    require_time: Callable[[], None],
+    see_refunds: Callable[[list[Refund]], None],
+) -> list[Later]:
     """Ask what came after the charge of a payment that ended, and write what is new; what was found, if anything.
 
-    `item` was read before; `require_time` is asked before each further call of the gateway. Calling again is safe, in
-    any order. Raises the retryable errors of gateway and log, GatewayAnswerError for what cannot be all, and
-    OwnershipLostError where another look was quicker.
+    `item` was read before; `require_time` is asked before each further call of the gateway. `see_refunds` is given the
+    gateway's refunds before anything is written here: of two looks at once one is refused that, and ends. Calling again
+    is safe, in any order. Raises the retryable errors of gateway and log, GatewayAnswerError for what cannot be all,
+    and OwnershipLostError where another look was quicker.
     """
     if item.final_status is None or not item.gateway_ref:
         return []
-    result = ports.gateway.status(item.gateway_ref)
+    gateway = ports.gateway
+    result = gateway.status(item.gateway_ref)
     if (result.state == "approved") != (item.status == "completed"):
         ports.notifier.alarm(
             "outcome_contradicts_record",
@@ -38,15 +46,10 @@ def look_again(item: Item, ports: Ports, log: LaterLog, require_time: Callable[[
         return ["contradicted"]
     if item.status != "completed":
         return []
-    return _record(item, settled(result, item.amount_minor, item.currency), ports, log, require_time)
-
-
-def _record(
-    item: Item, result: GatewayResult, ports: Ports, log: LaterLog, require_time: Callable[[], None]
-) -> list[Later]:
-    gateway, clock = ports.gateway, ports.clock
+    result = settled(result, item.amount_minor, item.currency)
     require_time()
     refunds = gateway.refunds(item.gateway_ref)
+    see_refunds(refunds)
     _require_all(item, [row.refund_ref for row in item.refunded], [each.refund_ref for each in refunds])
     _require_amounts(item, result, refunds)
     disputes: list[Dispute] = []
@@ -54,6 +57,12 @@ def _record(
         require_time()
         disputes = gateway.disputes(item.gateway_ref)
     _require_all(item, [row.dispute_ref for row in item.disputed], [each.dispute_ref for each in disputes])
+    return _record(item, refunds, disputes, ports.clock, log)
+
+
+def _record(
+    item: Item, refunds: Sequence[Refund], disputes: Sequence[Dispute], clock: Clock, log: LaterLog
+) -> list[Later]:
     found: list[Later] = []
     now = clock.now_ms()
     refunded, disputed = _refunds_seen(item, refunds, now), _disputes_seen(item, disputes, now)

@@ -120,15 +120,13 @@ def _mend(refund: RefundItem, gives: Giving, stuck_after_ms: int) -> tuple[Refun
     return call(taken, gives), ""
 
 
-def look_at_refunds(payment_id: str, gateway_ref: str, rules: Rules, ports: Ports, work: Work) -> list[RefundFinding]:
-    """Record what the gateway says by now of every refund of a payment that is ours, as where a wake-up tells of one.
+def see_refunds(payment_id: str, listed: list[Refund], rules: Rules, ports: Ports, work: Work) -> list[RefundFinding]:
+    """Record what the gateway's list, just read, says of every refund of a payment that is ours.
 
-    One finding for each that came to another state. Raises the retryable errors of gateway and log, GatewayAnswerError
-    among them; calling again is safe.
+    One finding for each that came to another state. Raises the retryable errors of the log, and GatewayAnswerError;
+    calling again is safe.
     """
     gives = giving(rules, ports, work)
-    gives.require_time()
-    listed = gives.gateway.refunds(gateway_ref)
     found = []
     for refund_id in dict.fromkeys(each.refund_id for each in listed if each.refund_id):
         with alarmed(ports.notifier):

@@ -11,10 +11,10 @@ from handler.domain.approval.ports import Decisions
 from handler.domain.claim import Work
 from handler.domain.item import Item
 from handler.domain.later import look_again
-from handler.domain.payment import transaction_id
+from handler.domain.payment import Refund, transaction_id
 from handler.domain.ports import Ports
 from handler.domain.reconcile import Finding, settle_if_parked, settle_if_stuck
-from handler.domain.refund_reconcile import look_at_refunds
+from handler.domain.refund_reconcile import see_refunds
 from handler.domain.rules import Rules
 from handler.domain.typed import NamedTuple, Protocol
 
@@ -50,10 +50,12 @@ def wake(wake_up: WakeUp, rules: Rules, ports: Ports, decisions: Decisions, work
 def _later(item: Item, rules: Rules, ports: Ports, decisions: Decisions, work: Work) -> Finding | None:
     """What came after the charge of a payment that ended, into its item and into those of its refunds."""
     found: list[str] = []
-    if item.status == "completed":
-        refunds = look_at_refunds(item.payment_id, item.gateway_ref, rules, ports, work)
-        found += [f"{refund.transaction_id} {refund.outcome}" for refund in refunds]
-    found += look_again(item, ports, decisions.log, partial(work.require_time, rules.times))
+
+    def see(listed: list[Refund]) -> None:
+        refunds = see_refunds(item.payment_id, listed, rules, ports, work)
+        found.extend(f"{refund.transaction_id} {refund.outcome}" for refund in refunds)
+
+    found += look_again(item, ports, decisions.log, partial(work.require_time, rules.times), see)
     return Finding(item.transaction_id, item.final_status or "unsettled", ", ".join(found)) if found else None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from handler.domain.payment import Message, Refund
 from handler.domain.refund_item import RefundItem
-from handler.domain.refund_reconcile import RefundFinding, look_at_refunds, settle_refunds
+from handler.domain.refund_reconcile import RefundFinding, see_refunds, settle_refunds
 from tests.support.payments import STUCK_AFTER_MS, ScriptedGateway, World, message, send, work
 
 RUN = "reconcile:run-1"
@@ -78,8 +78,8 @@ class RefundWorld(World):
         return list(settle_refunds(self.rules, self.ports, work(RUN), STUCK_AFTER_MS))
 
     def look(self) -> list[RefundFinding]:
-        item = self.item()
-        return look_at_refunds("pay-abc123", item["gateway_ref"], self.rules, self.ports, work(RUN))
+        listed = self.gateway.refunds(self.item()["gateway_ref"])
+        return see_refunds("pay-abc123", listed, self.rules, self.ports, work(RUN))
 
 
 def completed(**changes: Any) -> RefundWorld:

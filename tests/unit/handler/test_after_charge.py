@@ -57,7 +57,7 @@ def says(world: World, *later: Refund | Dispute, **of_status: Any) -> None:
 
 
 def look(world: World) -> list[str]:
-    return list(look_again(world.stored(), world.ports, decisions(world).log, lambda: None))
+    return list(look_again(world.stored(), world.ports, decisions(world).log, lambda: None, lambda _: None))
 
 
 def seen(world: World) -> list[tuple[str, str]]:
@@ -210,7 +210,7 @@ def test_what_the_gateway_said_earlier_never_takes_the_place_of_what_it_said_lat
 
     world.gateway.refunds = overtaken  # type: ignore[method-assign]
     with pytest.raises(OwnershipLostError):
-        look_again(earlier, world.ports, decisions(world).log, lambda: None)
+        look_again(earlier, world.ports, decisions(world).log, lambda: None, lambda _: None)
     assert seen(world) == [("re_2", "refunded")]
 
 
@@ -239,7 +239,7 @@ def test_an_item_that_was_changed_by_hand_meanwhile_is_left_as_it_stands(changes
     world.change(**changes)
     before = world.item()
     with pytest.raises(OwnershipLostError):
-        look_again(read, world.ports, decisions(world).log, lambda: None)
+        look_again(read, world.ports, decisions(world).log, lambda: None, lambda _: None)
     assert world.item() == before
 
 
@@ -249,7 +249,7 @@ def test_an_item_that_is_gone_is_not_made_anew():
     says(world, OURS)
     del world.dynamodb.items[KEY]
     with pytest.raises(RetryableError):
-        look_again(read, world.ports, decisions(world).log, lambda: None)
+        look_again(read, world.ports, decisions(world).log, lambda: None, lambda _: None)
     assert KEY not in world.dynamodb.items
 
 

@@ -18,7 +18,6 @@ from handler.domain.errors import (
     TransactionLogUnavailableError,
     UnknownOutcomeError,
 )
-from handler.domain.payment import Refund
 from handler.domain.process import settle
 from handler.domain.refund_item import refund_to_stored
 from handler.domain.rules import Rules
@@ -388,12 +387,3 @@ def test_a_reservation_that_somebody_took_away_is_an_alarm_and_no_failure_is_rec
             world.look()
     assert [alarm[0] for alarm in world.notifier.alarms] == ["item_damaged"]
     assert world.reserved == 1
-
-
-def test_a_look_lists_one_payment_once():
-    world = completed()
-    give(world)
-    world.gateway.lists = 0
-    world.look()
-    assert world.gateway.lists == 1
-    assert isinstance(world.gateway.refunds(world.item()["gateway_ref"])[0], Refund)

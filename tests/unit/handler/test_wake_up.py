@@ -15,6 +15,7 @@ from handler.domain.wake_up import WakeUp
 from handler.reconcile_function import ReconcileFunction
 from tests.support.parking import decisions, parked
 from tests.support.payments import KEY, STUCK_AFTER_MS, World, send
+from tests.support.refunds import completed, give
 from tests.support.webhook import ListMetrics
 
 APPROVED = GatewayResult("approved", 2599, "USD", "A", "2024-01-01T12:00:00Z")
@@ -118,6 +119,17 @@ def test_a_look_at_lists_that_cannot_be_all_comes_again():
     assert wake(world, of(world), of(world)) == ["0", "1"]
     assert wake(world, of(world)) == []
     assert "refunded" not in world.item()
+
+
+def test_a_look_lists_a_payments_refunds_once_for_their_own_items_and_for_its():
+    world = completed()
+    give(world)
+    world.gateway.change("failed")
+    world.gateway.scripts["status"] = [APPROVED]
+    world.gateway.lists = 0
+    assert wake(world, of(world)) == []
+    assert (world.refund().status, [row.state for row in world.stored().refunded]) == ("failed", ["failed"])
+    assert world.gateway.lists == 1
 
 
 @pytest.mark.parametrize(("says", "looks"), [("completed", False), ("declined", True), ("", True)])
