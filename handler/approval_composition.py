@@ -22,12 +22,19 @@ from handler.composition import Clients, approval_starter, aws_clients, compose_
 from handler.domain.approval.ports import ApprovalNotices, Decisions, Signer
 from handler.domain.approval.steps import ApprovalPorts, ApprovalRules
 from handler.domain.errors import ConfigurationError
+from handler.domain.forget import DAY_MS
 from handler.domain.parked import RetryQueue
 from handler.domain.ports import Gateway
 from handler.domain.record_found import FindEnd, end_finder
 from handler.domain.restored import LookUp
 from handler.domain.times import Times
-from handler.settings import Settings, read_approval_settings, read_patience_ms, read_settings
+from handler.settings import (
+    Settings,
+    read_approval_settings,
+    read_patience_ms,
+    read_personal_data_days,
+    read_settings,
+)
 from handler.support import load_support
 from scoring.kernel import load_engine
 
@@ -83,7 +90,11 @@ def compose_decisions(environment: Mapping[str, str], support: Support | None = 
 
 def compose_reconcile(environment: Mapping[str, str], support: Support) -> Decisions:
     """What the reconcile function works with beside `compose_workflow`, whose errors it raises."""
-    return replace(compose_decisions(environment, support), patience_ms=read_patience_ms(environment))
+    return replace(
+        compose_decisions(environment, support),
+        patience_ms=read_patience_ms(environment),
+        retention_ms=read_personal_data_days(environment) * DAY_MS,
+    )
 
 
 def compose_retries(environment: Mapping[str, str]) -> tuple[RetryQueue, Times]:

@@ -14,6 +14,7 @@ from handler.adapters.webhook.wake_ups import read_wake_up
 from handler.domain.approval.ports import Decisions
 from handler.domain.claim import Work
 from handler.domain.errors import RetryableError
+from handler.domain.forget import forget_due
 from handler.domain.ports import Ports
 from handler.domain.process import alarm_of_gateway, alarmed
 from handler.domain.reconcile import ends_found_by, in_turn, reconcile_pending, settle_parked, settle_stuck
@@ -113,6 +114,7 @@ class ReconcileFunction:
         old = self._pending(work) + self._stuck(work)
         parked = self._parked(work)
         refunds, unsettled = self._refunds(work)
+        self._forget(work)
         now_ms = self._ports.clock.now_ms()
         values = {OLD: old, PARKED: parked, REFUNDS: refunds, UNSETTLED_REFUNDS: unsettled}
         for state, (count, oldest) in OPEN_METRICS.items():
@@ -146,6 +148,10 @@ class ReconcileFunction:
                 _LOG.warning("%s %s %s", finding.transaction_id, finding.outcome, finding.detail)
             unsettled += finding.outcome == "unsettled"
         return len(list(self._ports.log.refunds().open_since())), unsettled
+
+    def _forget(self, work: Work) -> None:
+        for each in forget_due(self._rules.times, self._ports.notifier, self._decisions, work):
+            _LOG.warning("%s %s", each.transaction_id, each.detail or "forgotten")
 
     def _pending(self, work: Work) -> int:
         decisions, old = self._decisions, 0

@@ -414,6 +414,13 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "How long a workflow may be late before reconcile acts in its place; for a worker, half as long again.",
     ),
     Setting(
+        "PERSONAL_DATA_DAYS",
+        _whole(0, 3650),
+        "0",
+        ("reconcile",),
+        "How many days after its end a payment's personal data is forgotten, and a conflict's text; 0: never.",
+    ),
+    Setting(
         "FRAUD_SERVICE_FAILURE_RATE",
         Kind(
             "a share from 0 to 1 with at most six digits after the point, such as 0.2",
@@ -643,6 +650,11 @@ def read_approval_settings(environment: Mapping[str, str]) -> ApprovalSettings:
 def read_patience_ms(environment: Mapping[str, str]) -> int:
     """How long reconcile waits for others, in milliseconds. Raises ConfigurationError."""
     return round(1000 * _Environment(environment).seconds("RECONCILE_PATIENCE_SECONDS"))
+
+
+def read_personal_data_days(environment: Mapping[str, str]) -> int:
+    """How many days personal data is kept after its payment ended; 0: for good. Raises ConfigurationError."""
+    return int(_Environment(environment).text("PERSONAL_DATA_DAYS"))
 
 
 def read_event_target(environment: Mapping[str, str]) -> str:

@@ -308,7 +308,12 @@ def items_are_complete(evidence: Evidence) -> Iterable[str]:
             missing = sorted(PARKED_FIELDS - item.keys())
         if missing:
             yield f"{item['transaction_id']} lacks {', '.join(missing)}"
-        stale = sorted({"open_shard", "lease_until", "request"} & item.keys()) if item["status"] in FINAL else []
+        stale = sorted({"lease_until", "request"} & item.keys()) if item["status"] in FINAL else []
+        # What people were shown stays in the index, to be forgotten.
+        if item["status"] in FINAL and not item.get("open_shard", "ended#").startswith("ended#"):
+            stale.append("open_shard")
+        if item["status"] in FINAL and "shown" in item and "open_shard" not in item:
+            yield f"{item['transaction_id']} is {item['status']} and not found by who forgets what people were shown"
         if stale:
             yield f"{item['transaction_id']} is {item['status']} and still has {', '.join(stale)}"
 

@@ -278,6 +278,7 @@ module "approval_workflow" {
   shows                      = var.approval_workflow.shows
   fraud_service_failure_rate = var.approval_workflow.fraud_service_failure_rate
   reconcile_patience_seconds = var.reconcile_patience_seconds
+  personal_data_days         = var.personal_data_days
   table_arn                  = module.transaction_table.table_arn
   table_kms_key_arn          = var.table_kms_key_arn
   rejected_queue_arn         = module.queue.rejected_queue_arn

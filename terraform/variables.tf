@@ -937,6 +937,17 @@ variable "park_after_seconds" {
   }
 }
 
+variable "personal_data_days" {
+  description = "How many days after its end a payment's name, e-mail and address are removed from the table, and a conflict's text after it came (0 to 3650; 0: never)."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.personal_data_days >= 0 && var.personal_data_days <= 3650 && floor(var.personal_data_days) == var.personal_data_days
+    error_message = "personal_data_days must be 0 to 3650, a whole number."
+  }
+}
+
 variable "reconcile_patience_seconds" {
   description = "How long a workflow may be late before reconcile acts in its place; for a worker, half as long again (1 to 86400 s)."
   type        = number

@@ -81,7 +81,7 @@ class Claim(NamedTuple):
 
     `canonical_version` is the item's: what is charged is what the message says in it. `tries` counts this one, the
     first of them began at `tried_since` (ms), and `park_no` is how often it was parked. `request_hash`, the item's, and
-    `gateway_try` are what its keys at the gateway are made from.
+    `gateway_try` are what its keys at the gateway are made from. `is_shown`: its item keeps what people were shown.
     """
 
     transaction_id: str
@@ -94,6 +94,7 @@ class Claim(NamedTuple):
     park_no: int = 0
     request_hash: str = ""
     gateway_try: int = 0
+    is_shown: bool = False
 
 
 class Standing(NamedTuple):
@@ -277,6 +278,7 @@ def held(item: Item, owner: str, attempt: int) -> Claim:
         item.park_no,
         item.request_hash,
         item.gateway_try,
+        item.shown is not None,
     )
 
 

@@ -118,7 +118,7 @@ class Item(NamedTuple):
     processed_at: str = ""
     """When it became final, as `2024-01-01T12:00:00Z`."""
     open_shard: str = ""
-    """The sparse index's key, `<status>#<0..15>`; only open items have it, and conflicts, so that they are found."""
+    """The key in the sparse index: `<status>#<0..15>` of what is open or a conflict, `ended#<0..15>` of what ended."""
     lease_until: int | None = None
     """Until when its worker may be at work; a workflow has no lease."""
     tries: int = 0
@@ -167,7 +167,8 @@ class Item(NamedTuple):
     approval_reasons: tuple[str, ...] = ()
     """Why they are asked (docs/reason-codes.md)."""
     shown: Shown | None = None
-    """What people who decide are shown beside it: the customer, as far as policy allows, and what its rules hit."""
+    """What people who decide are shown beside it: the customer, as far as policy allows, and what its rules hit; until
+    it is forgotten (docs/protocol.md, "Retention")."""
     callback_id: str = ""
     """The question that is open: a decision must name it."""
     decision: str = ""

@@ -79,6 +79,16 @@ class TransactionLog(Protocol):
     ) -> Item | None:
         """`code` and `request_id` are the gateway's own, "" where it has none."""
 
+    def record_shown(
+        self, transaction_id: str, *, owner: str, attempt: int, status: str, gateway: GatewayResult, now: int
+    ) -> Item | None:
+        """As `record`, of a payment that people were shown: it stays in the index, to be forgotten."""
+
+    def refuse_shown(
+        self, transaction_id: str, *, owner: str, attempt: int, code: str, request_id: str, now: int
+    ) -> Item | None:
+        """As `refuse`, likewise."""
+
     def release(self, transaction_id: str, *, owner: str, attempt: int, tries: int, now: int) -> Item | None: ...
 
     def park(

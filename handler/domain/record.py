@@ -19,7 +19,8 @@ def record(claim: Claim, gateway_ref: str, result: GatewayResult, ports: Ports) 
     raises an alarm and changes nothing.
     """
     status: Status = "completed" if result.state == "approved" else "declined"
-    stored = ports.log.record(
+    write = ports.log.record_shown if claim.is_shown else ports.log.record
+    stored = write(
         claim.transaction_id,
         owner=claim.owner,
         attempt=claim.attempt,
@@ -48,7 +49,8 @@ def refuse(claim: Claim, error: GatewayRefusedError, ports: Ports) -> Status:
 
     Raises the error itself where a reference is stored after all, and as `record` does.
     """
-    stored = ports.log.refuse(
+    write = ports.log.refuse_shown if claim.is_shown else ports.log.refuse
+    stored = write(
         claim.transaction_id,
         owner=claim.owner,
         attempt=claim.attempt,

@@ -50,6 +50,8 @@ TRANSITIONS: Final[frozenset[tuple[str | None, str]]] = frozenset(
 )
 
 OPEN_SHARDS: Final = 16
+# Under which what ended is found in the same index, as long as it keeps what people were shown.
+ENDED: Final[Literal["ended"]] = "ended"
 
 
 def open_shard(status: str, request_hash: str) -> str:

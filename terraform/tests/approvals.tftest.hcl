@@ -100,6 +100,7 @@ run "the_stack" {
     shows                      = ["name", "email"]
     fraud_service_failure_rate = 0
     reconcile_patience_seconds = 600
+    personal_data_days         = 180
     deletion_protection        = true
     table_arn                  = "arn:aws:dynamodb:eu-central-1:123456789012:table/transactions"
     table_kms_key_arn          = null
@@ -260,6 +261,7 @@ run "a_time_out_longer_than_reconciles_own" {
     shows                      = []
     fraud_service_failure_rate = 0
     reconcile_patience_seconds = 600
+    personal_data_days         = 180
     deletion_protection        = true
     table_arn                  = "arn:aws:dynamodb:eu-central-1:123456789012:table/transactions"
     table_kms_key_arn          = null

@@ -43,6 +43,7 @@ run "broken_rules_1" {
     park_after_tries              = 1.5
     park_after_seconds            = 0
     reconcile_patience_seconds    = 0
+    personal_data_days            = 3651
     scoring_engine                = "fast"
     support                       = "heavy"
     rule_table_path               = "rules/names.rules"
@@ -87,6 +88,7 @@ run "broken_rules_1" {
     var.park_after_tries,
     var.park_after_seconds,
     var.reconcile_patience_seconds,
+    var.personal_data_days,
     var.scoring_engine,
     var.support,
     var.rule_table_path,

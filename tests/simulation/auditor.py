@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from copy import copy
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent, greenlet
@@ -45,11 +46,16 @@ _LEGAL = {
     "parked": ("parked", "processing", "completed", "declined", "cancelled"),
     # What ended, only after a restore of the table: by what the gateway says.
     "pending_approval": ("pending_approval", "processing", "rejected", "expired", "completed", "declined"),
-    # By what came after the charge alone.
+    # By what came after the charge, and where it is forgotten.
     "completed": ("completed",),
+    "declined": ("declined",),
+    "expired": ("expired",),
+    "cancelled": ("cancelled",),
+    "conflict": ("conflict",),
     # By a corrected message alone.
     "rejected": ("processing", "pending_approval", "declined", "rejected"),
 }
+_ENDING = ("record", "refuse", "record_shown", "refuse_shown")
 _CORRECTIONS_MAX = 10
 # What is done with a message, and not to the item itself.
 _JUDGED = ("conflict", "acknowledge", "end")
@@ -97,6 +103,10 @@ WRITE_OF = {
     "restart_approval": "restart approval",
     "restart_charge": "restart charge",
     "record_found": "record found",
+    "refuse_shown": "refuse shown",
+    "record_shown": "record shown",
+    "forget_person": "forget person",
+    "forget_conflict": "forget conflict",
     "record_refunded": "record refunded",
     "record_disputed": "record disputed",
 }
@@ -214,12 +224,12 @@ class Auditor:
             )
             self.ahead.begins(invocation, owner["S"] if owner else "")
             self.parking.breaker.begins(invocation, (request.get("Item") or request["Key"])["transaction_id"]["S"])
-        if intent in ("release", "park", "record", "refuse"):
+        if intent in ("release", "park", *_ENDING):
             self.ahead.holds("")
             self.parking.try_ended(invocation, request["Key"]["transaction_id"]["S"])
-        if intent in ("record", "refuse"):
+        if intent in _ENDING:
             self.parking.breaker.answered(invocation)
-        if intent == "refuse":
+        if intent in ("refuse", "refuse_shown"):
             self.parking.refuses(invocation, request["Key"]["transaction_id"]["S"])
         self.keys.write_sent(invocation, intent, request)
         if intent == "park":
@@ -284,7 +294,7 @@ class Auditor:
             self._is_its_own(invocation, after)
         self._recorded_as_found(invocation, intent, before or {}, key)
         self._complete(after)
-        if intent == "refuse":
+        if intent in ("refuse", "refuse_shown"):
             self._refused(after)
         elif (status in ("completed", "declined") and was in _OPEN) or intent == "record_cancelled":
             self._outcome_is_the_gateways(after)
@@ -305,6 +315,8 @@ class Auditor:
             self.refunds.payment_wrote(invocation, write, before, after)
         elif after["status"] != "conflict":
             self.refunds.wrote(invocation, write, before, after)
+        elif before is not None and write.intent == "forget_conflict":
+            self._forgotten(before, after)
         elif before is not None:
             self.fail("final items stand", f"{write.intent} changed {after['transaction_id']}")
         if not invocation.release.gives_back:
@@ -358,8 +370,11 @@ class Auditor:
         key, status = item["transaction_id"], item["status"]
         if status in _FINAL and "processed_at" not in item:
             self.fail("final items are dated", f"{key} is {status} without processed_at")
-        if status in _FINAL and ("open_shard" in item or "lease_until" in item):
-            self.fail("final items are closed", f"{key} is {status} and still has a lease or an index entry")
+        shard = str(item.get("open_shard", ""))
+        if status in _FINAL and (shard.partition("#")[0] not in ("", "ended") or "lease_until" in item):
+            self.fail("final items are closed", f"{key} is {status} and still has a lease or an index entry: {shard}")
+        if status in _FINAL and "shown" in item and not shard:
+            self.fail("whom to forget is found", f"{key} is {status} and still has what people were shown")
         if status in _FINAL and "request" in item:
             self.fail("final items name no instrument", f"{key} is {status} and still has its request")
         if status not in ("rejected", "conflict") and "faults" in item:
@@ -370,10 +385,25 @@ class Auditor:
     def _changed(self, invocation: Invocation, intent: str, before: dict[str, Any], after: dict[str, Any]) -> None:
         if intent == "claim_corrected":
             self._follows(invocation, before, after)
+        elif intent in ("forget_person", "forget_conflict"):
+            self._forgotten(before, after)
         elif intent in LATER_WRITES:
             self.later.wrote(intent, before, after)
         else:
             self._kept(invocation, intent, before, after)
+
+    def _forgotten(self, before: dict[str, Any], after: dict[str, Any]) -> None:
+        """Only what names somebody goes, and not too early by the writer's clock; all that protects stays."""
+        key = after["transaction_id"]
+        gone = ("request",) if before["status"] == "conflict" else ("shown",)
+        kept = {name: before[name] for name in before.keys() - {*gone, "open_shard", "updated_at", "version"}}
+        if before["status"] not in (*_FINAL, "conflict") or kept.keys() != after.keys() - {"updated_at", "version"}:
+            self.fail("only what is personal is forgotten", f"{key}: {sorted(before)} became {sorted(after)}")
+        if any(after[name] != value for name, value in kept.items()):
+            self.fail("only what is personal is forgotten", f"{key}: {before} became {after}")
+        kept_ms = after["updated_at"] - _ended_at(before)
+        if kept_ms < self.world.retention_ms:
+            self.fail("nothing is forgotten early", f"{key} was kept for {kept_ms} ms")
 
     def _kept(self, invocation: Invocation, intent: str, before: dict[str, Any], after: dict[str, Any]) -> None:
         key = after["transaction_id"]
@@ -1068,6 +1098,14 @@ class Auditor:
             if item["status"] in ("processing", "parked") and known and not runs and not is_new:
                 self.fail("reconcile settles", f"{key} is {item['status']}, the gateway knows its outcome")
 
+    def nothing_is_kept(self, began: int) -> None:
+        """A run that began then has forgotten all that ended an hour before, however wrong the clocks are."""
+        for key, item in self.table.items().items():
+            personal = "shown" if item["status"] in _FINAL else "request" if item["status"] == "conflict" else ""
+            is_due = bool(personal) and _ended_at(item) < EPOCH_MS + began - 60 * _MINUTE_MS
+            if is_due and personal in item:
+                self.fail("what is due is forgotten", f"{key} still has {personal}")
+
     def nothing_open(self) -> bool:
         is_open = any(item["status"] in _OPEN for item in self.table.items().values())
         return not is_open and self.refunds.nothing_open()
@@ -1141,3 +1179,10 @@ def _approval_names(item: dict[str, Any]) -> set[str]:
 def _is_lost(gateway_ref: str, item: Mapping[str, Any]) -> bool:
     """Whether a reference can never be stored any more: its payment has another one, or ended without any."""
     return item.get("gateway_ref", "") != gateway_ref and ("gateway_ref" in item or item.get("status") in _FINAL)
+
+
+def _ended_at(item: Mapping[str, Any]) -> int:
+    """When a payment ended, or a conflict came, in milliseconds."""
+    if "processed_at" not in item:
+        return int(item["created_at"])
+    return int(datetime.fromisoformat(item["processed_at"]).timestamp() * 1000)

@@ -90,6 +90,8 @@ def _item(clauses: tuple[str, ...], values: Mapping[str, Any], broken: str) -> I
 def _within(bound: dict[str, Any], operator: str) -> dict[str, Any]:
     if operator == "<>":
         return {"S": f"not {bound['S']}"}
+    if operator == "<" and "S" in bound:
+        return {"S": ""}
     step = {"<": -1, ">": 1}.get(operator, 0)
     return {"N": str(int(bound["N"]) + step)} if "N" in bound else bound
 
@@ -134,7 +136,7 @@ def _clause_holds(clause: str, item: Item, values: Mapping[str, Any]) -> bool:
     if left is None or left.keys() != right.keys():
         return False
     if "S" in left:
-        return operator == "=" and left == right
+        return left == right if operator == "=" else operator == "<" and left["S"] < right["S"]
     difference = int(left["N"]) - int(right["N"])
     return {
         "=": difference == 0,

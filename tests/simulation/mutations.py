@@ -107,6 +107,7 @@ _WAKE_UP = "handler.domain.wake_up"
 _EVENTS = "handler.events_function"
 _REFUND = "handler.domain.refund_process"
 _REFUNDS = "handler.domain.refund_reconcile"
+_FORGET = "handler.domain.forget"
 _LEASE_IGNORED = Edit(_CLAIM, "if (stored.lease_until or 0) > now_ms:", "if False:")
 
 _OBEYS = 'if item.decision == "approve":'
@@ -169,6 +170,17 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     Drop("record refunded", "gateway_ref = :gateway_ref"): (),
     Drop("record disputed", "status = :completed"): (),
     Drop("record disputed", "gateway_ref = :gateway_ref"): (),
+    # Two runs would have to meet: what is forgotten leaves the index, and nothing open is in it under that name.
+    Drop("forget person", "open_shard = :ended_shard"): (),
+    # The domain compared the times first.
+    Drop("forget person", "processed_at < :ended_before"): (
+        Edit(_FORGET, "item.processed_at >= timestamp(before)", "False"),
+    ),
+    # The domain asked for the state, and the index was asked for what came before then.
+    Drop("forget conflict", "status = :conflict"): (),
+    Drop("forget conflict", "created_at < :created_before"): (
+        Edit(_FORGET, "decisions.log.indexed_before(name, before=before)", "decisions.log.open_transaction_ids(name)"),
+    ),
     # A claim gives a key up once in most histories.
     Drop("next key", "status = :processing"): (
         Drop("next key", "owner = :owner"),
@@ -184,6 +196,18 @@ BEHIND: dict[Drop, tuple[Edit | Drop, ...]] = {
     # What the gateway refuses for good it never prepared; a real one may change its mind in between.
     Drop("refuse", "attribute_not_exists(gateway_ref)"): (),
     # A claim records once.
+    Drop("refuse shown", "status = :processing"): (),
+    Drop("refuse shown", "owner = :owner"): (),
+    Drop("refuse shown", "attempt = :attempt"): (),
+    Drop("refuse shown", "attribute_not_exists(gateway_ref)"): (),
+    Drop("record shown", "status = :processing"): (
+        Drop("record shown", "owner = :owner"),
+        Drop("record shown", "attempt = :attempt"),
+    ),
+    # What people approved is taken over only from an execution that has ended. No seed that was played meets its answer
+    # after that while the payment is open.
+    Drop("record shown", "owner = :owner"): (),
+    Drop("record shown", "attempt = :attempt"): (),
     Drop("record", "status = :processing"): (Drop("record", "owner = :owner"), Drop("record", "attempt = :attempt")),
     Drop("record", "owner = :owner"): (Drop("record", "attempt = :attempt"),),
     Drop("record", "attempt = :attempt"): (Drop("record", "owner = :owner"),),

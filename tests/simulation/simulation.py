@@ -18,6 +18,7 @@ from handler.adapters.table.parking_log import DynamoDbParkingLog
 from handler.composition import Services
 from handler.domain.claim import Work
 from handler.domain.errors import ApprovalRefusedError, ApprovalStartError, RetryableError
+from handler.domain.forget import forget_due
 from handler.domain.item import Item
 from handler.domain.parked import cancel, in_order, retry
 from handler.domain.payment import Assessment, Payment, Reason
@@ -377,6 +378,8 @@ class Simulation:
             if world.violations:
                 return
             self.auditor.after_reconcile(began)
+            if self.alias.new.gives_back:
+                self.auditor.nothing_is_kept(began)
             if not self.queue.dead and not self.queue.messages() and self.auditor.nothing_open():
                 return
             self._redrive()
@@ -582,6 +585,10 @@ class Simulation:
                 for refund in settle_refunds(self._restored(), ports, work, decisions.stuck_after_ms):
                     self.world.tell(f"{invocation.name} found {refund.transaction_id} {refund.outcome} {refund.detail}")
             self._reconcile_pending(environment)
+            # What knows no refunds knows no retention either.
+            forgotten = forget_due(RULES.times, ports.notifier, decisions, work)
+            for each in forgotten if invocation.release.gives_back else ():
+                self.world.tell(f"{invocation.name} forgets {each.transaction_id} {each.detail}")
             return True
 
         self.world.start(invocation, body, lambda ended: self.auditor.ended(invocation) if ended else None)

@@ -7,6 +7,7 @@ import multiprocessing
 import pytest
 
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
+from handler.adapters.table.forget_writes import FORGET_WRITES
 from handler.adapters.table.later_writes import LATER_WRITES
 from handler.adapters.table.parking_writes import PARKING_WRITES
 from handler.adapters.table.refund_writes import REFUND_WRITES
@@ -21,7 +22,7 @@ def test_the_protocol_page_and_the_transaction_log_have_the_same_writes() -> Non
 
     shipped = {
         w.name: DocumentedWrite(w.name, plain(w.condition), plain(w.set), plain(w.remove))
-        for w in (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES, *LATER_WRITES, *REFUND_WRITES)
+        for w in (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES, *LATER_WRITES, *FORGET_WRITES, *REFUND_WRITES)
     }
     assert documented_writes() == shipped
 

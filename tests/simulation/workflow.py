@@ -216,6 +216,7 @@ class Engine:
             environment,
             ports.find_card_numbers,
             ENVIRONMENT,
+            retention_ms=self.world.retention_ms,
         )
 
     def _decide_at(self, when: int, item: Item, callback_id: str) -> None:

@@ -88,6 +88,8 @@ class World:
         self._order = 0
         self._hub = getcurrent()
         self.profile = drawn(self)
+        # How long what names people is kept, so short that messages, refunds and disputes come after that.
+        self.retention_ms = self.pick("retention", (MINUTE, 10 * MINUTE))
 
     # ---- draws ----
     def draw(self, name: str) -> float:

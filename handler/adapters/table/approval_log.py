@@ -18,7 +18,7 @@ from handler.adapters.table.approval_writes import (
     RESTART,
     RESTART_CHARGE,
 )
-from handler.adapters.table.transaction_log import DynamoDbTransactionLog, open_keys, stored_response
+from handler.adapters.table.transaction_log import DynamoDbTransactionLog, ended_shard, open_keys, stored_response
 from handler.domain.errors import TransactionLogUnavailableError
 from handler.domain.item import Item, timestamp
 from handler.domain.payment import GatewayResult, Reason, Shown
@@ -106,10 +106,10 @@ class DynamoDbApprovalLog(DynamoDbTransactionLog):
         return self.update(DECIDE, transaction_id, values)
 
     def expire_approval(self, transaction_id: str, *, arn: str, now: int) -> Item | None:
-        return self.update(EXPIRE, transaction_id, {":arn": arn, ":processed_at": timestamp(now), ":now": now})
+        return self.update(EXPIRE, transaction_id, _ended(transaction_id, arn, now))
 
     def reject_approval(self, transaction_id: str, *, arn: str, now: int) -> Item | None:
-        return self.update(REJECT, transaction_id, {":arn": arn, ":processed_at": timestamp(now), ":now": now})
+        return self.update(REJECT, transaction_id, _ended(transaction_id, arn, now))
 
     def begin_approved_charge(
         self, transaction_id: str, *, arn: str, attempt_seen: int, request_hash: str, amount_minor: int, now: int
@@ -126,7 +126,7 @@ class DynamoDbApprovalLog(DynamoDbTransactionLog):
 
     def expire_overdue_approval(self, transaction_id: str, *, overdue: int, now: int) -> Item | None:
         values = {":overdue": overdue, ":processed_at": timestamp(now), ":now": now}
-        return self.update(EXPIRE_OVERDUE, transaction_id, values)
+        return self.update(EXPIRE_OVERDUE, transaction_id, {**values, **ended_shard(transaction_id)})
 
     def restart_approval(
         self, transaction_id: str, *, generation_seen: int, closed_arn: str, name: str, now: int
@@ -173,4 +173,8 @@ class DynamoDbApprovalLog(DynamoDbTransactionLog):
             ":processed_at": timestamp(now),
             ":now": now,
         }
-        return self.update(RECORD_FOUND, transaction_id, values)
+        return self.update(RECORD_FOUND, transaction_id, {**values, **ended_shard(transaction_id)})
+
+
+def _ended(transaction_id: str, arn: str, now: int) -> dict[str, str | int]:
+    return {":arn": arn, ":processed_at": timestamp(now), ":now": now, **ended_shard(transaction_id)}

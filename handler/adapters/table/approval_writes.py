@@ -65,8 +65,8 @@ EXPIRE = Write(
         # A decision in the last moment is obeyed.
         "attribute_not_exists(#decision)",
     ),
-    set=("#status = :expired", "#processed_at = :processed_at", *WRITTEN),
-    remove=("#open_shard", "#request"),
+    set=("#status = :expired", "#processed_at = :processed_at", "#open_shard = :ended_shard", *WRITTEN),
+    remove=("#request",),
 )
 REJECT = Write(
     "reject approval",
@@ -79,9 +79,10 @@ REJECT = Write(
         "#status = :rejected",
         "#reason_code = :approval_rejected",
         "#processed_at = :processed_at",
+        "#open_shard = :ended_shard",
         *WRITTEN,
     ),
-    remove=("#open_shard", "#request"),
+    remove=("#request",),
 )
 BEGIN_CHARGE = Write(
     "begin approved charge",
@@ -109,8 +110,8 @@ EXPIRE_OVERDUE = Write(
         "#approval_expires_at < :overdue",
         "attribute_not_exists(#decision)",
     ),
-    set=("#status = :expired", "#processed_at = :processed_at", *WRITTEN),
-    remove=("#open_shard", "#request"),
+    set=("#status = :expired", "#processed_at = :processed_at", "#open_shard = :ended_shard", *WRITTEN),
+    remove=("#request",),
 )
 RESTART = Write(
     "restart approval",
@@ -152,9 +153,10 @@ RECORD_FOUND = Write(
         "#gateway_ref = :gateway_ref",
         "#gateway_response = :gateway_response",
         "#processed_at = :processed_at",
+        "#open_shard = :ended_shard",
         *WRITTEN,
     ),
-    remove=("#open_shard", "#request"),
+    remove=("#request",),
 )
 
 APPROVAL_WRITES = (

@@ -29,6 +29,7 @@ _CONSTANTS: Mapping[str, Any] = {
     ":approval_rejected": "approval_rejected",
     ":approve": "approve",
     ":reject": "reject",
+    ":conflict": "conflict",
     ":zero": 0,
     ":one": 1,
 }

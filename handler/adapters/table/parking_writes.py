@@ -26,9 +26,10 @@ RECORD_PARKED = Write(
         "#status = :status",
         "#gateway_response = :gateway_response",
         "#processed_at = :processed_at",
+        "#open_shard = :ended_shard",
         *WRITTEN,
     ),
-    remove=("#open_shard", "#request"),
+    remove=("#request",),
 )
 CANCEL_PARKED = Write(
     "cancel parked",
@@ -44,9 +45,10 @@ CANCEL_PARKED = Write(
         "#cancelled_by = :cancelled_by",
         "#cancel_reason = :cancel_reason",
         "#processed_at = :processed_at",
+        "#open_shard = :ended_shard",
         *WRITTEN,
     ),
-    remove=("#open_shard", "#request"),
+    remove=("#request",),
 )
 RECORD_CANCELLED = Write(
     "record cancelled",
@@ -63,9 +65,10 @@ RECORD_CANCELLED = Write(
         "#cancelled_by = :cancelled_by",
         "#cancel_reason = :cancel_reason",
         "#processed_at = :processed_at",
+        "#open_shard = :ended_shard",
         *WRITTEN,
     ),
-    remove=("#open_shard", "#request"),
+    remove=("#request",),
 )
 
 PARKING_WRITES = (ALLOW_RETRY, RECORD_PARKED, CANCEL_PARKED, RECORD_CANCELLED)

@@ -20,7 +20,9 @@ from handler.adapters.table.writes import (
     NEXT_KEY,
     PARK,
     RECORD,
+    RECORD_SHOWN,
     REFUSE,
+    REFUSE_SHOWN,
     RELEASE,
     STORE_GATEWAY_REF,
     TAKE_OVER,
@@ -32,7 +34,7 @@ from handler.domain.canonical import text_hash
 from handler.domain.errors import RetryableError, TableRefusedError, TransactionLogUnavailableError
 from handler.domain.item import GatewayResponse, Item, from_stored, timestamp, to_stored
 from handler.domain.payment import GatewayResult
-from handler.domain.states import OPEN_SHARDS, Status, open_shard
+from handler.domain.states import ENDED, OPEN_SHARDS, Status, open_shard
 from handler.domain.typed import Protocol
 
 if TYPE_CHECKING:
@@ -152,13 +154,24 @@ class DynamoDbTransactionLog:
     def refuse(
         self, transaction_id: str, *, owner: str, attempt: int, code: str, request_id: str, now: int
     ) -> Item | None:
-        refused = GatewayResult("declined", 0, "", code=code, request_id=request_id)
-        return self.update(REFUSE, transaction_id, outcome_values(owner, attempt, "declined", refused, now))
+        return self.update(REFUSE, transaction_id, _refusal_values(owner, attempt, code, request_id, now))
+
+    def refuse_shown(
+        self, transaction_id: str, *, owner: str, attempt: int, code: str, request_id: str, now: int
+    ) -> Item | None:
+        values = _refusal_values(owner, attempt, code, request_id, now)
+        return self.update(REFUSE_SHOWN, transaction_id, {**values, **ended_shard(transaction_id)})
 
     def record(
         self, transaction_id: str, *, owner: str, attempt: int, status: str, gateway: GatewayResult, now: int
     ) -> Item | None:
         return self.update(RECORD, transaction_id, outcome_values(owner, attempt, status, gateway, now))
+
+    def record_shown(
+        self, transaction_id: str, *, owner: str, attempt: int, status: str, gateway: GatewayResult, now: int
+    ) -> Item | None:
+        values = outcome_values(owner, attempt, status, gateway, now)
+        return self.update(RECORD_SHOWN, transaction_id, {**values, **ended_shard(transaction_id)})
 
     def release(self, transaction_id: str, *, owner: str, attempt: int, tries: int, now: int) -> Item | None:
         values = {":owner": owner, ":attempt": attempt, ":tries": tries, ":now": now}
@@ -258,14 +271,27 @@ def outcome_values(owner: str, attempt: int, status: str, gateway: GatewayResult
     }
 
 
+def _refusal_values(owner: str, attempt: int, code: str, request_id: str, now: int) -> dict[str, Any]:
+    refused = GatewayResult("declined", 0, "", code=code, request_id=request_id)
+    return outcome_values(owner, attempt, "declined", refused, now)
+
+
+def ended_shard(transaction_id: str) -> dict[str, str]:
+    """The index's key of what ended and is to be forgotten, as the value of a write; by its id, which all have."""
+    return {":ended_shard": f"{ENDED}#{sum(transaction_id.encode()) % OPEN_SHARDS}"}
+
+
 def stored_response(gateway: GatewayResult) -> dict[str, str]:
     """What an item keeps of the gateway's answer: the published three, empty or not, and what else it said."""
     said = {**gateway._asdict(), "status": gateway.state}
     return {name: said[name] for name in GatewayResponse._fields if said[name] or name in _PUBLISHED}
 
 
-def open_keys(client: DynamoDbClient, table_name: str, name: str) -> Iterator[Attributes]:
-    """Key and `created_at` of the open items under a name of the index: a state, or what is no payment."""
+def open_keys(client: DynamoDbClient, table_name: str, name: str, before: int | None = None) -> Iterator[Attributes]:
+    """Key and `created_at` of the items under a name of the index, with `before` (ms) of those claimed before then.
+
+    A name is a state, `ended`, or what is no payment.
+    """
     for shard in range(OPEN_SHARDS):
         request: dict[str, Any] = {
             "TableName": table_name,
@@ -279,6 +305,9 @@ def open_keys(client: DynamoDbClient, table_name: str, name: str) -> Iterator[At
             },
             "ExpressionAttributeValues": {":open_shard": {"S": f"{name}#{shard}"}},
         }
+        if before is not None:
+            request["KeyConditionExpression"] += " AND #created_at < :before"
+            request["ExpressionAttributeValues"][":before"] = {"N": str(before)}
         while True:
             try:
                 answer = client.query(**request)

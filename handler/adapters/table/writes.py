@@ -125,6 +125,10 @@ RECORD = Write(
     # Nothing charges it any more, so nothing needs its instrument.
     remove=("#lease_until", "#open_shard", "#request"),
 )
+# Of a payment that people were shown: it stays in the index, to be found when its time to be kept is over.
+_ENDED = "#open_shard = :ended_shard"
+REFUSE_SHOWN = REFUSE._replace(name="refuse shown", set=(*REFUSE.set, _ENDED), remove=("#lease_until", "#request"))
+RECORD_SHOWN = RECORD._replace(name="record shown", set=(*RECORD.set, _ENDED), remove=("#lease_until", "#request"))
 RELEASE = Write(
     "release",
     condition=("#status = :processing", "#owner = :owner", "#attempt = :attempt"),
@@ -196,6 +200,8 @@ WRITES = (
     NEXT_KEY,
     REFUSE,
     RECORD,
+    REFUSE_SHOWN,
+    RECORD_SHOWN,
     RELEASE,
     PARK,
     TAKE_OVER_PARKED,

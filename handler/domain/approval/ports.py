@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from handler.domain.item import Item
 from handler.domain.payment import DisputeSeen, GatewayResult, Payment, Reason, RefundSeen, RuleHit, Shown
@@ -128,6 +128,22 @@ class LaterLog(ParkingLog, Protocol):
     ) -> Item | None: ...
 
 
+class RetentionLog(LaterLog, Protocol):
+    """The writes that forget, refused like the others; `before` and `now` are in milliseconds."""
+
+    def indexed_before(self, name: Literal["ended", "conflict"], *, before: int) -> Iterator[str]:
+        """Transaction ids under a name of the index that were claimed before then.
+
+        From an index that may lag: read each. Raises TransactionLogUnavailableError.
+        """
+
+    def forget_person(self, transaction_id: str, *, before: int, now: int) -> Item | None:
+        """Remove what people were shown of a payment that ended before then."""
+
+    def forget_conflict(self, transaction_id: str, *, before: int, now: int) -> Item | None:
+        """Remove the text of a conflict that came before then; it leaves the list of conflicts."""
+
+
 class Evidence(Protocol):
     def hits(self, payment: Payment, rule_ids: Sequence[int]) -> list[RuleHit]:
         """What these rules found in a payment, as it stands there; rules that are not known any more are left out.
@@ -180,7 +196,7 @@ PATIENCE_MS: Final = 10 * 60 * 1000
 class Decisions:
     """All that deciding on payments that wait, and bringing on those that were left behind, works with."""
 
-    log: LaterLog
+    log: RetentionLog
     callbacks: ApprovalCallbacks
     executions: Executions
     starter: ApprovalStarter
@@ -188,6 +204,8 @@ class Decisions:
     find_card_numbers: FindCardNumbers
     environment: str
     patience_ms: int = PATIENCE_MS
+    # How long personal data is kept after the end of its payment; 0: for good.
+    retention_ms: int = 0
 
     @property
     def stuck_after_ms(self) -> int:

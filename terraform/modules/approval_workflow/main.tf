@@ -35,6 +35,7 @@ locals {
     APPROVAL_FUNCTION_ARN      = local.alias_arn
     POWERTOOLS_TRACE_DISABLED  = tostring(!var.tracing)
     RECONCILE_PATIENCE_SECONDS = tostring(var.reconcile_patience_seconds)
+    PERSONAL_DATA_DAYS         = tostring(var.personal_data_days)
   })
   workflow_variables = merge(var.environment_variables, {
     APPROVAL_KEY_ID            = aws_kms_key.links.arn

@@ -89,6 +89,11 @@ variable "reconcile_patience_seconds" {
   type        = number
 }
 
+variable "personal_data_days" {
+  description = "Days after which a settled payment's personal data, and a conflict's text, is forgotten (0 to 3650; 0: never)."
+  type        = number
+}
+
 variable "table_arn" {
   description = "Table of payment transactions."
   type        = string

@@ -127,7 +127,7 @@ def test_a_payment_is_given_up_once_the_gateway_cancelled_it_and_a_late_charge_c
     item = world.item()
     assert [item[name] for name in ("status", "reason_code", "cancelled_by")] == ["cancelled", "cancelled", "alice"]
     assert (item["gateway_response"]["status"], CARD in item["cancel_reason"]) == ("cancelled", False)
-    assert "open_shard" not in item
+    assert item["open_shard"].startswith("ended#")
     with pytest.raises(UnknownOutcomeError, match="cancelled"):
         world.gateway.charge(item["gateway_ref"], "late")
     with pytest.raises(ParkedRefusedError, match="is cancelled and not parked"):

@@ -21,6 +21,7 @@ from handler.settings import (
     read_approval_settings,
     read_event_target,
     read_patience_ms,
+    read_personal_data_days,
     read_settings,
     read_webhook_settings,
 )
@@ -30,8 +31,7 @@ from scoring.kernel import describe, load_engine
 ROOT = Path(__file__).parents[3]
 ROWS = {setting.name: setting for setting in SETTINGS}
 FUNCTIONS = ("queue function", "workflow", "page", "reconcile", "events", "webhook")
-READS = (read_approval_settings, read_patience_ms, read_event_target, read_webhook_settings)
-TIMES = tuple(name.upper() for name in Times._fields)
+READS = (read_approval_settings, read_patience_ms, read_personal_data_days, read_event_target, read_webhook_settings)
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +81,7 @@ def wrong_values() -> Iterator[tuple[str, str]]:
         ("GATEWAY_URL", "https://user@gateway.example"),
         ("PAYMENT_QUEUE_URL", "https://user:secret@queue.example"),
         ("APPROVAL_PAGE_URL", "https://user:secret@page.example"),
-        *((name, "0.0009") for name in TIMES),
+        *((name.upper(), "0.0009") for name in Times._fields),
         ("FUNCTION_TIMEOUT_SECONDS", "31"),
         ("FUNCTION_TIMEOUT_SECONDS", "10"),
         ("VISIBILITY_TIMEOUT_SECONDS", "100"),
