@@ -19,6 +19,7 @@ from schemas.message import message_rows, response_rows
 
 from handler import queue_function, reconcile_function, webhook_function
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
+from handler.adapters.table.forget_writes import FORGET_WRITES
 from handler.adapters.table.later_writes import LATER_WRITES
 from handler.adapters.table.parking_writes import PARKING_WRITES
 from handler.adapters.table.refund_writes import CLAIM_REFUND, REFUND_WRITES
@@ -31,7 +32,7 @@ from handler.settings import DEFINED_ELSEWHERE, SETTINGS
 from operations.__main__ import every_command, payments
 from operations.refusals import EXIT_CODES
 
-_ALL_WRITES: Final = (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES, *LATER_WRITES)
+_ALL_WRITES: Final = (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES, *LATER_WRITES, *FORGET_WRITES)
 _Node = TypeVar("_Node", bound=ast.AST)
 
 ROOT: Final = Path(__file__).resolve().parent.parent

@@ -145,6 +145,10 @@ run "the_stack" {
     error_message = "The page must know whom the workflow asks: whoever is taken off the list has no good links any more."
   }
   assert {
+    condition     = one(aws_lambda_function.reconcile.environment).variables.PERSONAL_DATA_DAYS == "180"
+    error_message = "Reconcile must be told after how many days personal data is forgotten."
+  }
+  assert {
     condition     = jsondecode(aws_cloudformation_stack.workflow.template_body).Resources.Function.Properties.Environment.Variables.APPROVAL_SHOWS == "email,name"
     error_message = "Approvers must see what policy allows of the customer, and no more."
   }

@@ -1020,6 +1020,13 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
         Edit(_LATER, "    return (*item.refunded, *new)", "    return tuple(new)"),
     ),
     "what came after a charge is no outcome of its own": (Edit(_EVENT, " + item.later_no", ""),),
+    "what people were shown leaves the index as what nobody was": (
+        Edit(_CLAIM, "        item.shown is not None,\n", "        False,\n"),
+    ),
+    "what ended is not looked for": (Edit(_FORGET, "for name in (ENDED, CONFLICT)", "for name in (CONFLICT,)"),),
+    "what came as a conflict is not looked for": (
+        Edit(_FORGET, "for name in (ENDED, CONFLICT)", "for name in (ENDED,)"),
+    ),
     "reconcile does not release": (Edit(_RECONCILE, "    release(claim, ports)\n", ""),),
 }
 

@@ -12,6 +12,7 @@ import pytest
 from botocore import xform_name
 
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
+from handler.adapters.table.forget_writes import FORGET_WRITES
 from handler.adapters.table.later_writes import LATER_WRITES
 from handler.adapters.table.parking_writes import PARKING_WRITES
 from handler.adapters.table.writes import WRITES, Write
@@ -173,7 +174,7 @@ def test_of_all_writes_the_pages_function_may_send_the_decision_alone(plans: dic
 
     may = {
         write.name
-        for write in (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES, *LATER_WRITES)
+        for write in (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES, *LATER_WRITES, *FORGET_WRITES)
         if write.set and allows(policy, Request("dynamodb:UpdateItem", table, {"dynamodb:Attributes": named(write)}))
     }
     assert may == {"decide approval"}

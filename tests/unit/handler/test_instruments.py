@@ -14,6 +14,7 @@ from handler.adapters.approval.notices import LoggedNotices, SnsNotices
 from handler.adapters.approval.page import question
 from handler.adapters.memory_queues import MemorySourceQueue
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
+from handler.adapters.table.forget_writes import FORGET_WRITES
 from handler.adapters.table.later_writes import LATER_WRITES
 from handler.adapters.table.parking_log import DynamoDbParkingLog
 from handler.adapters.table.parking_writes import PARKING_WRITES
@@ -39,7 +40,7 @@ SECRET = "swordfish"
 RULES = Rules(canonical_version=2, parking=Parking(1))
 SENT = {"payment_token": TOKEN, "gateway_customer_id": CUSTOMER}
 FAILING = GatewayAnswerError("no JSON")
-ALL_WRITES = (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES, *LATER_WRITES)
+ALL_WRITES = (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES, *LATER_WRITES, *FORGET_WRITES)
 
 
 def everything(world: World) -> str:

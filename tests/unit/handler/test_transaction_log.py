@@ -11,6 +11,7 @@ from handler.adapters.support.errors import AwsError
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
 from handler.adapters.table.expressions import condition as spelled
 from handler.adapters.table.expressions import from_attributes, to_attributes
+from handler.adapters.table.forget_writes import FORGET_WRITES
 from handler.adapters.table.later_writes import LATER_WRITES
 from handler.adapters.table.memory import MemoryDynamoDb
 from handler.adapters.table.parking_writes import PARKING_WRITES
@@ -195,7 +196,7 @@ def test_a_float_is_never_stored():
 
 
 @pytest.mark.parametrize(
-    "write", [*WRITES, *APPROVAL_WRITES, *PARKING_WRITES, *LATER_WRITES], ids=lambda write: write.name
+    "write", [*WRITES, *APPROVAL_WRITES, *PARKING_WRITES, *LATER_WRITES, *FORGET_WRITES], ids=lambda write: write.name
 )
 def test_every_write_is_conditional_and_has_no_clause_twice(write: Write):
     assert write.condition

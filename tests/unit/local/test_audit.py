@@ -44,6 +44,7 @@ def evidence() -> dict[str, Any]:
     del head["gateway_ref"], head["gateway_response"], head["processed_at"]
     pending = _item(2, 90_000, "expired")
     del pending["gateway_ref"], pending["gateway_response"], pending["processed_at"]
+    pending |= {"shown": {"name": "Ada"}, "open_shard": "ended#3"}
     corrected = _item(3, 700, "declined") | {"message_id": "m8", "superseded": [{"message_id": "m7"}]}
     conflict = {
         "transaction_id": f"txn-pay-0#conflict#{hashlib.sha256(b'').hexdigest()}",
@@ -312,6 +313,14 @@ def _keep_the_instrument(found: dict[str, Any]) -> None:
     found["items"][0]["request"] = "{}"
 
 
+def _keep_it_among_the_open(found: dict[str, Any]) -> None:
+    found["items"][2]["open_shard"] = "pending_approval#3"
+
+
+def _lose_whom_to_forget(found: dict[str, Any]) -> None:
+    del found["items"][2]["open_shard"]
+
+
 def _park_an_innocent(found: dict[str, Any]) -> None:
     found["items"][6] |= {name: found["items"][5][name] for name in ("request", "retry_hash", "open_shard", "park_no")}
     found["items"][6] |= {"status": "parked", "parked_reason": "tries_used_up", "parked_at": Decimal(300)}
@@ -399,6 +408,8 @@ def _free_nothing(found: dict[str, Any]) -> None:
         (_forget_a_field, {"items_are_complete"}),
         (_keep_the_lease, {"items_are_complete"}),
         (_keep_the_instrument, {"items_are_complete"}),
+        (_keep_it_among_the_open, {"items_are_complete"}),
+        (_lose_whom_to_forget, {"items_are_complete"}),
         (_park_an_innocent, {"nothing_left_open", "outcomes_are_the_right_ones"}),
         (_cancel_it, {"outcomes_are_the_right_ones"}),
         (_dead_letter_a_follower, {"nobody_is_dead_lettered_untried", "outcomes_are_the_right_ones"}),

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from handler.adapters.approval import support
 from handler.adapters.table.expressions import to_attributes
+from handler.approval_composition import compose_reconcile
 from handler.domain.approval.ports import PATIENCE_MS
 from handler.domain.claim import held
 from handler.domain.errors import GatewayRefusedError, TransactionLogUnavailableError
@@ -14,8 +16,11 @@ from handler.domain.forget import DAY_MS, Forgotten, forget_due
 from handler.domain.item import from_stored
 from handler.domain.payment import GatewayResult
 from handler.domain.record import record, refuse
+from handler.reconcile_function import ReconcileFunction
 from tests.support.approvals import ARN, RISKY, ApprovalWorld, ListExecutions, decisions, pending, reconcile
 from tests.support.payments import KEY, body, message, send, work
+from tests.support.queue_function import Context
+from tests.support.webhook import ListMetrics
 
 
 def expired() -> ApprovalWorld:
@@ -129,6 +134,23 @@ def test_an_item_that_cannot_be_read_does_not_stop_the_others():
     damaged = {**world.item(), "transaction_id": "txn-damaged", "payment_id": "damaged", "attempt": "one"}
     world.dynamodb.items["txn-damaged"] = to_attributes(damaged)
     assert sorted(forget(world, 30)) == [Forgotten("txn-damaged", "item_damaged"), Forgotten(KEY)]
+
+
+def test_reconcile_on_schedule_forgets_and_says_whom(caplog):
+    world = expired()
+    world.clock.ms += 31 * DAY_MS
+    keeps = replace(decisions(world), retention_ms=30 * DAY_MS)
+    ReconcileFunction(world.rules, world.ports, keeps, ListMetrics())({}, Context())
+    assert "shown" not in world.item()
+    assert [record.getMessage() for record in caplog.records] == [f"{KEY} forgotten"]
+
+
+def test_the_days_are_the_deployments_and_none_unless_it_says_so(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    variables = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+    assert compose_reconcile(variables, support).retention_ms == 0
+    assert compose_reconcile({**variables, "PERSONAL_DATA_DAYS": "30"}, support).retention_ms == 30 * DAY_MS
 
 
 def test_a_run_without_time_left_forgets_nothing_and_the_next_one_does():
