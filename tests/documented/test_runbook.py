@@ -33,7 +33,14 @@ SECTIONS = {part.split("\n", 1)[0]: part for part in OTHERS}
 #: Its errors are what the alarm of that name is about.
 FIRST = "Poisoned deployment"
 SYMPTOMS = {"High cold start rate", "DynamoDB write errors", "SQS message age increasing"}
-CASES = {"Gateway outage", "Stuck group", FIRST, "Leaked link", "A table restored to a point in time"}
+CASES = {
+    "Gateway outage",
+    "Stuck group",
+    FIRST,
+    "Leaked link",
+    "Personal data to be removed",
+    "A table restored to a point in time",
+}
 
 
 @pytest.fixture(scope="module")
