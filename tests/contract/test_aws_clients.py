@@ -6,11 +6,9 @@ an answer or an AwsError, the lean one's within its deadline.
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 import struct
-import subprocess
 import threading
 import time
 import uuid
@@ -30,27 +28,20 @@ from handler.adapters.queues import SqsRejectedQueue, SqsSourceQueue
 from handler.adapters.secrets import read_pepper, read_text
 from handler.adapters.support.errors import AwsError
 from handler.adapters.support.lean import clients as lean_clients
-from handler.adapters.table.transaction_log import DynamoDbTransactionLog
+from handler.adapters.table.parking_log import DynamoDbParkingLog
+from handler.adapters.table.transaction_log import DynamoDbTransactionLog, ended_shard
 from handler.domain.errors import ApprovalStartRefusedError, TableRefusedError, TransactionLogUnavailableError
 from handler.domain.item import GatewayResponse, Item, from_stored
 from handler.domain.refund_item import RefundItem, RefundRequest, new_refund
 from handler.support import load_support
 from local.faults import TableFaults
-from local.installation import environment
-from local.ministack import CREDENTIALS, REGION, Ministack
-from local.process_group import ProcessGroup
+from local.ministack import CREDENTIALS, REGION
 from tests.support.approvals import pending
 from tests.support.aws import SUPPORTS, make_table
 from tests.support.payments import message, whole_item
+from tests.support.services import KEYS, services
 
 LONG = 60.0
-KEYS = {name.lower(): value for name, value in CREDENTIALS.items()}
-FIRST_CALLS = {
-    "dynamodb": "list_tables",
-    "lambda": "list_functions",
-    "secretsmanager": "list_secrets",
-    "sqs": "list_queues",
-}
 Client = Callable[[str], Any]
 Connect = Callable[[str, str], Client]
 
@@ -58,32 +49,8 @@ Connect = Callable[[str, str], Client]
 @pytest.fixture(scope="module", params=["ministack", "moto"])
 def services_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Two stand-ins for AWS by different people: what both take is not one's own idea of the protocol."""
-    folder = tmp_path_factory.mktemp("services")
-    with ProcessGroup() as processes:
-        for url in {"moto": _moto, "ministack": _ministack}[request.param](processes, folder):
-            # A service is imported at its first call, which takes longer than a client waits.
-            for service, look in FIRST_CALLS.items():
-                getattr(boto3.client(service, region_name=REGION, endpoint_url=url, **KEYS), look)()
-            yield url
-
-
-def _ministack(processes: ProcessGroup, folder: Path) -> Iterator[str]:
-    services = Ministack(processes, folder)
-    yield services.url
-    services.stop()
-
-
-def _moto(processes: ProcessGroup, folder: Path) -> Iterator[str]:
-    log = folder / "moto.log"
-    command = [str(environment("moto") / "python"), "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    with log.open("wb") as output:
-        started = processes.start(command, stdout=output, stderr=subprocess.STDOUT)
-    while not (found := re.search(r"Running on (http://127\.0\.0\.1:[0-9]+)\n", log.read_text())):
-        assert started.poll() is None, log.read_text()
-        time.sleep(0.02)
-    yield found[1]
-    processes.stop()
-    started.wait()
+    with services(request.param, tmp_path_factory.mktemp("services")) as url:
+        yield url
 
 
 @pytest.fixture
@@ -155,6 +122,27 @@ def test_the_log_writes_reads_lists_and_is_refused_the_same(clients: Client, tab
     assert stored is not None
     assert stored.gateway_ref == "pi_1"
     assert list(log.open_transaction_ids("processing")) == ["txn-1"]
+
+
+def test_what_is_to_be_forgotten_is_found_by_its_time_and_goes_once_that_is_over(clients: Client, table: str) -> None:
+    log = DynamoDbParkingLog(clients("dynamodb"), table)
+    ended = {"status": "expired", "created_at": 1000, "processed_at": "1970-01-01T00:00:02Z"}
+    ended |= {"open_shard": ended_shard("txn-1")[":ended_shard"], "shown": {"name": "Ada", "hits": []}}
+    log.put_new(an_item(**ended))
+    conflict = {"transaction_id": "txn-2", "status": "conflict", "reason_code": "conflict", "attempt": None}
+    log.put_new(an_item(**conflict, created_at=1000, open_shard="conflict#15", request="{}"))
+    for name, key in (("ended", "txn-1"), ("conflict", "txn-2")):
+        found = [list(log.indexed_before(name, before=before)) for before in (1000, 1001)]
+        assert found == [[], [key]]
+    assert log.forget_person("txn-1", before=2000, now=9) == an_item(**ended)
+    assert log.forget_person("txn-1", before=3000, now=9) is None
+    assert log.forget_conflict("txn-2", before=1000, now=9) is not None
+    assert log.forget_conflict("txn-2", before=1001, now=9) is None
+    person, kept = log.get("txn-1"), log.get("txn-2")
+    assert person is not None
+    assert kept is not None
+    assert (person.shown, person.open_shard, kept.request, kept.open_shard) == (None, "", "", "")
+    assert [list(log.indexed_before(name, before=9999)) for name in ("ended", "conflict")] == [[], []]
 
 
 def test_refunds_are_reserved_and_given_back_with_their_payment_or_not_at_all(clients: Client, table: str) -> None:

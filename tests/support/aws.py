@@ -102,12 +102,16 @@ def make_table(client: Any) -> str:
         AttributeDefinitions=[
             {"AttributeName": "transaction_id", "AttributeType": "S"},
             {"AttributeName": "open_shard", "AttributeType": "S"},
+            {"AttributeName": "created_at", "AttributeType": "N"},
         ],
         GlobalSecondaryIndexes=[
             {
                 "IndexName": "open-shard-index",
-                "KeySchema": [{"AttributeName": "open_shard", "KeyType": "HASH"}],
-                "Projection": {"ProjectionType": "ALL"},
+                "KeySchema": [
+                    {"AttributeName": "open_shard", "KeyType": "HASH"},
+                    {"AttributeName": "created_at", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
             }
         ],
     )
