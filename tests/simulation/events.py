@@ -19,6 +19,7 @@ from handler.domain.refund_event import refund_event
 from handler.domain.refund_item import is_refund, refund_from_stored
 from handler.events_function import EventsFunction
 from tests.simulation.later import WRITES as LATER_WRITES
+from tests.simulation.tally import DIFFERENCES
 from tests.simulation.world import World
 
 _OUTCOMES = (
@@ -81,6 +82,10 @@ class EventRules:
 
         return restore
 
+    def _differs(self, rule: str, what: str) -> None:
+        self._world.tally[DIFFERENCES] += 1
+        self._fail(rule, what)
+
     def alarm(self, reason_code: str, transaction_id: str, detail: str) -> None:
         self._fail("no alarm", f"{reason_code} {transaction_id}: {detail}")
 
@@ -88,15 +93,16 @@ class EventRules:
         """Play the stream and hold what arrived against the items; the texts that were sent."""
         target = _Target(self._world)
         if not self._play(EventsFunction(self._environment, target, self)):
-            self._fail("the stream comes to its end", "a record fails for ever")
+            self._differs("the stream comes to its end", "a record fails for ever")
             return []
+        self._world.tally["outcome_events"] += len({event.event_id for event in target.taken})
         texts: dict[str, str] = {}
         arrived: dict[str, list[dict[str, Any]]] = {}
         for event in target.taken:
             if event.event_id not in texts:
                 arrived.setdefault(event.transaction_id, []).append(json.loads(event.text, parse_float=Decimal))
             elif texts[event.event_id] != event.text:
-                self._fail("a repeat says the same", f"{texts[event.event_id]} became {event.text}")
+                self._differs("a repeat says the same", f"{texts[event.event_id]} became {event.text}")
             texts[event.event_id] = event.text
         for key in sorted(self._outcomes.keys() | arrived.keys()):
             self._compare(key, self._outcomes.get(key, []), arrived.get(key, []))
@@ -104,7 +110,7 @@ class EventRules:
             if item["status"] in _OUTCOMES:
                 again = _event_of(item, self._environment)
                 if key not in arrived or again.event_id != arrived[key][-1]["event_id"]:
-                    self._fail("a replay says the last outcome", f"{key} became {again.text}")
+                    self._differs("a replay says the last outcome", f"{key} became {again.text}")
         return list(texts.values())
 
     def _play(self, function: EventsFunction) -> bool:
@@ -133,7 +139,7 @@ class EventRules:
         was = [(number, item["status"], item.get("version", 0)) for number, item in enumerate(outcomes, 1)]
         told = [(event["sequence"], event["status"], event["version"]) for event in events]
         if was != told:
-            self._fail("every outcome is told once, in order", f"{key} was {was}, told was {told}")
+            self._differs("every outcome is told once, in order", f"{key} was {was}, told was {told}")
             return
         for item, event in zip(outcomes, events, strict=True):
             wrong = [name for name, said in event.items() if name not in _OF_THE_EVENT and not _says(item, name, said)]
@@ -141,7 +147,7 @@ class EventRules:
             if event["kind"] == "refund":
                 follows = item["status"] != "failed"
             if wrong or event["more_may_follow"] != follows:
-                self._fail("an event says what its item has", f"{key}: {', '.join(wrong)} of {event}")
+                self._differs("an event says what its item has", f"{key}: {', '.join(wrong)} of {event}")
 
 
 def _event_of(item: dict[str, Any], environment: str) -> OutcomeEvent:

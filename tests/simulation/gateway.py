@@ -83,6 +83,8 @@ class Intent:
     takes_days: bool = False
     # When that was over; 0 where it never was so.
     ended_at: int = 0
+    # Whether its customer had to do something.
+    was_asked: bool = False
     # Why it was declined or cancelled, in the gateway's words; it keeps them.
     code: str = ""
 
@@ -289,7 +291,7 @@ class Gateway:
         if world.draw(f"{name}/declined") < world.profile.declines:
             intent.state, intent.code = "declined", "card_declined"
         elif world.draw(f"{name}/asks") < world.profile.asks_customer:
-            intent.state = "requires_action"
+            intent.state, intent.was_asked = "requires_action", True
             if world.draw(f"{name}/acts") < 0.6:
                 world.at(world.now + world.between(f"{name}/acts", 10, 60_000), lambda: self._acts(intent))
         else:

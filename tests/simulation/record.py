@@ -12,19 +12,24 @@ import platform
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Bar
 from tests.simulation.simulation import STEPS_MAX, run
+from tests.simulation.tally import CALLS_OF_A_PAYMENT, DIFFERENCES, KINDS
 from tests.simulation.world import Cut
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "tests" / "simulation" / "record.json"
 _WRITE_EVERY_SEEDS = 500
+# Of what a run is for; each is met thousands of times in a million payments.
+_MET_MIN = 1_000
 # What a run depends on; writing the record does not change it.
 _PLAYED = ("handler", "scoring", "tests/simulation", ":!tests/simulation/record.json")
 
@@ -36,6 +41,9 @@ class Played:
     faults: int
     steps: int
     rule: str
+    # tally.py: how often each kind of thing was met, and the calls of payments without faults, by name.
+    counts: Counter[str] = field(default_factory=Counter)
+    calls: Counter[str] = field(default_factory=Counter)
 
 
 def play(task: tuple[int, int]) -> Played:
@@ -47,6 +55,8 @@ def play(task: tuple[int, int]) -> Played:
         len(world.fired),
         world.steps,
         world.violations[0][0] if world.violations else "",
+        world.tally,
+        world.calls,
     )
 
 
@@ -59,6 +69,7 @@ def record(first: int, payments_wanted: int, jobs: int, *, resume: bool = False)
     bars = [
         Bar("payments_of_the_long_run", kept["payments"], payments_wanted, at_least=True),
         Bar("failing_seeds_of_the_long_run", len(kept["failing"]), 0),
+        *bars_of_what_came_after(kept),
         *_bars_of_the_targets(),
     ]
     _write(RECORD, {**kept, "bars": [bar.as_document() for bar in bars]})
@@ -70,9 +81,14 @@ def play_long(first: int, payments_wanted: int, jobs: int, path: Path, *, resume
     """Play seeds from `first` until so many payments are done; `path` holds what was played, at any moment.
 
     `payments` counts distinct contents of payments, not deliveries. With `resume` the run in `path` goes on, and what
-    failed in it is played again first: what holds now is `mended` since.
+    failed in it is played again first: what holds now is `mended` since, and counted from then on. Raises ValueError
+    for a record that counts other things, as one of an earlier release does.
     """
     before = json.loads(path.read_text()) if resume else {}
+    counts, calls = Counter(before.get("counts", {})), Counter(before.get("calls_of_payments_without_faults", {}))
+    if before and counts.keys() != {*KINDS}:
+        raise ValueError(f"{path.name} counts other things than this code does: begin a new run, without RESUME")
+    counts.update(dict.fromkeys(KINDS, 0))
     first, seeds = before.get("first_seed", first), before.get("seeds", 0)
     part = {
         "commit": _git("rev-parse", "HEAD"),
@@ -89,11 +105,22 @@ def play_long(first: int, payments_wanted: int, jobs: int, path: Path, *, resume
     }
     started = time.monotonic() - before.get("seconds", 0)
     payments, faults, steps = (before.get(name, 0) for name in ("payments", "faults", "steps"))
-    again = {each["seed"]: play((each["seed"], STEPS_MAX)).rule for each in before.get("failing", ())}
-    failing: list[dict[str, object]] = [{"seed": seed, "rule": rule} for seed, rule in again.items() if rule]
-    mended = [each for each in before.get("failing", ()) if not again[each["seed"]]]
+    failing: list[dict[str, object]] = []
+
+    def add(played: Played) -> None:
+        if played.rule:
+            failing.append({"seed": played.seed, "rule": played.rule, DIFFERENCES: played.counts[DIFFERENCES]})
+        else:
+            counts.update(played.counts)
+            calls.update(played.calls)
+
+    failed = before.get("failing", [])
+    for each in failed:
+        add(play((each["seed"], STEPS_MAX)))
+    mended = [each for each in failed if each["seed"] not in {still["seed"] for still in failing}]
     kept |= {"mended": [*before.get("mended", ()), *mended], "seeds": seeds, "payments": payments, "faults": faults}
     kept |= {"steps": steps, "failing": failing, "seconds": before.get("seconds", 0)}
+    kept |= {"counts": counts, "calls_of_payments_without_faults": calls}
     kept["complete"] = payments >= payments_wanted
     # Blocks rather than one long map: a pool takes all the tasks it is given at once.
     with ExitStack() as stack:
@@ -104,9 +131,9 @@ def play_long(first: int, payments_wanted: int, jobs: int, path: Path, *, resume
             block = range(first + seeds, first + seeds + _WRITE_EVERY_SEEDS)
             for played in played_of(play, [(seed, STEPS_MAX) for seed in block]):
                 seeds, payments = seeds + 1, payments + played.payments
+                add(played)
                 faults, steps = faults + played.faults, steps + played.steps
                 if played.rule:
-                    failing.append({"seed": played.seed, "rule": played.rule})
                     print(f"seed {played.seed} fails: `{played.rule}`", flush=True)
                 if payments >= payments_wanted:
                     break
@@ -115,6 +142,20 @@ def play_long(first: int, payments_wanted: int, jobs: int, path: Path, *, resume
             _write(path, kept)
             print(f"{payments:,} of {payments_wanted:,} payments, {len(failing)} failing seeds", flush=True)
     return kept
+
+
+def bars_of_what_came_after(kept: Mapping[str, Any]) -> list[Bar]:
+    """Whether events are what items are, no payment makes a call for what comes after it, and all of that was met.
+
+    A payment makes five calls, as it did before there were refunds, events and wake-ups: none more is allowed.
+    """
+    counts, calls = kept["counts"], sum(kept["calls_of_payments_without_faults"].values())
+    differences = sum(each[DIFFERENCES] for each in kept["failing"])
+    return [
+        Bar(DIFFERENCES, differences, 0),
+        Bar("calls_beyond_the_five_of_a_payment", calls - CALLS_OF_A_PAYMENT * counts["payments_without_faults"], 0),
+        Bar("times_that_the_rarest_kind_was_met", min(counts[kind] for kind in KINDS), _MET_MIN, at_least=True),
+    ]
 
 
 def _bars_of_the_targets() -> list[Bar]:

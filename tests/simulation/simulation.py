@@ -28,7 +28,6 @@ from handler.domain.refund_reconcile import settle_refunds
 from handler.domain.rules import Parking, Rules
 from handler.domain.score import Routing
 from handler.domain.validate import Limits
-from handler.domain.wake_up import WakeUp, wake
 from handler.queue_function import QueueFunction
 from scoring.kernel import load_engine
 from scoring.table import open_table
@@ -36,11 +35,12 @@ from tests.simulation.auditor import ENVIRONMENT, NEWER_RULE, Auditor
 from tests.simulation.gateway import Gateway
 from tests.simulation.gateway_client import GatewayClient
 from tests.simulation.queue import BATCH_MAX, FifoQueue, Message, QueueClient
-from tests.simulation.refund_traffic import has_refunds
 from tests.simulation.releases import Alias, Deployment, Release
 from tests.simulation.restore import Restore
 from tests.simulation.table import ObservedLog, Table, TableClient
+from tests.simulation.tally import count_calls, count_history
 from tests.simulation.traffic import BLOCKLISTED, Sent, traffic
+from tests.simulation.wake_ups import WakeUps
 from tests.simulation.workflow import Engine
 from tests.simulation.world import (
     EPOCH_MS,
@@ -216,8 +216,9 @@ class Simulation:
         self.gateway = Gateway(self.world, self.auditor)
         self.auditor.queue, self.auditor.table, self.auditor.gateway = self.queue, self.table, self.gateway
         self.auditor.refunds.table, self.auditor.refunds.gateway = self.table, self.gateway
-        self.gateway.refunds.woken = self._woken
-        self.engine = Engine(self.world, self.auditor, self._rules, self._ports, self._environment)
+        self.wake_ups = WakeUps(self)
+        self.gateway.refunds.woken = self.wake_ups.told
+        self.engine = Engine(self.world, self.auditor, self._rules, self.ports, self._environment)
         self.alias = self.engine.alias = Alias(self.world)
         self.auditor.engine = self.engine
         self.queue.dead_lettered = self.auditor.dead_lettered
@@ -240,6 +241,13 @@ class Simulation:
         skew = int((2 * self.world.draw(f"skew/{name}") - 1) * self.world.profile.skew_ms)
         return Environment(name, skew, Invocation(self.world, name, release, skew))
 
+    def environment_of(self, kind: str) -> Environment:
+        """A new one of the newest deployment, for what never charges."""
+        self._invoked += 1
+        environment = self._environment(f"{kind}{self._invoked}", self.alias.new)
+        environment.invocation.charges = False
+        return environment
+
     def _log(self, environment: Environment) -> Any:
         client = TableClient(self.world, self.table, environment, self.auditor.write_sent, self.auditor.write_answered)
         return ObservedLog(DynamoDbParkingLog(client, "transactions"), environment)
@@ -248,7 +256,7 @@ class Simulation:
         sqs = self._sqs(environment)
         services = Services(
             self._rules(environment.release),
-            self._ports(environment),
+            self.ports(environment),
             SqsSourceQueue(lambda: sqs, "payments"),
             RandomIds(),
             GreenletWorkers(
@@ -262,11 +270,11 @@ class Simulation:
         """What an environment that starts now is deployed with."""
         routing = Routing(asks=self.world.profile.workflow)
         parking = Parking(self.world.profile.park_after_tries, self.world.profile.park_after_seconds)
-        rules = self._restored(RULES._replace(routing=routing, canonical_version=release.writes, parking=parking))
+        rules = self.restored(RULES._replace(routing=routing, canonical_version=release.writes, parking=parking))
         lowered_to = self.world.lowered_to
         return rules._replace(limits=Limits(amount_max_minor=lowered_to)) if lowered_to else rules
 
-    def _restored(self, rules: Rules = RULES) -> Rules:
+    def restored(self, rules: Rules = RULES) -> Rules:
         restored_at = self.world.restored_at
         return rules._replace(restored_at_ms=EPOCH_MS + restored_at) if restored_at else rules
 
@@ -296,7 +304,7 @@ class Simulation:
         self._current.clear()
         self._warm.clear()
 
-    def _ports(self, environment: Environment) -> Ports:
+    def ports(self, environment: Environment) -> Ports:
         """The shipped adapters; only what they talk to is a model."""
         sqs = self._sqs(environment)
         return Ports(
@@ -326,7 +334,7 @@ class Simulation:
                 world.at(lowered_at + int(world.draw("acts/raised after") * 2 * MINUTE), lambda: self._limit(0))
         for deployment in self.alias.plan(faulty_until):
             world.at(deployment.at, lambda deployment=deployment: self._deploy(deployment))  # type: ignore[misc]
-        self._plan_dashboard(faulty_until)
+        self.wake_ups.plan(faulty_until)
         fault = world.fault("outage", [("an hour", world.profile.outage / 2), ("nine hours", world.profile.outage)])
         if fault:
             begin = int(world.draw("acts/outage at") * MINUTE)
@@ -356,6 +364,7 @@ class Simulation:
         if not world.violations:
             self.auditor.logged(_SINK.take())
             self.auditor.at_the_end(self.sent)
+        count_history(self)
         world.end()
         _SINK.take()
         return world
@@ -390,7 +399,7 @@ class Simulation:
         """Money comes back for hours, and the gateway's last event of each reference is answered."""
         self.world.run(self.world.now + 5 * HOUR)
         for gateway_ref in self.gateway.later.touched():
-            self._woken(gateway_ref)
+            self.wake_ups.told(gateway_ref)
         for _ in range(24 * 60):
             if not self.auditor.refunds.untold:
                 break
@@ -437,11 +446,11 @@ class Simulation:
         environment = self._environment(f"op{self._operators}", self.alias.new)
         invocation = environment.invocation
         invocation.charges = False
-        ports = self._ports(environment)
+        ports = self.ports(environment)
         decisions = self.engine.decisions(ports, environment)
         log: Any = ports.log
         work = Work(f"{invocation.name}:find", invocation.remaining_ms)
-        find_end = ends_found_by(self._restored(), ports, decisions, work)
+        find_end = ends_found_by(self.restored(), ports, decisions, work)
         queue = SqsRetryQueue(lambda: self._sqs(environment), "payments")
         world.tell(f"{invocation.name}: {act} {key}")
 
@@ -536,6 +545,7 @@ class Simulation:
             if response is not None:
                 if environment in self._current and self.alias.has(environment.release):
                     self._warm.append((environment, function))
+                count_calls(self, environment.invocation, batch)
                 self._acknowledge(environment.invocation, batch, receipts, response)
             self._idle += 1
             self._queue_changed(self.world.now)
@@ -562,16 +572,14 @@ class Simulation:
 
     # ---- reconcile ----
     def _reconcile(self) -> None:
-        self._invoked += 1
-        environment = self._environment(f"r{self._invoked}", self.alias.new)
+        environment = self.environment_of("r")
         invocation = environment.invocation
-        invocation.charges = False
         self.world.tell(f"{invocation.name}: reconcile")
 
         def body() -> bool:
-            ports = self._ports(environment)
+            ports = self.ports(environment)
             for finding in settle_stuck(
-                self._restored(),
+                self.restored(),
                 ports,
                 self.engine.decisions(ports, environment),
                 Work(f"{invocation.name}:reconcile", invocation.remaining_ms),
@@ -579,10 +587,10 @@ class Simulation:
                 self.world.tell(f"{invocation.name} found {finding.transaction_id} {finding.outcome} {finding.detail}")
             decisions = self.engine.decisions(ports, environment)
             work = Work(f"{invocation.name}:reconcile", invocation.remaining_ms)
-            for finding in settle_parked(self._restored(), ports, decisions, work):
+            for finding in settle_parked(self.restored(), ports, decisions, work):
                 self.world.tell(f"{invocation.name} found {finding.transaction_id} {finding.outcome} {finding.detail}")
             if invocation.release.gives_back:
-                for refund in settle_refunds(self._restored(), ports, work, decisions.stuck_after_ms):
+                for refund in settle_refunds(self.restored(), ports, work, decisions.stuck_after_ms):
                     self.world.tell(f"{invocation.name} found {refund.transaction_id} {refund.outcome} {refund.detail}")
             self._reconcile_pending(environment)
             # What knows no refunds knows no retention either.
@@ -593,67 +601,11 @@ class Simulation:
 
         self.world.start(invocation, body, lambda ended: self.auditor.ended(invocation) if ended else None)
 
-    def _plan_dashboard(self, faulty_until: int) -> None:
-        for index in range(3 if has_refunds(self.world) else 0):
-            self.world.at(int(self.world.draw(f"acts/gives back/{index}") * faulty_until), self._gives_back)
-
-    def _gives_back(self) -> None:
-        """Somebody gives something back in the gateway's dashboard, of whatever was captured."""
-        refunds = self.gateway.refunds
-        captured = [gateway_ref for gateway_ref in self.gateway.intents if refunds.left(gateway_ref) > 1]
-        if captured and self.world.fault("gives back", [("something", 0.5)]):
-            gateway_ref = self.world.pick("gives back/which", captured)
-            refunds.make(gateway_ref, refunds.left(gateway_ref) // 2)
-
-    def _woken(self, gateway_ref: str) -> None:
-        """The gateway tells of a reference, late, also twice at once, and again as long as nobody could look."""
-        world = self.world
-        self.auditor.refunds.untold[gateway_ref] = world.now
-        at = world.now + world.between(f"woken/{gateway_ref}/at", 10, 60_000)
-        for _ in range(world.between(f"woken/{gateway_ref}", 1, 2)):
-            world.at(at, lambda: self._look(gateway_ref))
-            # The second one at once, or later.
-            at += world.between(
-                f"woken/{gateway_ref}/again", 0, world.pick(f"woken/{gateway_ref}/within", (40, 60_000))
-            )
-
-    def _look(self, gateway_ref: str) -> None:
-        self._invoked += 1
-        environment = self._environment(f"k{self._invoked}", self.alias.new)
-        invocation, began = environment.invocation, self.world.now
-        invocation.charges = False
-        # An event of a refund or a dispute does not name the payment; one of the intent does.
-        names = self.world.draw_next(f"woken/{gateway_ref}/names") < 0.5
-        wake_up = WakeUp(gateway_ref, self.gateway.intents[gateway_ref].payment_id if names else "")
-        self.world.tell(f"{invocation.name}: looks at {gateway_ref}")
-
-        def body() -> bool:
-            work = Work(f"{invocation.name}:look", invocation.remaining_ms)
-            if not invocation.release.gives_back:
-                return False
-            try:
-                ports = self._ports(environment)
-                finding = wake(wake_up, self._restored(), ports, self.engine.decisions(ports, environment), work)
-            except RetryableError as error:
-                self.world.tell(f"{invocation.name} has no answer ({error.reason_code})")
-                return False
-            if finding is not None:
-                self.world.tell(f"{invocation.name} found {finding.transaction_id} {finding.outcome} {finding.detail}")
-            return finding is None or finding.outcome != "unsettled"
-
-        def done(ended: bool | None) -> None:
-            if ended:
-                self.auditor.refunds.is_told(gateway_ref, began)
-            if gateway_ref in self.auditor.refunds.untold:
-                self.world.at(self.world.now + MINUTE, lambda: self._look(gateway_ref))
-
-        self.world.start(invocation, body, done)
-
     def _reconcile_pending(self, environment: Environment) -> None:
-        ports = self._ports(environment)
+        ports = self.ports(environment)
         decisions = self.engine.decisions(ports, environment)
         work = Work(f"{environment.invocation.name}:reconcile", environment.invocation.remaining_ms)
-        find_end = ends_found_by(self._restored(), ports, decisions, work)
+        find_end = ends_found_by(self.restored(), ports, decisions, work)
         log: Any = ports.log
         for transaction_id in log.open_transaction_ids("pending_approval"):
             try:

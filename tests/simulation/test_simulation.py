@@ -10,12 +10,16 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from handler.domain import process
+from handler.domain.claim import Claim
+from handler.domain.ports import Ports
 from tests.simulation.__main__ import HISTORY_SEEDS, main, replay_line
 from tests.simulation.profile import Profile
-from tests.simulation.record import RECORD, play_long
+from tests.simulation.record import RECORD, bars_of_what_came_after, play_long
 from tests.simulation.releases import C
 from tests.simulation.shrink import shrink
 from tests.simulation.simulation import STEPS_MAX, Simulation, run
@@ -246,6 +250,53 @@ def test_the_long_run_keeps_what_it_played_and_what_failed(
     whole = play_long(0, 80, 1, tmp_path / "whole.json")
     assert [resumed[name] for name in ("first_seed", "seeds", "payments")] == [0, whole["seeds"], whole["payments"]]
     assert [part["from_seed"] for part in resumed["parts"]] == [0, broken["seeds"]]
+
+
+def test_the_long_run_counts_what_it_met_and_goes_on_counting(tmp_path: Path) -> None:
+    half, whole = (play_long(17, payments, 1, tmp_path / f"{payments}.json") for payments in (20, 60))
+    assert [half["counts"][kind] < whole["counts"][kind] for kind in ("wake_ups", "outcome_events")] == [True, True]
+    resumed = play_long(17, 60, 1, tmp_path / "20.json", resume=True)
+    for name in ("seeds", "counts", "calls_of_payments_without_faults"):
+        assert resumed[name] == whole[name]
+
+
+def test_a_payment_without_faults_makes_five_calls_and_one_more_misses_its_bar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def played() -> tuple[dict[str, int], dict[str, str]]:
+        kept = play_long(17, 40, 1, tmp_path / "record.json")
+        assert kept["failing"] == []
+        assert kept["counts"]["payments_without_faults"] == 5
+        return kept["calls_of_payments_without_faults"], {bar.name: str(bar) for bar in bars_of_what_came_after(kept)}
+
+    calls, bars = played()
+    assert calls == dict.fromkeys(("put_new", "prepare", "store_gateway_ref", "charge", "record"), 5)
+    assert bars["calls_beyond_the_five_of_a_payment"].endswith(" 0 <=0 ok")
+    pay = process.pay
+
+    def looks_first(claimed: Claim, payment: Any, rules: Any, ports: Ports, work: Any) -> Any:
+        ports.log.get("txn-of-nobody")
+        return pay(claimed, payment, rules, ports, work)
+
+    monkeypatch.setattr(process, "pay", looks_first)
+    assert played()[1]["calls_beyond_the_five_of_a_payment"].endswith(" 5 <=0 missed")
+
+
+def test_an_event_that_is_not_what_its_item_is_misses_its_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("handler.adapters.events.records.outcome_event", lambda *_: None)
+    kept = play_long(17, 10, 1, tmp_path / "record.json")
+    differences = kept["failing"][0]["events_other_than_items"]
+    assert differences > 10
+    assert str(bars_of_what_came_after(kept)[0]) == f"bar events_other_than_items {differences} <=0 missed"
+
+
+def test_a_record_that_counts_other_things_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    old = {**json.loads(RECORD.read_text()), "counts": {"payments": 1}}
+    path.write_text(json.dumps(old))
+    with pytest.raises(ValueError, match="begin a new run"):
+        play_long(0, 2_000_000, 1, path, resume=True)
+    assert json.loads(path.read_text()) == old
 
 
 def test_the_committed_long_run_is_complete_and_where_it_failed_every_rule_holds_by_now() -> None:

@@ -79,6 +79,9 @@ class World:
         self.fired: list[str] = []
         self.numbers: list[int] = []
         self.payments = 0
+        # For the record: how often each kind of thing was met, and the calls of payments without faults, by name.
+        self.tally: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
         self.story: list[tuple[int, str]] = []
         self.violations: list[tuple[str, str]] = []
         self.invocations: list[Invocation] = []
@@ -179,7 +182,7 @@ class World:
             invocation.over = True
             self.at(self.now, lambda: done(result))
 
-        invocation.started = self.now
+        invocation.started, invocation.faults_before = self.now, len(self.fired)
         invocation.body = self.greenlet(main, invocation.release)
         self.invocations.append(invocation)
         if invocation.lasts is not None:
@@ -216,6 +219,9 @@ class Invocation:
     started: int = 0
     over: bool = False
     intent: str = ""
+    faults_before: int = 0
+    # What it sent, by name.
+    requests: Counter[str] = field(default_factory=Counter, repr=False)
     body: greenlet | None = field(default=None, repr=False)
     # Beside the body, while a batch is settled.
     workers: list[greenlet] = field(default_factory=list, repr=False)
@@ -238,6 +244,11 @@ class Invocation:
         """A port of an abandoned environment refuses everything, `finally` and `except` blocks included."""
         if self.over:
             raise Crashed
+
+    def leaves(self, site: str) -> None:
+        """A request is on its way, with whatever faults."""
+        self.require_alive()
+        self.requests[site] += 1
 
     def sleep(self, duration: int) -> None:
         self.require_alive()
@@ -312,7 +323,7 @@ class Invocation:
         is the answer, a `Pending` one comes later. `again` is the fault of the request that this one repeats: a bad
         connection stays bad for a while. Raises RefusedError or NoAnswerError (after `deadline` ms).
         """
-        self.require_alive()
+        self.leaves(site)
         world, profile = self.world, self.world.profile
         fault = world.fault(f"{site}/{what}", [(again, _STAYS_BAD)] if again else profile.menu)
         label = f"{self.name} {site} {what}"
