@@ -1,4 +1,4 @@
-"""What `payments stop | start` switches: the queue's mapping, as Lambda tells it, and reconcile's schedule, as
+"""What `payments stop | start` switches: the mappings of queues, as Lambda tells them, and reconcile's schedule, as
 EventBridge Scheduler does.
 
 The rule: what is told to be off has begun nothing since.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -24,15 +25,13 @@ Answer = tuple[int, dict[str, Any]]
 
 
 class Switches:
-    """Answers for our mapping and our schedule alone; whatever else is asked is the services'."""
+    """Answers for our mappings and our schedule alone; whatever else is asked is the services'."""
 
-    def __init__(self, function: str, mapping: EventSourceMapping, schedule_name: str, schedule: Schedule) -> None:
-        """`function` is the queue function, whose alias `live` the mapping feeds."""
-        self._function = function
-        self._mapping = mapping
+    def __init__(self, mappings: Mapping[str, EventSourceMapping], schedule_name: str, schedule: Schedule) -> None:
+        """`mappings` by the function whose alias `live` each feeds."""
+        self._mappings = {str(uuid.uuid4()): each for each in mappings.items()}
         self._schedule_name = schedule_name
         self._schedule = schedule
-        self._uuid = str(uuid.uuid4())
 
     def answer(self, method: str, path: str, query: str, content: bytes) -> Answer | None:
         """None for what is not ours."""
@@ -45,25 +44,27 @@ class Switches:
     def _of_mapping(self, method: str, name: str, query: str, content: bytes) -> Answer | None:
         if not name and method == "GET":
             (asked,) = parse_qs(query).get("FunctionName", [""])[:1]
-            is_ours = (asked.rpartition(":function:")[2] or asked) == f"{self._function}:{ALIAS}"
-            return (200, {"EventSourceMappings": [self._told()]}) if is_ours else None
-        if name != self._uuid or method not in ("GET", "PUT"):
+            behind = asked.rpartition(":function:")[2] or asked
+            ours = [one for one, (function, _) in self._mappings.items() if behind == f"{function}:{ALIAS}"]
+            return (200, {"EventSourceMappings": [self._told(one) for one in ours]}) if ours else None
+        if name not in self._mappings or method not in ("GET", "PUT"):
             return None
         if method == "PUT":
             asked = json.loads(content or b"{}")
             if "Enabled" in asked:
-                self._mapping.switch(on=bool(asked["Enabled"]))
-        return (202 if method == "PUT" else 200), self._told()
+                self._mappings[name][1].switch(on=bool(asked["Enabled"]))
+        return (202 if method == "PUT" else 200), self._told(name)
 
-    def _told(self) -> dict[str, Any]:
+    def _told(self, name: str) -> dict[str, Any]:
+        function, mapping = self._mappings[name]
         return {
-            "UUID": self._uuid,
-            "EventSourceArn": self._mapping.queue_arn,
-            "FunctionArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self._function}:{ALIAS}",
-            "BatchSize": self._mapping.batch_size,
+            "UUID": name,
+            "EventSourceArn": mapping.queue_arn,
+            "FunctionArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}:{ALIAS}",
+            "BatchSize": mapping.batch_size,
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
-            "ScalingConfig": {"MaximumConcurrency": self._mapping.concurrency},
-            "State": self._mapping.state,
+            "ScalingConfig": {"MaximumConcurrency": mapping.concurrency},
+            "State": mapping.state,
             "StateTransitionReason": "USER_INITIATED",
         }
 

@@ -21,6 +21,7 @@ from local.approvals.functions import Functions
 from local.approvals.server import BODY_BYTES_MAX, Request, Server, fault, refuse
 from local.environment_pool import EnvironmentPool
 from local.loopback import ask
+from local.ministack import REGION
 from local.provisioned import Provisioned
 from local.refusals import refusal
 from local.resources import ALIAS
@@ -34,6 +35,8 @@ _CODE_BYTES_MAX = 70_167_211
 _HOP_BY_HOP = {"connection", "content-length", "host", "keep-alive", "transfer-encoding", "date", "server"}
 _PROVISIONED = re.compile(r"/2019-09-30/functions/([^/]+)/provisioned-concurrency")
 _INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
+# "Signature Version 4": the credential's scope is a day, a region and a service.
+_SIGNED_FOR = re.compile(r"Credential=[^/]+/\d+/([^/]+)/")
 
 
 class LambdaApi:
@@ -80,6 +83,11 @@ class LambdaApi:
         path = urlsplit(request.path).path
         if refused := refusal(path, request.headers, request.content):
             request.reply(400, refused.body, refused.headers)
+            return
+        signed_for = _SIGNED_FOR.search(request.headers.get("Authorization", ""))
+        if signed_for and signed_for[1] != REGION:
+            # Nothing of ours is there, which ministack says as AWS does.
+            self._pass_on(request, self._services_port, "ministack")
             return
         query = urlsplit(request.path).query
         switched = self._switches and self._switches.answer(request.command, path, query, request.content)

@@ -45,11 +45,12 @@ class Webhook:
             "WAKE_UP_QUEUE_URL": self._queue_url,
         }
 
-    def start(self, reconcile: EnvironmentPool) -> None:
+    def start(self, reconcile: EnvironmentPool) -> EventSourceMapping:
         sqs: Any = client("sqs", self._system.endpoint_url, read_timeout=30)
         self._mapping = EventSourceMapping(
             sqs, self._queue_url, self._queue_arn, reconcile.invoke, concurrency=1, failed=self._failed
         )
+        return self._mapping
 
     def stop(self) -> None:
         if self._mapping is not None:

@@ -139,15 +139,16 @@ class Approvals:
         switches = None
         # What Terraform made is told by ministack, which has it.
         if system.mapping is not None and system.terraform is None:
-            switches = Switches(system.names.function, system.mapping, reconcile, self._schedule)
+            mappings = {system.names.function: system.mapping}
+            if webhook:
+                mappings[reconcile] = webhook.start(functions.live(reconcile))
+            switches = Switches(mappings, reconcile, self._schedule)
         names = directory / "names.sqlite"
         self._api.open(self._engine, names, system.endpoint_url, system.provisioned, functions, switches=switches)
         self._page.open(functions.live(page), functions.live(f"{self.function}-webhook") if webhook else None)
         self._engine.start()
         self._engine.keep()
         self._schedule.start(functions.live(reconcile))
-        if webhook:
-            webhook.start(functions.live(reconcile))
         self.environment_variables = {
             "AWS_ENDPOINT_URL": system.endpoint_url,
             "AWS_REGION": REGION,

@@ -35,7 +35,7 @@ def mapping(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def switches(mapping: EventSourceMapping) -> Switches:
-    return Switches("pay-dev", mapping, "pay-dev-reconcile", Schedule("reconcile", 600, lambda problem: None))
+    return Switches({"pay-dev": mapping}, "pay-dev-reconcile", Schedule("reconcile", 600, lambda problem: None))
 
 
 def test_a_mapping_is_listed_by_its_function_behind_live_alone(switches: Switches) -> None:
@@ -73,6 +73,26 @@ def test_a_mapping_that_is_switched_off_receives_nothing_more_and_goes_on_when_i
     assert mapping.received.acquire(timeout=30)
 
 
+def test_each_mapping_is_told_and_switched_by_itself() -> None:
+    def none(event: bytes) -> Any:
+        raise AssertionError
+
+    queues = [EventSourceMapping(None, "", name, none, concurrency=1) for name in ("arn:queue", "arn:wake-ups")]
+    both = dict(zip(("pay-dev", "pay-dev-reconcile"), queues, strict=True))
+    switches = Switches(both, "pay-dev-reconcile", Schedule("reconcile", 600, lambda problem: None))
+    try:
+        listed = switches.answer("GET", LISTED, "FunctionName=pay-dev-reconcile:live", b"")
+        assert listed is not None
+        (told,) = listed[1]["EventSourceMappings"]
+        assert told["EventSourceArn"] == "arn:wake-ups"
+        switches.answer("PUT", f"{LISTED}/{told['UUID']}", "", b'{"Enabled": false}')
+        assert queues[0].state == "Enabled"
+        assert queues[1].state != "Enabled"
+    finally:
+        for each in queues:
+            each.stop()
+
+
 def test_a_schedule_that_is_disabled_invokes_nothing(switches: Switches) -> None:
     runs = threading.Semaphore(0)
 
@@ -82,7 +102,7 @@ def test_a_schedule_that_is_disabled_invokes_nothing(switches: Switches) -> None
             raise RuntimeError("not this time")
 
     schedule = Schedule("reconcile", 0.01, lambda problem: None)
-    switched = Switches("pay-dev", None, "pay-dev-reconcile", schedule)  # type: ignore[arg-type]
+    switched = Switches({}, "pay-dev-reconcile", schedule)
     schedule.start(Pool())  # type: ignore[arg-type]
     try:
         assert runs.acquire(timeout=30)
