@@ -80,8 +80,7 @@ class World:
         self.numbers: list[int] = []
         self.payments = 0
         # For the record: how often each kind of thing was met, and the calls of payments without faults, by name.
-        self.tally: Counter[str] = Counter()
-        self.calls: Counter[str] = Counter()
+        self.tally, self.calls = Counter[str](), Counter[str]()
         self.story: list[tuple[int, str]] = []
         self.violations: list[tuple[str, str]] = []
         self.invocations: list[Invocation] = []
@@ -91,7 +90,7 @@ class World:
         self._order = 0
         self._hub = getcurrent()
         self.profile = drawn(self)
-        # How long what names people is kept, so short that messages, refunds and disputes come after that.
+        # So short that messages, refunds and disputes come after what names people is gone.
         self.retention_ms = self.pick("retention", (MINUTE, 10 * MINUTE))
 
     # ---- draws ----
@@ -220,7 +219,6 @@ class Invocation:
     over: bool = False
     intent: str = ""
     faults_before: int = 0
-    # What it sent, by name.
     requests: Counter[str] = field(default_factory=Counter, repr=False)
     body: greenlet | None = field(default=None, repr=False)
     # Beside the body, while a batch is settled.
