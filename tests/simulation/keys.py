@@ -11,6 +11,7 @@ from typing import Any
 from tests.simulation.world import Invocation
 
 _LETS_GO = ("release", "park")
+_REFUSES = ("refuse", "refuse_shown")
 _TAKING = ("put_new", "claim_corrected", "take_over", "take_over_stuck", "take_over_parked", "begin_approved_charge")
 
 
@@ -59,15 +60,15 @@ class KeyRules:
         self._prepared.add((invocation.name, transaction_id))
 
     def write_sent(self, invocation: Invocation, intent: str, request: Mapping[str, Any]) -> None:
-        if intent not in (*_LETS_GO, "next_key", "refuse") or not invocation.charges:
+        if intent not in (*_LETS_GO, "next_key", *_REFUSES) or not invocation.charges:
             return
         who = (invocation.name, request["Key"]["transaction_id"]["S"])
         due, spent = self._due.get(who), self._spent.get(who, [""])[-1]
-        if intent == due:
+        if due == ("refuse" if intent in _REFUSES else intent):
             del self._due[who]
         if intent in _LETS_GO and due and invocation.release.gives_keys_up:
             self.fail("a spent key is given up", f"{invocation.name} lets go of {who[1]} without {due}")
-        if intent == "refuse" and due != "refuse":
+        if intent in _REFUSES and due != "refuse":
             self.fail("refused by the gateway", f"{invocation.name} ends {who[1]}")
         if intent != "next_key":
             return
