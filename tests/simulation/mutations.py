@@ -362,6 +362,9 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
             "if False:",
         ),
     ),
+    "what is above what is left fails while the table is restored": (
+        Edit(_REFUND, 'return Verdict("waiting") if rules.restored_at_ms else Verdict(', "return Verdict("),
+    ),
     "a refund waits for ever": (Edit(_REFUND, "    if payment.status in OPEN:\n", "    if True:\n"),),
     "no status after an unknown outcome": (
         Edit(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tests.simulation.clauses import accepted_without
 from tests.simulation.refund_gateway import Given
 from tests.simulation.refund_traffic import Asked
-from tests.simulation.world import HOUR, MINUTE, Invocation, World
+from tests.simulation.world import EPOCH_MS, HOUR, MINUTE, Invocation, World
 
 if TYPE_CHECKING:
     from tests.simulation.gateway import Gateway
@@ -184,8 +184,8 @@ class RefundRules:
             "refund_payment_not_completed": status not in ("completed", "processing", "parked", "pending_approval"),
             "refund_other_currency": payment is not None and payment.get("currency") != item["currency"],
             "refund_payment_disputed": payment is not None and "disputed" in payment,
-            # Others may have failed since.
-            "refund_above_captured": status == "completed",
+            # Others may have failed since. What a restored table lacks may be this very one, so that it waits.
+            "refund_above_captured": status == "completed" and not self._is_after_restore(item["failed_at"]),
         }
         # A corrected message takes the place of one that was rejected.
         was_rejected = bool(payment and "superseded" in payment)
@@ -267,9 +267,14 @@ class RefundRules:
         )
 
     def _waits_for_nobody(self, item: dict[str, Any]) -> bool:
-        """For as long as a restored table is waited for, what it lost may come again."""
-        is_unknown = self.table.item(f"txn-{item['payment_id']}") is None
-        return item["status"] == "waiting" and is_unknown and self.world.restored_at > 0
+        """For as long as a restored table is waited for: what it lost may come again, what it has may be another's."""
+        payment = self.table.item(f"txn-{item['payment_id']}")
+        asks_for = item["amount_minor"] + (payment or {}).get("refund_reserved", 0)
+        is_held = payment is None or asks_for > payment["amount_minor"]
+        return item["status"] == "waiting" and is_held and self.world.restored_at > 0
+
+    def _is_after_restore(self, said_ms: int) -> bool:
+        return 0 < self.world.restored_at < said_ms - EPOCH_MS
 
     def _is_at_work(self, item: dict[str, Any]) -> bool:
         return "refund_ref" in item and self.gateway.refunds.given[item["refund_ref"]].state == "pending"

@@ -9,6 +9,7 @@ from typing import Any
 from handler.domain.payment import Message, Refund
 from handler.domain.refund_item import RefundItem
 from handler.domain.refund_reconcile import RefundFinding, see_refunds, settle_refunds
+from handler.domain.rules import Rules
 from tests.support.payments import STUCK_AFTER_MS, ScriptedGateway, World, message, send, work
 
 RUN = "reconcile:run-1"
@@ -99,3 +100,13 @@ def give(world: RefundWorld, amount: str = "20.00", refund_id: str = "r-1", **ch
     """Deliver a refund message once; what came of it."""
     sent = refund_message(amount, refund_id, **changes)
     return send(world, sent, owner=f"req-2:{sent.message_id}")
+
+
+def given_back_and_lost() -> RefundWorld:
+    """A refund that the restored table knows nothing of."""
+    world = completed()
+    give(world)
+    del world.dynamodb.items["txn-pay-abc123#refund#r-1"]
+    world.change(refund_reserved=None)
+    world.rules = Rules(restored_at_ms=1)
+    return world

@@ -22,7 +22,7 @@ from handler.domain.process import settle
 from handler.domain.refund_item import refund_to_stored
 from handler.domain.rules import Rules
 from tests.support.payments import STUCK_AFTER_MS, reading, send, work
-from tests.support.refunds import RUN, RefundWorld, completed, give, refund_message
+from tests.support.refunds import RUN, RefundWorld, completed, give, given_back_and_lost, refund_message
 
 HOUR = 60 * 60 * 1000
 
@@ -207,24 +207,28 @@ def test_the_first_call_too_waits_for_the_list():
 
 
 def test_what_was_given_back_before_the_table_was_restored_is_recorded_and_not_given_back_again():
-    world = completed()
-    give(world)
-    del world.dynamodb.items["txn-pay-abc123#refund#r-1"]
-    world.change(refund_reserved=None)
+    world = given_back_and_lost()
     assert give(world, message_id="m-2") == "refunded"
     assert (world.gateway.given_back(), world.reserved, len(world.gateway.refund_calls)) == (2000, 2000, 1)
 
 
 def test_an_id_that_other_content_had_before_the_restore_gives_nothing_back():
-    world = completed()
-    give(world)
-    del world.dynamodb.items["txn-pay-abc123#refund#r-1"]
-    world.change(refund_reserved=None)
-    world.rules = Rules(restored_at_ms=1)
+    world = given_back_and_lost()
     assert give(world, "5.00", message_id="m-2") == "failed"
     assert (world.refund().reason_code, world.reserved) == ("refund_found_with_different_content", 0)
     assert [alarm[0] for alarm in world.notifier.alarms] == ["refund_found_with_different_content"]
     assert world.gateway.given_back() == 2000
+
+
+def test_what_was_given_back_before_the_restore_waits_while_another_refund_has_taken_its_place():
+    world = given_back_and_lost()
+    world.gateway.answers["refunds"] = [ChargeFailedError("503")]
+    assert give(world, "10.00", "r-2", message_id="m-2") == "pending"
+    assert give(world, message_id="m-3") == "waiting"
+    for _ in range(2):
+        world.reconcile()
+    assert (world.refund().status, world.refund("r-2").status) == ("refunded", "failed")
+    assert (world.reserved, world.gateway.given_back(), world.notifier.alarms) == (2000, 2000, [])
 
 
 def test_a_refusal_fails_the_refund_and_gives_its_reservation_back():
