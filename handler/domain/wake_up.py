@@ -9,6 +9,7 @@ from functools import partial
 
 from handler.domain.approval.ports import Decisions
 from handler.domain.claim import Work
+from handler.domain.errors import AlreadyInProgressError
 from handler.domain.item import Item
 from handler.domain.later import look_again
 from handler.domain.payment import Refund, transaction_id
@@ -16,6 +17,7 @@ from handler.domain.ports import Ports
 from handler.domain.reconcile import Finding, settle_if_parked, settle_if_stuck
 from handler.domain.refund_reconcile import see_refunds
 from handler.domain.rules import Rules
+from handler.domain.states import FINAL
 from handler.domain.typed import NamedTuple, Protocol
 
 
@@ -42,9 +44,20 @@ def wake(wake_up: WakeUp, rules: Rules, ports: Ports, decisions: Decisions, work
         return None
     if item.final_status is not None:
         return _later(item, rules, ports, decisions, work)
-    if item.status == "parked":
-        return settle_if_parked(item.transaction_id, rules, ports, decisions, work)
-    return settle_if_stuck(item.transaction_id, rules, ports, decisions, work)
+    settle = settle_if_parked if item.status == "parked" else settle_if_stuck
+    finding = settle(item.transaction_id, rules, ports, decisions, work)
+    return finding if wake_up.says else _then_later(item, finding, rules, ports, decisions, work=work)
+
+
+def _then_later(
+    item: Item, finding: Finding | None, rules: Rules, ports: Ports, decisions: Decisions, *, work: Work
+) -> Finding:
+    """An event that tells of no end may tell of what came after one, which the item does not say yet."""
+    if finding is None:
+        # Its worker has it, and ends it first.
+        return Finding(item.transaction_id, "unsettled", AlreadyInProgressError.reason_code)
+    ended = decisions.log.get(item.transaction_id) if finding.outcome in FINAL else None
+    return (_later(ended, rules, ports, decisions, work) if ended is not None else None) or finding
 
 
 def _later(item: Item, rules: Rules, ports: Ports, decisions: Decisions, work: Work) -> Finding | None:

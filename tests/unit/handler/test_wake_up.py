@@ -64,8 +64,10 @@ def names(world: World, payment_id: str) -> list[str]:
 
 @pytest.mark.parametrize("says", ["completed", "declined", ""])
 def test_what_is_parked_becomes_what_the_gateway_says_whatever_the_event_said(world, says):
+    world.gateway.scripts["status"] *= 2
     assert wake(world, of(world, says=says)) == []
-    assert (world.item()["status"], world.gateway.calls) == ("completed", ["status"])
+    asked_again = [] if says else ["status"]
+    assert (world.item()["status"], world.gateway.calls) == ("completed", ["status", *asked_again])
 
 
 def test_without_a_payment_id_the_gateway_is_asked_whose_the_reference_is(world):
@@ -143,19 +145,44 @@ def test_an_item_that_says_what_the_event_says_is_not_looked_at(says, looks):
     assert bool(listed) == looks
 
 
-def test_what_is_stuck_is_settled_and_what_is_leased_is_left_to_its_worker():
+def under_way() -> World:
+    """A payment that the gateway captured and whose worker has not recorded it."""
     world = World()
     send(world)
-    now = world.clock.now_ms()
-    world.change(status="processing", lease_until=now + 35_000, gateway_response=None, processed_at=None)
+    lease_until = world.clock.now_ms() + 35_000
+    world.change(status="processing", lease_until=lease_until, gateway_response=None, processed_at=None)
     world.change(open_shard="processing#3")
     world.gateway.scripts["status"] = [APPROVED]
     world.gateway.calls.clear()
-    assert wake(world, of(world)) == []
+    return world
+
+
+def test_what_is_stuck_is_settled_and_what_is_leased_is_left_to_its_worker():
+    world = under_way()
+    assert wake(world, of(world, says="completed")) == []
     assert (world.item()["status"], world.gateway.calls) == ("processing", [])
     world.clock.ms += 35_000 + STUCK_AFTER_MS + 1
-    assert wake(world, of(world)) == []
+    assert wake(world, of(world, says="completed")) == []
     assert world.item()["status"] == "completed"
+
+
+def test_what_came_after_the_charge_of_a_payment_that_is_not_recorded_yet_is_looked_for_until_it_is():
+    world = under_way()
+    world.gateway.refund(world.item()["gateway_ref"], 1000, "USD", "ref-1", "key")
+    world.gateway.scripts["status"] = [APPROVED._replace(refunded_minor=1000)] * 2
+    assert wake(world, of(world)) == ["0"]
+    assert "refunded" not in world.item()
+    world.clock.ms += 35_000 + STUCK_AFTER_MS + 1
+    assert wake(world, of(world)) == []
+    assert (world.item()["status"], [row.refund_id for row in world.stored().refunded]) == ("completed", ["ref-1"])
+
+
+def test_what_came_after_the_charge_of_a_parked_payment_is_recorded_with_its_end(world):
+    world.gateway.captures[world.item()["gateway_ref"]] = 2599
+    world.gateway.refund(world.item()["gateway_ref"], 1000, "USD", "ref-1", "key")
+    world.gateway.scripts["status"] = [APPROVED._replace(refunded_minor=1000)] * 2
+    assert wake(world, of(world)) == []
+    assert (world.item()["status"], [row.refund_id for row in world.stored().refunded]) == ("completed", ["ref-1"])
 
 
 @pytest.mark.parametrize("failing", ["status", "payment_id_of", "the table"])
