@@ -27,7 +27,7 @@ from tests.simulation.refunds import WRITE_OF as REFUND_WRITE_OF
 from tests.simulation.refunds import RefundRules, is_of_refunds
 from tests.simulation.table import SentWrite, Table
 from tests.simulation.traffic import SECRETS, Sent
-from tests.simulation.world import EPOCH_MS, Invocation, World
+from tests.simulation.world import EPOCH_MS, WOKEN, Invocation, World
 
 if TYPE_CHECKING:
     from handler.domain.payment import Payment
@@ -1084,7 +1084,7 @@ class Auditor:
             self.fail("no unexpected errors", errors[0])
 
     def _invocation(self, owner: str) -> Invocation | None:
-        name = owner.partition(":")[0]
+        name = owner.removeprefix(WOKEN).partition(":")[0]
         return next((each for each in reversed(self.world.invocations) if each.name == name), None)
 
     # ---- the end ----

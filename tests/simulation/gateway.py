@@ -118,6 +118,8 @@ class Gateway:
         self.intents: dict[str, Intent] = {}
         self.refunds = Refunds(world, self.intents, observer.refunds)
         self.later = Later(world, self.refunds)
+        # Told of each intent that came to an end.
+        self.ended: Callable[[Intent], None] = lambda intent: None
         self._keys: dict[str, StoredAnswer] = {}
         self._poisoned: dict[str, str] = {}
         # A gateway that forgets at once leaves a late confirm to the intent's state alone.
@@ -242,6 +244,7 @@ class Gateway:
                 self._end(intent, name)
             world.tell(f"gateway: {gateway_ref} of {intent.payment_id} is {intent.state}")
             stored.outcome = "500" if fault == "500" else intent.result()
+            self.ended(intent)
             if intent.state == "approved":
                 self.observer.captured(intent)
 
@@ -280,6 +283,7 @@ class Gateway:
             intent.takes_days, intent.ended_at = False, world.now
             self._end(intent, name)
             world.tell(f"gateway: {intent.gateway_ref} of {intent.payment_id} is {intent.state} at last")
+            self.ended(intent)
             if intent.state == "approved":
                 self.observer.captured(intent)
 
@@ -304,6 +308,7 @@ class Gateway:
             intent.state = "approved"
             intent.captures += 1
             self.world.tell(f"gateway: the customer of {intent.gateway_ref} acted, it is approved")
+            self.ended(intent)
             self.observer.captured(intent)
 
     def status(self, gateway_ref: str) -> GatewayResult:

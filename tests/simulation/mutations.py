@@ -28,6 +28,9 @@ from tests.simulation.world import Cut, World
 
 _REFUND_WRITES = {write.name for write in REFUND_WRITES}
 
+# Parts of the names of modules that seeds with refunds know best.
+_AFTER_THE_CHARGE = ("refund", "webhook", "wake_up", "later", "reconcile_function")
+
 # A mutation that lives through so many seeds has survived.
 SEEDS_MAX = 600
 
@@ -104,6 +107,10 @@ _DELIVERY = "handler.domain.outcome_delivery"
 _RECORDS = "handler.adapters.events.records"
 _LATER = "handler.domain.later"
 _WAKE_UP = "handler.domain.wake_up"
+_WAKE_UPS = "handler.adapters.webhook.wake_ups"
+_STRIPE_EVENTS = "handler.adapters.webhook.stripe_events"
+_WEBHOOK = "handler.webhook_function"
+_RECONCILE_FUNCTION = "handler.reconcile_function"
 _EVENTS = "handler.events_function"
 _REFUND = "handler.domain.refund_process"
 _REFUNDS = "handler.domain.refund_reconcile"
@@ -1022,6 +1029,42 @@ EDITS: dict[str, tuple[Edit | Drop, ...]] = {
     "the newest states of refunds take the place of the history": (
         Edit(_LATER, "    return (*item.refunded, *new)", "    return tuple(new)"),
     ),
+    "the webhook answers 200 though its wake-up is not queued": (
+        Edit(
+            _WEBHOOK,
+            "        self._queue.send(event.wake_up, event.event_id)\n",
+            "        try:\n"
+            "            self._queue.send(event.wake_up, event.event_id)\n"
+            "        except WakeUpNotQueuedError:\n"
+            "            pass\n",
+        ),
+    ),
+    "a second event of a reference is dropped as a repeat": (
+        Edit(_WAKE_UPS, "MessageDeduplicationId=event_id", "MessageDeduplicationId=wake_up.gateway_ref"),
+    ),
+    "an event is believed whoever signed it": (Edit(_STRIPE_EVENTS, "    if not sum(", "    if False and not sum("),),
+    "events of another account wake": (
+        Edit(_STRIPE_EVENTS, '    if event.get("account") is not None:', "    if False:"),
+    ),
+    "events of the other mode wake": (
+        Edit(_STRIPE_EVENTS, 'if event.get("livemode") is not (mode == "live"):', "if False:"),
+    ),
+    "a wake-up is done with though nobody could look": (
+        Edit(
+            _RECONCILE_FUNCTION,
+            '            _LOG.warning("%s: %s", wake_up.gateway_ref, error)\n            return False',
+            '            _LOG.warning("%s: %s", wake_up.gateway_ref, error)\n            return True',
+        ),
+    ),
+    "a wake-up is done with though its payment could not be settled": (
+        Edit(_RECONCILE_FUNCTION, 'return finding.outcome != "unsettled"', "return True"),
+    ),
+    "a look ends a parked payment and looks at nothing that came after": (
+        Edit(_WAKE_UP, " if finding.outcome in FINAL else None", " if False else None"),
+    ),
+    "a look leaves what came after to a worker who does not know of it": (
+        Edit(_WAKE_UP, '"unsettled", AlreadyInProgressError.reason_code', '"processing"'),
+    ),
     "what came after a charge is no outcome of its own": (Edit(_EVENT, " + item.later_no", ""),),
     "what people were shown leaves the index as what nobody was": (
         Edit(_CLAIM, "        item.shown is not None,\n", "        False,\n"),
@@ -1151,7 +1194,9 @@ def _seeds(mutation: Mutation, seeds_max: int) -> Iterator[int]:
 
 
 def _is_of_refunds(change: Edit | Drop) -> bool:
-    return "refund" in change.module if isinstance(change, Edit) else change.write in _REFUND_WRITES
+    if isinstance(change, Drop):
+        return change.write in _REFUND_WRITES
+    return any(part in change.module for part in _AFTER_THE_CHARGE)
 
 
 def main(arguments: list[str]) -> int:

@@ -80,8 +80,8 @@ class RefundRules:
         self._given_up: set[tuple[str, int]] = set()
         # What code that knows no refunds has set aside.
         self.to_send_again: list[Sent] = []
-        # References of which something is to be told still.
-        self.untold: dict[str, int] = {}
+        # Events of the gateway that led to no look yet.
+        self.untold: set[str] = set()
 
     # ---- table ----
     def write_sent(self, intent: str, request: Mapping[str, Any]) -> None:
@@ -254,11 +254,6 @@ class RefundRules:
             return ""
         kept = any(key.startswith(f"{asked.key}#conflict#") for key in self.table.items())
         return "" if kept else "no conflict item"
-
-    def is_told(self, gateway_ref: str, since: int) -> None:
-        """A look at a reference came to its end; what changed after it began is to be told still."""
-        if self.untold.get(gateway_ref, since + 1) <= since:
-            del self.untold[gateway_ref]
 
     def nothing_open(self) -> bool:
         return not self.untold and all(

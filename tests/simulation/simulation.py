@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,7 @@ from handler.queue_function import QueueFunction
 from scoring.kernel import load_engine
 from scoring.table import open_table
 from tests.simulation.auditor import ENVIRONMENT, NEWER_RULE, Auditor
+from tests.simulation.functions import Context, Metrics
 from tests.simulation.gateway import Gateway
 from tests.simulation.gateway_client import GatewayClient
 from tests.simulation.queue import BATCH_MAX, FifoQueue, Message, QueueClient
@@ -163,28 +164,6 @@ class GreenletWorkers:
         self._environment.invocation.run_at_once(jobs, self.at_once)
 
 
-class Metrics:
-    def add_metric(self, *_: Any) -> None:
-        return
-
-    def flush_metrics(self, **_: Any) -> None:
-        return
-
-
-@dataclass(frozen=True)
-class Context:
-    """What Lambda passes beside the event."""
-
-    invocation: Invocation
-
-    @property
-    def aws_request_id(self) -> str:
-        return self.invocation.name
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self.invocation.remaining_ms()
-
-
 class _Sink(io.StringIO):
     """Where the process's logger writes; each run takes what it wrote."""
 
@@ -199,6 +178,7 @@ _SINK = _Sink()
 _LOGGER = Logger(service="simulation", stream=_SINK, level="INFO")
 logging.getLogger("handler").addHandler(logging.StreamHandler(_SINK))
 logging.getLogger("handler").propagate = False
+_ENGINE = load_engine()
 _SCORING = Scoring()
 _NEWER_SCORING = NewerScoring()
 
@@ -217,7 +197,7 @@ class Simulation:
         self.auditor.queue, self.auditor.table, self.auditor.gateway = self.queue, self.table, self.gateway
         self.auditor.refunds.table, self.auditor.refunds.gateway = self.table, self.gateway
         self.wake_ups = WakeUps(self)
-        self.gateway.refunds.woken = self.wake_ups.told
+        self.gateway.refunds.woken, self.gateway.ended = self.wake_ups.came_back, self.wake_ups.ended
         self.engine = Engine(self.world, self.auditor, self._rules, self.ports, self._environment)
         self.alias = self.engine.alias = Alias(self.world)
         self.auditor.engine = self.engine
@@ -241,10 +221,9 @@ class Simulation:
         skew = int((2 * self.world.draw(f"skew/{name}") - 1) * self.world.profile.skew_ms)
         return Environment(name, skew, Invocation(self.world, name, release, skew))
 
-    def environment_of(self, kind: str) -> Environment:
+    def environment_of(self, name: str) -> Environment:
         """A new one of the newest deployment, for what never charges."""
-        self._invoked += 1
-        environment = self._environment(f"{kind}{self._invoked}", self.alias.new)
+        environment = self._environment(name, self.alias.new)
         environment.invocation.charges = False
         return environment
 
@@ -311,7 +290,7 @@ class Simulation:
             log=self._log(environment),
             gateway=GatewayClient(self.gateway, environment),
             scoring=_NEWER_SCORING if environment.name.startswith("w") else _SCORING,
-            find_card_numbers=load_engine().find_card_numbers,
+            find_card_numbers=_ENGINE.find_card_numbers,
             approvals=Approvals(self.auditor, self.engine, environment),
             rejected=SqsRejectedQueue(lambda: sqs, "rejected"),
             notifier=Notifier(self.auditor),
@@ -372,6 +351,7 @@ class Simulation:
     def _settle_all(self) -> None:
         """Calm: the queue empties, reconcile runs, dead letters are redriven, and at last keys are forgotten."""
         world = self.world
+        self.wake_ups.redrive()
         # What code that knows no refunds has set aside.
         for sent in self.auditor.refunds.to_send_again:
             self.send(sent)
@@ -392,6 +372,7 @@ class Simulation:
             if not self.queue.dead and not self.queue.messages() and self.auditor.nothing_open():
                 return
             self._redrive()
+            self.wake_ups.redrive()
             self._operate("retry all")
         world.run(world.now + 6 * HOUR, self._at_rest)
 
@@ -399,7 +380,7 @@ class Simulation:
         """Money comes back for hours, and the gateway's last event of each reference is answered."""
         self.world.run(self.world.now + 5 * HOUR)
         for gateway_ref in self.gateway.later.touched():
-            self.wake_ups.told(gateway_ref)
+            self.wake_ups.came_back(gateway_ref)
         for _ in range(24 * 60):
             if not self.auditor.refunds.untold:
                 break
@@ -572,7 +553,8 @@ class Simulation:
 
     # ---- reconcile ----
     def _reconcile(self) -> None:
-        environment = self.environment_of("r")
+        self._invoked += 1
+        environment = self.environment_of(f"r{self._invoked}")
         invocation = environment.invocation
         self.world.tell(f"{invocation.name}: reconcile")
 

@@ -24,9 +24,10 @@ KINDS: Final = (
     "refunds_returned_by_the_bank",
     "disputes",
     "debits_settled_later",
-    "wake_ups",
-    "wake_ups_repeated",
-    "wake_ups_out_of_order",
+    "webhooks_delivered",
+    "webhooks_repeated",
+    "webhooks_out_of_order",
+    "events_that_are_not_ours",
     "outcome_events",
     "payments_without_faults",
 )

@@ -254,7 +254,7 @@ def test_the_long_run_keeps_what_it_played_and_what_failed(
 
 def test_the_long_run_counts_what_it_met_and_goes_on_counting(tmp_path: Path) -> None:
     half, whole = (play_long(17, payments, 1, tmp_path / f"{payments}.json") for payments in (20, 60))
-    assert [half["counts"][kind] < whole["counts"][kind] for kind in ("wake_ups", "outcome_events")] == [True, True]
+    assert half["counts"]["webhooks_delivered"] < whole["counts"]["webhooks_delivered"]
     resumed = play_long(17, 60, 1, tmp_path / "20.json", resume=True)
     for name in ("seeds", "counts", "calls_of_payments_without_faults"):
         assert resumed[name] == whole[name]

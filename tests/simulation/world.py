@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.simulation.releases import Release
 
 EPOCH_MS = 1_700_000_000_000
+WOKEN = "reconcile:"  # In front of the invocation in the owner that the reconcile function makes.
 
 SECOND = 1_000
 MINUTE = 60 * SECOND
@@ -229,7 +230,7 @@ class Invocation:
         self.lowered_to = self.world.lowered_to
 
     def owns(self, owner: str) -> bool:
-        return owner == self.arn if self.arn else owner.startswith(f"{self.name}:")
+        return owner == self.arn if self.arn else f"{owner}:".removeprefix(WOKEN).startswith(f"{self.name}:")
 
     def now_ms(self) -> int:
         self.require_alive()
@@ -244,7 +245,6 @@ class Invocation:
             raise Crashed
 
     def leaves(self, site: str) -> None:
-        """A request is on its way, with whatever faults."""
         self.require_alive()
         self.requests[site] += 1
 
