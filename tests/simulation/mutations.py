@@ -28,8 +28,8 @@ from tests.simulation.world import Cut, World
 
 _REFUND_WRITES = {write.name for write in REFUND_WRITES}
 
-# Parts of the names of modules that seeds with refunds know best.
-_AFTER_THE_CHARGE = ("refund", "webhook", "wake_up", "later", "reconcile_function")
+# Parts of the names of modules that nobody meets where nothing comes after a charge.
+_AFTER_THE_CHARGE = ("webhook", "wake_up", "later", "reconcile_function")
 
 # A mutation that lives through so many seeds has survived.
 SEEDS_MAX = 600
@@ -1184,19 +1184,24 @@ def hunt(mutation: Mutation, seeds_max: int = SEEDS_MAX) -> Hunted:
 
 
 def _seeds(mutation: Mutation, seeds_max: int) -> Iterator[int]:
-    """Those that may meet it: refunds alone are met where there are some."""
+    """Those that may meet it: refunds, and what comes after charges, are met where there are some."""
     is_of_refunds = bool(mutation.changes) and all(_is_of_refunds(change) for change in mutation.changes)
-    if not is_of_refunds:
+    is_after_charges = any(isinstance(each, Edit) and _is_after_charges(each) for each in mutation.changes)
+    if not is_of_refunds and not is_after_charges:
         yield from _RARE_SEEDS
     for seed in range(seeds_max):
-        if not is_of_refunds or has_refunds(World(seed, Cut(), STEPS_MAX)):
+        world = World(seed, Cut(), STEPS_MAX)
+        is_met = has_refunds(world) or (world.profile.later > 0 if is_after_charges else not is_of_refunds)
+        if is_met:
             yield seed
 
 
 def _is_of_refunds(change: Edit | Drop) -> bool:
-    if isinstance(change, Drop):
-        return change.write in _REFUND_WRITES
-    return any(part in change.module for part in _AFTER_THE_CHARGE)
+    return "refund" in change.module if isinstance(change, Edit) else change.write in _REFUND_WRITES
+
+
+def _is_after_charges(edit: Edit) -> bool:
+    return any(part in edit.module for part in _AFTER_THE_CHARGE)
 
 
 def main(arguments: list[str]) -> int:
