@@ -21,15 +21,19 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from handler.domain.rules import PRODUCTION
+from operations.checkout import IN_PART
 from packager.environment import Environment
 from packager.live import LIVE, MoveError
 from packager.names import ALARMS, names_of
 from packager.published import FIRST, description, list_versions, versions_written
+from packager.standing import InPartError, told
 from packager.watch import changes, package_again
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # An alarm judges whole minutes, some of them three in a row.
 SHARES, HOLD_SECONDS = (10, 50), 240.0
+# A line, and its facts where it is one of JSON.
+Say = Callable[..., None]
 
 
 class DeployError(Exception):
@@ -95,19 +99,28 @@ def _numbers(versions: Iterable[int]) -> str:
     return ", ".join(map(str, sorted(versions)))
 
 
-def _deploy(environment: Environment, options: argparse.Namespace, endpoint: str) -> None:
+def _deploy(environment: Environment, options: argparse.Namespace, endpoint: str, say: Say) -> None:
     live = environment.live(options.function)
     if environment.name in PRODUCTION:
         raise DeployError(f"{live.function} is production: change it with `make apply`, whose plan somebody reads")
     content, manifest = read_package(options.zip)
     if str(manifest["revision"]).endswith("-dirty") and urlsplit(endpoint).hostname not in LOOPBACK:
         raise DeployError(f"{options.zip.name} was packaged from a dirty checkout: commit, then `make package`")
-    version = publish(environment.functions, live.function, content, manifest, environment.written())
-    if version is None:
-        print(f"{live.function}:live is version {live.version()} and runs this ZIP already")
-        return
-    print(environment.follow(options.function, version, options.shares, options.hold))
-    print(f"{manifest['engine']}, {manifest['architecture']}; back again: make rollback ENVIRONMENT={environment.name}")
+    back = f"{manifest['engine']}, {manifest['architecture']}; back again: make rollback ENVIRONMENT={environment.name}"
+    with told(live) as facts:
+        version = publish(environment.functions, live.function, content, manifest, environment.written())
+        if version is None:
+            said = f"{live.function}:live is version {live.version()} and runs this ZIP already"
+        else:
+            said = environment.follow(options.function, version, options.shares, options.hold) + f"\n{back}"
+    say(said, **facts)
+
+
+def _follow(environment: Environment, options: argparse.Namespace, role: str, say: Say) -> None:
+    shares = () if options.published and role != "queue" else options.shares
+    with told(environment.live(role)) as facts:
+        said = environment.follow(role, options.version, shares, options.hold)
+    say(said, **facts)
 
 
 def _keep_deploying(deploy: Callable[[], int], options: argparse.Namespace, endpoint: str) -> None:
@@ -129,7 +142,7 @@ def _shares(text: str) -> tuple[int, ...]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """One command; 1 with the reason on standard error when `live` is where it was."""
+    """One command; with the reason on standard error 1 when `live` is where it was, IN_PART when something stands."""
     parser = argparse.ArgumentParser(prog="build/deploy.py", description="Publish code and move alias live to it.")
     parser.add_argument("--environment", required=True, help="dev, staging ...; prod takes no --zip")
     parser.add_argument("--outputs", default="", help="what `terraform output -json` says, if anything")
@@ -142,6 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--published", action="store_true", help="move every function to the newest that is published")
     parser.add_argument("--shares", type=_shares, help="shares of a canary in per cent (10,50); none in dev")
     parser.add_argument("--hold", type=float, default=HOLD_SECONDS, help="seconds that each share is watched (240)")
+    parser.add_argument("--json", action="store_true", help="a document a line")
     options = parser.parse_args(arguments)
     if options.watch and options.zip is None:
         parser.error("--watch is of --zip")
@@ -157,19 +171,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _once(options: argparse.Namespace, endpoint: str) -> int:
     names = names_of(options.environment, options.outputs)
+
+    def say(text: str, **facts: str) -> None:
+        print(json.dumps({"said": text, **facts}) if options.json else text, flush=True)
+
     try:
-        environment = Environment(options.environment, names=names)
+        environment = Environment(options.environment, names=names, say=say)
         if options.held or options.proven:
             for live in environment.existing().values() if options.proven else ():
                 live.prove_if_quiet()
             print(" ".join(environment.held()))
-        elif options.published:
-            for role in environment.existing():
-                print(environment.follow(role, None, options.shares if role == "queue" else (), options.hold))
-        elif options.zip is None:
-            print(environment.follow(options.function, options.version, options.shares, options.hold))
+        elif options.zip is not None:
+            _deploy(environment, options, endpoint, say)
         else:
-            _deploy(environment, options, endpoint)
+            for role in environment.existing() if options.published else (options.function,):
+                _follow(environment, options, role, say)
     except (ClientError, BotoCoreError, WaiterError) as error:
         where = endpoint or "AWS"
         print(
@@ -179,9 +195,9 @@ def _once(options: argparse.Namespace, endpoint: str) -> int:
             file=sys.stderr,
         )
         return 1
-    except (DeployError, MoveError) as error:
+    except (DeployError, MoveError, InPartError) as error:
         print(f"build/deploy.py: {error}", file=sys.stderr)
-        return 1
+        return IN_PART if isinstance(error, InPartError) else 1
     return 0
 
 

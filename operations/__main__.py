@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, cast
 import click
 
 from operations.options import Call, Command, ScriptError, Topic
-from operations.refusals import EXIT_CODES, Refusal, explain, of_script
+from operations.refusals import EXIT_CODES, INTERRUPTED, REFUSED, Refusal, explain, of_script
 
 
 class Entry(NamedTuple):
@@ -43,7 +43,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "deploy": Entry("deploying", "Publish a ZIP, or take a published version, and move alias live to it."),
     "rollback": Entry("deploying", "Move alias live back to the version that proved itself last, at once."),
     "stop": Entry("deploying", "Take no more messages, and charge nothing but what is approved."),
-    "start": Entry("deploying", "Take messages again."),
+    "start": Entry("deploying", "Take messages again, reconcile, and look at what the webhook wakes."),
     "stress": Entry("stress", "The published cold-start scenario, outside production."),
     "pepper": Entry("pepper", "The secret behind the fingerprints of billing identities."),
     "cost": Entry("deploying", "Say what a month costs, by published prices."),
@@ -103,26 +103,22 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         # What stands behind the wrong word was not read.
         if call.is_json or "--json" in (sys.argv[1:] if arguments is None else arguments):
             call.given["json"] = True
-            _tell(call, Refusal(error.exit_code, error.format_message()))
-        else:
-            error.show()
+            return _end(call, Refusal(error.exit_code, error.format_message()))
+        error.show()
         return error.exit_code
     except ScriptError as error:
-        of_aws = of_script(error.format_message(), _variables(call))
-        _tell(call, of_aws)
-        return of_aws.code
+        said = error.format_message()
+        refusal = of_script(said, _variables(call))
+        return _end(call, Refusal(REFUSED, said, refusal.do) if error.in_part else refusal)
     except click.ClickException as error:
-        _tell(call, Refusal(error.exit_code, error.format_message()))
-        return error.exit_code
+        return _end(call, Refusal(error.exit_code, error.format_message()))
     except (click.Abort, KeyboardInterrupt):
-        _tell(call, Refusal(130, "interrupted"))
-        return 130
+        return _end(call, Refusal(INTERRUPTED, "interrupted"))
     except Exception as error:
-        refusal = explain(error, _variables(call))
-        if refusal is None:
+        explained = explain(error, _variables(call))
+        if explained is None:
             raise
-        _tell(call, refusal)
-        return refusal.code
+        return _end(call, explained)
 
 
 def _variables(call: Call) -> Mapping[str, str]:
@@ -133,14 +129,15 @@ def _variables(call: Call) -> Mapping[str, str]:
         return call.sdk_variables
 
 
-def _tell(call: Call, refusal: Refusal) -> None:
+def _end(call: Call, refusal: Refusal) -> int:
+    """Say why a command could not do all that was asked, and what it had done by then; its exit code."""
+    code = REFUSED if call.stands and refusal.code != INTERRUPTED else refusal.code
     if call.is_json:
-        document: dict[str, Any] = {"error": refusal.said, "do": refusal.do, "exit_code": refusal.code}
+        document: dict[str, Any] = {"error": refusal.said, "do": refusal.do, "done": call.stands, "exit_code": code}
         print(json.dumps({name: value for name, value in document.items() if value != ""}), file=sys.stderr)
-        return
-    print(f"payments: {refusal.said}", file=sys.stderr)
-    if refusal.do:
-        print(f"  {refusal.do}", file=sys.stderr)
+        return code
+    print(f"payments: {refusal.said}", *filter(None, (call.stands, refusal.do)), sep="\n  ", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

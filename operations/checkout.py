@@ -19,16 +19,20 @@ import click
 from operations.options import Call, ScriptError
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
+#: A script's exit code where a part of its work is done, and stands: what it said has which.
+IN_PART: Final = 3
 
 
 def run(call: Call, *arguments: str) -> int:
-    """Run a script or a module (`-m ...`) of the checkout, and say each of its lines as it comes; returns 0.
+    """Run a script or a module (`-m ...`) of the checkout, with `--json` where that is asked for, and print its lines.
+
+    Returns 0.
 
     Raises ScriptError with what it said where it ended with another code, UsageError where it called
     its arguments wrong, and ClickException where there is no checkout.
     """
-    for line in lines(call, *arguments):
-        call.say(line, said=line)
+    for line in lines(call, *arguments, *(["--json"] if call.is_json else [])):
+        click.echo(line)
     return 0
 
 
@@ -67,4 +71,5 @@ def lines(call: Call, *arguments: str) -> Iterator[str]:
             _, wrong, usage = said.rpartition(": error: ")
             if wrong and process.returncode == 2:
                 raise click.UsageError(usage)
-            raise ScriptError(said or f"{arguments[0]} ended with {process.returncode}")
+            in_part = process.returncode == IN_PART
+            raise ScriptError(said or f"{arguments[0]} ended with {process.returncode}", in_part=in_part)

@@ -137,10 +137,11 @@ def _send(call: Call, letters: DeadLetters, groups: Sequence[str], wait: int) ->
                 sent=True,
             )
     except BaseException:
-        call.warn(
-            f"stopped at group {at}, {groups.index(at) + 1} of {len(groups)}, after {count} letters. What was not sent "
-            "lies where it was; run it again, as what was sent is recognised"
-        )
+        if count:
+            call.stands = (
+                f"stopped at group {at}, {groups.index(at) + 1} of {len(groups)}, after {count} letters. What was not "
+                "sent lies where it was; run it again, as what was sent is recognised"
+            )
         raise
     finally:
         letters.release()

@@ -65,8 +65,9 @@ def rollback(call: Call, version: str | None, function: str, no_state: bool) -> 
 def stop(call: Call, no_state: bool) -> int:
     """Take no more messages, and charge nothing but what is approved.
 
-    Waits until no worker holds a payment, and says how many approved ones can still charge. Nothing is lost: messages
-    stay on the queue.
+    Neither the queue, nor reconcile's schedule, nor the webhook's wake-ups start anything then: no charge, no refund.
+    It waits until no worker holds a payment, and says how many approved ones can still charge, and how many an approver
+    could still approve: only the gateway's key stops those. Nothing is lost: messages stay on the queue.
     """
     return checkout.of_environment(call, "stop", has_state=not no_state)
 
@@ -76,8 +77,8 @@ def stop(call: Call, no_state: bool) -> int:
 @confirmed
 @pass_call
 def start(call: Call, no_state: bool) -> int:
-    """Take messages again."""
-    call.confirm(f"Environment {call.variables['ENVIRONMENT']} will charge again what waits in its queue.")
+    """Take messages again, reconcile, and look at what the webhook wakes."""
+    call.confirm(f"Environment {call.variables['ENVIRONMENT']} will charge, and give back, what waits in its queue.")
     return checkout.of_environment(call, "stop", "--start", has_state=not no_state)
 
 
@@ -109,8 +110,4 @@ def cost(call: Call, /, **given: str | None) -> int:
 
     On arm64 and x86_64, line by line; it asks nobody.
     """
-    if not call.is_json:
-        return checkout.run(call, "-m", "benchmarks.cost", *_words(given))
-    for line in checkout.lines(call, "-m", "benchmarks.cost", "--json", *_words(given)):
-        click.echo(line)
-    return 0
+    return checkout.run(call, "-m", "benchmarks.cost", *_words(given))

@@ -31,7 +31,11 @@ class NotConfirmedError(click.ClickException):
 
 
 class ScriptError(click.ClickException):
-    """What a script of the checkout said where it did not do its work."""
+    """What a script of the checkout said where it did not do its work, or did it `in_part`."""
+
+    def __init__(self, message: str, *, in_part: bool = False) -> None:
+        super().__init__(message)
+        self.in_part = in_part
 
 
 class Name(click.ParamType[str]):
@@ -58,6 +62,8 @@ class Call:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self.given: dict[str, Any] = {}
+        #: What a command has done that stays if it goes no further, and what to do then.
+        self.stands = ""
         self._clients: dict[str, Any] = {}
 
     @property

@@ -26,7 +26,7 @@ EXIT_CODES: Final[Mapping[int, str]] = {
     6: "Nobody confirmed: nothing was done.",
     130: "Interrupted by Ctrl-C.",
 }
-REFUSED, USAGE, NOT_THERE, FORBIDDEN, UNSETTLED = 1, 2, 3, 4, 5
+REFUSED, USAGE, NOT_THERE, FORBIDDEN, UNSETTLED, INTERRUPTED = 1, 2, 3, 4, 5, 130
 
 _EXPIRED: Final = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
 _UNKNOWN_KEYS: Final = {

@@ -65,7 +65,7 @@ def send(call: Call, source: str, group: str | None) -> int:
         try:
             answer = sqs.send_message_batch(QueueUrl=url, Entries=entries)
         except (Exception, KeyboardInterrupt):
-            call.warn(_resume(batch[0], sent, len(messages)))
+            call.stands = _resume(batch[0], sent, len(messages)) if sent else ""
             raise
         taken = {int(each["Id"]): each["MessageId"] for each in answer.get("Successful", [])}
         for place, message in enumerate(batch):

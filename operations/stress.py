@@ -5,7 +5,8 @@ The rule it keeps: the configuration is published, and alias live moved as every
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import click
 
@@ -45,20 +46,37 @@ def off(call: Call) -> int:
 def _set(call: Call, mode: Literal["cold_start", "none"]) -> int:
     functions, name = call.client("lambda"), function(call, "queue")
     live = functions.get_function_configuration(FunctionName=name, Qualifier="live")
+    newest = functions.get_function_configuration(FunctionName=name)
     variables = live["Environment"]["Variables"]
-    if variables.get("STRESS_MODE", "none") == mode:
-        call.say(f"{name}: STRESS_MODE is {mode} already", function=name, stress_mode=mode, version=None)
+    before = _mode(live)
+    facts = {"function": name, "stress_mode_before": before, "stress_mode": mode, "version_before": live["Version"]}
+    if before == mode == _mode(newest):
+        call.say(f"{name}: STRESS_MODE is {mode} already", **facts, version=live["Version"])
         return 0
     wanted = {"Variables": variables | {"STRESS_MODE": mode}}
     functions.update_function_configuration(FunctionName=name, Environment=wanted)
+    call.stands = (
+        f"{name}: STRESS_MODE is {mode} in what is published next, and {before} in version {live['Version']}, which is "
+        "live. Run it again"
+    )
     functions.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
-    version = functions.publish_version(
-        FunctionName=name,
-        # Refused by Lambda where newer code lies there than live has: this deploys none.
-        CodeSha256=live["CodeSha256"],
-        # It says which versions of the canonical text the code reads.
-        Description=live.get("Description", ""),
-    )["Version"]
-    checkout.of_environment(call, "deploy", "--function", "queue", "--version", version, has_state=False)
-    call.say(f"{name}: STRESS_MODE is {mode} in version {version}", function=name, stress_mode=mode, version=version)
+    version = live["Version"]
+    if before != mode:
+        version = functions.publish_version(
+            FunctionName=name,
+            # Refused by Lambda where newer code lies there than live has: this deploys none.
+            CodeSha256=live["CodeSha256"],
+            # It says which versions of the canonical text the code reads.
+            Description=live.get("Description", ""),
+        )["Version"]
+        call.stands = (
+            f"{name}: version {version} with STRESS_MODE {mode} is published; `payments deploy --version {version}` "
+            "brings it behind live"
+        )
+        checkout.of_environment(call, "deploy", "--function", "queue", "--version", version, has_state=False)
+    call.say(f"{name}: STRESS_MODE is {mode} in version {version}", **facts, version=version)
     return 0
+
+
+def _mode(configuration: Mapping[str, Any]) -> str:
+    return str(configuration.get("Environment", {}).get("Variables", {}).get("STRESS_MODE", "none"))

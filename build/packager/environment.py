@@ -27,21 +27,31 @@ UNFINISHED: Final = ("RUNNING", "PAUSING", "PAUSED")
 class Environment:
     """One environment; `functions` and `cloudwatch` are boto3 clients, those of the shell's region when None.
 
-    Its things are called what `names` says, and without it as the local system calls them.
+    Its things are called what `names` says, and without it as the local system calls them. `say` is told how a canary
+    goes.
     """
 
-    def __init__(self, name: str, functions: Any = None, cloudwatch: Any = None, *, names: Names | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        functions: Any = None,
+        cloudwatch: Any = None,
+        *,
+        names: Names | None = None,
+        say: Callable[[str], None] = print,
+    ) -> None:
         # boto3 does not read the variable that everything else here does.
         region = os.environ.get("AWS_REGION") or None
         self.name = name
         self.names = names or names_of(name)
+        self._say = say
         self.functions = functions or boto3.client("lambda", region_name=region)
         self.cloudwatch = cloudwatch or boto3.client("cloudwatch", region_name=region)
 
     def live(self, role: str) -> Live:
         """Alias `live` of a function, there or not."""
         name, alarms = self.names.functions[role], self.names.alarms_of(role)
-        return Live(self.functions, name, cloudwatch=self.cloudwatch, alarms=alarms)
+        return Live(self.functions, name, cloudwatch=self.cloudwatch, alarms=alarms, say=self._say)
 
     def existing(self) -> dict[str, Live]:
         """Alias `live` of every function that is there, by role."""

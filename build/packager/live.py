@@ -51,6 +51,11 @@ class Live:
         """The version that has `live`, or the greater part of it."""
         return str(self._functions.get_alias(FunctionName=self.function, Name=LIVE)["FunctionVersion"])
 
+    def point(self) -> tuple[str, Mapping[str, float]]:
+        """The same, and the shares of other versions."""
+        alias = self._functions.get_alias(FunctionName=self.function, Name=LIVE)
+        return str(alias["FunctionVersion"]), self._weights(alias)
+
     def move(self, target: str, shares: Sequence[int] = (), hold_seconds: float = 0, *, back: bool = False) -> str:
         """Give `target` all of `live`, first its shares in per cent, `hold_seconds` each; returns what had it before.
 

@@ -305,8 +305,18 @@ def test_stress_is_switched_by_a_version_behind_live_and_rolled_back(
 
 
 def test_a_stopped_environment_takes_no_message_until_it_is_started(payments: Up) -> None:
-    stopped = payments("stop")
-    assert (stopped.code, stopped.said.splitlines()[0][:27]) == (0, "dev takes no messages and d"), stopped
+    for words in (["stop"], ["reconcile"], ["start", "--yes"]):
+        elsewhere = payments(*words, "--region", "eu-west-1")
+        assert (elsewhere.code, "Function not found" in elsewhere.errors, elsewhere.said) == (3, True, ""), elsewhere
+        assert "--environment dev --region eu-west-1" in elsewhere.errors
+    unread = payments("stop", AWS_ENDPOINT_URL_DYNAMODB="http://127.0.0.1:1")
+    assert (unread.code, "does not reconcile, and that stands" in unread.errors) == (1, True), unread
+    stopped = payments("stop", "--json")
+    assert stopped.code == 0, stopped
+    switched, left = stopped.documents
+    assert switched["queue_mapping"] == {"before": "Disabled", "after": "Disabled"}
+    assert switched["reconcile_schedule"] == {"before": "DISABLED", "after": "DISABLED"}
+    assert left["worked_on"] == 0
     assert '"the mapping is Disabled"' in payments("doctor", "--no-state", "--json").said
     payments("send", payment("stopped"), "--yes")
     time.sleep(1)
@@ -317,6 +327,7 @@ def test_a_stopped_environment_takes_no_message_until_it_is_started(payments: Up
     )
     started = payments("start", answer="y\n")
     assert (started.code, "dev takes messages from the queue again" in started.said) == (0, True), started
+    assert "the payment queue's mapping is Enabled (was Disabled), reconcile's schedule is ENABLED (was" in started.said
     payments.until("status", "stopped", holds=lambda document: document["status"] == "completed")
     assert '"the mapping is Enabled"' in payments("doctor", "--no-state", "--json").said
 

@@ -124,4 +124,9 @@ resource "aws_lambda_event_source_mapping" "wake_ups" {
   scaling_config {
     maximum_concurrency = 2
   }
+
+  # `make stop` disables it.
+  lifecycle {
+    ignore_changes = [enabled]
+  }
 }

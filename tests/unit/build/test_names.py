@@ -68,7 +68,7 @@ def test_what_terraform_never_named_is_called_as_before_there_was_a_prefix() -> 
 def test_stop_works_on_what_terraform_names() -> None:
     found = names.names_of("dev", OUTPUTS)
     switch = stop.Switch(found, None, None)
-    assert (switch._function, switch._schedule) == ("a-queue:live", "a-schedule")
+    assert (switch._aliases["queue_mapping"], switch._schedule) == ("a-queue:live", "a-schedule")
     variables = stop._variables("dev", found, {})
     assert (variables["DYNAMODB_TABLE"], variables["APPROVAL_FUNCTION_ARN"]) == ("a-table", "a-workflow:live")
 

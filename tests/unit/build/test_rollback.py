@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from handler.domain.canonical import VERSIONS
 from tests.support.build_scripts import ROOT, load
@@ -13,6 +15,9 @@ from tests.support.functions import Alarms, Functions
 published = load("packager.published")
 packager_live = load("packager.live")
 environments = load("packager.environment")
+names = load("packager.names")
+rollback = load("rollback")
+deploy = load("deploy")
 
 QUEUE, WORKFLOW = "cloudcafe-payment-processor-dev", "payment-processor-dev"
 DESCRIPTION = "Validates, scores, charges and records payments of one FIFO queue."
@@ -164,3 +169,49 @@ def test_the_page_never_goes_back_to_a_version_whose_approvers_were_removed_sinc
     # By name, as well.
     with pytest.raises(packager_live.MoveError, match="who is no approver any more"):
         environments.Environment("dev", functions, Alarms()).follow("page", "1", (), 0)
+
+
+def test_a_rollback_that_fails_behind_its_move_says_where_live_is(monkeypatch, capsys):
+    functions = functions_of(READER, READER)
+    denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "CreateAlias")
+
+    def create_alias(**request: Any) -> None:
+        raise denied
+
+    functions.create_alias = create_alias  # type: ignore[method-assign]
+    environment = environments.Environment("dev", functions, Alarms())
+    monkeypatch.setattr(rollback, "Environment", lambda name, names: environment)
+    assert rollback.main(["--environment", "dev"]) == rollback.IN_PART
+    errors = capsys.readouterr().err
+    assert "(AccessDeniedException) when calling the CreateAlias" in errors
+    assert f"What stands: {QUEUE}: live is version 1; version 2 is the newest that is published" in errors
+
+
+def test_a_rollback_tells_where_live_was_and_is_as_fields(monkeypatch, capsys):
+    environment = environments.Environment("dev", functions_of(READER, READER), Alarms())
+    monkeypatch.setattr(rollback, "Environment", lambda name, names: environment)
+    assert rollback.main(["--environment", "dev", "--json"]) == 0
+    told = {"function": QUEUE, "live_before": "2", "live_after": "1", "from": "2", "to": "1"}
+    assert json.loads(capsys.readouterr().out) == told
+    # Refused before anything was moved, nothing stands.
+    assert rollback.main(["--environment", "dev"]) == 1
+    assert "What stands" not in capsys.readouterr().err
+
+
+def test_a_deployment_that_fails_behind_a_canarys_share_says_that_it_has_it(monkeypatch, capsys):
+    functions = functions_of(READER, READER)
+    functions.aliases[QUEUE, "live"] = {"FunctionVersion": "1"}
+    point, refused = functions.update_alias, []
+
+    def update_alias(**request: Any) -> None:
+        if request["Name"] == "live" and not request["RoutingConfig"]["AdditionalVersionWeights"]:
+            refused.append(request)
+            raise ClientError({"Error": {"Code": "ServiceException", "Message": "no"}}, "UpdateAlias")
+        point(**request)
+
+    functions.update_alias = update_alias  # type: ignore[method-assign]
+    environment = environments.Environment("stage", functions, Alarms(errors=["OK"]), names=names.names_of("dev"))
+    monkeypatch.setattr(deploy, "Environment", lambda name, names, say: environment)
+    code = deploy.main(["--environment", "stage", "--version", "2", "--shares", "10", "--hold", "0"])
+    assert (code, len(refused)) == (deploy.IN_PART, 1)
+    assert f"{QUEUE}: live is version 1, but for 10 % at version 2; version 2 is the" in capsys.readouterr().err
