@@ -18,7 +18,7 @@ import click
 from handler.domain.payment import transaction_id
 from handler.domain.rules import PRODUCTION
 from operations import checkout
-from operations.names import ROLES, beside, function, log_groups, queue_url
+from operations.names import ROLES, beside, function, log_groups, mapping_states, queue_url
 from operations.options import Call
 
 # Of Lambda, in Service Quotas.
@@ -192,18 +192,23 @@ class Checks:
         fits = at_once <= limit - 100
         do = f"Ask AWS for more (Service Quotas, {_CONCURRENT_EXECUTIONS}), or lower maximum_concurrency."
         yield Finding("quotas", "ok" if fits else "wrong", said, "" if fits else do)
-        for each in mappings:
-            is_on = each["State"] == "Enabled"
-            yield Finding(
-                "quotas",
-                "ok" if is_on else "look",
-                f"the mapping is {each['State']}",
-                "" if is_on else "payments start",
-            )
-        if not mappings:
-            yield Finding(
-                "quotas", "look", f"{name} has no mapping that Lambda knows", "`make apply`, but on `make up`."
-            )
+
+    def running(self) -> Iterator[Finding]:
+        """What `payments stop` switches off."""
+        schedule = function(self._call, "reconcile")
+        states = [
+            *(("the payment queue's mapping", state) for state in mapping_states(self._call, "queue")),
+            *(("the mapping of the webhook's wake-ups", state) for state in mapping_states(self._call, "reconcile")),
+            ("reconcile's schedule", self._call.client("scheduler").get_schedule(Name=schedule)["State"].capitalize()),
+        ]
+        if not any("queue" in what for what, _ in states):
+            said = f"{function(self._call, 'queue')}:live has no mapping that Lambda knows"
+            yield Finding("running", "look", said, "`make apply`, but on `make up`.")
+        off = [f"{what} is {state}" for what, state in states if state != "Enabled"]
+        if off:
+            yield Finding("running", "look", f"it is stopped: {', '.join(off)}", "payments start")
+        else:
+            yield Finding("running", "ok", f"{', '.join(what for what, _ in states)}: Enabled")
 
     def alarms(self) -> Iterator[Finding]:
         cloudwatch = self._call.client("cloudwatch")

@@ -25,7 +25,7 @@ _STYLES: Final = {"ok": "green", "look": "yellow", "wrong": "bold red"}
 def doctor(call: Call, test_payment: bool, no_state: bool) -> int:
     """Look at credentials, permissions, quotas, versions, engine, alarms and settings.
 
-    Queues, table and aliases are compared with Terraform's outputs, where there are any. Ends with 1 where something is
+    It says, too, whether the environment is stopped. Queues, table and aliases are compared with Terraform's outputs, where there are any. Ends with 1 where something is
     wrong; what a person has to judge is marked `look`.
     """
     checks = Checks(call, has_state=not no_state)
@@ -38,6 +38,7 @@ def doctor(call: Call, test_payment: bool, no_state: bool) -> int:
         *([checks.test_payment] if test_payment else []),
         checks.engine,
         checks.quotas,
+        checks.running,
         checks.alarms,
     ]
     is_well = True

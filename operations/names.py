@@ -1,4 +1,4 @@
-"""What the queues, functions and log groups of one environment are called.
+"""What the queues, functions and log groups of one environment are called, and whether its functions are fed.
 
 The rule it keeps: names follow from the variables that Terraform's output `commands` exports, so that they are right
 behind a `name_prefix` too; without them, from the environment alone.
@@ -39,3 +39,10 @@ def function(call: Call, role: str) -> str:
 
 def log_groups(call: Call) -> list[str]:
     return [f"/aws/lambda/{function(call, role)}" for role in ROLES]
+
+
+def mapping_states(call: Call, role: str) -> list[str]:
+    """The states of the mappings that feed a function behind `live`; raises botocore's errors."""
+    pages = call.client("lambda").get_paginator("list_event_source_mappings")
+    found = pages.paginate(FunctionName=f"{function(call, role)}:live")
+    return [str(each["State"]) for page in found for each in page["EventSourceMappings"]]

@@ -1,8 +1,8 @@
 """`payments status`: one payment's whole story.
 
 What it costs: one read where the id is a payment's, two where it begins as a transaction's, one more of what was given
-back where it was charged, and where nothing is found one look at the payment queue; with `--logs` as many more as the
-log groups have pages.
+back where it was charged, or of the queue's mapping where a worker has it, and where nothing is found one look at the
+payment queue and one at its mapping; with `--logs` as many more as the log groups have pages.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from handler.domain.errors import ApprovalRefusedError
 from handler.domain.item import Item, timestamp
 from handler.domain.money import as_text
 from handler.domain.refund_item import Captured, RefundItem, is_refund, refund_to_stored
-from operations.names import log_groups, queue_url
+from operations.names import log_groups, mapping_states, queue_url
 from operations.options import NAME, Call, Command, pass_call
 from operations.output import amount, as_document
 from operations.refund import told
@@ -59,6 +59,8 @@ def status(call: Call, payment: str, logs: bool) -> int:
     events, where = story(item), now(item, call.decisions.clock.now_ms())
     # A read of its own.
     captured = log.refunds().payment(item.transaction_id) if item.status == "completed" else None
+    if item.status == "processing":
+        where = where._replace(where=where.where + _stopped(call))
     if captured is not None:
         events += _given_back(captured)
         if captured.refund_reserved >= captured.amount_minor:
@@ -113,7 +115,18 @@ def _waiting(call: Call) -> str:
     except ClientError as error:
         return f"the payment queue could not be looked at ({error.response['Error'].get('Code', error)})"
     waiting, taken = (int(answer["Attributes"][name]) for name in names)
-    return f"in the payment queue {waiting} messages wait and {taken} are being worked on"
+    # Three requests are the most: without its URL the queue took two.
+    stopped = _stopped(call) if waiting and call.variables["PAYMENT_QUEUE_URL"] else ""
+    return f"in the payment queue {waiting} messages wait and {taken} are being worked on{stopped}"
+
+
+def _stopped(call: Call) -> str:
+    """That the environment takes no messages, where it does not and who asks may know: one request."""
+    try:
+        states = mapping_states(call, "queue")
+    except ClientError:
+        return ""
+    return "; the environment is stopped (`payments start`)" if set(states) & {"Disabled", "Disabling"} else ""
 
 
 def _log_lines(call: Call, item: Item) -> Iterator[Event]:

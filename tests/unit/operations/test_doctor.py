@@ -65,6 +65,7 @@ def test_each_check_names_the_permission_that_it_lacks_and_stops_no_other(doctor
         "versions": "arn:aws:iam::1:user/a may not service:get_function_configuration on arn:aws:x",
         "engine": "arn:aws:iam::1:user/a may not service:get_function_configuration on arn:aws:x",
         "quotas": "arn:aws:iam::1:user/a may not service:get_account_settings on arn:aws:x",
+        "running": "arn:aws:iam::1:user/a may not service:list_event_source_mappings on arn:aws:x",
         "alarms": "arn:aws:iam::1:user/a may not service:describe_alarms on arn:aws:x",
     }
     assert all("Terraform's output `policies`" in each["do"] for each in found if each["state"] == "wrong")
@@ -116,11 +117,13 @@ def test_production_with_the_simulated_gateway_or_fewer_executions_than_the_mapp
         filter_log_events={"events": [{"message": "START"}, {"message": json.dumps(line)}]},
         get_account_settings={"AccountLimit": {"ConcurrentExecutions": 110}},
         list_event_source_mappings={"EventSourceMappings": [mapping]},
+        get_schedule={"State": "ENABLED"},
     )
     _, found = doctor(aws, ENVIRONMENT="prod")
-    states = {each["said"]: (each["state"], each["do"]) for each in found if each["check"] in ("engine", "quotas")}
+    states = {each["said"]: (each["state"], each["do"]) for each in found if each["check"] != "queues"}
     assert states["gateway simulated"][0] == "wrong"
     assert states["STRESS_MODE is cold_start"] == ("look", "payments stress off")
     assert states["the account runs 110 executions at once, the mapping 100"][0] == "wrong"
-    assert states["the mapping is Disabled"] == ("look", "payments start")
+    off = "the payment queue's mapping is Disabled, the mapping of the webhook's wake-ups is Disabled"
+    assert states[f"it is stopped: {off}"] == ("look", "payments start")
     assert any('in use: {"engine": "pure"}' in said for said in states)
