@@ -23,9 +23,9 @@ from handler.domain.errors import PaymentError
 from handler.domain.item import Item
 from handler.domain.reasons import sentence
 from handler.domain.reconcile import reconcile_pending
-from operations.items import open_items
+from operations.items import open_items, tell
 from operations.options import NAME, Call, Topic, confirmed, pass_call
-from operations.output import age, amount, as_json, local_time, table
+from operations.output import age, amount, as_json, local_time
 
 
 @click.group(cls=Topic, example="payments approvals list")
@@ -38,18 +38,14 @@ def approvals() -> None:
 def list_waiting(call: Call) -> int:
     """All that wait, the oldest first."""
     found, code = open_items(call.decisions.log, "pending_approval")
-    items = open_approvals(found)
-    if call.is_json:
-        print(*map(as_json, items), sep="\n", end="\n" if items else "")
-        return code
-    if not items:
-        if not code:
-            print("No payment waits for a decision.")
-        return code
     now_ms = call.decisions.clock.now_ms()
-    rows = [("TRANSACTION", "AMOUNT", "CUSTOMER", "SCORE", "AGE", "TIME LEFT", "ASKED BECAUSE")]
-    rows += [
-        (
+    head = ("TRANSACTION", "AMOUNT", "CUSTOMER", "SCORE", "AGE", "TIME LEFT", "ASKED BECAUSE")
+    return tell(
+        call,
+        (open_approvals(found), code),
+        "No payment waits for a decision.",
+        head,
+        lambda item: (
             item.transaction_id,
             amount(item),
             item.customer_id,
@@ -57,11 +53,8 @@ def list_waiting(call: Call) -> int:
             age(item, now_ms),
             "decided" if item.decision else time_left(item, now_ms),
             ", ".join(item.approval_reasons or ["not asked yet"]),
-        )
-        for item in items
-    ]
-    print(*table(rows), sep="\n")
-    return code
+        ),
+    )
 
 
 @approvals.command(example="payments approvals show pay-high-001")
@@ -151,6 +144,8 @@ def reconcile(call: Call) -> int:
     decisions = call.decisions
     find_end = composition.compose_end_finder(call.variables, decisions)
     items, code = open_items(decisions.log, "pending_approval")
+    if not items and not code:
+        call.say("No payment waits for a decision: nothing was left behind.", waiting=0)
     for item in open_approvals(items):
         try:
             found = reconcile_pending(item, decisions, find_end)

@@ -14,9 +14,9 @@ from handler.domain.item import Item, timestamp
 from handler.domain.payment import transaction_id
 from handler.domain.reasons import sentence
 from handler.domain.states import CONFLICT
-from operations.items import open_items
+from operations.items import open_items, tell
 from operations.options import NAME, Call, Topic, pass_call
-from operations.output import age, amount, as_json, table
+from operations.output import age, amount, as_json
 
 
 @click.group(cls=Topic, example="payments conflicts list")
@@ -29,21 +29,14 @@ def conflicts() -> None:
 def list_conflicts(call: Call) -> int:
     """All that are kept, the newest first; as JSON with the masked request."""
     found, code = open_items(call.decisions.log, CONFLICT)
-    items = sorted(found, key=lambda item: -item.created_at)
-    if call.is_json:
-        print(*map(as_json, items), sep="\n", end="\n" if items else "")
-        return code
-    if not items:
-        if not code:
-            print("No conflict is kept.")
-        return code
     now_ms = call.decisions.clock.now_ms()
-    rows = [("PAYMENT", "AMOUNT", "ORDER", "AGE", "CONFLICT")]
-    rows += [
-        (item.payment_id, amount(item), item.order_id or "-", age(item, now_ms), item.transaction_id) for item in items
-    ]
-    print(*table(rows), sep="\n")
-    return code
+    return tell(
+        call,
+        (sorted(found, key=lambda item: -item.created_at), code),
+        "No conflict is kept.",
+        ("PAYMENT", "AMOUNT", "ORDER", "AGE", "CONFLICT"),
+        lambda item: (item.payment_id, amount(item), item.order_id or "-", age(item, now_ms), item.transaction_id),
+    )
 
 
 @conflicts.command(example="payments conflicts show pay-001")

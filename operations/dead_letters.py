@@ -18,7 +18,7 @@ from handler.domain.reading import Reading, examine
 from handler.settings import read_settings
 from operations.letters import DeadLetters, Letter, redrive
 from operations.names import beside, queue_url
-from operations.options import NAME, Call, Topic, confirmed, pass_call
+from operations.options import NAME, Call, Topic, confirmed, one_of, pass_call
 from operations.output import table
 
 _POLL_SECONDS: Final = 1.0
@@ -91,8 +91,7 @@ def redrive_letters(call: Call, groups: tuple[str, ...], everything: bool, dry_r
     After each group it waits until its payments are settled, parked or asked about, and stops where they are not. It
     may be interrupted, run again, and run by two people at once: nothing is charged twice, and nothing is lost.
     """
-    if bool(groups) == everything:
-        raise click.UsageError("name a --group, or --all")
+    one_of(group=groups, all=everything)
     letters = _letters(call)
     seen = [letter for letter in letters.look() if everything or letter.group in groups]
     chosen = list(dict.fromkeys(letter.group for letter in seen))

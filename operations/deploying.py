@@ -9,7 +9,7 @@ import click
 
 from operations import checkout
 from operations.names import ROLES
-from operations.options import NAME, Call, Command, confirmed, pass_call
+from operations.options import NAME, Call, Command, confirmed, one_of, pass_call
 
 
 def _named_without_state(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,8 +37,7 @@ def deploy(call: Call, /, no_state: bool, function: str, **given: str | float | 
 
     As `make deploy-code` and `make move`: production takes no ZIP past a plan. `payments rollback` goes back.
     """
-    if (given["zip"] is None) == (given["version"] is None):
-        raise click.UsageError("name a --zip, or a --version")
+    one_of(zip=given["zip"], version=given["version"])
     return checkout.of_environment(call, "deploy", "--function", function, *_words(given), has_state=not no_state)
 
 

@@ -25,8 +25,8 @@ _STYLES: Final = {"ok": "green", "look": "yellow", "wrong": "bold red"}
 def doctor(call: Call, test_payment: bool, no_state: bool) -> int:
     """Look at credentials, permissions, quotas, versions, engine, alarms and settings.
 
-    It says, too, whether the environment is stopped. Queues, table and aliases are compared with Terraform's outputs, where there are any. Ends with 1 where something is
-    wrong; what a person has to judge is marked `look`.
+    It says, too, whether the environment is stopped. Queues, table and aliases are compared with Terraform's outputs,
+    where there are any. Ends with 1 where something is wrong; what a person has to judge is marked `look`.
     """
     checks = Checks(call, has_state=not no_state)
     looks: list[Callable[[], Iterator[Finding]]] = [

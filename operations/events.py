@@ -36,7 +36,7 @@ from handler.event_composition import compose_target
 from handler.settings import read_settings
 from handler.support import load_support
 from operations.items import open_items
-from operations.options import NAME, Call, Command, Topic, pass_call
+from operations.options import NAME, Call, Command, Topic, one_of, pass_call
 
 _LISTING: Final = "its payment id is what its sender gave it"
 _TIME: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
@@ -79,8 +79,7 @@ def replay(
 
     Of a refund, too, by its transaction id: txn-PAYMENT#refund#REFUND.
     """
-    if bool(payments) == bool(state):
-        raise click.UsageError("name payments, or a --state")
+    one_of(PAYMENT=payments, state=state)
     if payments and (since is not None or until is not None):
         raise click.UsageError("--since and --until go with --state")
     log = call.decisions.log
@@ -95,9 +94,15 @@ def replay(
             try:
                 items.append(_find(log, payment))
             except PaymentError as error:
+                if len(payments) == 1:
+                    raise
                 # Of many that are named, one that is gone holds up none.
                 call.warn(str(error))
                 code = 1
+    if not items:
+        if not code:
+            call.say(f"No payment that is {state} was claimed then.", sent=0)
+        return code
     environment, target = compose_replay(call.variables)
     return max(code, send_again(call, items, environment, target))
 

@@ -11,9 +11,9 @@ from typing import Final, Literal
 import click
 
 from handler.domain.item import Item
-from operations.items import open_items
+from operations.items import open_items, tell
 from operations.options import NAME, Call, Command, pass_call
-from operations.output import age, amount, as_json, table
+from operations.output import age, amount
 
 _STATES: Final[tuple[Literal["processing", "pending_approval", "parked"], ...]] = (
     "processing",
@@ -42,17 +42,13 @@ def list_open(
         code = max(code, unread)
     # One that moved while it was listed stands in two states' answers.
     items = sorted({item.transaction_id: item for item in items}.values(), key=lambda item: item.created_at)
-    if call.is_json:
-        print(*map(as_json, items), sep="\n", end="\n" if items else "")
-        return code
-    if not items:
-        if not code:
-            print("No payment is open.")
-        return code
     now_ms = call.decisions.clock.now_ms()
-    rows = [("TRANSACTION", "STATUS", "AMOUNT", "CUSTOMER", "ORDER", "GROUP", "AGE")]
-    rows += [
-        (
+    return tell(
+        call,
+        (items, code),
+        "No payment is open.",
+        ("TRANSACTION", "STATUS", "AMOUNT", "CUSTOMER", "ORDER", "GROUP", "AGE"),
+        lambda item: (
             item.transaction_id,
             item.status,
             amount(item),
@@ -60,8 +56,5 @@ def list_open(
             item.order_id or "-",
             item.message_group_id or "-",
             age(item, now_ms),
-        )
-        for item in items
-    ]
-    print(*table(rows), sep="\n")
-    return code
+        ),
+    )

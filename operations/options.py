@@ -197,6 +197,16 @@ def _globals() -> list[click.Option]:
     ]
 
 
+def one_of(**given: object) -> None:
+    """Of two that exclude each other, by how they are written, exactly one is given. Raises UsageError."""
+    first, second = (name if name.isupper() else f"--{name}" for name in given)
+    count = sum(bool(value) for value in given.values())
+    if count == 2:
+        raise click.UsageError(f"{first} and {second} exclude each other: name one of them")
+    if not count:
+        raise click.UsageError(f"name a {first}, or {second}")
+
+
 # `--yes` is taken where something is asked.
 def confirmed(command: Callable[..., Any]) -> Callable[..., Any]:
     """The option `--yes` of a command that calls `Call.confirm`."""
@@ -249,6 +259,12 @@ class Topic(_Helped, click.Group):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_options(ctx, formatter)
         self.format_commands(ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each with the first sentences of its help whole, where Click cuts them."""
+        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, (each.help or "").partition("\n")[0]) for name, each in found.items() if each])
 
 
 pass_call = click.pass_obj

@@ -22,9 +22,9 @@ from handler.domain.parked import cancel as cancel_parked
 from handler.domain.parked import retry as retry_parked
 from handler.domain.reasons import sentence
 from handler.domain.times import Times
-from operations.items import open_items
-from operations.options import NAME, Call, Topic, confirmed, pass_call
-from operations.output import amount, as_json, table
+from operations.items import open_items, tell
+from operations.options import NAME, Call, Topic, confirmed, one_of, pass_call
+from operations.output import amount, as_json
 
 _LISTING: Final = "`payments parked list` shows what is parked"
 # What a retry of a workflow's payment needs at most, between taking it over and starting its execution.
@@ -42,17 +42,13 @@ def parked() -> None:
 def list_parked(call: Call) -> int:
     """All that are parked, group by group in their order; as JSON with the masked request."""
     found, code = open_items(call.decisions.log, "parked")
-    items = in_order(found)
-    if call.is_json:
-        print(*map(as_json, items), sep="\n", end="\n" if items else "")
-        return code
-    if not items:
-        if not code:
-            print("No payment is parked.")
-        return code
-    rows = [("TRANSACTION", "AMOUNT", "GROUP", "PARKED", "RETRIED BY", "AT THE GATEWAY", "REASON")]
-    rows += [
-        (
+    head = ("TRANSACTION", "AMOUNT", "GROUP", "PARKED", "RETRIED BY", "AT THE GATEWAY", "REASON")
+    return tell(
+        call,
+        (in_order(found), code),
+        "No payment is parked.",
+        head,
+        lambda item: (
             item.transaction_id,
             amount(item),
             item.message_group_id or "-",
@@ -60,11 +56,8 @@ def list_parked(call: Call) -> int:
             _retried_by(item),
             item.gateway_ref or "never",
             item.parked_reason,
-        )
-        for item in items
-    ]
-    print(*table(rows), sep="\n")
-    return code
+        ),
+    )
 
 
 @parked.command(example="payments parked show pay-001")
@@ -109,8 +102,7 @@ def retry(call: Call, payment: str | None, reason: str | None) -> int:
 
     One that was not retried holds back the later ones of its group, and no other.
     """
-    if bool(payment) == bool(reason):
-        raise click.UsageError("name one payment, or a --reason")
+    one_of(PAYMENT=payment, reason=reason)
     if payment:
         item = find_item(call.decisions.log, payment, _LISTING)
         call.confirm(f"{item.transaction_id}, {amount(item)}, may be charged again.")

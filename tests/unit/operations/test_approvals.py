@@ -204,6 +204,7 @@ def test_reconcile_from_the_command_line(command):
     assert command(world, "reconcile")[1] == f"{KEY} waiting\n"
     world.clock.ms += DAY_MS + PATIENCE_MS + 1
     assert command(world, "reconcile")[1] == f"{KEY} expired\n"
+    assert command(world, "reconcile")[1] == "No payment waits for a decision: nothing was left behind.\n"
 
 
 @pytest.mark.parametrize("variable", ["SCORING_KERNEL", "SCORING_ENGINE", "CANONICAL_VERSION_WRITTEN"])

@@ -332,6 +332,34 @@ def test_wrong_usage_is_told_as_json_too_wherever_that_is_asked_for(words, said,
     assert said in json.loads(capsys.readouterr().err)["error"]
 
 
+@pytest.mark.parametrize(
+    ("words", "first", "second"),
+    [
+        ("dead-letters redrive", "--group a", "--all"),
+        ("parked retry", "pay-1", "--reason timeout"),
+        ("events replay", "pay-1", "--state parked"),
+        ("deploy", f"--zip {__file__}", "--version 1"),
+    ],
+)
+def test_of_two_that_exclude_each_other_one_is_named_and_both_are_told_as_both(words, first, second, capsys):
+    assert cli.main([*words.split(), *first.split(), *second.split()], {}) == 2
+    assert "exclude each other: name one of them" in capsys.readouterr().err
+    assert cli.main(words.split(), {}) == 2
+    assert f", or {second.split()[0]}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [words for words, command in COMMANDS.items() if isinstance(command, Topic)])
+def test_a_topics_help_has_the_first_line_of_each_commands_whole(words, capsys):
+    assert cli.main([*words.split(), "--help"], {}) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    below = [each for name, each in COMMANDS.items() if name and name.rpartition(" ")[0] == words]
+    assert below
+    for each in below:
+        line = (each.help or "").partition("\n")[0]
+        assert line.endswith((".", "payments`."))
+        assert line in shown
+
+
 def test_every_code_that_is_used_is_documented():
     used = {refusals.REFUSED, refusals.USAGE, refusals.NOT_THERE, refusals.FORBIDDEN, refusals.UNSETTLED, 0, 6, 130}
     assert used == refusals.EXIT_CODES.keys()

@@ -89,6 +89,13 @@ def test_a_payment_that_is_not_there_or_is_damaged_is_told_and_the_others_are_se
     assert "txn-damaged (completed) lacks gateway_ref" in errors
 
 
+def test_one_payment_that_is_not_there_is_not_there_and_a_state_that_has_none_is_told(command):
+    code, output, errors = command(World(), "gone")
+    assert (code, output) == (3, "")
+    assert "there is no payment txn-gone" in errors
+    assert command(World(), "--state", "parked")[:2] == (0, "No payment that is parked was claimed then.\n")
+
+
 def test_all_that_are_parked_are_sent_by_the_time_of_their_claim(command):
     world, target = parked(), Target()
     claimed = world.stored().created_at
