@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EXIT_CODES: Final[Mapping[int, str]] = {
     0: "It is done.",
     1: "It was refused, or a part of it was not done: standard error says what, and why.",
-    2: "Wrong usage, or a setting that is missing or wrong.",
+    2: "Wrong usage, a setting that is missing or wrong, or no extra `operations` in this installation.",
     3: "It is not there: no such payment, or no such queue, table or function in this environment and region.",
     4: "AWS refuses: credentials are missing or have expired, or a permission is missing.",
     5: "There was no answer that settles it: run it again.",

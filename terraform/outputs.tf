@@ -127,7 +127,7 @@ output "commands" {
     aws cloudwatch get-metric-statistics --region ${local.table_arn[3]} \
       --namespace AWS/Lambda --metric-name ConcurrentExecutions --statistics Maximum \
       --dimensions Name=FunctionName,Value=${module.payment_function.function_name} --period 60 \
-      --start-time "$(date -u -d '-1 hour' +%FT%TZ)" --end-time "$(date -u +%FT%TZ)"
+      --start-time $(($(date +%s) - 3600)) --end-time $(date +%s)
 
     # See and decide what waits, from the repository
     export AWS_REGION=${local.table_arn[3]} ENVIRONMENT=${var.environment} DYNAMODB_TABLE=${module.transaction_table.table_name} \

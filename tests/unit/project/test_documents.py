@@ -46,6 +46,18 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in _HEADING.findall(text)}
 
 
+# Options and tools of GNU's that macOS has not, or takes otherwise.
+_GNU = re.compile(
+    r"\bdate (-\w+ )*-d|\bsed -i |\bgrep -\w*P|\breadlink -f|\bxargs -r|\bsha256sum|\bbase64 -w|\bstat -c"
+    r"|\bmapfile|\bnproc"
+)
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, ROOT / "terraform" / "outputs.tf"], ids=lambda path: path.name)
+def test_no_printed_command_needs_gnus_tools(path):
+    assert _GNU.findall(path.read_text()) == []
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_a_document_names_is_there(document):
     assert faults(document.read_text(), document.parent) == []
