@@ -166,6 +166,7 @@ class ConsolePage:
             "mapping": system.mapping.state if system.mapping is not None else "",
             "environments": [_environment(each) for each in [*system.environments(), *self._approvals.environments()]],
             "outcomes": system.status.outcomes,
+            "messages": system.status.messages,
             "payments": payments,
             "approvals": [vars(link) for link in links.values() if link.transaction_id in waiting],
             "problems": [*failed, *system.problems[-5:]],

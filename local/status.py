@@ -1,6 +1,7 @@
 """What `make up` and `make run` tell while they work: what became of payments, and inits that fail.
 
-The rule: it is fed by log lines, outcome events and callbacks, from any thread, and asks nobody.
+The rule: it is fed by log lines, outcome events and callbacks, from any thread, and asks nobody; a payment counts once,
+as what it is by now, however often its messages came.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import threading
 from collections import Counter, deque
 from dataclasses import dataclass
 
+from handler.domain.states import FINAL, OPEN
 from local.execution_environment import ExecutionEnvironment
 
 _RECENT = 8
@@ -31,7 +33,8 @@ class Status:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._outcomes: Counter[str] = Counter()
+        self._states: dict[str, str] = {}
+        self._messages: Counter[str] = Counter()
         self._recent: deque[Settled] = deque(maxlen=_RECENT)
         self._asking: dict[str, str] = {}
         self._final: dict[str, str] = {}
@@ -56,8 +59,11 @@ class Status:
 
     def event(self, payment_id: str, status: str) -> None:
         """Take what an outcome event says: the workflow has no log line for how a payment that waited ended."""
+        # A refund's and a conflict's are told under their payment's id, and are no state of it.
+        if status not in OPEN | FINAL:
+            return
         with self._lock:
-            self._final[payment_id] = status
+            self._final[payment_id] = self._states[payment_id] = status
             self._answered(payment_id)
 
     def _answered(self, payment_id: str) -> None:
@@ -66,7 +72,10 @@ class Status:
             self._settled(payment_id, self._asking.pop(payment_id), self._final[payment_id])
 
     def _settled(self, payment_id: str, group: str, outcome: str) -> None:
-        self._outcomes[outcome] += 1
+        if outcome not in OPEN | FINAL:
+            self._messages[outcome] += 1
+        elif outcome != "pending_approval" or payment_id not in self._final:
+            self._states[payment_id] = outcome
         self._recent.append(Settled(payment_id, group, outcome))
 
     def init_failed(self, environment: ExecutionEnvironment) -> None:
@@ -76,9 +85,15 @@ class Status:
 
     @property
     def outcomes(self) -> dict[str, int]:
-        """Messages by what became of them; one that came again counts again."""
+        """How many payments are what by now."""
         with self._lock:
-            return dict(sorted(self._outcomes.items()))
+            return dict(sorted(Counter(self._states.values()).items()))
+
+    @property
+    def messages(self) -> dict[str, int]:
+        """Messages by what they were, where that is no state of a payment: duplicates, conflicts, refunds."""
+        with self._lock:
+            return dict(sorted(self._messages.items()))
 
     @property
     def recent(self) -> list[Settled]:

@@ -68,8 +68,9 @@ class View:
     def _line(self, queue: dict[str, int], environments: list[ExecutionEnvironment]) -> str:
         # Ages and who is busy this moment would make every line a new one.
         waiting = ", ".join(f"{count} {name}" for name, count in queue.items() if name != "s old")
-        outcomes = ", ".join(f"{outcome} {count}" for outcome, count in self._status.outcomes.items())
-        return f"# queue: {waiting}; {len(environments)} environments; {outcomes or 'no payment yet'}"
+        others = f"; messages: {_counted(self._status.messages)}" if self._status.messages else ""
+        outcomes = _counted(self._status.outcomes) or "no payment yet"
+        return f"# queue: {waiting}; {len(environments)} environments; {outcomes}{others}"
 
     def _table(self, queue: dict[str, int], environments: list[ExecutionEnvironment]) -> RenderableType:
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -78,11 +79,16 @@ class View:
         busy = Counter(each.function.name for each in environments if each.request_id is not None)
         for name, count in sorted(alive.items()):
             table.add_row(name, f"{count} environments, {busy[name]} busy")
-        outcomes = ", ".join(f"{outcome} {count}" for outcome, count in self._status.outcomes.items())
-        table.add_row("messages", outcomes or "none yet")
+        table.add_row("payments", _counted(self._status.outcomes) or "none yet")
+        if self._status.messages:
+            table.add_row("other messages", _counted(self._status.messages))
         recent = [Text(f"{each.payment_id}  {each.outcome}  {each.group}") for each in self._status.recent]
         failed = [Text(f"init failed{_times(count)}: {what}", "red") for what, count in self._failed.items()]
         return Group(table, *recent, *failed)
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def _times(count: int) -> str:

@@ -44,7 +44,7 @@ def test_payments_are_counted_as_they_settle(status: Status) -> None:
 
 
 @pytest.mark.parametrize("line_first", [True, False])
-def test_a_payment_that_waited_for_a_person_is_counted_again_as_it_ends(line_first: bool) -> None:
+def test_a_payment_that_waited_for_a_person_is_counted_as_what_it_ended_as(line_first: bool) -> None:
     status = Status()
     line = settled("risky", "pending_approval")
     status.event("other", "completed")
@@ -53,8 +53,26 @@ def test_a_payment_that_waited_for_a_person_is_counted_again_as_it_ends(line_fir
     status.event("risky", "expired")
     if not line_first:
         status.line(line)
-    assert status.outcomes == {"expired": 1, "pending_approval": 1}
+    assert status.outcomes == {"completed": 1, "expired": 1}
     assert [(each.outcome, each.group) for each in status.recent] == [("pending_approval", "g"), ("expired", "g")]
+
+
+def test_a_payment_counts_once_however_often_its_messages_came(status: Status) -> None:
+    for outcome in ("duplicate", "duplicate", "conflict"):
+        status.line(settled("pay-1", outcome))
+    for outcome in ("parked", "duplicate", "completed"):
+        status.line(settled("pay-retried", outcome))
+    status.event("pay-retried", "completed")
+    # Told under their payment's id.
+    status.event("pay-1", "refunded")
+    status.event("pay-1", "conflict")
+    assert status.outcomes == {"completed": 10, "declined": 1}
+    assert status.messages == {"conflict": 1, "duplicate": 3}
+    console = Console(file=StringIO(), width=200)
+    with View(console, status) as shown:
+        shown.show(QUEUE, [])
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "completed 10, declined 1; messages: conflict 1, duplicate 3" in said
 
 
 def test_a_terminal_shows_queue_environments_and_the_last_payments(status: Status) -> None:
