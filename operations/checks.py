@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 from uuid import uuid4
 
 import click
@@ -18,23 +18,16 @@ import click
 from handler.domain.payment import transaction_id
 from handler.domain.rules import PRODUCTION
 from operations import checkout
+from operations.finding import Finding
 from operations.names import ROLES, beside, function, log_groups, mapping_states, queue_url
 from operations.options import Call
+from operations.role_checks import of_role
 
 # Of Lambda, in Service Quotas.
 _CONCURRENT_EXECUTIONS: Final = "L-B99A9384"
 _INDEX: Final = "open-shard-index"
 _TEST_SECONDS: Final = 120.0
 _READY_DAYS: Final = 14
-
-
-class Finding(NamedTuple):
-    """One answer of a check: `ok`, `look` where a person has to judge, `wrong`; `do` is what to do about it."""
-
-    check: str
-    state: Literal["ok", "look", "wrong"]
-    said: str
-    do: str = ""
 
 
 class Checks:
@@ -159,6 +152,11 @@ class Checks:
         }
         if len(set(written.values())) > 1:
             yield Finding("versions", "wrong", f"they write different canonical texts: {written}", "`make apply`.")
+
+    def roles(self) -> Iterator[Finding]:
+        """What the functions may do, by IAM's simulation; who asks needs rights of their own for that."""
+        for role, live in self._functions.items():
+            yield from of_role(self._call.client("iam"), role, live["Role"])
 
     def engine(self) -> Iterator[Finding]:
         """What the newest environment said when it was ready, else what the settings ask for."""

@@ -11,7 +11,8 @@ from typing import Final
 
 import click
 
-from operations.checks import Checks, Finding
+from operations.checks import Checks
+from operations.finding import Finding
 from operations.options import Call, Command, pass_call
 from operations.refusals import explain
 
@@ -25,7 +26,8 @@ _STYLES: Final = {"ok": "green", "look": "yellow", "wrong": "bold red"}
 def doctor(call: Call, test_payment: bool, no_state: bool) -> int:
     """Look at credentials, permissions, quotas, versions, engine, alarms and settings.
 
-    It says, too, whether the environment is stopped. Queues, table and aliases are compared with Terraform's outputs,
+    IAM is asked whether each function's role may do what its policy says; it says, too, whether the environment is
+    stopped. Queues, table and aliases are compared with Terraform's outputs,
     where there are any. Ends with 1 where something is wrong; what a person has to judge is marked `look`.
     """
     checks = Checks(call, has_state=not no_state)
@@ -35,6 +37,7 @@ def doctor(call: Call, test_payment: bool, no_state: bool) -> int:
         checks.queues,
         checks.table,
         checks.versions,
+        checks.roles,
         *([checks.test_payment] if test_payment else []),
         checks.engine,
         checks.quotas,

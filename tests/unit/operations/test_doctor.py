@@ -11,8 +11,15 @@ from botocore.exceptions import ClientError
 from operations import __main__ as cli
 from operations import checks
 from operations.options import Call
+from operations.role_checks import of_role
 
-LIVE = {"CodeSha256": "a", "Version": "1", "Runtime": "python3.13", "Environment": {"Variables": {}}}
+LIVE = {
+    "CodeSha256": "a",
+    "Version": "1",
+    "Runtime": "python3.13",
+    "Role": "arn:aws:iam::1:role/a",
+    "Environment": {"Variables": {}},
+}
 
 
 class Aws:
@@ -63,6 +70,7 @@ def test_each_check_names_the_permission_that_it_lacks_and_stops_no_other(doctor
         "queues": "arn:aws:iam::1:user/a may not service:get_queue_attributes on arn:aws:x",
         "table": "arn:aws:iam::1:user/a may not service:describe_table on arn:aws:x",
         "versions": "arn:aws:iam::1:user/a may not service:get_function_configuration on arn:aws:x",
+        "roles": "arn:aws:iam::1:user/a may not service:get_function_configuration on arn:aws:x",
         "engine": "arn:aws:iam::1:user/a may not service:get_function_configuration on arn:aws:x",
         "quotas": "arn:aws:iam::1:user/a may not service:get_account_settings on arn:aws:x",
         "running": "arn:aws:iam::1:user/a may not service:list_event_source_mappings on arn:aws:x",
@@ -127,3 +135,92 @@ def test_production_with_the_simulated_gateway_or_fewer_executions_than_the_mapp
     off = "the payment queue's mapping is Disabled, the mapping of the webhook's wake-ups is Disabled"
     assert states[f"it is stopped: {off}"] == ("look", "payments start")
     assert any('in use: {"engine": "pure"}' in said for said in states)
+
+
+class Iam:
+    """Roles with one policy each, and IAM's simulation, which keeps what it was asked."""
+
+    def __init__(self, document: dict[str, Any] | None, **refused: dict[str, Any]) -> None:
+        self.document, self.refused = document, refused
+        self.asked: list[dict[str, Any]] = []
+
+    def get_paginator(self, operation: str) -> Any:
+        class Pages:
+            def paginate(pages, **request: Any) -> list[dict[str, Any]]:
+                if operation == "list_role_policies":
+                    return [{"PolicyNames": ["handler"] if self.document else []}]
+                self.asked.append(request)
+                return [
+                    {
+                        "EvaluationResults": [
+                            {"EvalActionName": action, "EvalResourceName": resource, "EvalDecision": "allowed"}
+                            | self.refused.get(action.partition(":")[2], {})
+                            for action in request["ActionNames"]
+                            for resource in request["ResourceArns"]
+                        ]
+                    }
+                ]
+
+        return Pages()
+
+    def get_role_policy(self, RoleName: str, PolicyName: str) -> dict[str, Any]:
+        return {"PolicyDocument": self.document}
+
+
+KEY = "arn:aws:kms:eu-central-1:1:key/a"
+DOCUMENT = {
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": "arn:aws:logs:eu-central-1:1:log-group:g:*",
+        },
+        {
+            "Effect": "Allow",
+            "Action": "kms:Decrypt",
+            "Resource": [KEY],
+            "Condition": {
+                "StringEquals": {"kms:ViaService": ["sqs.eu-central-1.amazonaws.com"]},
+                "ForAllValues:StringNotEquals": {"dynamodb:Attributes": ["decision"]},
+            },
+        },
+        {"Effect": "Deny", "Action": "*", "Resource": "*"},
+    ]
+}
+
+
+def test_a_role_is_asked_for_all_that_its_policy_allows_as_its_conditions_want_it():
+    iam = Iam(DOCUMENT)
+    (found,) = of_role(iam, "queue", "arn:aws:iam::1:role/payments/queue")
+    assert found == ("roles", "ok", "queue: role queue may do all of the 3 actions that its policy allows", "")
+    logs, kms = iam.asked
+    assert logs["ResourceArns"] == ["arn:aws:logs:eu-central-1:1:log-group:g:any"]
+    assert (logs["PolicySourceArn"], logs["ContextEntries"]) == ("arn:aws:iam::1:role/payments/queue", [])
+    assert (kms["ActionNames"], kms["ResourceArns"]) == (["kms:Decrypt"], [KEY])
+    assert kms["ContextEntries"] == [
+        {
+            "ContextKeyName": "kms:ViaService",
+            "ContextKeyValues": ["sqs.eu-central-1.amazonaws.com"],
+            "ContextKeyType": "string",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("detail", "do"),
+    [
+        ({"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": False}}, "permissions boundary"),
+        ({"OrganizationsDecisionDetail": {"AllowedByOrganizations": False}}, "organisation"),
+        ({"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": True}}, "Another policy of the role"),
+    ],
+)
+def test_what_is_taken_from_a_role_is_wrong_and_told_with_what_takes_it(detail, do):
+    iam = Iam(DOCUMENT, Decrypt={"EvalDecision": "implicitDeny", **detail})
+    (found,) = of_role(iam, "queue", "arn:aws:iam::1:role/queue")
+    assert (found.state, found.said) == ("wrong", f"queue: role queue may not kms:Decrypt on {KEY}")
+    assert do in found.do
+
+
+def test_a_role_without_a_policy_is_looked_at_by_a_person():
+    (found,) = of_role(Iam(None), "page", "arn:aws:iam::1:role/page")
+    assert (found.state, found.said) == ("look", "page: role page has no policy of its own")
