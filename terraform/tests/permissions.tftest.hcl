@@ -133,6 +133,36 @@ override_resource {
 }
 
 override_resource {
+  target          = module.approval_workflow.aws_iam_role.scheduler
+  override_during = plan
+  values          = { arn = "arn:aws:iam::123456789012:role/payments/scheduler" }
+}
+
+override_resource {
+  target          = module.payment_function.aws_iam_role.this
+  override_during = plan
+  values          = { arn = "arn:aws:iam::123456789012:role/payments/queue" }
+}
+
+override_resource {
+  target          = module.approval_workflow.aws_scheduler_schedule.reconcile
+  override_during = plan
+  values          = { arn = "arn:aws:scheduler:eu-central-1:123456789012:schedule/default/shop-payment-processor-test-reconcile" }
+}
+
+override_resource {
+  target          = module.payment_function.aws_lambda_event_source_mapping.payment_queue
+  override_during = plan
+  values          = { arn = "arn:aws:lambda:eu-central-1:123456789012:event-source-mapping:payments" }
+}
+
+override_resource {
+  target          = module.webhook[0].aws_lambda_event_source_mapping.wake_ups
+  override_during = plan
+  values          = { arn = "arn:aws:lambda:eu-central-1:123456789012:event-source-mapping:wake-ups" }
+}
+
+override_resource {
   target          = module.code_bucket.aws_s3_bucket.this
   override_during = plan
   values = {

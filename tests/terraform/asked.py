@@ -1,9 +1,8 @@
-"""What is asked of AWS in whose name: by a function's code, by AWS's services for it, and by people.
+"""What is asked of AWS in a function's name: by its code, and by AWS's services for it.
 
 The rule it keeps: what is not read off the code has the page of AWS, or ours, that says so.
 """
 
-import ast
 import importlib
 import json
 import re
@@ -11,21 +10,16 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import botocore.session
 import pytest
-from botocore import xform_name
 
-from handler import approval_composition
-from local.installation import ROOT
 from tests.support.build_scripts import load
-from tests.terraform.calls import Call, Name, all_of, calls_of
+from tests.terraform.calls import Call, all_of, calls_of
 from tests.terraform.installation import Plan
 from tests.terraform.policies import Request
 
 # It imports all the others.
 load("packager.command")
 PACKAGES = sys.modules["packager"].functions
-STATE = load("state")
 ARN = "arn:aws:{}:eu-central-1:123456789012:{}"
 BENCHMARK = "module.benchmark_functions[0]"
 
@@ -43,23 +37,25 @@ class Function:
     """What SUPPORT says, where it is a choice."""
 
 
-_STANDARD, _LEAN = "handler.adapters.support.standard", "handler.adapters.support.lean"
+STANDARD, _LEAN = "handler.adapters.support.standard", "handler.adapters.support.lean"
 _OF_PEOPLE = ("handler.adapters.approval.support",)
-_WORKFLOW = "module.approval_workflow"
+WORKFLOW = "module.approval_workflow"
 _EVENTS = "module.outcome_events[0]"
-_WEBHOOK = "module.webhook[0]"
+WEBHOOK = "module.webhook[0]"
 _DOCUMENT = "data.aws_iam_policy_document.this"
+# Secrets Manager adds six letters to a name.
+PEPPER = ARN.format("secretsmanager", "secret:payment-fingerprint-pepper-test-AbCdEf")
 
 
 def _queue_function(module: str, resource: str, support: str) -> Function:
-    supports = (_LEAN if support == "lean" else _STANDARD,)
+    supports = (_LEAN if support == "lean" else STANDARD,)
     return Function(
         "handler.queue_function", "create", supports, f"{module}.{_DOCUMENT}", f"{module}.{resource}", support
     )
 
 
 def _function(entry: str, name: str, resource: str) -> Function:
-    return Function(entry, "_create", _OF_PEOPLE, f'{_WORKFLOW}.{_DOCUMENT}["{name}"]', f"{_WORKFLOW}.{resource}")
+    return Function(entry, "_create", _OF_PEOPLE, f'{WORKFLOW}.{_DOCUMENT}["{name}"]', f"{WORKFLOW}.{resource}")
 
 
 FUNCTIONS = {
@@ -81,8 +77,8 @@ FUNCTIONS = {
         entry="handler.webhook_function",
         create="_create",
         supports=_OF_PEOPLE,
-        document=f"{_WEBHOOK}.aws_iam_role_policy.this",
-        resource=f"{_WEBHOOK}.aws_lambda_function.this",
+        document=f"{WEBHOOK}.aws_iam_role_policy.this",
+        resource=f"{WEBHOOK}.aws_lambda_function.this",
     ),
 }
 
@@ -186,9 +182,9 @@ def _asked_by_mappings(name: str, plan: Plan) -> Iterator[Request]:
             yield Request(f"dynamodb:{each}", plan["module.transaction_table.aws_dynamodb_table.this"]["stream_arn"])
         # "Retaining discarded batches for a DynamoDB event source in Lambda"
         yield Request("sqs:SendMessage", plan[f"{_EVENTS}.aws_sqs_queue.given_up"]["arn"])
-    is_woken = name == "reconcile" and f"{_WEBHOOK}.aws_sqs_queue.wake_ups" in plan
+    is_woken = name == "reconcile" and f"{WEBHOOK}.aws_sqs_queue.wake_ups" in plan
     if is_woken or name.startswith("queue function"):
-        queue = f"{_WEBHOOK}.aws_sqs_queue.wake_ups" if is_woken else "module.queue.aws_sqs_queue.payment"
+        queue = f"{WEBHOOK}.aws_sqs_queue.wake_ups" if is_woken else "module.queue.aws_sqs_queue.payment"
         # "Creating and configuring an Amazon SQS event source mapping"
         for each in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"):
             yield Request(each, plan[queue]["arn"])
@@ -209,6 +205,8 @@ KEY_ACTIONS = {
     "dynamodb:Query": _OF_TABLE,
     "dynamodb:UpdateItem": _OF_TABLE,
     "secretsmanager:GetSecretValue": ("Decrypt",),
+    "secretsmanager:CreateSecret": ("Decrypt", "GenerateDataKey"),
+    "secretsmanager:PutSecretValue": ("Decrypt", "GenerateDataKey"),
 }
 
 
@@ -230,6 +228,7 @@ def keys(plan: Plan) -> dict[str, str]:
         found[variables_of(FUNCTIONS["webhook"], plan)["WEBHOOK_SECRET_ARN"]] = ARN.format(
             "kms", "key/44444444-4444-4444-4444-444444444444"
         )
+        found[PEPPER] = ARN.format("kms", "key/44444444-4444-4444-4444-444444444444")
         found |= {given[name]: ARN.format("kms", "key/44444444-4444-4444-4444-444444444444") for name in names}
     return found
 
@@ -242,95 +241,3 @@ def with_keys(requests: Iterable[Request], plan: Plan) -> Iterator[Request]:
         for operation in KEY_ACTIONS.get(each.action, ()) if key else ():
             service = each.action.partition(":")[0]
             yield Request(f"kms:{operation}", str(key), {"kms:ViaService": f"{service}.eu-central-1.amazonaws.com"})
-
-
-# ---- what people ask ------------------------------------------------------------------------------------------
-
-_APPROVALS = "operations.approvals"
-_ROLES = ("", "-page", "-reconcile")
-# Where the command line begins for each: a reader looks, an approver decides, who is on call deals with what is parked.
-COMMANDS: dict[str, set[Name]] = {
-    "reader": {(_APPROVALS, "list_waiting"), (_APPROVALS, "show")},
-    "approver": {(_APPROVALS, "approve"), (_APPROVALS, "reject")},
-    "on_call": all_of("operations.parked"),
-}
-
-
-def asked_on_the_command_line(person: str, plan: Plan) -> Iterator[Request]:
-    # As output `commands` exports them.
-    url = plan["module.queue.aws_sqs_queue.payment"]["url"]
-    variables = variables_of(FUNCTIONS["reconcile"], plan) | {"PAYMENT_QUEUE_URL": url}
-
-    def create() -> list[object]:
-        composed: list[object] = [approval_composition.compose_decisions(variables)]
-        if person == "on_call":
-            composed += [
-                approval_composition.compose_retries(variables),
-                approval_composition.compose_gateway(variables),
-            ]
-        return composed
-
-    with pytest.MonkeyPatch.context() as patch:
-        for call in calls_of(COMMANDS[person], create, [_STANDARD], patch):
-            yield request(call)
-
-
-def asked_by_deploying(plan: Plan) -> Iterator[Request]:
-    """What `make deploy-code` and `make rollback` call: names of operations in their scripts, a waiter's among them."""
-    scripts = [
-        *(ROOT / "build" / "packager").glob("*.py"),
-        *(ROOT / "build" / f"{name}.py" for name in ("deploy", "rollback")),
-    ]
-    named = {"get_function"}
-    for script in scripts:
-        for node in ast.walk(ast.parse(script.read_text())):
-            if isinstance(node, ast.Attribute):
-                named.add(node.attr)
-            elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "get_paginator":
-                named.add(str(ast.literal_eval(node.args[0])))
-    session = botocore.session.get_session()
-    functions = [FUNCTIONS[name] for name in ("queue function, lean", "page", "reconcile")]
-    names = ["shop-payment-processor-test", *(plan[each.resource]["function_name"] for each in functions)]
-    for operation in session.get_service_model("lambda").operation_names:
-        if xform_name(operation) in named:
-            for name in names:
-                yield Request(f"lambda:{operation}", ARN.format("lambda", f"function:{name}"))
-                yield Request(f"lambda:{operation}", ARN.format("lambda", f"function:{name}:live"))
-    # Names are in the state: HeadBucket asks for the right to list.
-    bucket = STATE.Bucket("test", "123456789012", "eu-central-1", None)
-    yield Request("s3:ListBucket", f"arn:aws:s3:::{bucket.name}")
-    yield Request("s3:GetObject", f"arn:aws:s3:::{bucket.name}/{bucket.state_key}")
-    for operation in session.get_service_model("cloudwatch").operation_names:
-        if xform_name(operation) in named:
-            yield Request(f"cloudwatch:{operation}", ARN.format("cloudwatch", "alarm:payments-test-function-errors"))
-
-
-def asked_by_people(person: str, plan: Plan) -> Iterator[Request]:
-    queue = {
-        name: plan[f"module.queue.aws_sqs_queue.{name}"]["arn"]
-        for name in ("payment", "dead_letter", "failed_starts", "rejected")
-    }
-    if person == "producer":
-        yield Request("sqs:SendMessage", queue["payment"])
-    elif person == "deployer":
-        yield from asked_by_deploying(plan)
-    else:
-        yield from asked_on_the_command_line(person, plan)
-    if person == "approver":
-        # "Control access to HTTP APIs with IAM authorization"
-        yield Request("execute-api:Invoke", ARN.format("execute-api", "abc/$default/PUT/approvals"))
-    if person == "on_call":
-        # docs/runbook.md; "StartMessageMoveTask" asks for the right to send, too.
-        for name in ("dead_letter", "failed_starts", "rejected"):
-            for each in ("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"):
-                yield Request(each, queue[name])
-        for each in ("sqs:CancelMessageMoveTask", "sqs:ListMessageMoveTasks", "sqs:StartMessageMoveTask"):
-            yield Request(each, queue["dead_letter"])
-        yield Request("sqs:SendMessage", queue["payment"])
-        # operations/letters.py, status.py and reconcile.py, over clients of their own.
-        yield Request("sqs:ChangeMessageVisibility", queue["dead_letter"])
-        yield Request("sqs:GetQueueAttributes", queue["payment"])
-        reconcile = "function:shop-payment-processor-test-reconcile:live"
-        yield Request("lambda:InvokeFunction", ARN.format("lambda", reconcile))
-        for each in ("cloudcafe-payment-processor-test", *(f"payment-processor-test{role}" for role in _ROLES)):
-            yield Request("logs:FilterLogEvents", ARN.format("logs", f"log-group:/aws/lambda/shop-{each}:log-stream:"))

@@ -32,6 +32,7 @@ _THINGS = {
     r"secret:gateway": "the gateway's key",
     r"secret:webhook": "the webhook's secret",
     r"secret:pepper": "the pepper",
+    r"function:shop-cloudcafe-payment-processor-test$": "the queue function",
     r"-reconcile:live$": "reconcile",
     r"shop-payment-processor-test:live$": "the workflow",
     r"shop-payment-processor-test:\*$": "the workflow's executions",
@@ -40,8 +41,16 @@ _THINGS = {
     r"s3:::cloudcafe-state": "the states' bucket",
     r"alarm:\*$": "every alarm",
     r":abc/\$default/PUT/approvals$": "the page's route for signed decisions",
+    r":event-source-mapping:": "the mappings of payments and wake-ups",
+    r":schedule/": "reconcile's schedule",
+    r":role/.*scheduler$": "the scheduler's role",
+    r":role/": "the functions' roles",
+    r"secret:payment-fingerprint-pepper": "the pepper of the environment's name",
+    r"-alarms$": "the alarms' topic",
     r"^\*$": "what has no resources to name",
 }
+
+_OF_ONE = {"lambda:GetDurableExecution", "lambda:InvokeFunction", "lambda:UpdateFunctionConfiguration"}
 
 
 def table(roles: Iterable[tuple[str, list[Statement]]]) -> str:
@@ -52,8 +61,10 @@ def table(roles: Iterable[tuple[str, list[Statement]]]) -> str:
         for statement in policy:
             for resource in statement["Resource"]:
                 # Of all functions, their versions and aliases, one as of the other.
-                thing = "every function" if who == "deployer" and ":function:" in resource else _thing(resource)
-                thing = "the functions' log groups" if who == "on_call" and ":log-group:" in resource else thing
+                thing = _of_functions(who, statement) if ":function:" in resource else ""
+                thing = thing or _thing(resource)
+                if ":log-group:" in resource and who in ("on_call", "observer"):
+                    thing = "the functions' log groups" if who == "on_call" else "the queue function's log group"
                 for action in statement["Action"]:
                     service, _, name = action.partition(":")
                     name += _limit(statement)
@@ -69,6 +80,13 @@ def _limit(statement: Statement) -> str:
     if "dynamodb:Attributes" in conditions.get("ForAllValues:StringNotEquals", {}):
         return " (no decision)"
     return " (a decision alone)" if "dynamodb:Attributes" in conditions.get("ForAllValues:StringEquals", {}) else ""
+
+
+def _of_functions(who: str, statement: Statement) -> str:
+    """The functions that a person deploys, starts or looks at; nothing for whoever invokes one or its executions."""
+    if who not in ("deployer", "observer", "on_call") or set(statement["Action"]) & _OF_ONE:
+        return ""
+    return "every function that charges" if who == "on_call" else "every function"
 
 
 def _thing(resource: str) -> str:

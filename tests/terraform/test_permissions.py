@@ -25,11 +25,11 @@ from tests.terraform.asked import (
     FUNCTIONS,
     PACKAGES,
     asked_by_code,
-    asked_by_people,
     asked_by_services,
     calls,
     with_keys,
 )
+from tests.terraform.asked_by_people import asked_by_people
 from tests.terraform.installation import Plan
 from tests.terraform.policies import Request, Statement, allows, denies, matching, of_document, of_text
 from tests.terraform.roles import table as roles_table
@@ -258,6 +258,13 @@ def test_the_threat_model_has_what_every_role_may_do(plans: dict[str, Plan]) -> 
     page = (ROOT / "docs" / "threat-model.md").read_text()
     written = page.partition("<!-- roles -->\n")[2].partition("\n<!-- end of roles -->")[0]
     assert written == made, f"put this between the marks of docs/threat-model.md:\n{made}"
+
+
+def test_what_is_to_be_attached_fits_a_managed_policy(plans: dict[str, Plan]) -> None:
+    # "IAM and AWS STS quotas": 6,144 characters, of which white space does not count.
+    texts = plans["all_that_may_be"]["outputs"]["policies"]
+    sizes = {who: len("".join(text.split())) for who, text in texts.items()}
+    assert max(sizes.values()) <= 6144, sizes
 
 
 def test_every_role_has_the_policy_document_of_its_own_name() -> None:

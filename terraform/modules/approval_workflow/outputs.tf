@@ -52,3 +52,13 @@ output "log_group_names" {
   description = "Log groups by the function that writes them: workflow, page, reconcile."
   value       = { for function, group in aws_cloudwatch_log_group.this : function => group.name }
 }
+
+output "role_arns" {
+  description = "ARNs of the functions' roles by role: workflow, page, reconcile; and of the scheduler's."
+  value       = merge({ for key, role in aws_iam_role.this : key => role.arn }, { scheduler = aws_iam_role.scheduler.arn })
+}
+
+output "schedule_arn" {
+  description = "ARN of the schedule of reconcile."
+  value       = aws_scheduler_schedule.reconcile.arn
+}

@@ -27,3 +27,13 @@ output "log_group_name" {
   description = "Log group of the function."
   value       = aws_cloudwatch_log_group.this.name
 }
+
+output "mapping_arn" {
+  description = "ARN of the payment queue's event source mapping."
+  value       = aws_lambda_event_source_mapping.payment_queue.arn
+}
+
+output "role_arn" {
+  description = "ARN of the function's role."
+  value       = aws_iam_role.this.arn
+}

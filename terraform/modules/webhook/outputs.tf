@@ -17,3 +17,8 @@ output "queue_name" {
   description = "Name of the queue of wake-ups."
   value       = aws_sqs_queue.wake_ups.name
 }
+
+output "mapping_arn" {
+  description = "ARN of the wake-ups' event source mapping."
+  value       = aws_lambda_event_source_mapping.wake_ups.arn
+}
