@@ -6,6 +6,7 @@ has not happened yet is told as what will.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from handler.domain.approval.decision import shown_score
@@ -180,15 +181,29 @@ def outcome(item: Item) -> Outcome:
         "cancelled": ("Cancelled", "An operator gave the payment up: nothing was charged."),
     }
     otherwise, then = ended[item.status]
-    return Outcome(word or otherwise, then)
+    since = ", ".join(_came_after(item))
+    return Outcome(word or otherwise, f"{then} Since then: {since}." if since else then)
 
 
 def ended_as(item: Item) -> str:
-    """In a few words how a payment ended, or where it is, with the gateway's or our own code for why."""
+    """In a few words how a payment ended, or where it is, with the gateway's or our own code for why.
+
+    What came after its charge stands behind it: a dispute says more about a billing identity than that it was charged.
+    """
     response = item.gateway_response
     code = item.reason_code or (response and (response.decline_code or response.code)) or ""
     word = _STATUS.get(item.status, item.status)
-    return f"{word} ({code})" if code else word
+    return ", ".join([f"{word} ({code})" if code else word, *_came_after(item)])
+
+
+def _came_after(item: Item) -> Iterator[str]:
+    # The last row of each is what the gateway says by now.
+    given = {row.refund_ref: row for row in item.refunded}.values()
+    back = sum(row.amount_minor for row in given if row.state == "refunded")
+    if back:
+        yield "given back" if back >= item.amount_minor else "given back in part"
+    for row in {row.dispute_ref: row for row in item.disputed}.values():
+        yield f"disputed ({row.reason})" if row.state == "open" else f"disputed ({row.reason}) and {row.state}"
 
 
 def _share(parts: int, scale: int) -> str:

@@ -13,7 +13,7 @@ from handler.adapters.approval.page import HEADERS
 from handler.adapters.support.errors import AwsError
 from handler.adapters.table.expressions import to_attributes
 from handler.approval_page import OUTCOME_MS
-from handler.domain.approval.view import EARLIER_MAX
+from handler.domain.approval.view import EARLIER_MAX, outcome
 from handler.domain.errors import ApprovalWakeError
 from handler.domain.item import timestamp
 from handler.domain.reasons import CATALOGUE
@@ -249,6 +249,28 @@ def test_the_page_shows_earlier_payments_of_the_same_billing_identity_with_their
     assert said == ["pay-asked", "waits for a person", "pay-stolen", "declined (stolen_card)", "pay-old", "charged"]
     assert "<span>12.00 USD<small>declined (stolen_card)</small></span>" in listed
     assert "There are more" not in listed
+
+
+def test_an_earlier_payment_that_was_disputed_or_given_back_says_so_beside_its_charge():
+    world = pending()
+    dispute = {"dispute_ref": "dp_1", "amount_minor": 2599, "currency": "USD", "reason": "fraudulent", "created_at": 1}
+    rows = [{**dispute, "state": state, "seen_at": at} for at, state in enumerate(("open", "lost"), 2)]
+    earlier_payment(world, "pay-taken-back", 4000, disputed=rows, later_no=2)
+    earlier_payment(world, "pay-asked-about", 3000, disputed=rows[:1], later_no=1)
+    refund = {"refund_ref": "re_1", "refund_id": "", "state": "refunded", "created_at": 1, "seen_at": 2}
+    for payment_id, ago, amount_minor in (("pay-in-full", 2000, 2599), ("pay-in-part", 1000, 100)):
+        rows = [{**refund, "amount_minor": amount_minor}]
+        earlier_payment(world, payment_id, ago, amount_minor=2599, refunded=rows, later_no=1)
+    taken_back = outcome(world.ports.log.get("txn-pay-taken-back"))
+    assert taken_back == ("Charged", "The payment was charged. Since then: disputed (fraudulent) and lost.")
+    page = opened(world, token(world))[1]
+    said = re.findall("<small>(.*?)</small></span>", page[page.index("<h2>Earlier payments of the same") :])
+    assert dict(zip(said[::2], said[1::2], strict=True)) == {
+        "pay-in-part": "charged, given back in part",
+        "pay-in-full": "charged, given back",
+        "pay-asked-about": "charged, disputed (fraudulent)",
+        "pay-taken-back": "charged, disputed (fraudulent) and lost",
+    }
 
 
 def test_at_most_ten_earlier_payments_are_read_and_one_that_is_damaged_hides_none(monkeypatch):
