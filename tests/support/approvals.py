@@ -352,3 +352,12 @@ class RecordingTopic:
         if self.fault:
             raise self.fault
         self.published.append(message)
+
+
+def opened(world: ApprovalWorld, sent: str) -> tuple[int, str]:
+    """Status and text of the page behind a link."""
+    answer = visit(world, query=urlencode({"t": sent}))
+    return answer["statusCode"], answer["body"]
+
+
+CHARGED = {"status": "completed", "processed_at": "2024-01-01T12:00:00Z", "gateway_ref": "ref", "gateway_response": {}}
