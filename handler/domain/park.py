@@ -33,7 +33,7 @@ def park_or_release(
     """
     if _is_time(claim, error, is_own, parking, ports.clock.now_ms()):
         try:
-            if _park(claim, payment, error.reason_code, ports):
+            if park(claim, payment.canonical, payment.request_hash, error.reason_code, ports):
                 return True
         except RetryableError:
             # It comes again with all its tries used, and is parked then.
@@ -71,16 +71,19 @@ def _is_time(claim: Claim, error: RetryableError, is_own: bool, parking: Parking
     return is_spent or tried_for_ms >= round(1000 * parking.after_seconds)
 
 
-def _park(claim: Claim, payment: Payment, reason_code: str, ports: Ports) -> bool:
-    """Whether it stands as parked by this claim; the client repeats a write whose answer was lost."""
+def park(claim: Claim, request: str, request_hash: str, reason_code: str, ports: Ports) -> bool:
+    """Whether it stands as parked by this claim; the client repeats a write whose answer was lost.
+
+    `request` is the canonical text that a retry sends. Raises the log's retryable error.
+    """
     stored = ports.log.park(
         claim.transaction_id,
         owner=claim.owner,
         attempt=claim.attempt,
         park_no=claim.park_no + 1,
         reason_code=reason_code,
-        request=payment.canonical,
-        request_hash=payment.request_hash,
+        request=request,
+        request_hash=request_hash,
         now=ports.clock.now_ms(),
     )
     return stored is None or (stored.status, stored.owner, stored.attempt) == ("parked", claim.owner, claim.attempt)

@@ -14,9 +14,9 @@ from handler.domain.approval.ports import Decisions
 from handler.domain.charge import found_reference, settled
 from handler.domain.claim import Claim, Work, held
 from handler.domain.ending import end
-from handler.domain.errors import ChargeInProgressError, OwnershipLostError, RetryableError
+from handler.domain.errors import ChargeInProgressError, FoundOtherContentError, OwnershipLostError, RetryableError
 from handler.domain.item import Item
-from handler.domain.park import release
+from handler.domain.park import park, release
 from handler.domain.payment import approval_name
 from handler.domain.ports import Ports
 from handler.domain.process import alarm_of_gateway, alarmed
@@ -132,8 +132,19 @@ def _settle(claim: Claim, item: Item, rules: Rules, ports: Ports, decisions: Dec
     except RetryableError as error:
         alarm_of_gateway(error, claim.transaction_id, ports.notifier)
         finding = Finding(claim.transaction_id, "unsettled", error.reason_code)
+        if isinstance(error, FoundOtherContentError) and item.request and _parks(claim, item, error, ports):
+            # An execution's, which has ended: no run would find anything else, and no message comes.
+            return Finding(claim.transaction_id, "parked", error.reason_code)
     release(claim, ports)
     return finding
+
+
+def _parks(claim: Claim, item: Item, error: RetryableError, ports: Ports) -> bool:
+    try:
+        return park(claim, item.request, item.request_hash, error.reason_code, ports)
+    except RetryableError:
+        # The next run parks it.
+        return False
 
 
 def settle_parked(rules: Rules, ports: Ports, decisions: Decisions, work: Work) -> Iterator[Finding]:

@@ -30,8 +30,10 @@ from handler.domain.rules import Rules
 from handler.domain.typed import NamedTuple
 
 _DECISIONS_MAX: Final = 4
+# A call leaves within the invocation that wrote before it, which lasts as long as a payment is not yet stuck at most.
+_SINCE_WRITE: Final = 2
 # After a key was given up, its own request may still be on its way, and the next key is no protection against that.
-_LONGER_AFTER_A_KEY: Final = 4
+_SINCE_WRITE_AFTER_A_KEY: Final = 5
 
 
 class RefundFinding(NamedTuple):
@@ -101,7 +103,7 @@ def _start(refund: RefundItem, gives: Giving) -> tuple[RefundStatus, str]:
 
 def _mend(refund: RefundItem, gives: Giving, stuck_after_ms: int) -> tuple[RefundStatus, str]:
     """Record what the gateway has of a pending refund; else call for it again where its last call is long over."""
-    stale = gives.now_ms() - stuck_after_ms * (_LONGER_AFTER_A_KEY if refund.gateway_try else 1)
+    stale = gives.now_ms() - stuck_after_ms * (_SINCE_WRITE_AFTER_A_KEY if refund.gateway_try else _SINCE_WRITE)
     if not refund.refund_ref and refund.updated_at >= stale:
         return "pending", ""
     gives.require_time()

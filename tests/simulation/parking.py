@@ -193,8 +193,8 @@ class ParkingRules:
         if not failure or not invocation.charges or invocation.over or (invocation.name, key) in self._sent:
             return
         tries, own, is_old = self._judged(invocation, write, before)
-        is_old = is_old and invocation.remaining_ms() >= _LEAST_REMAINING_MS
-        is_days = self._takes_days(failure, write, before)
+        has_time = invocation.remaining_ms() >= _LEAST_REMAINING_MS
+        is_old, is_days = is_old and has_time, has_time and self._takes_days(failure, write, before)
         # An execution may not have seen the count of a release that arrived late.
         is_spent = own and tries >= self.world.profile.park_after_tries and key not in self._blurred
         if is_old or is_spent or is_days:

@@ -301,6 +301,9 @@ class RefundRules:
         for key, item in self.of_refunds().items():
             states = [each.state for each in self._given(item)]
             due = {"refunded": (["refunded"],), "pending": (["pending"],), "failed": ([], ["failed"])}
+            if self.world.restored_at:
+                # What another refund held may be given up after the last of reconcile's runs.
+                due["waiting"] = ([],)
             if states not in due.get(item["status"], ()) and not self._waits_for_nobody(item):
                 self.fail("every cent", f"{key} is {item['status']}, the gateway has {states}")
         kept = {(item["payment_id"], item["refund_id"]) for item in self.of_refunds().values()}

@@ -74,7 +74,7 @@ class RefundWorld(World):
     def reserved(self) -> int:
         return int(self.item().get("refund_reserved", 0))
 
-    def reconcile(self, later_ms: int = STUCK_AFTER_MS + 1) -> list[RefundFinding]:
+    def reconcile(self, later_ms: int = 2 * STUCK_AFTER_MS + 1) -> list[RefundFinding]:
         self.clock.ms += later_ms
         return list(settle_refunds(self.rules, self.ports, work(RUN), STUCK_AFTER_MS))
 

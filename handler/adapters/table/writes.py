@@ -127,7 +127,7 @@ RECORD = Write(
 )
 # Of a payment that people were shown: it stays in the index, to be found when its time to be kept is over.
 _ENDED = "#open_shard = :ended_shard"
-REFUSE_SHOWN = REFUSE._replace(name="refuse shown", set=(*REFUSE.set, _ENDED), remove=("#request",))
+REFUSE_SHOWN = REFUSE._replace(name="refuse shown", set=(*REFUSE.set, _ENDED), remove=("#lease_until", "#request"))
 RECORD_SHOWN = RECORD._replace(name="record shown", set=(*RECORD.set, _ENDED), remove=("#lease_until", "#request"))
 RELEASE = Write(
     "release",

@@ -15,6 +15,7 @@ from handler.domain.errors import (
 )
 from handler.domain.payment import GatewayResult
 from handler.domain.reconcile import RUNS_EVERY_MS, Finding
+from handler.domain.rules import Rules
 from handler.domain.states import OPEN
 from handler.reconcile_function import NAMESPACE, ReconcileFunction
 from tests.support.parking import decisions
@@ -138,6 +139,19 @@ def test_an_approved_payment_that_was_not_charged_gets_a_new_execution(world):
     assert (item["decision"], item["gateway_ref"], item["attempt"]) == ("approve", ref, 2)
     assert item["open_shard"].startswith("pending_approval#")
     assert not {"execution_arn", "callback_id", "approval_expires_at", "lease_until"} & item.keys()
+
+
+@pytest.mark.parametrize(("left", "status"), [(approved, "parked"), (stuck, "processing")])
+def test_what_another_content_was_charged_for_before_a_restore_is_parked_where_it_could_be_retried(world, left, status):
+    left(world, gateway_ref=None)
+    later(world)
+    world.rules = Rules(restored_at_ms=1)
+    other = GatewayResult("approved", 2600, "USD")
+    world.gateway.scripts |= {"find": [["sim_2600_USD_f0"]], "status": [other]}
+    outcome = "parked" if status == "parked" else "unsettled"
+    assert reconcile(world) == [Finding(KEY, outcome, "found_with_different_content")]
+    assert (world.item()["status"], world.gateway.calls) == (status, ["find", "status"])
+    assert [alarm[0] for alarm in world.notifier.alarms] == ["found_with_different_content"]
 
 
 def test_a_takeover_whose_answer_was_lost_is_its_own(world, monkeypatch):
