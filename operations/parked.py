@@ -15,7 +15,7 @@ from handler import approval_composition as composition
 from handler.domain.approval.decision import COMMENT_LENGTH_MAX, find_item
 from handler.domain.approval.ports import Decisions
 from handler.domain.claim import Work
-from handler.domain.errors import PaymentError, RetryableError
+from handler.domain.errors import ApprovalStartError, PaymentError, RetryableError, RetryNotSentError
 from handler.domain.item import Item, timestamp
 from handler.domain.parked import RetryQueue, in_order
 from handler.domain.parked import cancel as cancel_parked
@@ -129,14 +129,32 @@ def retry(call: Call, payment: str | None, reason: str | None) -> int:
             _retry_one(call, item, who, queue, times)
         except PaymentError as error:
             held.add(group)
-            call.warn(f"{item.transaction_id}: {error}")
+            stands, call.stands = call.stands, ""
+            call.warn(f"{item.transaction_id}: {error}{f'. {stands}' if stands else ''}")
     return int(bool(held)) or code
 
 
 def _retry_one(call: Call, item: Item, who: str, queue: RetryQueue, times: Times) -> None:
     work = Work(f"operator:{uuid4()}", lambda: _REMAINING_MS)
-    done = retry_parked(item, who, queue, call.decisions, times=times, work=work)
+    try:
+        done = retry_parked(item, who, queue, call.decisions, times=times, work=work)
+    except (RetryNotSentError, ApprovalStartError):
+        call.stands = _stands(call, item)
+        raise
     call.say(f"{item.transaction_id} {_DONE[done]} by {who}", transaction_id=item.transaction_id, done=done, by=who)
+
+
+def _stands(call: Call, before: Item) -> str:
+    """What a retry that failed has written of a payment, and what to do; nothing where that is nothing."""
+    try:
+        item = call.decisions.log.get(before.transaction_id)
+    except PaymentError as error:
+        return f"whether its retry is allowed could not be read ({error}): run this again, which is always safe"
+    if item is None or (item.status == "parked" and item.retry_no != item.park_no):
+        return ""
+    if item.status == "parked":
+        return f"{item.transaction_id} may be retried, which stands, and its message was not sent: run this again"
+    return f"{item.transaction_id} was taken up, which stands, and no execution was started: reconcile starts one"
 
 
 @parked.command(example='payments parked cancel pay-001 --reason "sent twice"')

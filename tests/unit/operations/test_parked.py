@@ -9,13 +9,13 @@ import pytest
 
 from handler import approval_composition as composition
 from handler.adapters.table.parking_log import DynamoDbParkingLog
-from handler.domain.errors import GatewayAnswerError, RetryNotSentError, UnknownOutcomeError
+from handler.domain.errors import ApprovalStartError, GatewayAnswerError, RetryNotSentError, UnknownOutcomeError
 from handler.domain.item import Item
 from handler.domain.payment import GatewayResult
 from handler.domain.reasons import sentence
 from handler.domain.times import Times
 from operations import __main__ as cli
-from tests.support.parking import Queue, decisions, parked, send
+from tests.support.parking import Executions, Queue, decisions, parked, send
 from tests.support.payments import KEY, World, body, message
 
 ALICE = "arn:aws:iam::123456789012:user/alice"
@@ -122,6 +122,45 @@ def test_a_workflows_payment_is_handed_to_a_new_execution(command):
     assert (world.item()["status"], queue.sent) == ("pending_approval", [])
 
 
+def test_a_retry_whose_message_is_not_sent_says_that_it_is_allowed_and_what_to_do(command):
+    world = parked()
+    code, output, errors = command(world, "retry", "pay-abc123", queue=Queue(RetryNotSentError("no answer")))
+    assert (code, output) == (1, "")
+    assert errors.splitlines() == [
+        "payments: no answer",
+        f"  {KEY} may be retried, which stands, and its message was not sent: run this again",
+    ]
+    assert world.item()["retried_by"] == ALICE
+    queue = Queue()
+    assert command(world, "retry", "pay-abc123", queue=queue)[0] == 0
+    assert len(queue.sent) == 1
+
+
+def test_a_retry_that_could_not_ask_about_its_execution_has_done_nothing(command, monkeypatch):
+    world = parked()
+    world.change(generation=1, approval_name="dev-pay-abc123-1", execution_arn="arn:1")
+
+    def fails(self, execution_arn):
+        raise ApprovalStartError("no answer")
+
+    monkeypatch.setattr(Executions, "is_closed", fails)
+    assert command(world, "retry", KEY)[2] == "payments: no answer\n"
+
+
+def test_a_retry_whose_execution_is_not_started_says_who_starts_one(command, monkeypatch):
+    world = parked()
+    world.change(generation=1, approval_name="dev-pay-abc123-1", execution_arn="arn:1")
+    world.change(decision="approve", decided_by="alice", decided_at=world.clock.ms, comment="fine")
+
+    def refuses(*arguments, **named):
+        raise ApprovalStartError("no answer")
+
+    monkeypatch.setattr(world.approvals, "start", refuses)
+    code, _, errors = command(world, "retry", KEY)
+    assert (code, world.item()["status"]) == (1, "pending_approval")
+    assert f"{KEY} was taken up, which stands, and no execution was started: reconcile starts one" in errors
+
+
 def test_all_of_one_reason_are_retried_each_group_in_its_order(command):
     world, queue = parked(), Queue()
     park_another(world, "pay-3", "3")
@@ -148,7 +187,7 @@ def test_what_was_not_retried_holds_back_the_later_ones_of_its_group_and_no_othe
     code, _, errors = command(world, "retry", "--reason", "gateway_answer_invalid", queue=queue)
     assert code == 1
     assert [name for _, name in queue.sent] == ["pay-9#retry#1"]
-    assert f"payments: {KEY}: no answer\n" in errors
+    assert f"payments: {KEY}: no answer. {KEY} may be retried, which stands, and its message was not sent" in errors
     assert "txn-pay-2 was left: one before it in group-1 was not retried" in errors
     # Interrupted, it is simply run again.
     again = Queue()
