@@ -55,6 +55,7 @@ class Traffic:
     item_bytes: int
     kept_months: int
     log_months: int
+    exports: int = 0
 
     @property
     def invocations(self) -> Decimal:
@@ -121,6 +122,10 @@ def bill(traffic: Traffic, prices: dict[str, Any]) -> list[Line]:
     if provisioned:
         kept = traffic.provisioned_concurrency * SECONDS_PER_MONTH * traffic.memory_gb
         lines.append(line("Lambda provisioned", kept, "GB-s", functions["provisioned_gb_second"]))
+    # Billed by the size of the table; its files are deleted after days.
+    exported = (
+        [line("DynamoDB exports", traffic.exports * stored_gb, "GB", table["export_gb"])] if traffic.exports else []
+    )
     return [
         *lines,
         line("SQS FIFO requests", requests, "requests", queue["fifo_requests_per_million"], MILLION),
@@ -135,6 +140,7 @@ def bill(traffic: Traffic, prices: dict[str, Any]) -> list[Line]:
         line("DynamoDB reads", cold, "units", table["read_units_per_million"], MILLION),
         line("DynamoDB storage", stored_gb, "GB", table["storage_gb_month"]),
         line("DynamoDB recovery", stored_gb, "GB", table["point_in_time_recovery_gb_month"]),
+        *exported,
         line("CloudWatch Logs", log_gb, "GB in", watch["logs_gb"]),
         line("CloudWatch log store", log_gb * traffic.log_months, "GB kept", watch["logs_storage_gb_month"]),
         line("CloudWatch metrics", Decimal(CUSTOM_METRICS), "metrics", watch["custom_metric_month"]),
@@ -235,6 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--item-bytes", type=_whole, default="900", help="of one stored payment (%(default)s)")
     add("--kept-months", type=_whole, default="12", help="months of payments that the table holds (%(default)s)")
     add("--log-months", type=_whole, default="12", help="months of logs that are kept (%(default)s)")
+    add("--exports", type=_whole, default="0", help="exports of the whole table a month (%(default)s)")
     add("--json", action="store_true", help="one JSON document a line of the bill")
     options = parser.parse_args(arguments)
     is_json = vars(options).pop("json")

@@ -31,6 +31,7 @@ from handler.domain.refund_item import REFUND_REQUIRED, RefundItem
 from handler.settings import DEFINED_ELSEWHERE, SETTINGS
 from operations.__main__ import every_command, payments
 from operations.refusals import EXIT_CODES
+from operations.settled import Row
 
 _ALL_WRITES: Final = (*WRITES, *APPROVAL_WRITES, *PARKING_WRITES, *LATER_WRITES, *FORGET_WRITES)
 _Node = TypeVar("_Node", bound=ast.AST)
@@ -393,6 +394,21 @@ def message_page() -> str:
     )
 
 
+def settled_page() -> str:
+    """Every column of what `payments export` writes."""
+    meanings, kinds = item_attributes("operations/settled.py", "Row")
+    rows = [(f"`{name}`", "whole number" if "int" in kinds[name] else "text", meanings[name]) for name in Row._fields]
+    return page(
+        "Columns of an export",
+        "What `payments export` writes ([how](how-to-export.md)): CSV as RFC 4180 has it, in UTF-8, the names in its "
+        "first line; with `--json` a JSON object a line. `operations/settled.py` makes the rows.",
+        table(("column", "is", "meaning"), rows),
+        "Rows are in order of `settled_at`, then of payment, kind and reference: an export of the same period has the "
+        "same rows in the same order, but for messages that were rejected for their faults and have been corrected "
+        "since. No column names a customer, and none has a token.",
+    )
+
+
 def settings_page() -> str:
     """Every environment variable."""
     readers = tuple(dict.fromkeys(reader for setting in SETTINGS for reader in setting.readers))
@@ -521,6 +537,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "metrics.md": metrics_page,
     "settings.md": settings_page,
     "commands.md": commands_page,
+    "settled.md": settled_page,
     "event-properties.md": events_page,
 }
 

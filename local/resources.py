@@ -14,6 +14,7 @@ from typing import Any
 
 from handler.domain.canonical import VERSIONS
 from local.log_groups import group_of
+from local.ministack import ACCOUNT, REGION
 
 ALIAS = "live"
 RETENTION_SECONDS = 14 * 24 * 3600
@@ -70,6 +71,11 @@ class Names:
         return f"cloudcafe-payment-transactions-{self.environment}"
 
     @property
+    def exports(self) -> str:
+        """The bucket, of the emulator's account and region."""
+        return f"cloudcafe-exports-{self.environment}-{ACCOUNT}-{REGION}"
+
+    @property
     def function(self) -> str:
         return f"cloudcafe-payment-processor-{self.environment}"
 
@@ -115,6 +121,7 @@ def create(
         },
     )
     _table(clients["dynamodb"], names.table)
+    clients["s3"].create_bucket(Bucket=names.exports)
     sha256 = _function(
         clients,
         names,
@@ -175,6 +182,10 @@ def _table(dynamodb: Any, name: str) -> None:
             }
             for attribute in ("open_shard", "fingerprint")
         ],
+    )
+    # As everywhere: exports are made of it.
+    dynamodb.update_continuous_backups(
+        TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
     )
 
 

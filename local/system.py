@@ -37,7 +37,7 @@ from local.worker_logs import WorkerLogs
 PROVISIONS = ("local", "terraform")
 # What the queue function may stand on; a package has one of them.
 SUPPORTS = ("lean", "standard")
-_SERVICES = ("sqs", "dynamodb", "lambda", "iam", "cloudwatch", "logs", "secretsmanager", "sns", "sts")
+_SERVICES = ("sqs", "dynamodb", "lambda", "iam", "cloudwatch", "logs", "secretsmanager", "sns", "sts", "s3")
 
 
 class LocalSystem:

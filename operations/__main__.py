@@ -40,6 +40,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "conflicts": Entry("conflicts", "Messages whose payment_id was taken by other content."),
     "events": Entry("events", "What was told of payments' outcomes."),
     "tail": Entry("events", "Show outcome events as they happen, one a line."),
+    "export": Entry("export", "Write what a period settled, gave back and had disputed as CSV."),
     "deploy": Entry("deploying", "Publish a ZIP, or take a published version, and move alias live to it."),
     "rollback": Entry("deploying", "Move alias live back to the version that proved itself last, at once."),
     "stop": Entry("deploying", "Take no more messages, and charge nothing but what is approved."),

@@ -92,6 +92,7 @@ _COST: Final = {
     "--item-bytes": "Of one stored payment (900).",
     "--kept-months": "Months of payments that the table holds (12).",
     "--log-months": "Months of logs that are kept (12).",
+    "--exports": "Exports of the whole table a month, as `payments export` makes them (0).",
 }
 
 

@@ -5,13 +5,11 @@ What it costs: a read of each payment that is named; of a state, 16 queries of t
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import click
 
@@ -36,25 +34,10 @@ from handler.event_composition import compose_target
 from handler.settings import read_settings
 from handler.support import load_support
 from operations.items import open_items
-from operations.options import NAME, Call, Command, Topic, one_of, pass_call
+from operations.options import NAME, Call, Command, Time, Topic, one_of, pass_call
 
 _LISTING: Final = "its payment id is what its sender gave it"
-_TIME: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 _POLL_SECONDS: Final = 1.0
-
-
-class Time(click.ParamType[int]):
-    """A time as items and events have it, in milliseconds."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if not re.fullmatch(_TIME, str(value)):
-            self.fail("must be as 2026-11-27T00:00:00Z", param, ctx)
-        try:
-            return int(1000 * datetime.fromisoformat(value).timestamp())
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 @click.group(cls=Topic, example="payments events replay pay-abc123")

@@ -1,7 +1,7 @@
 """`payments list`: what is open, by the index of open payments.
 
 What it costs: 16 queries of the index for each state and a read of each payment that is open, however many the table
-holds. What is settled has left the index: it is found by its id (`payments status`).
+holds. What is settled has left the index: it is found by its id (`payments status`) or by date (`payments export`).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def list_open(
 ) -> int:
     """List open payments, those of a state or of one customer.
 
-    The oldest first. What is settled has left the index: `payments status` finds it by its id, and an export of the
-    table to S3 has all of it with its dates.
+    The oldest first. What is settled has left the index: `payments status` finds it by its id, and `payments export`
+    by its date.
     """
     items: list[Item] = []
     code = 0

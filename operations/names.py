@@ -27,6 +27,14 @@ def beside(url: str, suffix: str) -> str:
     return f"{url.removesuffix('.fifo')}-{suffix}.fifo"
 
 
+def export_bucket(call: Call, table_arn: str) -> str:
+    """The bucket of the table's exports, in whose name its account and its region are."""
+    if name := call.variables["EXPORT_BUCKET"]:
+        return name
+    _, _, _, region, account, _ = table_arn.split(":", 5)
+    return f"cloudcafe-exports-{call.variables['ENVIRONMENT']}-{account}-{region}"
+
+
 def function(call: Call, role: str) -> str:
     """A function's name by its role."""
     named = call.variables["APPROVAL_FUNCTION_ARN"].rpartition(":function:")[2]

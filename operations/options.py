@@ -7,9 +7,11 @@ a command asks for it.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,6 +53,27 @@ class Name(click.ParamType[str]):
 
 
 NAME: Final = Name()
+
+
+class Time(click.ParamType[int]):
+    """A time as items and events have it, in milliseconds; where `takes_days`, a day is its beginning in UTC."""
+
+    name = "time"
+
+    def __init__(self, *, takes_days: bool = False) -> None:
+        self._takes_days = takes_days
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value)
+        if self._takes_days and re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            text += "T00:00:00Z"
+        if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", text):
+            wanted = "2026-11-27 or 2026-11-27T00:00:00Z" if self._takes_days else "2026-11-27T00:00:00Z"
+            self.fail(f"must be as {wanted}", param, ctx)
+        try:
+            return int(1000 * datetime.fromisoformat(text).timestamp())
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Call:
@@ -101,6 +124,7 @@ class Call:
             "DYNAMODB_TABLE": given.get("DYNAMODB_TABLE") or f"cloudcafe-payment-transactions-{name}",
             "PAYMENT_QUEUE_URL": given.get("PAYMENT_QUEUE_URL", ""),
             "EVENT_TARGET": given.get("EVENT_TARGET", ""),
+            "EXPORT_BUCKET": given.get("EXPORT_BUCKET", ""),
             "AWS_REGION": variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION") or self._profiles_region(),
         }
 

@@ -50,12 +50,22 @@ _NO_PERMISSION: Final = {
 }
 _MISSING: Final = {
     "AWS.SimpleQueueService.NonExistentQueue",
+    "ExportNotFoundException",
+    "NoSuchBucket",
     "NoSuchEntity",
     "NotFound",
     "NotFoundException",
     "QueueDoesNotExist",
     "ResourceNotFound",
     "ResourceNotFoundException",
+    "TableNotFoundException",
+}
+# What is refused for a reason that a person can change.
+_ADVICE: Final = {
+    "PointInTimeRecoveryUnavailableException": "Terraform's point_in_time_recovery switches it on (`make apply`).",
+    "InvalidExportTimeException": "Take an --at since point-in-time recovery was switched on, and of the last 35 days.",
+    "ExportConflictException": "Such an export was begun just now: --export-arn goes on with it.",
+    "LimitExceededException": "Too many are under way at once: run it again later.",
 }
 # "IAM JSON policy elements": how AWS's services write a missing permission.
 _PERMISSION: Final = re.compile(
@@ -155,6 +165,8 @@ def _of_aws(error: AwsError, variables: Mapping[str, str]) -> Refusal | None:
         )
     if error.code in _MISSING:
         return Refusal(NOT_THERE, message, f"Nothing of that name is there. {_asked(variables)}")
+    if error.code in _ADVICE:
+        return Refusal(REFUSED, message, _ADVICE[error.code])
     return _unreached(message, variables) if _UNREACHED.search(message) else None
 
 

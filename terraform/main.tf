@@ -247,6 +247,17 @@ module "code_bucket" {
   tags          = local.tags
 }
 
+# Where exports of the table lie until they are read: `payments export`.
+module "export_bucket" {
+  source = "./modules/export_bucket"
+
+  name           = join("-", ["${var.name_prefix}cloudcafe-exports", var.environment, local.table_arn[4], local.table_arn[3]])
+  retention_days = var.export_retention_days
+  kms_key_arn    = var.table_kms_key_arn
+  force_destroy  = !local.deletion_protection
+  tags           = local.tags
+}
+
 module "workflow_package" {
   source = "./modules/deployment_package"
 
@@ -371,6 +382,7 @@ resource "aws_dynamodb_table" "deletion_guard" {
     module.benchmark_functions,
     module.observability,
     module.code_bucket,
+    module.export_bucket,
     module.approval_workflow,
     module.outcome_events,
     module.webhook,

@@ -82,6 +82,11 @@ output "code_bucket_name" {
   value       = module.code_bucket.bucket_name
 }
 
+output "export_bucket_name" {
+  description = "Bucket of the table's exports, which are deleted after export_retention_days."
+  value       = module.export_bucket.bucket_name
+}
+
 output "alarm_topic_arn" {
   description = "SNS topic that alarms are sent to."
   value       = module.observability.alarm_topic_arn
@@ -132,7 +137,7 @@ output "commands" {
     # See and decide what waits, from the repository
     export AWS_REGION=${local.table_arn[3]} ENVIRONMENT=${var.environment} DYNAMODB_TABLE=${module.transaction_table.table_name} \
       APPROVAL_FUNCTION_ARN=${module.approval_workflow.alias_arn} PAYMENT_QUEUE_URL=${module.queue.payment_queue_url} \
-      APPROVAL_PAGE_URL=${module.approval_workflow.page_url}${var.restored_at == "" ? "" : " RESTORED_AT=${var.restored_at}"}
+      APPROVAL_PAGE_URL=${module.approval_workflow.page_url} EXPORT_BUCKET=${module.export_bucket.bucket_name}${var.restored_at == "" ? "" : " RESTORED_AT=${var.restored_at}"}
     .venv/bin/payments approvals list
 
     # What Terraform would overwrite, so use it instead (from the repository): memory size, stress, provisioned concurrency

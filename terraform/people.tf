@@ -112,6 +112,21 @@ locals {
       { actions = ["dynamodb:DescribeContinuousBackups"], resources = [module.transaction_table.table_arn] },
     ])
 
+    # payments export: it reads what the table has, and writes nothing but exports.
+    accountant = concat(local.use_tables_key, [
+      { actions = ["dynamodb:DescribeTable", "dynamodb:ExportTableToPointInTime"], resources = [module.transaction_table.table_arn] },
+      { actions = ["dynamodb:DescribeExport"], resources = ["${module.transaction_table.table_arn}/export/*"] },
+      # So that an object that is missing is told from one that is forbidden.
+      { actions = ["s3:ListBucket"], resources = [module.export_bucket.bucket_arn] },
+      # "Requesting a table export in DynamoDB": DynamoDB writes in the name of whoever asked.
+      {
+        actions   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject", "s3:PutObjectAcl"]
+        resources = ["${module.export_bucket.bucket_arn}/AWSDynamoDB/*"]
+      },
+      ], var.table_kms_key_arn == null ? [] : [
+      { actions = ["kms:Decrypt", "kms:GenerateDataKey"], resources = [var.table_kms_key_arn], via = "s3" },
+    ])
+
     # make deploy-code and make rollback, payments stress outside production, and payments pepper. Terraform itself makes
     # roles and keys: whoever applies it may do anything.
     deployer = concat(local.read_state, local.read_alarms, [
@@ -181,6 +196,6 @@ data "aws_iam_policy_document" "people" {
 }
 
 output "policies" {
-  description = "Policies to attach, as JSON: producer, reader and approver (command line), on_call (stop and start too), observer (doctor), deployer (deploy-code, rollback, stress, pepper)."
+  description = "Policies to attach, as JSON: producer, reader and approver (command line), on_call (stop and start too), observer (doctor), accountant (export), deployer (deploy-code, rollback, stress, pepper)."
   value       = { for name, document in data.aws_iam_policy_document.people : name => document.json }
 }

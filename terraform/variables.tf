@@ -438,8 +438,19 @@ variable "point_in_time_recovery" {
   default     = true
 }
 
+variable "export_retention_days" {
+  description = "How many days after it was made an export of the table is deleted (1 to 365, whole): it has the whole table, personal data included."
+  type        = number
+  default     = 7
+
+  validation {
+    condition     = var.export_retention_days >= 1 && var.export_retention_days <= 365 && floor(var.export_retention_days) == var.export_retention_days
+    error_message = "export_retention_days must be 1 to 365 (whole days)."
+  }
+}
+
 variable "table_kms_key_arn" {
-  description = "Customer key of the table; null: DynamoDB's own key."
+  description = "Customer key of the table and of its exports; null: DynamoDB's and S3's own keys."
   type        = string
   default     = null
 

@@ -724,6 +724,28 @@ run "code_bucket" {
   }
 }
 
+run "export_bucket" {
+  module {
+    source = "./modules/export_bucket"
+  }
+  variables {
+    name           = "cloudcafe-exports-dev-123456789012-eu-central-1"
+    retention_days = 3
+    kms_key_arn    = "arn:aws:kms:eu-central-1:123456789012:key/11111111-1111-1111-1111-111111111111"
+    force_destroy  = false
+    tags           = {}
+  }
+
+  assert {
+    condition     = aws_s3_bucket_public_access_block.this.restrict_public_buckets && aws_s3_bucket_lifecycle_configuration.this.rule[0].expiration[0].days == 3
+    error_message = "Exports must be private, and deleted after their days."
+  }
+  assert {
+    condition     = one(one(aws_s3_bucket_server_side_encryption_configuration.this.rule).apply_server_side_encryption_by_default).sse_algorithm == "aws:kms" && one(one(aws_s3_bucket_server_side_encryption_configuration.this.rule).apply_server_side_encryption_by_default).kms_master_key_id == var.kms_key_arn
+    error_message = "Exports must be encrypted as the table is."
+  }
+}
+
 run "no_outcome_events_unless_somebody_wants_them" {
   variables {
     package_directory = "tests/packages"

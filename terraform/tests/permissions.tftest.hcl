@@ -172,6 +172,15 @@ override_resource {
 }
 
 override_resource {
+  target          = module.export_bucket.aws_s3_bucket.this
+  override_during = plan
+  values = {
+    arn = "arn:aws:s3:::shop-cloudcafe-exports-test-123456789012-eu-central-1"
+    id  = "shop-cloudcafe-exports-test-123456789012-eu-central-1"
+  }
+}
+
+override_resource {
   target          = module.observability.aws_sns_topic.alarms
   override_during = plan
   values          = { arn = "arn:aws:sns:eu-central-1:123456789012:shop-cloudcafe-payments-test-alarms" }

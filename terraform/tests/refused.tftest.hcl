@@ -29,6 +29,7 @@ run "broken_rules_1" {
     max_receive_count             = 4
     dead_letter_reader_arns       = ["123456789012"]
     provisioned_capacity          = { read_min = 9, read_max = 8, write_min = 1, write_max = 8 }
+    export_retention_days         = 0.5
     table_kms_key_arn             = "alias/payments"
     payment_amount_max            = "0.00"
     payment_currency_rate         = "0"
@@ -74,6 +75,7 @@ run "broken_rules_1" {
     var.max_receive_count,
     var.dead_letter_reader_arns,
     var.provisioned_capacity,
+    var.export_retention_days,
     var.table_kms_key_arn,
     var.payment_amount_max,
     var.payment_currency_rate,

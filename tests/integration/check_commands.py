@@ -14,25 +14,7 @@ import botocore.client
 import pytest
 
 from local.installation import ROOT
-from tests.support.commands import Up, up
-
-
-@pytest.fixture(scope="module")
-def payments() -> Iterator[Up]:
-    with up() as system:
-        yield system
-
-
-def payment(payment_id: str, amount: float = 25.99, **other: str) -> str:
-    document = {
-        "payment_id": payment_id,
-        "order_id": f"ord-{payment_id}",
-        "customer_id": "cust-1",
-        "amount": amount,
-        "payment_method": "credit_card",
-    }
-    return json.dumps(document | other)
-
+from tests.support.commands import Up, payment
 
 # ---- send -----------------------------------------------------------------------------------------------------
 
@@ -184,7 +166,8 @@ def test_a_refund_is_sent_behind_its_payment_and_its_status_says_what_became_of_
 
 
 def test_another_environment_is_told_by_its_name(payments: Up) -> None:
-    for words in (["list"], ["status", "sent-1"], ["reconcile"], ["send", payment("lost"), "--yes"]):
+    export = ["export", "--from", "2026-01-01", "--to", "2026-01-02"]
+    for words in (["list"], ["status", "sent-1"], ["reconcile"], export, ["send", payment("lost"), "--yes"]):
         answer = payments("--environment", "nowhere", *words)
         assert (answer.code, "--environment nowhere" in answer.errors) == (3, True), (words, answer)
 

@@ -15,7 +15,7 @@ from botocore.stub import ANY, Stubber
 from handler.adapters.connection import Answer, Url
 from handler.adapters.support.lean.clients import Client, _Caller
 from handler.adapters.support.lean.signing import Keys
-from handler.adapters.support.standard import _Client
+from handler.adapters.support.standard import BotocoreClient
 
 SUPPORTS = ("lean", "standard")
 KEYS = Keys("AKIDEXAMPLE", "test", "")
@@ -33,7 +33,7 @@ def stubbed(support: str, service: str) -> Iterator[tuple[Any, Stubber | LeanStu
         service, region_name="us-east-1", aws_access_key_id=KEYS.key_id, aws_secret_access_key=KEYS.secret
     )
     with Stubber(client) as stubber:
-        yield _Client(client), stubber
+        yield BotocoreClient(client), stubber
     stubber.assert_no_pending_responses()
 
 

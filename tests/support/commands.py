@@ -16,6 +16,18 @@ from operations import __main__ as cli
 from tests.support.processes import make_up
 
 
+def payment(payment_id: str, amount: float = 25.99, **other: str) -> str:
+    """A message."""
+    document = {
+        "payment_id": payment_id,
+        "order_id": f"ord-{payment_id}",
+        "customer_id": "cust-1",
+        "amount": amount,
+        "payment_method": "credit_card",
+    }
+    return json.dumps(document | other)
+
+
 class Answer(NamedTuple):
     """Exit code, standard output and standard error."""
 

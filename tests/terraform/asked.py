@@ -199,15 +199,22 @@ _OF_TABLE = ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "ReEncryptF
 KEY_ACTIONS = {
     "sqs:SendMessage": ("Decrypt", "GenerateDataKey"),
     "sqs:ReceiveMessage": ("Decrypt",),
+    "dynamodb:ExportTableToPointInTime": _OF_TABLE,
     "dynamodb:GetItem": _OF_TABLE,
     "dynamodb:GetRecords": ("Decrypt",),
     "dynamodb:PutItem": _OF_TABLE,
     "dynamodb:Query": _OF_TABLE,
     "dynamodb:UpdateItem": _OF_TABLE,
+    "s3:GetObject": ("Decrypt",),
+    # "Uploading an object using multipart upload": its parts are read when it is completed.
+    "s3:PutObject": ("Decrypt", "GenerateDataKey"),
     "secretsmanager:GetSecretValue": ("Decrypt",),
     "secretsmanager:CreateSecret": ("Decrypt", "GenerateDataKey"),
     "secretsmanager:PutSecretValue": ("Decrypt", "GenerateDataKey"),
 }
+
+
+EXPORTS = "module.export_bucket.aws_s3_bucket.this"
 
 
 def keys(plan: Plan) -> dict[str, str]:
@@ -221,6 +228,8 @@ def keys(plan: Plan) -> dict[str, str]:
             # Without a key of its own there is none, or what stands for it in the plan.
             if key.startswith("arn:"):
                 found[planned["arn"]] = key
+                if address.startswith("module.transaction_table."):
+                    found[plan[EXPORTS]["arn"]] = key
     given = variables_of(FUNCTIONS["reconcile"], plan)
     # In the plan of all that may be, and there is a pepper in that alone.
     if given["FINGERPRINT_PEPPER_SECRET_ARN"]:
@@ -237,7 +246,7 @@ def with_keys(requests: Iterable[Request], plan: Plan) -> Iterator[Request]:
     encrypted = keys(plan)
     for each in requests:
         yield each
-        key = encrypted.get(re.split("/index/|/stream/", each.resource)[0])
+        key = encrypted.get(re.split("/index/|/stream/|/AWSDynamoDB/", each.resource)[0])
         for operation in KEY_ACTIONS.get(each.action, ()) if key else ():
             service = each.action.partition(":")[0]
             yield Request(f"kms:{operation}", str(key), {"kms:ViaService": f"{service}.eu-central-1.amazonaws.com"})

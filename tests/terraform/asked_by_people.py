@@ -15,6 +15,7 @@ from local.installation import ROOT
 from tests.support.build_scripts import load
 from tests.terraform.asked import (
     ARN,
+    EXPORTS,
     FUNCTIONS,
     PEPPER,
     STANDARD,
@@ -154,6 +155,22 @@ def asked_by_looking(plan: Plan) -> Iterator[Request]:
     yield from _asked_of_state()
 
 
+def asked_by_exporting(plan: Plan) -> Iterator[Request]:
+    """What `payments export` calls, and what DynamoDB does in the name of whoever calls it."""
+    table, bucket = plan["module.transaction_table.aws_dynamodb_table.this"]["arn"], plan[EXPORTS]["arn"]
+    named = _named_in("handler/adapters/table/export.py", "operations/export.py")
+    for operation in _operations("dynamodb", named):
+        of_one = "/export/01796000000000-0a1b2c3d" if operation == "DescribeExport" else ""
+        yield Request(f"dynamodb:{operation}", f"{table}{of_one}")
+    for operation in _operations("s3", named):
+        yield Request(f"s3:{operation}", f"{bucket}/AWSDynamoDB/01796000000000-0a1b2c3d/data/a.json.gz")
+    # "GetObject": without it a missing object is a forbidden one.
+    yield Request("s3:ListBucket", bucket)
+    # "Requesting a table export in DynamoDB"
+    for each in ("AbortMultipartUpload", "PutObject", "PutObjectAcl"):
+        yield Request(f"s3:{each}", f"{bucket}/AWSDynamoDB/01796000000000-0a1b2c3d/manifest-summary.json")
+
+
 def asked_by_people(person: str, plan: Plan) -> Iterator[Request]:
     queue = {
         name: plan[f"module.queue.aws_sqs_queue.{name}"]["arn"]
@@ -163,6 +180,8 @@ def asked_by_people(person: str, plan: Plan) -> Iterator[Request]:
         yield Request("sqs:SendMessage", queue["payment"])
     elif person == "deployer":
         yield from asked_by_deploying(plan)
+    elif person == "accountant":
+        yield from asked_by_exporting(plan)
     elif person == "observer":
         yield from asked_by_looking(plan)
     else:

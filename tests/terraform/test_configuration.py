@@ -162,7 +162,7 @@ def test_every_module_with_resources_is_destroyed_after_the_guard() -> None:
         r'^resource "aws_dynamodb_table" "deletion_guard" \{\n.*?depends_on = \[(.*?)\]', text, re.DOTALL | re.MULTILINE
     )
     assert guard
-    assert len(having_resources) == 9
+    assert len(having_resources) == 10
     assert set(re.findall(r"module\.(\w+)", guard.group(1))) == having_resources
     # Nothing stands beside the modules that it would have to name too.
     assert re.findall(r'^resource "(.*)" "(.*)" \{$', text, re.MULTILINE) == [("aws_dynamodb_table", "deletion_guard")]

@@ -58,9 +58,9 @@ def create_clients(
         _require_region(session, region)
     require_roots(os.environ, ca_file)
     make, lock = maker(session), Lock()
-    clients: dict[str, _Client] = {}
+    clients: dict[str, BotocoreClient] = {}
 
-    def client(service: str) -> _Client:
+    def client(service: str) -> BotocoreClient:
         # A client is for all threads; a session that makes one is not.
         with lock:
             if service not in clients:
@@ -68,7 +68,7 @@ def create_clients(
                     made = make(service, region_name=region, verify=ca_file, config=Config(**_LIMITS))
                 except ValueError as error:
                     raise wrong_endpoint(os.environ, service) from error
-                clients[service] = _Client(made)
+                clients[service] = BotocoreClient(made)
             return clients[service]
 
     return client
@@ -106,7 +106,7 @@ def _require_credentials(session: Session) -> None:
         raise ConfigurationError(named, os.environ.get(named), f"{needed} ({error})") from error
 
 
-class _Client:
+class BotocoreClient:
     """A botocore client whose errors are AwsError."""
 
     def __init__(self, client: Any) -> None:

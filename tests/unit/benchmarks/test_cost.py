@@ -125,3 +125,9 @@ def test_wrong_inputs_are_refused(flags: list[str], capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit):
         main(flags)
     assert flags[0] in capsys.readouterr().err
+
+
+def test_each_export_is_billed_by_the_whole_table_and_none_is_unless_it_is_made() -> None:
+    assert "DynamoDB exports" not in costs(EXAMPLE)
+    stored = costs(EXAMPLE)["DynamoDB storage"] / Decimal("0.25")
+    assert costs(replace(EXAMPLE, exports=3))["DynamoDB exports"] == 3 * stored * Decimal("0.1")

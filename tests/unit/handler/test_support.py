@@ -15,7 +15,7 @@ from botocore.parsers import ResponseParserError
 
 from handler.adapters import support
 from handler.adapters.support.errors import AwsError
-from handler.adapters.support.standard import _Client
+from handler.adapters.support.standard import BotocoreClient
 from handler.domain.errors import ConfigurationError
 from handler.queue_function import create
 from handler.support import load_support
@@ -74,7 +74,7 @@ def test_a_line_says_its_level_place_message_time_and_service(name):
     ids=lambda error: type(error).__name__,
 )
 def test_whatever_the_reference_ends_a_call_with_is_an_aws_error(error):
-    client = _Client(mock.Mock(get_item=mock.Mock(side_effect=error)))
+    client = BotocoreClient(mock.Mock(get_item=mock.Mock(side_effect=error)))
     with pytest.raises(AwsError, match=r"^get_item: ") as caught:
         client.get_item(TableName="t")
     assert caught.value.code == ""
