@@ -120,7 +120,7 @@ class Period:
 
     def _add_refund(self, stored: Mapping[str, Any]) -> None:
         refund = refund_from_stored(stored)
-        if refund.refunded_at is None or refund.refunded_at >= self._until:
+        if refund.refunded_at is None:
             return
         given = _Refund(
             refund.refund_ref,

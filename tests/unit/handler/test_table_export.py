@@ -88,6 +88,14 @@ def test_an_object_that_was_changed_or_cut_short_is_named_whichever_it_is():
             assert named in str(refused.value)
 
 
+def test_a_file_with_as_many_items_that_are_others_is_named():
+    s3, other = bucket(ITEMS), bucket([{**item, "attempt": 7} for item in ITEMS])
+    key = data_files(s3)[0]
+    s3.objects[key] = other.objects[key]
+    with pytest.raises(DamagedExportError, match=f"{key} is not what the manifest"):
+        read(s3)
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
