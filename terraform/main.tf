@@ -254,6 +254,7 @@ module "export_bucket" {
   name           = join("-", ["${var.name_prefix}cloudcafe-exports", var.environment, local.table_arn[4], local.table_arn[3]])
   retention_days = var.export_retention_days
   kms_key_arn    = var.table_kms_key_arn
+  force_destroy  = !local.deletion_protection
   tags           = local.tags
 }
 

@@ -90,6 +90,7 @@ _APPROVALS = (
     "handler/adapters/table/approval_writes.py",
     "handler/adapters/events/",
     "handler/adapters/webhook/",
+    "handler/adapters/table/export.py",
     "handler/adapters/table/forget_writes.py",
     "handler/adapters/table/later_writes.py",
     "handler/adapters/table/parking_log.py",

@@ -732,6 +732,7 @@ run "export_bucket" {
     name           = "cloudcafe-exports-dev-123456789012-eu-central-1"
     retention_days = 3
     kms_key_arn    = "arn:aws:kms:eu-central-1:123456789012:key/11111111-1111-1111-1111-111111111111"
+    force_destroy  = false
     tags           = {}
   }
 

@@ -13,8 +13,8 @@ from local.terraform import TerraformError
 from tests.conformance.names import Name, by_hand, names_of, there
 from tests.conformance.system import System
 
-# What refuses a destroy by itself under protection: the table, and a bucket that is not empty.
-_PROTECTED = ("module.transaction_table", "module.code_bucket")
+# What refuses a destroy by itself under protection: the table, and buckets that are not empty.
+_PROTECTED = ("module.transaction_table", "module.code_bucket", "module.export_bucket")
 _PENDING_DAYS_MIN = 7
 
 

@@ -6,9 +6,8 @@ resource "aws_s3_bucket" "this" {
   #checkov:skip=CKV_AWS_144:an export is made anew; a second region would have the table's personal data as well
   #checkov:skip=CKV_AWS_145:a customer key is a choice, the table's own (table_kms_key_arn)
   #checkov:skip=CKV2_AWS_62:nothing reacts to an export; whoever makes one waits for it
-  bucket = var.name
-  # An export is made anew: what is worth keeping is the table, which refuses its own deletion.
-  force_destroy = true
+  bucket        = var.name
+  force_destroy = var.force_destroy
   tags          = var.tags
 }
 

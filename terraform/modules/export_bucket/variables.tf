@@ -14,6 +14,11 @@ variable "kms_key_arn" {
   default     = null
 }
 
+variable "force_destroy" {
+  description = "Whether destroying the bucket deletes the exports in it."
+  type        = bool
+}
+
 variable "tags" {
   description = "Tags of every resource of the module."
   type        = map(string)

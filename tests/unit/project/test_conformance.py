@@ -213,7 +213,7 @@ def test_what_could_not_be_removed_is_said_with_the_line_that_does(tmp_path, mon
     code, found = run(tmp_path)
     assert (code, found["removed"]) == (1, False)
     # Past what the whole apply fails on, too.
-    targets = "module.transaction_table module.code_bucket"
+    targets = "module.transaction_table module.code_bucket module.export_bucket"
     assert System.instances[0].did == ["settle", "publish false", f"publish false {targets}", "destroy"]
     said = capsys.readouterr().err
     assert "AWS refuses it" in said
