@@ -164,10 +164,11 @@ def _written(output: str) -> Iterator[IO[str]]:
     if output == "-":
         yield sys.stdout
         return
-    path = Path(output)
     try:
-        if path.is_dir():
-            raise IsADirectoryError(f"{output} is a folder")
+        path = Path(output).resolve()
+        # A pipe or a device would be replaced by the file.
+        if path.exists() and not path.is_file():
+            raise OSError(f"{path} is there and no file; - is standard output")
         # Made before anything is paid for. It is its owner's alone, as everything in a temporary file.
         file = NamedTemporaryFile("w", encoding="utf-8", newline="", dir=path.parent, prefix=".", delete=False)  # noqa: SIM115 - closed below
     except OSError as error:

@@ -108,7 +108,12 @@ class TableExports:
 
     def _start(self, **asked: Any) -> Export:
         answer = self._dynamodb.export_table_to_point_in_time(
-            TableArn=self._table_arn, S3Bucket=self._bucket, ExportFormat="DYNAMODB_JSON", **asked
+            TableArn=self._table_arn,
+            S3Bucket=self._bucket,
+            # The bucket's name can be guessed: nobody else's of that name gets the table.
+            S3BucketOwner=self._table_arn.split(":")[4],
+            ExportFormat="DYNAMODB_JSON",
+            **asked,
         )
         return _export(answer["ExportDescription"])
 

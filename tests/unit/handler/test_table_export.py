@@ -187,6 +187,7 @@ def test_an_export_is_begun_once_and_looked_at_until_it_is_complete():
     assert {**asked, "ExportTime": asked["ExportTime"].timestamp()} == {
         "TableArn": TABLE_ARN,
         "S3Bucket": BUCKET,
+        "S3BucketOwner": "000000000000",
         "ExportFormat": "DYNAMODB_JSON",
         "ExportType": "FULL_EXPORT",
         "ExportTime": 1_796_000_000,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from datetime import UTC, datetime
 from typing import Any
 
@@ -99,9 +100,17 @@ def test_a_file_is_its_owners_alone_and_there_once_it_is_whole(command, asked, t
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("name", ["nowhere/november.csv", "."])
+def test_a_link_leads_to_the_file_that_is_written(command, tmp_path):
+    (tmp_path / "link.csv").symlink_to(tmp_path / "november.csv")
+    assert command(*PERIOD, "--output", str(tmp_path / "link.csv"))[0] == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "november.csv").read_text().startswith(HEAD)
+
+
+@pytest.mark.parametrize("name", ["nowhere/november.csv", ".", "pipe"])
 def test_where_nothing_can_be_written_nothing_is_paid_for(command, asked, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
     code, _, errors = command(*PERIOD, "--output", name)
     assert (code, f"{name} cannot be written" in errors, asked.table.asked) == (2, True, [])
 
