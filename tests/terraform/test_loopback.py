@@ -207,6 +207,7 @@ def test_built_in_resources_of_the_local_system_are_those_of_terraform(applied: 
     ours = description(applied.clients, [getattr(made, name) for name in urls], names.table)
     theirs = description(applied.clients, [outputs[name] for name in urls], outputs["table_name"])
     assert json.loads(re.sub(r"\bbuiltin\b", "dev", json.dumps(ours))) == theirs
+    assert names.exports.replace("builtin", "dev") == outputs["export_bucket_name"]
 
     ours, theirs = (
         applied.clients["lambda"].get_function_configuration(FunctionName=name, Qualifier="live")
@@ -241,6 +242,7 @@ def description(clients: dict[str, Any], queue_urls: list[str], table: str) -> d
         redrive = json.loads(attributes.get("RedrivePolicy", "{}"))
         found[role]["dead letters"] = (redrive.get("deadLetterTargetArn"), str(redrive.get("maxReceiveCount")))
     described = clients["dynamodb"].describe_table(TableName=table)["Table"]
+    backups = clients["dynamodb"].describe_continuous_backups(TableName=table)
     indexes = {index["IndexName"]: index for index in described["GlobalSecondaryIndexes"]}
     found["table"] = {
         "name": described["TableName"],
@@ -251,6 +253,9 @@ def description(clients: dict[str, Any], queue_urls: list[str], table: str) -> d
         "billing": described.get("BillingModeSummary", {}).get("BillingMode"),
         "indexes": {name: (indexes[name]["KeySchema"], indexes[name]["Projection"]) for name in sorted(indexes)},
         "stream": described.get("StreamSpecification"),
+        "recovery": backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"][
+            "PointInTimeRecoveryStatus"
+        ],
     }
     # As JSON has it, so that names of environments can be compared as text.
     return dict(json.loads(json.dumps(found)))
