@@ -17,9 +17,17 @@ from typing import Any
 
 from local.event_audit import events_say_what_the_items_say
 from local.evidence import Evidence, Sent, ends
-from local.traffic import CHARGED
+from local.key_audit import one_key_and_one_reference_a_payment
+from local.refund_audit import (
+    events_of_the_gateway_are_answered,
+    refunds_took_effect_once,
+    reserved_is_what_is_given_back,
+    what_came_after_reached_the_items,
+)
+from local.traffic import CHARGED, NOT_COMPLETED, REFUNDED
 
 FINAL = frozenset({"completed", "declined", "rejected", "expired", "cancelled"})
+REFUND_FINAL = frozenset({"refunded", "failed"})
 # What an operator needs to judge a parked payment, and to retry it.
 PARKED_FIELDS = frozenset({"request", "park_no", "parked_reason", "parked_at", "open_shard", "retry_hash"})
 # The published item's fields, which every charged payment has.
@@ -37,7 +45,7 @@ PUBLISHED_FIELDS = frozenset(
         "processed_at",
     }
 )
-_CONFLICT_KEY = re.compile(r"txn-(.+)#conflict#[0-9a-f]{64}")
+_CONFLICT_KEY = re.compile(r"txn-([^#]+)(?:#refund#[^#]+)?#conflict#[0-9a-f]{64}")
 
 
 # ---- checks: what became of the messages ------------------------------------------------------------------------
@@ -49,7 +57,7 @@ def every_message_settled_once(evidence: Evidence) -> Iterable[str]:
         if len(found) != 1:
             yield (
                 f"{_name(sent)} has {len(found)} ends {found}, one is right: {evidence.told(sent.message_id)}; "
-                f"item: {_brief(evidence.payments.get(sent.message.payment_id))}"
+                f"item: {_brief(evidence.item_of(sent.message))}"
             )
 
 
@@ -57,10 +65,10 @@ def nothing_left_open(evidence: Evidence) -> Iterable[str]:
     """No record stays open but the one that must be parked, and nothing waits on the queue."""
     if evidence.left_on_queue:
         yield f"{evidence.left_on_queue} messages are still on the payment queue"
-    for item in evidence.payments.values():
+    for item in (*evidence.payments.values(), *evidence.refunds.values()):
         message_id = item.get("message_id", "")
         is_right = any(item["status"] in sent.message.ends for sent in evidence.by_id.get(message_id, []))
-        if item["status"] not in FINAL and not is_right:
+        if item["status"] not in FINAL | REFUND_FINAL and not is_right:
             yield f"{item['transaction_id']} stays {item['status']}: {_brief(item)}; {evidence.told(message_id)}"
 
 
@@ -68,7 +76,7 @@ def outcomes_are_the_right_ones(evidence: Evidence) -> Iterable[str]:
     """Each message ended as its kind must, whatever faults came in between."""
     for sent in evidence.accepted:
         found = ends(evidence, sent)
-        right = sent.message.ends | ({"duplicate"} if _is_repeated(evidence, sent) else set())
+        right = _right_ends(evidence, sent) | ({"duplicate"} if _is_repeated(evidence, sent) else set())
         if len(found) == 1 and found[0] not in right:
             yield f"{_name(sent)} ended as {found[0]}, right is {' or '.join(sorted(right))}"
 
@@ -94,7 +102,7 @@ def conflicts_are_kept_apart(evidence: Evidence) -> Iterable[str]:
         if match is None or match[1] != conflict.get("payment_id") or conflict["status"] != "conflict":
             yield f"{conflict['transaction_id']} is not a conflict item: {_brief(conflict)}"
     for sent in evidence.accepted:
-        item = evidence.payments.get(sent.message.payment_id)
+        item = evidence.item_of(sent.message)
         if sent.message.kind == "conflict" and item is not None and item.get("message_id") == sent.message_id:
             yield f"{_name(sent)} replaced the payment that it contradicts: {_brief(item)}"
 
@@ -103,7 +111,7 @@ def nobody_is_dead_lettered_untried(evidence: Evidence) -> Iterable[str]:
     """Whatever failed in front of it: a message on the dead-letter queue has an item, which says that it was tried."""
     for dead in evidence.dead_lettered:
         for sent in evidence.by_id.get(dead["message_id"], [])[:1]:
-            item = evidence.payments.get(sent.message.payment_id)
+            item = evidence.item_of(sent.message)
             if item is None or item.get("message_id") != sent.message_id:
                 yield f"{_name(sent)} of {sent.message.group} is on the dead-letter queue and was never tried"
 
@@ -127,7 +135,7 @@ def charged_for_the_recorded_amount(evidence: Evidence) -> Iterable[str]:
     wanted = {
         sent.message.payment_id: sent.message
         for sent in evidence.accepted
-        if sent.message.kind != "conflict" and sent.message.amount_minor
+        if sent.message.kind != "conflict" and sent.message.amount_minor and not sent.message.refund_id
     }
     captured = {capture["payment_id"]: capture for capture in evidence.captures}
     for payment_id, item in sorted(evidence.payments.items()):
@@ -174,47 +182,6 @@ def late_writes_are_refused(evidence: Evidence) -> Iterable[str]:
 
 
 # ---- checks: the gateway's side ---------------------------------------------------------------------------------
-
-
-def one_key_and_one_reference_a_payment(evidence: Evidence) -> Iterable[str]:
-    """Every request carries its payment's key, with the same body each time, and a key is carried out once.
-
-    A key that is spent is given up for the next one, so that a payment may have as many references as it gave keys of
-    its prepare up, and one more; only one of them is ever charged.
-    """
-    prepared: dict[str, set[str]] = defaultdict(set)
-    charged: dict[str, set[str]] = defaultdict(set)
-    bodies: dict[str, set[str]] = defaultdict(set)
-    carried_out: Counter[str] = Counter()
-    for request in evidence.requests:
-        payment_id, call, key = request["payment_id"], request["call"], request["idempotency_key"]
-        if not _is_key(evidence, payment_id, call, key):
-            yield f"{call} of {payment_id} (sequence {request['seq']}) came with key {key}, which is not its own"
-        if call == "prepare":
-            prepared[payment_id].add(str(key))
-        if call == "charge":
-            charged[payment_id].add(request["ref"])
-        if request["idempotency_key"] is not None:
-            bodies[request["idempotency_key"]].add(request["body_sha256"])
-            carried_out[request["idempotency_key"]] += request["status_code"] in (200, 402) and not request["replayed"]
-    for payment_id, intents in sorted(evidence.intents_of.items()):
-        if len(intents) > len(prepared[payment_id]) or len(charged[payment_id]) > 1:
-            yield f"{payment_id} has {len(intents)} references: {', '.join(intent['ref'] for intent in intents)}"
-    for key, different in sorted(bodies.items()):
-        if len(different) > 1 or carried_out[key] > 1:
-            yield f"key {key} came with {len(different)} different bodies and was carried out {carried_out[key]} times"
-
-
-def _is_key(evidence: Evidence, payment_id: str, call: str, key: str | None) -> bool:
-    """Whether it is a key of this call: of the payment's content, and with a number that was written; else none."""
-    name = {"charge": "confirm", "prepare": "prepare"}.get(call)
-    if name is None:
-        return key is None
-    match = re.fullmatch(f"{evidence.environment}:{payment_id}:([0-9a-f]{{16}}):{name}:(\\d+)", key or "")
-    item = evidence.payments.get(payment_id)
-    if match is None or item is None:
-        return match is not None
-    return bool(match[1] == item["request_hash"][:16] and int(match[2]) <= item.get("gateway_try", 0))
 
 
 def looked_up_before_charged_again(evidence: Evidence) -> Iterable[str]:
@@ -356,6 +323,10 @@ CHECKS: tuple[Callable[[Evidence], Iterable[str]], ...] = (
     no_card_number_in_the_clear,
     items_are_complete,
     events_say_what_the_items_say,
+    refunds_took_effect_once,
+    reserved_is_what_is_given_back,
+    events_of_the_gateway_are_answered,
+    what_came_after_reached_the_items,
     lost_starts_are_made_good,
     planned_faults_struck,
 )
@@ -367,6 +338,14 @@ def audit(evidence: Evidence) -> dict[str, list[str]]:
 
 
 # ---- sentences --------------------------------------------------------------------------------------------------
+
+
+def _right_ends(evidence: Evidence, sent: Sent) -> frozenset[str]:
+    """What is right for a message; a refund of a payment that captured nothing gives nothing back."""
+    message, payment = sent.message, evidence.payments.get(sent.message.payment_id)
+    if message.refund_id and message.ends == REFUNDED and payment is not None and payment["status"] != "completed":
+        return NOT_COMPLETED
+    return message.ends
 
 
 def _is_repeated(evidence: Evidence, sent: Sent) -> bool:

@@ -6,14 +6,22 @@ One rule: as the audit, of which it is a part, it shares no code with the handle
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from local.evidence import Evidence
 
-_OUTCOMES = frozenset({"completed", "declined", "rejected", "expired", "cancelled", "parked", "conflict"})
+_OUTCOMES = frozenset(
+    {
+        *("completed", "declined", "rejected", "expired", "cancelled", "parked", "conflict"),
+        *("waiting", "pending", "refunded", "failed"),
+    }
+)
 # What an event and its item both say, in the same words.
-_TOLD = ("payment_id", "status", "version", "order_id", "amount_minor", "currency", "reason_code", "gateway_ref")
+_TOLD = (
+    *("payment_id", "status", "order_id", "amount_minor", "currency", "reason_code", "gateway_ref", "refund_id"),
+    *("refund_ref", "refunded", "disputed"),
+)
 
 
 def events_say_what_the_items_say(evidence: Evidence) -> Iterable[str]:
@@ -40,3 +48,27 @@ def events_say_what_the_items_say(evidence: Evidence) -> Iterable[str]:
         wrong = [name for name in _TOLD if last.get(name) != item.get(name)]
         if wrong:
             yield f"{key} was told otherwise than its item says: {', '.join(wrong)}"
+        versions = [told[key][number]["version"] for number in numbers]
+        if versions != sorted(set(versions)):
+            yield f"{key} was told in versions {versions}, each of which must be higher than the one before"
+        right = _version(item, [told[key][number] for number in numbers], evidence)
+        if item["version"] != right:
+            yield f"{key} is version {item['version']}, and by what was told of it {right}"
+
+
+def _version(item: Mapping[str, Any], told: Sequence[Mapping[str, Any]], evidence: Evidence) -> int:
+    """The version that an item has to be: nothing is written at an outcome, but by what comes after a charge.
+
+    Each such write is an outcome, but a refund's reservation and its giving back, of which the refund's item tells.
+    """
+    if item["status"] in ("waiting", "pending"):
+        # It is written while it is there, too.
+        return max(int(item["version"]), int(told[-1]["version"]))
+    if item["status"] != "completed":
+        return int(told[-1]["version"])
+    ended = next((place for place, event in enumerate(told) if event["status"] == "completed"), len(told) - 1)
+    moves = 0
+    for refund in evidence.refunds.values():
+        if refund["payment_id"] == item["payment_id"] and "pending_at" in refund:
+            moves += 1 + ("failed_at" in refund)
+    return int(told[ended]["version"]) + len(told) - 1 - ended + moves

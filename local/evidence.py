@@ -71,10 +71,20 @@ class Evidence:
     events: list[dict[str, Any]] | None = None
     # Payments whose workflow never began at first.
     lost_starts: Sequence[str] = ()
+    # Refunds and disputes at the gateway as they stand now: Stripe's objects.
+    given_back: list[dict[str, Any]] = field(default_factory=list)
+    disputes: list[dict[str, Any]] = field(default_factory=list)
+    # Each event that the gateway sent, and what was done in its dashboard, with the answer.
+    gateway_events: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.payments = {item["payment_id"]: item for item in self.items if "#" not in item["transaction_id"]}
-        self.conflicts = [item for item in self.items if "#" in item["transaction_id"]]
+        self.conflicts = [item for item in self.items if "#conflict#" in item["transaction_id"]]
+        self.refunds = {
+            (item["payment_id"], item["refund_id"]): item
+            for item in self.items
+            if "#refund#" in item["transaction_id"] and "#conflict#" not in item["transaction_id"]
+        }
         self.by_id: dict[str, list[Sent]] = defaultdict(list)
         for sent in self.sent:
             self.by_id[sent.message_id].append(sent)
@@ -85,6 +95,12 @@ class Evidence:
         self.intents_of: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for intent in self.intents:
             self.intents_of[intent["payment_id"]].append(intent)
+
+    def item_of(self, message: Message) -> dict[str, Any] | None:
+        """The payment's item that a message is about, or the refund's."""
+        if message.refund_id:
+            return self.refunds.get((message.payment_id, message.refund_id))
+        return self.payments.get(message.payment_id)
 
     @property
     def dropped(self) -> list[Sent]:
@@ -111,9 +127,9 @@ class Evidence:
 def ends(evidence: Evidence, sent: Sent) -> list[str]:
     """Every end that can be shown for an accepted message; right is exactly one."""
     found: list[str] = []
-    item = evidence.payments.get(sent.message.payment_id)
+    item = evidence.item_of(sent.message)
     if item is not None and item.get("message_id") == sent.message_id:
-        found.append(item["status"])
+        found.append(item["reason_code"] if sent.message.refund_id and item["status"] == "failed" else item["status"])
     superseded = {row["message_id"] for row in (item or {}).get("superseded", ())}
     if sent.message_id in superseded:
         found.append("rejected")
@@ -148,6 +164,7 @@ def collect(
     struck: Mapping[str, int],
     events: Path | None = None,
     lost_starts: Sequence[str] = (),
+    gateway_events: Sequence[dict[str, Any]] = (),
 ) -> Evidence:
     """Read everything once, at rest. The rejected and the dead-letter queue are drained."""
     attributes = clients["sqs"].get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
@@ -169,6 +186,9 @@ def collect(
         struck=_struck(rows) | dict(struck),
         events=[json.loads(line) for line in events.read_text().splitlines()] if events is not None else None,
         lost_starts=lost_starts,
+        given_back=_as_they_stand(rows["refunds"], rows["later_states"]),
+        disputes=_as_they_stand(rows["disputes"], rows["later_states"]),
+        gateway_events=list(gateway_events),
     )
 
 
@@ -238,10 +258,18 @@ def _struck(rows: Mapping[str, list[dict[str, Any]]]) -> dict[str, int]:
     return found | ({ABOVE_THE_LIMIT: above} if above else {})
 
 
+def _as_they_stand(rows: Sequence[dict[str, Any]], later: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = {document["id"]: document for document in (json.loads(row["document"]) for row in rows)}
+    for row in later:
+        if row["of"] in found:
+            found[row["of"]]["status"] = row["status"]
+    return list(found.values())
+
+
 def _gateway_rows(database: Path) -> dict[str, list[dict[str, Any]]]:
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as file:
         file.row_factory = sqlite3.Row
         return {
             name: [dict(row) for row in file.execute(f"SELECT * FROM {name} ORDER BY rowid")]
-            for name in ("requests", "captures", "intents", ABOVE_THE_LIMIT)
+            for name in ("requests", "captures", "intents", "refunds", "disputes", "later_states", ABOVE_THE_LIMIT)
         }

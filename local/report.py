@@ -36,6 +36,8 @@ class Result:
 def figures(evidence: Evidence, system: LocalSystem, seconds: float) -> dict[str, Any]:
     """What the JSON holds; latency from sending to the settled state, by the clock of this machine."""
     settled_ms = {item.get("message_id"): int(item["updated_at"]) for item in evidence.items}
+    # What comes after a charge is written to its item, too: what was told first is when it was settled.
+    settled_ms |= {event.get("message_id"): event["updated_at"] for event in (evidence.events or [])[::-1]}
     settled_ms |= {copy["original_message_id"]: copy["sent_ms"] for copy in evidence.rejected}
     latencies = sorted(
         settled_ms[sent.message_id] - sent.sent_ms for sent in evidence.accepted if sent.message_id in settled_ms
@@ -48,6 +50,8 @@ def figures(evidence: Evidence, system: LocalSystem, seconds: float) -> dict[str
         "duplicates": len(evidence.duplicates) + len(evidence.dropped),
         "conflicts": len(evidence.conflicts),
         "charges": len(evidence.captures),
+        "refunds": dict(sorted(Counter(refund["status"] for refund in evidence.refunds.values()).items())),
+        "gateway_events": len([each for each in evidence.gateway_events if each["sending"]]),
         "cold_starts": invocations(evidence, system)[0],
         "latency_ms": {"p50": _quantile(latencies, 0.50), "p95": _quantile(latencies, 0.95)},
         "payments_per_second": round(len(evidence.sent) / seconds, 1),
@@ -93,6 +97,8 @@ def report(console: Console, result: Result) -> None:
         ("duplicates dropped by the queue", len(evidence.dropped)),
         ("duplicates recognised by the function", len(evidence.duplicates)),
         ("charges at the gateway", result.figures["charges"]),
+        *((f"refunds: {status}", count) for status, count in result.figures["refunds"].items()),
+        ("events of the gateway", result.figures["gateway_events"]),
         ("invocations, cold", result.figures["cold_starts"]),
         ("invocations, warm", result.warm_invocations),
         ("deliveries returned or lost", sum(len(each.failed) for each in evidence.deliveries or [])),

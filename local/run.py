@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from local import stream, traffic
+from local import afterwards, stream, traffic
 from local.approvals.workflow import PATIENCE_SECONDS, Approvals
 from local.audit import audit
 from local.evidence import Delivery, collect, logs_of
@@ -30,14 +30,17 @@ from local.faults import (
     GATEWAY_RATES,
     POISON,
     POISON_TRIES,
+    REFUND_FAULT,
     START_LOST,
     THROTTLE_RATE,
     TableFaults,
     plan,
 )
 from local.gateway import process
+from local.gateway.fault_plan import FaultPlan
 from local.gateway.process import GatewayError
 from local.installation import InstallationError
+from local.late_outcomes import LateOutcomes
 from local.ministack import ServicesError
 from local.options import output, package, positive
 from local.report import Result, figures, invocations, report, shown
@@ -60,7 +63,7 @@ TIMES = Times(
 APPROVAL_SECONDS = 20
 APPROVER = "alice"
 # Oftener than ten minutes by 15 would be: how soon after its patience reconcile acts is all that this changes.
-RECONCILE_SECONDS = 10.0
+RECONCILE_SECONDS = 5.0
 
 
 def main(arguments: list[str]) -> int:
@@ -113,6 +116,11 @@ def run(options: argparse.Namespace, console: Console) -> Result:
         replace(message, ends=traffic.PARKED) if message.payment_id == planned.get(POISON) else message
         for message in messages
     ]
+    rates = GATEWAY_RATES if options.faults == "on" else {"charge.decline": GATEWAY_RATES["charge.decline"]}
+    # A webhook is here where Terraform has not said what there is.
+    after = afterwards.make(messages, planned, FaultPlan(options.seed, rates), has_events=options.provision == "local")
+    if after.unanswered and (options.faults == "on" or REFUND_FAULT in options.faults.split(",")):
+        planned[REFUND_FAULT] = after.unanswered
     directory = new_directory()
     database = directory / "gateway.sqlite"
     systems: list[LocalSystem] = []
@@ -128,8 +136,12 @@ def run(options: argparse.Namespace, console: Console) -> Result:
             process.running(
                 database,
                 seed=options.seed,
-                rates=GATEWAY_RATES if options.faults == "on" else {"charge.decline": GATEWAY_RATES["charge.decline"]},
-                planned={fault: payment_id for fault, payment_id in planned.items() if fault in GATEWAY_FAULTS},
+                rates=rates,
+                planned={
+                    fault: payment_id
+                    for fault, payment_id in planned.items()
+                    if fault in (*GATEWAY_FAULTS, REFUND_FAULT)
+                },
                 # Three deadlines: the effect comes when nobody waits for it any more.
                 delay_seconds=3 * TIMES.gateway_deadline_seconds,
                 calls_per_second=CALLS_PER_SECOND,
@@ -160,15 +172,17 @@ def run(options: argparse.Namespace, console: Console) -> Result:
         faults.upstream = urlsplit(system.endpoint_url).netloc
         systems.append(system)
         stack.enter_context(approvals.running(system))
-        _introduce(console, options, messages, planned, directory)
+        _introduce(console, options, len(messages) + after.messages, planned, directory)
         started = time.monotonic()
         with stream.services_watched(system):
             sent = stream.send(system.clients["sqs"], system.resources.queue_url, messages)
+            late = LateOutcomes(after.steps, system, approvals, gateway_url, sent)
             stream.wait(
                 system,
                 gateway,
                 sent,
                 stream.Approver(approvals, messages),
+                late,
                 console=console,
                 seconds_max=options.seconds_max,
             )
@@ -189,6 +203,7 @@ def run(options: argparse.Namespace, console: Console) -> Result:
             struck=faults.struck | {START_LOST: approvals.starts_lost} if approvals.starts_lost else faults.struck,
             events=system.outcome_events.file,
             lost_starts=[planned[START_LOST]] if START_LOST in planned else [],
+            gateway_events=late.told,
         )
         found = figures(evidence, system, time.monotonic() - started)
     problems = audit(evidence)
@@ -219,12 +234,12 @@ def _deliveries(system: LocalSystem, options: argparse.Namespace) -> list[Delive
 def _introduce(
     console: Console,
     options: argparse.Namespace,
-    messages: Sequence[traffic.Message],
+    messages: int,
     planned: dict[str, str],
     directory: Path,
 ) -> None:
     console.print(
-        f"{options.payments} payments, {len(messages)} messages in {options.groups} groups, seed {options.seed}, "
+        f"{options.payments} payments, {messages} messages in {options.groups} groups, seed {options.seed}, "
         f"at most {options.concurrency} execution environments; everything is kept in {shown(directory)}",
         highlight=False,
     )

@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
@@ -65,15 +65,15 @@ def wait(
     gateway: subprocess.Popen[bytes],
     sent: Sequence[Sent],
     approver: Approver,
+    late: Late,
     *,
     console: Console,
     seconds_max: int,
 ) -> None:
-    """Until nothing is left on the queue or with a person; what is left when the time is up, the audit says."""
-    total = len({each.message_id for each in sent})
+    """Until nothing is left on a queue, with a person or to do; what is left when the time is up, the audit says."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("messages settled", total=total)
+        task = progress.add_task("messages settled", total=None)
         deadline = time.monotonic() + seconds_max
         while time.monotonic() < deadline:
             system.check()
@@ -82,12 +82,26 @@ def wait(
                     f"the payment gateway (pid {gateway.pid}) died under way with {gateway.returncode}; what it "
                     f"captured stands in {system.directory / 'gateway.sqlite'}. Run it again."
                 )
-            left = _left(system)
-            progress.update(task, completed=total - left)
+            left = _left(system, system.resources.queue_url)
+            total = len({each.message_id for each in sent})
+            progress.update(task, total=total, completed=total - left)
             approver.decide()
-            if left == 0 and not (system.mapping and system.mapping.in_flight) and not _waiting(system):
+            is_quiet = left == 0 and not (system.mapping and system.mapping.in_flight)
+            is_quiet = is_quiet and not any(_left(system, queue_url) for queue_url in late.queue_urls)
+            if is_quiet and not late.go_on() and not _waiting(system):
                 return
             time.sleep(0.1)
+
+
+class Late(Protocol):
+    """What is done once the stream is settled, while people still decide."""
+
+    @property
+    def queue_urls(self) -> Sequence[str]:
+        """Where nothing may be left before more is done, beside the payment queue."""
+
+    def go_on(self) -> bool:
+        """Do a part; False where nothing is left to do."""
 
 
 class Approver:
@@ -108,21 +122,29 @@ class Approver:
 
 
 def _waiting(system: LocalSystem) -> int:
-    """How many payments are with the approval workflow."""
+    """How many payments are with the approval workflow, and refunds with the gateway or with reconcile."""
     # A page of a scan ends at 1 MB, whatever its filter leaves.
     scan = system.clients["dynamodb"].get_paginator("scan")
     pages = scan.paginate(
         TableName=system.names.table,
         Select="COUNT",
-        FilterExpression="attribute_exists(approval_name) AND #status IN (:pending, :processing)",
+        FilterExpression=(
+            "(attribute_exists(approval_name) AND #status IN (:asks, :processing))"
+            " OR (attribute_exists(refund_id) AND #status IN (:waiting, :pending))"
+        ),
         ExpressionAttributeNames={"#status": "status"},
-        ExpressionAttributeValues={":pending": {"S": "pending_approval"}, ":processing": {"S": "processing"}},
+        ExpressionAttributeValues={
+            ":asks": {"S": "pending_approval"},
+            ":processing": {"S": "processing"},
+            ":waiting": {"S": "waiting"},
+            ":pending": {"S": "pending"},
+        },
     )
     return sum(int(page["Count"]) for page in pages)
 
 
-def _left(system: LocalSystem) -> int:
-    attributes = system.clients["sqs"].get_queue_attributes(
-        QueueUrl=system.resources.queue_url, AttributeNames=list(QUEUE_COUNTS)
-    )["Attributes"]
+def _left(system: LocalSystem, queue_url: str) -> int:
+    attributes = system.clients["sqs"].get_queue_attributes(QueueUrl=queue_url, AttributeNames=list(QUEUE_COUNTS))[
+        "Attributes"
+    ]
     return sum(int(attributes[name]) for name in QUEUE_COUNTS)

@@ -47,8 +47,9 @@ class Message:
     """One message to send.
 
     kind: what it is. payment_id: empty where the body has no usable one. deduplication_id: empty where the queue is to
-    take it from the content. ends: the settled states that are right for it. `original` is the number of the message
-    that this one repeats, contradicts or corrects.
+    take it from the content. ends: the settled states that are right for it; of a refund, the reason for which it fails
+    is one. `original` is the number of the message that this one repeats, contradicts, corrects or gives back.
+    refund_id: of a refund, which has the payment's `payment_id`.
     """
 
     number: int
@@ -63,6 +64,7 @@ class Message:
     # What the approver of a risky payment decides; empty: nothing, until its time is over.
     decision: str = ""
     card_numbers: tuple[str, ...] = ()
+    refund_id: str = ""
 
 
 CHARGED = frozenset({"completed", "declined"})
@@ -72,6 +74,9 @@ EXPIRED = frozenset({"expired"})
 REJECTED = frozenset({"rejected"})
 REJECTED_QUEUE = frozenset({"rejected_queue"})
 CONFLICT = frozenset({"conflict"})
+REFUNDED = frozenset({"refunded"})
+# Of a refund whose payment captured nothing, whatever would be right for it otherwise.
+NOT_COMPLETED = frozenset({"refund_payment_not_completed"})
 # What an approver decides on a risky payment -> what becomes of it.
 _DECISIONS = {"approve": CHARGED, "": EXPIRED, "reject": REJECTED}
 
@@ -176,6 +181,34 @@ def _repeats(
         repeats.append((original.number + choose.choice((0.7, 7.7)), corrected))
         number += 1
     return repeats
+
+
+def refund(
+    payment: Message,
+    number: int,
+    refund_id: str,
+    amount_minor: int,
+    ends: frozenset[str],
+    *,
+    kind: str = "refund",
+    currency: str = "USD",
+    group: str = "",
+    deduplication_id: str = "",
+) -> Message:
+    """A message that asks for an amount of a payment back, in that one's group where no other is named."""
+    asked = {"payment_id": payment.payment_id, "refund_id": refund_id, "amount": amount_minor / 100}
+    return Message(
+        number,
+        kind,
+        payment.payment_id,
+        group or payment.group,
+        json.dumps({"refund": {**asked, "currency": currency}}),
+        ends,
+        amount_minor,
+        deduplication_id,
+        payment.number,
+        refund_id=refund_id,
+    )
 
 
 def _document(choose: random.Random, payment_id: str, amount_minor: int) -> dict[str, Any]:

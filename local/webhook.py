@@ -57,9 +57,13 @@ def _signed(payment_id: str, kind: str) -> tuple[bytes, str]:
         raise LookupError(f"there is no payment {payment_id} with a reference at the gateway")
     found = client("secretsmanager", endpoint).get_secret_value(SecretId=secret_name(environment))
     body = json.dumps(event(kind, item["gateway_ref"]["S"], payment_id, environment)).encode()
-    now = int(time.time())
-    digest = hmac.new(found["SecretString"].encode(), f"{now}.".encode() + body, hashlib.sha256).hexdigest()
-    return body, f"t={now},v1={digest}"
+    return body, signature(body, found["SecretString"], int(time.time()))
+
+
+def signature(body: bytes, secret: str, now_seconds: int) -> str:
+    """The header ("Verify webhook signatures manually")."""
+    digest = hmac.new(secret.encode(), f"{now_seconds}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={now_seconds},v1={digest}"
 
 
 def event(kind: str, gateway_ref: str, payment_id: str, environment: str) -> dict[str, Any]:
@@ -69,7 +73,8 @@ def event(kind: str, gateway_ref: str, payment_id: str, environment: str) -> dic
         metadata = {"payment_id": payment_id, "environment": environment}
         told = {"id": gateway_ref, "object": "payment_intent", "metadata": metadata}
     else:
-        told = {"id": f"re_{secrets.token_hex(8)}", "object": "refund", "payment_intent": gateway_ref, "metadata": {}}
+        name, prefix = ("dispute", "du") if ".dispute." in kind else ("refund", "re")
+        told = {"id": f"{prefix}_{secrets.token_hex(8)}", "object": name, "payment_intent": gateway_ref, "metadata": {}}
     return {
         "id": f"evt_{secrets.token_hex(12)}",
         "object": "event",

@@ -14,8 +14,10 @@ from local.event_source_mapping import EventSourceMapping
 from local.resources import make_queue
 from local.system import LocalSystem, client
 
-# What Terraform's queue has is six times reconcile's time-out; here nobody waits half an hour for a second look.
-_VISIBILITY_SECONDS = 30
+# What Terraform's queue has is six times reconcile's time-out; here nobody waits half an hour for a second look, which
+# is five calls of the gateway.
+_DEADLINES = 6
+_VISIBILITY_SECONDS_MIN = 2
 _RECEIVE_COUNT_MAX = 96
 
 
@@ -32,8 +34,9 @@ class Webhook:
         name = f"cloudcafe-payment-wake-ups-{environment}"
         _, dead_letter_arn = make_queue(sqs, f"{name}-dlq.fifo", {})
         redrive = json.dumps({"deadLetterTargetArn": dead_letter_arn, "maxReceiveCount": str(_RECEIVE_COUNT_MAX)})
-        attributes = {"VisibilityTimeout": str(_VISIBILITY_SECONDS), "RedrivePolicy": redrive}
-        self._queue_url, self._queue_arn = make_queue(sqs, f"{name}.fifo", attributes)
+        visibility = max(_VISIBILITY_SECONDS_MIN, round(_DEADLINES * system.times.gateway_deadline_seconds))
+        attributes = {"VisibilityTimeout": str(visibility), "RedrivePolicy": redrive}
+        self.queue_url, self._queue_arn = make_queue(sqs, f"{name}.fifo", attributes)
         secret = system.clients["secretsmanager"].create_secret(
             Name=secret_name(environment), SecretString=f"whsec_{secrets.token_hex(32)}"
         )
@@ -42,13 +45,13 @@ class Webhook:
             "ENVIRONMENT": environment,
             "GATEWAY_MODE": system.gateway_variables["GATEWAY_MODE"],
             "WEBHOOK_SECRET_ARN": secret["ARN"],
-            "WAKE_UP_QUEUE_URL": self._queue_url,
+            "WAKE_UP_QUEUE_URL": self.queue_url,
         }
 
     def start(self, reconcile: EnvironmentPool) -> EventSourceMapping:
         sqs: Any = client("sqs", self._system.endpoint_url, read_timeout=30)
         self._mapping = EventSourceMapping(
-            sqs, self._queue_url, self._queue_arn, reconcile.invoke, concurrency=1, failed=self._failed
+            sqs, self.queue_url, self._queue_arn, reconcile.invoke, concurrency=1, failed=self._failed
         )
         return self._mapping
 

@@ -30,8 +30,9 @@ TIMEOUT_SECONDS_MIN = 10
 # As Terraform's schedule has it, its time-out, and its patience.
 RECONCILE_SECONDS = 600.0
 PATIENCE_SECONDS = 600.0
-# Warm from one run to the next where these follow closely, as in `make run`: a cold start costs more than a run.
-RECONCILE_IDLE_SECONDS_MAX = 30.0
+# Of reconcile and webhook: warm from one call to the next where these follow closely, as in `make run`: a cold start
+# costs more than a call.
+WARM_SECONDS_MAX = 30.0
 RECONCILE_TIMEOUT_SECONDS = 300
 
 
@@ -131,9 +132,9 @@ class Approvals:
             "handler.reconcile_function.lambda_handler",
             RECONCILE_TIMEOUT_SECONDS,
             paying,
-            idle_seconds_max=RECONCILE_IDLE_SECONDS_MAX,
+            idle_seconds_max=WARM_SECONDS_MAX,
         )
-        webhook = self._webhook()
+        self.webhook = webhook = self._webhook()
         self._schedule = Schedule(reconcile, self._reconcile_seconds, system.note)
         self._engine = DurableEngine(directory, system.processes, self.endpoint_url, system.note)
         switches = None
@@ -175,7 +176,7 @@ class Approvals:
             return None
         webhook = Webhook(self._system)
         name, entry = f"{self.function}-webhook", "handler.webhook_function.lambda_handler"
-        self._functions.make(name, entry, TIMEOUT_SECONDS_MIN, webhook.variables)
+        self._functions.make(name, entry, TIMEOUT_SECONDS_MIN, webhook.variables, idle_seconds_max=WARM_SECONDS_MAX)
         return webhook
 
     @property

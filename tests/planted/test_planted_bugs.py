@@ -128,6 +128,27 @@ BUGS = {
         check="nothing_left_open",
         evidence=r"txn-pay-1-\d+ stays processing: .*; delivered in batch [\d, ]+, finally acknowledged",
     ),
+    "unanswered_refund_is_asked_for_again": Bug(
+        edits=(
+            (
+                "handler/domain/refund_process.py",
+                "    except RetryableError as error:\n        if error.spends_key:\n",
+                "    except RetryableError as error:\n"
+                "        asked = (refund.gateway_ref, refund.amount_minor, refund.currency, refund.refund_id)\n"
+                '        return record(refund, gives.gateway.refund(*asked, f"{key}1"), gives)\n'
+                "        if error.spends_key:\n",
+            ),
+        ),
+        faults="refund.timeout_after",
+        check="refunds_took_effect_once",
+        evidence=r"txn-pay-1-\d+#refund#part-1 over \d+ USD is \w+, the gateway gave it back 2 times: re_",
+    ),
+    "events_are_answered_and_wake_nobody": Bug(
+        edits=(("handler/webhook_function.py", "        self._queue.send(event.wake_up, event.event_id)\n", ""),),
+        faults="off",
+        check="what_came_after_reached_the_items",
+        evidence=r"txn-pay-1-\d+ has refunded \{\}, the gateway \{'re_\w+': 'refunded \d+'\}",
+    ),
 }
 
 

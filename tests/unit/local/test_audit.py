@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from decimal import Decimal
@@ -13,7 +14,7 @@ import pytest
 from local.audit import CHECKS, audit
 from local.evidence import Delivery, Evidence, Sent, ends
 from local.faults import LateWrite
-from local.traffic import CHARGED, CONFLICT, EXPIRED, PARKED, REJECTED, REJECTED_QUEUE, Message
+from local.traffic import CHARGED, CONFLICT, EXPIRED, PARKED, REFUNDED, REJECTED, REJECTED_QUEUE, Message
 
 CARD = "4111111111111111"
 
@@ -33,8 +34,12 @@ def evidence() -> dict[str, Any]:
         Message(9, "duplicate", "pay-3", "g", "body 7", REJECTED, 0, "again", original=7),
         Message(17, "ordinary", "pay-17", "h", "body 17", PARKED, 700),
         Message(18, "ordinary", "pay-18", "h", "body 18", CHARGED, 800),
+        Message(19, "refund", "pay-0", "g", "refund 1", REFUNDED, 400, refund_id="r-1"),
+        Message(20, "refund", "pay-0", "g", "refund 2", frozenset({"refund_above_captured"}), 700, refund_id="r-2"),
+        Message(21, "refund", "pay-1", "g", "refund 3", REFUNDED, 100, refund_id="r-3"),
+        Message(22, "conflict", "pay-0", "g", "refund 4", CONFLICT, 401, refund_id="r-1"),
     ]
-    ids = ["m0", "m1", "m2", "m3", "m0", "m5", "m6", "m7", "m8", "m9", "m17", "m18"]
+    ids = ["m0", "m1", "m2", "m3", "m0", "m5", "m6", "m7", "m8", "m9", "m17", "m18", "m19", "m20", "m21", "m22"]
     charged = [_item(0, 1000, "completed"), _item(1, 2590, "declined")]
     charged[1] |= {"generation": Decimal(2), "execution_arn": "arn"}
     behind = _item(18, 800, "declined") | {"message_group_id": "h"}
@@ -52,10 +57,19 @@ def evidence() -> dict[str, Any]:
         "status": "conflict",
         "message_id": "m6",
     }
+    charged[0] |= {"refund_reserved": Decimal(400), "refunded": [_row("refund_ref", "re_1", "refunded", 400)]}
+    charged[0] |= {"disputed": [_row("dispute_ref", "du_1", "open", 1000), _row("dispute_ref", "du_1", "lost", 1000)]}
+    refunds = [
+        _refund(0, "r-1", 400, "refunded") | {"refund_ref": "re_1", "gateway_ref": "pi_0", "message_id": "m19"},
+        _refund(0, "r-2", 700, "failed") | {"reason_code": "refund_above_captured", "message_id": "m20"},
+        _refund(1, "r-3", 100, "failed") | {"reason_code": "refund_payment_not_completed", "message_id": "m21"},
+        _refund(0, "r-1", 401, "conflict") | {"message_id": "m22"},
+    ]
+    refunds[3]["transaction_id"] += f"#conflict#{'0' * 64}"
     return {
         "environment": "dev",
         "sent": [Sent(m, i, str(m.number), 0) for m, i in zip(messages, ids, strict=True)],
-        "items": [*charged, pending, conflict, corrected, head, behind],
+        "items": [*charged, pending, conflict, corrected, head, behind, *refunds],
         "rejected": [{"message_id": "r", "body": "body 3", "original_message_id": "m3", "sent_ms": 5}],
         "dead_lettered": [],
         "left_on_queue": 0,
@@ -66,6 +80,7 @@ def evidence() -> dict[str, Any]:
             Delivery(("m7", "m8", "m9"), ()),
             Delivery(("m17", "m18"), ("m17", "m18")),
             Delivery(("m17", "m18"), ()),
+            Delivery(("m19", "m20", "m21", "m22"), ()),
         ],
         "requests": [
             _request(1, "prepare", 0),
@@ -76,6 +91,8 @@ def evidence() -> dict[str, Any]:
             _request(7, "charge", 1, 402),
             _request(10, "prepare", 3),
             _request(11, "charge", 3, 402),
+            _request(12, "refunds", 0),
+            _request(12, "refund", 0) | {"idempotency_key": "dev:pay-0:refund:r-1:0:refund"},
             _request(13, "prepare", 17),
             _request(14, "prepare", 17) | {"replayed": 1},
             _request(15, "prepare", 18),
@@ -101,6 +118,15 @@ def evidence() -> dict[str, Any]:
         "planned": {"late_record": 1, "charge.timeout_after": 1},
         "struck": {"late_record": 1, "charge.timeout_after": 2},
         "lost_starts": ["pay-1"],
+        "given_back": [
+            _given_back("re_1", 400, "succeeded") | {"metadata": {"refund_id": "r-1"}},
+        ],
+        "disputes": [_given_back("du_1", 1000, "lost")],
+        "gateway_events": [
+            _told("refund.created", "good", 200, "queued"),
+            _told("refund.created", "old", 400, "signature_old"),
+            _told("dashboard: disputes", "", 200, ""),
+        ],
     }
 
 
@@ -127,6 +153,29 @@ def _item(number: int, minor: int, status: str) -> dict[str, Any]:
         "owner": "somebody",
         "attempt": Decimal(1),
     }
+
+
+def _refund(number: int, refund_id: str, minor: int, status: str) -> dict[str, Any]:
+    return {
+        "transaction_id": f"txn-pay-{number}#refund#{refund_id}",
+        "payment_id": f"pay-{number}",
+        "refund_id": refund_id,
+        "amount_minor": Decimal(minor),
+        "currency": "USD",
+        "status": status,
+    }
+
+
+def _row(name: str, ref: str, state: str, minor: int) -> dict[str, Any]:
+    return {name: ref, "state": state, "amount_minor": Decimal(minor)}
+
+
+def _given_back(ref: str, amount: int, status: str) -> dict[str, Any]:
+    return {"id": ref, "payment_intent": "pi_0", "amount": amount, "currency": "usd", "status": status}
+
+
+def _told(kind: str, sending: str, status: int, outcome: str) -> dict[str, Any]:
+    return {"payment_id": "pay-0", "type": kind, "sending": sending, "status": status, "outcome": outcome}
 
 
 def _request(seq: int, call: str, number: int, status_code: int | None = 200) -> dict[str, Any]:
@@ -159,7 +208,7 @@ def test_a_spent_key_is_given_up_and_may_leave_a_reference_that_is_never_charged
 
 def test_what_a_correction_followed_was_rejected_and_its_repetition_a_duplicate() -> None:
     found = Evidence(**evidence())
-    assert [ends(found, sent) for sent in found.accepted[-5:-2]] == [["rejected"], ["declined"], ["duplicate"]]
+    assert [ends(found, sent) for sent in found.accepted[-9:-6]] == [["rejected"], ["declined"], ["duplicate"]]
 
 
 def _lose_the_item(found: dict[str, Any]) -> None:
@@ -362,6 +411,80 @@ def _free_nothing(found: dict[str, Any]) -> None:
     found["late_writes"] = []
 
 
+def _leave_a_refund_pending(found: dict[str, Any]) -> None:
+    found["items"][7]["status"] = "pending"
+    found["given_back"] = []
+    found["items"][0]["refunded"] = []
+
+
+def _refuse_a_refund_wrongly(found: dict[str, Any]) -> None:
+    found["items"][8]["reason_code"] = "refund_refused"
+
+
+def _give_back_what_was_not_captured(found: dict[str, Any]) -> None:
+    found["items"][9]["reason_code"] = "refund_refused"
+
+
+def _refund_without_its_key(found: dict[str, Any]) -> None:
+    found["requests"][9]["idempotency_key"] = "dev:pay-0:refund:r-9:0:refund"
+
+
+def _take_a_conflict_for_the_refund(found: dict[str, Any]) -> None:
+    found["items"][7] |= {"message_id": "m22"}
+
+
+def _give_back_twice(found: dict[str, Any]) -> None:
+    found["given_back"].append({**found["given_back"][0], "id": "re_2"})
+    found["items"][0]["refunded"].append(_row("refund_ref", "re_2", "refunded", 400))
+
+
+def _give_back_a_failed_one(found: dict[str, Any]) -> None:
+    found["given_back"].append({**found["given_back"][0], "id": "re_2", "metadata": {"refund_id": "r-9"}, "amount": 1})
+    found["items"][0]["refunded"].append(_row("refund_ref", "re_2", "refunded", 1))
+
+
+def _give_back_another_amount(found: dict[str, Any]) -> None:
+    found["given_back"][0]["amount"] = 401
+    found["items"][0]["refunded"][0]["amount_minor"] = Decimal(401)
+
+
+def _name_another_refund(found: dict[str, Any]) -> None:
+    found["items"][7]["refund_ref"] = "re_2"
+
+
+def _ask_for_another_amount(found: dict[str, Any]) -> None:
+    found["sent"][12] = Sent(dataclasses.replace(found["sent"][12].message, amount_minor=399), "m19", "19", 0)
+
+
+def _reserve_for_a_failed_one(found: dict[str, Any]) -> None:
+    found["items"][0]["refund_reserved"] = Decimal(1100)
+
+
+def _give_back_more_than_was_captured(found: dict[str, Any]) -> None:
+    found["given_back"].append(_given_back("re_2", 601, "pending"))
+    found["items"][0]["refunded"].append(_row("refund_ref", "re_2", "pending", 601))
+
+
+def _refuse_a_good_event(found: dict[str, Any]) -> None:
+    found["gateway_events"][0] |= {"status": 400, "outcome": "signature_wrong"}
+
+
+def _believe_an_old_event(found: dict[str, Any]) -> None:
+    found["gateway_events"][1] |= {"status": 200, "outcome": "queued"}
+
+
+def _lose_a_dispute(found: dict[str, Any]) -> None:
+    del found["items"][0]["disputed"]
+
+
+def _keep_an_old_state(found: dict[str, Any]) -> None:
+    del found["items"][0]["disputed"][1]
+
+
+def _dispute_what_nobody_disputed(found: dict[str, Any]) -> None:
+    found["items"][6]["disputed"] = [_row("dispute_ref", "du_9", "open", 800)]
+
+
 @pytest.mark.parametrize(
     ("plant", "caught"),
     [
@@ -385,10 +508,10 @@ def _free_nothing(found: dict[str, Any]) -> None:
         (_misname_the_conflict, {"conflicts_are_kept_apart"}),
         (_capture_twice, {"charged_at_most_once"}),
         (_capture_the_declined, {"charged_at_most_once"}),
-        (_capture_nothing, {"charged_at_most_once"}),
+        (_capture_nothing, {"charged_at_most_once", "reserved_is_what_is_given_back"}),
         (_capture_another_amount, {"charged_for_the_recorded_amount"}),
         (_store_another_amount, {"charged_for_the_recorded_amount"}),
-        (_record_another_outcome, {"first_outcome_stands"}),
+        (_record_another_outcome, {"first_outcome_stands", "outcomes_are_the_right_ones"}),
         (_record_another_code, {"first_outcome_stands"}),
         (_accept_late, {"late_writes_are_refused"}),
         (_prepare_twice, {"one_key_and_one_reference_a_payment"}),
@@ -418,6 +541,26 @@ def _free_nothing(found: dict[str, Any]) -> None:
         (_tell_nobody, {"events_say_what_the_items_say"}),
         (_keep_the_generation, {"lost_starts_are_made_good"}),
         (_start_no_execution, {"lost_starts_are_made_good"}),
+        (_leave_a_refund_pending, {"nothing_left_open", "outcomes_are_the_right_ones"}),
+        (_refuse_a_refund_wrongly, {"outcomes_are_the_right_ones"}),
+        (_give_back_what_was_not_captured, {"outcomes_are_the_right_ones"}),
+        (_refund_without_its_key, {"one_key_and_one_reference_a_payment"}),
+        (
+            _take_a_conflict_for_the_refund,
+            {"every_message_settled_once", "conflicts_are_kept_apart", "refunds_took_effect_once"},
+        ),
+        (_give_back_twice, {"refunds_took_effect_once"}),
+        (_give_back_a_failed_one, {"refunds_took_effect_once"}),
+        (_give_back_another_amount, {"refunds_took_effect_once"}),
+        (_name_another_refund, {"refunds_took_effect_once"}),
+        (_ask_for_another_amount, {"refunds_took_effect_once"}),
+        (_reserve_for_a_failed_one, {"reserved_is_what_is_given_back"}),
+        (_give_back_more_than_was_captured, {"reserved_is_what_is_given_back"}),
+        (_refuse_a_good_event, {"events_of_the_gateway_are_answered"}),
+        (_believe_an_old_event, {"events_of_the_gateway_are_answered"}),
+        (_lose_a_dispute, {"what_came_after_reached_the_items"}),
+        (_keep_an_old_state, {"what_came_after_reached_the_items"}),
+        (_dispute_what_nobody_disputed, {"what_came_after_reached_the_items"}),
         (_strike_nothing, {"planned_faults_struck"}),
         (_free_nothing, {"planned_faults_struck"}),
     ],

@@ -16,7 +16,7 @@ from local.approvals.page import Page
 from local.approvals.webhook import Webhook
 from local.installation import ROOT
 from local.loopback import ask
-from local.resources import Names
+from local.resources import Names, Times
 from tests.support.webhook import Endpoint, event, header
 
 
@@ -102,6 +102,7 @@ def test_its_queues_are_called_as_terraform_calls_them():
     secrets = SimpleNamespace(create_secret=lambda **_: {"ARN": "arn"})
     system: Any = SimpleNamespace(
         names=Names("test"),
+        times=Times(),
         clients={"sqs": sqs, "secretsmanager": secrets},
         gateway_variables={"GATEWAY_MODE": "test"},
     )
