@@ -24,6 +24,8 @@ RUNTIME = "python3.13"
 APPROVER = "alice@example.com"
 #: Who its own credentials are to ministack.
 CALLER = f"arn:aws:iam::{ACCOUNT}:root"
+#: What the gateway's events are signed with here.
+WEBHOOK_SECRET = "whsec_of_the_gateway_on_this_machine"
 NAMED = ROOT / "tests" / "terraform" / "ministack" / "named.py"
 SERVICES = ("sqs", "dynamodb", "lambda", "iam", "logs", "kms", "s3", "cloudwatch", "sns", "secretsmanager", "scheduler")
 
@@ -47,6 +49,9 @@ class Loopback:
         self.gateway_url: str = json.loads(self._gateway.stdout.readline())["url"]
         self.gateway_secret_arn: str = self.clients["secretsmanager"].create_secret(
             Name="cloudcafe-payment-gateway", SecretString=API_KEY
+        )["ARN"]
+        self.webhook_secret_arn: str = self.clients["secretsmanager"].create_secret(
+            Name="cloudcafe-payment-webhook", SecretString=WEBHOOK_SECRET
         )["ARN"]
         self.package_directory = folder / "dist"
         for function, engine in (("processor", "compiled"), ("processor", "pure"), ("workflow", "compiled")):
@@ -85,6 +90,8 @@ class Loopback:
             "group_concurrency": "3",
             "benchmark_memory_sizes": "[128]",
             "provisioned_concurrency": "1",
+            "webhook_secret_arn": self.webhook_secret_arn,
+            "event_target": "queue",
             "approval_workflow": json.dumps({"approvers": [APPROVER, CALLER]}),
         }
 

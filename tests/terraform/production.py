@@ -40,6 +40,9 @@ class Production:
         own = {
             "gateway_url": "https://gateway.example.com",
             "benchmark_memory_sizes": "[]",
+            # Dev beside it has both, and each queue is half a minute of waiting.
+            "webhook_secret_arn": "",
+            "event_target": "none",
             "alarm_emails": json.dumps([APPROVER]),
             "package_directory": str(self._beside.package_directory.with_name("dist-prod")),
         }

@@ -24,10 +24,11 @@ import pytest
 from handler.adapters.gateways.stripe import StripeGateway
 from handler.approval_composition import compose_decisions, compose_signer, compose_workflow
 from local import resources as built_in
-from local import traffic
+from local import traffic, webhook
 from local.audit import audit
 from local.evidence import QUEUE_COUNTS, Sent, cloudwatch_logs, collect
 from local.installation import ROOT, environment
+from local.loopback import ask
 from local.ministack import ACCOUNT, CREDENTIALS, REGION
 from local.terraform import init_flags
 from tests.support.build_scripts import load
@@ -35,7 +36,7 @@ from tests.support.documents import steps
 from tests.support.payments import body
 from tests.terraform import examples
 from tests.terraform.installation import changes, plan
-from tests.terraform.loopback import APPROVER, CALLER, RUNTIME, Loopback, unzipped
+from tests.terraform.loopback import APPROVER, CALLER, RUNTIME, WEBHOOK_SECRET, Loopback, unzipped
 from tests.terraform.production import BUCKET, STATE_KEY, Production
 
 FUNCTION = "cloudcafe-payment-processor-dev"
@@ -123,7 +124,7 @@ def test_log_lines_with_an_alarm_are_counted_for_every_function_that_writes_them
     groups = {each["name"] for each in resources if each["type"] == "aws_cloudwatch_log_group"}
     filters = [each for each in resources if each["type"] == "aws_cloudwatch_log_metric_filter"]
     filters = [each for each in filters if each["name"].endswith("-alarms")]
-    functions = [FUNCTION, WORKFLOW, f"{WORKFLOW}-page", f"{WORKFLOW}-reconcile"]
+    functions = [FUNCTION, WORKFLOW, *(f"{WORKFLOW}-{each}" for each in ("page", "reconcile", "events", "webhook"))]
     assert {f"/aws/lambda/{function}" for function in functions} == {each["log_group_name"] for each in filters}
     # Benchmark functions write text, and API Gateway who asked what.
     others = groups - {each["log_group_name"] for each in filters} - {f"/aws/vendedlogs/{WORKFLOW}-page-access"}
@@ -136,7 +137,7 @@ def test_every_alarm_reaches_the_topic(applied: Loopback) -> None:
     resources = applied.terraform.resources().values()
     alarms = [each for each in resources if each["type"] == "aws_cloudwatch_metric_alarm"]
     topics = {each["arn"] for each in resources if each["type"] == "aws_sns_topic" and each["name"].endswith("-alarms")}
-    assert len(alarms) == 32
+    assert len(alarms) == 40
     assert len(topics) == 1
     for alarm in alarms:
         assert set(alarm["alarm_actions"]) == set(alarm["ok_actions"]) == topics, alarm["alarm_name"]
@@ -167,7 +168,9 @@ def test_every_policy_names_its_actions(applied: Loopback, bar: Callable[[str, s
         for statement in policy["Statement"]:
             actions = statement["Action"]
             wildcards += sum("*" in action for action in ([actions] if isinstance(actions, str) else actions))
-            if statement["Effect"] == "Allow" and "aws_kms_key" not in address:
+            # Of all that is called, what takes no resource.
+            names_none = actions == ["dynamodb:ListStreams"] and "outcome_events" in address
+            if statement["Effect"] == "Allow" and "aws_kms_key" not in address and not names_none:
                 resources = statement.get("Resource", [])
                 assert "*" not in ([resources] if isinstance(resources, str) else resources), f"{address}: {statement}"
     bar("terraform_wildcard_actions", str(wildcards), "0", wildcards == 0)
@@ -421,6 +424,33 @@ def test_the_reconcile_function_answers(applied: Loopback) -> None:
     assert json.loads(said) == {"old_open_payments": 0, "parked_payments": 0}
 
 
+def test_an_event_of_the_gateway_reaches_the_item_and_what_it_came_to_is_told(applied: Loopback) -> None:
+    outputs = applied.terraform.outputs()
+    reference = item_of(applied, "pay-decided")["gateway_ref"]["S"]
+    gateway, order = urlsplit(applied.gateway_url).port or 0, json.dumps({"payment_id": "pay-decided"}).encode()
+    assert ask(gateway, "POST", "/_disputes", order)[0] == 200
+    event = json.dumps(webhook.event("charge.dispute.created", reference, "pay-decided", "dev"))
+    url, signed = urlsplit(outputs["webhook_url"]), webhook.signature(event.encode(), WEBHOOK_SECRET, int(time.time()))
+    for header, right in ((signed[:-8] + "0" * 8, 400), (signed, 200)):
+        status, answer = visit(applied, url.netloc, "POST", url.path, event, more={"Stripe-Signature": header})
+        assert status == right, answer
+    told: list[dict[str, Any]] = []
+    deadline = time.monotonic() + 60
+    while not any("disputed" in each for each in told) and time.monotonic() < deadline:
+        found = applied.clients["sqs"].receive_message(
+            QueueUrl=outputs["event_target"], MaxNumberOfMessages=10, WaitTimeSeconds=1
+        )
+        for message in found.get("Messages", []):
+            told.append(json.loads(message["Body"]))
+            applied.clients["sqs"].delete_message(
+                QueueUrl=outputs["event_target"], ReceiptHandle=message["ReceiptHandle"]
+            )
+    item = item_of(applied, "pay-decided")
+    assert [row["M"]["state"]["S"] for row in item["disputed"]["L"]] == ["open"], logs(applied)
+    said = [(each["sequence"], "disputed" in each) for each in told if each["transaction_id"] == "txn-pay-decided"]
+    assert said == [(1, False), (2, True)], logs(applied)
+
+
 def test_the_runbooks_commands_for_what_terraform_alone_makes_find_it(applied: Loopback) -> None:
     page = (ROOT / "docs" / "runbook.md").read_text()
     reader = applied.first_user.reader()
@@ -484,9 +514,11 @@ def item_of(applied: Loopback, payment_id: str) -> dict[str, Any]:
     return dict(found["Item"])
 
 
-def visit(applied: Loopback, host: str, method: str, path: str, form: str | None = None) -> tuple[int, str]:
+def visit(
+    applied: Loopback, host: str, method: str, path: str, form: str | None = None, *, more: dict[str, str] | None = None
+) -> tuple[int, str]:
     """One request to the HTTP API, whose name no resolver knows."""
-    headers = {"Host": host, "Content-Type": "application/x-www-form-urlencoded"}
+    headers = {"Host": host, "Content-Type": "application/x-www-form-urlencoded"} | (more or {})
     with closing(http.client.HTTPConnection(urlsplit(applied.services.url).netloc, timeout=30)) as connection:
         connection.request(method, path, form, headers)
         answer = connection.getresponse()
@@ -511,6 +543,8 @@ def test_new_code_and_another_memory_size_are_new_versions_and_live_moves_to_the
         "module.approval_workflow.aws_lambda_function.reconcile": "update",
         'module.approval_workflow.aws_lambda_alias.live["page"]': "update",
         'module.approval_workflow.aws_lambda_alias.live["reconcile"]': "update",
+        "module.outcome_events[0].aws_lambda_function.this": "update",
+        "module.webhook[0].aws_lambda_function.this": "update",
     }
     # The new version is provisioned before it is live, and the old one until then.
     module = "module.payment_function.aws_lambda"
