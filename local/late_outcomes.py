@@ -21,6 +21,8 @@ from local.traffic import Message
 
 # A look at a payment is five calls of the gateway, which takes so many a second and no more.
 _PAUSE_SECONDS = 0.25
+# The stream's own last calls count for a second: a refund whose call is answered 429 waits for reconcile, a minute.
+_FIRST_PAUSE_SECONDS = 1.25
 _OLD_SECONDS = 3600
 
 
@@ -37,7 +39,7 @@ class LateOutcomes:
         self._approvals = approvals
         self._gateway_port = urlsplit(gateway_url).port or 0
         self._sent = sent
-        self._not_before = 0.0
+        self._not_before: float | None = None
 
     @property
     def queue_urls(self) -> list[str]:
@@ -46,9 +48,11 @@ class LateOutcomes:
 
     def go_on(self) -> bool:
         """Do the next step, or wait for its time; False where there is none. Raises boto3's errors, OSError."""
+        if self._not_before is None:
+            self._not_before = time.monotonic() + _FIRST_PAUSE_SECONDS
         if not self._left:
             return time.monotonic() < self._not_before
-        if time.monotonic() >= self._not_before:
+        if time.monotonic() >= self._not_before and self._is_ready(self._left[-1]):
             step = self._left.pop()
             sqs, queue_url = self._system.clients["sqs"], self._system.resources.queue_url
             self._sent += stream.send(sqs, queue_url, [act for act in step if isinstance(act, Message)])
@@ -59,6 +63,26 @@ class LateOutcomes:
                     self._tell(act)
             self._not_before = time.monotonic() + _PAUSE_SECONDS
         return True
+
+    def _is_ready(self, step: Step) -> bool:
+        """Whether no refund is under way that the step tells of, but for one whose lost answer is what it tells."""
+        about = {
+            act.payment_id
+            for act in step
+            if isinstance(act, Dashboard) or (isinstance(act, Event) and act.type != "refund.created")
+        }
+        return not about or about.isdisjoint(self._pending())
+
+    def _pending(self) -> set[str]:
+        """The payments of which a refund is pending."""
+        scan = self._system.clients["dynamodb"].get_paginator("scan")
+        pages = scan.paginate(
+            TableName=self._system.names.table,
+            FilterExpression="attribute_exists(refund_id) AND #status = :pending",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={":pending": {"S": "pending"}},
+        )
+        return {item["payment_id"]["S"] for page in pages for item in page["Items"]}
 
     def _use(self, act: Dashboard) -> None:
         order: dict[str, Any] = {"payment_id": act.payment_id, "status": act.status}

@@ -87,6 +87,7 @@ class World:
         self.endpoint = Endpoint()
         self.messages: list[Any] = []
         self.seconds = 0.0
+        self.pending: list[str] = []
         clock = SimpleNamespace(monotonic=lambda: self.seconds, time=lambda: NOW)
         monkeypatch.setattr("local.late_outcomes.time", clock)
         monkeypatch.setattr(
@@ -94,7 +95,7 @@ class World:
         )
         secrets = SimpleNamespace(get_secret_value=lambda SecretId: {"SecretString": SECRET})
         system: Any = SimpleNamespace(
-            clients={"sqs": self, "secretsmanager": secrets},
+            clients={"sqs": self, "secretsmanager": secrets, "dynamodb": self},
             resources=SimpleNamespace(queue_url="q"),
             names=Names("dev"),
         )
@@ -106,6 +107,18 @@ class World:
     def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:
         taken = [{"Id": entry["Id"], "MessageId": "m", "SequenceNumber": "1"} for entry in Entries]
         return {"Successful": taken}
+
+    def get_paginator(self, _: str) -> World:
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        return [{"Items": [{"payment_id": {"S": payment_id}} for payment_id in self.pending]}]
+
+    def go_on(self) -> bool:
+        """At a time when the step is due."""
+        self.late.go_on()
+        self.seconds += 10
+        return self.late.go_on()
 
     def _post(
         self, _method: str, _path: str, body: bytes, headers: dict[str, str]
@@ -137,7 +150,7 @@ def test_each_event_is_answered_as_it_is_sent_and_what_is_done_at_the_gateway_st
         [Event("pay-1", "charge.dispute.closed", times=2)],
     ]
     world = World(server, monkeypatch, steps)
-    assert world.late.go_on()
+    assert world.go_on()
     assert [(row["status"], row["outcome"]) for row in world.late.told] == [
         (200, ""),
         (200, ""),
@@ -165,7 +178,10 @@ def test_a_step_waits_for_its_time_and_what_was_never_captured_is_told_of_as_not
         [Message(7, "refund", "pay-1", "g", "{}", frozenset({"refunded"}), 1)],
     ]
     world = World(server, monkeypatch, steps)
+    # The stream's own calls of the last second come first.
     assert world.late.go_on()
+    assert world.late.told == []
+    assert world.go_on()
     assert world.late.go_on()
     assert [row["status"] for row in world.late.told] == [0, 404]
     assert world.messages == []
@@ -173,3 +189,26 @@ def test_a_step_waits_for_its_time_and_what_was_never_captured_is_told_of_as_not
     assert world.late.go_on()
     assert [sent.message.number for sent in world.messages] == [7]
     assert world.late.queue_urls == ["w"]
+
+
+@pytest.mark.parametrize(
+    ("act", "waits"),
+    [
+        (Event("pay-1", "refund.updated"), True),
+        (Dashboard("refunds", "pay-1", "succeeded", 1), True),
+        # What tells of a refund whose answer was lost is what ends it.
+        (Event("pay-1", "refund.created"), False),
+        (Message(7, "refund", "pay-1", "g", "{}", frozenset({"refunded"}), 1), False),
+    ],
+)
+def test_what_tells_of_a_refund_waits_until_it_is_there(
+    server: GatewayServer, monkeypatch: pytest.MonkeyPatch, act: Act, waits: bool
+) -> None:
+    world = World(server, monkeypatch, [[act]])
+    world.pending = ["pay-1"]
+    assert world.go_on()
+    assert (world.late.told + world.messages == []) == waits
+    world.pending = ["pay-2"]
+    world.seconds += 10
+    assert world.late.go_on() == waits
+    assert len(world.late.told + world.messages) == 1
