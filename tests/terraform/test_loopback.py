@@ -169,7 +169,7 @@ def test_every_policy_names_its_actions(applied: Loopback, bar: Callable[[str, s
             actions = statement["Action"]
             wildcards += sum("*" in action for action in ([actions] if isinstance(actions, str) else actions))
             # Of all that is called, what takes no resource.
-            names_none = actions == ["dynamodb:ListStreams"] and "outcome_events" in address
+            names_none = actions == "dynamodb:ListStreams" and "outcome_events" in address
             if statement["Effect"] == "Allow" and "aws_kms_key" not in address and not names_none:
                 resources = statement.get("Resource", [])
                 assert "*" not in ([resources] if isinstance(resources, str) else resources), f"{address}: {statement}"
