@@ -24,7 +24,7 @@ from handler.domain.approval.steps import ApprovalPorts, ApprovalRules
 from handler.domain.errors import ConfigurationError
 from handler.domain.forget import DAY_MS
 from handler.domain.parked import RetryQueue
-from handler.domain.ports import Gateway
+from handler.domain.ports import ListingGateway
 from handler.domain.record_found import FindEnd, end_finder
 from handler.domain.restored import LookUp
 from handler.domain.times import Times
@@ -110,7 +110,7 @@ def compose_retries(environment: Mapping[str, str]) -> tuple[RetryQueue, Times]:
     return SqsRetryQueue(lambda: sqs, queue_url), settings.rules.times
 
 
-def compose_gateway(environment: Mapping[str, str]) -> Gateway:
+def compose_gateway(environment: Mapping[str, str]) -> ListingGateway:
     """The gateway that the settings name, with its key, as the functions have it. Raises ConfigurationError."""
     settings = read_settings(environment)
     return payment_gateway(settings, _clients(settings), logging.getLogger("handler.cli"))

@@ -16,8 +16,8 @@ from handler.adapters.workers import ThreadWorkers
 from handler.domain.errors import ConfigurationError, TableRefusedError, TransactionLogUnavailableError
 from handler.domain.ports import (
     ApprovalStarter,
-    Gateway,
     Ids,
+    ListingGateway,
     Ports,
     RejectedQueue,
     SourceQueue,
@@ -152,7 +152,7 @@ def aws_clients(settings: Settings, support: Support) -> Clients:
     return support.create_clients(settings.region, roots if is_trusted_alone else None)
 
 
-def payment_gateway(settings: Settings, aws_client: Clients | None, logger: AnyLogger) -> Gateway:
+def payment_gateway(settings: Settings, aws_client: Clients | None, logger: AnyLogger) -> ListingGateway:
     limits, arn = settings.rules.limits, settings.gateway_secret_arn
     if aws_client is None and arn:
         raise ConfigurationError("GATEWAY_SECRET_ARN", arn, "nothing in memory")

@@ -176,6 +176,27 @@ class Dispute(NamedTuple):
     created_at: int
 
 
+Kind = Literal["captured", "refunded", "disputed"]
+
+
+class Movement(NamedTuple):
+    """One movement of money as the gateway lists it; the amount is in minor units, `created_at` in ms since the epoch.
+
+    `ref` names it: a reference that captured, a refund or a dispute. `refund_id` as of a refund. `failed`: it moves
+    nothing, or nothing any more; a dispute is `done` however it stands.
+    """
+
+    kind: Kind
+    ref: str
+    gateway_ref: str
+    payment_id: str
+    state: Literal["pending", "done", "failed"]
+    amount_minor: int
+    currency: str
+    created_at: int
+    refund_id: str = ""
+
+
 class RefundSeen(NamedTuple):
     """A state that a refund of the payment was seen in at `seen_at`; `refund_id` is empty where it is not ours."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from handler.domain.item import Item
-from handler.domain.payment import Assessment, Dispute, GatewayResult, Message, Payment, Refund
+from handler.domain.payment import Assessment, Dispute, GatewayResult, Kind, Message, Movement, Payment, Refund
 from handler.domain.states import Status
 from handler.domain.typed import NamedTuple, Protocol
 
@@ -176,6 +176,17 @@ class RefundGateway(Protocol):
 
 class Gateway(PaymentGateway, RefundGateway, Protocol):
     """The port to the money, there and back."""
+
+
+class ListingGateway(Gateway, Protocol):
+    """And what moved in a span of time, for the sums of a day (handler/domain/conservation.py)."""
+
+    def listed(self, kind: Kind, since_ms: int, until_ms: int) -> list[Movement]:
+        """All of a kind in our environment that were made from `since_ms` up to `until_ms`, whole seconds in the past.
+
+        A charge that captured nothing is none. In no order. Each page has the deadline of one call. A list that ends
+        early, or comes to other times, raises GatewayAnswerError, and nothing follows from it.
+        """
 
 
 class FindCardNumbers(Protocol):

@@ -1,4 +1,4 @@
-"""What comes after a capture at the payment gateway simulator: refunds and disputes, by its API and by its dashboard.
+"""What comes after a capture at the payment gateway simulator: refunds, disputes and lists, by its API and dashboard.
 
 The rule: nothing that was made is ever changed; a later state is one more row, which counts from its time on.
 """
@@ -24,13 +24,27 @@ _DISPUTE_STATES = (*_DISPUTED, "warning_needs_response", "warning_under_review",
 
 
 class AfterCharge:
-    """Refunds and disputes of intents; `clock` is in milliseconds. For many threads, as the database is."""
+    """Refunds and disputes of intents; `clock` is in milliseconds. For many threads, as the database is.
 
-    def __init__(self, database: Database, keys: Keys, seed: int, clock: Callable[[], int]) -> None:
+    intent_of: an intent as Stripe shows it, by its reference; account_of: whose it is.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        keys: Keys,
+        seed: int,
+        clock: Callable[[], int],
+        *,
+        intent_of: Callable[[str], dict[str, Any]],
+        account_of: Callable[[str], str],
+    ) -> None:
         self._db = database
         self._keys = keys
         self._seed = seed
         self._clock = clock
+        self._intent_of = intent_of
+        self._account_of = account_of
 
     def given_back(self, ref: str) -> int:
         """What an intent has given back, or is giving back."""
@@ -61,21 +75,35 @@ class AfterCharge:
             return answer
 
     def listed(self, request: Request) -> Answer:
-        """A page of an intent's refunds or disputes, the newest first."""
+        """A page of an intent's refunds or disputes, or of all that was made in a span of time, the newest first."""
         kind = request.call
         stripe_dialect.check_parameters(kind, request.body)
         limit, after = str(request.body.get("limit", "10")), str(request.body.get("starting_after", ""))
-        if not request.ref:
-            raise RefusedError(400, "parameter_missing", "only an intent's are listed here", param="payment_intent")
         if not limit.isdecimal() or not 1 <= int(limit) <= 100:
             raise RefusedError(400, "parameter_invalid_integer", "limit is 1 to 100", param="limit")
-        found = self._all(kind, request.ref)
+        found = self._all(kind, request.ref) if request.ref else self._made(request)
         names = [each["id"] for each in found]
         if after and after not in names:
             raise RefusedError(404, "resource_missing", f"no such object: {after}", param="starting_after")
         found = found[names.index(after) + 1 if after else 0 :]
-        page = {"data": found[: int(limit)], "has_more": len(found) > int(limit)}
+        page: dict[str, Any] = {"data": found[: int(limit)], "has_more": len(found) > int(limit)}
+        if "data.payment_intent" in dict(request.body.get("expand", {})).values():
+            page["data"] = [
+                {**each, "payment_intent": self._intent_of(each["payment_intent"])} for each in page["data"]
+            ]
         return Answer(200, {"object": "list", "url": f"/v1/{kind}", **page})
+
+    def _made(self, request: Request) -> list[dict[str, Any]]:
+        """Of the account, by when it was made; an intent's charge is made when it ends."""
+        since, until = stripe_dialect.span(request.body)
+        table, at = ("intents", "settled_ms") if request.call == "charges" else (request.call, "at_ms")
+        with self._db.lock:
+            refs = self._db.execute(
+                f"SELECT DISTINCT ref FROM {table} WHERE {at} >= ? AND {at} < ?", (1000 * since, 1000 * until)
+            ).fetchall()
+            own = [row["ref"] for row in refs if self._account_of(row["ref"]) == request.account]
+            found = [each for ref in own for each in self._all(request.call, ref) if since <= each["created"] < until]
+            return sorted(found, key=lambda each: (each["created"], each["id"]), reverse=True)
 
     def in_dashboard(self, kind: str, order: Mapping[str, Any], intent: Any) -> dict[str, Any]:
         """What somebody does to a payment's intent with the mouse; the object as it is then. Raises RefusedError.
@@ -168,6 +196,9 @@ class AfterCharge:
     def _all(self, kind: str, ref: str) -> list[dict[str, Any]]:
         """An intent's, the newest first, each in the state that it is in by now."""
         with self._db.lock:
+            if kind == "charges":
+                charge = self._intent_of(ref)["latest_charge"]
+                return [charge] if charge else []
             found = []
             for row in self._db.execute(f"SELECT document FROM {kind} WHERE ref = ? ORDER BY seq DESC", (ref,)):
                 document = stripe_dialect.read_document(row["document"])

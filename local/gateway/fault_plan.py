@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-CALLS = ("prepare", "charge", "status", "search", "cancel", "refund", "refunds", "disputes")
+CALLS = ("prepare", "charge", "status", "search", "cancel", "refund", "charges", "refunds", "disputes")
 # Where in a call a fault strikes. Before: nothing takes effect and nothing is stored under the key.
 BEFORE = frozenset({"error_503", "error_429", "timeout_before", "reset_before"})
 # Inside: part of the execution; the answer, a 500 included, is stored under the key and replayed.

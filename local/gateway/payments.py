@@ -53,7 +53,14 @@ class Gateway:
         self._released = threading.Event()
         self._db = Database(database)
         self._keys = Keys(self._db, round(1000 * key_lifetime_seconds), clock)
-        self._after = AfterCharge(self._db, self._keys, seed, clock)
+        self._after = AfterCharge(
+            self._db,
+            self._keys,
+            seed,
+            clock,
+            intent_of=self._object,
+            account_of=lambda ref: str(self._details(ref).get("account")),
+        )
 
     def close(self) -> None:
         self.release()
@@ -122,6 +129,7 @@ class Gateway:
                 "charge": self._charge,
                 "cancel": self._cancel,
                 "refund": self._refund,
+                "charges": self._after.listed,
                 "refunds": self._after.listed,
                 "disputes": self._after.listed,
             }

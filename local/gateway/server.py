@@ -14,23 +14,26 @@ import sys
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from local import threads
 from local.gateway.call_rate import CallRate
 from local.gateway.messages import Answer, RefusedError, error, read_object
 from local.gateway.payments import Gateway
+from local.gateway.stripe_dialect import read_form
 from local.loopback import LoopbackHandler, LoopbackServer
 
 # A client that waits longer than this for a held answer has no deadline at all.
 _HOLD_SECONDS_MAX = 120.0
 _INTENT_PATH = re.compile(r"/v1/payment_intents/(pi_[0-9a-f]{1,64})(?:/(confirm|cancel))?")
-_LIST_PATH = re.compile("/v1/(refunds|disputes)")
+_LIST_PATH = re.compile("/v1/(charges|refunds|disputes)")
 _DASHBOARD_PATH = re.compile("/_(refunds|disputes)")
 # Of Stripe's search query language, what finds the intents of a payment, in one environment or all.
 _OF_A_PAYMENT = re.compile(
     r"""metadata\[(["'])payment_id\1\]:(["'])([^"']+)\2( AND metadata\[(["'])environment\5\]:(["'])([^"']+)\6)?"""
 )
+# Who the lists by time are logged as, and a fault of theirs ordered for.
+LISTED = "*"
 _CALLS = {"confirm": "charge", "cancel": "cancel"}
 
 
@@ -74,7 +77,9 @@ class _Handler(LoopbackHandler):
             named = {"environment": found[7] or "", "limit": limit} if found else {}
             self._serve("search", payment_id=found[3] if found else "", searched=named)
         elif match := _LIST_PATH.fullmatch(url.path):
-            self._serve(match[1], ref=query.get("payment_intent", [""])[0], searched=dict(parse_qsl(url.query)))
+            ref = query.get("payment_intent", [""])[0]
+            # Of a list that is nobody's, faults are ordered by this name.
+            self._serve(match[1], ref=ref, payment_id="" if ref else LISTED, query=url.query)
         else:
             self._unknown()
 
@@ -108,7 +113,13 @@ class _Handler(LoopbackHandler):
             self._unknown()
 
     def _serve(
-        self, call: str, *, ref: str = "", payment_id: str = "", searched: Mapping[str, str] | None = None
+        self,
+        call: str,
+        *,
+        ref: str = "",
+        payment_id: str = "",
+        searched: Mapping[str, str] | None = None,
+        query: str = "",
     ) -> None:
         gateway, body = self.server.gateway, self.body()
         time.sleep(self.server.answer_seconds)
@@ -128,7 +139,7 @@ class _Handler(LoopbackHandler):
                 body=body,
                 account=account,
             )
-            request.body.update(searched or {})
+            request.body.update(searched or read_form(query.encode()))
         except RefusedError as refused:
             return self._send(refused.answer)
         self._request_id = f"req_{request.seq:014d}"

@@ -43,8 +43,10 @@ PARAMETERS: Mapping[str, frozenset[str]] = {
     "charge": frozenset({"error_on_requires_action", "off_session", "expand", "payment_method", "return_url"}),
     "cancel": frozenset({"cancellation_reason", "expand"}),
     "refund": frozenset({"payment_intent", "amount", "metadata", "reason", "expand"}),
-    "refunds": frozenset({"payment_intent", "limit", "starting_after"}),
-    "disputes": frozenset({"payment_intent", "limit", "starting_after"}),
+    **dict.fromkeys(
+        ("charges", "refunds", "disputes"),
+        frozenset({"payment_intent", "created", "limit", "starting_after", "expand"}),
+    ),
 }
 _NAME = re.compile(r"([a-z_]+)((?:\[[a-zA-Z0-9_]*\])*)")
 
@@ -123,16 +125,20 @@ def shown(
             "id": f"ch_{row['ref'][3:]}",
             "object": "charge",
             "amount": row["amount"],
+            "amount_captured": row["amount"] if row["status"] == "succeeded" else 0,
             "amount_refunded": given_back,
+            "captured": row["status"] == "succeeded",
             "currency": row["currency"],
             "created": at,
             "disputed": is_disputed,
             "livemode": is_live,
+            "metadata": details.get("metadata", {}),
             "payment_intent": row["ref"],
             "payment_method_details": {
                 "type": "card",
                 "card": {"brand": "visa", "authorization_code": row["authorization_code"]},
             },
+            "status": "succeeded" if row["status"] == "succeeded" else "failed",
         }
     return {
         "id": row["ref"],
@@ -153,6 +159,17 @@ def shown(
         "payment_method": None if failure else details.get("payment_method"),
         "status": status,
     }
+
+
+def span(document: Mapping[str, Any]) -> tuple[int, int]:
+    """`created[gte]` and `created[lt]` of a list, in seconds. Raises RefusedError for a list of no span of time."""
+    created = document.get("created")
+    ends = [str(created.get(name, "")) if isinstance(created, dict) else "" for name in ("gte", "lt")]
+    if not all(end.isdecimal() for end in ends):
+        raise RefusedError(
+            400, "parameter_missing", "an intent's, or from created[gte] to created[lt]", param="created"
+        )
+    return int(ends[0]), int(ends[1])
 
 
 def declined(code: str, decline_code: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Final
 
 from handler.adapters.system import AnyLogger
 from handler.domain.errors import ConfigurationError, GatewayNotReachedError
-from handler.domain.ports import Gateway
+from handler.domain.ports import ListingGateway
 from handler.domain.rules import PRODUCTION
 from handler.domain.typed import NamedTuple
 
@@ -45,7 +45,7 @@ class Deployment(NamedTuple):
     connects: bool = False
 
 
-def choose(deployment: Deployment) -> Gateway:
+def choose(deployment: Deployment) -> ListingGateway:
     """The gateway of a deployment. Raises ConfigurationError where it names none and must, or names a wrong one."""
     name = deployment.name or "simulated"
     if name == "simulated":
@@ -75,7 +75,7 @@ def _may_be_simulated(deployment: Deployment) -> None:
         )
 
 
-def _simulated(deployment: Deployment) -> Gateway:
+def _simulated(deployment: Deployment) -> ListingGateway:
     if deployment.url:
         raise ConfigurationError("GATEWAY", deployment.name or None, f"{_REAL}, as GATEWAY_URL is set")
     if deployment.ca_file:
@@ -85,7 +85,7 @@ def _simulated(deployment: Deployment) -> Gateway:
     return SimulatedGateway()
 
 
-def _stripe(deployment: Deployment) -> Gateway:
+def _stripe(deployment: Deployment) -> ListingGateway:
     from handler.adapters.gateways.stripe import ROOTS, URL, StripeGateway
     from handler.adapters.gateways.stripe_amounts import CURRENCIES
 
@@ -122,7 +122,7 @@ def _stripe(deployment: Deployment) -> Gateway:
     return gateway
 
 
-GATEWAYS: Final[Mapping[str, Callable[[Deployment], Gateway]]] = {
+GATEWAYS: Final[Mapping[str, Callable[[Deployment], ListingGateway]]] = {
     "simulated": _simulated,
     "stripe": _stripe,
 }

@@ -11,7 +11,7 @@ import time
 from typing import Literal
 
 from handler.domain.errors import GatewayAnswerError, GatewayRefusedError, UnknownOutcomeError
-from handler.domain.payment import Dispute, GatewayResult, Payment, Refund
+from handler.domain.payment import Dispute, GatewayResult, Kind, Movement, Payment, Refund
 
 
 class SimulatedGateway:
@@ -76,6 +76,10 @@ class SimulatedGateway:
         """None: no money moved that somebody could want back."""
         _read(gateway_ref)
         return []
+
+    def listed(self, kind: Kind, since_ms: int, until_ms: int) -> list[Movement]:
+        """Raises GatewayAnswerError: what other processes captured is known to nobody, so no list is whole."""
+        raise GatewayAnswerError("the simulated gateway has no lists, as it keeps nothing")
 
     def _given_back(self, gateway_ref: str) -> int:
         return sum(refund.amount_minor for refund in self.refunds(gateway_ref))

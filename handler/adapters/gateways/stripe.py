@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Lock
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from handler.adapters.gateways.stripe_answers import (
     told,
     word,
 )
+from handler.adapters.gateways.stripe_lists import PAGE, movements, objects
 from handler.adapters.secrets import read_by
 from handler.adapters.system import AnyLogger
 from handler.domain.errors import (
@@ -45,7 +47,7 @@ from handler.domain.errors import (
     KeySpentError,
     UnknownOutcomeError,
 )
-from handler.domain.payment import Dispute, GatewayResult, Payment, Refund
+from handler.domain.payment import Dispute, GatewayResult, Kind, Movement, Payment, Refund
 
 _LOG = logging.getLogger(__name__)
 
@@ -62,8 +64,6 @@ _INTENT: Final = re.compile(r"pi_[A-Za-z0-9]{1,128}")
 # What a request says of the payment itself; any other parameter is ours, and its fault is not the payment's.
 _OF_THE_PAYMENT: Final = ("amount", "currency", "customer", "description", "payment_method")
 _EXPANDED: Final = ("expand[0]", "latest_charge")
-# The most that a page holds ("Pagination", "Search PaymentIntents").
-_PAGE: Final = 100
 
 
 class StripeGateway:
@@ -205,7 +205,7 @@ class StripeGateway:
         more intents than one page holds.
         """
         query = f"metadata['payment_id']:'{payment_id}' AND metadata['environment']:'{self._environment}'"
-        path = f"/v1/payment_intents/search?{form([('query', query), ('limit', str(_PAGE))])}"
+        path = f"/v1/payment_intents/search?{form([('query', query), ('limit', str(PAGE))])}"
         answer = self._read(path, f"the search for {payment_id}")
         intents = answer.document.get("data")
         if not isinstance(intents, list) or answer.document.get("has_more") is not False:
@@ -289,28 +289,18 @@ class StripeGateway:
             for dispute, answer in self._listed("disputes", gateway_ref)
         ]
 
+    def listed(self, kind: Kind, since_ms: int, until_ms: int) -> list[Movement]:
+        """What moved in a span of time, of our environment, each page within a deadline of its own.
+
+        Raises as `refunds` does.
+        """
+        return list(movements(self._read, kind, since_ms, until_ms, mode=self._mode, environment=self._environment))
+
     def _listed(self, kind: str, gateway_ref: str) -> list[tuple[dict[str, Any], Answer]]:
         """All of an intent's, page by page within one deadline, with the answer that each came in; oldest first."""
-        deadline = time.monotonic() + self.connection.deadline_seconds
-        of_it = [("payment_intent", gateway_ref), ("limit", str(_PAGE))]
-        listed: dict[str, tuple[dict[str, Any], Answer]] = {}
-        more: object = True
-        while more is True:
-            after = [("starting_after", next(reversed(listed)))] if listed else []
-            answer = self._read(f"/v1/{kind}?{form([*of_it, *after])}", f"the {kind} of {gateway_ref}", deadline)
-            page, more = answer.document.get("data"), answer.document.get("has_more")
-            if not isinstance(page, list) or not isinstance(more, bool) or (more and not page):
-                raise GatewayAnswerError(
-                    f"Stripe's list of the {kind} of {gateway_ref} ends early ({request_id(answer)})"
-                )
-            for each in page:
-                ref = word(each.get("id")) if isinstance(each, dict) else ""
-                # Whatever comes again, or has no name to go on from, would never end.
-                if not ref or ref in listed:
-                    raise GatewayAnswerError(f"Stripe's list names no further one of {kind} ({request_id(answer)})")
-                listed[ref] = each, answer
+        read = partial(self._read, deadline=time.monotonic() + self.connection.deadline_seconds)
         # Stripe shows the newest first.
-        return list(reversed(listed.values()))
+        return list(reversed([*objects(read, kind, [("payment_intent", gateway_ref)], gateway_ref)]))
 
     def close(self) -> None:
         """End the kept connection; the next call opens a new one."""

@@ -115,7 +115,8 @@ def _is_time(seconds: object) -> TypeGuard[int]:
     return type(seconds) is int and 0 < seconds < _SECONDS_MAX
 
 
-def _created_at(document: dict[str, Any], answer: Answer) -> int:
+def created_at(document: dict[str, Any], answer: Answer) -> int:
+    """When Stripe made an object, in milliseconds since the epoch; raises GatewayAnswerError where it is not said."""
     created = document.get("created")
     if not _is_time(created):
         raise GatewayAnswerError(f"Stripe's answer does not say since when ({request_id(answer)})")
@@ -128,8 +129,13 @@ def payment_id_in(intent: dict[str, Any], gateway_ref: str, answer: Answer, mode
         raise GatewayAnswerError(f"Stripe's answer is not about {gateway_ref} ({request_id(answer)})")
     metadata = object_in(intent, "metadata")
     is_ours = (metadata.get("environment"), intent.get("livemode")) == (environment, mode == "live")
-    payment_id = metadata.get("payment_id")
-    return payment_id if is_ours and isinstance(payment_id, str) and _PAYMENT_ID.fullmatch(payment_id) else ""
+    return payment_id_of(intent) if is_ours else ""
+
+
+def payment_id_of(intent: dict[str, Any]) -> str:
+    """The payment id that an intent carries, "" where that is none."""
+    payment_id = object_in(intent, "metadata").get("payment_id")
+    return payment_id if isinstance(payment_id, str) and _PAYMENT_ID.fullmatch(payment_id) else ""
 
 
 def refund_of(refund: dict[str, Any], gateway_ref: str, answer: Answer, environment: str) -> Refund:
@@ -150,7 +156,7 @@ def refund_of(refund: dict[str, Any], gateway_ref: str, answer: Answer, environm
         state=state,
         amount_minor=amount_minor,
         currency=currency,
-        created_at=_created_at(refund, answer),
+        created_at=created_at(refund, answer),
     )
 
 
@@ -170,7 +176,7 @@ def dispute_of(dispute: dict[str, Any], gateway_ref: str, answer: Answer, mode: 
         amount_minor=amount_minor,
         currency=currency,
         reason=word(dispute.get("reason")),
-        created_at=_created_at(dispute, answer),
+        created_at=created_at(dispute, answer),
     )
 
 
