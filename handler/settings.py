@@ -23,7 +23,7 @@ from handler.domain.typed import NamedTuple
 from handler.domain.validate import Limits
 from scoring.kernel import CHOICES
 
-Reader = Literal["queue function", "workflow", "page", "reconcile", "events", "webhook", "command line"]
+Reader = Literal["queue function", "workflow", "page", "reconcile", "events", "webhook", "conservation", "command line"]
 
 
 class Kind:
@@ -118,10 +118,12 @@ _TIME: Final = Kind(
 # Where PREPARE_AHEAD says nothing; no gateway named is the simulated one.
 _PREPARES_AHEAD: Final = {"": "true", "simulated": "true"}
 
-_PAYING: Final[tuple[Reader, ...]] = ("queue function", "workflow", "reconcile")
-_DECIDING: Final[tuple[Reader, ...]] = ("queue function", "workflow", "page", "reconcile", "command line")
+_PAYING: Final[tuple[Reader, ...]] = ("queue function", "workflow", "reconcile", "conservation")
+_DECIDING: Final[tuple[Reader, ...]] = (
+    *("queue function", "workflow", "page", "reconcile", "conservation", "command line"),
+)
 _ALL: Final[tuple[Reader, ...]] = (
-    *("queue function", "workflow", "page", "reconcile", "events", "webhook", "command line"),
+    *("queue function", "workflow", "page", "reconcile", "events", "webhook", "conservation", "command line"),
 )
 
 SETTINGS: Final[tuple[Setting, ...]] = (
@@ -208,7 +210,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "CANONICAL_VERSION_WRITTEN",
         _one_of(*map(str, VERSIONS)),
         "1",
-        ("queue function", "workflow", "page", "reconcile"),
+        ("queue function", "workflow", "page", "reconcile", "conservation"),
         "The version of the canonical text that new items are written in (docs/protocol.md).",
     ),
     Setting(
@@ -308,7 +310,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "SCORING_KERNEL",
         Kind("auto, or a kernel's name, such as portable-1", r"[a-z0-9-]{1,32}"),
         "auto",
-        ("queue function", "workflow", "reconcile", "command line"),
+        (*_PAYING, "command line"),
         "One hashing kernel for every number of messages; `auto` takes the fastest for each number.",
     ),
     Setting(
@@ -439,6 +441,13 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "",
         ("events", "command line"),
         "Where outcome events go, in order, or without order to a bus (docs/events.md).",
+    ),
+    Setting(
+        "EXPORT_BUCKET",
+        Kind("an S3 bucket's name, 3 to 63 of a-z, 0-9, . and -", "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"),
+        "",
+        ("conservation", "command line"),
+        "The bucket of the table's exports, in which the sums of each day lie too.",
     ),
     Setting(
         "WEBHOOK_SECRET_ARN",
@@ -655,6 +664,11 @@ def read_patience_ms(environment: Mapping[str, str]) -> int:
 def read_personal_data_days(environment: Mapping[str, str]) -> int:
     """How many days personal data is kept after its payment ended; 0: for good. Raises ConfigurationError."""
     return int(_Environment(environment).text("PERSONAL_DATA_DAYS"))
+
+
+def read_export_bucket(environment: Mapping[str, str]) -> str:
+    """The bucket of the table's exports, "" for none. Raises ConfigurationError."""
+    return _Environment(environment).text("EXPORT_BUCKET")
 
 
 def read_event_target(environment: Mapping[str, str]) -> str:

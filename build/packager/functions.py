@@ -65,9 +65,14 @@ PROCESSOR_OPERATIONS = {
 }
 DURABLE_OPERATIONS = ("CheckpointDurableExecution", "GetDurableExecutionState")
 WORKFLOW_OPERATIONS = PROCESSOR_OPERATIONS | {
+    "dynamodb": (
+        *PROCESSOR_OPERATIONS["dynamodb"],
+        *("DescribeExport", "DescribeTable", "ExportTableToPointInTime"),
+    ),
     "kms": ("GenerateMac", "VerifyMac"),
     "lambda": ("GetDurableExecution", "Invoke", "SendDurableExecutionCallbackSuccess", *DURABLE_OPERATIONS),
     "events": ("PutEvents",),
+    "s3": ("GetObject", "PutObject"),
     "sns": ("Publish", "PublishBatch"),
     "sqs": ("ChangeMessageVisibilityBatch", "SendMessage", "SendMessageBatch"),
 }
@@ -76,7 +81,7 @@ _OPERATORS = (
     "handler/adapters/approval/decision_api.py",
     "handler/adapters/events/stream.py",
 )
-# The workflow's ZIP is its page's, its reconciler's, the events function's and the webhook's too. The processor starts
+# The workflow's ZIP is its page's, its reconciler's, that of events, webhook and conservation too. The processor starts
 # a workflow and knows no more of it; it parks a payment, and what is done with it then is reconcile's and the
 # operators'; whom its items are told to, and who tells of them, it does not know.
 _APPROVALS = (
@@ -86,6 +91,7 @@ _APPROVALS = (
     "handler/adapters/approval/page.py",
     "handler/adapters/approval/signing.py",
     "handler/adapters/approval/support.py",
+    "handler/adapters/conservation.py",
     "handler/adapters/table/approval_log.py",
     "handler/adapters/table/approval_writes.py",
     "handler/adapters/events/",
@@ -97,7 +103,11 @@ _APPROVALS = (
     "handler/adapters/table/parking_writes.py",
     "handler/approval_composition.py",
     "handler/approval_page.py",
+    "handler/conservation_composition.py",
+    "handler/conservation_function.py",
     "handler/domain/approval/",
+    "handler/domain/conservation.py",
+    "handler/domain/conservation_run.py",
     "handler/domain/forget.py",
     "handler/domain/later.py",
     "handler/domain/outcome_delivery.py",

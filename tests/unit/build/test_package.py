@@ -71,9 +71,11 @@ def isolated(folder: Path, program: str) -> str:
 
 
 def taken_from_clients(source: str) -> set[str]:
-    """Names taken from anything called `client` or `_client`, called at once or passed on."""
+    """Names taken from anything that is called as a client of AWS, called at once or passed on."""
     attributes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)]
-    return {node.attr for node in attributes if re.search(r"(^|\.)_?client(\(\))?$", ast.unparse(node.value))}
+    return {
+        node.attr for node in attributes if re.search(r"(^|\.)_?(client|dynamodb|s3)(\(\))?$", ast.unparse(node.value))
+    }
 
 
 @pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
