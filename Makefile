@@ -137,7 +137,8 @@ test-published: setup  ## every published command on what `make up` starts, with
 
 .PHONY: test-commands
 test-commands: setup  ## every command of `payments` on what `make up` starts
-	$(PY) -m pytest tests/integration/check_commands.py tests/integration/check_export.py
+	$(PY) -m pytest tests/integration/check_commands.py tests/integration/check_export.py \
+	  tests/integration/check_conservation.py
 
 .PHONY: benchmark-local
 benchmark-local: setup  ## the local system's own cost: warm invocation, idle CPU, memory, start

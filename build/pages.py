@@ -17,7 +17,7 @@ import click
 from schemas import outcome_event
 from schemas.message import message_rows, response_rows
 
-from handler import queue_function, reconcile_function, webhook_function
+from handler import conservation_function, queue_function, reconcile_function, webhook_function
 from handler.adapters.table.approval_writes import APPROVAL_WRITES
 from handler.adapters.table.forget_writes import FORGET_WRITES
 from handler.adapters.table.later_writes import LATER_WRITES
@@ -213,6 +213,8 @@ def metrics_page() -> str:
         published.append((name, "none", reconcile.DIMENSIONS, "reconcile, each run", meaning))
     for name, meaning in webhook_function.METRICS.items():
         published.append((name, "Count", reconcile.DIMENSIONS, "webhook, each such request", meaning))
+    for name, meaning in conservation_function.METRICS.items():
+        published.append((name, "none", reconcile.DIMENSIONS, "conservation, each run of yesterday", meaning))
     lines = "Log lines of any function with the field `alarm`: what must never be ([reason codes](reason-codes.md))."
     published.append(
         ("PaymentAlarms-<environment>", "none", ("none",), "a metric filter on the functions' logs", lines)

@@ -38,6 +38,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "reconcile": Entry("reconcile", "Run reconcile now: settle, expire or restart what stopped half-way."),
     "refund": Entry("refund", "Give back what a payment captured, in full or in part."),
     "conflicts": Entry("conflicts", "Messages whose payment_id was taken by other content."),
+    "conservation": Entry("conservation", "Show a day's sums by the items and at the gateway, and what differs."),
     "events": Entry("events", "What was told of payments' outcomes."),
     "tail": Entry("events", "Show outcome events as they happen, one a line."),
     "export": Entry("export", "Write what a period settled, gave back and had disputed as CSV."),

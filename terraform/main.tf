@@ -221,7 +221,7 @@ module "observability" {
   environment               = var.environment
   function_name             = module.payment_function.function_name
   log_group_name            = module.payment_function.log_group_name
-  workflow_log_group_names  = merge(module.approval_workflow.log_group_names, { for events in module.outcome_events : "events" => events.log_group_name }, { for webhook in module.webhook : "webhook" => webhook.log_group_name })
+  workflow_log_group_names  = merge(module.approval_workflow.log_group_names, { for events in module.outcome_events : "events" => events.log_group_name }, { for webhook in module.webhook : "webhook" => webhook.log_group_name }, { for conservation in module.conservation : "conservation" => conservation.log_group_name })
   benchmark_log_group_names = flatten(module.benchmark_functions[*].log_group_names)
   queue_names = {
     payment       = module.queue.payment_queue_name
@@ -386,5 +386,6 @@ resource "aws_dynamodb_table" "deletion_guard" {
     module.approval_workflow,
     module.outcome_events,
     module.webhook,
+    module.conservation,
   ]
 }

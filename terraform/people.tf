@@ -52,6 +52,16 @@ locals {
     { actions = ["kms:Decrypt", "kms:GenerateDataKey"], resources = [module.queue.raw_messages_key_arn], via = "sqs" },
   ]
 
+  # payments conservation, and its --run.
+  see_sums = [for each in concat([
+    { actions = ["s3:GetObject"], resources = ["${module.export_bucket.bucket_arn}/conservation/results/*"] },
+    # So that a day without sums is told from one that is forbidden.
+    { actions = ["s3:ListBucket"], resources = [module.export_bucket.bucket_arn] },
+    { actions = ["lambda:InvokeFunction"], resources = ["${local.functions_arn}:${local.function_names.workflow}-conservation"] },
+    ], var.table_kms_key_arn == null ? [] : [
+    { actions = ["kms:Decrypt"], resources = [var.table_kms_key_arn], via = "s3" },
+  ]) : each if var.conservation]
+
   people = {
     # Whoever sends payments, and so may charge.
     producer = local.send_payments
@@ -66,7 +76,7 @@ locals {
 
     # Dead letters and their redrive, failed starts, rejected copies, payments parked list | show | retry | cancel, which
     # asks the gateway what became of a payment, and payments stop | start.
-    on_call = concat(local.read_payments, local.use_tables_key, local.send_payments, local.stop, local.find_queue, [
+    on_call = concat(local.read_payments, local.use_tables_key, local.send_payments, local.stop, local.find_queue, local.see_sums, [
       # What is parked, and no decision.
       {
         actions   = ["dynamodb:UpdateItem"]
@@ -113,7 +123,7 @@ locals {
     ])
 
     # payments export: it reads what the table has, and writes nothing but exports.
-    accountant = concat(local.use_tables_key, [
+    accountant = concat(local.use_tables_key, local.see_sums, [
       { actions = ["dynamodb:DescribeTable", "dynamodb:ExportTableToPointInTime"], resources = [module.transaction_table.table_arn] },
       { actions = ["dynamodb:DescribeExport"], resources = ["${module.transaction_table.table_arn}/export/*"] },
       # So that an object that is missing is told from one that is forbidden.

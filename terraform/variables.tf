@@ -720,6 +720,22 @@ variable "webhook_secret_arn" {
   }
 }
 
+variable "conservation" {
+  description = "Whether the items of each day are compared with what the gateway lists, with an alarm on any difference (docs/conservation.md); only with gateway = \"stripe\" and point_in_time_recovery, and best with the webhook, which tells items of refunds and disputes that others made."
+  type        = bool
+  default     = false
+  nullable    = false
+
+  validation {
+    condition     = !var.conservation || coalesce(var.gateway, "simulated") == "stripe"
+    error_message = "conservation is true, but only gateway = \"stripe\" has lists."
+  }
+  validation {
+    condition     = !var.conservation || var.point_in_time_recovery
+    error_message = "conservation needs point_in_time_recovery: the items of a day come from an export."
+  }
+}
+
 variable "gateway" {
   description = "Payment gateway: stripe, or simulated, which approves everything inside the function and moves no money; null: simulated, in environment dev alone."
   type        = string

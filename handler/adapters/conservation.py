@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any, Final
 
 from handler.adapters.support.errors import AwsError
-from handler.adapters.table.export import Change, ExportError, TableExports
+from handler.adapters.table.export import WINDOW_SECONDS_MIN, Change, ExportError, TableExports
 from handler.domain.conservation import Difference, Owed, Sum, Sums
 from handler.domain.conservation_run import ChangesError, begin_of, day_of
 from handler.domain.item import timestamp
@@ -109,12 +109,16 @@ class ExportedChanges:
         self._created_at = -(-created_at // 1000) * 1000
 
     def between(self, since_ms: int, until_ms: int) -> Iterator[Mapping[str, Any]] | None:
-        day = day_of(since_ms)
+        since_ms = max(since_ms, self._created_at)
+        if until_ms - since_ms < 1000 * WINDOW_SECONDS_MIN:
+            # The table is younger, or so young that DynamoDB exports no window: what it has, it is asked for.
+            return iter(())
+        day = day_of(until_ms - 1)
         try:
             arn = self._kept.export_arn(day)
             export = self._exports.find(arn) if arn else None
             if export is None or export.status == "FAILED":
-                export = self._exports.start_changes(max(since_ms, self._created_at), until_ms)
+                export = self._exports.start_changes(since_ms, until_ms)
                 self._kept.keep_export_arn(day, export.arn)
         except ExportError as error:
             raise ChangesError(str(error)) from error

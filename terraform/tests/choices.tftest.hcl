@@ -737,8 +737,12 @@ run "export_bucket" {
   }
 
   assert {
-    condition     = aws_s3_bucket_public_access_block.this.restrict_public_buckets && aws_s3_bucket_lifecycle_configuration.this.rule[0].expiration[0].days == 3
+    condition     = aws_s3_bucket_public_access_block.this.restrict_public_buckets && alltrue([for rule in aws_s3_bucket_lifecycle_configuration.this.rule : rule.expiration[0].days == 3 if length(rule.expiration) > 0])
     error_message = "Exports must be private, and deleted after their days."
+  }
+  assert {
+    condition     = toset([for rule in aws_s3_bucket_lifecycle_configuration.this.rule : rule.filter[0].prefix if length(rule.expiration) > 0]) == toset(["AWSDynamoDB/", "conservation/work/"])
+    error_message = "Exports and what a day's sums were made of must be deleted, and the sums must stay."
   }
   assert {
     condition     = one(one(aws_s3_bucket_server_side_encryption_configuration.this.rule).apply_server_side_encryption_by_default).sse_algorithm == "aws:kms" && one(one(aws_s3_bucket_server_side_encryption_configuration.this.rule).apply_server_side_encryption_by_default).kms_master_key_id == var.kms_key_arn
@@ -906,5 +910,70 @@ run "the_webhooks_queue_and_route" {
   assert {
     condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_actions == toset([var.alarm_topic_arn])]) && length(aws_cloudwatch_metric_alarm.this) == 5
     error_message = "Every alarm must reach the topic."
+  }
+}
+
+run "no_sums_unless_somebody_wants_them" {
+  variables {
+    package_directory = "tests/packages"
+  }
+
+  assert {
+    condition     = length(module.conservation) == 0
+    error_message = "A system that says nothing of conservation must ask no gateway for lists."
+  }
+}
+
+run "the_sums_of_each_day" {
+  variables {
+    package_directory         = "tests/packages"
+    account_concurrency       = 1000
+    gateway                   = "stripe"
+    gateway_mode              = "test"
+    gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:gateway-AbCdEf"
+    gateway_calls_per_second  = 2000
+    canonical_version_written = 2
+    conservation              = true
+  }
+
+  assert {
+    condition     = module.conservation[0].function_name == "payment-processor-dev-conservation"
+    error_message = "The function must be named after its environment."
+  }
+}
+
+run "the_sums_function_and_its_alarms" {
+  module {
+    source = "./modules/conservation"
+  }
+  variables {
+    environment           = "dev"
+    environment_variables = { ENVIRONMENT = "dev", GATEWAY = "stripe" }
+    table_arn             = "arn:aws:dynamodb:eu-central-1:123456789012:table/transactions"
+    export_bucket         = { name = "exports", arn = "arn:aws:s3:::exports" }
+    gateway_secret_arn    = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:gateway-AbCdEf"
+    package               = { path = "tests/packages/payment-workflow-arm64-compiled.zip", source_code_hash = "x" }
+    architecture          = "arm64"
+    runtime               = "python3.13"
+    memory_size           = 2048
+    alarm_topic_arn       = "arn:aws:sns:eu-central-1:123456789012:alarms"
+    log_retention_days    = 365
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.timeout == 900 && aws_scheduler_schedule.this.schedule_expression == "rate(30 minutes)"
+    error_message = "A run must have ended before the next one begins."
+  }
+  assert {
+    condition     = aws_lambda_function.this.environment[0].variables.EXPORT_BUCKET == "exports" && aws_lambda_function.this.environment[0].variables.GATEWAY == "stripe"
+    error_message = "The function must know its bucket and its gateway."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["conservation-late"].treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.this["conservation-differences"].treat_missing_data == "notBreaching"
+    error_message = "A function that does not run must be late, and no difference of nobody's sums."
+  }
+  assert {
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_actions == toset([var.alarm_topic_arn]) && alarm.period == 3600]) && length(aws_cloudwatch_metric_alarm.this) == 2
+    error_message = "Both alarms must reach the topic, and see a run in each period."
   }
 }

@@ -97,6 +97,12 @@ override_resource {
 }
 
 override_resource {
+  target          = module.conservation[0].aws_cloudwatch_log_group.this
+  override_during = plan
+  values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/shop-payment-processor-test-conservation" }
+}
+
+override_resource {
   target          = module.payment_function.aws_cloudwatch_log_group.this
   override_during = plan
   values          = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/shop-cloudcafe-payment-processor-test" }
@@ -259,6 +265,7 @@ run "all_that_may_be" {
     webhook_secret_arn            = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:webhook-AbCdEf"
     event_target                  = "bus"
     event_bus_arn                 = "arn:aws:events:eu-central-1:123456789012:event-bus/orders"
+    conservation                  = true
     vpc                           = { subnet_ids = ["subnet-0123456789abcdef0"], security_group_ids = ["sg-01234567"] }
     benchmark_memory_sizes        = [128]
     benchmark_engines             = ["pure"]
@@ -274,6 +281,7 @@ run "names_as_ever" {
     permissions_boundary_arn = null
     benchmark_memory_sizes   = [128]
     webhook_secret_arn       = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:webhook-AbCdEf"
+    conservation             = true
     event_target             = "bus"
     event_bus_arn            = "arn:aws:events:eu-central-1:123456789012:event-bus/orders"
     benchmark_engines        = ["pure"]

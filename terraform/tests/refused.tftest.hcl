@@ -713,6 +713,28 @@ run "a_bus_of_events_that_is_a_rule" {
   expect_failures = [var.event_bus_arn]
 }
 
+run "sums_of_the_simulated_gateway" {
+  command = plan
+  variables {
+    conservation = true
+  }
+  expect_failures = [var.conservation]
+}
+
+run "sums_of_a_table_without_recovery" {
+  command = plan
+  variables {
+    gateway                   = "stripe"
+    gateway_mode              = "test"
+    gateway_secret_arn        = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:gateway-AbCdEf"
+    canonical_version_written = 2
+    gateway_calls_per_second  = 2000
+    conservation              = true
+    point_in_time_recovery    = false
+  }
+  expect_failures = [var.conservation]
+}
+
 run "a_webhook_whose_secret_is_no_arn" {
   command = plan
   variables {

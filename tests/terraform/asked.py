@@ -42,6 +42,7 @@ _OF_PEOPLE = ("handler.adapters.approval.support",)
 WORKFLOW = "module.approval_workflow"
 _EVENTS = "module.outcome_events[0]"
 WEBHOOK = "module.webhook[0]"
+_CONSERVATION = "module.conservation[0]"
 _DOCUMENT = "data.aws_iam_policy_document.this"
 # Secrets Manager adds six letters to a name.
 PEPPER = ARN.format("secretsmanager", "secret:payment-fingerprint-pepper-test-AbCdEf")
@@ -79,6 +80,13 @@ FUNCTIONS = {
         supports=_OF_PEOPLE,
         document=f"{WEBHOOK}.aws_iam_role_policy.this",
         resource=f"{WEBHOOK}.aws_lambda_function.this",
+    ),
+    "conservation": Function(
+        entry="handler.conservation_function",
+        create="_create",
+        supports=_OF_PEOPLE,
+        document=f'{_CONSERVATION}.aws_iam_role_policy.this["function"]',
+        resource=f"{_CONSERVATION}.aws_lambda_function.this",
     ),
 }
 
@@ -142,6 +150,9 @@ def resource(call: Call) -> str:
         return ARN.format("dynamodb", f"table/{call.target}")
     if call.service == "sqs":
         return ARN.format("sqs", call.target.rpartition("/")[2])
+    if call.service == "s3":
+        # Beside the exports (`asked_of_exports`).
+        return f"arn:aws:s3:::{call.target}/conservation/results/2026-11-27.json"
     # Callback and execution are the workflow's.
     return call.target or EXECUTION
 
@@ -246,7 +257,7 @@ def with_keys(requests: Iterable[Request], plan: Plan) -> Iterator[Request]:
     encrypted = keys(plan)
     for each in requests:
         yield each
-        key = encrypted.get(re.split("/index/|/stream/|/AWSDynamoDB/", each.resource)[0])
+        key = encrypted.get(re.split("/index/|/stream/|/AWSDynamoDB/|/conservation/", each.resource)[0])
         for operation in KEY_ACTIONS.get(each.action, ()) if key else ():
             service = each.action.partition(":")[0]
             yield Request(f"kms:{operation}", str(key), {"kms:ViaService": f"{service}.eu-central-1.amazonaws.com"})

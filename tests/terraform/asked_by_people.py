@@ -155,10 +155,10 @@ def asked_by_looking(plan: Plan) -> Iterator[Request]:
     yield from _asked_of_state()
 
 
-def asked_by_exporting(plan: Plan) -> Iterator[Request]:
-    """What `payments export` calls, and what DynamoDB does in the name of whoever calls it."""
+def asked_of_exports(plan: Plan, *code: str) -> Iterator[Request]:
+    """What code calls that makes and reads exports, and what DynamoDB does in the name of whoever calls it."""
     table, bucket = plan["module.transaction_table.aws_dynamodb_table.this"]["arn"], plan[EXPORTS]["arn"]
-    named = _named_in("handler/adapters/table/export.py", "operations/export.py")
+    named = _named_in("handler/adapters/table/export.py", *code)
     for operation in _operations("dynamodb", named):
         of_one = "/export/01796000000000-0a1b2c3d" if operation == "DescribeExport" else ""
         yield Request(f"dynamodb:{operation}", f"{table}{of_one}")
@@ -181,11 +181,17 @@ def asked_by_people(person: str, plan: Plan) -> Iterator[Request]:
     elif person == "deployer":
         yield from asked_by_deploying(plan)
     elif person == "accountant":
-        yield from asked_by_exporting(plan)
+        yield from asked_of_exports(plan, "operations/export.py")
     elif person == "observer":
         yield from asked_by_looking(plan)
     else:
         yield from asked_on_the_command_line(person, plan)
+    sums = plan.get(FUNCTIONS["conservation"].resource)
+    if person in ("accountant", "on_call") and sums:
+        # operations/conservation.py, over clients of its own.
+        yield Request("s3:GetObject", f"{plan[EXPORTS]['arn']}/conservation/results/2026-11-27.json")
+        yield Request("s3:ListBucket", plan[EXPORTS]["arn"])
+        yield Request("lambda:InvokeFunction", ARN.format("lambda", f"function:{sums['function_name']}"))
     if person == "approver":
         # "Control access to HTTP APIs with IAM authorization"
         yield Request("execute-api:Invoke", ARN.format("execute-api", "abc/$default/PUT/approvals"))

@@ -50,6 +50,7 @@ TARGETS = {
     "events": "EventBusName",
     "kms": "KeyId",
     "lambda": "FunctionName",
+    "s3": "Bucket",
     "secretsmanager": "SecretId",
     "sns": "TopicArn",
     "sqs": "QueueUrl",
@@ -71,7 +72,11 @@ class Client:
             target = request["QueueName"] if operation == "get_queue_url" else request[TARGETS[self.service]]
             self._calls.add(Call(self.service, operation, target))
             secret = "whsec_of_nobody_at_all" if "secret:webhook" in target else "sk_test_of_nobody"
-            return {"SecretString": secret, "VersionId": "1", "CreatedDate": datetime.now(UTC), "QueueUrl": target}
+            made = {"TableArn": target, "CreationDateTime": datetime.now(UTC)}
+            return {
+                **{"SecretString": secret, "VersionId": "1", "CreatedDate": datetime.now(UTC)},
+                **{"QueueUrl": target, "Table": made},
+            }
 
         return call
 

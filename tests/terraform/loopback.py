@@ -88,6 +88,7 @@ class Loopback:
             # What a gateway in test mode takes.
             "maximum_concurrency": "2",
             "group_concurrency": "3",
+            "conservation": "true",
             "benchmark_memory_sizes": "[128]",
             "provisioned_concurrency": "1",
             "webhook_secret_arn": self.webhook_secret_arn,

@@ -154,7 +154,7 @@ def test_checkov_finds_nothing_that_is_not_explained(bar: Bar) -> None:
 
 
 def test_every_module_with_resources_is_destroyed_after_the_guard() -> None:
-    text = (SOURCE / "main.tf").read_text()
+    text = "".join(path.read_text() for path in SOURCE.glob("*.tf"))
     modules = dict(re.findall(r'^module "(\w+)" \{\n  source += "\./(.*)"$', text, re.MULTILINE))
     content = {name: "".join(path.read_text() for path in (SOURCE / at).glob("*.tf")) for name, at in modules.items()}
     having_resources = {name for name, tf in content.items() if re.search(r"^(resource|module) ", tf, re.MULTILINE)}
@@ -162,7 +162,7 @@ def test_every_module_with_resources_is_destroyed_after_the_guard() -> None:
         r'^resource "aws_dynamodb_table" "deletion_guard" \{\n.*?depends_on = \[(.*?)\]', text, re.DOTALL | re.MULTILINE
     )
     assert guard
-    assert len(having_resources) == 10
+    assert len(having_resources) == 11
     assert set(re.findall(r"module\.(\w+)", guard.group(1))) == having_resources
     # Nothing stands beside the modules that it would have to name too.
     assert re.findall(r'^resource "(.*)" "(.*)" \{$', text, re.MULTILINE) == [("aws_dynamodb_table", "deletion_guard")]

@@ -124,7 +124,8 @@ def test_log_lines_with_an_alarm_are_counted_for_every_function_that_writes_them
     groups = {each["name"] for each in resources if each["type"] == "aws_cloudwatch_log_group"}
     filters = [each for each in resources if each["type"] == "aws_cloudwatch_log_metric_filter"]
     filters = [each for each in filters if each["name"].endswith("-alarms")]
-    functions = [FUNCTION, WORKFLOW, *(f"{WORKFLOW}-{each}" for each in ("page", "reconcile", "events", "webhook"))]
+    roles = ("page", "reconcile", "events", "webhook", "conservation")
+    functions = [FUNCTION, WORKFLOW, *(f"{WORKFLOW}-{role}" for role in roles)]
     assert {f"/aws/lambda/{function}" for function in functions} == {each["log_group_name"] for each in filters}
     # Benchmark functions write text, and API Gateway who asked what.
     others = groups - {each["log_group_name"] for each in filters} - {f"/aws/vendedlogs/{WORKFLOW}-page-access"}
@@ -137,7 +138,7 @@ def test_every_alarm_reaches_the_topic(applied: Loopback) -> None:
     resources = applied.terraform.resources().values()
     alarms = [each for each in resources if each["type"] == "aws_cloudwatch_metric_alarm"]
     topics = {each["arn"] for each in resources if each["type"] == "aws_sns_topic" and each["name"].endswith("-alarms")}
-    assert len(alarms) == 40
+    assert len(alarms) == 42
     assert len(topics) == 1
     for alarm in alarms:
         assert set(alarm["alarm_actions"]) == set(alarm["ok_actions"]) == topics, alarm["alarm_name"]
@@ -449,6 +450,19 @@ def test_an_event_of_the_gateway_reaches_the_item_and_what_it_came_to_is_told(ap
     assert [row["M"]["state"]["S"] for row in item["disputed"]["L"]] == ["open"], logs(applied)
     said = [(each["sequence"], "disputed" in each) for each in told if each["transaction_id"] == "txn-pay-decided"]
     assert said == [(1, False), (2, True)], logs(applied)
+
+
+def test_the_sums_of_yesterday_are_made_by_the_function_and_kept(applied: Loopback) -> None:
+    answer = applied.clients["lambda"].invoke(FunctionName=f"{WORKFLOW}-conservation", Payload=b"{}")
+    said = answer["Payload"].read()
+    assert "FunctionError" not in answer, said
+    made = json.loads(said)
+    # Before this system there was nothing: no item, and nothing at the gateway.
+    assert (made["is_made"], made["differences"]) == (True, 0), logs(applied)
+    kept = applied.clients["s3"].get_object(
+        Bucket=applied.terraform.outputs()["export_bucket_name"], Key=f"conservation/results/{made['day']}.json"
+    )
+    assert json.loads(kept["Body"].read())["sums"] == []
 
 
 def test_the_runbooks_commands_for_what_terraform_alone_makes_find_it(applied: Loopback) -> None:

@@ -92,4 +92,4 @@ def test_every_role_has_the_path_and_the_boundary_that_were_asked_for(plans: dic
     }
     asked = {("/payments/", "arn:aws:iam::123456789012:policy/payments-boundary")}
     assert given == {"what_must_be": asked, "all_that_may_be": asked, "names_as_ever": {("/", None)}}
-    assert sum(".aws_iam_role." in address for address in plans["all_that_may_be"]) == 8
+    assert sum(".aws_iam_role." in address for address in plans["all_that_may_be"]) == 10

@@ -1,4 +1,5 @@
-# Exports of the table: each has the whole of it, personal data included, and is deleted after some days.
+# Exports of the table: each has the whole of it, or of a day, personal data included, and is deleted after some days. The
+# sums of each day beside them have none, and stay.
 
 resource "aws_s3_bucket" "this" {
   #checkov:skip=CKV_AWS_18:read by people with a policy of their own; CloudTrail has who made an export
@@ -41,11 +42,29 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
 resource "aws_s3_bucket_lifecycle_configuration" "this" {
   bucket = aws_s3_bucket.this.id
   rule {
-    id     = "forget-exports"
+    id     = "abort-uploads"
     status = "Enabled"
     filter {}
     abort_incomplete_multipart_upload {
       days_after_initiation = 1
+    }
+  }
+  rule {
+    id     = "forget-exports"
+    status = "Enabled"
+    filter {
+      prefix = "AWSDynamoDB/"
+    }
+    expiration {
+      days = var.retention_days
+    }
+  }
+  # What the runs of a day's sums leave to each other.
+  rule {
+    id     = "forget-work"
+    status = "Enabled"
+    filter {
+      prefix = "conservation/work/"
     }
     expiration {
       days = var.retention_days

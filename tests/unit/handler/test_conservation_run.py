@@ -213,6 +213,13 @@ def test_a_table_that_was_made_in_the_day_is_exported_from_then_on() -> None:
     assert run.exports.begun == [(NOON, MIDNIGHT)]
 
 
+@pytest.mark.parametrize("created_at", [MIDNIGHT - 60_000, MIDNIGHT + HOUR])
+def test_a_table_that_is_too_young_for_an_export_is_asked_for_what_the_gateway_lists(created_at: int) -> None:
+    run = Run(created_at=created_at)
+    assert run().sums == AGREED
+    assert (run.exports.begun, run.books.asked) == ([], ["pi_a"])
+
+
 def test_a_list_that_ends_early_leaves_no_result_and_what_was_whole_is_kept() -> None:
     run = Run()
     run.books.failures = [GatewayAnswerError("ends early")]

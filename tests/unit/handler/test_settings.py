@@ -22,7 +22,7 @@ from scoring.kernel import describe, load_engine
 
 ROOT = Path(__file__).parents[3]
 ROWS = {setting.name: setting for setting in SETTINGS}
-FUNCTIONS = ("queue function", "workflow", "page", "reconcile", "events", "webhook")
+FUNCTIONS = ("queue function", "workflow", "page", "reconcile", "events", "webhook", "conservation")
 # Those beside `read_settings`.
 READS = tuple(read for name, read in vars(settings).items() if name.startswith("read_") and name != "read_settings")
 
@@ -229,6 +229,7 @@ def passed() -> Mapping[str, dict[str, str]]:
         "events": given(module("outcome_events"), "variables"),
         "webhook": given(module("webhook"), "variables"),
         "reconcile": {**live, **given(WORKFLOW, "reconcile_variables")},
+        "conservation": {**live, **given(module("conservation"), "variables")},
     }
 
 
