@@ -137,12 +137,13 @@ class Approvals:
         self.webhook = webhook = self._webhook()
         self._schedule = Schedule(reconcile, self._reconcile_seconds, system.note)
         self._engine = DurableEngine(directory, system.processes, self.endpoint_url, system.note)
+        wake_ups = webhook.start(functions.live(reconcile)) if webhook else None
         switches = None
         # What Terraform made is told by ministack, which has it.
         if system.mapping is not None and system.terraform is None:
             mappings = {system.names.function: system.mapping}
-            if webhook:
-                mappings[reconcile] = webhook.start(functions.live(reconcile))
+            if wake_ups:
+                mappings[reconcile] = wake_ups
             switches = Switches(mappings, reconcile, self._schedule)
         names = directory / "names.sqlite"
         self._api.open(self._engine, names, system.endpoint_url, system.provisioned, functions, switches=switches)

@@ -49,7 +49,8 @@ class FirstUser:
         aws.chmod(0o755)
         environ = {
             **variables,
-            "PATH": f"{programs}:{variables['PATH']}",
+            # As where the checkout's environment is activated.
+            "PATH": f"{programs}:{ROOT / '.venv' / 'bin'}:{variables['PATH']}",
             "AWS_PAGER": "",
             "AWS_DEFAULT_REGION": variables["AWS_REGION"],
             # A person reads the plan and types yes.

@@ -68,7 +68,7 @@ def test_what_the_root_refuses_is_said_with_its_own_words(monkeypatch: pytest.Mo
     (tmp_path / "package").mkdir()
     root = Terraform(tmp_path)
     # Variables have their rules without the resources, for which the provider would start.
-    for name in ("main.tf", "outputs.tf", "people.tf"):
+    for name in ("conservation.tf", "main.tf", "outputs.tf", "people.tf"):
         (root.folder / name).unlink()
 
     def made(times: Times, **variables: str) -> None:
