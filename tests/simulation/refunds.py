@@ -296,10 +296,19 @@ class RefundRules:
         names = (item["payment_id"], item["refund_id"])
         return [each for each in self.gateway.refunds.given.values() if (each.payment_id, each.refund_id) == names]
 
+    def _is_lost_contents(self, given: Given) -> bool:
+        """Whether it gave back what other content of its payment id captured, before a restore that lost that item.
+
+        The payment that has the id now was never charged, and people are told of the other one.
+        """
+        payment, intent = self.table.item(f"txn-{given.payment_id}"), self.gateway.intents[given.gateway_ref]
+        is_another = payment is not None and payment["amount_minor"] != intent.amount_minor
+        return is_another and intent.created_at < self.world.restored_at
+
     def at_the_end(self) -> None:
         """Table and gateway agree on every refund."""
         for key, item in self.of_refunds().items():
-            states = [each.state for each in self._given(item)]
+            states = [each.state for each in self._given(item) if not self._is_lost_contents(each)]
             due = {"refunded": (["refunded"],), "pending": (["pending"],), "failed": ([], ["failed"])}
             if self.world.restored_at:
                 # What another refund held may be given up after the last of reconcile's runs.
