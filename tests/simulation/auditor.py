@@ -925,22 +925,26 @@ class Auditor:
         if message is not None and is_refund:
             self.refunds.rejected(message.sent, reason_code)
 
-    def approval_started(self, name: str, request: str) -> None:
+    def approval_started(self, name: str, request: str, *, is_of_lost: bool) -> bool:
+        """Whether the execution begins: one that was started for a table that is lost is stopped as the others were."""
         self.world.tell(f"workflow: {name} started")
         if not self.world.profile.workflow:
             self.fail("the route", f"approval {name} was started where no workflow is deployed")
         if self.started.get(name) == request:
-            return
+            return True
         item = next((item for item in self.table.items().values() if name in _approval_names(item)), None)
         # One of an earlier generation may arrive late, and finds that its name is no longer the item's.
         is_open = item is not None and (item["status"] == "pending_approval" or item["approval_name"] != name)
         # Nor does one that somebody started directly under the very name, and that may have ended.
         if not is_open and name not in self.engine.executions:
+            if is_of_lost:
+                return False
             self.fail("recorded before started", f"approval {name} was started and no item waits for it")
         elif item is not None:
             self._taken_up.add(item["transaction_id"])
         if self.started.setdefault(name, request) != request:
             self.fail("one approval a payment", f"approval {name} was started with two requests")
+        return True
 
     def execution_ended(self, execution: Execution) -> None:
         """What an execution tells as its end is what the table says, and its input is accounted for."""

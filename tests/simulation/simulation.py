@@ -102,21 +102,21 @@ class Approvals:
         self._environment = environment
 
     def start(self, item: Item, request: str) -> None:
-        name = item.approval_name
+        name, era = item.approval_name, self._auditor.table.era
         try:
             self._environment.invocation.request(
                 "start approval",
                 name,
-                lambda: self._started(name, request),
+                lambda: self._started(name, request, era),
                 deadline=1_000,
                 latency=(5, 40),
             )
         except (RefusedError, NoAnswerError) as error:
             raise ApprovalStartError(f"{name}: {error.fault}") from None
 
-    def _started(self, name: str, request: str) -> None:
-        self._auditor.approval_started(name, request)
-        self._engine.start(name, request)
+    def _started(self, name: str, request: str, era: int) -> None:
+        if self._auditor.approval_started(name, request, is_of_lost=self._auditor.table.era != era):
+            self._engine.start(name, request)
 
 
 class Notifier:
@@ -378,7 +378,9 @@ class Simulation:
 
     def _come_back(self) -> None:
         """Money comes back for hours, and the gateway's last event of each reference is answered."""
-        self.world.run(self.world.now + 5 * HOUR)
+        # A refund that is sent later than that comes back, too.
+        last = max((sent.at for sent in self.sent), default=0)
+        self.world.run(max(self.world.now + 5 * HOUR, last + 10 * MINUTE))
         for gateway_ref in self.gateway.later.touched():
             self.wake_ups.came_back(gateway_ref)
         for _ in range(24 * 60):
@@ -459,9 +461,13 @@ class Simulation:
 
         world.start(invocation, body, lambda _: None)
 
-    def _retried(self, request: dict[str, Any]) -> None:
+    def _retried(self, request: dict[str, Any], era: int) -> None:
         """An operator's message arrives at the queue; it is the payment's own text, which reads as it was claimed."""
         name = request["MessageDeduplicationId"]
+        if self.table.era != era:
+            # Sent for the table that was lost since: it goes as those that were queued then (restore.py).
+            self.world.tell(f"queue: {name} is for the lost table")
+            return
         if self.queue.is_duplicate(name):
             self.world.tell(f"queue: {name} was sent before")
             return
@@ -473,7 +479,11 @@ class Simulation:
         self.send(again)
 
     def _sqs(self, environment: Environment) -> QueueClient:
-        return QueueClient(self.queue, environment, self.auditor.rejected_copy, self._retried)
+        # No environment outlives a restore, so that what one sends is for the table of now.
+        era = self.table.era
+        return QueueClient(
+            self.queue, environment, self.auditor.rejected_copy, lambda request: self._retried(request, era)
+        )
 
     # ---- the event source mapping ----
     def _queue_changed(self, when: int) -> None:
