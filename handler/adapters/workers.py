@@ -103,6 +103,10 @@ class SharedBreaker(Breaker):
         with self._lock:
             super().require()
 
+    def looked_in_vain(self, error: RetryableError) -> None:
+        with self._lock:
+            super().looked_in_vain(error)
+
     def answered(self) -> None:
         with self._lock:
             super().answered()

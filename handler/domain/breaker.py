@@ -48,6 +48,11 @@ class Breaker:
         if self.is_open and self._has_asked:
             raise BreakerOpenError("the gateway fails for every payment, and one message of the batch has asked it")
 
+    def looked_in_vain(self, error: RetryableError) -> None:
+        """Take in how a look-up before a claim failed: it asked, and is no try."""
+        if isinstance(error, GatewayUnavailableError) and not isinstance(error, GatewayRefusedError):
+            self._has_asked = True
+
     def answered(self) -> None:
         """The gateway has said something of use about a payment."""
         self.is_open = False

@@ -151,8 +151,15 @@ def _route(reading: Reading, rules: Rules, ports: Ports, work: Work) -> tuple[St
     if payment is None or not isinstance(assessment, Assessment):
         return "rejected", ""
     status = rules.routing.route(payment, assessment)
-    gateway_ref = ended_reference(payment, rules, ports, work) if status == "declined" else ""
-    return "processing" if gateway_ref else status, gateway_ref
+    if status != "declined":
+        return status, ""
+    try:
+        gateway_ref = ended_reference(payment, rules, ports, work)
+    except RetryableError as error:
+        if work.breaker is not None:
+            work.breaker.looked_in_vain(error)
+        raise
+    return "processing" if gateway_ref else "declined", gateway_ref
 
 
 def _unclaimable(

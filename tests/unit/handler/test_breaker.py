@@ -23,6 +23,8 @@ from handler.domain.errors import (
     GatewayRefusedError,
     UnknownOutcomeError,
 )
+from handler.domain.restored import FOUND_AFTER_MS
+from handler.domain.rules import Rules
 from handler.queue_function import QueueFunction
 from tests.support.payments import World, body, record
 from tests.support.queue_function import Context, batch, create_function
@@ -241,6 +243,19 @@ def test_what_fails_before_it_has_asked_leaves_the_asking_to_the_next_message(fu
     response = function(payments(90, 1), invocation(1))
     assert (world.item("txn-p90")["status"], world.item("txn-p90")["parked_reason"]) == ("parked", "tries_used_up")
     assert (response["batchItemFailures"], world.item("txn-p1")["status"]) == ([], "completed")
+
+
+def test_of_what_rules_decline_one_is_looked_for_in_vain_and_the_next_only_after_an_answer(source_queue):
+    rules = Rules(restored_at_ms=1_700_000_000_000 - FOUND_AFTER_MS)
+    world = World(rules=rules)
+    function = create_function(world, source_queue, io.StringIO(), rules)
+    opened_by_an_outage(function, world)
+    world.scoring.decline_from = 1
+    world.gateway.scripts["find"] = [None, GatewayNotReachedError("down")]
+    response = function(payments(1, 2, 3), invocation(1))
+    assert [each["itemIdentifier"] for each in response["batchItemFailures"]] == ["m-2", "m-3"]
+    assert world.item("txn-p1")["status"] == "declined"
+    assert world.gateway.calls[-3:] == ["prepare", "find", "find"]
 
 
 def test_while_it_is_open_no_group_is_overtaken_by_the_one_that_asks(function, world):

@@ -100,6 +100,7 @@ def test_each_method_of_the_breaker_is_for_one_worker_at_a_time():
     public = {name for name, each in vars(Breaker).items() if isinstance(each, FunctionType) and name[0] != "_"}
     given = {"failed": ("p", GatewayNotReachedError("down")), "blames": ("p", GatewayNotReachedError("down"))}
     given["forget"] = ("p",)  # type: ignore[assignment]
+    given["looked_in_vain"] = (GatewayNotReachedError("down"),)  # type: ignore[assignment]
     for name in public:
         breaker = SharedBreaker()
         breaker._lock = seen = Seen()  # type: ignore[assignment]
