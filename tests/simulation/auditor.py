@@ -886,6 +886,8 @@ class Auditor:
     def gateway_failed(self, invocation: Invocation, payment_id: str, call: str, failure: str) -> None:
         key = f"txn-{payment_id}"
         is_look_up = call == "find" or (call == "status" and self.world.restored_at > 0)
+        if is_look_up and invocation.place:
+            self.parking.breaker.looked(invocation, key, failure)
         if is_look_up and (self.table.item(key) or {}).get("status") != "processing":
             # Nobody has it, so that no try ends so.
             return

@@ -63,6 +63,15 @@ class BreakerRules:
         if not is_under_way and self._alone.setdefault(invocation.name, key) != key:
             self.fail("one message at a time asks", f"{invocation.name} asks about {key} with an open breaker")
 
+    def looked(self, invocation: Invocation, key: str, failure: str) -> None:
+        """How one call of a look-up ended. While it is open, who was answered leaves the asking to the next."""
+        if not self.must_be_open(invocation):
+            return
+        if failure in ("unreached", "failed", "shared"):
+            self._alone.setdefault(invocation.name, key)
+        elif self._alone.get(invocation.name) == key:
+            del self._alone[invocation.name]
+
     def try_ended(self, invocation: Invocation, key: str) -> None:
         self._under_way[invocation.name].discard((getcurrent(), key))
 
