@@ -553,8 +553,6 @@ def test_a_refund_under_one_key_is_one_refund_and_no_more_comes_back_than_was_ca
 ) -> None:
     gateway = any_world.adapter()
     ref = gateway.prepare(PAYMENT, PREPARE)
-    with pytest.raises(RetryableError):
-        gateway.refund(ref, 1, "USD", "ref-0", "dev:ref-0")
     gateway.charge(ref, KEY)
     refund = gateway.refund(ref, 2000, "USD", "ref-1", "dev:ref-1")
     assert (refund.state, refund.amount_minor, refund.currency) == ("refunded", 2000, "USD")
@@ -562,6 +560,12 @@ def test_a_refund_under_one_key_is_one_refund_and_no_more_comes_back_than_was_ca
     with pytest.raises(GatewayUnavailableError):
         gateway.refund(ref, 600, "USD", "ref-2", "dev:ref-2")
     assert gateway.refund(ref, 599, "USD", "ref-3", "dev:ref-3").refund_ref != refund.refund_ref
+
+
+def test_nothing_is_given_back_before_it_was_captured(world: World) -> None:
+    gateway, ref = ready(world, "charge")
+    with pytest.raises(RetryableError):
+        gateway.refund(ref, 1, "USD", "ref-0", "dev:ref-0")
 
 
 def test_other_content_under_a_refunds_key_is_refused(world: World) -> None:
@@ -682,6 +686,20 @@ def test_what_the_gateway_inside_the_process_gave_back_is_listed() -> None:
     for kind in ("refunds", "disputes"):
         with pytest.raises(GatewayAnswerError, match="pi_0"):
             getattr(gateway, kind)("pi_0")
+
+
+def test_what_one_process_captured_any_other_gives_back_and_no_more_than_that() -> None:
+    gateway = SimulatedGateway()
+    ref = gateway.prepare(PAYMENT, PREPARE)
+    gateway.charge(ref, KEY)
+    other = SimulatedGateway()
+    assert other.refund(ref, 2599, "USD", "ref-1", "dev:ref-1").state == "refunded"
+    with pytest.raises(GatewayRefusedError):
+        other.refund(ref, 1, "USD", "ref-2", "dev:ref-2")
+    gateway = SimulatedGateway()
+    gateway.cancel(ref)
+    with pytest.raises(GatewayRefusedError):
+        gateway.refund(ref, 1, "USD", "ref-2", "dev:ref-2")
 
 
 @pytest.mark.parametrize("call", CALLS)

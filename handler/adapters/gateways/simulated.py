@@ -58,9 +58,11 @@ class SimulatedGateway:
         return GatewayResult("cancelled", amount_minor, currency)
 
     def refund(self, gateway_ref: str, amount_minor: int, currency: str, refund_id: str, key: str) -> Refund:
+        """Of what any process captured, as far as the reference says: another process's refunds are not known."""
         stands = self._refunds.get((gateway_ref, key))
         if stands is None:
-            if amount_minor + self._given_back(gateway_ref) > self.captures.get(gateway_ref, 0):
+            captured = 0 if gateway_ref in self._cancelled else _read(gateway_ref)[0]
+            if amount_minor + self._given_back(gateway_ref) > captured:
                 raise GatewayRefusedError(f"{gateway_ref} has captured less than {amount_minor}", is_final=True)
             created_at = time.time_ns() // 1_000_000
             stands = Refund(f"re_{refund_id}", refund_id, "refunded", amount_minor, currency, created_at)
