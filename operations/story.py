@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from handler.domain.approval.decision import is_unscored, shown_score
+from handler.domain.errors import ChargeInProgressError
 from handler.domain.item import Item, timestamp
 from handler.domain.money import as_text
 from handler.domain.reasons import sentence
@@ -160,11 +161,10 @@ def now(item: Item, now_ms: int) -> Now:
         said = "gives it back: its refund_id" if of_refund else "charges it: its payment_id"
         return Now(f"nobody {said} belongs to other content", [f"payments conflicts show {payment}"])
     if item.status == "completed":
-        # What was disputed is given back by nobody here (docs/refunds.md).
-        return Now(
-            "it is charged, once and for good",
-            [] if item.disputed else [f"payments refund {item.payment_id} --refund-id ID"],
-        )
+        if item.disputed:
+            # It is given back by nobody here (docs/refunds.md).
+            return Now("it was charged, once, and was disputed since: that goes on at the gateway", [])
+        return Now("it is charged, once and for good", [f"payments refund {item.payment_id} --refund-id ID"])
     if item.status == "rejected" and item.faults:
         return Now("it ended without a charge", ["payments send, corrected, under the same payment_id"])
     return Now("it ended without a charge", ["payments send, under another payment_id, where it is still wanted"])
@@ -185,6 +185,9 @@ def _set_aside(item: Item) -> Now:
     payment = item.payment_id
     if item.retry_no == item.park_no:
         return Now("it was allowed again, and its message or its workflow is on the way", ["payments reconcile"])
+    if item.parked_reason == ChargeInProgressError.reason_code:
+        # Nobody can cancel it, and a retry does no more than reconcile (docs/parked.md).
+        return Now("the gateway charges it, which takes its days: it waits for nobody", ["payments reconcile"])
     return Now(
         "it waits for an operator, and nothing charges it until somebody retries it",
         [f"payments parked retry {payment}", f'payments cancel {payment} --reason "..."'],

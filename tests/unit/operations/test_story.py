@@ -141,9 +141,14 @@ def test_a_decision_stands_between_the_question_and_the_charge():
             "payments reconcile",
         ),
         ({"status": "parked", "park_no": 1}, "it waits for an operator", "payments parked retry pay-1"),
+        (
+            {"status": "parked", "park_no": 1, "parked_reason": "charge_in_progress"},
+            "the gateway charges it, which takes its days: it waits for nobody",
+            "payments reconcile",
+        ),
         ({"status": "parked", "park_no": 1, "retry_no": 1}, "it was allowed again", "payments reconcile"),
         ({"status": "completed"}, "it is charged, once and for good", "payments refund pay-1"),
-        ({"status": "completed", "disputed": DISPUTED, "later_no": 1}, "it is charged, once and for good", ""),
+        ({"status": "completed", "disputed": DISPUTED, "later_no": 1}, "it was charged, once, and was disputed", ""),
         ({"status": "declined"}, "it ended without a charge", "payments send, under another payment_id"),
         (
             {"status": "rejected", "faults": (Fault("amount", "missing"),)},
