@@ -16,6 +16,7 @@ import click
 from handler.domain.approval.decision import find_item
 from handler.domain.card_data import mask_group
 from handler.domain.errors import ApprovalRefusedError
+from handler.domain.item import Item
 from handler.domain.money import as_text, to_minor
 from handler.domain.reasons import sentence
 from handler.domain.refund_item import RefundItem, refund_transaction_id
@@ -57,7 +58,7 @@ def refund(call: Call, payment: str, amount: str | None, refund_id: str) -> int:
         return _standing(call, stands, stands.amount_minor if amount is None else to_minor(amount, item.currency))
     if captured.is_disputed:
         raise ApprovalRefusedError("refund_payment_disputed", f"{item.transaction_id} was disputed: no refund")
-    left = captured.amount_minor - captured.refund_reserved
+    left = max(0, captured.amount_minor - captured.refund_reserved - given_by_others(item))
     minor = left if amount is None else to_minor(amount, item.currency)
     if amount is not None and not minor:
         raise click.UsageError(f"{item.transaction_id}: {amount} is no amount in {item.currency}")
@@ -92,6 +93,12 @@ def _standing(call: Call, stands: RefundItem, minor: int | None) -> int:
     return 0
 
 
+def given_by_others(item: Item) -> int:
+    """What the gateway's dashboard gave back, in minor units: no reservation has it, and the gateway counts it."""
+    last = {row.refund_ref: row for row in item.refunded if not row.refund_id}
+    return sum(row.amount_minor for row in last.values() if row.state != "failed")
+
+
 def told(found: RefundItem) -> tuple[list[Event], Now]:
     """A refund's story, the oldest first, and where it is."""
     return list(_events(found)), _now(found)
@@ -106,9 +113,12 @@ def _events(found: RefundItem) -> Iterator[Event]:
         "it was given back": found.refunded_at,
         f"it failed: {sentence(found.reason_code)} ({found.reason_code})" if found.reason_code else "": found.failed_at,
     }
+    # Only one that failed has it: its code says why.
+    said = found.gateway_response._replace(status="")._asdict() if found.gateway_response else {}
     for what, at in moments.items():
         if at is not None:
             names = {"gateway_ref": found.gateway_ref, "refund_ref": found.refund_ref}
+            names |= said if what.startswith("it failed") else {}
             yield Event(at, what, {name: each for name, each in names.items() if each})
 
 

@@ -22,7 +22,7 @@ from handler.domain.refund_item import Captured, RefundItem, is_refund, refund_t
 from operations.names import log_groups, mapping_states, queue_url
 from operations.options import NAME, Call, Command, pass_call
 from operations.output import amount, as_document
-from operations.refund import told
+from operations.refund import given_by_others, told
 from operations.story import Event, Now, now, story
 
 _LISTING: Final = (
@@ -63,7 +63,7 @@ def status(call: Call, payment: str, logs: bool) -> int:
         where = where._replace(where=where.where + _stopped(call))
     if captured is not None:
         events += _given_back(captured)
-        if captured.refund_reserved >= captured.amount_minor:
+        if captured.refund_reserved + given_by_others(item) >= captured.amount_minor:
             where = where._replace(can_be_done=[])
     if logs:
         events = sorted([*_timed(events, item), *_log_lines(call, item)], key=lambda event: (event.at or 0) // 1000)

@@ -9,7 +9,8 @@ import pytest
 
 from handler import approval_composition as composition
 from handler.adapters.table.expressions import to_attributes
-from handler.domain.payment import DisputeSeen
+from handler.domain.errors import GatewayRefusedError
+from handler.domain.payment import DisputeSeen, RefundSeen
 from operations import __main__ as cli
 from operations import refund as topic
 from operations.options import Call
@@ -94,6 +95,33 @@ def test_of_a_payment_that_was_given_back_in_full_nothing_more_is_sent_or_advise
     told = command(world, "status", "pay-abc123")[1]
     assert "of it 25.99 USD were given back, or are about to be" in told
     assert "can be done" not in told
+
+
+def test_what_the_dashboard_gave_back_is_neither_sent_nor_advised_again(command):
+    world = completed()
+    seen = [
+        RefundSeen("re_1", "", "pending", 1999, 1, 2),
+        RefundSeen("re_1", "", "refunded", 1999, 1, 3),
+        RefundSeen("re_2", "", "refunded", 500, 1, 3),
+        RefundSeen("re_2", "", "failed", 500, 1, 4),
+    ]
+    later = {"refunded": [each._asdict() for each in seen], "later_no": 4}
+    world.dynamodb.items["txn-pay-abc123"] |= to_attributes(later)
+    code, _, errors, sent = command(world, "refund", "pay-abc123", "--refund-id", "r-1", "--amount", "6.01")
+    assert (code, "txn-pay-abc123 has 6.00 USD left to be given back" in errors, sent) == (1, True, [])
+    _, _, _, [sent] = command(world, "refund", "pay-abc123", "--refund-id", "r-1")
+    assert json.loads(sent["MessageBody"])["refund"]["amount"] == 6.0
+    give(world, "6.00")
+    assert "can be done" not in command(world, "status", "pay-abc123")[1]
+
+
+def test_a_refund_that_the_gateway_refused_says_with_what_words(command):
+    world = completed()
+    world.gateway.answers["refund"] = [GatewayRefusedError("no", "charge_already_refunded", "req_1", is_final=True)]
+    give(world)
+    *_, failed, where, _ = command(world, "status", REFUND)[1].splitlines()
+    assert failed.endswith("  code=charge_already_refunded  request_id=req_1")
+    assert where == "now: nothing is given back"
 
 
 @pytest.mark.parametrize(
