@@ -24,6 +24,8 @@ _GIVEN: Final = "payments.given"
 # What the SDK reads itself; what an option says must stand where it looks.
 _KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _ENDPOINT: Final = "AWS_ENDPOINT_URL"
+# A day before and after them is a date, too; no item is older.
+_YEAR_MIN, _YEAR_MAX = 1970, 9998
 
 
 class NotConfirmedError(click.ClickException):
@@ -71,9 +73,12 @@ class Time(click.ParamType[int]):
             wanted = "2026-11-27 or 2026-11-27T00:00:00Z" if self._takes_days else "2026-11-27T00:00:00Z"
             self.fail(f"must be as {wanted}", param, ctx)
         try:
-            return int(1000 * datetime.fromisoformat(text).timestamp())
+            moment = datetime.fromisoformat(text)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if not _YEAR_MIN <= moment.year <= _YEAR_MAX:
+            self.fail(f"must be in the years {_YEAR_MIN} to {_YEAR_MAX}", param, ctx)
+        return int(1000 * moment.timestamp())
 
 
 class Call:

@@ -157,7 +157,9 @@ def test_the_table_of_a_moment_is_asked_for(command, asked):
         ([*PERIOD, "--at", "2026-11-28"], "must be as 2026-11-27T00:00:00Z"),
         ([*PERIOD, "--at", "2026-11-28T22:00:00Z", "--export-arn", EXPORT_ARN], "--at is of a new export"),
         ([*PERIOD, "--at", "2026-11-28T00:00:59Z"], "the export must be of 2026-11-28T00:01:00Z or later"),
-        (["--from", "2026-11-01", "--to", "9999-01-01"], "Choose an earlier --to, or wait"),
+        (["--from", "2026-11-01", "--to", "9998-12-31"], "Choose an earlier --to, or wait"),
+        (["--from", "2026-11-01", "--to", "9999-12-31T23:59:30Z"], "must be in the years 1970 to 9998"),
+        (["--from", "1969-12-31", "--to", "2026-11-02"], "must be in the years 1970 to 9998"),
     ],
 )
 def test_wrong_usage_is_told_before_anything_is_paid_for(command, asked, words, said):
