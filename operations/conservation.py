@@ -35,8 +35,7 @@ def conservation(call: Call, at: int | None, run: bool) -> int:
     """
     day = yesterday(SystemClock().now_ms()) if at is None else day_of(at)
     if run and (said := _run(call, day)):
-        call.warn(said)
-        return 1
+        raise click.ClickException(said)
     kept = SumsBucket(BotocoreClient(call.client("s3")), _bucket(call), call.variables["ENVIRONMENT"])
     document = kept.document(day)
     if document is None:

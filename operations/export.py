@@ -102,7 +102,7 @@ def _begun(call: Call, at: int | None, export_arn: str | None) -> tuple[TableExp
         begun = tables.find(export_arn)
     else:
         begun = tables.start(at)
-        _tell(call, f"{begun.arn} was begun; after an interruption, --export-arn with it goes on", export_arn=begun.arn)
+        call.note(f"{begun.arn} was begun; after an interruption, --export-arn with it goes on", export_arn=begun.arn)
     if begun.kind != "FULL_EXPORT":
         raise ExportError(f"{begun.arn} has the changes of a window: rows come from an export of the whole table")
     return tables, begun
@@ -115,10 +115,10 @@ def _rows(call: Call, items: Iterable[Mapping[str, Any]], period: Period) -> tup
         try:
             period.add(stored)
         except (DamagedItemError, UnknownItemError) as error:
-            _tell(call, f"{error}: it is in no row", error=str(error))
+            call.note(f"{error}: it is in no row", error=str(error))
             code = 1
         if number % _TOLD_ITEMS == 0:
-            _tell(call, f"{number} items read", items=number)
+            call.note(f"{number} items read", items=number)
     return period.rows(), code
 
 
@@ -154,7 +154,7 @@ class _Pause:
         if now - self._told >= _TOLD_SECONDS:
             self._told = now
             waited = round(now - self._began)
-            _tell(self._call, f"in progress for {waited} s", export_arn=export.arn, waited_seconds=waited)
+            self._call.note(f"in progress for {waited} s", export_arn=export.arn, waited_seconds=waited)
         time.sleep(1 if now - self._began < 10 else 5)
 
 
@@ -193,11 +193,6 @@ def _answer(call: Call, export: Export, rows: Sequence[Row], output: str) -> Non
     text = "\n  ".join([f"{len(rows)} rows of the table of {timestamp(export.at)}, {export.arn}", *sums])
     document = {"export_arn": export.arn, "at": timestamp(export.at), "rows": len(rows), "totals_minor": found}
     if output == "-":
-        _tell(call, text, **document)
+        call.note(text, **document)
     else:
         call.say(f"{output}: {text}", output=output, **document)
-
-
-def _tell(call: Call, text: str, **document: Any) -> None:
-    """What happens meanwhile, on standard error."""
-    print(to_json(document) if call.is_json else f"payments: {text}", file=sys.stderr, flush=True)

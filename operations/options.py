@@ -167,6 +167,8 @@ class Call:
         try:
             agreed = click.confirm(f"{what} Continue?", err=True)
         except click.Abort as error:
+            # The question's line has no end: a refusal, as JSON too, has its own.
+            print(file=sys.stderr)
             raise NotConfirmedError(
                 "nobody answered, so nothing was done. A script that means it says --yes."
             ) from error
@@ -175,15 +177,22 @@ class Call:
 
     def say(self, text: str, **document: Any) -> None:
         """One line of the answer: `document` as JSON where that was asked for, else `text`."""
-        if self.is_json:
-            from operations.output import to_json
-
-            text = to_json(document)
-        print(text, flush=True)
+        print(self._line(text, document), flush=True)
 
     def warn(self, text: str) -> None:
         """One line on standard error: what was not done, of several things that were asked for."""
-        print(f"payments: {text}", file=sys.stderr)
+        self.note(text, error=text)
+
+    def note(self, text: str, **document: Any) -> None:
+        """One line on standard error of what happens meanwhile: `document` as JSON where that was asked for."""
+        print(self._line(f"payments: {text}", document), file=sys.stderr, flush=True)
+
+    def _line(self, text: str, document: Mapping[str, Any]) -> str:
+        if not self.is_json:
+            return text
+        from operations.output import to_json
+
+        return to_json(document)
 
     @contextmanager
     def as_the_sdk_reads_it(self) -> Iterator[None]:

@@ -27,8 +27,9 @@ def reconcile(call: Call) -> int:
     document = json.loads(answer["Payload"].read() or b"{}")
     if "FunctionError" in answer:
         said = document.get("errorMessage", document)
-        call.warn(f"{name} failed: {said}. Its log is in /aws/lambda/{name}; nothing is charged by it, run it again")
-        return 1
+        raise click.ClickException(
+            f"{name} failed: {said}. Its log is in /aws/lambda/{name}; nothing is charged by it, run it again"
+        )
     old, parked = document["old_open_payments"], document["parked_payments"]
     call.say(
         f"{name} has run. Open although they should not be: {old}. Parked: {parked}. "

@@ -151,6 +151,21 @@ def test_what_moves_money_is_asked_for_and_only_yes_is_yes(monkeypatch, capsys, 
     assert ("nothing was done" in errors) is (sent == 0)
 
 
+def test_where_nobody_answers_the_refusal_has_a_line_of_its_own(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert cli.main(["start", "--json"], {}) == 6
+    question, refusal = capsys.readouterr().err.splitlines()
+    assert (question[-17:], json.loads(refusal)["exit_code"]) == ("Continue? [y/N]: ", 6)
+
+
+def test_what_was_not_done_of_several_things_is_a_document_too_where_json_is_asked_for(capsys):
+    call = Call({})
+    call.warn("txn-a: no")
+    call.given["json"] = True
+    call.warn("txn-b: no")
+    assert capsys.readouterr().err == 'payments: txn-a: no\n{"error": "txn-b: no"}\n'
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -147,6 +147,8 @@ def test_a_run_that_did_not_get_to_the_end_says_so_and_shows_nothing(command, aw
     aws.answer = answer
     code, output, errors = command("--date", "2026-11-27", "--run")
     assert (code, output, said in errors) == (1, "", True)
+    refusal = json.loads(command("--date", "2026-11-27", "--run", "--json")[2])
+    assert (refusal["exit_code"], said in refusal["error"]) == (1, True)
 
 
 @pytest.mark.parametrize("wrong", ["yesterday", "2026-11-32", "27.11.2026"])
