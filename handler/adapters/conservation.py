@@ -124,16 +124,17 @@ class ExportedChanges:
             raise ChangesError(str(error)) from error
         if export.status != "COMPLETED":
             return None
-        return self._items(self._exports.changes(export))
+        return self._items(day, self._exports.changes(export))
 
-    @staticmethod
-    def _items(changes: Iterator[Change]) -> Iterator[Mapping[str, Any]]:
+    def _items(self, day: date, changes: Iterator[Change]) -> Iterator[Mapping[str, Any]]:
         try:
             for change in changes:
                 # What was deleted is in no item; what the gateway has of it is told.
                 if change.item is not None:
                     yield change.item
         except ExportError as error:
+            # Read again it would be no better: the next run begins another one.
+            self._kept.keep_export_arn(day, "")
             raise ChangesError(str(error)) from error
 
 

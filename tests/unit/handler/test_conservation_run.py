@@ -237,12 +237,31 @@ def test_a_list_that_lacks_a_charge_leaves_no_result() -> None:
     assert RESULT not in run.s3.objects
 
 
-def test_an_export_that_is_not_whole_leaves_no_result() -> None:
+def test_an_export_that_is_not_whole_leaves_no_result_and_the_next_run_begins_another() -> None:
     run = Run()
     run.exports.broken = "a file is missing"
     with pytest.raises(ChangesError, match="a file is missing"):
         run()
     assert RESULT not in run.s3.objects
+    run.exports.broken = ""
+    assert run().sums == AGREED
+    assert run.exports.read == ["arn-1", "arn-2"]
+
+
+def test_an_export_that_cannot_be_read_at_the_moment_is_read_again() -> None:
+    run = Run()
+    whole = run.exports.changes
+
+    def unreached(export: Export) -> Iterator[Change]:
+        run.exports.changes = whole
+        yield from whole(export)
+        raise AwsError("GetObject", "SlowDown", "no")
+
+    run.exports.changes = unreached
+    with pytest.raises(AwsError):
+        run()
+    assert run().sums == AGREED
+    assert run.exports.read == ["arn-1", "arn-1"]
 
 
 def test_of_two_runs_at_once_the_first_result_stands() -> None:
