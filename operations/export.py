@@ -51,7 +51,13 @@ _ADVICE: Final = (
 @click.command(cls=Command, example="payments export --from 2026-11-01 --to 2026-12-01 --output november.csv")
 @click.option("--from", "since", type=Time(takes_days=True), required=True, help="The period's beginning, in UTC.")
 @click.option("--to", "until", type=Time(takes_days=True), required=True, help="Its end, which is no part of it.")
-@click.option("--output", type=NAME, default="-", metavar="FILE", help="Where to (default: -, standard output).")
+@click.option(
+    "--output",
+    type=NAME,
+    default="-",
+    metavar="FILE",
+    help="Where to; what is there is replaced (default: -, standard output).",
+)
 @click.option("--at", type=Time(), help="The moment whose table is exported (default: now).")
 @click.option("--export-arn", type=NAME, metavar="ARN", help="An export that was begun before: none is paid for again.")
 @pass_call
@@ -172,7 +178,9 @@ def _written(output: str) -> Iterator[IO[str]]:
         # Made before anything is paid for. It is its owner's alone, as everything in a temporary file.
         file = NamedTemporaryFile("w", encoding="utf-8", newline="", dir=path.parent, prefix=".", delete=False)  # noqa: SIM115 - closed below
     except OSError as error:
-        raise click.BadParameter(f"{output} cannot be written: {error}", param_hint="--output") from error
+        raise click.BadParameter(
+            f"{output} cannot be written: {error.strerror or error}", param_hint="--output"
+        ) from error
     try:
         with file:
             yield file

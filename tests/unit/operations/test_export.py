@@ -113,6 +113,8 @@ def test_where_nothing_can_be_written_nothing_is_paid_for(command, asked, tmp_pa
     os.mkfifo(tmp_path / "pipe")
     code, _, errors = command(*PERIOD, "--output", name)
     assert (code, f"{name} cannot be written" in errors, asked.table.asked) == (2, True, [])
+    # The name of a file that nobody named.
+    assert "/." not in errors
 
 
 def test_an_export_that_was_begun_goes_on_and_none_is_paid_for_again(command, asked):
