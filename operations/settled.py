@@ -29,7 +29,8 @@ class Row(NamedTuple):
 
     kind: Kind
     """`payment`: a payment settled. `refund`: money was given back, by us or in the gateway's dashboard;
-    `refund_failed`: that came back from the bank. `dispute`: a bank took the amount back; `dispute_won`: we got it."""
+    `refund_failed`: that came back from the bank. `dispute`: a bank took the amount back, or more of it than before;
+    `dispute_won`: we got it, or a part of it."""
     settled_at: str
     """When the table recorded it, in UTC: what the period is about, and what rows are in order of."""
     payment_id: str
@@ -230,12 +231,13 @@ def _movements(payment: _Payment, refunds: Iterable[_Refund]) -> Iterator[_Movem
             yield _Movement("refund_failed", at, ref, refund_id, given.pop(ref), currency)
     taken: dict[str, int] = {}
     for row in sorted(payment.disputed, key=lambda row: row.seen_at):
-        if row.state != "won" and row.dispute_ref not in taken:
-            taken[row.dispute_ref] = row.amount_minor
-            yield _Movement("dispute", row.seen_at, row.dispute_ref, "", row.amount_minor, row.currency)
-        elif row.state == "won" and row.dispute_ref in taken:
-            amount = taken.pop(row.dispute_ref)
-            yield _Movement("dispute_won", row.seen_at, row.dispute_ref, "", amount, row.currency)
+        # By how much more or less is taken than before: a bank may come to another amount.
+        stands = 0 if row.state == "won" else row.amount_minor
+        more = stands - taken.get(row.dispute_ref, 0)
+        taken[row.dispute_ref] = stands
+        if more:
+            kind: Kind = "dispute" if more > 0 else "dispute_won"
+            yield _Movement(kind, row.seen_at, row.dispute_ref, "", abs(more), row.currency)
 
 
 def _left(moved: Iterable[_Movement], away: Kind, back: Kind, currency: str) -> int:

@@ -212,6 +212,17 @@ def test_a_dispute_takes_its_amount_and_gives_it_back_where_it_is_won():
     assert moved(rows(lost))[1:] == [("dispute", "12", 2000)]
 
 
+def test_a_dispute_over_another_amount_than_before_has_the_difference_in_the_period_of_that():
+    item = payment(**disputed(("open", "12T00:00:00"), ("open", "13T00:00:00"), ("lost", "22T00:00:00")))
+    for row, amount in zip(item["disputed"], (500, 2000, 1200), strict=True):
+        row["amount_minor"] = amount
+    first, *later = rows(item)
+    assert moved(later) == [("dispute", "12", 500), ("dispute", "13", 1500)]
+    assert first.disputed_minor == 2000
+    assert moved(rows(item, since="20T00:00:00", until="30T00:00:00")) == [("dispute_won", "22", 800)]
+    assert rows(item, until="30T00:00:00")[0].disputed_minor == 1200
+
+
 def test_a_dispute_in_another_currency_is_in_its_own_row_alone():
     first, second = rows(payment(**disputed(("open", "12T00:00:00"), currency="JPY")))
     assert (first.disputed_minor, second.currency, second.amount) == (0, "JPY", "2000")
