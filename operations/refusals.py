@@ -5,6 +5,7 @@ The rule it keeps: one frame for all commands, and an exit code that says what k
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -120,7 +121,8 @@ def explain(error: Exception, variables: Mapping[str, str]) -> Refusal | None:
         comes_again = isinstance(error, RetryableError) and not error.is_own_failure
         code = FORBIDDEN if error.reason_code == "not_allowed" else UNSETTLED if comes_again else REFUSED
         return Refusal(code, said)
-    return None
+    is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return Refusal(REFUSED, said, "Make room where it writes to, and run it again.") if is_full else None
 
 
 def of_script(said: str, variables: Mapping[str, str]) -> Refusal:
@@ -167,6 +169,8 @@ def _of_aws(error: AwsError, variables: Mapping[str, str]) -> Refusal | None:
         return Refusal(NOT_THERE, message, f"Nothing of that name is there. {_asked(variables)}")
     if error.code in _ADVICE:
         return Refusal(REFUSED, message, _ADVICE[error.code])
+    if not error.code and _NO_CREDENTIALS.search(message):
+        return Refusal(FORBIDDEN, message, _sign_in(variables))
     return _unreached(message, variables) if _UNREACHED.search(message) else None
 
 
