@@ -237,6 +237,25 @@ def test_a_list_that_lacks_a_charge_leaves_no_result() -> None:
     assert RESULT not in run.s3.objects
 
 
+def test_a_charge_that_its_own_intent_contradicts_is_told_and_keeps_no_sums_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def contradicted(self: Books, gateway_ref: str) -> Any:
+        raise GatewayAnswerError(f"{gateway_ref} succeeded over another amount than its own")
+
+    monkeypatch.setattr(Books, "status", contradicted)
+    run = Run()
+    run.books.payment("b", 900)
+    run.books.captured("b")
+    (told,) = run().differences
+    assert (told.why, told.ref, told.items_minor, told.gateway_minor) == ("other_amount", "pi_b", 900, 1000)
+    # Of one that no list has nothing can be said.
+    run = Run()
+    run.books.unlisted.add("pi_a")
+    with pytest.raises(GatewayAnswerError, match="pi_a succeeded"):
+        run()
+
+
 def test_an_export_that_is_not_whole_leaves_no_result_and_the_next_run_begins_another() -> None:
     run = Run()
     run.exports.broken = "a file is missing"
