@@ -8,7 +8,7 @@ locals {
     }
     # A function that does not run publishes nothing: its silence is as late as its word.
     conservation-late = {
-      description = "The sums of yesterday are not made eight hours after its end, or their function has not run for two hours: its log says what fails. Right after the first apply this is so until its first run."
+      description = "The sums of yesterday, or of a day before it, are not made eight hours after its end, or their function has not run for two hours: its log says what fails. Right after the first apply this is so until its first run."
       metric      = "ConservationLate", missing = "breaching", periods = 2
     }
   }

@@ -354,6 +354,17 @@ def test_what_fails_is_logged_and_late_only_eight_hours_after_the_end(
     assert run.metrics.values["ConservationLate"] == 0
 
 
+def test_days_that_were_missed_are_made_before_yesterday_the_oldest_first() -> None:
+    run = Run()
+    run()
+    run.clock.ms = MIDNIGHT + 72 * HOUR + HOUR // 2
+    run.books.failures = [GatewayBusyError("429")]
+    assert (run.invoke()["day"], [*run.metrics.values.values()]) == ("2026-11-28", [1, 0])
+    run.books.captured("lost", created_at=MIDNIGHT + HOUR)
+    assert (run.invoke()["day"], [*run.metrics.values.values()]) == ("2026-11-30", [0, 1])
+    assert [(since - MIDNIGHT) // HOUR for since, _ in run.exports.begun[1:]] == [0, 24, 48]
+
+
 def test_a_bucket_that_refuses_makes_the_sums_late_and_does_not_end_the_function() -> None:
     run = Run()
     run.s3.refusal = "AccessDenied"
