@@ -230,7 +230,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"no payment of the queue is being worked on; a refund that a function had begun is called for by {ends}")
     print(f"approved executions that can still charge: {approved}")
     print(f"payments that wait for a decision, of which an approval charges: {waiting}")
-    print(f"on again: make start ENVIRONMENT={name}")
+    print(f"on again: make start ENVIRONMENT={name}, or payments start")
     return 0
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from handler.domain.approval.decision import is_unscored, shown_score
+from handler.domain.approval.view import GIVEN_BACK, came_after
 from handler.domain.errors import ChargeInProgressError
 from handler.domain.item import Item, timestamp
 from handler.domain.money import as_text
@@ -161,13 +162,19 @@ def now(item: Item, now_ms: int) -> Now:
         said = "gives it back: its refund_id" if of_refund else "charges it: its payment_id"
         return Now(f"nobody {said} belongs to other content", [f"payments conflicts show {payment}"])
     if item.status == "completed":
-        if item.disputed:
-            # It is given back by nobody here (docs/refunds.md).
-            return Now("it was charged, once, and was disputed since: that goes on at the gateway", [])
-        return Now("it is charged, once and for good", [f"payments refund {item.payment_id} --refund-id ID"])
+        return _completed(item)
     if item.status == "rejected" and item.faults:
         return Now("it ended without a charge", ["payments send, corrected, under the same payment_id"])
     return Now("it ended without a charge", ["payments send, under another payment_id, where it is still wanted"])
+
+
+def _completed(item: Item) -> Now:
+    if item.disputed:
+        # It is given back by nobody here (docs/refunds.md).
+        return Now("it was charged, once, and was disputed since: that goes on at the gateway", [])
+    if GIVEN_BACK in came_after(item):
+        return Now("it was charged, once, and is given back", [])
+    return Now("it is charged, once and for good", [f"payments refund {item.payment_id} --refund-id ID"])
 
 
 def _processing(item: Item, now_ms: int) -> Now:

@@ -28,6 +28,8 @@ WAITING_MAX: Final = 20
 READ_MAX: Final = 100
 _AMOUNT_RULE: Final = 0
 _WORDS: Final = {"approve": "Approved", "reject": "Rejected"}
+#: What `came_after` says where nothing of the amount is left.
+GIVEN_BACK: Final = "given back"
 _STATUS: Final = {"completed": "charged", "processing": "being charged", "pending_approval": "waits for a person"}
 
 
@@ -181,7 +183,7 @@ def outcome(item: Item) -> Outcome:
         "cancelled": ("Cancelled", "An operator gave the payment up: nothing was charged."),
     }
     otherwise, then = ended[item.status]
-    since = ", ".join(_came_after(item))
+    since = ", ".join(came_after(item))
     return Outcome(word or otherwise, f"{then} Since then: {since}." if since else then)
 
 
@@ -193,15 +195,16 @@ def ended_as(item: Item) -> str:
     response = item.gateway_response
     code = item.reason_code or (response and (response.decline_code or response.code)) or ""
     word = _STATUS.get(item.status, item.status)
-    return ", ".join([f"{word} ({code})" if code else word, *_came_after(item)])
+    return ", ".join([f"{word} ({code})" if code else word, *came_after(item)])
 
 
-def _came_after(item: Item) -> Iterator[str]:
+def came_after(item: Item) -> Iterator[str]:
+    """What the gateway says by now of a charge's money, in a few words each."""
     # The last row of each is what the gateway says by now.
     given = {row.refund_ref: row for row in item.refunded}.values()
     back = sum(row.amount_minor for row in given if row.state == "refunded")
     if back:
-        yield "given back" if back >= item.amount_minor else "given back in part"
+        yield GIVEN_BACK if back >= item.amount_minor else "given back in part"
     for row in {row.dispute_ref: row for row in item.disputed}.values():
         yield f"disputed ({row.reason})" if row.state == "open" else f"disputed ({row.reason}) and {row.state}"
 

@@ -10,6 +10,7 @@ from operations.story import now, story
 
 CLAIMED = 1_700_000_000_000
 HOUR = 3_600_000
+GIVEN_BACK = (RefundSeen("re_1", "", "refunded", 2599, CLAIMED, CLAIMED + HOUR),)
 DISPUTED = (DisputeSeen("du_1", "open", 500, "JPY", "fraudulent", CLAIMED, CLAIMED + 5 * HOUR),)
 
 
@@ -149,6 +150,7 @@ def test_a_decision_stands_between_the_question_and_the_charge():
         ({"status": "parked", "park_no": 1, "retry_no": 1}, "it was allowed again", "payments reconcile"),
         ({"status": "completed"}, "it is charged, once and for good", "payments refund pay-1"),
         ({"status": "completed", "disputed": DISPUTED, "later_no": 1}, "it was charged, once, and was disputed", ""),
+        ({"status": "completed", "refunded": GIVEN_BACK, "later_no": 1}, "it was charged, once, and is given back", ""),
         ({"status": "declined"}, "it ended without a charge", "payments send, under another payment_id"),
         (
             {"status": "rejected", "faults": (Fault("amount", "missing"),)},
