@@ -1157,7 +1157,8 @@ class Auditor:
         intents = [intent for intent in self.gateway.intents.values() if f"txn-{intent.payment_id}" == key]
         if self._charged_over_another(item):
             # Another content was charged under its id, and lost: this one is not, and a person has to look.
-            intents = [intent for intent in intents if intent.amount_minor == item["amount_minor"]]
+            # What stands rejected for its faults may have no amount: a correction was charged, and lost.
+            intents = [intent for intent in intents if intent.amount_minor == item.get("amount_minor")]
             if item["status"] == "parked" and item["parked_reason"] == "found_with_different_content":
                 return
         captured = sum(intent.amount_minor * intent.captures for intent in intents)

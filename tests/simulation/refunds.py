@@ -265,7 +265,7 @@ class RefundRules:
         """For as long as a restored table is waited for: what it lost may come again, what it has may be another's."""
         payment = self.table.item(f"txn-{item['payment_id']}")
         asks_for = item["amount_minor"] + (payment or {}).get("refund_reserved", 0)
-        is_held = payment is None or asks_for > payment["amount_minor"]
+        is_held = payment is None or asks_for > payment.get("amount_minor", 0)
         return item["status"] == "waiting" and is_held and self.world.restored_at > 0
 
     def _is_after_restore(self, said_ms: int) -> bool:
@@ -302,7 +302,7 @@ class RefundRules:
         The payment that has the id now was never charged, and people are told of the other one.
         """
         payment, intent = self.table.item(f"txn-{given.payment_id}"), self.gateway.intents[given.gateway_ref]
-        is_another = payment is not None and payment["amount_minor"] != intent.amount_minor
+        is_another = payment is not None and payment.get("amount_minor") != intent.amount_minor
         return is_another and intent.created_at < self.world.restored_at
 
     def at_the_end(self) -> None:
