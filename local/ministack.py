@@ -154,8 +154,10 @@ class Ministack:
     def _serve(self, bound: socket.socket) -> None:
         """Start the process on a socket, which is closed here, and wait until it answers. Raises ServicesError."""
         with bound, self.log_path.open("ab") as log:
-            # No worker processes: hypercorn's default forks one, a second process to lose.
-            serve = [str(environment("ministack") / "hypercorn"), "--workers", "0", "--bind", f"fd://{bound.fileno()}"]
+            # No worker processes: hypercorn's default forks one, a second process to lose. A connection is kept longer
+            # than clients keep it (Go's 90 s): one that is closed as a request comes has it done, and sent again.
+            serve = [str(environment("ministack") / "hypercorn"), "--workers", "0", "--keep-alive", "120"]
+            serve += ["--bind", f"fd://{bound.fileno()}"]
             self._process = self._processes.start(
                 [*serve, self._application],
                 stdout=log,
