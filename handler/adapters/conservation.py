@@ -18,7 +18,7 @@ from handler.domain.item import timestamp
 from handler.domain.payment import Movement
 
 RESULTS: Final = "conservation/results"
-WORK: Final = "conservation/work"
+PARTS: Final = "conservation/parts"
 SCHEMA_VERSION: Final = 1
 _MISSING: Final = ("NoSuchKey", "404")
 # Somebody else wrote it, or is about to.
@@ -73,11 +73,11 @@ class SumsBucket:
 
     def export_arn(self, day: date) -> str:
         """The export that is read for a day; "" where none was begun."""
-        found = self._get(f"{WORK}/{day}/export.json")
+        found = self._get(f"{PARTS}/{day}/export.json")
         return str(found["arn"]) if found else ""
 
     def keep_export_arn(self, day: date, arn: str) -> None:
-        self._put(f"{WORK}/{day}/export.json", {"arn": arn})
+        self._put(f"{PARTS}/{day}/export.json", {"arn": arn})
 
     def _get(self, key: str) -> Any:
         try:
@@ -140,4 +140,4 @@ class ExportedChanges:
 
 def _hour(day: date, hour: int) -> str:
     """`hour` is its place in the day, from -1 on: its object has the name of its own time."""
-    return f"{WORK}/{day}/{timestamp(begin_of(day) + hour * 3_600_000)}.json"
+    return f"{PARTS}/{day}/{timestamp(begin_of(day) + hour * 3_600_000)}.json"

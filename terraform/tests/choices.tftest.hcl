@@ -741,7 +741,7 @@ run "export_bucket" {
     error_message = "Exports must be private, and deleted after their days."
   }
   assert {
-    condition     = toset([for rule in aws_s3_bucket_lifecycle_configuration.this.rule : rule.filter[0].prefix if length(rule.expiration) > 0]) == toset(["AWSDynamoDB/", "conservation/work/"])
+    condition     = toset([for rule in aws_s3_bucket_lifecycle_configuration.this.rule : rule.filter[0].prefix if length(rule.expiration) > 0]) == toset(["AWSDynamoDB/", "conservation/parts/"])
     error_message = "Exports and what a day's sums were made of must be deleted, and the sums must stay."
   }
   assert {

@@ -64,7 +64,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
     id     = "forget-work"
     status = "Enabled"
     filter {
-      prefix = "conservation/work/"
+      prefix = "conservation/parts/"
     }
     expiration {
       days = var.retention_days

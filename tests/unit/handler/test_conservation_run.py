@@ -24,7 +24,7 @@ from tests.support.conservation import HOUR, MIDNIGHT, NOON, START, Books
 from tests.support.payments import FixedClock
 
 DAY = date(2026, 11, 27)
-RESULT, WORK = "conservation/results/2026-11-27.json", "conservation/work/2026-11-27"
+RESULT, PARTS = "conservation/results/2026-11-27.json", "conservation/parts/2026-11-27"
 
 
 def long() -> int:
@@ -152,7 +152,7 @@ def test_a_run_lists_every_hour_of_the_day_and_the_one_before_and_keeps_the_resu
         **{"made_at": "2026-11-28T00:30:00Z"},
     }
     assert document["sums"][0]["gateway_minor"] == 1000
-    assert f"{WORK}/2026-11-26T23:00:00Z.json" in run.s3.objects
+    assert f"{PARTS}/2026-11-26T23:00:00Z.json" in run.s3.objects
 
 
 def test_a_result_that_stands_is_given_again_and_nobody_is_asked() -> None:
